@@ -1,0 +1,1 @@
+"""Generates controlled LGE MR images from exported bundles and measures segmenters on them."""

@@ -1,0 +1,72 @@
+"""A domain names the labels, attributes and anatomy that belong together. The rest of the package asks it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .attributes import Attribute, Measurement
+from .errors import InputError
+from .labels import LabelMap, LabelSet
+from .noise import Stream
+
+
+class Anatomy(Protocol):
+    """Draws label maps that meet a request. A request maps attribute names to values in the user's units."""
+
+    def faults(self, request: Mapping[str, float]) -> list[str]:
+        """Why no anatomy can meet the request; empty if one can. Missing attributes are free."""
+
+    def complete(self, request: Mapping[str, float], stream: Stream) -> dict[str, float]:
+        """Fill the attributes left out with plausible values that stay feasible."""
+
+    def draw(self, request: Mapping[str, float], stream: Stream, *, shape: tuple[int, ...],
+             spacing_mm: tuple[float, ...], rotation_deg: float = 0.0) -> LabelMap:
+        """One label map whose measured attributes meet the (completed) request within the tolerances.
+
+        Raises InputError if none is found.
+        """
+
+
+class Measure(Protocol):
+    def __call__(self, labels: LabelMap) -> Measurement:
+        """Measure (N, *spatial) label maps."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    name: str
+    labels: LabelSet
+    attributes: tuple[Attribute, ...]
+    measure: Measure
+    anatomy: Anatomy
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        return tuple(attribute.name for attribute in self.attributes)
+
+    @property
+    def tolerances(self) -> NDArray[np.float64]:
+        return np.array([attribute.tolerance for attribute in self.attributes])
+
+
+def get_domain(name: str) -> Domain:
+    """The domain of that name. Raises InputError with the known names."""
+    from .domains import DOMAINS  # here, because every domain module imports this one
+
+    if name not in DOMAINS:
+        raise InputError(f"domain {name!r} is unknown. Known: {', '.join(sorted(DOMAINS))}.")
+    return DOMAINS[name]()
+
+
+def measure(labels: NDArray[np.integer], domain: str = "lge") -> Measurement:
+    """Measure the attributes of (N, *spatial) or (*spatial) label maps; NaN where undefined, with the reason.
+
+    Raises InputError for label values that the domain does not know.
+    """
+    chosen = get_domain(domain)
+    chosen.labels.check(labels, "measure")
+    batch = labels if labels.ndim > 2 else labels[None]
+    return chosen.measure(batch.astype(np.uint8))

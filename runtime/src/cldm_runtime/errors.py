@@ -1,0 +1,48 @@
+"""The tree of errors that this package raises on purpose.
+
+Every message says what was found, what was expected and what to do. The command line prints the message alone and
+exits with the class's `exit_code`; a traceback always means a defect of ours.
+"""
+
+from collections.abc import Sequence
+
+
+class CldmError(Exception):
+    """Anything that a user can mend. `exit_code` is the exit status of the command line."""
+
+    exit_code = 1
+
+
+class InputError(CldmError):
+    """A flag, a grid, a masks file or another input of the user's is wrong."""
+
+    exit_code = 2
+
+
+class BundleError(CldmError):
+    """A bundle is missing, damaged, altered, too new or inconsistent."""
+
+    exit_code = 3
+
+
+class DatasetError(CldmError):
+    """An HDF5 dataset cannot be read, written or trusted."""
+
+    exit_code = 4
+
+
+class ProviderError(CldmError):
+    """The execution provider that was asked for is not available."""
+
+    exit_code = 5
+
+
+class InterruptedRun(CldmError):
+    """The user stopped the run; what is committed on disk can be resumed."""
+
+    exit_code = 130
+
+
+def list_faults(headline: str, faults: Sequence[str]) -> str:
+    """One message for many faults: the headline, then a line for each fault."""
+    return "\n".join([headline, *(f"  - {fault}" for fault in faults)])
