@@ -1,0 +1,69 @@
+# Every target that needs packages makes its own virtual environment; nothing is installed elsewhere.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+CONFIG ?= trainer/configs/phantom-tiny.toml
+TORCH := torch==2.13.0
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+RUNTIME_FILES := runtime/pyproject.toml $(shell find runtime/src -name '*.py' -o -name '*.npy')
+BIN := .venv/bin
+DEMO := .venv-demo/bin
+
+# What may be added to a command: make demo SAMPLES=16, make export EXPORT_FLAGS=--force, make results RESULTS_CONFIG=...
+SAMPLES ?= 256
+EXPORT_FLAGS ?=
+RESULTS_CONFIG ?= trainer/configs/phantom-cpu.toml
+
+.PHONY: help demo test lint train export results bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv-demo/installed  ## generate 256 labelled images and a report with the committed bundles (no torch; minutes)
+	mkdir -p out
+	$(DEMO)/cldm-gen --n $(SAMPLES) --attributes examples/grid.csv --bundle exported/lge --out out/samples.h5 --overwrite
+	$(DEMO)/cldm evaluate out/samples.h5 --segmenter exported/lge-segmenter --out out
+	@echo
+	@echo "out/report.html   pictures, scatter plots, tables: open it in a browser"
+	@echo "out/scores.csv    one row for each image"
+	@echo "out/samples.h5    images, masks, attributes and segmentations"
+
+test: lint  ## install everything, lint, check types, run the tests
+	$(BIN)/python -m pytest
+
+lint: .venv/installed  ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+train: .venv/installed  ## cohort and every training stage of CONFIG (default: the tiny one, minutes); resumes
+	$(BIN)/cldm-train all --config $(CONFIG)
+
+export: .venv/installed  ## bundles of the trained networks of CONFIG, checked against torch (EXPORT_FLAGS=--force replaces)
+	$(BIN)/cldm-train export --config $(CONFIG) $(EXPORT_FLAGS)
+
+results: .venv/installed  ## measure the committed bundles on RESULTS_CONFIG's cohort; writes docs/results.md and pictures
+	$(BIN)/cldm-train results --config $(RESULTS_CONFIG)
+
+bench: .venv/installed  ## time generation, one row for each batch size
+	$(BIN)/python examples/time_generation.py exported/lge
+
+clean:  ## remove environments, caches and out/ (data/ and runs/ stay)
+	rm -rf .venv .venv-demo out .pytest_cache .mypy_cache .ruff_cache .hypothesis runtime/build trainer/build
+	find runtime trainer tests -name '__pycache__' -o -name '*.egg-info' | xargs rm -rf
+
+# torch comes first and alone, so that no other package's requirement chooses its build.
+.venv/installed: runtime/pyproject.toml trainer/pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python $(PIP_INSTALL) $(TORCH)
+	$(BIN)/python $(PIP_INSTALL) -e './runtime[cpu]' -e './trainer[test]'
+	touch $@
+
+# Not editable: what a user would get. A stale runtime/build would bring deleted modules back.
+.venv-demo/installed: $(RUNTIME_FILES)
+	$(PYTHON) -m venv .venv-demo
+	rm -rf runtime/build
+	$(DEMO)/python $(PIP_INSTALL) './runtime[cpu]'
+	touch $@
