@@ -17,7 +17,7 @@ class Reason(IntEnum):
     MEASURED = 0
     NO_INFARCT = 1  # the value is only defined where there is infarct
     NO_WALL = 2  # no myocardium at all
-    NO_CAVITY = 3  # no LV cavity: there is no endocardium
+    NO_ENDOCARDIUM = 3  # no cavity, or a wall too thin to have an inner quarter
     NEEDS_STACK = 4  # a single slice cannot tell
 
 

@@ -19,8 +19,13 @@ class Anatomy(Protocol):
     def faults(self, request: Mapping[str, float]) -> list[str]:
         """Why no anatomy can meet the request; empty if one can. Missing attributes are free."""
 
-    def complete(self, request: Mapping[str, float], stream: Stream) -> dict[str, float]:
-        """Fill the attributes left out with plausible values that stay feasible."""
+    def complete(self, request: Mapping[str, float], stream: Stream,
+                 table: NDArray[np.float64] | None = None) -> dict[str, float]:
+        """Fill the attributes left out so that the whole stays feasible; NaN where one is undefined.
+
+        table: (rows, A) joint values in the domain's attribute order, the distribution to draw from (a bundle states
+        that of its training data); None draws from the domain's own prior.
+        """
 
     def draw(self, request: Mapping[str, float], stream: Stream, *, shape: tuple[int, ...],
              spacing_mm: tuple[float, ...], rotation_deg: float = 0.0) -> LabelMap:

@@ -1,0 +1,9 @@
+"""The heart in short axis, late gadolinium enhancement: labels, attributes, anatomy and phantom."""
+
+from ...domain import Domain
+from .anatomy import LgeAnatomy
+from .attributes import ATTRIBUTES, LABELS, measure_slices
+
+
+def lge_domain() -> Domain:
+    return Domain("lge", LABELS, ATTRIBUTES, measure_slices, LgeAnatomy())

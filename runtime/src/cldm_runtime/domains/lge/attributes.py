@@ -1,0 +1,118 @@
+"""Attributes of an infarct in one short-axis slice; docs/attributes.md is the specification.
+
+Symbols: r normalised radius of a wall pixel (0 endocardium, 1 epicardium); theta its angle about the centroid of the
+cavity. Definitions follow the cLDM paper: infarct size as a share of the wall, transmurality as the mean over the
+10-degree sections that hold infarct, endocardial surface length as the infarct share of the wall with r < 0.25.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ...attributes import Attribute, Measurement, Reason
+from ...errors import InputError
+from ...labels import LabelMap, LabelSet
+
+LV_CAVITY, HEALTHY, INFARCT, MVO = 1, 2, 3, 4
+
+LABELS = LabelSet(
+    names=("background", "lv_cavity", "healthy_myocardium", "infarct", "mvo"),
+    regions={"lv_cavity": (LV_CAVITY,), "myocardium": (HEALTHY, INFARCT, MVO), "infarct": (INFARCT, MVO)},
+    colours=((0, 0, 0), (70, 130, 220), (90, 190, 110), (230, 70, 60), (250, 200, 40)),
+)
+
+ATTRIBUTES = (
+    Attribute("infarct_size", "fraction", 0.0, 1.0, 0.02, "infarct pixels / myocardium pixels"),
+    Attribute("transmurality", "fraction", 0.0, 1.0, 0.04,
+              "mean infarct share of the wall over the 10-degree sections that hold infarct"),
+    Attribute("endocardial_surface_length", "fraction", 0.0, 1.0, 0.04,
+              "infarct share of the inner quarter of the wall"),
+    Attribute("slice_position", "fraction", 0.0, 1.0, 1.0, "0 apex, 1 base"),
+)
+NAMES = tuple(attribute.name for attribute in ATTRIBUTES)
+
+SECTIONS = 36
+INNER_QUARTER = 0.25
+
+
+@dataclass(frozen=True)
+class Wall:
+    """The wall pixels of one slice, in C order of the slice.
+
+    index: (P,) flat pixel index; section: (P,) 0..35, counted counter-clockwise from the image's right (+x) as seen
+    on the screen; inner: (P,) whether r < 0.25. `section` and `inner` are None without an endocardium.
+    """
+
+    index: NDArray[np.intp]
+    section: NDArray[np.intp] | None
+    inner: NDArray[np.bool_] | None
+
+
+def find_wall(labels: LabelMap) -> Wall:
+    """Locate the wall of a (H, W) label map and its coordinates.
+
+    Distances run from pixel centres to the boundary, half a pixel beyond the last pixel of the wall, so that a wall
+    of n pixels has r = 0.5/n, 1.5/n, ... The cavity is label 1; where a label map has none, the holes that the wall
+    encloses. An open ring with a labelled cavity is measured: sections without wall count for nothing.
+    """
+    width = labels.shape[1]
+    rows, columns = np.flatnonzero(labels.any(axis=1)), np.flatnonzero(labels.any(axis=0))
+    if not rows.size:
+        return Wall(np.empty(0, np.intp), None, None)
+    top, left = rows[0], columns[0]
+    crop = np.pad(labels[top : rows[-1] + 1, left : columns[-1] + 1], 1)
+    wall = crop >= HEALTHY
+    y, x = np.nonzero(wall)
+    index = (y - 1 + top) * width + (x - 1 + left)
+    cavity = crop == LV_CAVITY
+    if not cavity.any():
+        cavity = ndimage.binary_fill_holes(wall) & ~wall
+    if not cavity.any() or not index.size:
+        return Wall(index, None, None)
+    to_endocardium = ndimage.distance_transform_edt(~cavity)[y, x] - 0.5
+    to_epicardium = ndimage.distance_transform_edt(wall | cavity)[y, x] - 0.5
+    radius = to_endocardium / (to_endocardium + to_epicardium)
+    centre_y, centre_x = (np.mean(axis) for axis in np.nonzero(cavity))
+    theta = np.arctan2(centre_y - y, x - centre_x)
+    section = (np.floor(theta / (2 * np.pi) * SECTIONS).astype(np.intp)) % SECTIONS
+    return Wall(index, section, radius < INNER_QUARTER)
+
+
+def transmurality(infarct: NDArray[np.bool_], section: NDArray[np.intp]) -> float:
+    """Mean infarct share over the sections that hold infarct; NaN if none does. Both arrays run over wall pixels."""
+    wall_count = np.bincount(section, minlength=SECTIONS)
+    infarct_count = np.bincount(section[infarct], minlength=SECTIONS)
+    held = infarct_count > 0
+    return float((infarct_count[held] / wall_count[held]).mean()) if held.any() else float("nan")
+
+
+def _measure_slice(labels: LabelMap) -> tuple[list[float], list[Reason]]:
+    nan, wall = float("nan"), find_wall(labels)
+    if not wall.index.size:
+        return [nan] * 4, [Reason.NO_WALL] * 3 + [Reason.NEEDS_STACK]
+    infarct = labels.reshape(-1)[wall.index] >= INFARCT
+    values, reasons = [float(infarct.mean()), nan, nan, nan], [Reason.MEASURED] * 3 + [Reason.NEEDS_STACK]
+    if wall.section is None or wall.inner is None or not wall.inner.any():
+        reasons[1:3] = [Reason.NO_ENDOCARDIUM] * 2
+        return values, reasons
+    values[1] = transmurality(infarct, wall.section)
+    if not infarct.any():
+        reasons[1] = Reason.NO_INFARCT
+    values[2] = float(infarct[wall.inner].mean())
+    return values, reasons
+
+
+def measure_slices(labels: LabelMap) -> Measurement:
+    """Measure (N, H, W) label maps.
+
+    Without infarct: infarct_size 0, endocardial_surface_length 0, transmurality NaN (NO_INFARCT). Without wall: all
+    NaN (NO_WALL). Without endocardium: only infarct_size. slice_position is always NaN (NEEDS_STACK).
+    """
+    if labels.ndim != 3:
+        raise InputError(f"the lge domain measures short-axis slices (N, H, W), found shape {labels.shape}.")
+    measured = [_measure_slice(slice_labels) for slice_labels in labels]
+    values = np.array([values for values, _ in measured], dtype=np.float32).reshape(-1, len(NAMES))
+    reasons = np.array([reasons for _, reasons in measured], dtype=np.uint8).reshape(-1, len(NAMES))
+    return Measurement(NAMES, values, reasons)
