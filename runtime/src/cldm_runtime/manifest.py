@@ -1,0 +1,249 @@
+"""manifest.json: what a bundle is, as frozen records. docs/bundle-format.md is the specification.
+
+After export nobody re-derives or re-types a number: whoever runs a bundle reads it here.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from .errors import BundleError, list_faults
+from .records import plain, read_record
+
+FORMAT = "cldm-bundle"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of a graph. `shape` holds integers and, for the batch dimension, "N"."""
+
+    name: str
+    dtype: Literal["float32", "float16", "int64", "uint8"]
+    shape: tuple[int | str, ...]
+    meaning: str
+    range: tuple[float, float] | None = None  # None: unbounded
+
+
+@dataclass(frozen=True)
+class FileSpec:
+    """A file of the bundle: a plain name in its folder, and the SHA-256 of its bytes in lower-case hex."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class GraphSpec:
+    """An ONNX graph; `torchscript` is the same network for the torchscript provider, where it was exported."""
+
+    file: str
+    sha256: str
+    precision: Literal["fp32", "fp16", "int8"]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    torchscript: FileSpec | None = None
+
+    def input(self, name: str) -> TensorSpec:
+        return next(spec for spec in self.inputs if spec.name == name)
+
+    def output(self, name: str) -> TensorSpec:
+        return next(spec for spec in self.outputs if spec.name == name)
+
+
+@dataclass(frozen=True)
+class NormalisationSpec:
+    """How intensities came into the value range: percentiles `low` and `high` (0..100) of each slice, clipped."""
+
+    kind: Literal["percentile"]
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    channels: int
+    shape: tuple[int, ...]  # spatial, rows first
+    layout: Literal["NCHW", "NCDHW"]
+    value_range: tuple[float, float]
+    spacing_mm: tuple[float, ...]
+    normalisation: NormalisationSpec
+
+
+@dataclass(frozen=True)
+class LabelsSpec:
+    """`names[v]` is the name of label value v; `regions` are the scored unions of labels."""
+
+    names: tuple[str, ...]
+    regions: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class AttributeSpec:
+    """An attribute in the user's unit, its range, and its mean and deviation over the training data."""
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
+class ReferenceSpec:
+    """Inputs and expected outputs (npz). `tolerances` maps "<role>/<output>" and "loop/<output>" to the largest
+    absolute error allowed; `seed` is the seed of the noise in it."""
+
+    file: str
+    sha256: str
+    seed: int
+    tolerances: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class LatentSpec:
+    """The latents that graphs take and give are standardised; `mean` and `std`, one a channel, are those of the
+    raw codec latents and lie inside the decoder and encoder graphs. They are information."""
+
+    channels: int
+    shape: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ScheduleSpec:
+    """`alphas_cumprod[t]` is the signal's share of the variance at training step t (alpha-bar of DDPM)."""
+
+    prediction_type: Literal["epsilon", "v", "sample"]
+    train_timesteps: int
+    alphas_cumprod: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ConditionSpec:
+    """A condition: the graph `encoder` turns it into the tensor `feeds`, which is an input of the denoiser."""
+
+    name: str
+    kind: Literal["spatial"]
+    source: Literal["masks"]
+    encoder: str
+    feeds: str
+
+
+@dataclass(frozen=True)
+class SamplingSpec:
+    """Defaults of generation."""
+
+    sampler: str
+    steps: int
+    spacing: Literal["trailing", "leading", "linspace"]
+    eta: float
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class ChannelNormalisation:
+    """nnU-Net's intensity normalisation of one channel, with the properties it needs (mean, std, percentiles)."""
+
+    scheme: str
+    properties: Mapping[str, float] = field(default_factory=dict)
+    use_nonzero_mask: bool = False
+
+
+@dataclass(frozen=True)
+class SegmenterSpec:
+    """What nnU-Net's predictor needs besides the network."""
+
+    patch_size: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    normalisation: tuple[ChannelNormalisation, ...]  # one a channel
+    mirror_axes: tuple[int, ...]  # spatial axes of test-time mirroring; empty: none
+    tile_step_size: float  # fraction of the patch
+    gaussian_sigma_scale: float  # fraction of the patch
+    label_values: tuple[int, ...]  # label_values[c] is the domain's label of network channel c
+    crop_to_nonzero: bool = True
+    image_resampling_order: int = 3
+    logits_resampling_order: int = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    name: str
+    bundle_version: str  # revision of the content; `format_version` is the revision of the format
+    kind: Literal["generator", "segmenter"]
+    domain: str
+    description: str
+    intended_use: str
+    licence: str
+    image: ImageSpec
+    labels: LabelsSpec
+    graphs: Mapping[str, GraphSpec]
+    reference: ReferenceSpec
+    attributes: tuple[AttributeSpec, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    quality: Mapping[str, Any] = field(default_factory=dict)
+    latent: LatentSpec | None = None
+    schedule: ScheduleSpec | None = None
+    conditions: tuple[ConditionSpec, ...] = ()
+    sampling: SamplingSpec | None = None
+    segmenter: SegmenterSpec | None = None
+    format: Literal["cldm-bundle"] = "cldm-bundle"
+    format_version: int = FORMAT_VERSION
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read and check a manifest. Raises BundleError that lists every fault."""
+        value = _parse(text)
+        faults: list[str] = []
+        manifest = read_record(cls, value, "", faults)
+        if manifest is not None:
+            from .manifest_checks import consistency_faults  # here, because it needs the records above
+
+            faults = consistency_faults(manifest)
+        if manifest is None or faults:
+            raise BundleError(list_faults("manifest.json is faulty. Export the bundle again.", faults))
+        return manifest
+
+    def to_json(self) -> str:
+        """The text of manifest.json; floats keep full precision."""
+        head = {"format": self.format, "format_version": self.format_version}
+        return json.dumps({**head, **plain(self)}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def files(self) -> dict[str, str]:
+        """Every file that the manifest lists -> its SHA-256."""
+        listed = {graph.file: graph.sha256 for graph in self.graphs.values()}
+        scripts = [graph.torchscript for graph in self.graphs.values() if graph.torchscript]
+        listed.update({script.file: script.sha256 for script in scripts})
+        return {**listed, self.reference.file: self.reference.sha256}
+
+
+def _parse(text: str) -> object:
+    try:
+        value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"manifest.json is not valid JSON: {error}. Export the bundle again.") from error
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        found = value.get("format") if isinstance(value, dict) else type(value).__name__
+        raise BundleError(f'manifest.json: format is {found!r}, expected "{FORMAT}". This is not a cldm bundle.')
+    version = value.get("format_version")
+    if type(version) is int and version > FORMAT_VERSION:
+        raise BundleError(f"manifest.json: format_version {version} is newer than the newest that this runtime "
+                          f"reads ({FORMAT_VERSION}). Update it: pip install --upgrade cldm-runtime.")
+    if type(version) is not int or version < 1:
+        raise BundleError(f"manifest.json: format_version is {version!r}, expected 1 to {FORMAT_VERSION}.")
+    return value
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    repeated = sorted({key for key in keys if keys.count(key) > 1}) if len(set(keys)) < len(keys) else []
+    if repeated:
+        raise ValueError(f"repeated keys {repeated}")
+    return dict(pairs)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")

@@ -1,0 +1,160 @@
+"""Whether the parts of a manifest agree with each other. Types and presence are checked before."""
+
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+
+from .manifest import GraphSpec, Manifest, ScheduleSpec, SegmenterSpec
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_REQUIRED_GRAPHS = {"generator": ("denoiser", "decoder"), "segmenter": ("segmenter",)}
+_REQUIRED_SECTIONS = {"generator": ("latent", "schedule", "sampling"), "segmenter": ("segmenter",)}
+# Inputs and outputs that the runtime feeds and reads by these names; a graph may have more.
+_TENSORS = {
+    "denoiser": (("x", "timestep"), ("prediction",)),
+    "decoder": (("latent",), ("image",)),
+    "mask_encoder": (("one_hot",), ()),
+    "encoder": (("image",), ("latent",)),
+    "segmenter": (("image",), ("logits",)),
+    "features": (("image",), ("features",)),
+}
+
+
+def consistency_faults(manifest: Manifest) -> list[str]:
+    """Every contradiction in the manifest, one line each; empty for a sound one."""
+    faults = [*_file_faults(manifest), *_section_faults(manifest), *_image_faults(manifest), *_label_faults(manifest)]
+    for role, graph in manifest.graphs.items():
+        faults += _graph_faults(role, graph)
+    if manifest.schedule:
+        faults += _schedule_faults(manifest.schedule)
+    faults += [*_condition_faults(manifest), *_sampling_faults(manifest), *_attribute_faults(manifest)]
+    if manifest.segmenter:
+        faults += _segmenter_faults(manifest.segmenter, manifest)
+    return faults + _tolerance_faults(manifest)
+
+
+def _file_faults(manifest: Manifest) -> Iterable[str]:
+    for file, digest in manifest.files().items():
+        if not _PLAIN_NAME.fullmatch(file) or file == "manifest.json":
+            yield f"file {file!r}: expected a plain file name inside the bundle folder."
+        if not _SHA256.fullmatch(digest):
+            yield f"file {file!r}: sha256 {digest!r} is not 64 lower-case hexadecimal digits."
+
+
+def _section_faults(manifest: Manifest) -> Iterable[str]:
+    for role in _REQUIRED_GRAPHS[manifest.kind]:
+        if role not in manifest.graphs:
+            yield f"graphs.{role}: missing; a {manifest.kind} needs it."
+    for name in _REQUIRED_SECTIONS[manifest.kind]:
+        if getattr(manifest, name) is None:
+            yield f"{name}: missing; a {manifest.kind} needs it."
+
+
+def _image_faults(manifest: Manifest) -> Iterable[str]:
+    image, latent = manifest.image, manifest.latent
+    if len(image.shape) != len(image.layout) - 2 or min(image.shape, default=0) < 1:
+        yield f"image.shape: {list(image.shape)} does not fit the layout {image.layout}."
+    if len(image.spacing_mm) != len(image.shape) or min(image.spacing_mm, default=0.0) <= 0:
+        yield f"image.spacing_mm: {list(image.spacing_mm)}, expected one positive number for each axis of image.shape."
+    if image.value_range[0] >= image.value_range[1]:
+        yield f"image.value_range: {list(image.value_range)} is empty."
+    if not 0 <= image.normalisation.low < image.normalisation.high <= 100:
+        yield "image.normalisation: expected 0 <= low < high <= 100 (percentiles)."
+    if latent and not (len(latent.mean) == len(latent.std) == latent.channels and min(latent.std, default=0) > 0):
+        yield f"latent: expected {latent.channels} values in mean, and as many positive ones in std."
+
+
+def _label_faults(manifest: Manifest) -> Iterable[str]:
+    count = len(manifest.labels.names)
+    if count < 2 or len(set(manifest.labels.names)) != count:
+        yield "labels.names: expected at least two different names, the background first."
+    for region, values in manifest.labels.regions.items():
+        if not values or any(not 0 <= value < count for value in values):
+            yield f"labels.regions.{region}: {list(values)} holds no label, or one outside 0..{count - 1}."
+
+
+def _graph_faults(role: str, graph: GraphSpec) -> Iterable[str]:
+    for side, specs in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        names = [spec.name for spec in specs]
+        if not names or len(set(names)) != len(names):
+            yield f"graphs.{role}.{side}: expected at least one tensor, and no name twice."
+        for spec in specs:
+            if not spec.shape or not all(size == "N" if isinstance(size, str) else size > 0 for size in spec.shape):
+                yield f'graphs.{role}.{side}.{spec.name}: shape {list(spec.shape)}; expected positive integers and "N".'
+            if spec.range and spec.range[0] > spec.range[1]:
+                yield f"graphs.{role}.{side}.{spec.name}: range {list(spec.range)} is empty."
+    needed_inputs, needed_outputs = _TENSORS.get(role, ((), ()))
+    for side, specs, needed in (("inputs", graph.inputs, needed_inputs), ("outputs", graph.outputs, needed_outputs)):
+        for name in set(needed) - {spec.name for spec in specs}:
+            yield f"graphs.{role}.{side}: {name} is missing."
+
+
+def _schedule_faults(schedule: ScheduleSpec) -> Iterable[str]:
+    numbers = schedule.alphas_cumprod
+    if len(numbers) != schedule.train_timesteps or not numbers:
+        yield f"schedule.alphas_cumprod: {len(numbers)} numbers, train_timesteps says {schedule.train_timesteps}."
+    elif not numbers[0] < 1 or not numbers[-1] >= 0 or any(late >= early for early, late in pairwise(numbers)):
+        yield "schedule.alphas_cumprod: expected numbers that fall strictly from below 1 to 0 or more."
+    elif schedule.prediction_type == "epsilon" and numbers[-1] == 0:
+        yield "schedule.alphas_cumprod: reaches 0, where the clean image cannot be told from epsilon. Use v or sample."
+
+
+def _condition_faults(manifest: Manifest) -> Iterable[str]:
+    denoiser = manifest.graphs.get("denoiser")
+    if denoiser is None:
+        return
+    accepted = {spec.name for spec in denoiser.inputs}
+    for condition in manifest.conditions:
+        encoder = manifest.graphs.get(condition.encoder)
+        if encoder is None:
+            yield f"conditions.{condition.name}: encoder {condition.encoder} is not among the graphs."
+        elif condition.feeds not in {spec.name for spec in encoder.outputs}:
+            yield f"conditions.{condition.name}: {condition.encoder} has no output {condition.feeds}."
+        if condition.feeds not in accepted:
+            yield f"conditions.{condition.name}: the denoiser has no input {condition.feeds}."
+    fed = {"x", "timestep", *(condition.feeds for condition in manifest.conditions)}
+    for name in sorted(accepted - fed):
+        yield f"graphs.denoiser.inputs.{name}: no condition feeds it."
+
+
+def _sampling_faults(manifest: Manifest) -> Iterable[str]:
+    sampling, schedule = manifest.sampling, manifest.schedule
+    if sampling is None or schedule is None:
+        return
+    if not 1 <= sampling.steps <= schedule.train_timesteps:
+        yield f"sampling.steps: {sampling.steps} is outside 1..{schedule.train_timesteps}."
+    if sampling.batch_size < 1:
+        yield f"sampling.batch_size: {sampling.batch_size}, expected 1 or more."
+    if not 0 <= sampling.eta <= 1:
+        yield f"sampling.eta: {sampling.eta} is outside 0..1."
+
+
+def _attribute_faults(manifest: Manifest) -> Iterable[str]:
+    names = [spec.name for spec in manifest.attributes]
+    if len(set(names)) != len(names):
+        yield "attributes: a name stands twice."
+    for spec in manifest.attributes:
+        if spec.low >= spec.high or spec.std <= 0:
+            yield f"attributes.{spec.name}: expected low < high and std > 0."
+
+
+def _segmenter_faults(spec: SegmenterSpec, manifest: Manifest) -> Iterable[str]:
+    axes = len(manifest.image.shape)
+    if len(spec.patch_size) != axes or len(spec.spacing_mm) != axes:
+        yield f"segmenter: patch_size and spacing_mm need {axes} entries, one for each axis of image.shape."
+    if len(spec.normalisation) != manifest.image.channels:
+        yield f"segmenter.normalisation: {len(spec.normalisation)} entries for {manifest.image.channels} channels."
+    if any(not 0 <= axis < axes for axis in spec.mirror_axes):
+        yield f"segmenter.mirror_axes: {list(spec.mirror_axes)}, expected axes in 0..{axes - 1}."
+    if not 0 < spec.tile_step_size <= 1 or spec.gaussian_sigma_scale <= 0:
+        yield "segmenter: expected 0 < tile_step_size <= 1 and gaussian_sigma_scale > 0."
+    if any(not 0 <= value < len(manifest.labels.names) for value in spec.label_values):
+        yield f"segmenter.label_values: {list(spec.label_values)} holds a value that labels.names does not define."
+
+
+def _tolerance_faults(manifest: Manifest) -> list[str]:
+    if manifest.reference.seed < 0:
+        return [f"reference.seed: {manifest.reference.seed}, expected 0 or more."]
+    return [f"reference.tolerances.{key}: {value}, expected 0 or more."
+            for key, value in manifest.reference.tolerances.items() if value < 0]
