@@ -1,0 +1,18 @@
+"""The dataset format: one HDF5 layout for real cohorts and generated images. Specification: docs/dataset-format.md.
+
+    with create_dataset("out.h5", DatasetSpec(get_domain("lge"), (128, 128), (1.0, 1.0))) as writer:
+        writer.append(images=images, masks=masks, patients=patients)     # any number of times, any batch length
+    with open_dataset("out.h5") as dataset:
+        images = dataset.images(slice(0, 16))                            # (16, 1, 128, 128) float32
+    with edit_dataset("out.h5") as editor:
+        editor.segmentation("nnunet").append(masks=segmented)            # the file changes only when the block ends
+"""
+
+from .format import DatasetSpec
+from .reader import Dataset, Segmentation, open_dataset
+from .writer import DatasetWriter, SegmentationWriter, create_dataset, edit_dataset
+
+__all__ = [
+    "Dataset", "DatasetSpec", "DatasetWriter", "Segmentation", "SegmentationWriter", "create_dataset", "edit_dataset",
+    "open_dataset",
+]

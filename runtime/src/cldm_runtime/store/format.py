@@ -1,0 +1,95 @@
+"""Names, types and meaning of everything in a dataset file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..domain import Domain
+from ..errors import DatasetError
+
+FORMAT = "cldm-dataset"
+FORMAT_VERSION = 1
+TEXT_BYTES = 32  # of /patients and /subset, UTF-8
+TEXT = h5py.string_dtype("utf-8", TEXT_BYTES)
+STORED_MAX = 65535  # images are stored as uint16
+CHUNK_BYTES = 256 * 1024
+RESERVED = ("format", "format_version", "complete", "domain")
+
+MetadataValue = str | int | float
+
+
+@dataclass(frozen=True)
+class Column:
+    """One dataset in the file, all of which have N rows. `trailing` says what each row is."""
+
+    path: str
+    dtype: str
+    trailing: str  # "image", "mask", "attributes", "scores" or "" for one number a row
+    compress: bool = True
+
+
+COLUMNS = {
+    "images": Column("images", "u2", "image", compress=False),
+    "masks": Column("masks", "u1", "mask"),
+    "requested": Column("attributes/requested", "f4", "attributes"),
+    "mask_attributes": Column("attributes/mask", "f4", "attributes"),
+    "mask_reasons": Column("attributes/mask_reasons", "u1", "attributes"),
+    "grid_row": Column("grid_row", "i8", ""),
+    "sample_index": Column("sample_index", "i8", ""),
+    "patients": Column("patients", f"S{TEXT_BYTES}", ""),
+    "slices": Column("slices", "i4", ""),
+    "subset": Column("subset", f"S{TEXT_BYTES}", ""),
+}
+SEGMENTATION_COLUMNS = {
+    "masks": Column("masks", "u1", "mask"),
+    "attributes": Column("attributes", "f4", "attributes"),
+    "attribute_reasons": Column("attribute_reasons", "u1", "attributes"),
+    "scores": Column("scores", "f4", "scores"),
+}
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """What is the same for every sample of a file.
+
+    shape: (height, width), or (depth, height, width). spacing_mm: mm between pixels, one for each axis of `shape`.
+    intensity_range: least and greatest intensity that can be stored; 65536 even steps lie between them.
+    metadata: further root attributes (text or numbers).
+    """
+
+    domain: Domain
+    shape: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    channels: int = 1
+    intensity_range: tuple[float, float] = (0.0, 1.0)
+    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        clash = sorted(set(self.metadata) & set(RESERVED))
+        if clash:
+            raise DatasetError(f"metadata must not set {', '.join(clash)}: the format defines them.")
+        if len(self.shape) != len(self.spacing_mm):
+            raise DatasetError(f"shape {self.shape} needs one spacing_mm for each axis, found {self.spacing_mm}.")
+
+
+def encode_images(images: NDArray[np.floating], low: float, high: float) -> NDArray[np.uint16]:
+    """Intensities in [low, high] to stored integers. Raises DatasetError for NaN or a value outside."""
+    values = np.asarray(images, dtype=np.float64)
+    tolerance = 1e-6 * (high - low)
+    if values.size and not (values.min() >= low - tolerance and values.max() <= high + tolerance):  # NaN fails too
+        raise DatasetError(f"image intensities reach from {values.min()} to {values.max()}, the file stores {low} to "
+                           f"{high}. Normalise the images first.")
+    scaled = np.rint((values - low) * (STORED_MAX / (high - low)))
+    return np.clip(scaled, 0, STORED_MAX).astype(np.uint16)
+
+
+def encode_text(values: NDArray[np.generic] | list[str], name: str) -> NDArray[np.bytes_]:
+    """Strings to fixed-length UTF-8. Raises DatasetError when one does not fit or would not read back the same."""
+    encoded = [value if isinstance(value, bytes) else str(value).encode() for value in values]
+    bad = sorted({value.decode() for value in encoded if len(value) > TEXT_BYTES or b"\0" in value})
+    if bad:
+        raise DatasetError(f"/{name}: {bad[:5]} cannot be stored: at most {TEXT_BYTES} bytes of UTF-8 without NUL.")
+    return np.array(encoded, dtype=TEXT)

@@ -1,0 +1,318 @@
+"""Reading and checking dataset files."""
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DatasetError, list_faults
+from .format import COLUMNS, FORMAT, FORMAT_VERSION, SEGMENTATION_COLUMNS, Column
+from .guard import check_safe, reading
+
+Rows = int | slice | NDArray[np.integer]
+_KINDS = {"u2": "u", "u1": "u", "f4": "f", "i8": "iu", "i4": "iu"}
+
+
+def open_dataset(path: str | os.PathLike[str]) -> "Dataset":
+    """Open a dataset file for reading, after checking all of its structure.
+
+    Raises DatasetError for a file that is missing, damaged, incomplete, newer than this program, inconsistent or unsafe
+    (links, data in other files, unknown filters). Use it as a context manager.
+    """
+    return Dataset(Path(path))
+
+
+class _Columns:
+    """Row access shared by a dataset and its segmentations."""
+
+    def __init__(self, path: Path, group: h5py.Group, columns: dict[str, Column]) -> None:
+        self.path = path
+        self._group = group
+        self._columns = columns
+
+    def __contains__(self, column: str) -> bool:
+        return self._columns[column].path in self._group
+
+    def _dataset(self, column: str) -> h5py.Dataset:
+        target = self._columns[column].path
+        if target not in self._group:
+            where = f"{self._group.name.rstrip('/')}/{target}"
+            raise DatasetError(f"{self.path}: has no {where}. Use a file that has it, or run the step that writes it.")
+        return self._group[target]
+
+    def _rows(self, column: str, rows: Rows) -> NDArray[np.generic]:
+        dataset = self._dataset(column)
+        with reading(self.path):
+            if isinstance(rows, np.ndarray) and rows.size:
+                unique, inverse = np.unique(rows, return_inverse=True)  # h5py wants increasing row numbers
+                return np.asarray(dataset[unique])[inverse]
+            return np.asarray(dataset[rows])
+
+    def _all(self, column: str) -> NDArray[np.generic] | None:
+        return self._rows(column, slice(None)) if column in self else None
+
+    def _texts(self, column: str, attribute: str) -> tuple[str, ...]:
+        with reading(self.path):
+            return tuple(_text(value) for value in np.asarray(self._dataset(column).attrs.get(attribute, [])).ravel())
+
+
+class Segmentation(_Columns):
+    """What one segmenter said about a dataset: /segmentations/<name>."""
+
+    def __init__(self, path: Path, group: h5py.Group) -> None:
+        super().__init__(path, group, SEGMENTATION_COLUMNS)
+
+    @property
+    def name(self) -> str:
+        return str(self._group.name.rsplit("/", 1)[-1])
+
+    @property
+    def metadata(self) -> dict[str, str | int | float]:
+        return _metadata(self._group)
+
+    def masks(self, rows: Rows = slice(None)) -> NDArray[np.uint8]:
+        """(n, *spatial) label maps of the chosen rows."""
+        return self._rows("masks", rows).astype(np.uint8, copy=False)
+
+    @property
+    def attributes(self) -> NDArray[np.float32] | None:
+        """(N, A) measured on `masks`; None if not measured."""
+        values = self._all("attributes")
+        return None if values is None else values.astype(np.float32, copy=False)
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        return self._texts("attributes", "names")
+
+    @property
+    def attribute_reasons(self) -> NDArray[np.uint8] | None:
+        values = self._all("attribute_reasons")
+        return None if values is None else values.astype(np.uint8, copy=False)
+
+    @property
+    def scores(self) -> NDArray[np.float32] | None:
+        """(N, S) of `score_names` in `score_units`; None if not scored."""
+        values = self._all("scores")
+        return None if values is None else values.astype(np.float32, copy=False)
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        return self._texts("scores", "names")
+
+    @property
+    def score_units(self) -> tuple[str, ...]:
+        return self._texts("scores", "units")
+
+
+class Dataset(_Columns):
+    """An open dataset. Images and masks are read row by row; everything else is small and read whole."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise DatasetError(f"{path}: no such file. Give the path of a {FORMAT} HDF5 file.")
+        try:
+            file = h5py.File(path, "r")
+        except OSError as error:
+            raise DatasetError(f"{path}: cannot be opened as HDF5 ({error}). Expected a {FORMAT} file.") from error
+        super().__init__(path, file, COLUMNS)
+        try:
+            with reading(path):
+                _check_header(file, path)
+                check_safe(file, str(path))
+                _check_columns(file, path)
+        except DatasetError:
+            file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._group.file.close()
+
+    def __len__(self) -> int:
+        return int(self._dataset("images").shape[0])
+
+    @property
+    def domain(self) -> str:
+        return _text(self._group.attrs["domain"])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Spatial shape of one image."""
+        return tuple(int(size) for size in self._dataset("images").shape[2:])
+
+    @property
+    def channels(self) -> int:
+        return int(self._dataset("images").shape[1])
+
+    @property
+    def spacing_mm(self) -> tuple[float, ...]:
+        return tuple(float(value) for value in self._dataset("images").attrs["spacing_mm"])
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the label values 0, 1, ... of /masks."""
+        return self._texts("masks", "labels")
+
+    @property
+    def metadata(self) -> dict[str, str | int | float]:
+        """The root attributes that are text or single numbers (seed, manifest, provider, ...)."""
+        return _metadata(self._group)
+
+    def images(self, rows: Rows = slice(None)) -> NDArray[np.float32]:
+        """(n, C, *spatial) intensities of the chosen rows; one integer gives (C, *spatial)."""
+        attributes = self._dataset("images").attrs
+        stored = self._rows("images", rows)
+        slope, intercept = float(attributes["rescale_slope"]), float(attributes["rescale_intercept"])
+        return (stored.astype(np.float64) * slope + intercept).astype(np.float32)
+
+    def masks(self, rows: Rows = slice(None)) -> NDArray[np.uint8]:
+        """(n, *spatial) label maps of the chosen rows; one integer gives (*spatial)."""
+        return self._rows("masks", rows).astype(np.uint8, copy=False)
+
+    def _attribute_column(self) -> str:
+        return next((name for name in ("mask_attributes", "requested") if name in self), "requested")
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        return self._texts(self._attribute_column(), "names") if self._attribute_column() in self else ()
+
+    @property
+    def attribute_units(self) -> tuple[str, ...]:
+        return self._texts(self._attribute_column(), "units") if self._attribute_column() in self else ()
+
+    @property
+    def requested(self) -> NDArray[np.float32] | None:
+        """(N, A) attributes that were asked for, NaN where undefined; None on a real cohort."""
+        values = self._all("requested")
+        return None if values is None else values.astype(np.float32, copy=False)
+
+    @property
+    def mask_attributes(self) -> NDArray[np.float32] | None:
+        """(N, A) attributes measured on /masks, NaN where undefined."""
+        values = self._all("mask_attributes")
+        return None if values is None else values.astype(np.float32, copy=False)
+
+    @property
+    def mask_reasons(self) -> NDArray[np.uint8] | None:
+        """(N, A) `Reason` of each value of `mask_attributes`."""
+        values = self._all("mask_reasons")
+        return None if values is None else values.astype(np.uint8, copy=False)
+
+    @property
+    def grid_row(self) -> NDArray[np.int64] | None:
+        """(N,) row of grid.csv that each sample belongs to, the first row after the header being 0."""
+        values = self._all("grid_row")
+        return None if values is None else values.astype(np.int64, copy=False)
+
+    @property
+    def sample_index(self) -> NDArray[np.int64] | None:
+        values = self._all("sample_index")
+        return None if values is None else values.astype(np.int64, copy=False)
+
+    @property
+    def slices(self) -> NDArray[np.int64] | None:
+        values = self._all("slices")
+        return None if values is None else values.astype(np.int64)
+
+    @property
+    def patients(self) -> NDArray[np.str_] | None:
+        """(N,) pseudonyms."""
+        return self._strings("patients")
+
+    @property
+    def subset(self) -> NDArray[np.str_] | None:
+        """(N,) name of the part of the cohort: train, val, test, ..."""
+        return self._strings("subset")
+
+    def _strings(self, column: str) -> NDArray[np.str_] | None:
+        values = self._all(column)
+        return None if values is None else np.array([_text(value) for value in values], dtype=np.str_)
+
+    @property
+    def segmentations(self) -> dict[str, Segmentation]:
+        groups = self._group.get("segmentations", {})
+        return {name: Segmentation(self.path, groups[name]) for name in sorted(groups)}
+
+    def segmentation(self, name: str) -> Segmentation:
+        """The named segmentation. Raises DatasetError with the names that there are."""
+        known = self.segmentations
+        if name not in known:
+            raise DatasetError(f"{self.path}: has no segmentation {name!r}. Found: {', '.join(known) or 'none'}. "
+                               "Run cldm segment first.")
+        return known[name]
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _metadata(group: h5py.Group) -> dict[str, str | int | float]:
+    found: dict[str, str | int | float] = {}
+    for name, value in group.attrs.items():
+        if isinstance(value, str | bytes):
+            found[name] = _text(value)
+        elif isinstance(value, np.generic) and value.dtype.kind in "iufb":
+            found[name] = value.item()
+    return found
+
+
+def _check_header(file: h5py.File, path: Path) -> None:
+    found = file.attrs.get("format")
+    if found is None or _text(found) != FORMAT:
+        raise DatasetError(f"{path}: root attribute format is {found!r}, expected {FORMAT!r}. This is not a dataset of "
+                           "ours; make one with cldm-train prepare or cldm-gen.")
+    version = file.attrs.get("format_version")
+    if not isinstance(version, np.integer) or version < 1:
+        raise DatasetError(f"{path}: root attribute format_version is {version!r}, expected a positive integer.")
+    if version > FORMAT_VERSION:
+        raise DatasetError(f"{path}: format_version {version} found, {FORMAT_VERSION} supported. Install a newer "
+                           "cldm-runtime.")
+    if not file.attrs.get("complete", False):
+        raise DatasetError(f"{path}: the file is not complete; its writer was stopped. Make it again.")
+    if "domain" not in file.attrs:
+        raise DatasetError(f"{path}: root attribute domain is missing, for example \"lge\".")
+
+
+def _check_columns(file: h5py.File, path: Path) -> None:
+    if not isinstance(file.get("images"), h5py.Dataset) or file["images"].ndim < 4:
+        raise DatasetError(f"{path}: /images is missing or not (N, C, *spatial).")
+    images = file["images"]
+    faults = [f"/images: attribute {name} is missing" for name in ("rescale_slope", "rescale_intercept", "spacing_mm")
+              if name not in images.attrs]
+    faults += _column_faults(file, COLUMNS, images)
+    for name, group in file.get("segmentations", {}).items():
+        if isinstance(group, h5py.Group):
+            faults += _column_faults(group, SEGMENTATION_COLUMNS, images)
+        else:
+            faults.append(f"/segmentations/{name} is not a group")
+    if faults:
+        raise DatasetError(list_faults(f"{path}: is not a valid {FORMAT} file:", faults))
+
+
+def _column_faults(group: h5py.Group, columns: dict[str, Column], images: h5py.Dataset) -> list[str]:
+    faults = []
+    for column in columns.values():
+        if column.path not in group:
+            continue
+        item, where = group[column.path], f"{group.name.rstrip('/')}/{column.path}"
+        if not isinstance(item, h5py.Dataset):
+            faults.append(f"{where} is not a dataset")
+            continue
+        if item.dtype.kind not in _KINDS.get(column.dtype, "S"):
+            faults.append(f"{where} has type {item.dtype}, expected {np.dtype(column.dtype)}")
+        expected = {"image": images.shape, "mask": (images.shape[0], *images.shape[2:]), "": images.shape[:1]}
+        if item.shape != expected.get(column.trailing, (images.shape[0], *item.shape[1:])):
+            faults.append(f"{where} has shape {item.shape}, which does not fit /images {images.shape}")
+        elif column.trailing in ("attributes", "scores") and item.ndim != 2:
+            faults.append(f"{where} has shape {item.shape}, expected two axes")
+    return faults

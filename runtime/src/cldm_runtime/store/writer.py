@@ -1,0 +1,315 @@
+"""Writing dataset files: streaming, and atomic in that a reader sees the whole file or none of it.
+
+The file is written under a temporary name in the same folder, synced, and then linked or renamed to its own name. A run
+that is killed leaves `<name>.<process>.partial` behind, which nobody reads and which may be deleted.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import h5py
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..attributes import Reason
+from ..domain import Domain, get_domain
+from ..errors import DatasetError
+from .format import (
+    CHUNK_BYTES,
+    COLUMNS,
+    FORMAT,
+    FORMAT_VERSION,
+    SEGMENTATION_COLUMNS,
+    STORED_MAX,
+    TEXT,
+    Column,
+    DatasetSpec,
+    MetadataValue,
+    encode_images,
+    encode_text,
+)
+from .reader import open_dataset
+
+_LIBVER = ("v108", "v108")  # the oldest file version that holds attributes above 64 KiB (the manifest's text)
+
+
+def create_dataset(path: str | os.PathLike[str], spec: DatasetSpec, *, overwrite: bool = False) -> "DatasetWriter":
+    """Start a new dataset file; it appears under its name when the writer closes without an error.
+
+    Raises DatasetError if the file exists and `overwrite` is false, or if the folder cannot be written.
+    """
+    target = Path(path)
+    if target.exists() and not overwrite:
+        raise DatasetError(f"{target}: already exists. Choose another name or overwrite it.")
+    writer = DatasetWriter(target, spec.domain, overwrite)
+    try:
+        writer.start(spec)
+    except BaseException:
+        writer.discard()
+        raise
+    return writer
+
+
+def edit_dataset(path: str | os.PathLike[str], *, replace: Sequence[str] = ()) -> "DatasetWriter":
+    """Add columns or segmentations to a dataset file.
+
+    The additions go to a copy, which takes the file's place when the writer closes without an error: whoever reads the
+    file, or kills the process, finds the old or the new one, whole. `replace` names what the copy leaves out, to be
+    written anew, for example "segmentations/nnunet" or "attributes/mask". Needs free space for the copy.
+    """
+    target = Path(path)
+    with open_dataset(target) as dataset:
+        domain = get_domain(dataset.domain)
+    writer = DatasetWriter(target, domain, overwrite=True)
+    try:
+        writer.copy_from(target, {name.strip("/") for name in replace})
+    except BaseException:
+        writer.discard()
+        raise
+    return writer
+
+
+class _ColumnWriter:
+    """Appends rows to the columns of one group. Columns may be filled in one pass or one after the other."""
+
+    def __init__(self, group: h5py.Group, columns: Mapping[str, Column], domain: Domain) -> None:
+        self._group = group
+        self._columns = columns
+        self._domain = domain
+        self._fresh: dict[str, int] = {}  # rows appended so far to each column that this writer started
+
+    def _append(self, columns: Mapping[str, ArrayLike | None]) -> None:
+        given = {name: self._encode(name, value) for name, value in columns.items() if value is not None}
+        if len({len(rows) for rows in given.values()}) > 1:
+            raise DatasetError(f"append: the columns differ in length: { {n: len(v) for n, v in given.items()} }.")
+        for name, rows in given.items():
+            try:
+                self._extend(name, rows)
+            except OSError as error:
+                raise DatasetError(f"{self._group.file.filename}: writing failed ({error.strerror or error}). Free "
+                                   "some space and run again.") from error
+
+    def _extend(self, name: str, rows: NDArray[np.generic]) -> None:
+        dataset = self._dataset(name, rows.shape[1:])
+        if dataset.shape[1:] != rows.shape[1:]:
+            raise DatasetError(f"append: {name} has rows of shape {rows.shape[1:]}, before: {dataset.shape[1:]}.")
+        start = self._fresh[name]
+        dataset.resize(start + len(rows), axis=0)
+        dataset[start:] = rows
+        self._fresh[name] = start + len(rows)
+
+    def _encode(self, name: str, value: ArrayLike) -> NDArray[np.generic]:
+        column = self._columns[name]
+        if column.dtype.startswith("S"):
+            return encode_text(np.asarray(value).tolist(), name)
+        array = np.asarray(value)
+        if column.dtype == "u1" and (array.dtype.kind not in "iu" or (array.size and array.max() > 255)):
+            raise DatasetError(f"append: {name} must be integers 0..255, found {array.dtype}.")
+        if column.trailing == "attributes" and array.shape[1:] != (len(self._domain.attributes),):
+            raise DatasetError(f"append: {name} has shape {array.shape}, expected (n, {len(self._domain.attributes)}).")
+        return array.astype(column.dtype)
+
+    def _dataset(self, name: str, trailing: tuple[int, ...]) -> h5py.Dataset:
+        column = self._columns[name]
+        if name in self._fresh:
+            return self._group[column.path]
+        if column.path in self._group:
+            raise DatasetError(f"{self._group.name.rstrip('/')}/{column.path} exists already. Name it in `replace` to "
+                               "write it anew.")
+        self._fresh[name] = 0
+        row_bytes = max(1, int(np.prod(trailing, dtype=np.int64)) * np.dtype(column.dtype).itemsize)
+        options = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if column.compress else {}
+        dtype = TEXT if column.dtype.startswith("S") else column.dtype
+        dataset = self._group.create_dataset(
+            column.path, (0, *trailing), maxshape=(None, *trailing), dtype=dtype,
+            chunks=(min(1024, max(1, CHUNK_BYTES // row_bytes)), *trailing), **options)
+        self._describe(dataset, name, column)
+        return dataset
+
+    def _describe(self, dataset: h5py.Dataset, name: str, column: Column) -> None:
+        if column.trailing == "attributes":
+            dataset.attrs["names"] = list(self._domain.attribute_names)
+            dataset.attrs["units"] = [attribute.unit for attribute in self._domain.attributes]
+        if name.endswith("reasons"):
+            dataset.attrs["reasons"] = [f"{reason.value} {reason.name.lower()}" for reason in Reason]
+        if column.trailing == "mask":
+            dataset.attrs["labels"] = list(self._domain.labels.names)
+
+    def _check_lengths(self, rows: int) -> None:
+        wrong = {name: count for name, count in self._fresh.items() if count != rows}
+        if wrong:
+            raise DatasetError(f"{self._group.name}: columns {wrong} do not have the file's {rows} rows.")
+
+
+class SegmentationWriter(_ColumnWriter):
+    """Fills /segmentations/<name>."""
+
+    def __init__(self, group: h5py.Group, domain: Domain) -> None:
+        super().__init__(group, SEGMENTATION_COLUMNS, domain)
+
+    def append(self, *, masks: ArrayLike | None = None, attributes: ArrayLike | None = None,
+               attribute_reasons: ArrayLike | None = None, scores: ArrayLike | None = None,
+               score_names: Sequence[str] = (), score_units: Sequence[str] = ()) -> None:
+        """Add rows: masks (n, *spatial) uint8, attributes (n, A), attribute_reasons (n, A), scores (n, S).
+
+        The names and units of the scores are needed with the first rows.
+        """
+        named = scores is not None and "scores" not in self._fresh
+        width = 0 if scores is None else np.asarray(scores).shape[-1]
+        if named and not (len(score_names) == len(score_units) == width):
+            raise DatasetError(f"append: {width} scores, {len(score_names)} names, {len(score_units)} units; give one "
+                               "of each.")
+        self._append({"masks": masks, "attributes": attributes, "attribute_reasons": attribute_reasons,
+                      "scores": scores})
+        if named:
+            self._group["scores"].attrs["names"] = list(score_names)
+            self._group["scores"].attrs["units"] = list(score_units)
+
+
+class DatasetWriter(_ColumnWriter):
+    """Made by `create_dataset` and `edit_dataset`; use it as a context manager."""
+
+    def __init__(self, target: Path, domain: Domain, overwrite: bool) -> None:
+        self.target = target
+        self._overwrite = overwrite
+        self._partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+        try:
+            self._file = h5py.File(self._partial, "w", libver=_LIBVER)
+        except OSError as error:
+            raise DatasetError(f"{target}: cannot be written ({error.strerror or error}). Choose a folder that exists "
+                               "and that you may write to.") from error
+        self._segmentations: list[SegmentationWriter] = []
+        super().__init__(self._file, COLUMNS, domain)
+
+    def start(self, spec: DatasetSpec) -> None:
+        """Write the header of a new file."""
+        attributes = self._file.attrs
+        attributes["format"], attributes["format_version"] = FORMAT, np.int64(FORMAT_VERSION)
+        attributes["complete"] = np.uint8(0)
+        attributes["domain"] = spec.domain.name
+        self.set_metadata(spec.metadata)
+        low, high = spec.intensity_range
+        images = self._dataset("images", (spec.channels, *spec.shape))
+        images.attrs["rescale_slope"] = (high - low) / STORED_MAX
+        images.attrs["rescale_intercept"] = float(low)
+        images.attrs["spacing_mm"] = np.array(spec.spacing_mm, dtype=np.float64)
+
+    def copy_from(self, source: Path, without: set[str]) -> None:
+        """Copy everything from `source`, except the objects named in `without`."""
+        with h5py.File(source, "r") as old:
+            for name, value in old.attrs.items():
+                self._file.attrs[name] = value
+            self._copy_group(old, self._file, without, "")
+
+    def _copy_group(self, old: h5py.Group, new: h5py.Group, without: set[str], prefix: str) -> None:
+        for name in old:
+            path = prefix + name
+            if path in without:
+                continue
+            if isinstance(old[name], h5py.Group) and any(other.startswith(path + "/") for other in without):
+                group = new.create_group(name)
+                for key, value in old[name].attrs.items():
+                    group.attrs[key] = value
+                self._copy_group(old[name], group, without, path + "/")
+            else:
+                old.copy(name, new)
+
+    def append(self, *, images: ArrayLike | None = None, masks: ArrayLike | None = None,
+               requested: ArrayLike | None = None, mask_attributes: ArrayLike | None = None,
+               mask_reasons: ArrayLike | None = None, grid_row: ArrayLike | None = None,
+               sample_index: ArrayLike | None = None, patients: ArrayLike | None = None,
+               slices: ArrayLike | None = None, subset: ArrayLike | None = None) -> None:
+        """Add n rows to each of the given columns.
+
+        images (n, C, *spatial) float in the intensity range; masks (n, *spatial) uint8; requested, mask_attributes
+        (n, A) float, mask_reasons (n, A) uint8, in the domain's order; the others (n,). At the end all columns must
+        have the same number of rows.
+        """
+        self._append({"images": images, "masks": masks, "requested": requested, "mask_attributes": mask_attributes,
+                      "mask_reasons": mask_reasons, "grid_row": grid_row, "sample_index": sample_index,
+                      "patients": patients, "slices": slices, "subset": subset})
+
+    def _encode(self, name: str, value: ArrayLike) -> NDArray[np.generic]:
+        if name != "images":
+            return super()._encode(name, value)
+        attributes = self._file["images"].attrs
+        low = float(attributes["rescale_intercept"])
+        return encode_images(np.asarray(value), low, low + STORED_MAX * float(attributes["rescale_slope"]))
+
+    def set_metadata(self, metadata: Mapping[str, MetadataValue]) -> None:
+        """Set root attributes."""
+        _set_attributes(self._file, metadata)
+
+    def segmentation(self, name: str, metadata: Mapping[str, MetadataValue] | None = None) -> SegmentationWriter:
+        """The writer of /segmentations/<name>, which is made if it does not exist."""
+        if not name or not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
+            raise DatasetError(f"segmenter name {name!r}: use letters, digits, '-', '_' and '.'.")
+        group = self._file.require_group(f"segmentations/{name}")
+        _set_attributes(group, metadata or {})
+        writer = SegmentationWriter(group, self._domain)
+        self._segmentations.append(writer)
+        return writer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if kind is not None:
+            self.discard()
+            return
+        try:
+            self._commit()
+        except BaseException:
+            self.discard()
+            raise
+
+    def _commit(self) -> None:
+        rows = int(self._file["images"].shape[0])
+        for writer in (self, *self._segmentations):
+            writer._check_lengths(rows)
+        self._file.attrs["complete"] = np.uint8(1)
+        try:
+            self._file.close()
+            publish(self._partial, self.target, overwrite=self._overwrite)
+        except (OSError, RuntimeError) as error:  # h5py reports a full disk at closing as either
+            raise DatasetError(f"{self.target}: writing failed ({error}). Free some space and run again.") from error
+
+    def discard(self) -> None:
+        """Close and remove the unfinished file."""
+        with suppress(OSError, RuntimeError):  # closing flushes, which fails on a full disk
+            self._file.close()
+        self._partial.unlink(missing_ok=True)
+
+
+def _set_attributes(group: h5py.Group, metadata: Mapping[str, MetadataValue]) -> None:
+    for name, value in metadata.items():
+        group.attrs[name] = value
+
+
+def publish(partial: Path, target: Path, *, overwrite: bool) -> None:
+    """Give a finished file its name, atomically and durably. Raises DatasetError if the name is taken."""
+    with partial.open("rb") as stream:
+        os.fsync(stream.fileno())
+    if overwrite:
+        partial.replace(target)
+    else:
+        try:
+            os.link(partial, target)  # unlike a rename, fails when somebody else has made the file meanwhile
+        except FileExistsError as error:
+            raise DatasetError(f"{target}: was made by another process meanwhile. Choose another name.") from error
+        except OSError:  # a file system without hard links: the check and the rename are then two steps
+            if target.exists():
+                raise
+            partial.replace(target)
+        else:
+            partial.unlink()
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
