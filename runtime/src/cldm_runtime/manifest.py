@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 from .errors import BundleError, list_faults
 from .records import plain, read_record
+from .segment_spec import SegmenterSpec
 
 FORMAT = "cldm-bundle"
 FORMAT_VERSION = 1
@@ -142,31 +143,6 @@ class SamplingSpec:
     spacing: Literal["trailing", "leading", "linspace"]
     eta: float
     batch_size: int
-
-
-@dataclass(frozen=True)
-class ChannelNormalisation:
-    """nnU-Net's intensity normalisation of one channel, with the properties it needs (mean, std, percentiles)."""
-
-    scheme: str
-    properties: Mapping[str, float] = field(default_factory=dict)
-    use_nonzero_mask: bool = False
-
-
-@dataclass(frozen=True)
-class SegmenterSpec:
-    """What nnU-Net's predictor needs besides the network."""
-
-    patch_size: tuple[int, ...]
-    spacing_mm: tuple[float, ...]
-    normalisation: tuple[ChannelNormalisation, ...]  # one a channel
-    mirror_axes: tuple[int, ...]  # spatial axes of test-time mirroring; empty: none
-    tile_step_size: float  # fraction of the patch
-    gaussian_sigma_scale: float  # fraction of the patch
-    label_values: tuple[int, ...]  # label_values[c] is the domain's label of network channel c
-    crop_to_nonzero: bool = True
-    image_resampling_order: int = 3
-    logits_resampling_order: int = 1
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 from itertools import pairwise
 
-from .manifest import GraphSpec, Manifest, ScheduleSpec, SegmenterSpec
+from .manifest import GraphSpec, Manifest, ScheduleSpec
+from .segment_spec import SegmenterSpec
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -140,15 +141,9 @@ def _attribute_faults(manifest: Manifest) -> Iterable[str]:
 
 
 def _segmenter_faults(spec: SegmenterSpec, manifest: Manifest) -> Iterable[str]:
-    axes = len(manifest.image.shape)
-    if len(spec.patch_size) != axes or len(spec.spacing_mm) != axes:
-        yield f"segmenter: patch_size and spacing_mm need {axes} entries, one for each axis of image.shape."
+    yield from spec.faults()
     if len(spec.normalisation) != manifest.image.channels:
         yield f"segmenter.normalisation: {len(spec.normalisation)} entries for {manifest.image.channels} channels."
-    if any(not 0 <= axis < axes for axis in spec.mirror_axes):
-        yield f"segmenter.mirror_axes: {list(spec.mirror_axes)}, expected axes in 0..{axes - 1}."
-    if not 0 < spec.tile_step_size <= 1 or spec.gaussian_sigma_scale <= 0:
-        yield "segmenter: expected 0 < tile_step_size <= 1 and gaussian_sigma_scale > 0."
     if any(not 0 <= value < len(manifest.labels.names) for value in spec.label_values):
         yield f"segmenter.label_values: {list(spec.label_values)} holds a value that labels.names does not define."
 

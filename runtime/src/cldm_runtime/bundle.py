@@ -1,0 +1,164 @@
+"""Opens a bundle: checks names, hashes and graphs before anything in it is used.
+
+Trust: the hashes tell damage and partial copies, not forgery, since who can rewrite a file can rewrite the manifest.
+"""
+
+import hashlib
+import io
+import os
+import re
+import stat
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .domain import Domain, get_domain
+from .engines import Engine, open_engine
+from .errors import BundleError, list_faults
+from .manifest import FileSpec, GraphSpec, Manifest
+from .onnx_scan import scan_model
+
+MANIFEST_FILE = "manifest.json"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LARGEST_MANIFEST = 16 * 2**20  # bytes; a manifest of 1000 steps takes 30 kB
+_CHUNK = 2**20
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes in lower-case hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def sha256_of_bytes(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked bundle. `manifest_text` is the text of manifest.json as found, `manifest_sha256` its digest."""
+
+    path: Path
+    manifest: Manifest
+    manifest_text: str
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], verify: bool = True) -> Self:
+        """Open the bundle folder. `verify` checks the hash of every listed file now; a file is checked again when
+        it is used, so leaving it out only skips files that are never used.
+
+        Raises BundleError that lists every faulty file.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise BundleError(f"bundle {folder}: no such folder. Pass the folder that holds {MANIFEST_FILE}.")
+        text = _read_manifest(folder)
+        bundle = cls(folder, Manifest.from_json(text), text)
+        if verify:
+            bundle.check_files()
+        return bundle
+
+    @property
+    def manifest_sha256(self) -> str:
+        return sha256_of_bytes(self.manifest_text.encode("utf-8"))
+
+    def check_files(self) -> None:
+        """Compare every listed file with its hash. Raises BundleError that lists every faulty file."""
+        faults = []
+        for name, digest in self.manifest.files().items():
+            try:
+                _read_file(self.path, name, digest)
+            except BundleError as error:
+                faults.append(str(error))
+        if faults:
+            raise BundleError(list_faults(f"bundle {self.path} is damaged. Copy or export it again.", faults))
+
+    def read(self, file: FileSpec | GraphSpec) -> bytes:
+        """The bytes of a listed file, which have the listed hash. Raises BundleError."""
+        return _read_file(self.path, file.file, file.sha256)
+
+    def open(self, role: str, provider: str = "cpu", threads: int | None = None) -> Engine:
+        """An engine for the graph of that role. `threads`: of one operator; None takes all cores.
+
+        Raises BundleError for a graph that is missing, altered or not allowed, ProviderError for a provider that
+        is not available.
+        """
+        graph = self.manifest.graphs.get(role)
+        if graph is None:
+            raise BundleError(f"bundle {self.path} has no graph {role}. It has: {', '.join(self.manifest.graphs)}.")
+        if provider == "torchscript":
+            if graph.torchscript is None:
+                raise BundleError(f"bundle {self.path} holds no TorchScript form of {role}. Export it with "
+                                  "--torchscript, or pass another --provider.")
+            return open_engine(self.read(graph.torchscript), graph, provider, threads)
+        data = self.read(graph)
+        faults = scan_model(data)
+        if faults:
+            raise BundleError(list_faults(f"graph {self.path / graph.file} is refused.", faults))
+        return open_engine(data, graph, provider, threads)
+
+    def reference(self) -> dict[str, NDArray[Any]]:
+        """The arrays of the reference file, by key (the layout stands in `verify.py`). Raises BundleError."""
+        spec = self.manifest.reference
+        data = _read_file(self.path, spec.file, spec.sha256)
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                return {key: arrays[key] for key in arrays.files}
+        except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+            raise BundleError(f"reference {self.path / spec.file} is not a readable npz file: {error}.") from error
+
+    def domain(self) -> Domain:
+        """The domain that the bundle names. Raises BundleError where the two disagree about labels or attributes."""
+        domain, manifest = get_domain(self.manifest.domain), self.manifest
+        faults = []
+        if manifest.labels.names != tuple(domain.labels.names):
+            faults.append(f"labels are {list(manifest.labels.names)}, the domain's {list(domain.labels.names)}")
+        unknown = [spec.name for spec in manifest.attributes if spec.name not in domain.attribute_names]
+        if unknown:
+            faults.append(f"attributes {unknown} are unknown, the domain knows {list(domain.attribute_names)}")
+        if faults:
+            raise BundleError(list_faults(f"bundle {self.path} does not fit the domain {domain.name}.", faults))
+        return domain
+
+
+def _read_manifest(folder: Path) -> str:
+    data = _read_regular(folder, MANIFEST_FILE, _LARGEST_MANIFEST)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{folder / MANIFEST_FILE} is not UTF-8 text: {error}. Export the bundle again.") from error
+
+
+def _read_file(folder: Path, name: str, digest: str) -> bytes:
+    data = _read_regular(folder, name)
+    found = sha256_of_bytes(data)
+    if found != digest:
+        raise BundleError(f"{folder / name}: sha256 is {found[:12]}..., the manifest says {digest[:12]}... "
+                          f"({len(data)} bytes found): the file was altered or truncated.")
+    return data
+
+
+def _read_regular(folder: Path, name: str, largest: int | None = None) -> bytes:
+    """Bytes of a regular file right in the folder; links are refused, so that nothing outside is ever read."""
+    if not _PLAIN_NAME.fullmatch(name):
+        raise BundleError(f"{name!r}: expected a plain file name inside {folder}.")
+    path = folder / name
+    try:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            raise BundleError(f"{path}: expected a regular file, not a link or a folder.")
+        if largest is not None and status.st_size > largest:
+            raise BundleError(f"{path}: {status.st_size} bytes, expected at most {largest}.")
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as stream:
+            return stream.read()
+    except OSError as error:
+        reason = "missing" if isinstance(error, FileNotFoundError) else error.strerror
+        raise BundleError(f"{path}: {reason}.") from error
