@@ -1,0 +1,213 @@
+"""From attributes to anatomy: a label map whose measured attributes meet a request.
+
+An infarct is the set of wall pixels with the smallest lesion distance (ventricle.py). Their number gives the infarct
+size exactly. Two parameters are left, and each moves one attribute monotonically: the lesion's aspect (wide and
+shallow, or narrow and deep) sets the transmurality, and its layer (from the endocardium into the wall) lowers the
+endocardial surface length. Both are found by bisection on the *measured* attributes. What is left, the ventricle's
+shape, the territory, the border and the number of foci, is drawn at random.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ...labels import LabelMap
+from ...noise import Purpose, Stream
+from .attributes import ATTRIBUTES, HEALTHY, INFARCT, LV_CAVITY, NAMES, Wall, find_wall, transmurality
+from .ventricle import Field, Roughness, Ventricle, draw_territory, polar, wrap
+
+_ATTEMPTS = 24
+_TRIALS = 3
+_TOLERANCE = {attribute.name: attribute.tolerance for attribute in ATTRIBUTES}
+_LOG_ASPECT = (-3.0, 4.5)
+_DEEPEST_LAYER = 0.75
+_OUTLINE_POINTS = 360
+
+
+@dataclass(frozen=True)
+class _Canvas:
+    """A drawn ventricle without infarct, and the coordinates of its wall pixels."""
+
+    labels: LabelMap
+    wall: Wall
+    theta: Field
+    radius: Field
+
+
+@dataclass(frozen=True)
+class _Style:
+    """What the request leaves open about an infarct."""
+
+    foci: tuple[tuple[float, float], ...]  # (angle in rad, lag: how far a focus stays behind the first, relative)
+    power: float
+    roughness: Roughness
+
+    @classmethod
+    def draw(cls, stream: Stream) -> "_Style":
+        angle, power = draw_territory(stream), stream.uniform(2.0, 6.0)
+        multifocal, patchy = stream.uniform() < 0.15, stream.uniform() < 0.2
+        second = angle + stream.uniform(0.8, 2.2) * (1 if stream.uniform() < 0.5 else -1)
+        lag, rough = stream.uniform(1.0, 4.0), stream.uniform(0.4, 0.9) if patchy else stream.uniform(0.05, 0.3)
+        foci = ((angle, 0.0), (second, lag)) if multifocal else ((angle, 0.0),)
+        return cls(foci, power, Roughness.draw(stream, rough))
+
+
+def _draw_canvas(ventricle: Ventricle, z: float, centre_mm: tuple[float, float], shape: tuple[int, int],
+                 spacing_mm: tuple[float, float], rotation_deg: float) -> _Canvas:
+    theta, rho = polar(shape, spacing_mm, centre_mm, rotation_deg)
+    turn = np.linspace(-np.pi, np.pi, _OUTLINE_POINTS, endpoint=False)
+    endocardium = np.interp(theta, turn, ventricle.endocardium(turn, z), period=2 * np.pi)
+    radius = (rho - endocardium) / np.interp(theta, turn, ventricle.thickness_at(turn, z), period=2 * np.pi)
+    labels = np.where(radius < 0, LV_CAVITY, np.where(radius < 1, HEALTHY, 0)).astype(np.uint8)
+    wall = find_wall(labels)
+    return _Canvas(labels, wall, theta.reshape(-1)[wall.index], np.clip(radius.reshape(-1)[wall.index], 0.0, 1.0))
+
+
+def _nearest_pixels(distance: Field, count: int) -> NDArray[np.bool_]:
+    chosen = np.zeros(distance.shape, dtype=np.bool_)
+    chosen[np.argpartition(distance, count - 1)[:count]] = True
+    return chosen
+
+
+def _bisect(measure: Callable[[float], float], target: float, low: float, high: float, steps: int) -> float:
+    """Argument at which the falling function `measure` is nearest to the target, among those tried."""
+    tried: list[tuple[float, float]] = []
+    for argument in (low, high):
+        tried.append((abs(measure(argument) - target), argument))
+    for _ in range(steps):
+        middle = (low + high) / 2
+        value = measure(middle)
+        tried.append((abs(value - target), middle))
+        low, high = (middle, high) if value > target else (low, middle)
+    return min(tried)[1]
+
+
+class _Fit:
+    """Searches the aspect and the layer that give a canvas the wanted transmurality and endocardial surface length."""
+
+    def __init__(self, canvas: _Canvas, style: _Style, request: Mapping[str, float]) -> None:
+        self.canvas, self.style = canvas, style
+        self.border = 1.0 + style.roughness(canvas.theta, canvas.radius)
+        self.offsets = [(np.abs(wrap(canvas.theta - angle)), 1.0 + lag) for angle, lag in style.foci]
+        self.count = max(1, round(request["infarct_size"] * canvas.wall.index.size))
+        self.transmurality = request["transmurality"]
+        self.surface = request["endocardial_surface_length"]
+
+    def infarct(self, log_aspect: float, layer: float) -> NDArray[np.bool_]:
+        """The wall pixels nearest to the lesion: a superellipse in (theta, r) about each focus."""
+        half_width = float(np.exp(log_aspect / 2))
+        across = (np.abs(self.canvas.radius - layer) * half_width) ** self.style.power
+        foci = [(across + (along / half_width) ** self.style.power) * lag for along, lag in self.offsets]
+        return _nearest_pixels(np.minimum.reduce(foci) * self.border, self.count)
+
+    def measured(self, infarct: NDArray[np.bool_]) -> tuple[float, float]:
+        section, inner = self.canvas.wall.section, self.canvas.wall.inner
+        assert section is not None and inner is not None
+        return transmurality(infarct, section), float(infarct[inner].mean())
+
+    def best_aspect(self, layer: float, steps: int) -> float:
+        return _bisect(lambda aspect: self.measured(self.infarct(aspect, layer))[0], self.transmurality, *_LOG_ASPECT, steps)
+
+    def solve(self) -> NDArray[np.bool_]:
+        def surface(layer: float) -> float:
+            return self.measured(self.infarct(self.best_aspect(layer, 6), layer))[1]
+
+        layer = 0.0
+        if surface(0.0) > self.surface + 0.5 * _TOLERANCE["endocardial_surface_length"]:
+            layer = _bisect(surface, self.surface, 0.0, _DEEPEST_LAYER, 6)
+        return self.infarct(self.best_aspect(layer, 10), layer)
+
+    def error(self, infarct: NDArray[np.bool_]) -> dict[str, float]:
+        reached, surface = self.measured(infarct)
+        return {"transmurality": reached - self.transmurality, "endocardial_surface_length": surface - self.surface}
+
+
+def _thinned(ventricle: Ventricle, request: Mapping[str, float], angle: float, stream: Stream) -> Ventricle:
+    """Scars thin the wall; how much also follows from a request for more endocardium than size / transmurality."""
+    arc = request["infarct_size"] / request["transmurality"]
+    needed = 1.0 - arc / max(request["endocardial_surface_length"], 1e-3)
+    natural = stream.uniform(0.0, 0.3) * request["transmurality"]
+    thinning = float(np.clip(max(needed * 1.3, natural), 0.0, 0.5))
+    return replace(ventricle, thinning=thinning, scar_angle=angle, scar_width=max(0.35, np.pi * min(arc, 0.8)))
+
+
+class LgeAnatomy:
+    """The anatomy of the lge domain; see `cldm_runtime.domain.Anatomy`."""
+
+    def faults(self, request: Mapping[str, float]) -> list[str]:
+        size, depth = request.get("infarct_size"), request.get("transmurality")
+        surface = request.get("endocardial_surface_length")
+        if size == 0 or (size is None and surface is None and depth == 0):
+            faults = []
+            if depth is not None:
+                faults.append("transmurality is undefined without infarct: leave the cell empty")
+            if surface:
+                faults.append(f"endocardial_surface_length = {surface:g} needs infarct, but infarct_size = 0")
+            return faults
+        if depth == 0:
+            return ["transmurality = 0 is impossible where there is infarct: leave the cell empty, or set infarct_size to 0"]
+        if size is not None and depth is not None and depth < size - _TOLERANCE["transmurality"]:
+            return [f"transmurality = {depth:g} is below infarct_size = {size:g}: an infarct that goes all the way round "
+                    f"has a transmurality equal to its size; raise transmurality to {size:g} or more"]
+        return self._trial(request)
+
+    def _trial(self, request: Mapping[str, float]) -> list[str]:
+        nearest = ""
+        for trial in range(_TRIALS):
+            complete = self.complete(request, Stream(0, trial, Purpose.CONDITION))
+            try:
+                self.draw(complete, Stream(0, trial, Purpose.ANATOMY), shape=(128, 128), spacing_mm=(1.0, 1.0))
+            except InputError as error:
+                nearest = str(error)
+            else:
+                return []
+        return [nearest]
+
+    def complete(self, request: Mapping[str, float], stream: Stream,
+                 table: NDArray[np.float64] | None = None) -> dict[str, float]:
+        from .prior import complete  # apart, because the prior is long and drawing does not need it
+
+        return complete(request, stream, table)
+
+    def draw(self, request: Mapping[str, float], stream: Stream, *, shape: tuple[int, ...],
+             spacing_mm: tuple[float, ...], rotation_deg: float = 0.0) -> LabelMap:
+        """See `cldm_runtime.domain.Anatomy.draw`; shape is (H, W). `request` holds all attributes of the domain."""
+        if len(shape) != 2 or len(spacing_mm) != 2:
+            raise InputError(f"the lge domain draws (H, W) slices, asked for shape {shape}, spacing {spacing_mm}.")
+        best: dict[str, float] = {}
+        for _ in range(_ATTEMPTS):
+            ventricle, style = Ventricle.draw(stream), _Style.draw(stream)
+            centre = (stream.normal(0.0, 3.0), stream.normal(0.0, 3.0))
+            empty = request["infarct_size"] == 0
+            if not empty:
+                ventricle = _thinned(ventricle, request, style.foci[0][0], stream)
+            canvas = _draw_canvas(ventricle, request["slice_position"], centre, shape, spacing_mm, rotation_deg)
+            if empty:
+                return canvas.labels
+            fit = _Fit(canvas, style, request)
+            infarct = fit.solve()
+            error = fit.error(infarct)
+            if all(abs(error[name]) <= _TOLERANCE[name] for name in error):
+                return _paint(canvas, infarct)
+            best = min(best, error, key=_largest) if best else error
+        raise InputError(_unmet(request, best))
+
+
+def _paint(canvas: _Canvas, infarct: NDArray[np.bool_]) -> LabelMap:
+    labels = canvas.labels.copy()
+    labels.reshape(-1)[canvas.wall.index[infarct]] = INFARCT
+    return labels
+
+
+def _largest(error: Mapping[str, float]) -> float:
+    return max(abs(value) / _TOLERANCE[name] for name, value in error.items())
+
+
+def _unmet(request: Mapping[str, float], error: Mapping[str, float]) -> str:
+    asked = ", ".join(f"{name} = {request[name]:.3g}" for name in NAMES[:3])
+    reached = ", ".join(f"{name} = {request[name] + value:.3g}" for name, value in error.items())
+    return (f"no anatomy meets {asked}; the nearest has {reached}. Move the row towards it: the endocardial surface "
+            f"length of a wavefront is about infarct_size / transmurality")
