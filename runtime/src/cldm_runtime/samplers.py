@@ -1,0 +1,99 @@
+"""Samplers: pure functions from noise to image. They know nothing of networks or engines.
+
+    here              DDIM paper (arXiv 2010.02502)    DDPM paper (arXiv 2006.11239)
+    a, s              sqrt(alpha_t), sqrt(1-alpha_t)   sqrt(alpha-bar_t), sqrt(1-alpha-bar_t)
+    a_next, s_next    the same at t-1 of the table     the same at t-1
+    x0, eps           f_theta (9), epsilon_theta       x_0 (15), epsilon_theta
+    spread            sigma_t (16)                     sigma_t, the second choice of 3.2 ("fixed small")
+
+"t-1" is the next entry of the step table, whatever the spacing. x0 is never clipped.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError
+from .schedule import Array, NoiseSchedule, StepTable
+
+Noise = Callable[[int], Array]  # step k of the table -> fresh standard normals of the shape of x
+Predict = Callable[[Array, int], Array]  # (x, training step) -> the network's prediction
+Sampler = Callable[["Denoise", Array, StepTable, Noise], Array]
+
+
+class Denoise(Protocol):
+    def __call__(self, x: Array, timestep: int, alpha: float, sigma: float) -> Array:
+        """The clean image x0 that x = alpha x0 + sigma noise is thought to hold; same shape as x."""
+
+
+def ddim(denoise: Denoise, x: Array, table: StepTable, noise: Noise, eta: float = 0.0) -> Array:
+    """DDIM, equations 12 and 16. eta = 0 is deterministic and never calls `noise`; eta = 1 is DDPM."""
+    for k in range(len(table)):
+        a, s, a_next, s_next = _coefficients(table, k)
+        x0 = denoise(x, int(table.timesteps[k]), a, s)
+        eps = (x - a * x0) / s
+        spread = eta * _posterior_deviation(a, s, a_next, s_next)
+        x = a_next * x0 + math.sqrt(max(s_next**2 - spread**2, 0.0)) * eps
+        if spread > 0:
+            x = x + spread * noise(k)
+    return x
+
+
+def ddpm(denoise: Denoise, x: Array, table: StepTable, noise: Noise) -> Array:
+    """Ancestral sampling of DDPM, equations 6 and 7, with the variance of the posterior ("fixed small").
+
+    With fewer steps than in training, alpha_t is the ratio of the alpha-bars of neighbouring entries of the table.
+    """
+    for k in range(len(table)):
+        a, s, a_next, s_next = _coefficients(table, k)
+        x0 = denoise(x, int(table.timesteps[k]), a, s)
+        alpha_t = (a / a_next) ** 2
+        beta_t = 1.0 - alpha_t
+        x = (a_next * beta_t / s**2) * x0 + (math.sqrt(alpha_t) * s_next**2 / s**2) * x
+        spread = _posterior_deviation(a, s, a_next, s_next)
+        if spread > 0:
+            x = x + spread * noise(k)
+    return x
+
+
+SAMPLERS: dict[str, Callable[..., Array]] = {"ddim": ddim, "ddpm": ddpm}
+
+
+def get_sampler(name: str, eta: float = 0.0) -> Sampler:
+    """The sampler of that name. Raises InputError for an unknown one, and for an eta that it does not take."""
+    if name not in SAMPLERS:
+        raise InputError(f"sampler {name!r} is unknown. Known: {', '.join(SAMPLERS)}.")
+    if not 0.0 <= eta <= 1.0:
+        raise InputError(f"eta = {eta}: expected 0 (deterministic) to 1.")
+    if name == "ddim":
+        return partial(ddim, eta=eta)
+    if eta:
+        raise InputError(f"eta = {eta}: sampler {name} has none. Use ddim, or leave eta out.")
+    return SAMPLERS[name]
+
+
+def denoiser(predict: Predict, schedule: NoiseSchedule) -> Denoise:
+    """Turn a network's prediction into the predicted clean image."""
+    def denoise(x: Array, timestep: int, alpha: float, sigma: float) -> Array:
+        return schedule.to_x0(predict(x, timestep), x, alpha, sigma)
+
+    return denoise
+
+
+def no_noise(step: int) -> NDArray[np.float64]:
+    """For deterministic samplers: being asked for noise is a defect."""
+    raise AssertionError(f"a deterministic sampler asked for noise in step {step}")
+
+
+def _coefficients(table: StepTable, k: int) -> tuple[float, float, float, float]:
+    """Python floats: numpy's own float64 would turn float32 arrays into float64."""
+    return float(table.alpha[k]), float(table.sigma[k]), float(table.alpha[k + 1]), float(table.sigma[k + 1])
+
+
+def _posterior_deviation(a: float, s: float, a_next: float, s_next: float) -> float:
+    """sqrt of beta-tilde_t (DDPM, equation 7), which is sigma_t at eta = 1 (DDIM, equation 16)."""
+    return s_next / s * math.sqrt(max(1.0 - (a / a_next) ** 2, 0.0))
