@@ -1,0 +1,195 @@
+"""A raw dataset of tiny NIfTI volumes becomes a cohort; everything wrong with it is said at once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cldm_runtime.attributes import Reason
+from cldm_runtime.errors import DatasetError, InputError
+from cldm_runtime.store import open_dataset
+from cldm_trainer.config import PrepareConfig
+from cldm_trainer.nnunet_raw import write_json, write_nifti
+from cldm_trainer.prepare import is_closed_ring, prepare, stack_positions
+from cldm_trainer.resample import Window, normalise, resample_image, resample_labels
+
+LABELS = {"background": 0, "cavity": 1, "healthy_myocardium": 2, "infarct": 3}
+SPACING = (8.0, 2.0, 2.0)
+CONFIG = PrepareConfig(shape=(32, 32), spacing_mm=(2.0, 2.0), labels={"cavity": "lv_cavity"}, workers=1)
+
+
+def heart(size: int = 48, centre: tuple[int, int] = (20, 26), slices: int = 5) -> np.ndarray:
+    """Rings of outer radius 8 and inner radius 4; the first and last slice of the volume are empty."""
+    y, x = np.mgrid[:size, :size]
+    radius = np.hypot(y - centre[0], x - centre[1])
+    ring = np.where(radius < 4, 1, np.where(radius < 8, np.where(x > centre[1] + 2, 3, 2), 0)).astype(np.uint8)
+    return np.stack([ring * (0 < z < slices - 1) for z in range(slices)]).astype(np.uint8)
+
+
+def add_case(folder: Path, name: str, labels: np.ndarray, part: str = "Tr", label_spacing=SPACING) -> None:
+    for kind in ("images", "labels"):
+        (folder / f"{kind}{part}").mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(0).random(labels.shape, np.float32)
+    write_nifti(folder / f"images{part}" / f"{name}_0000.nii.gz", labels * 100.0 + noise, SPACING)
+    write_nifti(folder / f"labels{part}" / f"{name}.nii.gz", labels, label_spacing)
+
+
+def raw(folder: Path) -> Path:
+    for name in ("anna", "berta", "carla"):
+        add_case(folder, name, heart())
+    add_case(folder, "dora", heart(), "Ts")
+    write_json(
+        folder / "dataset.json", {"channel_names": {"0": "LGE"}, "labels": LABELS, "file_ending": ".nii.gz"})
+    write_json(folder / "splits_final.json", [{"train": ["anna", "berta"], "val": ["carla"]}])
+    return folder
+
+
+def test_counts_positions_and_centre(tmp_path):
+    counts = prepare(raw(tmp_path / "raw"), tmp_path / "cohort.h5", CONFIG, "lge")
+    assert {name: (count.patients, count.slices) for name, count in counts.items()} == {
+        "train": (2, 6), "val": (1, 3), "test": (1, 3)}
+    with open_dataset(tmp_path / "cohort.h5") as cohort:
+        masks, attributes = cohort.masks(), cohort.mask_attributes
+        assert attributes[:3, 3].tolist() == [0.0, 0.5, 1.0]
+        assert cohort.slices[:3].tolist() == [1, 2, 3]
+    rows, columns = np.nonzero(masks[0])
+    assert (rows.min() + rows.max(), columns.min() + columns.max()) == (31, 31)  # the middle of 32 pixels
+    assert np.unique(masks).tolist() == [0, 1, 2, 3]
+
+
+def test_no_name_of_a_patient_gets_into_the_file(tmp_path):
+    prepare(raw(tmp_path / "raw"), tmp_path / "cohort.h5", CONFIG, "lge")
+    content = (tmp_path / "cohort.h5").read_bytes()
+    assert not any(name in content for name in (b"anna", b"berta", b"carla", b"dora", b"raw"))
+
+
+def test_two_processes_write_the_same_file_as_one(tmp_path):
+    folder = raw(tmp_path / "raw")
+    prepare(folder, tmp_path / "one.h5", CONFIG, "lge")
+    prepare(folder, tmp_path / "two.h5", PrepareConfig(**{**vars(CONFIG), "workers": 2}), "lge")
+    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
+
+
+def test_base_first_turns_the_positions_round(tmp_path):
+    config = PrepareConfig(**{**vars(CONFIG), "first_slice": "base"})
+    prepare(raw(tmp_path / "raw"), tmp_path / "cohort.h5", config, "lge")
+    with open_dataset(tmp_path / "cohort.h5") as cohort:
+        assert cohort.mask_attributes[:3, 3].tolist() == [1.0, 0.5, 0.0]
+
+
+def test_subsets_and_patients_files_decide(tmp_path):
+    folder = raw(tmp_path / "raw")
+    write_json(folder / "subsets.json", {"train": ["anna", "berta"], "test": ["carla"], "d8": ["dora"]})
+    write_json(folder / "patients.json", {"anna": "x", "berta": "x", "carla": "y", "dora": "z"})
+    counts = prepare(folder, tmp_path / "cohort.h5", CONFIG, "lge")
+    assert {name: count.patients for name, count in counts.items()} == {"train": 1, "test": 1, "d8": 1}
+
+
+def test_open_rings_are_dropped_and_counted(tmp_path):
+    folder, labels = raw(tmp_path / "raw"), heart()
+    labels[1, 18:23] = 0  # a gap through cavity and wall
+    add_case(folder, "anna", labels)
+    counts = prepare(folder, tmp_path / "cohort.h5", CONFIG, "lge")
+    assert (counts["train"].slices, counts["train"].dropped) == (5, 1)
+
+
+def test_single_slice_has_no_position(tmp_path):
+    folder = raw(tmp_path / "raw")
+    add_case(folder, "anna", heart(slices=3))
+    prepare(folder, tmp_path / "cohort.h5", CONFIG, "lge")
+    with open_dataset(tmp_path / "cohort.h5") as cohort:
+        assert np.isnan(cohort.mask_attributes[0, 3]) and cohort.mask_reasons[0, 3] == Reason.NEEDS_STACK
+
+
+def test_all_faults_are_listed_in_one_error(tmp_path):
+    folder = raw(tmp_path / "raw")
+    unknown = heart()
+    unknown[2, 0, 0] = 9
+    add_case(folder, "anna", unknown)
+    add_case(folder, "berta", heart(), label_spacing=(8.0, 1.5, 1.5))
+    (folder / "labelsTr" / "carla.nii.gz").unlink()
+    (folder / "imagesTs" / "dora_0000.nii.gz").write_bytes(b"no NIfTI")
+    with pytest.raises(InputError) as caught:
+        prepare(folder, tmp_path / "cohort.h5", CONFIG, "lge")
+    message = str(caught.value)
+    for part in ("case anna: unknown label values [9]", "case berta: image and label map differ in geometry",
+                 "carla.nii.gz is missing", "dora_0000.nii.gz: this file cannot be read"):
+        assert part in message
+    assert list(tmp_path.glob("cohort*")) == []
+
+
+def test_label_without_mapping_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"label 'cavity' \(1\) of dataset.json is not mapped"):
+        prepare(raw(tmp_path / "raw"), tmp_path / "cohort.h5", PrepareConfig(shape=(32, 32)), "lge")
+
+
+def test_patient_in_two_subsets_is_refused(tmp_path):
+    folder = raw(tmp_path / "raw")
+    write_json(folder / "patients.json", {"anna": "x", "berta": "x", "carla": "x", "dora": "z"})
+    with pytest.raises(InputError, match="patient x is in several subsets: train, val"):
+        prepare(folder, tmp_path / "cohort.h5", CONFIG, "lge")
+
+
+def test_constant_slice_is_refused(tmp_path):
+    folder = raw(tmp_path / "raw")
+    write_nifti(folder / "imagesTr" / "anna_0000.nii.gz", np.ones((5, 48, 48), np.float32), SPACING)
+    with pytest.raises(InputError, match="case anna: slice 1: the slice is constant"):
+        prepare(folder, tmp_path / "cohort.h5", CONFIG, "lge")
+
+
+def test_heart_larger_than_the_window_is_refused(tmp_path):
+    config = PrepareConfig(**{**vars(CONFIG), "spacing_mm": (1.0, 1.0)})
+    with pytest.raises(InputError, match="the labels measure 30 x 30 mm, the window without its margin holds 24 x 24"):
+        prepare(raw(tmp_path / "raw"), tmp_path / "cohort.h5", config, "lge")
+
+
+def test_second_run_keeps_the_cohort_and_other_settings_are_refused(tmp_path):
+    folder, target = raw(tmp_path / "raw"), tmp_path / "cohort.h5"
+    first = prepare(folder, target, CONFIG, "lge")
+    before = target.stat().st_mtime_ns
+    assert prepare(folder, target, CONFIG, "lge") == first and target.stat().st_mtime_ns == before
+    with pytest.raises(DatasetError, match="with other settings"):
+        prepare(folder, target, PrepareConfig(**{**vars(CONFIG), "image_order": 1}), "lge")
+
+
+def test_positions_run_from_apex_to_base():
+    assert stack_positions(3, base_first=False).tolist() == [0.0, 0.5, 1.0]
+    assert stack_positions(2, base_first=True).tolist() == [1.0, 0.0]
+
+
+def test_closed_ring():
+    wall = np.zeros((5, 5), bool)
+    wall[1:4, 1:4] = True
+    wall[2, 2] = False
+    inside = np.zeros_like(wall)
+    assert not is_closed_ring(wall, inside)
+    inside[2, 2] = True
+    assert is_closed_ring(wall, inside)
+    wall[2, 1] = False
+    assert not is_closed_ring(wall, inside)
+
+
+def test_normalise_puts_the_percentiles_at_0_and_1():
+    plane = np.arange(101, dtype=np.float32).reshape(1, 101)
+    result = normalise(plane, (10.0, 90.0))
+    assert result[0, [0, 10, 50, 90, 100]].tolist() == [0.0, 0.0, 0.5, 1.0, 1.0]
+
+
+def test_resampling_at_the_same_spacing_is_a_crop():
+    plane = np.arange(64, dtype=np.float32).reshape(1, 8, 8)
+    window = Window((4, 4), (1.0, 1.0))
+    result = resample_image(plane, np.array([3.5, 4.5]), (1.0, 1.0), window)
+    np.testing.assert_array_equal(result[0], plane[0, 2:6, 3:7])
+
+
+def test_halving_the_spacing_doubles_a_square_of_labels():
+    labels = np.zeros((1, 8, 8), np.uint8)
+    labels[0, 2:6, 2:6] = 3
+    result = resample_labels(labels, 5, np.array([3.5, 3.5]), (2.0, 2.0), Window((16, 16), (1.0, 1.0)))
+    assert (result[0, 4:12, 4:12] == 3).all() and (result == 3).sum() == 64
+
+
+def test_coarser_window_averages_stripes_instead_of_aliasing():
+    plane = np.tile(np.array([0.0, 1.0], np.float32), (1, 64, 32))
+    result = resample_image(plane, np.array([31.5, 31.5]), (1.0, 1.0), Window((16, 16), (4.0, 4.0)))
+    assert np.abs(result[:, :, 1:-1] - 0.5).max() < 0.01  # the first and last column see the border

@@ -1,0 +1,274 @@
+"""The configuration of a run: frozen dataclasses read from one TOML file.
+
+A field without a default must be given. All faults of a file are reported in one error.
+"""
+
+import dataclasses
+import tomllib
+import types
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from cldm_runtime.errors import InputError, list_faults
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    name: str
+    seed: int = 0
+    folder: str = "runs"  # everything that training writes goes to <folder>/<name>
+    threads: int = 2  # CPU threads of torch
+    accelerator: str = "cpu"  # cpu, cuda, or auto
+    devices: int = 1
+    precision: str = "32-true"  # Lightning Fabric's names, such as bf16-mixed
+    channels_last: bool = True  # halves the time of a convolution step on CPUs
+
+
+@dataclass(frozen=True)
+class CohortConfig:
+    folder: str  # holds raw/ (nnU-Net raw datasets) and cohort.h5
+    domain: str = "lge"
+    seed: int = 0
+    train_patients: int = 172
+    val_patients: int = 10
+    test_patients: int = 21
+    d8_patients: int = 121
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    raw: str = ""  # nnU-Net raw dataset; empty: the phantom's, in <cohort folder>/raw
+    shape: tuple[int, ...] = (128, 128)
+    spacing_mm: tuple[float, ...] = (1.0, 1.0)
+    margin_mm: float = 4.0  # that every label stays away from the border; a heart too large for it is an error
+    percentiles: tuple[float, ...] = (0.5, 99.5)
+    image_order: int = 3  # spline of the resampling: 1 linear, 3 cubic
+    labels: dict[str, str] = dataclasses.field(default_factory=dict)  # name in dataset.json, or value -> our name
+    ring: tuple[str, ...] = ("myocardium", "lv_cavity")  # keep slices where the first encloses the second; []: all
+    first_slice: str = ""  # apex or base; empty: as dataset.json says, else apex
+    channel: int = 0
+    check_geometry: bool = True  # False compares shapes only, where label files lost their affine
+    fold: int = 0  # of splits_final.json, where there is no subsets.json
+    validation_share: float = 0.05  # of the patients, where there is neither
+    workers: int = 2  # processes
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int = 100
+    final_rate: float = 0.0  # of the cosine decay, as a share of learning_rate; 1 holds the rate constant
+    weight_decay: float = 0.0
+    gradient_clip: float = 1.0  # norm
+    ema_decay: float = 0.999
+    log_every: int = 50
+    validate_every: int = 500
+    picture_every: int = 1000
+    checkpoint_every: int = 500
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    optimiser: OptimiserConfig
+    latent_channels: int
+    channels: tuple[int, ...]
+    patch: int = 1  # pixel-unshuffle in front: 2 moves the convolutions from 128x128 to 64x64
+    hidden_channels: int = 8  # at full resolution behind the pixel-shuffle; unused where patch is 1
+    residual_blocks: int = 1
+    attention: tuple[bool, ...] = ()  # for each level; empty: none
+    middle_attention: bool = False
+    norm_groups: int = 8
+    augment: bool = True  # rotations by 90 degrees and mirroring
+    kl_weight: float = 1e-6
+    l1_weight: float = 1.0  # images
+    mse_weight: float = 0.0
+    gradient_weight: float = 0.0  # L1 between image gradients
+    perceptual_weight: float = 0.0
+    perceptual_network: str = ""  # a TorchScript file, image in [-1, 1] -> features; nothing is downloaded
+    adversarial_weight: float = 0.0
+    adversarial_start: int = 0  # step
+    adversarial_rate: float = 8e-4
+    dice_weight: float = 1.0  # masks, beside a cross-entropy of weight 1
+
+
+@dataclass(frozen=True)
+class TextureConfig:
+    optimiser: OptimiserConfig
+    channels: int = 32
+    kernel_size: int = 7
+    energy_window: int = 5  # pixels; the local energy that the deviation map is fitted to
+
+
+@dataclass(frozen=True)
+class LatentsConfig:
+    copies: int = 1  # encodings of each training slice: the first plain, the others moved
+    rotation_deg: float = 15.0  # at most, either way
+    shift_pixels: float = 4.0
+    scale: float = 0.08  # share of the size, either way
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    optimiser: OptimiserConfig
+    channels: tuple[int, ...] = (32, 64)
+    residual_blocks: int = 1
+    attention: tuple[bool, ...] = (False, True)
+    head_channels: int = 64
+    norm_groups: int = 32
+    objective: str = "v"  # v, epsilon or sample
+    schedule: str = "linear"  # linear, scaled_linear or cosine
+    timesteps: int = 1000
+    beta_start: float = 1e-4
+    beta_end: float = 2e-2
+    min_snr_gamma: float = 0.0  # 0: every timestep weighs the same
+    sample_steps: int = 50  # DDIM steps of the pictures
+
+
+@dataclass(frozen=True)
+class SegmenterConfig:
+    planned: bool = True  # nnU-Net's own plan; False: the fields below replace its architecture
+    features: tuple[int, ...] = (16, 32, 64, 128, 128)
+    batch_size: int = 12
+    epochs: int = 1000
+    iterations_per_epoch: int = 250
+    validation_iterations_per_epoch: int = 50
+    learning_rate: float = 0.01
+    fold: str = "0"
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    generator: str = "exported/lge"
+    segmenter: str = "exported/lge-segmenter"
+    sampler: str = "ddim"
+    steps: int = 50
+    spacing: str = "trailing"
+    eta: float = 0.0
+    batch_size: int = 16
+    parity_tolerance: float = 1e-4
+    torchscript: bool = False
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a run depends on. Sections are named as in the file."""
+
+    run: RunConfig
+    cohort: CohortConfig
+    image_codec: CodecConfig
+    mask_codec: CodecConfig
+    texture: TextureConfig
+    diffusion: DiffusionConfig
+    prepare: PrepareConfig = PrepareConfig()
+    latents: LatentsConfig = LatentsConfig()
+    segmenter: SegmenterConfig = SegmenterConfig()
+    export: ExportConfig = ExportConfig()
+
+    @property
+    def run_folder(self) -> Path:
+        return Path(self.run.folder) / self.run.name
+
+    @property
+    def cohort_file(self) -> Path:
+        return Path(self.cohort.folder) / "cohort.h5"
+
+    def resolved(self) -> dict[str, Any]:
+        """Every value, defaults included, as plain JSON types."""
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
+
+
+def plain(value: Any) -> Any:
+    """A section or value as JSON types: dicts, lists and scalars."""
+    if is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def load_config(path: str | Path) -> Config:
+    """Read a TOML file. Raises InputError that lists every unknown, missing or wrongly typed key."""
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}). Presets lie in trainer/configs.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a TOML file: {error}.") from error
+    faults: list[str] = []
+    config = _build(Config, table, "", faults)
+    if not faults:
+        faults += _rule_faults(config)
+    if faults:
+        raise InputError(list_faults(f"{path}: {len(faults)} fault(s) in the configuration:", faults))
+    return config
+
+
+def _build(kind: type, table: dict[str, Any], where: str, faults: list[str]) -> Any:
+    """An instance of the dataclass `kind`, or None after adding to `faults`."""
+    known = {f.name: f for f in fields(kind)}
+    hints = get_type_hints(kind)
+    before = len(faults)
+    for key in sorted(set(table) - set(known)):
+        faults.append(f"{where}{key}: unknown key. Known here: {', '.join(known)}.")
+    values = {}
+    for name, spec in known.items():
+        if name in table:
+            values[name] = _convert(hints[name], table[name], f"{where}{name}", faults)
+        elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
+            faults.append(f"{where}{name}: missing. Expected {_spell(hints[name])}.")
+    return kind(**values) if len(faults) == before else None
+
+
+def _convert(kind: Any, value: Any, where: str, faults: list[str]) -> Any:
+    if is_dataclass(kind) and isinstance(kind, type):
+        if isinstance(value, dict):
+            return _build(kind, value, f"{where}.", faults)
+    elif get_origin(kind) is tuple:
+        if isinstance(value, list):
+            return tuple(_convert(get_args(kind)[0], item, f"{where}[{i}]", faults) for i, item in enumerate(value))
+    elif get_origin(kind) is dict:
+        if isinstance(value, dict):
+            return {key: _convert(get_args(kind)[1], item, f"{where}.{key}", faults) for key, item in value.items()}
+    elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    elif type(value) is kind:
+        return value
+    faults.append(f"{where}: found {value!r}, expected {_spell(kind)}.")
+    return None
+
+
+def _spell(kind: Any) -> str:
+    if is_dataclass(kind):
+        return "a table"
+    if isinstance(kind, types.GenericAlias):
+        return f"{'a list' if get_origin(kind) is tuple else 'a table'} of {_spell(get_args(kind)[-1 if get_origin(kind) is dict else 0])}"
+    return {str: "a string", int: "an integer", float: "a number", bool: "true or false"}[kind]
+
+
+def _rule_faults(config: Config) -> list[str]:
+    """What types alone cannot say."""
+    faults = []
+    choices = {
+        "diffusion.objective": (config.diffusion.objective, ("v", "epsilon", "sample")),
+        "diffusion.schedule": (config.diffusion.schedule, ("linear", "scaled_linear", "cosine")),
+        "run.accelerator": (config.run.accelerator, ("cpu", "cuda", "auto")),
+    }
+    for key, (found, allowed) in choices.items():
+        if found not in allowed:
+            faults.append(f"{key}: found {found!r}, expected one of {', '.join(allowed)}.")
+    for name in ("image_codec", "mask_codec", "diffusion"):
+        section = getattr(config, name)
+        if section.attention and len(section.attention) != len(section.channels):
+            faults.append(f"{name}.attention: {len(section.attention)} entries for {len(section.channels)} channels.")
+        if any(width % section.norm_groups for width in section.channels):
+            faults.append(f"{name}.channels: {list(section.channels)} are not multiples of norm_groups = {section.norm_groups}.")
+    for name in ("image_codec", "mask_codec", "texture", "diffusion"):
+        optimiser = getattr(config, name).optimiser
+        faults += [f"{name}.optimiser.{key}: found {getattr(optimiser, key)}, expected at least 1."
+                   for key in ("steps", "batch_size", "log_every", "validate_every", "picture_every", "checkpoint_every")
+                   if getattr(optimiser, key) < 1]
+    return faults

@@ -1,0 +1,293 @@
+"""nnU-Net v2 raw datasets: which files there are, how they pair up, and the volumes in them.
+
+Layout (https://github.com/MIC-DKFZ/nnUNet, documentation/dataset_format.md): `dataset.json`, `imagesTr/CASE_0000.ext`,
+`labelsTr/CASE.ext`, and the same with `Ts`. Beside it this module reads three optional files of plain JSON:
+
+- `splits_final.json`, as nnU-Net writes it: a list of folds, each {"train": [cases], "val": [cases]};
+- `subsets.json`: {subset name: [cases]}, which decides the subset of every case and overrides the folds;
+- `patients.json`: {case: patient}, where several cases belong to one patient. Without it each case is a patient.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from numpy.typing import NDArray
+
+from cldm_runtime.errors import InputError
+
+NIFTI_ENDINGS = (".nii", ".nii.gz")
+GEOMETRY_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image (all its channel files) with its label map."""
+
+    name: str
+    patient: str
+    subset: str
+    image_files: tuple[Path, ...]
+    label_file: Path
+
+
+@dataclass(frozen=True)
+class RawDataset:
+    """`labels` maps a label's name in dataset.json to the values that carry it; `extra` is the whole dataset.json."""
+
+    folder: Path
+    labels: Mapping[str, tuple[int, ...]]
+    cases: tuple[Case, ...]
+    extra: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Volume:
+    """`pixels` (Z, H, W) float32 and `labels` (Z, H, W) int64; `spacing_mm` in the order z, y, x. Slices are cut
+    along z, which is the axis of the largest spacing."""
+
+    pixels: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    spacing_mm: tuple[float, float, float]
+
+
+def read_json(path: Path) -> object:
+    """The content of a JSON file. Raises InputError naming file and line."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file.") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}, line {error.lineno}: this is not JSON ({error.msg}).") from error
+
+
+def read_raw_dataset(folder: Path, *, fold: int = 0, validation_share: float = 0.05) -> tuple[RawDataset, list[str]]:
+    """List the cases of a raw dataset with the faults found (missing pairs, inconsistent splits).
+
+    The subset of a case comes from `subsets.json`, else from fold `fold` of `splits_final.json`, else the last
+    `validation_share` of the sorted training patients are "val". Test cases are "test" unless `subsets.json` says more.
+    Raises InputError when `dataset.json` cannot be used at all.
+    """
+    description = read_json(folder / "dataset.json")
+    if not isinstance(description, dict) or not isinstance(description.get("labels"), dict):
+        raise InputError(
+            f"{folder / 'dataset.json'}: expected an object with `labels`, `channel_names` and `file_ending`."
+        )
+    ending = str(description.get("file_ending", ".nii.gz"))
+    faults: list[str] = []
+    train = _pairs(folder, "Tr", ending, description, faults)
+    test = _pairs(folder, "Ts", ending, description, faults)
+    for name in sorted(train.keys() & test.keys()):
+        faults.append(f"case {name} is in imagesTr and in imagesTs")
+    patients = _patients(folder, [*train, *test], faults)
+    subsets = _subsets(folder, train, test, patients, fold, validation_share, faults)
+    cases = tuple(
+        Case(name, patients[name], subsets[name], images, label)
+        for name, (images, label) in sorted({**train, **test}.items())
+        if name in subsets
+    )
+    _check_patients(cases, faults)
+    if not cases and not faults:
+        faults.append(f"{folder / 'imagesTr'}: no case ends with {ending}")
+    labels = {str(name): _values(value) for name, value in description["labels"].items()}
+    return RawDataset(folder, labels, cases, description), faults
+
+
+def _values(value: object) -> tuple[int, ...]:
+    """A label of dataset.json is an integer, or a list of integers for a region."""
+    return tuple(int(v) for v in value) if isinstance(value, list) else (int(str(value)),)
+
+
+Pairs = dict[str, tuple[tuple[Path, ...], Path]]
+
+
+def _pairs(folder: Path, part: str, ending: str, description: Mapping[str, object], faults: list[str]) -> Pairs:
+    """Image files and label file of each case of one part (Tr, Ts). A part without label folder is left out."""
+    listed = description.get("dataset")
+    if part == "Tr" and isinstance(listed, dict):
+        found = {
+            str(name): (tuple(folder / file for file in entry["images"]), folder / entry["label"])
+            for name, entry in listed.items()
+        }
+    else:
+        found = _scan(folder, part, ending, faults)
+    channels = description.get("channel_names")
+    expected = len(channels) if isinstance(channels, dict) else 1
+    for name, (images, label) in found.items():
+        if len(images) != expected:
+            faults.append(f"case {name}: {len(images)} image files where dataset.json names {expected} channels")
+        faults.extend(f"case {name}: {file} is missing" for file in (*images, label) if not file.is_file())
+    return found
+
+
+def _scan(folder: Path, part: str, ending: str, faults: list[str]) -> Pairs:
+    images, labels = folder / f"images{part}", folder / f"labels{part}"
+    if not labels.is_dir():
+        if part == "Tr":
+            faults.append(f"{labels}: there is no such folder")
+        return {}
+    grouped: dict[str, list[Path]] = {}
+    for file in sorted(images.glob(f"*{ending}")):
+        stem = file.name.removesuffix(ending)
+        if len(stem) < 6 or stem[-5] != "_" or not stem[-4:].isdigit():
+            faults.append(f"{file}: the name must end with a channel number such as _0000{ending}")
+            continue
+        grouped.setdefault(stem[:-5], []).append(file)
+    for file in sorted(labels.glob(f"*{ending}")):
+        if file.name.removesuffix(ending) not in grouped:
+            faults.append(f"{file}: there is no image for this label map in {images.name}")
+    return {name: (tuple(files), labels / f"{name}{ending}") for name, files in grouped.items()}
+
+
+def _patients(folder: Path, names: Sequence[str], faults: list[str]) -> dict[str, str]:
+    file = folder / "patients.json"
+    if not file.is_file():
+        return {name: name for name in names}
+    known = read_json(file)
+    if not isinstance(known, dict):
+        raise InputError(f"{file}: expected an object {{case: patient}}.")
+    faults.extend(f"{file}: case {name} is not listed" for name in names if name not in known)
+    return {name: str(known.get(name, name)) for name in names}
+
+
+def _subsets(
+    folder: Path,
+    train: Pairs,
+    test: Pairs,
+    patients: Mapping[str, str],
+    fold: int,
+    validation_share: float,
+    faults: list[str],
+) -> dict[str, str]:
+    if (folder / "subsets.json").is_file():
+        return _named_subsets(folder / "subsets.json", [*train, *test], faults)
+    file = folder / "splits_final.json"
+    if file.is_file():
+        folds = read_json(file)
+        if not isinstance(folds, list) or not 0 <= fold < len(folds):
+            raise InputError(f"{file}: there is no fold {fold}.")
+        chosen = {name: subset for subset in ("train", "val") for name in folds[fold][subset]}
+        faults.extend(
+            f"{file}, fold {fold}: case {name} is in neither train nor val" for name in train if name not in chosen
+        )
+        faults.extend(
+            f"{file}, fold {fold}: case {name} does not exist" for name in sorted(chosen) if name not in train
+        )
+        subsets = {name: chosen[name] for name in train if name in chosen}
+    else:
+        everyone = sorted({patients[name] for name in train})
+        held_out = set(everyone[len(everyone) - round(validation_share * len(everyone)) :])
+        subsets = {name: "val" if patients[name] in held_out else "train" for name in train}
+    return {**subsets, **dict.fromkeys(test, "test")}
+
+
+def _named_subsets(file: Path, names: Sequence[str], faults: list[str]) -> dict[str, str]:
+    named = read_json(file)
+    if not isinstance(named, dict) or not all(isinstance(cases, list) for cases in named.values()):
+        raise InputError(f"{file}: expected an object {{subset: [cases]}}.")
+    subsets: dict[str, str] = {}
+    for subset, cases in named.items():
+        for name in cases:
+            if name in subsets:
+                faults.append(f"{file}: case {name} is in {subsets[name]} and in {subset}")
+            subsets[str(name)] = str(subset)
+    faults.extend(f"{file}: case {name} does not exist (or has no label map)" for name in subsets if name not in names)
+    faults.extend(f"{file}: case {name} is in no subset" for name in names if name not in subsets)
+    return {name: subset for name, subset in subsets.items() if name in names}
+
+
+def _check_patients(cases: Sequence[Case], faults: list[str]) -> None:
+    """A patient whose cases are spread over subsets would leak from training into testing."""
+    seen: dict[str, set[str]] = {}
+    for case in cases:
+        seen.setdefault(case.patient, set()).add(case.subset)
+    faults.extend(
+        f"patient {patient} is in several subsets: {', '.join(sorted(subsets))}"
+        for patient, subsets in seen.items()
+        if len(subsets) > 1
+    )
+
+
+def read_volume(case: Case, *, channel: int = 0, check_geometry: bool = True) -> Volume:
+    """One channel of a case with its label map, slices first.
+
+    `check_geometry=False` compares the shapes only, for datasets whose label files lost their affine.
+    Raises InputError for an unreadable file, differing geometry, or label values that are not whole numbers.
+    """
+    if channel >= len(case.image_files):
+        raise InputError(f"case {case.name}: channel {channel} was asked for, the case has {len(case.image_files)}")
+    pixels, spacing, affine = _read_array(case.image_files[channel])
+    labels, _, label_affine = _read_array(case.label_file)
+    if pixels.shape != labels.shape:
+        raise InputError(
+            f"case {case.name}: the image is {_zyx(pixels.shape)} pixels (z, y, x), its label map {_zyx(labels.shape)}"
+        )
+    if check_geometry and not np.allclose(affine, label_affine, atol=GEOMETRY_TOLERANCE):
+        raise InputError(
+            f"case {case.name}: image and label map differ in geometry (affines differ by up to "
+            f"{np.abs(affine - label_affine).max():.3g})"
+        )
+    if not np.isfinite(pixels).all():
+        raise InputError(f"case {case.name}: the image holds values that are not finite")
+    whole = np.rint(labels).astype(np.int64)
+    if not np.array_equal(whole, labels):
+        raise InputError(f"case {case.name}: the label map holds values that are not whole numbers")
+    axis = int(np.argmax(spacing)) if max(spacing) > 1.01 * spacing[0] else 0
+    through, *inside = [axis, *(other for other in range(3) if other != axis)]
+    order = (through, *inside)
+    ordered = (spacing[through], spacing[inside[0]], spacing[inside[1]])
+    return Volume(
+        np.ascontiguousarray(pixels.transpose(order), np.float32), np.ascontiguousarray(whole.transpose(order)), ordered
+    )
+
+
+def _zyx(shape: Sequence[int]) -> str:
+    return "x".join(str(size) for size in shape)
+
+
+def _read_array(file: Path) -> tuple[NDArray[np.floating], tuple[float, ...], NDArray[np.float64]]:
+    """Array (z, y, x), spacing in mm in that order, and a matrix to compare geometries by."""
+    if file.name.endswith(NIFTI_ENDINGS):
+        return _read_nifti(file)
+    from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_file_ending
+
+    reader = determine_reader_writer_from_file_ending("".join(file.suffixes[-1:]), str(file), verbose=False)()
+    try:
+        array, properties = reader.read_images([str(file)])
+    except (RuntimeError, OSError, ValueError) as error:
+        raise InputError(f"{file}: this file cannot be read ({error}).") from error
+    spacing = tuple(float(value) for value in properties["spacing"])
+    return array[0], spacing, np.diag([*spacing, 1.0])
+
+
+def _read_nifti(file: Path) -> tuple[NDArray[np.floating], tuple[float, ...], NDArray[np.float64]]:
+    try:
+        image = nibabel.load(file)
+        array = np.asanyarray(image.dataobj)
+    except (ImageFileError, OSError, EOFError, ValueError) as error:
+        raise InputError(f"{file}: this file cannot be read as NIfTI ({error}).") from error
+    if array.ndim != 3:
+        raise InputError(f"{file}: expected a volume of three axes, found {array.ndim}.")
+    spacing = tuple(float(value) for value in reversed(image.header.get_zooms()[:3]))
+    return array.transpose(2, 1, 0), spacing, np.asarray(image.affine, np.float64)
+
+
+def write_nifti(file: Path, array: NDArray[np.generic], spacing_mm: Sequence[float]) -> None:
+    """Write a (Z, H, W) array with its spacing (z, y, x) in mm. The file appears whole or not at all."""
+    affine = np.diag([spacing_mm[2], spacing_mm[1], spacing_mm[0], 1.0])
+    image = nibabel.Nifti1Image(array.transpose(2, 1, 0), affine)
+    image.header.set_xyzt_units("mm")
+    partial = file.with_name(f".partial-{file.name}")
+    nibabel.save(image, partial)
+    partial.replace(file)
+
+
+def write_json(file: Path, content: object) -> None:
+    """Write JSON. The file appears whole or not at all."""
+    partial = file.with_name(f".partial-{file.name}")
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    partial.replace(file)
