@@ -93,6 +93,15 @@ class AttributeSpec:
 
 
 @dataclass(frozen=True)
+class DistributionSpec:
+    """Attributes measured on training slices: what the network has seen. Each row has a value for each column, null
+    where the attribute is undefined."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[float | None, ...], ...]
+
+
+@dataclass(frozen=True)
 class ReferenceSpec:
     """Inputs and expected outputs (npz). `tolerances` maps "<role>/<output>" and "loop/<output>" to the largest
     absolute error allowed; `seed` is the seed of the noise in it."""
@@ -159,6 +168,7 @@ class Manifest:
     graphs: Mapping[str, GraphSpec]
     reference: ReferenceSpec
     attributes: tuple[AttributeSpec, ...] = ()
+    attribute_distribution: DistributionSpec | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     quality: Mapping[str, Any] = field(default_factory=dict)
     latent: LatentSpec | None = None
