@@ -14,30 +14,12 @@ from numpy.typing import NDArray
 
 from cldm_runtime.bundle import Bundle
 from cldm_runtime.errors import BundleError
+from cldm_runtime.manifest import FORMAT, FORMAT_VERSION, Manifest, TensorSpec
+from cldm_runtime.records import plain
 
 MANIFEST = "manifest.json"
 REFERENCE = "reference.npz"
 MODEL_CARD = "MODEL_CARD.md"
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """One named input or output of a graph. `shape` holds "N" for the batch; `range` is None where unbounded."""
-
-    name: str
-    shape: tuple[int | str, ...]
-    meaning: str
-    range: tuple[float, float] | None = None
-    dtype: str = "float32"
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "dtype": self.dtype,
-            "shape": list(self.shape),
-            "meaning": self.meaning,
-            "range": None if self.range is None else list(self.range),
-        }
 
 
 @dataclass(frozen=True)
@@ -46,8 +28,8 @@ class GraphFile:
 
     role: str
     model: bytes
-    inputs: tuple[TensorInfo, ...]
-    outputs: tuple[TensorInfo, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
     precision: str = "fp32"
     torchscript: bytes | None = None
 
@@ -74,8 +56,8 @@ def write_bundle(
 ) -> Path:
     """Write the folder `target` and return it.
 
-    `manifest` is the manifest without its `graphs` and `reference` sections: those follow from the files. The bundle is
-    written beside the target, opened as a user would open it, handed to `check`, and renamed only when `check` returns.
+    `manifest` is the manifest as JSON values, without `format`, `graphs` and `reference`: those follow from the files.
+    The bundle is written beside the target, opened as a user would open it, handed to `check`, and renamed only when `check` returns.
     Raises BundleError where the target exists and `force` is not given, or when the manifest is not valid; whatever
     `check` raises goes through. In every such case the target is as it was before.
     """
@@ -114,9 +96,10 @@ def _write_files(
         "seed": reference.seed,
         "tolerances": dict(reference.tolerances),
     }
-    whole = {**manifest, "graphs": sections, "reference": described}
+    whole = {"format": FORMAT, "format_version": FORMAT_VERSION, **manifest, "graphs": sections, "reference": described}
     (folder / MODEL_CARD).write_text(model_card, encoding="utf-8")
-    (folder / MANIFEST).write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    checked = Manifest.from_json(json.dumps(whole, allow_nan=False))
+    (folder / MANIFEST).write_text(checked.to_json(), encoding="utf-8")
 
 
 def _write_graph(folder: Path, graph: GraphFile) -> dict[str, Any]:
@@ -127,8 +110,8 @@ def _write_graph(folder: Path, graph: GraphFile) -> dict[str, Any]:
         "file": name,
         "sha256": _sha256(graph.model),
         "precision": graph.precision,
-        "inputs": [tensor.as_json() for tensor in graph.inputs],
-        "outputs": [tensor.as_json() for tensor in graph.outputs],
+        "inputs": plain(graph.inputs),
+        "outputs": plain(graph.outputs),
     }
     if graph.torchscript is not None:
         (folder / f"{graph.role}.ts").write_bytes(graph.torchscript)

@@ -1,0 +1,71 @@
+"""Whether exported graphs compute what the torch modules compute: each graph, and the whole sampling loop."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from cldm_runtime.bundle import Bundle
+from cldm_runtime.errors import BundleError, list_faults
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+class ParityError(BundleError):
+    """An exported graph does not compute what its torch module computes. No bundle is written."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Largest absolute difference between graph and module over `samples` inputs of one kind ("random", "real")."""
+
+    what: str
+    kind: str
+    samples: int
+    max_abs: float
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        return self.max_abs <= self.tolerance  # False for NaN too
+
+
+def compare_graph(
+    bundle: Bundle, role: str, module: nn.Module, cases: Mapping[str, Mapping[str, Tensor]], tolerance: float
+) -> list[Parity]:
+    """Run a graph and its module on each named set of inputs, whole batches and sample by sample."""
+    engine = bundle.open(role)
+    output = bundle.manifest.graphs[role].outputs[0].name
+    found = []
+    for kind, inputs in cases.items():
+        with torch.no_grad():
+            expected = module(*inputs.values()).numpy()
+        arrays = {name: value.numpy() for name, value in inputs.items()}
+        whole = engine.run(arrays)[output]
+        single = np.concatenate([engine.run({k: v[i : i + 1] for k, v in arrays.items()})[output] for i in range(len(expected))])
+        worst = max(largest_difference(whole, expected), largest_difference(single, expected))
+        found.append(Parity(role, kind, len(expected), worst, tolerance))
+    return found
+
+
+def largest_difference(found: NDArray[np.floating], expected: NDArray[np.floating]) -> float:
+    """Largest absolute difference; infinite where shapes differ."""
+    if found.shape != expected.shape:
+        return float("inf")
+    return float(np.abs(found.astype(np.float64) - expected).max())
+
+
+def require(parities: Sequence[Parity]) -> None:
+    """Raise ParityError that lists every comparison that fails."""
+    faults = [f"{p.what} on {p.samples} {p.kind} inputs: differs from torch by {p.max_abs:.2e}, allowed {p.tolerance:.0e}"
+              for p in parities if not p.holds]
+    if faults:
+        raise ParityError(list_faults("exported graphs do not compute what torch computes; nothing was written:", faults))
+
+
+def as_table(parities: Sequence[Parity]) -> list[dict[str, str | int | float]]:
+    """For the manifest and the model card."""
+    return [{"what": p.what, "inputs": p.kind, "samples": p.samples, "max_abs": float(f"{p.max_abs:.3g}"), "tolerance": p.tolerance}
+            for p in parities]
