@@ -1,0 +1,92 @@
+"""What a stage leaves on disk.
+
+    <run folder>/<stage>/config.json        the resolved configuration that the weights came from
+                         state.pt           everything needed to go on; loads with weights_only=True
+                         model.safetensors  the moving average of the weights, with the step in its metadata
+                         log.csv, validation.csv, samples/*.png, tensorboard/
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from cldm_runtime.errors import InputError, list_faults
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+MODEL, STATE, CONFIG = "model.safetensors", "state.pt", "config.json"
+
+# Keys that may change between a run and its continuation: how long, and how often something is written.
+_FREE = {"steps", "log_every", "validate_every", "picture_every", "checkpoint_every"}
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file atomically."""
+    partial = path.with_name(path.name + ".partial")
+    save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, partial, dict(metadata))
+    os.replace(partial, path)
+
+
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write tensors and plain Python values atomically; torch.load(weights_only=True) reads them."""
+    partial = path.with_name(path.name + ".partial")
+    torch.save(dict(state), partial)
+    os.replace(partial, path)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    return dict(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """Metadata of a safetensors file; empty if there is no file."""
+    if not path.exists():
+        return {}
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})
+
+
+def finished(folder: Path, steps: int) -> bool:
+    """Whether the stage in `folder` has been trained for at least `steps` steps."""
+    return int(metadata(folder / MODEL).get("step", -1)) >= steps
+
+
+def load_weights(module: nn.Module, folder: Path, stage: str) -> nn.Module:
+    """Fill `module` from a finished stage and freeze it. Raises InputError if the stage has not been trained."""
+    path = folder / MODEL
+    if not path.exists():
+        raise InputError(f"{path}: not found. Train it first: `cldm-train {stage}` with the same --config.")
+    module.load_state_dict(load_file(path))
+    return module.eval().requires_grad_(False)
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def agree_on_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Store the configuration of a stage, or compare it with the one that the stage was begun with.
+
+    Raises InputError that names every difference, because weights of two configurations must not be mixed.
+    """
+    path = folder / CONFIG
+    if path.exists() and (folder / STATE).exists():
+        faults = _differences(json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(config)), "")
+        if faults:
+            raise InputError(list_faults(
+                f"{folder} was begun with another configuration. Choose another run.name, or delete that folder:", faults))
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _differences(old: Any, new: Any, where: str) -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [key for key in sorted(set(old) | set(new)) if key not in _FREE]
+        return [fault for key in keys for fault in _differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)]
+    return [] if old == new else [f"{where}: was {old!r}, is now {new!r}"]

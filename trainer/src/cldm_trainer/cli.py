@@ -1,0 +1,104 @@
+"""`cldm-train`: one subcommand for each stage."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import click
+from cldm_runtime.errors import CldmError
+
+from .config import load_config
+
+# subcommand -> (module, function, help). Modules are imported when they are needed: torch and nnU-Net are slow to load.
+STAGES: dict[str, tuple[str, str, str]] = {
+    "phantom": ("cohort", "run", "Draw the LGE phantom cohort as an nnU-Net raw dataset."),
+    "prepare": ("prepare", "run", "Crop, resample and normalise an nnU-Net raw dataset into cohort.h5."),
+    "image-codec": ("stages.codec", "run_image_codec", "Train the image codec."),
+    "mask-codec": ("stages.codec", "run_mask_codec", "Train the mask codec."),
+    "texture": ("stages.texture", "run", "Fit the noise texture that the image codec leaves out."),
+    "latents": ("stages.latents", "run", "Encode the cohort for the diffusion model (done by `diffusion` too)."),
+    "diffusion": ("stages.diffusion", "run", "Train the mask-conditioned latent diffusion model."),
+    "segmenter": ("stages.segmenter", "run", "Train nnU-Net on the cohort."),
+}
+
+_CONFIG = click.option("--config", "config_path", required=True, type=click.Path(), metavar="FILE", help="TOML file, such as trainer/configs/phantom-tiny.toml.")
+
+
+def stage_function(name: str) -> Callable[..., Any]:
+    """The function behind a subcommand; imports its module."""
+    module, function, _ = STAGES[name]
+    found: Callable[..., Any] = getattr(import_module(f"cldm_trainer.{module}"), function)
+    return found
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Train every part of cldm, from cohort to bundle. The same command resumes what was stopped.
+
+    \b
+    cldm-train all    --config trainer/configs/phantom-tiny.toml
+    cldm-train export --config trainer/configs/phantom-tiny.toml
+    """
+
+
+def _add_stage(name: str) -> None:
+    @cli.command(name, help=STAGES[name][2])
+    @_CONFIG
+    def command(config_path: str) -> None:
+        stage_function(name)(load_config(config_path))
+
+
+for _name in STAGES:
+    _add_stage(_name)
+
+
+@cli.command("all")
+@_CONFIG
+def run_all(config_path: str) -> None:
+    """Run every stage in order; finished ones return at once."""
+    config = load_config(config_path)
+    for name in STAGES:
+        if name == "prepare" and config.cohort_file.exists():
+            continue
+        if name == "phantom" and (config.prepare.raw or config.cohort_file.exists()):
+            continue
+        click.echo(f"-- {name}", err=True)
+        stage_function(name)(config)
+
+
+@cli.command()
+@_CONFIG
+@click.option("--force", is_flag=True, help="Replace bundles that exist.")
+@click.option("--torchscript", is_flag=True, help="Write TorchScript graphs too.")
+def export(config_path: str, force: bool, torchscript: bool) -> None:
+    """Write the trained networks as bundles, checked against torch."""
+    import_module("cldm_trainer.export").run(load_config(config_path), force=force, torchscript=torchscript)
+
+
+@cli.command()
+@_CONFIG
+def show(config_path: str) -> None:
+    """Print the resolved configuration."""
+    import json
+
+    click.echo(json.dumps(load_config(config_path).resolved(), indent=2))
+
+
+def main() -> None:
+    """Entry point: one message and an exit code for what a user can mend, a traceback only for our own defects."""
+    try:
+        cli(standalone_mode=False)
+    except CldmError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; the same command goes on from the last checkpoint.", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

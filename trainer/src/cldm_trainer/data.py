@@ -1,0 +1,89 @@
+"""Cohorts in memory, seeded batches, and cheap augmentation."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from cldm_runtime.errors import DatasetError
+from cldm_runtime.store import open_dataset
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Slices:
+    """The slices of one subset: images (N, 1, H, W) float32 in [0, 1], masks (N, H, W) uint8."""
+
+    images: Tensor
+    masks: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def load_slices(path: Path, subset: str) -> Slices:
+    """Read a subset of a cohort. Raises DatasetError if the file or the subset is not there."""
+    if not path.exists():
+        raise DatasetError(f"{path}: no such cohort. Run `cldm-train phantom` and `cldm-train prepare` first.")
+    with open_dataset(path) as dataset:
+        if dataset.subset is None:
+            raise DatasetError(f"{path}: /subset is missing, so it holds no training split. Make it with `cldm-train prepare`.")
+        rows = np.flatnonzero(np.asarray(dataset.subset) == subset)
+        if len(rows) == 0:
+            found = ", ".join(sorted({str(name) for name in dataset.subset}))
+            raise DatasetError(f"{path}: no slices of subset {subset!r}; found {found}. Prepare the cohort with that subset.")
+        images, masks = dataset.images(rows), dataset.masks(rows)
+    return Slices(torch.from_numpy(images), torch.from_numpy(masks))
+
+
+def batch_rows(count: int, batch: int, step: int, seed: int) -> NDArray[np.int64]:
+    """Rows of batch number `step`: seeded permutations of `count` rows, one after the other.
+
+    A pure function, so that a resumed run sees what an uninterrupted one sees.
+    """
+    first = step * batch
+    epochs = range(first // count, (first + batch - 1) // count + 1)
+    order = np.concatenate([np.random.default_rng([seed, epoch]).permutation(count) for epoch in epochs])
+    start = first - epochs[0] * count
+    return order[start : start + batch].astype(np.int64)
+
+
+def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
+    """The random numbers of one training step: a function of (seed, step, rank), so nothing has to be stored."""
+    state = np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+def in_batches(count: int, batch: int) -> Iterator[slice]:
+    for start in range(0, count, batch):
+        yield slice(start, min(start + batch, count))
+
+
+def one_hot(masks: Tensor, classes: int) -> Tensor:
+    """(N, H, W) labels -> (N, classes, H, W) float32."""
+    return torch.nn.functional.one_hot(masks.long(), classes).permute(0, 3, 1, 2).float()
+
+
+def turn_and_mirror(x: Tensor, generator: torch.Generator) -> Tensor:
+    """One of the eight symmetries of the square for each sample of (N, C, H, W); exact, nothing is interpolated."""
+    choices = torch.randint(0, 8, (len(x),), generator=generator).tolist()
+    turned = [torch.rot90(sample, choice % 4, (-2, -1)) for sample, choice in zip(x, choices, strict=True)]
+    return torch.stack([sample.flip(-1) if choice >= 4 else sample for sample, choice in zip(turned, choices, strict=True)])
+
+
+def move(x: Tensor, rotation_deg: float, shift_pixels: float, scale: float, generator: torch.Generator) -> Tensor:
+    """Rotate, shift and scale each sample of (N, C, H, W) at random, uniformly up to the given limits, bilinearly.
+
+    Outside the field of view the border is repeated. Labels go through as one-hot maps.
+    """
+    n, size = len(x), x.shape[-1]
+    spread = 2.0 * torch.rand((4, n), generator=generator) - 1.0
+    angle = torch.deg2rad(spread[0] * rotation_deg)
+    zoom = 1.0 / (1.0 + spread[3] * scale)
+    shift = 2.0 * shift_pixels / size * spread[1:3]
+    cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
+    matrix = torch.stack([torch.stack([cos, -sin, shift[0]], -1), torch.stack([sin, cos, shift[1]], -1)], 1)
+    grid = torch.nn.functional.affine_grid(matrix, list(x.shape), align_corners=False)
+    return torch.nn.functional.grid_sample(x, grid.to(x), padding_mode="border", align_corners=False)

@@ -1,0 +1,218 @@
+"""One explicit training loop for every stage, on Lightning Fabric.
+
+All randomness of a step is a function of (seed, step), so a run that was stopped and resumed computes what an
+uninterrupted one computes.
+"""
+
+import copy
+import math
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from cldm_runtime.errors import InterruptedRun
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from . import checkpoint
+from .config import OptimiserConfig, RunConfig
+from .data import batch_rows, step_generator
+from .records import Records
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a task may use to compute the loss of one step."""
+
+    number: int
+    rows: NDArray[np.int64]  # rows of the training data
+    generator: torch.Generator  # on the CPU: the same numbers on every machine
+    device: torch.device
+
+
+class Task(Protocol):
+    """What a stage gives to the loop. `critic` is trained against `model`, or is None."""
+
+    model: nn.Module
+    critic: nn.Module | None
+    critic_rate: float
+    count: int  # of training samples
+
+    def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss to go down, and the parts worth logging."""
+
+    def critic_loss(self, critic: nn.Module, step: Step) -> Tensor | None:
+        """The critic's loss on what `loss` has just made; None: not yet."""
+
+    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Figures of merit of the averaged model."""
+
+    def picture(self, model: nn.Module, device: torch.device) -> NDArray[np.uint8]:
+        """(H, W) or (H, W, 3): what the averaged model does."""
+
+
+class MovingAverage:
+    """Exponential moving average of weights, with a short memory at the start: decay = min(decay, (1 + n) / (10 + n))."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.module = copy.deepcopy(module).eval().requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for mine, theirs in zip(self.module.parameters(), module.parameters(), strict=True):
+            mine.lerp_(theirs, 1.0 - decay)
+        for mine, theirs in zip(self.module.buffers(), module.buffers(), strict=True):
+            mine.copy_(theirs)
+
+
+def learning_rate(config: OptimiserConfig, step: int, peak: float) -> float:
+    """Linear warm-up, then a cosine from `peak` to `peak * final_rate` at the last step."""
+    warm = min(1.0, (step + 1) / max(config.warmup_steps, 1))
+    share = min(1.0, max(0, step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1))
+    return peak * warm * (config.final_rate + (1.0 - config.final_rate) * 0.5 * (1.0 + math.cos(math.pi * share)))
+
+
+class _StopRequest:
+    """Turns SIGTERM and the first SIGINT into a flag, so that a run stops between two steps and not inside one."""
+
+    def __init__(self) -> None:
+        self.made = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> "_StopRequest":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        if self.made and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.made = True
+
+
+class _Trainer:
+    """The modules, optimisers and state of one stage while it is trained."""
+
+    def __init__(self, task: Task, config: OptimiserConfig, run: RunConfig, folder: Path) -> None:
+        torch.set_num_threads(run.threads)
+        self.task, self.config, self.run, self.folder = task, config, run, folder
+        self.fabric = Fabric(accelerator=run.accelerator, devices=run.devices, precision=run.precision)
+        self.fabric.launch()
+        layout = torch.channels_last if run.channels_last else torch.contiguous_format
+        self.module = task.model.to(memory_format=layout)
+        self.average = MovingAverage(self.module, config.ema_decay)
+        self.critic_module = task.critic
+        self.optimiser = self._optimiser(self.module)
+        self.model, self.optimiser = self.fabric.setup(self.module, self.optimiser)
+        self.average.module.to(self.fabric.device)
+        self.critic: nn.Module | None = None
+        if task.critic is not None:
+            self.critic, self.critic_optimiser = self.fabric.setup(task.critic, self._optimiser(task.critic))
+        self.step = 0
+
+    def _optimiser(self, module: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(module.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
+
+    def restore(self) -> None:
+        """Go on from the last checkpoint, if there is one."""
+        path = self.folder / checkpoint.STATE
+        if not path.exists():
+            return
+        state = checkpoint.load_state(path)
+        self.module.load_state_dict(state["model"])
+        self.average.module.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.critic_module is not None:
+            self.critic_module.load_state_dict(state["critic"])
+            self.critic_optimiser.load_state_dict(state["critic_optimiser"])
+        self.step = int(state["step"])
+
+    def save(self) -> None:
+        state = {"step": self.step, "model": self.module.state_dict(), "average": self.average.module.state_dict(),
+                 "optimiser": self.optimiser.state_dict()}
+        if self.critic_module is not None:
+            state |= {"critic": self.critic_module.state_dict(), "critic_optimiser": self.critic_optimiser.state_dict()}
+        if self.fabric.is_global_zero:
+            # The state last: a crash in between leaves an older state that computes the same weights again.
+            checkpoint.save_tensors(self.folder / checkpoint.MODEL, self.average.module.state_dict(), {"step": str(self.step)})
+            checkpoint.save_state(self.folder / checkpoint.STATE, state)
+        self.fabric.barrier()
+
+    def advance(self) -> dict[str, Tensor]:
+        """One step. Returns what is worth logging."""
+        config, ranks, rank = self.config, self.fabric.world_size, self.fabric.global_rank
+        rows = batch_rows(self.task.count, config.batch_size * ranks, self.step, self.run.seed)[rank::ranks]
+        step = Step(self.step, rows, step_generator(self.run.seed, self.step, rank), self.fabric.device)
+        loss, parts = self.task.loss(self.model, self.critic, step)
+        norm = self._descend(self.model, self.optimiser, loss, config.learning_rate)
+        if self.critic is not None:
+            critic_loss = self.task.critic_loss(self.critic, step)
+            if critic_loss is not None:
+                self._descend(self.critic, self.critic_optimiser, critic_loss, self.task.critic_rate)
+                parts["critic"] = critic_loss
+        self.average.update(self.module, self.step)
+        self.step += 1
+        return {"loss": loss.detach(), **{key: value.detach() for key, value in parts.items()}, "gradient_norm": norm}
+
+    def _descend(self, model: nn.Module, optimiser: Any, loss: Tensor, peak: float) -> Tensor:
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(self.config, self.step, peak)
+        optimiser.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        norm = self.fabric.clip_gradients(model, optimiser, max_norm=self.config.gradient_clip, error_if_nonfinite=True)
+        optimiser.step()
+        return torch.as_tensor(norm)
+
+
+def train(task: Task, config: OptimiserConfig, run: RunConfig, folder: Path, resolved: Mapping[str, Any]) -> None:
+    """Train a stage to its last step, from wherever it stands; at once if it is finished.
+
+    `resolved` is the configuration that the weights depend on. Raises InterruptedRun after saving when SIGTERM or
+    Ctrl-C arrives, InputError when `folder` was begun with another configuration.
+    """
+    checkpoint.agree_on_config(folder, resolved)
+    if checkpoint.finished(folder, config.steps):
+        return
+    trainer = _Trainer(task, config, run, folder)
+    trainer.restore()
+    writes = trainer.fabric.is_global_zero
+    with _StopRequest() as stop, Records(folder, trainer.step, config.steps, writes) as records:
+        while trainer.step < config.steps:
+            figures = trainer.advance()
+            _report(trainer, records, figures, writes)
+            last = trainer.step == config.steps
+            if last or stop.made or trainer.step % config.checkpoint_every == 0:
+                trainer.save()
+            if stop.made and not last:
+                raise InterruptedRun(f"{folder.name} stopped at step {trainer.step} of {config.steps}; the same command goes on from there.")
+
+
+def _report(trainer: _Trainer, records: Records, figures: dict[str, Tensor], writes: bool) -> None:
+    """Log, validate and draw when it is time."""
+    config, step, average = trainer.config, trainer.step, trainer.average.module
+    records.count(step)
+    if not writes:
+        return
+    last, begun = step == config.steps, time.monotonic()
+    if last or step % config.log_every == 0:
+        rate = trainer.optimiser.param_groups[0]["lr"]
+        records.training(step, {"learning_rate": rate} | {key: float(value) for key, value in figures.items()})
+    with torch.no_grad():
+        if last or step % config.validate_every == 0:
+            records.validation(step, trainer.task.validate(average, trainer.fabric.device))
+        if last or step % config.picture_every == 0:
+            records.picture(step, trainer.task.picture(average, trainer.fabric.device))
+    records.pause(time.monotonic() - begun)

@@ -1,0 +1,75 @@
+"""Training losses. Every function returns a scalar that is a mean over the batch.
+
+symbol   meaning
+x, y     target and reconstruction
+mu, s    mean and deviation of a codec's latent
+a, sig   alpha and sigma of the forward process: x_t = a * x0 + sig * eps, a^2 + sig^2 = 1
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def kl_divergence(mu: Tensor, s: Tensor) -> Tensor:
+    """KL(N(mu, s^2) || N(0, 1)): summed over the latent, averaged over the batch."""
+    each = 0.5 * (mu.square() + s.square() - s.square().clamp_min(1e-30).log() - 1.0)
+    return each.flatten(1).sum(1).mean()
+
+
+def gradient_l1(y: Tensor, x: Tensor) -> Tensor:
+    """L1 between finite differences along both axes: asks for sharp borders."""
+    d = y - x
+    return (d[..., 1:, :] - d[..., :-1, :]).abs().mean() + (d[..., :, 1:] - d[..., :, :-1]).abs().mean()
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """logits (N, K, H, W), labels (N, H, W) integers."""
+    return functional.cross_entropy(logits, labels.long())
+
+
+def soft_dice(logits: Tensor, one_hot: Tensor) -> Tensor:
+    """1 - soft Dice, pooled over the batch and averaged over the classes that are present in it."""
+    p = torch.softmax(logits, dim=1)
+    axes = (0, 2, 3)
+    size = one_hot.sum(axes)
+    dice = 2.0 * (p * one_hot).sum(axes) / (p.sum(axes) + size).clamp_min(1e-6)
+    present = (size > 0).to(dice.dtype)
+    return 1.0 - (dice * present).sum() / present.sum()
+
+
+def least_squares_critic(real: Tensor, fake: Tensor) -> Tensor:
+    """LSGAN (Mao et al., ICCV 2017), the discriminator's side: real to 1, fake to 0."""
+    return 0.5 * ((real - 1.0).square().mean() + fake.square().mean())
+
+
+def least_squares_generator(fake: Tensor) -> Tensor:
+    """LSGAN, the generator's side: fake to 1."""
+    return (fake - 1.0).square().mean()
+
+
+def diffusion_target(objective: str, x0: Tensor, eps: Tensor, a: Tensor, sig: Tensor) -> Tensor:
+    """What the denoiser should say: eps, x0, or v = a * eps - sig * x0 (Salimans and Ho, ICLR 2022)."""
+    if objective == "epsilon":
+        return eps
+    return x0 if objective == "sample" else a * eps - sig * x0
+
+
+def min_snr_weight(objective: str, a: Tensor, sig: Tensor, gamma: float) -> Tensor:
+    """Min-SNR-gamma (Hang et al., ICCV 2023), as a weight on the squared error of the given target.
+
+    With snr = a^2 / sig^2, the squared error of x0 gets min(snr, gamma); one unit of it is 1/snr units of eps and
+    1/(snr + 1) units of v. gamma 0: weight 1.
+    """
+    if gamma <= 0.0:
+        return torch.ones_like(a)
+    snr = (a / sig).square()
+    clipped = snr.clamp_max(gamma)
+    if objective == "sample":
+        return clipped
+    return clipped / snr if objective == "epsilon" else clipped / (snr + 1.0)
+
+
+def gaussian_nll(log_deviation: Tensor, energy: Tensor) -> Tensor:
+    """Negative log-likelihood, up to a constant, of residuals with the given local energy (mean square)."""
+    return (log_deviation + 0.5 * energy * torch.exp(-2.0 * log_deviation)).mean()

@@ -1,0 +1,175 @@
+"""The networks: codecs, denoiser and discriminator, built from MONAI's, and the modules that are exported.
+
+Images are in [-1, 1] inside the networks and in [0, 1] at the modules that are exported. Latents that leave a codec
+for the diffusion model are standardised per channel: (z - mean) / std.
+"""
+
+import torch
+from monai.networks.nets import AutoencoderKL, DiffusionModelUNet, PatchDiscriminator
+from torch import Tensor, nn
+
+from .config import CodecConfig, DiffusionConfig
+
+
+class Codec(nn.Module):
+    """A KL autoencoder (Rombach et al., CVPR 2022), for images (one channel) and for masks (one-hot in, logits out).
+
+    With `patch` > 1, pixels are moved to channels before the first convolution, so that all heavy convolutions run at
+    1/patch of the resolution. Behind the pixel-shuffle two small convolutions at full resolution join the patches.
+    """
+
+    def __init__(self, image_channels: int, config: CodecConfig) -> None:
+        super().__init__()
+        patch, levels = config.patch, len(config.channels)
+        hidden = config.hidden_channels if patch > 1 else image_channels
+        self.fold = nn.PixelUnshuffle(patch)
+        self.autoencoder = AutoencoderKL(
+            spatial_dims=2,
+            in_channels=image_channels * patch**2,
+            out_channels=hidden * patch**2,
+            num_res_blocks=config.residual_blocks,
+            channels=config.channels,
+            attention_levels=config.attention or (False,) * levels,
+            latent_channels=config.latent_channels,
+            norm_num_groups=config.norm_groups,
+            with_encoder_nonlocal_attn=config.middle_attention,
+            with_decoder_nonlocal_attn=config.middle_attention,
+        )
+        self.unfold = nn.PixelShuffle(patch)
+        self.join: nn.Module = nn.Identity()
+        if patch > 1:
+            self.join = nn.Sequential(
+                nn.SiLU(), nn.Conv2d(hidden, hidden, 3, padding=1), nn.SiLU(), nn.Conv2d(hidden, image_channels, 3, padding=1)
+            )
+        self.image_channels, self.latent_channels = image_channels, config.latent_channels
+        self.stride = patch * 2 ** (levels - 1)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, image channels, H, W) -> mean and deviation, each (N, latent channels, H/stride, W/stride)."""
+        mean, deviation = self.autoencoder.encode(self.fold(x))
+        return mean, deviation
+
+    def features(self, z: Tensor) -> Tensor:
+        """What the last convolutions see: (N, hidden, H, W)."""
+        return self.unfold(self.autoencoder.decode(z))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Raw latent -> (N, image channels, H, W)."""
+        return self.join(self.features(z))
+
+    def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruction from mean + deviation * noise, the mean, the deviation."""
+        mean, deviation = self.encode(x)
+        return self.decode(mean + deviation * noise), mean, deviation
+
+
+class Denoiser(nn.Module):
+    """A U-Net whose input is the mask's latent, then the noisy latent (strategy 3 of the cLDM paper)."""
+
+    def __init__(self, latent_channels: int, mask_channels: int, config: DiffusionConfig) -> None:
+        super().__init__()
+        self.unet = DiffusionModelUNet(
+            spatial_dims=2,
+            in_channels=mask_channels + latent_channels,
+            out_channels=latent_channels,
+            num_res_blocks=config.residual_blocks,
+            channels=config.channels,
+            attention_levels=config.attention,
+            norm_num_groups=config.norm_groups,
+            num_head_channels=config.head_channels,
+        )
+
+    def forward(self, x: Tensor, timestep: Tensor, mask_latent: Tensor) -> Tensor:
+        """x (N, C, h, w), timestep (N,), mask_latent (N, Cm, h, w) -> prediction (N, C, h, w)."""
+        return self.unet(torch.cat([mask_latent, x], dim=1), timesteps=timestep)
+
+
+def discriminator() -> nn.Module:
+    """The PatchGAN of the cLDM paper; use the last entry of its output."""
+    return PatchDiscriminator(spatial_dims=2, channels=64, in_channels=1, num_layers_d=3)
+
+
+class Affine(nn.Module):
+    """Per-channel mean and std of raw latents. Kept as buffers, so that they travel with the weights."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean.reshape(1, -1, 1, 1).clone())
+        self.register_buffer("std", std.reshape(1, -1, 1, 1).clone())
+
+    def standardise(self, z: Tensor) -> Tensor:
+        return (z - self.mean) / self.std
+
+    def restore(self, z: Tensor) -> Tensor:
+        return z * self.std + self.mean
+
+
+class Encoder(nn.Module):
+    """Image in [0, 1] -> mean of the standardised latent."""
+
+    def __init__(self, codec: Codec, affine: Affine) -> None:
+        super().__init__()
+        self.codec, self.affine = codec, affine
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.affine.standardise(self.codec.encode(2.0 * image - 1.0)[0])
+
+
+class MaskEncoder(nn.Module):
+    """One-hot label map -> mean of the standardised mask latent."""
+
+    def __init__(self, codec: Codec, affine: Affine) -> None:
+        super().__init__()
+        self.codec, self.affine = codec, affine
+
+    def forward(self, one_hot: Tensor) -> Tensor:
+        return self.affine.standardise(self.codec.encode(one_hot)[0])
+
+
+class Texture(nn.Module):
+    """Standardised latent -> deviation map of the texture; a fixed kernel that colours white noise.
+
+    The deviation is in units of [0, 1] images, shape (N, 1, H, W). The kernel has unit energy, so that filtered white
+    noise has unit variance.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, latent_channels: int, channels: int, kernel_size: int, stride: int) -> None:
+        super().__init__()
+        if stride % 2:
+            raise ValueError(f"stride {stride} is odd; the head ends with a pixel-shuffle by 2")
+        self.head = nn.Sequential(
+            nn.Conv2d(latent_channels, channels, 3, padding=1), nn.SiLU(),
+            nn.Conv2d(channels, channels, 3, padding=1), nn.SiLU(),
+            nn.Conv2d(channels, (stride // 2) ** 2, 3, padding=1), nn.PixelShuffle(stride // 2),
+            nn.Upsample(scale_factor=2, mode="bilinear"),
+        )
+        kernel = torch.zeros(1, 1, kernel_size, kernel_size)
+        kernel[..., kernel_size // 2, kernel_size // 2] = 1.0
+        self.register_buffer("kernel", kernel)
+
+    def log_deviation(self, z: Tensor) -> Tensor:
+        return self.head(z)
+
+    def forward(self, z: Tensor, noise: Tensor) -> Tensor:
+        """One draw of the texture, to be added to the decoder's mean."""
+        coloured = nn.functional.conv2d(noise, self.kernel, padding=self.kernel.shape[-1] // 2)
+        return torch.exp(self.log_deviation(z)) * coloured
+
+
+class TexturedDecoder(nn.Module):
+    """Standardised latent and white noise (N, 1, H, W) -> image in [0, 1]: a draw from the decoder's distribution."""
+
+    def __init__(self, codec: Codec, affine: Affine, texture: Texture) -> None:
+        super().__init__()
+        self.codec, self.affine, self.texture = codec, affine, texture
+
+    def mean(self, latent: Tensor) -> Tensor:
+        return 0.5 * (self.codec.decode(self.affine.restore(latent)) + 1.0)
+
+    def forward(self, latent: Tensor, texture_noise: Tensor) -> Tensor:
+        return torch.clamp(self.mean(latent) + self.texture(latent, texture_noise), 0.0, 1.0)

@@ -1,0 +1,161 @@
+"""Image codec and mask codec: KL autoencoders on slices and on one-hot label maps."""
+
+import numpy as np
+import torch
+from cldm_runtime.domain import get_domain
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..config import CodecConfig, Config, plain
+from ..data import Slices, in_batches, load_slices, one_hot, turn_and_mirror
+from ..losses import (
+    cross_entropy,
+    gradient_l1,
+    kl_divergence,
+    least_squares_critic,
+    least_squares_generator,
+    soft_dice,
+)
+from ..loop import Step, train
+from ..networks import Codec, discriminator
+from ..records import grey, montage
+
+IMAGE_STAGE, MASK_STAGE = "image-codec", "mask-codec"
+_PICTURES = 8
+
+
+def _noise(codec: CodecConfig, x: Tensor, generator: torch.Generator) -> Tensor:
+    stride = codec.patch * 2 ** (len(codec.channels) - 1)
+    return torch.randn((len(x), codec.latent_channels, x.shape[-2] // stride, x.shape[-1] // stride), generator=generator)
+
+
+class ImageCodecTask:
+    """L1 + gradients + KL, optionally perceptual and adversarial."""
+
+    def __init__(self, config: CodecConfig, training: Slices, validation: Slices) -> None:
+        self.config, self.training, self.validation = config, training, validation
+        self.model: nn.Module = Codec(1, config)
+        self.critic = discriminator() if config.adversarial_weight > 0 else None
+        self.critic_rate = config.adversarial_rate
+        self.perceptual = torch.jit.load(config.perceptual_network).eval() if config.perceptual_weight > 0 else None
+        self.count = len(training)
+        self._pair: tuple[Tensor, Tensor] | None = None  # what the critic is to tell apart
+
+    def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
+        c = self.config
+        x = 2.0 * self.training.images[step.rows] - 1.0
+        x = turn_and_mirror(x, step.generator) if c.augment else x
+        noise = _noise(c, x, step.generator).to(step.device)
+        x = x.to(step.device)
+        y, mu, s = model(x, noise)
+        parts = {"l1": (y - x).abs().mean(), "mse": (y - x).square().mean(), "gradient": gradient_l1(y, x), "kl": kl_divergence(mu, s)}
+        loss = c.l1_weight * parts["l1"] + c.mse_weight * parts["mse"] + c.gradient_weight * parts["gradient"] + c.kl_weight * parts["kl"]
+        if self.perceptual is not None:
+            perceptual = self.perceptual.to(step.device)
+            parts["perceptual"] = (perceptual(y) - perceptual(x)).square().mean()
+            loss = loss + c.perceptual_weight * parts["perceptual"]
+        if critic is not None and step.number >= c.adversarial_start:
+            parts["adversarial"] = least_squares_generator(critic(y)[-1])
+            loss = loss + c.adversarial_weight * parts["adversarial"]
+        self._pair = (x, y.detach())
+        return loss, parts
+
+    def critic_loss(self, critic: nn.Module, step: Step) -> Tensor | None:
+        if step.number < self.config.adversarial_start or self._pair is None:
+            return None
+        x, y = self._pair
+        return least_squares_critic(critic(x)[-1], critic(y)[-1])
+
+    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        total = torch.zeros(2, dtype=torch.float64)
+        for part in in_batches(len(self.validation), 32):
+            x = self.validation.images[part]
+            d = _reconstruct(model, x, device) - x
+            total += torch.stack([d.abs().sum(), d.square().sum()]).double()
+        l1, mse = (total / self.validation.images.numel()).tolist()
+        return {"l1": l1, "psnr_db": -10.0 * float(np.log10(max(mse, 1e-12)))}
+
+    def picture(self, model: nn.Module, device: torch.device) -> NDArray[np.uint8]:
+        """Slices, their reconstructions, and five times the difference."""
+        x = _spread(self.validation.images)
+        y = _reconstruct(model, x, device)
+        return montage([grey(x.numpy()), grey(y.numpy()), grey((0.5 + 5.0 * (y - x)).numpy())])
+
+
+def _reconstruct(model: nn.Module, images: Tensor, device: torch.device) -> Tensor:
+    """Images in [0, 1] through the mean of the latent."""
+    assert isinstance(model, Codec)
+    return 0.5 * (model.decode(model.encode(2.0 * images.to(device) - 1.0)[0]) + 1.0).cpu()
+
+
+def _spread(x: Tensor) -> Tensor:
+    """A few samples, from all over the subset."""
+    return x[np.linspace(0, len(x) - 1, min(_PICTURES, len(x))).astype(int)]
+
+
+class MaskCodecTask:
+    """Cross-entropy + soft Dice + KL on one-hot label maps, never on raw label numbers."""
+
+    critic = None
+    critic_rate = 0.0
+
+    def __init__(self, config: CodecConfig, domain: str, training: Slices, validation: Slices) -> None:
+        self.config, self.training, self.validation = config, training, validation
+        self.labels = get_domain(domain).labels
+        self.model: nn.Module = Codec(len(self.labels), config)
+        self.count = len(training)
+
+    def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
+        labels = self.training.masks[step.rows][:, None]
+        labels = (turn_and_mirror(labels, step.generator) if self.config.augment else labels)[:, 0]
+        noise = _noise(self.config, labels, step.generator).to(step.device)
+        labels = labels.to(step.device)
+        x = one_hot(labels, len(self.labels))
+        logits, mu, s = model(x, noise)
+        parts = {"cross_entropy": cross_entropy(logits, labels), "dice_loss": soft_dice(logits, x), "kl": kl_divergence(mu, s)}
+        return parts["cross_entropy"] + self.config.dice_weight * parts["dice_loss"] + self.config.kl_weight * parts["kl"], parts
+
+    def critic_loss(self, critic: nn.Module, step: Step) -> Tensor | None:
+        return None
+
+    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Dice of each label that occurs, pooled over the subset, and the wrong pixels of a slice."""
+        classes = len(self.labels)
+        confusion = np.zeros((classes, classes), dtype=np.int64)
+        for part in in_batches(len(self.validation), 32):
+            labels = self.validation.masks[part]
+            found = _relabel(model, labels, classes, device)
+            confusion += np.bincount((labels.long() * classes + found.long()).flatten().numpy(), minlength=classes**2).reshape(classes, classes)
+        hits = np.diag(confusion)
+        dice = 2.0 * hits / np.maximum(confusion.sum(0) + confusion.sum(1), 1)
+        figures = {f"dice_{name}": float(dice[k]) for k, name in enumerate(self.labels.names) if confusion[k].sum() > 0}
+        return figures | {"wrong_pixels": float(confusion.sum() - hits.sum()) / len(self.validation)}
+
+    def picture(self, model: nn.Module, device: torch.device) -> NDArray[np.uint8]:
+        """Label maps, their reconstructions, and where they differ."""
+        labels = _spread(self.validation.masks)
+        found = _relabel(model, labels, len(self.labels), device)
+        colours = np.array(self.labels.colours, dtype=np.uint8)
+        return montage([colours[labels.numpy()], colours[found.numpy()], 255 * (labels != found).numpy().astype(np.uint8)])
+
+
+def _relabel(model: nn.Module, labels: Tensor, classes: int, device: torch.device) -> Tensor:
+    assert isinstance(model, Codec)
+    x = one_hot(labels, classes).to(device)
+    return model.decode(model.encode(x)[0]).argmax(1).to(torch.uint8).cpu()
+
+
+def run_image_codec(config: Config) -> None:
+    """Train the image codec on the training subset."""
+    torch.manual_seed(config.run.seed)
+    section = config.image_codec
+    task = ImageCodecTask(section, load_slices(config.cohort_file, "train"), load_slices(config.cohort_file, "val"))
+    train(task, section.optimiser, config.run, config.run_folder / IMAGE_STAGE, plain(section))
+
+
+def run_mask_codec(config: Config) -> None:
+    """Train the mask codec on the training subset."""
+    torch.manual_seed(config.run.seed)
+    section = config.mask_codec
+    task = MaskCodecTask(section, config.cohort.domain, load_slices(config.cohort_file, "train"), load_slices(config.cohort_file, "val"))
+    train(task, section.optimiser, config.run, config.run_folder / MASK_STAGE, plain(section))

@@ -1,0 +1,132 @@
+"""Encodes every slice and label map once; the diffusion model never sees a pixel.
+
+    <run folder>/latents/latents.safetensors    for each subset: <subset>.mean, <subset>.deviation, <subset>.mask (raw
+                                                latents, float16), and image_mean, image_std, mask_mean, mask_std
+                                                (C,) of the training subset: the per-channel standardisation
+
+The training subset may be encoded several times, the further times rotated, shifted and scaled a little together with
+its label maps: a cohort has few slices for a generative model.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from cldm_runtime.domain import get_domain
+from cldm_runtime.errors import InputError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from .. import checkpoint
+from ..config import CodecConfig, Config, LatentsConfig, plain
+from ..data import Slices, in_batches, load_slices, move, one_hot, step_generator
+from ..networks import Affine, Codec
+from .codec import IMAGE_STAGE, MASK_STAGE
+
+STAGE = "latents"
+_FILE = "latents.safetensors"
+_SUBSETS = ("train", "val")
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Raw latents of one subset, float16: mean and deviation (N, C, h, w) of the images, mask (N, Cm, h, w)."""
+
+    mean: Tensor
+    deviation: Tensor
+    mask: Tensor
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+
+def trained_codec(config: Config, stage: str) -> Codec:
+    """A trained codec, frozen, in evaluation mode."""
+    section, channels = config.image_codec, 1
+    if stage == MASK_STAGE:
+        section, channels = config.mask_codec, len(get_domain(config.cohort.domain).labels)
+    codec = Codec(channels, section)
+    checkpoint.load_weights(codec, config.run_folder / stage, stage)
+    return codec
+
+
+def load_affines(folder: Path) -> tuple[Affine, Affine]:
+    """Standardisation of the image's and of the mask's latents. Raises InputError if the latents are missing."""
+    tensors = _load(folder)
+    return (Affine(tensors["image_mean"], tensors["image_std"]), Affine(tensors["mask_mean"], tensors["mask_std"]))
+
+
+def load_latents(folder: Path, subset: str) -> Latents:
+    """Latents of a subset ("train" or "val"). Raises InputError if they are missing."""
+    tensors = _load(folder)
+    return Latents(tensors[f"{subset}.mean"], tensors[f"{subset}.deviation"], tensors[f"{subset}.mask"])
+
+
+def _load(folder: Path) -> dict[str, Tensor]:
+    path = folder / _FILE
+    if not path.exists():
+        raise InputError(f"{path}: not found. Make it first: `cldm-train latents` with the same --config.")
+    return load_file(path)
+
+
+def fingerprint(config: Config) -> dict[str, str]:
+    """What the latents depend on; a difference means that they are out of date."""
+    return {
+        "config": json.dumps(plain(config.latents), sort_keys=True),
+        "image_codec": checkpoint.sha256(config.run_folder / IMAGE_STAGE / checkpoint.MODEL),
+        "mask_codec": checkpoint.sha256(config.run_folder / MASK_STAGE / checkpoint.MODEL),
+    }
+
+
+def run(config: Config) -> None:
+    """Encode the training and validation subsets; at once if that has been done with these codecs."""
+    torch.set_num_threads(config.run.threads)
+    image_codec, mask_codec = trained_codec(config, IMAGE_STAGE), trained_codec(config, MASK_STAGE)
+    path, wanted = config.run_folder / STAGE / _FILE, fingerprint(config)
+    if checkpoint.metadata(path) == wanted:
+        return
+    tensors: dict[str, Tensor] = {}
+    for subset in _SUBSETS:
+        latents = encode(image_codec, mask_codec, load_slices(config.cohort_file, subset),
+                         config.latents, copies=config.latents.copies if subset == "train" else 1, seed=config.run.seed)
+        tensors |= {f"{subset}.mean": latents.mean, f"{subset}.deviation": latents.deviation, f"{subset}.mask": latents.mask}
+        if subset == "train":
+            tensors |= statistics(latents)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.save_tensors(path, tensors, wanted)
+
+
+def statistics(latents: Latents) -> dict[str, Tensor]:
+    """Per-channel mean and std of z = mean + deviation * noise, and of the mask's latents."""
+    mean, deviation, mask = latents.mean.float(), latents.deviation.float(), latents.mask.float()
+    axes = (0, 2, 3)
+    variance = mean.var(axes, correction=0) + deviation.square().mean(axes)
+    return {"image_mean": mean.mean(axes), "image_std": variance.sqrt(),
+            "mask_mean": mask.mean(axes), "mask_std": mask.std(axes, correction=0)}
+
+
+@torch.no_grad()
+def encode(image_codec: Codec, mask_codec: Codec, slices: Slices, config: LatentsConfig, copies: int, seed: int) -> Latents:
+    """`copies` encodings of each slice, the first of them plain, copy after copy."""
+    classes = mask_codec.image_channels
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    for copy in range(copies):
+        for number, part in enumerate(in_batches(len(slices), _BATCH)):
+            image, mask = slices.images[part], one_hot(slices.masks[part], classes)
+            if copy > 0:
+                image, mask = _move_both(image, mask, config, lambda: step_generator(seed, number, copy))
+            mean, deviation = image_codec.encode(2.0 * image - 1.0)
+            parts.append((mean.half(), deviation.half(), mask_codec.encode(mask)[0].half()))
+    mean, deviation, mask = (torch.cat(column) for column in zip(*parts, strict=True))
+    return Latents(mean, deviation, mask)
+
+
+def _move_both(image: Tensor, mask: Tensor, config: LatentsConfig, generator: Callable[[], torch.Generator]) -> tuple[Tensor, Tensor]:
+    """The same random motion for images and one-hot maps; the maps become one-hot again."""
+    limits = (config.rotation_deg, config.shift_pixels, config.scale)
+    image = move(image, *limits, generator=generator())
+    moved = move(mask, *limits, generator=generator())
+    return image, one_hot(moved.argmax(1), mask.shape[1])
