@@ -1,6 +1,5 @@
 """Writes a bundle folder: all of it, checked, or nothing."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -12,12 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cldm_runtime.bundle import Bundle
+from cldm_runtime.bundle import MANIFEST_FILE, Bundle, sha256_of, sha256_of_bytes
 from cldm_runtime.errors import BundleError
 from cldm_runtime.manifest import FORMAT, FORMAT_VERSION, Manifest, TensorSpec
 from cldm_runtime.records import plain
 
-MANIFEST = "manifest.json"
 REFERENCE = "reference.npz"
 MODEL_CARD = "MODEL_CARD.md"
 
@@ -49,17 +47,18 @@ def write_bundle(
     manifest: Mapping[str, Any],
     graphs: Sequence[GraphFile],
     reference: Reference,
-    model_card: str,
+    model_card: Callable[[Manifest], str],
     *,
-    check: Callable[[Bundle], None],
+    check: Callable[[Bundle], Mapping[str, Any]],
     force: bool = False,
 ) -> Path:
     """Write the folder `target` and return it.
 
-    `manifest` is the manifest as JSON values, without `format`, `graphs` and `reference`: those follow from the files.
-    The bundle is written beside the target, opened as a user would open it, handed to `check`, and renamed only when `check` returns.
-    Raises BundleError where the target exists and `force` is not given, or when the manifest is not valid; whatever
-    `check` raises goes through. In every such case the target is as it was before.
+    `manifest` is the manifest as JSON values, without `format`, `graphs`, `reference` and `quality`. The first three
+    follow from the files; the quality figures are what `check` returns, which gets the bundle as a user would open it.
+    `model_card` writes the card from the finished manifest. The folder takes its name at the very end: raises
+    BundleError where the target exists and `force` is not given, or when the manifest is not valid, and lets through
+    whatever `check` raises; in every such case the target is as it was before.
     """
     refuse_to_overwrite(target, force=force)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -67,8 +66,11 @@ def write_bundle(
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
     try:
-        _write_files(draft, manifest, graphs, reference, model_card)
-        check(Bundle.load(draft))
+        sections = _write_files(draft, graphs, reference)
+        _write_manifest(draft, {**manifest, **sections})
+        quality = check(Bundle.load(draft))
+        finished = _write_manifest(draft, {**manifest, **sections, "quality": dict(quality)})
+        (draft / MODEL_CARD).write_text(model_card(finished), encoding="utf-8")
         _replace(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -81,25 +83,31 @@ def refuse_to_overwrite(target: Path, *, force: bool) -> None:
         return
     if not force:
         raise BundleError(f"{target} exists. Pass --force to replace it, or set another folder under [export].")
-    if not (target / MANIFEST).is_file():
-        raise BundleError(f"{target} exists and is not a bundle (no {MANIFEST} in it): it is not replaced. Move it away.")
+    if not (target / MANIFEST_FILE).is_file():
+        raise BundleError(f"{target} exists and is not a bundle (no {MANIFEST_FILE} in it): it is not replaced. Move it away.")
 
 
-def _write_files(
-    folder: Path, manifest: Mapping[str, Any], graphs: Sequence[GraphFile], reference: Reference, model_card: str
-) -> None:
-    sections = {graph.role: _write_graph(folder, graph) for graph in graphs}
-    np.savez(folder / REFERENCE, **dict(reference.arrays))  # type: ignore[arg-type]  # names are ours, none is allow_pickle
-    described = {
-        "file": REFERENCE,
-        "sha256": _sha256((folder / REFERENCE).read_bytes()),
-        "seed": reference.seed,
-        "tolerances": dict(reference.tolerances),
+def _write_files(folder: Path, graphs: Sequence[GraphFile], reference: Reference) -> dict[str, Any]:
+    """Write graphs and reference; return the sections of the manifest that describe them."""
+    described = {graph.role: _write_graph(folder, graph) for graph in graphs}
+    with (folder / REFERENCE).open("wb") as stream:
+        np.savez(stream, **{name: np.asarray(array) for name, array in reference.arrays.items()})
+    return {
+        "graphs": described,
+        "reference": {
+            "file": REFERENCE,
+            "sha256": sha256_of(folder / REFERENCE),
+            "seed": reference.seed,
+            "tolerances": dict(reference.tolerances),
+        },
     }
-    whole = {"format": FORMAT, "format_version": FORMAT_VERSION, **manifest, "graphs": sections, "reference": described}
-    (folder / MODEL_CARD).write_text(model_card, encoding="utf-8")
-    checked = Manifest.from_json(json.dumps(whole, allow_nan=False))
-    (folder / MANIFEST).write_text(checked.to_json(), encoding="utf-8")
+
+
+def _write_manifest(folder: Path, sections: Mapping[str, Any]) -> Manifest:
+    whole = {"format": FORMAT, "format_version": FORMAT_VERSION, **sections}
+    manifest = Manifest.from_json(json.dumps(whole, allow_nan=False))
+    (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+    return manifest
 
 
 def _write_graph(folder: Path, graph: GraphFile) -> dict[str, Any]:
@@ -108,19 +116,15 @@ def _write_graph(folder: Path, graph: GraphFile) -> dict[str, Any]:
     (folder / name).write_bytes(graph.model)
     section: dict[str, Any] = {
         "file": name,
-        "sha256": _sha256(graph.model),
+        "sha256": sha256_of_bytes(graph.model),
         "precision": graph.precision,
         "inputs": plain(graph.inputs),
         "outputs": plain(graph.outputs),
     }
     if graph.torchscript is not None:
         (folder / f"{graph.role}.ts").write_bytes(graph.torchscript)
-        section["torchscript"] = {"file": f"{graph.role}.ts", "sha256": _sha256(graph.torchscript)}
+        section["torchscript"] = {"file": f"{graph.role}.ts", "sha256": sha256_of_bytes(graph.torchscript)}
     return section
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _replace(draft: Path, target: Path) -> None:
