@@ -31,11 +31,24 @@ class GraphFile:
     precision: str = "fp32"
     torchscript: bytes | None = None
 
+    def section(self) -> dict[str, Any]:
+        """The graph's entry in the manifest."""
+        entry: dict[str, Any] = {
+            "file": f"{self.role}.onnx",
+            "sha256": sha256_of_bytes(self.model),
+            "precision": self.precision,
+            "inputs": plain(self.inputs),
+            "outputs": plain(self.outputs),
+        }
+        if self.torchscript is not None:
+            entry["torchscript"] = {"file": f"{self.role}.ts", "sha256": sha256_of_bytes(self.torchscript)}
+        return entry
+
 
 @dataclass(frozen=True)
 class Reference:
-    """Inputs and the outputs that they must give: arrays for reference.npz, the seed that made them, and how far
-    another machine may be off (name of a tolerance -> value)."""
+    """Inputs and the outputs that they must give: arrays for reference.npz (`cldm_runtime.reference` defines the keys),
+    the seed of the noise in them, and the largest absolute error allowed of each output."""
 
     arrays: Mapping[str, NDArray[np.generic]]
     seed: int
@@ -84,51 +97,48 @@ def refuse_to_overwrite(target: Path, *, force: bool) -> None:
     if not force:
         raise BundleError(f"{target} exists. Pass --force to replace it, or set another folder under [export].")
     if not (target / MANIFEST_FILE).is_file():
-        raise BundleError(f"{target} exists and is not a bundle (no {MANIFEST_FILE} in it): it is not replaced. Move it away.")
+        raise BundleError(f"{target} exists and is not a bundle (no {MANIFEST_FILE} in it). Move it away.")
 
 
 def _write_files(folder: Path, graphs: Sequence[GraphFile], reference: Reference) -> dict[str, Any]:
     """Write graphs and reference; return the sections of the manifest that describe them."""
-    described = {graph.role: _write_graph(folder, graph) for graph in graphs}
+    for graph in graphs:
+        (folder / f"{graph.role}.onnx").write_bytes(graph.model)
+        if graph.torchscript is not None:
+            (folder / f"{graph.role}.ts").write_bytes(graph.torchscript)
     with (folder / REFERENCE).open("wb") as stream:
-        np.savez(stream, **{name: np.asarray(array) for name, array in reference.arrays.items()})
+        arrays: dict[str, Any] = {name: np.asarray(array) for name, array in reference.arrays.items()}
+        np.savez(stream, **arrays)
+    return file_sections(graphs, reference, sha256_of(folder / REFERENCE))
+
+
+def file_sections(graphs: Sequence[GraphFile], reference: Reference, reference_sha256: str) -> dict[str, Any]:
+    """The manifest's `graphs` and `reference`."""
+    described = {"file": REFERENCE, "sha256": reference_sha256, "seed": reference.seed}
     return {
-        "graphs": described,
-        "reference": {
-            "file": REFERENCE,
-            "sha256": sha256_of(folder / REFERENCE),
-            "seed": reference.seed,
-            "tolerances": dict(reference.tolerances),
-        },
+        "graphs": {graph.role: graph.section() for graph in graphs},
+        "reference": {**described, "tolerances": dict(reference.tolerances)},
     }
 
 
+def draft_manifest(sections: Mapping[str, Any], graphs: Sequence[GraphFile], seed: int) -> Manifest:
+    """The manifest as it will be, before there is a reference: enough to run the graphs' modules through a pipeline."""
+    files = file_sections(graphs, Reference({}, seed), "0" * 64)
+    return Manifest.from_json(_as_text({**sections, **files}))
+
+
 def _write_manifest(folder: Path, sections: Mapping[str, Any]) -> Manifest:
-    whole = {"format": FORMAT, "format_version": FORMAT_VERSION, **sections}
-    manifest = Manifest.from_json(json.dumps(whole, allow_nan=False))
+    manifest = Manifest.from_json(_as_text(sections))
     (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
 
 
-def _write_graph(folder: Path, graph: GraphFile) -> dict[str, Any]:
-    """Write the graph's files and return its section of the manifest."""
-    name = f"{graph.role}.onnx"
-    (folder / name).write_bytes(graph.model)
-    section: dict[str, Any] = {
-        "file": name,
-        "sha256": sha256_of_bytes(graph.model),
-        "precision": graph.precision,
-        "inputs": plain(graph.inputs),
-        "outputs": plain(graph.outputs),
-    }
-    if graph.torchscript is not None:
-        (folder / f"{graph.role}.ts").write_bytes(graph.torchscript)
-        section["torchscript"] = {"file": f"{graph.role}.ts", "sha256": sha256_of_bytes(graph.torchscript)}
-    return section
+def _as_text(sections: Mapping[str, Any]) -> str:
+    return json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **sections}, allow_nan=False)
 
 
 def _replace(draft: Path, target: Path) -> None:
-    """Move the finished draft to its name. A folder cannot be replaced in one step, so the old one steps aside first."""
+    """Move the draft to its name. A folder cannot be replaced in one step, so the old one steps aside first."""
     old = target.with_name(f".{target.name}.replaced.partial")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():

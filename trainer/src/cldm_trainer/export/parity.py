@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from cldm_runtime.bundle import Bundle
-from cldm_runtime.errors import BundleError, list_faults
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-Arrays = dict[str, NDArray[np.float32]]
+from cldm_runtime.bundle import Bundle
+from cldm_runtime.errors import BundleError, list_faults
+from cldm_runtime.verify import verify_bundle
 
 
 class ParityError(BundleError):
@@ -44,10 +44,21 @@ def compare_graph(
             expected = module(*inputs.values()).numpy()
         arrays = {name: value.numpy() for name, value in inputs.items()}
         whole = engine.run(arrays)[output]
-        single = np.concatenate([engine.run({k: v[i : i + 1] for k, v in arrays.items()})[output] for i in range(len(expected))])
+        rows = [{name: value[i : i + 1] for name, value in arrays.items()} for i in range(len(expected))]
+        single = np.concatenate([engine.run(row)[output] for row in rows])
         worst = max(largest_difference(whole, expected), largest_difference(single, expected))
         found.append(Parity(role, kind, len(expected), worst, tolerance))
     return found
+
+
+def compare_reference(bundle: Bundle, graph_tolerance: float, loop_tolerance: float) -> list[Parity]:
+    """Replay reference.npz, whose outputs come from torch: every graph, and the runtime's whole sampling loop."""
+    samples = len(next(iter(bundle.reference().values())))
+    return [
+        Parity(name, "reference", samples, check.max_abs, loop_tolerance if name.startswith("loop/") else graph_tolerance)
+        for check in verify_bundle(bundle)
+        for name in [check.name]
+    ]
 
 
 def largest_difference(found: NDArray[np.floating], expected: NDArray[np.floating]) -> float:
@@ -59,13 +70,24 @@ def largest_difference(found: NDArray[np.floating], expected: NDArray[np.floatin
 
 def require(parities: Sequence[Parity]) -> None:
     """Raise ParityError that lists every comparison that fails."""
-    faults = [f"{p.what} on {p.samples} {p.kind} inputs: differs from torch by {p.max_abs:.2e}, allowed {p.tolerance:.0e}"
-              for p in parities if not p.holds]
+    faults = [
+        f"{p.what}, {p.samples} {p.kind} inputs: differs from torch by {p.max_abs:.2e}, allowed {p.tolerance:.0e}"
+        for p in parities
+        if not p.holds
+    ]
     if faults:
-        raise ParityError(list_faults("exported graphs do not compute what torch computes; nothing was written:", faults))
+        raise ParityError(list_faults("exported graphs do not compute what torch computes. Nothing was written.", faults))
 
 
 def as_table(parities: Sequence[Parity]) -> list[dict[str, str | int | float]]:
     """For the manifest and the model card."""
-    return [{"what": p.what, "inputs": p.kind, "samples": p.samples, "max_abs": float(f"{p.max_abs:.3g}"), "tolerance": p.tolerance}
-            for p in parities]
+    return [
+        {
+            "what": p.what,
+            "inputs": p.kind,
+            "samples": p.samples,
+            "max_abs": float(f"{p.max_abs:.3g}"),
+            "tolerance": p.tolerance,
+        }
+        for p in parities
+    ]

@@ -1,0 +1,80 @@
+"""reference.npz of a generator: what torch computes for a few drawn anatomies, graph by graph and as a whole loop.
+
+No slice of a patient goes into it: the label maps are drawn by the domain's anatomy, the images are samples.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from cldm_runtime.domain import Domain
+from cldm_runtime.manifest import GraphSpec, Manifest
+from cldm_runtime.noise import Purpose, Stream
+from cldm_runtime.pipeline import Pipeline, decoder_noise, initial_noise
+from cldm_runtime.reference import Case, Reference
+
+SEED = 20240
+SAMPLES = 2
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class TorchEngine:
+    """A torch module in the place of an engine, so that the runtime's own pipeline computes torch's answer."""
+
+    provider = "torch"
+
+    def __init__(self, module: nn.Module, graph: GraphSpec) -> None:
+        self._module, self._graph = module, graph
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Named inputs to named outputs, as every engine does."""
+        tensors = [torch.from_numpy(np.ascontiguousarray(inputs[spec.name])) for spec in self._graph.inputs]
+        with torch.no_grad():
+            return {self._graph.outputs[0].name: self._module(*tensors).numpy()}
+
+
+def make_reference(manifest: Manifest, modules: Mapping[str, nn.Module], domain: Domain) -> Reference:
+    """Run `SAMPLES` drawn anatomies through the torch modules, with the manifest's own sampling settings."""
+    engines = {role: TorchEngine(modules[role], graph) for role, graph in manifest.graphs.items()}
+    pipeline = Pipeline(manifest, engines)
+    indices, sampling = np.arange(SAMPLES), manifest.sampling
+    assert sampling is not None  # the manifest of a generator was checked
+    one_hot = domain.labels.one_hot(draw_masks(manifest, domain, SEED, SAMPLES))
+    batch = pipeline.sample({"one_hot": one_hot}, pipeline.plan(sampling), SEED, indices)
+    x = initial_noise(manifest.graphs["denoiser"], SEED, indices)
+    noise = decoder_noise(manifest.graphs["decoder"], SEED, indices)
+    steps = np.linspace(0.5, 1.0, SAMPLES) * (len(pipeline.schedule.alphas_cumprod) - 1)
+    inputs: dict[str, Arrays] = {
+        "mask_encoder": {"one_hot": one_hot},
+        "denoiser": {"x": x, "timestep": steps.round().astype(np.float32), **pipeline.encode({"one_hot": one_hot})},
+        "decoder": {"latent": batch.latent, **noise},
+        "encoder": {"image": batch.image},
+    }
+    cases = {role: Case(inputs[role], engine.run(inputs[role])) for role, engine in engines.items()}
+    loop = Case({"x": x, "one_hot": one_hot, **noise}, {"latent": batch.latent, "image": batch.image})
+    return Reference(cases, loop, sampling.steps)
+
+
+def draw_masks(manifest: Manifest, domain: Domain, seed: int, count: int) -> NDArray[np.uint8]:
+    """(count, *spatial) label maps with attributes drawn by the domain."""
+    masks = []
+    for index in range(count):
+        request = domain.anatomy.complete({}, Stream(seed, index, Purpose.CONDITION))
+        stream = Stream(seed, index, Purpose.ANATOMY)
+        masks.append(
+            domain.anatomy.draw(request, stream, shape=manifest.image.shape, spacing_mm=manifest.image.spacing_mm)
+        )
+    return np.stack(masks)
+
+
+def tolerances(reference: Reference, graph: float, loop: float) -> dict[str, float]:
+    """The same tolerance for every graph's output, another one for the loop's."""
+    loop_outputs = reference.loop.outputs if reference.loop else {}
+    return {f"{role}/{name}": graph for role, case in reference.graphs.items() for name in case.outputs} | {
+        f"loop/{name}": loop for name in loop_outputs
+    }
