@@ -75,8 +75,9 @@ def test_to_x0_undoes_each_kind_of_prediction():
 
 def test_to_x0_keeps_single_precision():
     x = np.ones(3, np.float32)
-    table = NoiseSchedule.linear(prediction_type="epsilon").step_table(2)
-    assert NoiseSchedule.linear(prediction_type="epsilon").to_x0(x, x, table.alpha[0], table.sigma[0]).dtype == np.float32
+    schedule = NoiseSchedule.linear(prediction_type="epsilon")
+    table = schedule.step_table(2)
+    assert schedule.to_x0(x, x, table.alpha[0], table.sigma[0]).dtype == np.float32
 
 
 @pytest.mark.parametrize("steps", [0, -1, 1001])

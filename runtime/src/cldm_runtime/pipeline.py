@@ -1,0 +1,125 @@
+"""One batch of a generator bundle: from conditions and sample indices to latents and images.
+
+All randomness is drawn here, from the streams of the samples, and handed to the graphs as inputs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bundle import Bundle
+from .engines import Engine
+from .errors import BundleError
+from .manifest import GraphSpec, Manifest, SamplingSpec, TensorSpec
+from .noise import Purpose, normals
+from .samplers import Sampler, denoiser, get_sampler
+from .schedule import Array, NoiseSchedule, StepTable
+
+Float32 = NDArray[np.float32]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SamplingPlan:
+    """A sampler and the table that it walks."""
+
+    sampler: Sampler
+    table: StepTable
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`latent` (N, C, *latent shape), standardised; `image` (N, channels, *spatial) in the manifest's value range."""
+
+    latent: Float32
+    image: Float32
+
+
+def initial_noise(denoiser_graph: GraphSpec, seed: int, indices: Indices) -> Float32:
+    """The noise that sampling starts from, one stream for each sample."""
+    return normals(seed, indices, Purpose.INITIAL, _sample_shape(denoiser_graph.input("x")))
+
+
+def decoder_noise(decoder: GraphSpec, seed: int, indices: Indices) -> dict[str, Float32]:
+    """Standard normals for every input of the decoder except the latent; the k-th of them has step k."""
+    specs = [spec for spec in decoder.inputs if spec.name != "latent"]
+    return {spec.name: normals(seed, indices, Purpose.TEXTURE, _sample_shape(spec), step=k)
+            for k, spec in enumerate(specs)}
+
+
+class Pipeline:
+    """The opened graphs of a generator bundle. Calls do not depend on each other."""
+
+    def __init__(self, manifest: Manifest, engines: Mapping[str, Engine]) -> None:
+        if manifest.schedule is None:
+            raise BundleError(f"bundle {manifest.name} is a {manifest.kind}; generating needs a generator.")
+        self.manifest = manifest
+        self.schedule = NoiseSchedule.from_spec(manifest.schedule)
+        self._engines = engines
+
+    @classmethod
+    def open(cls, bundle: Bundle, provider: str = "cpu", threads: int | None = None) -> Self:
+        """Open the graphs that generation needs. Raises BundleError and ProviderError."""
+        encoders = [condition.encoder for condition in bundle.manifest.conditions]
+        roles = dict.fromkeys(["denoiser", *encoders, "decoder"])
+        if bundle.manifest.kind != "generator":
+            raise BundleError(f"bundle {bundle.path} is a {bundle.manifest.kind}; generating needs a generator.")
+        return cls(bundle.manifest, {role: bundle.open(role, provider, threads) for role in roles})
+
+    @property
+    def provider(self) -> str:
+        """The provider that every graph runs on."""
+        return self._engines["denoiser"].provider
+
+    def plan(self, settings: SamplingSpec) -> SamplingPlan:
+        """Raises InputError for settings that the schedule or the sampler does not take."""
+        return SamplingPlan(get_sampler(settings.sampler, settings.eta),
+                            self.schedule.step_table(settings.steps, settings.spacing))
+
+    def encode(self, sources: Mapping[str, Array]) -> dict[str, Float32]:
+        """Condition sources by encoder input name (`one_hot`: (N, classes, *spatial)) -> the denoiser's inputs."""
+        fed = {}
+        for condition in self.manifest.conditions:
+            graph = self.manifest.graphs[condition.encoder]
+            inputs = {spec.name: sources[spec.name] for spec in graph.inputs}
+            fed[condition.feeds] = self._engines[condition.encoder].run(inputs)[condition.feeds]
+        return fed
+
+    def latents(self, x: Float32, fed: Mapping[str, Array], plan: SamplingPlan, seed: int, indices: Indices) -> Float32:
+        """Walk from the noise `x` to latents; a stochastic sampler draws its noise from the samples' streams."""
+        kind = self.manifest.graphs["denoiser"].input("timestep").dtype
+
+        def predict(x: Array, timestep: int) -> Array:
+            tensors = {"x": x, "timestep": np.full(len(x), timestep, dtype=kind), **fed}
+            prediction: Array = self._engines["denoiser"].run(tensors)["prediction"]
+            return prediction
+
+        def noise(step: int) -> Float32:
+            return normals(seed, indices, Purpose.STEP, x.shape[1:], step=step)
+
+        return plan.sampler(denoiser(predict, self.schedule), x, plan.table, noise)
+
+    def decode(self, latent: Float32, noise: Mapping[str, Array]) -> Float32:
+        """Latents to images."""
+        image: Float32 = self._engines["decoder"].run({"latent": latent, **noise})["image"]
+        return image
+
+    def sample(self, sources: Mapping[str, Array], plan: SamplingPlan, seed: int,
+               indices: Sequence[int] | Indices) -> Batch:
+        """The samples of the given indices, each fixed by (bundle, seed, index, its condition) alone."""
+        indices = np.asarray(indices, dtype=np.int64)
+        graphs = self.manifest.graphs
+        x = initial_noise(graphs["denoiser"], seed, indices)
+        latent = self.latents(x, self.encode(sources), plan, seed, indices)
+        return Batch(latent, self.decode(latent, decoder_noise(graphs["decoder"], seed, indices)))
+
+
+def _sample_shape(spec: TensorSpec) -> tuple[int, ...]:
+    """The shape of one sample: every dimension after the batch, which must be a number."""
+    sizes: list[Any] = list(spec.shape[1:])
+    if any(isinstance(size, str) for size in sizes):
+        raise BundleError(f"input {spec.name} has the shape {list(spec.shape)}; only the batch size may be open.")
+    return tuple(sizes)
