@@ -4,12 +4,7 @@ The numbers mean what they mean in nnU-Net v2's 2-D configuration (Isensee et al
 counted after `axis_order` has been applied.
 """
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, cast
-
-from .errors import BundleError, list_faults
+from dataclasses import dataclass
 
 KIND = "nnunet-2d"
 DECISIONS = ("argmax", "regions")
@@ -77,30 +72,6 @@ class SegmenterSpec:
     decision: str = "argmax"
     kind: str = KIND
 
-    @classmethod
-    def from_json(cls, section: Mapping[str, Any]) -> "SegmenterSpec":
-        """Parse the section. Raises BundleError with every fault at once."""
-        faults = _key_faults(section, cls)
-        values: dict[str, Any] = {}
-        for key, read in _READERS.items():
-            if key in section:
-                try:
-                    values[key] = read(section[key])
-                except (TypeError, ValueError) as error:
-                    faults.append(f"segmenter.{key}: {error}")
-        if faults:
-            raise BundleError(list_faults("manifest: the segmenter section is wrong:", faults))
-        spec = cls(**values)
-        if faults := spec.faults():
-            raise BundleError(list_faults("manifest: the segmenter section is wrong:", faults))
-        return spec
-
-    def to_json(self) -> dict[str, Any]:
-        """The section as JSON values, without the intensity properties that are not set."""
-        section = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-        section["normalisation"] = [{k: v for k, v in asdict(n).items() if v is not None} for n in self.normalisation]
-        return section
-
     def faults(self) -> list[str]:
         """What is wrong with the values, taken together."""
         checks = (
@@ -122,61 +93,3 @@ class SegmenterSpec:
         for channel, normalisation in enumerate(self.normalisation):
             found += normalisation.faults(f"segmenter.normalisation[{channel}]")
         return found
-
-
-def _key_faults(section: Mapping[str, Any], cls: type) -> list[str]:
-    known = {field.name for field in fields(cls)}
-    required = ("kind", "patch_size", "label_values", "spacing_mm", "normalisation")
-    return [f"segmenter.{key}: missing" for key in required if key not in section] + [
-        f"segmenter.{key}: unknown key" for key in section if key not in known]
-
-
-def _whole(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"expected a whole number, found {value!r}")
-    return value
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise TypeError(f"expected a finite number, found {value!r}")
-    return float(value)
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"expected true or false, found {value!r}")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected text, found {value!r}")
-    return value
-
-
-def _tuple_of(read: Callable[[object], Any]) -> Callable[[object], tuple[Any, ...]]:
-    def read_all(value: object) -> tuple[Any, ...]:
-        if not isinstance(value, list | tuple):
-            raise TypeError(f"expected a list, found {value!r}")
-        return tuple(read(item) for item in value)
-
-    return read_all
-
-
-def _channel(value: object) -> ChannelNormalisation:
-    if not isinstance(value, Mapping) or "scheme" not in value:
-        raise TypeError(f"expected an object with a scheme, found {value!r}")
-    entry = cast(Mapping[str, object], value)
-    if unknown := set(entry) - {field.name for field in fields(ChannelNormalisation)}:
-        raise ValueError(f"unknown keys {sorted(unknown)}")
-    numbers = {key: None if entry[key] is None else _number(entry[key]) for key in CT_KEYS if key in entry}
-    return ChannelNormalisation(_text(entry["scheme"]), _flag(entry.get("use_mask", False)), **numbers)
-
-
-_READERS: Mapping[str, Callable[[object], Any]] = {
-    "kind": _text, "patch_size": _tuple_of(_whole), "label_values": _tuple_of(_whole), "spacing_mm": _tuple_of(_number),
-    "normalisation": _tuple_of(_channel), "axis_order": _tuple_of(_whole), "crop_to_nonzero": _flag,
-    "image_order": _whole, "logits_order": _whole, "tile_step_size": _number, "use_gaussian": _flag,
-    "gaussian_sigma_scale": _number, "mirror_axes": _tuple_of(_whole), "mirror_by_default": _flag, "decision": _text,
-}

@@ -1,0 +1,146 @@
+"""Segments images with an exported nnU-Net, in numpy around one graph.
+
+    labels = Segmenter.load("exported/lge-segmenter").segment(images)      # (N, H, W) -> (N, H, W) uint8
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bundle import Bundle
+from .domain import Domain
+from .engines import Engine
+from .errors import BundleError, InputError
+from .labels import LabelMap
+from .segment_prepare import Image, Prepared, prepare, resample
+from .segment_spec import SegmenterSpec
+from .segment_window import Batch, pad_to_patch, predict_logits, tiles
+
+BATCH_SIZE = 16
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """A loaded segmenter bundle. `spacing_mm` is that of the images it was exported for."""
+
+    bundle: Bundle
+    domain: Domain
+    spec: SegmenterSpec
+    engine: Engine
+    provider: str
+    threads: int | None = None
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], provider: str = "cpu", threads: int | None = None) -> Self:
+        """Open and check the bundle, and start its graph.
+
+        Raises BundleError for a bundle that is damaged or not a segmenter, ProviderError for a provider that is not
+        available.
+        """
+        bundle = Bundle.load(path)
+        spec = bundle.manifest.segmenter
+        if bundle.manifest.kind != "segmenter" or spec is None:
+            raise BundleError(f"bundle {path} is a {bundle.manifest.kind}, expected a segmenter. Pass the folder of a "
+                              "segmenter bundle, for example exported/lge-segmenter.")
+        _check_graph(bundle, spec)
+        return cls(bundle, bundle.domain(), spec, bundle.open("segmenter", provider, threads), provider, threads)
+
+    @property
+    def name(self) -> str:
+        return self.bundle.manifest.name
+
+    @property
+    def spacing_mm(self) -> tuple[float, float]:
+        rows, columns = self.bundle.manifest.image.spacing_mm
+        return rows, columns
+
+    def segment(self, images: NDArray[np.floating], spacing_mm: tuple[float, float] | None = None,
+                batch_size: int = BATCH_SIZE, mirror: bool | None = None) -> LabelMap:
+        """Label maps (N, H, W) uint8 of images (N, H, W) or (N, C, H, W), in the domain's label values.
+
+        spacing_mm: of the images, (rows, columns); None takes the bundle's. mirror: average over mirrored copies; None
+        takes the bundle's default. Raises InputError for images that the segmenter cannot take.
+        """
+        slices = self._checked(images)
+        use_mirror = self.spec.mirror_by_default if mirror is None else mirror
+        labels = np.zeros((len(slices), *slices.shape[2:]), dtype=np.uint8)
+
+        def network(batch: Batch) -> Batch:
+            logits: Batch = self.engine.run({"image": batch})["logits"]
+            return logits
+
+        for rows, group in self._groups(slices, spacing_mm, batch_size):
+            stack = np.stack([prepared.image for prepared in group])
+            logits = predict_logits(network, stack, self.spec, use_mirror)
+            for row, prepared, scores in zip(rows, group, logits, strict=True):
+                back = resample(scores, prepared.cropped_shape, self.spec.logits_order)
+                labels[row][prepared.box] = decide(back, self.spec)
+        return np.ascontiguousarray(labels.transpose(0, *(axis + 1 for axis in self.spec.axis_order)))
+
+    def features(self, images: NDArray[np.floating], spacing_mm: tuple[float, float] | None = None,
+                 batch_size: int = BATCH_SIZE) -> NDArray[np.float32]:
+        """Feature vectors (N, F) from the network's encoder, averaged over tiles; for Frechet distances.
+
+        Raises BundleError when the bundle holds no `features` graph.
+        """
+        slices = self._checked(images)
+        engine = self.bundle.open("features", self.provider, self.threads)
+        found: dict[int, NDArray[np.float32]] = {}
+        for rows, group in self._groups(slices, spacing_mm, batch_size):
+            padded, _ = pad_to_patch(np.stack([prepared.image for prepared in group]), self.spec.patch_size)
+            boxes = tiles((padded.shape[2], padded.shape[3]), self.spec)
+            answers = [engine.run({"image": np.ascontiguousarray(padded[:, :, *box])})["features"] for box in boxes]
+            mean: NDArray[np.float32] = np.stack(answers).mean(axis=0)
+            found.update(zip(rows, mean, strict=True))
+        return np.stack([found[row] for row in range(len(slices))])
+
+    def _checked(self, images: NDArray[np.floating]) -> Image:
+        """(N, C, H, W) float32 with the in-plane axes in the network's order."""
+        slices = images[:, None] if images.ndim == 3 else images
+        channels = len(self.spec.normalisation)
+        if slices.ndim != 4 or slices.shape[1] != channels or min(slices.shape[2:]) < 1:
+            raise InputError(f"segment: images have shape {images.shape}, expected (N, H, W) or (N, {channels}, H, W).")
+        if not np.isfinite(slices).all():
+            raise InputError("segment: the images hold NaN or infinite values. Replace them first.")
+        return slices.astype(np.float32).transpose(0, 1, *(axis + 2 for axis in self.spec.axis_order))
+
+    def _groups(self, slices: Image, spacing_mm: tuple[float, float] | None,
+                batch_size: int) -> Iterator[tuple[list[int], list[Prepared]]]:
+        """Rows and prepared slices that share a shape, at most `batch_size` at a time."""
+        if batch_size < 1:
+            raise InputError(f"segment: batch_size is {batch_size}, expected 1 or more.")
+        spacing = self.spacing_mm if spacing_mm is None else spacing_mm
+        if len(spacing) != 2 or not all(np.isfinite(spacing)) or min(spacing) <= 0:
+            raise InputError(f"segment: spacing_mm is {spacing}, expected two positive numbers (rows, columns).")
+        rows, columns = (spacing[axis] for axis in self.spec.axis_order)
+        for start in range(0, len(slices), batch_size):
+            groups: dict[tuple[int, ...], list[tuple[int, Prepared]]] = {}
+            for row, image in enumerate(slices[start:start + batch_size], start):
+                prepared = prepare(image, (rows, columns), self.spec)
+                groups.setdefault(prepared.image.shape, []).append((row, prepared))
+            for group in groups.values():
+                yield [row for row, _ in group], [prepared for _, prepared in group]
+
+
+def decide(logits: NDArray[np.float32], spec: SegmenterSpec) -> LabelMap:
+    """(K, h, w) logits -> (h, w) label values; the first channel wins a tie."""
+    values = np.array(spec.label_values, dtype=np.uint8)
+    if spec.decision == "argmax":
+        return np.asarray(values[logits.argmax(axis=0)])
+    labels = np.zeros(logits.shape[1:], dtype=np.uint8)
+    for channel, value in zip(logits, values, strict=True):
+        labels[channel > 0] = value
+    return labels
+
+
+def _check_graph(bundle: Bundle, spec: SegmenterSpec) -> None:
+    graph = bundle.manifest.graphs["segmenter"]
+    image, logits = tuple(graph.input("image").shape), tuple(graph.output("logits").shape)
+    expected = ("N", len(spec.normalisation), *spec.patch_size), ("N", len(spec.label_values), *spec.patch_size)
+    if (image, logits) != expected:
+        raise BundleError(f"bundle {bundle.path}: the segmenter graph maps {list(image)} to {list(logits)}, but the "
+                          f"segmenter section says {list(expected[0])} to {list(expected[1])}. Export it again.")
