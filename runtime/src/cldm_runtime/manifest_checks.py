@@ -138,6 +138,9 @@ def _attribute_faults(manifest: Manifest) -> Iterable[str]:
     for spec in manifest.attributes:
         if spec.low >= spec.high or spec.std <= 0:
             yield f"attributes.{spec.name}: expected low < high and std > 0."
+    distribution = manifest.attribute_distribution
+    if distribution and any(len(row) != len(distribution.columns) for row in distribution.rows):
+        yield f"attribute_distribution.rows: expected {len(distribution.columns)} values in each row, one a column."
 
 
 def _segmenter_faults(spec: SegmenterSpec, manifest: Manifest) -> Iterable[str]:

@@ -1,0 +1,236 @@
+"""Tiny bundles in the real format, written without torch: a generator that paints each label in its own grey, and a
+segmenter that reads the greys back. Their reference is computed by numpy, not by the engines under test."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from onnx.helper import make_node
+
+from cldm_runtime.domain import get_domain
+from cldm_runtime.manifest import (
+    AttributeSpec,
+    ConditionSpec,
+    GraphSpec,
+    ImageSpec,
+    LabelsSpec,
+    LatentSpec,
+    Manifest,
+    NormalisationSpec,
+    ReferenceSpec,
+    SamplingSpec,
+    ScheduleSpec,
+    TensorSpec,
+)
+from cldm_runtime.pipeline import Pipeline, decoder_noise, initial_noise
+from cldm_runtime.reference import Case, Reference, write_reference
+from cldm_runtime.schedule import NoiseSchedule
+from cldm_runtime.segment_spec import ChannelNormalisation, SegmenterSpec
+
+GREYS = np.array([0.20, 0.50, 0.05, 0.95, 0.75], dtype=np.float32)  # of the five labels of the lge domain
+CENTRE, X_SHARE, TIME_SHARE, TEXTURE = (np.float32(value) for value in (0.4, 0.02, 0.01, 0.01))
+TRAIN_STEPS = 100
+SEED = 7
+_TYPES = {"float32": TensorProto.FLOAT}
+
+
+@dataclass(frozen=True)
+class Graph:
+    """An ONNX model, and the same function in numpy."""
+
+    model: bytes
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    function: Callable[..., dict[str, np.ndarray]]
+
+    def write(self, folder: Path, role: str) -> GraphSpec:
+        (folder / f"{role}.onnx").write_bytes(self.model)
+        return GraphSpec(f"{role}.onnx", hashlib.sha256(self.model).hexdigest(), "fp32", self.inputs, self.outputs)
+
+
+class NumpyEngine:
+    """Runs a graph's numpy function."""
+
+    provider = "numpy"
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return self._graph.function(**inputs)
+
+
+def tensor(name: str, *shape: int | str, meaning: str = "a test tensor") -> TensorSpec:
+    return TensorSpec(name, "float32", ("N", *shape), meaning)
+
+
+def model(nodes: Sequence[onnx.NodeProto], inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec],
+          constants: Mapping[str, Any] | None = None) -> bytes:
+    """Serialise nodes as an ONNX model of opset 20."""
+    def describe(specs: Sequence[TensorSpec]) -> list[onnx.ValueInfoProto]:
+        return [helper.make_tensor_value_info(spec.name, _TYPES[spec.dtype], spec.shape) for spec in specs]
+
+    stored = [numpy_helper.from_array(np.asarray(value), name) for name, value in (constants or {}).items()]
+    graph = helper.make_graph(list(nodes), "test", describe(inputs), describe(outputs), stored)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10).SerializeToString()
+
+
+def _mask_encoder(shape: tuple[int, int], latent: tuple[int, int]) -> Graph:
+    block = shape[0] // latent[0]
+    nodes = [make_node("Conv", ["one_hot", "greys"], ["grey"]),
+             make_node("Sub", ["grey", "centre"], ["centred"]),
+             make_node("SpaceToDepth", ["centred"], ["mask_latent"], blocksize=block)]
+    inputs, outputs = (tensor("one_hot", len(GREYS), *shape),), (tensor("mask_latent", block * block, *latent),)
+
+    def function(one_hot: np.ndarray) -> dict[str, np.ndarray]:
+        grey = np.einsum("nchw,c->nhw", one_hot, GREYS)[:, None] - CENTRE
+        return {"mask_latent": space_to_depth(grey, block)}
+
+    constants = {"greys": GREYS.reshape(1, -1, 1, 1), "centre": CENTRE}
+    return Graph(model(nodes, inputs, outputs, constants), inputs, outputs, function)
+
+
+def _denoiser(channels: int, latent: tuple[int, int]) -> Graph:
+    """prediction = mask_latent + 0.02 tanh(x) + 0.01 tanh(timestep / T)"""
+    nodes = [make_node("Tanh", ["x"], ["bounded"]), make_node("Mul", ["bounded", "x_share"], ["from_x"]),
+             make_node("Div", ["timestep", "steps"], ["time"]), make_node("Tanh", ["time"], ["time_bounded"]),
+             make_node("Mul", ["time_bounded", "time_share"], ["time_scaled"]),
+             make_node("Reshape", ["time_scaled", "per_sample"], ["from_time"]),
+             make_node("Add", ["mask_latent", "from_x"], ["sum"]),
+             make_node("Add", ["sum", "from_time"], ["prediction"])]
+    inputs = (tensor("x", channels, *latent), tensor("timestep"), tensor("mask_latent", channels, *latent))
+    outputs = (tensor("prediction", channels, *latent),)
+
+    def function(x: np.ndarray, timestep: np.ndarray, mask_latent: np.ndarray) -> dict[str, np.ndarray]:
+        time = TIME_SHARE * np.tanh(timestep / np.float32(TRAIN_STEPS)).reshape(-1, 1, 1, 1)
+        return {"prediction": mask_latent + X_SHARE * np.tanh(x) + time}
+
+    constants = {"x_share": X_SHARE, "time_share": TIME_SHARE, "steps": np.float32(TRAIN_STEPS),
+                 "per_sample": np.array([-1, 1, 1, 1])}
+    return Graph(model(nodes, inputs, outputs, constants), inputs, outputs, function)
+
+
+def _decoder(shape: tuple[int, int], latent: tuple[int, int]) -> Graph:
+    block = shape[0] // latent[0]
+    nodes = [make_node("DepthToSpace", ["latent"], ["centred"], blocksize=block),
+             make_node("Add", ["centred", "centre"], ["mean"]),
+             make_node("Mul", ["texture_noise", "texture"], ["grain"]),
+             make_node("Add", ["mean", "grain"], ["raw"]), make_node("Clip", ["raw", "low", "high"], ["image"])]
+    inputs = (tensor("latent", block * block, *latent), tensor("texture_noise", 1, *shape))
+    outputs = (tensor("image", 1, *shape),)
+
+    def function(latent: np.ndarray, texture_noise: np.ndarray) -> dict[str, np.ndarray]:
+        return {"image": np.clip(depth_to_space(latent, block) + CENTRE + TEXTURE * texture_noise, 0, 1)}
+
+    constants = {"centre": CENTRE, "texture": TEXTURE, "low": np.float32(0), "high": np.float32(1)}
+    return Graph(model(nodes, inputs, outputs, constants), inputs, outputs, function)
+
+
+def _segmenter(shape: tuple[int, int]) -> Graph:
+    """logits[c] = -100 (image - grey of c)**2"""
+    nodes = [make_node("Sub", ["image", "greys"], ["off"]), make_node("Mul", ["off", "off"], ["square"]),
+             make_node("Mul", ["square", "slope"], ["logits"])]
+    inputs, outputs = (tensor("image", 1, *shape),), (tensor("logits", len(GREYS), *shape),)
+    greys = GREYS.reshape(1, -1, 1, 1)
+
+    def function(image: np.ndarray) -> dict[str, np.ndarray]:
+        return {"logits": np.float32(-100) * (image - greys) ** 2}
+
+    return Graph(model(nodes, inputs, outputs, {"greys": greys, "slope": np.float32(-100)}), inputs, outputs, function)
+
+
+def _features(shape: tuple[int, int]) -> Graph:
+    """The mean grey, the mean square and the mean of the left half: three features."""
+    left = (np.arange(shape[1]) < shape[1] // 2).astype(np.float32)
+    nodes = [make_node("Mul", ["image", "image"], ["square"]), make_node("Mul", ["image", "left"], ["half"]),
+             make_node("Concat", ["image", "square", "half"], ["maps"], axis=1),
+             make_node("ReduceMean", ["maps", "axes"], ["features"], keepdims=0)]
+    inputs, outputs = (tensor("image", 1, *shape),), (tensor("features", 3),)
+
+    def function(image: np.ndarray) -> dict[str, np.ndarray]:
+        return {"features": np.concatenate([image, image * image, image * left], axis=1).mean(axis=(2, 3))}
+
+    return Graph(model(nodes, inputs, outputs, {"left": left, "axes": np.array([2, 3])}), inputs, outputs, function)
+
+
+def space_to_depth(image: np.ndarray, block: int) -> np.ndarray:
+    """(N, 1, H, W) -> (N, block * block, H / block, W / block), as ONNX orders it."""
+    count, _, rows, columns = image.shape
+    cut = image.reshape(count, rows // block, block, columns // block, block)
+    return cut.transpose(0, 2, 4, 1, 3).reshape(count, block * block, rows // block, columns // block)
+
+
+def depth_to_space(latent: np.ndarray, block: int) -> np.ndarray:
+    count, _, rows, columns = latent.shape
+    cut = latent.reshape(count, block, block, rows, columns).transpose(0, 3, 1, 4, 2)
+    return cut.reshape(count, 1, rows * block, columns * block)
+
+
+def make_generator(folder: Path, *, shape: tuple[int, int] = (128, 128), latent: tuple[int, int] = (32, 32),
+                   steps: int = 4, batch_size: int = 4, sampler: str = "ddim", name: str = "tiny-generator") -> Path:
+    """Write a generator bundle of the lge domain and return its folder."""
+    folder.mkdir(parents=True)
+    channels = (shape[0] // latent[0]) ** 2
+    graphs = {"denoiser": _denoiser(channels, latent), "mask_encoder": _mask_encoder(shape, latent),
+              "decoder": _decoder(shape, latent)}
+    schedule = ScheduleSpec("sample", TRAIN_STEPS,
+                            tuple(NoiseSchedule.cosine(TRAIN_STEPS, prediction_type="sample").alphas_cumprod.tolist()))
+    outputs = ("denoiser/prediction", "mask_encoder/mask_latent", "decoder/image", "loop/latent", "loop/image")
+    manifest = Manifest(
+        **_common(name, "generator", shape), graphs={role: graph.write(folder, role) for role, graph in graphs.items()},
+        reference=ReferenceSpec("reference.npz", "0" * 64, SEED, dict.fromkeys(outputs, 1e-5)),
+        attributes=tuple(AttributeSpec(a.name, a.unit, a.low, a.high, (a.low + a.high) / 2, (a.high - a.low) / 4)
+                         for a in get_domain("lge").attributes),
+        latent=LatentSpec(channels, latent, (0.0,) * channels, (1.0,) * channels), schedule=schedule,
+        conditions=(ConditionSpec("mask", "spatial", "masks", "mask_encoder", "mask_latent"),),
+        sampling=SamplingSpec(sampler, steps, "trailing", 0.0, batch_size))
+    return _finish(folder, manifest, graphs, _loop_case(manifest, graphs, shape))
+
+
+def make_segmenter(folder: Path, *, shape: tuple[int, int] = (128, 128), name: str = "tiny-segmenter") -> Path:
+    """Write a segmenter bundle of the lge domain and return its folder."""
+    folder.mkdir(parents=True)
+    graphs = {"segmenter": _segmenter(shape), "features": _features(shape)}
+    plain_grey = (ChannelNormalisation("NoNormalization"),)
+    manifest = Manifest(
+        **_common(name, "segmenter", shape), graphs={role: graph.write(folder, role) for role, graph in graphs.items()},
+        reference=ReferenceSpec("reference.npz", "0" * 64, SEED, {"segmenter/logits": 1e-4, "features/features": 1e-5}),
+        segmenter=SegmenterSpec(shape, tuple(range(len(GREYS))), (1.0, 1.0), plain_grey))
+    return _finish(folder, manifest, graphs, None)
+
+
+def _common(name: str, kind: str, shape: tuple[int, int]) -> dict[str, Any]:
+    labels = get_domain("lge").labels
+    return {"name": name, "bundle_version": "1", "kind": kind, "domain": "lge", "description": f"A {kind} for tests.",
+            "intended_use": "Tests.", "licence": "Apache-2.0", "labels": LabelsSpec(labels.names, labels.regions),
+            "image": ImageSpec(1, shape, "NCHW", (0.0, 1.0), (1.0, 1.0), NormalisationSpec("percentile", 0.5, 99.5))}
+
+
+def _loop_case(manifest: Manifest, graphs: Mapping[str, Graph], shape: tuple[int, int]) -> Case:
+    masks = np.random.default_rng(SEED).integers(0, len(GREYS), (2, *shape)).astype(np.uint8)
+    one_hot = get_domain("lge").labels.one_hot(masks)
+    pipeline = Pipeline(manifest, {role: NumpyEngine(graph) for role, graph in graphs.items()})
+    indices = np.arange(2)
+    batch = pipeline.sample({"one_hot": one_hot}, pipeline.plan(manifest.sampling), SEED, indices)
+    noise = decoder_noise(manifest.graphs["decoder"], SEED, indices)
+    x = initial_noise(manifest.graphs["denoiser"], SEED, indices)
+    return Case({"one_hot": one_hot, "x": x, **noise}, {"latent": batch.latent, "image": batch.image})
+
+
+def _finish(folder: Path, manifest: Manifest, graphs: Mapping[str, Graph], loop: Case | None) -> Path:
+    """Write the reference, then the manifest with its hash."""
+    random = np.random.default_rng(SEED)
+    cases = {}
+    for role, graph in graphs.items():
+        inputs = {spec.name: random.random((2, *spec.shape[1:]), dtype=np.float32) for spec in graph.inputs}
+        cases[role] = Case(inputs, graph.function(**inputs))
+    digest = write_reference(folder / "reference.npz", Reference(cases, loop, None))
+    final = dataclasses.replace(manifest, reference=dataclasses.replace(manifest.reference, sha256=digest))
+    (folder / "manifest.json").write_text(final.to_json(), encoding="utf-8")
+    return folder
