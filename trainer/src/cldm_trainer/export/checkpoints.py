@@ -1,0 +1,80 @@
+"""What a finished run left behind: its networks, and the facts about it that a bundle states."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cldm_runtime.domain import get_domain
+from cldm_runtime.errors import DatasetError
+from cldm_runtime.store import Dataset, open_dataset
+
+from .. import checkpoint
+from ..config import Config
+from ..data import one_hot
+from ..networks import Encoder, TexturedDecoder
+from ..stages import codec, diffusion, latents, texture
+from .generator import GeneratorExport, Networks
+from .manifest_sections import Training
+
+GENERATOR_STAGES = (codec.IMAGE_STAGE, codec.MASK_STAGE, texture.STAGE, diffusion.STAGE)
+_REAL_SLICES = 8
+
+
+def load_generator(config: Config, *, torchscript: bool = False) -> GeneratorExport:
+    """Everything for a generator bundle. Raises InputError naming the stage that has not been trained."""
+    image_codec = latents.trained_codec(config, codec.IMAGE_STAGE)
+    affine = latents.load_affines(config.run_folder / latents.STAGE)[0]
+    networks = Networks(
+        denoiser=diffusion.trained_denoiser(config),
+        mask_encoder=diffusion.trained_mask_encoder(config),
+        decoder=TexturedDecoder(image_codec, affine, texture.trained_texture(config)).eval().requires_grad_(False),
+        encoder=Encoder(image_codec, affine).eval().requires_grad_(False),
+    )
+    schedule = diffusion.noise_schedule(config.diffusion)
+    return GeneratorExport(config, networks, schedule, read_training(config, GENERATOR_STAGES), torchscript)
+
+
+def read_training(config: Config, stages: tuple[str, ...]) -> Training:
+    """Facts about the cohort and the stages. Raises DatasetError where the cohort lacks a column."""
+    with open_dataset(config.cohort_file) as dataset:
+        subset, attributes = dataset.subset, dataset.mask_attributes
+        if subset is None or attributes is None:
+            raise DatasetError(
+                f"{config.cohort_file}: /subset or /attributes/mask is missing. Make it with `cldm-train prepare`."
+            )
+        rows = np.flatnonzero(subset == "val")
+        rows = rows[np.linspace(0, len(rows) - 1, min(_REAL_SLICES, len(rows))).astype(int)]
+        images, masks = dataset.images(rows), dataset.masks(rows)
+        counts = count_slices(dataset)
+    folders = {stage: config.run_folder / stage for stage in stages}
+    return Training(
+        counts,
+        attributes[subset == "train"],
+        torch.from_numpy(images),
+        one_hot(torch.from_numpy(masks), len(get_domain(config.cohort.domain).labels)),
+        {stage: int(checkpoint.metadata(folder / checkpoint.MODEL).get("step", 0)) for stage, folder in folders.items()},
+        {stage: last_figures(folder / "validation.csv") for stage, folder in folders.items()},
+    )
+
+
+def count_slices(dataset: Dataset) -> dict[str, int]:
+    """Slices and patients of each subset."""
+    subset, patients = dataset.subset, dataset.patients
+    counts: dict[str, int] = {}
+    if subset is not None:
+        for name in dict.fromkeys(subset.tolist()):
+            counts[f"{name}_slices"] = int((subset == name).sum())
+            if patients is not None:
+                counts[f"{name}_patients"] = len(np.unique(patients[subset == name]))
+    return counts
+
+
+def last_figures(path: Path) -> dict[str, float]:
+    """The last row of a stage's validation.csv; empty where there is none."""
+    if not path.exists():
+        return {}
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    return {name: float(f"{float(value):.4g}") for name, value in rows[-1].items() if value} if rows else {}

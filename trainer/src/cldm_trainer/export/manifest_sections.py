@@ -1,0 +1,152 @@
+"""The parts of a manifest that tell where a bundle comes from, as JSON values."""
+
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cldm_runtime.domain import Domain, get_domain
+from cldm_runtime.schedule import NoiseSchedule
+
+from .. import __version__
+from ..config import Config
+from ..networks import Affine
+
+BUNDLE_VERSION = "1.0"
+LICENCE = "Apache-2.0"
+INTENDED_USE = (
+    "Research: to test and compare segmentation methods on controlled images. Not a medical device; not for diagnosis, "
+    "treatment or any other clinical decision."
+)
+DISTRIBUTION_ROWS = 512
+_PRIVATE_KEYS = ("folder", "raw", "perceptual_network")  # paths say where data comes from
+_PACKAGES = ("torch", "monai", "lightning-fabric", "onnx", "onnxruntime", "numpy")
+
+
+@dataclass(frozen=True)
+class Training:
+    """Facts about the cohort that go into the bundle, and a few real slices that parity is checked on.
+
+    attributes: (N, A) measured on the training slices, in the domain's order, NaN where undefined.
+    validation: figures of merit of each stage on the validation patients. steps: optimiser steps of each stage.
+    images (n, 1, H, W) in [0, 1] and one_hot (n, classes, H, W), n >= 2, are not written anywhere.
+    """
+
+    counts: Mapping[str, int]
+    attributes: NDArray[np.float32]
+    images: Tensor
+    one_hot: Tensor
+    steps: Mapping[str, int] = field(default_factory=dict)
+    validation: Mapping[str, Any] = field(default_factory=dict)
+
+
+def generator_sections(
+    config: Config, affine: Affine, latent_shape: Sequence[int], schedule: NoiseSchedule, training: Training
+) -> dict[str, Any]:
+    """Everything in a generator's manifest but its files and quality."""
+    domain = get_domain(config.cohort.domain)
+    return {
+        "name": config.export.generator.rstrip("/").rsplit("/", 1)[-1],
+        "bundle_version": BUNDLE_VERSION,
+        "kind": "generator",
+        "description": "Images from label maps: latent diffusion, conditioned on the latent of the label map.",
+        **common_sections(config, domain, training),
+        "latent": {
+            "channels": affine.mean.numel(),
+            "shape": list(latent_shape),
+            "mean": affine.mean.flatten().tolist(),
+            "std": affine.std.flatten().tolist(),
+        },
+        "schedule": {
+            "prediction_type": schedule.prediction_type,
+            "train_timesteps": len(schedule.alphas_cumprod),
+            "alphas_cumprod": schedule.alphas_cumprod.tolist(),
+        },
+        "conditions": [
+            {"name": "mask", "kind": "spatial", "source": "masks", "encoder": "mask_encoder", "feeds": "mask_latent"}
+        ],
+        "sampling": {
+            "sampler": config.export.sampler,
+            "steps": config.export.steps,
+            "spacing": config.export.spacing,
+            "eta": config.export.eta,
+            "batch_size": config.export.batch_size,
+        },
+    }
+
+
+def common_sections(config: Config, domain: Domain, training: Training) -> dict[str, Any]:
+    """What generators and segmenters of one cohort share."""
+    low, high = config.prepare.percentiles
+    return {
+        "domain": domain.name,
+        "intended_use": INTENDED_USE,
+        "licence": LICENCE,
+        "provenance": {
+            "software": {"cldm-trainer": __version__} | {name: version(name) for name in _PACKAGES},
+            "python": platform.python_version(),
+            "cohort": dict(training.counts),
+            "steps": dict(training.steps),
+            "config": without_paths(config.resolved()),
+        },
+        "image": {
+            "channels": 1,
+            "shape": list(config.prepare.shape),
+            "layout": "NCHW",
+            "value_range": [0.0, 1.0],
+            "spacing_mm": list(config.prepare.spacing_mm),
+            "normalisation": {"kind": "percentile", "low": low, "high": high},
+        },
+        "labels": {
+            "names": list(domain.labels.names),
+            "regions": {name: list(values) for name, values in domain.labels.regions.items()},
+        },
+        "attributes": attribute_sections(domain, training.attributes),
+        "attribute_distribution": distribution_section(domain, training.attributes),
+    }
+
+
+def without_paths(value: Any) -> Any:
+    """The configuration without the paths of the machine that it ran on."""
+    if isinstance(value, dict):
+        return {key: without_paths(item) for key, item in value.items() if key not in _PRIVATE_KEYS}
+    return [without_paths(item) for item in value] if isinstance(value, list) else value
+
+
+def attribute_sections(domain: Domain, values: NDArray[np.float32]) -> list[dict[str, Any]]:
+    """Unit, range and the training slices' mean and deviation of each attribute."""
+    sections = []
+    for attribute, column in zip(domain.attributes, values.T.astype(np.float64), strict=True):
+        known = column[np.isfinite(column)]
+        mean = float(known.mean()) if known.size else 0.5 * (attribute.low + attribute.high)
+        deviation = float(known.std()) if known.size else 0.0
+        sections.append(
+            {
+                "name": attribute.name,
+                "unit": attribute.unit,
+                "low": attribute.low,
+                "high": attribute.high,
+                "mean": mean,
+                "std": deviation if deviation > 0 else attribute.high - attribute.low,
+            }
+        )
+    return sections
+
+
+def distribution_section(domain: Domain, values: NDArray[np.float32]) -> dict[str, Any]:
+    """Measured attributes of at most `DISTRIBUTION_ROWS` training slices, evenly picked and sorted, so that no row can
+    be traced to its place in a patient's stack."""
+    picked = values[np.unique(np.linspace(0, max(len(values) - 1, 0), DISTRIBUTION_ROWS).astype(int))[: len(values)]]
+    rows = [[None if math.isnan(number) else round(float(number), 4) for number in row] for row in picked]
+    return {
+        "columns": list(domain.attribute_names),
+        "rows": sorted(rows, key=lambda row: [-1.0 if number is None else number for number in row]),
+    }
+
+
