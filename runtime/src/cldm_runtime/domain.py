@@ -47,6 +47,7 @@ class Domain:
     attributes: tuple[Attribute, ...]
     measure: Measure
     anatomy: Anatomy
+    lesion: str | None = None  # the region that may be absent: agreement is also given for samples that hold it
 
     @property
     def attribute_names(self) -> tuple[str, ...]:

@@ -48,6 +48,7 @@ SEGMENTATION_COLUMNS = {
     "attributes": Column("attributes", "f4", "attributes"),
     "attribute_reasons": Column("attribute_reasons", "u1", "attributes"),
     "scores": Column("scores", "f4", "scores"),
+    "score_reasons": Column("score_reasons", "u1", "scores"),
 }
 
 

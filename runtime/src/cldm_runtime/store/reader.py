@@ -100,6 +100,12 @@ class Segmentation(_Columns):
         return None if values is None else values.astype(np.float32, copy=False)
 
     @property
+    def score_reasons(self) -> NDArray[np.uint8] | None:
+        """(N, S) `ScoreReason` of each value of `scores`."""
+        values = self._all("score_reasons")
+        return None if values is None else values.astype(np.uint8, copy=False)
+
+    @property
     def score_names(self) -> tuple[str, ...]:
         return self._texts("scores", "names")
 

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..attributes import Reason
 from ..domain import Domain, get_domain
 from ..errors import DatasetError
+from ..metrics import ScoreReason
 from .format import (
     CHUNK_BYTES,
     COLUMNS,
@@ -135,7 +136,8 @@ class _ColumnWriter:
             dataset.attrs["names"] = list(self._domain.attribute_names)
             dataset.attrs["units"] = [attribute.unit for attribute in self._domain.attributes]
         if name.endswith("reasons"):
-            dataset.attrs["reasons"] = [f"{reason.value} {reason.name.lower()}" for reason in Reason]
+            reasons = ScoreReason if name.startswith("score") else Reason
+            dataset.attrs["reasons"] = [f"{reason.value} {reason.name.lower()}" for reason in reasons]
         if column.trailing == "mask":
             dataset.attrs["labels"] = list(self._domain.labels.names)
 
@@ -153,8 +155,9 @@ class SegmentationWriter(_ColumnWriter):
 
     def append(self, *, masks: ArrayLike | None = None, attributes: ArrayLike | None = None,
                attribute_reasons: ArrayLike | None = None, scores: ArrayLike | None = None,
-               score_names: Sequence[str] = (), score_units: Sequence[str] = ()) -> None:
-        """Add rows: masks (n, *spatial) uint8, attributes (n, A), attribute_reasons (n, A), scores (n, S).
+               score_reasons: ArrayLike | None = None, score_names: Sequence[str] = (),
+               score_units: Sequence[str] = ()) -> None:
+        """Add rows: masks (n, *spatial) uint8, attributes and their reasons (n, A), scores and their reasons (n, S).
 
         The names and units of the scores are needed with the first rows.
         """
@@ -164,7 +167,7 @@ class SegmentationWriter(_ColumnWriter):
             raise DatasetError(f"append: {width} scores, {len(score_names)} names, {len(score_units)} units; give one "
                                "of each.")
         self._append({"masks": masks, "attributes": attributes, "attribute_reasons": attribute_reasons,
-                      "scores": scores})
+                      "scores": scores, "score_reasons": score_reasons})
         if named:
             self._group["scores"].attrs["names"] = list(score_names)
             self._group["scores"].attrs["units"] = list(score_units)
