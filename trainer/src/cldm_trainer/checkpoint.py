@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cldm_runtime.errors import InputError, list_faults
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from cldm_runtime.errors import InputError, list_faults
 
 MODEL, STATE, CONFIG = "model.safetensors", "state.pt", "config.json"
 
@@ -87,6 +88,7 @@ def agree_on_config(folder: Path, config: Mapping[str, Any]) -> None:
 
 def _differences(old: Any, new: Any, where: str) -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
-        keys = [key for key in sorted(set(old) | set(new)) if key not in _FREE]
-        return [fault for key in keys for fault in _differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)]
+        # A key that the older file lacks is newer than that file: its default is what the run was begun with.
+        keys = [key for key in sorted(old) if key not in _FREE]
+        return [fault for key in keys for fault in _differences(old[key], new.get(key), f"{where}.{key}" if where else key)]
     return [] if old == new else [f"{where}: was {old!r}, is now {new!r}"]

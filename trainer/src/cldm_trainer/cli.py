@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 import click
+
 from cldm_runtime.errors import CldmError
 
 from .config import load_config

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cldm_runtime.errors import DatasetError
-from cldm_runtime.store import open_dataset
 from numpy.typing import NDArray
 from torch import Tensor
+
+from cldm_runtime.errors import DatasetError
+from cldm_runtime.store import open_dataset
 
 
 @dataclass(frozen=True)

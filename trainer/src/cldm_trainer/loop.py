@@ -8,7 +8,7 @@ import copy
 import math
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -16,10 +16,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from cldm_runtime.errors import InterruptedRun
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from cldm_runtime.errors import InterruptedRun
 
 from . import checkpoint
 from .config import OptimiserConfig, RunConfig
@@ -177,8 +178,8 @@ class _Trainer:
         return torch.as_tensor(norm)
 
 
-def train(task: Task, config: OptimiserConfig, run: RunConfig, folder: Path, resolved: Mapping[str, Any]) -> None:
-    """Train a stage to its last step, from wherever it stands; at once if it is finished.
+def train(make_task: Callable[[], Task], config: OptimiserConfig, run: RunConfig, folder: Path, resolved: Mapping[str, Any]) -> None:
+    """Train a stage to its last step, from wherever it stands; returns at once, without its data, if it is finished.
 
     `resolved` is the configuration that the weights depend on. Raises InterruptedRun after saving when SIGTERM or
     Ctrl-C arrives, InputError when `folder` was begun with another configuration.
@@ -186,7 +187,8 @@ def train(task: Task, config: OptimiserConfig, run: RunConfig, folder: Path, res
     checkpoint.agree_on_config(folder, resolved)
     if checkpoint.finished(folder, config.steps):
         return
-    trainer = _Trainer(task, config, run, folder)
+    torch.manual_seed(run.seed)  # of the initial weights
+    trainer = _Trainer(make_task(), config, run, folder)
     trainer.restore()
     writes = trainer.fabric.is_global_zero
     with _StopRequest() as stop, Records(folder, trainer.step, config.steps, writes) as records:

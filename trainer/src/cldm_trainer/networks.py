@@ -152,13 +152,15 @@ class Texture(nn.Module):
         kernel[..., kernel_size // 2, kernel_size // 2] = 1.0
         self.register_buffer("kernel", kernel)
 
-    def log_deviation(self, z: Tensor) -> Tensor:
-        return self.head(z)
+    def forward(self, z: Tensor) -> Tensor:
+        """The logarithm of the deviation map."""
+        log_deviation: Tensor = self.head(z)
+        return log_deviation
 
-    def forward(self, z: Tensor, noise: Tensor) -> Tensor:
+    def draw(self, z: Tensor, noise: Tensor) -> Tensor:
         """One draw of the texture, to be added to the decoder's mean."""
         coloured = nn.functional.conv2d(noise, self.kernel, padding=self.kernel.shape[-1] // 2)
-        return torch.exp(self.log_deviation(z)) * coloured
+        return torch.exp(self(z)) * coloured
 
 
 class TexturedDecoder(nn.Module):
@@ -172,4 +174,4 @@ class TexturedDecoder(nn.Module):
         return 0.5 * (self.codec.decode(self.affine.restore(latent)) + 1.0)
 
     def forward(self, latent: Tensor, texture_noise: Tensor) -> Tensor:
-        return torch.clamp(self.mean(latent) + self.texture(latent, texture_noise), 0.0, 1.0)
+        return torch.clamp(self.mean(latent) + self.texture.draw(latent, texture_noise), 0.0, 1.0)

@@ -2,12 +2,14 @@
 
 import numpy as np
 import torch
-from cldm_runtime.domain import get_domain
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cldm_runtime.domain import get_domain
+
 from ..config import CodecConfig, Config, plain
 from ..data import Slices, in_batches, load_slices, one_hot, turn_and_mirror
+from ..loop import Step, train
 from ..losses import (
     cross_entropy,
     gradient_l1,
@@ -16,7 +18,6 @@ from ..losses import (
     least_squares_generator,
     soft_dice,
 )
-from ..loop import Step, train
 from ..networks import Codec, discriminator
 from ..records import grey, montage
 
@@ -147,15 +148,13 @@ def _relabel(model: nn.Module, labels: Tensor, classes: int, device: torch.devic
 
 def run_image_codec(config: Config) -> None:
     """Train the image codec on the training subset."""
-    torch.manual_seed(config.run.seed)
-    section = config.image_codec
-    task = ImageCodecTask(section, load_slices(config.cohort_file, "train"), load_slices(config.cohort_file, "val"))
-    train(task, section.optimiser, config.run, config.run_folder / IMAGE_STAGE, plain(section))
+    section, path = config.image_codec, config.cohort_file
+    train(lambda: ImageCodecTask(section, load_slices(path, "train"), load_slices(path, "val")), section.optimiser,
+          config.run, config.run_folder / IMAGE_STAGE, plain(section))
 
 
 def run_mask_codec(config: Config) -> None:
     """Train the mask codec on the training subset."""
-    torch.manual_seed(config.run.seed)
-    section = config.mask_codec
-    task = MaskCodecTask(section, config.cohort.domain, load_slices(config.cohort_file, "train"), load_slices(config.cohort_file, "val"))
-    train(task, section.optimiser, config.run, config.run_folder / MASK_STAGE, plain(section))
+    section, path, domain = config.mask_codec, config.cohort_file, config.cohort.domain
+    train(lambda: MaskCodecTask(section, domain, load_slices(path, "train"), load_slices(path, "val")), section.optimiser,
+          config.run, config.run_folder / MASK_STAGE, plain(section))

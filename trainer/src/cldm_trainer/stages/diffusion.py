@@ -8,10 +8,11 @@ x_t      a * x0 + sig * eps
 
 import numpy as np
 import torch
-from cldm_runtime.samplers import ddim
-from cldm_runtime.schedule import NoiseSchedule
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from cldm_runtime.samplers import ddim, denoiser, no_noise
+from cldm_runtime.schedule import NoiseSchedule
 
 from .. import checkpoint
 from ..config import Config, DiffusionConfig, plain
@@ -95,12 +96,13 @@ class DiffusionTask:
         shape = (len(mask), *self.training.mean.shape[1:])
         start = torch.randn(shape, generator=step_generator(seed, 0)).numpy()
 
-        def denoise(x: NDArray[np.float32], timestep: int, alpha: float, sigma: float) -> NDArray[np.float32]:
+        def predict(x: NDArray[np.floating], timestep: int) -> NDArray[np.float32]:
             t = torch.full((len(x),), float(timestep), device=device)
-            said = model(torch.as_tensor(x, dtype=torch.float32, device=device), t, mask.to(device)).cpu().numpy()
-            return np.asarray(self.schedule.to_x0(said, x, alpha, sigma))
+            said = model(torch.as_tensor(x, dtype=torch.float32, device=device), t, mask.to(device))
+            return np.asarray(said.cpu().numpy(), dtype=np.float32)
 
-        return torch.from_numpy(np.asarray(ddim(denoise, start, table, lambda step: np.zeros_like(start)), dtype=np.float32))
+        drawn = ddim(denoiser(predict, self.schedule), start, table, no_noise)
+        return torch.from_numpy(np.asarray(drawn, dtype=np.float32))
 
     @torch.no_grad()
     def picture(self, model: nn.Module, device: torch.device) -> NDArray[np.uint8]:
@@ -124,13 +126,12 @@ def run(config: Config) -> None:
     """Encode the cohort if that is not done, then train the denoiser."""
     latents_stage.run(config)
     folder = config.run_folder / STAGE
-    torch.manual_seed(config.run.seed)
     resolved = plain(config.diffusion) | {"latents": latents_stage.fingerprint(config)}
-    train(make_task(config), config.diffusion.optimiser, config.run, folder, resolved)
+    train(lambda: make_task(config), config.diffusion.optimiser, config.run, folder, resolved)
 
 
 def trained_denoiser(config: Config) -> Denoiser:
-    """The trained denoiser, frozen, in evaluation mode."""
+    """The trained denoiser, frozen, in evaluation mode. Raises InputError if there is none."""
     denoiser = Denoiser(config.image_codec.latent_channels, config.mask_codec.latent_channels, config.diffusion)
     checkpoint.load_weights(denoiser, config.run_folder / STAGE, STAGE)
     return denoiser

@@ -9,18 +9,18 @@ its label maps: a cohort has few slices for a generative model.
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from cldm_runtime.domain import get_domain
-from cldm_runtime.errors import InputError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from cldm_runtime.domain import get_domain
+from cldm_runtime.errors import InputError
+
 from .. import checkpoint
-from ..config import CodecConfig, Config, LatentsConfig, plain
+from ..config import Config, LatentsConfig, plain
 from ..data import Slices, in_batches, load_slices, move, one_hot, step_generator
 from ..networks import Affine, Codec
 from .codec import IMAGE_STAGE, MASK_STAGE
@@ -44,11 +44,13 @@ class Latents:
 
 
 def trained_codec(config: Config, stage: str) -> Codec:
-    """A trained codec, frozen, in evaluation mode."""
-    section, channels = config.image_codec, 1
+    """The trained codec of a stage (IMAGE_STAGE or MASK_STAGE), frozen, in evaluation mode.
+
+    Raises InputError if there is none.
+    """
+    codec = Codec(1, config.image_codec)
     if stage == MASK_STAGE:
-        section, channels = config.mask_codec, len(get_domain(config.cohort.domain).labels)
-    codec = Codec(channels, section)
+        codec = Codec(len(get_domain(config.cohort.domain).labels), config.mask_codec)
     checkpoint.load_weights(codec, config.run_folder / stage, stage)
     return codec
 
@@ -117,16 +119,16 @@ def encode(image_codec: Codec, mask_codec: Codec, slices: Slices, config: Latent
         for number, part in enumerate(in_batches(len(slices), _BATCH)):
             image, mask = slices.images[part], one_hot(slices.masks[part], classes)
             if copy > 0:
-                image, mask = _move_both(image, mask, config, lambda: step_generator(seed, number, copy))
+                image, mask = _move_both(image, mask, config, (seed, number, copy))
             mean, deviation = image_codec.encode(2.0 * image - 1.0)
             parts.append((mean.half(), deviation.half(), mask_codec.encode(mask)[0].half()))
     mean, deviation, mask = (torch.cat(column) for column in zip(*parts, strict=True))
     return Latents(mean, deviation, mask)
 
 
-def _move_both(image: Tensor, mask: Tensor, config: LatentsConfig, generator: Callable[[], torch.Generator]) -> tuple[Tensor, Tensor]:
+def _move_both(image: Tensor, mask: Tensor, config: LatentsConfig, key: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
     """The same random motion for images and one-hot maps; the maps become one-hot again."""
     limits = (config.rotation_deg, config.shift_pixels, config.scale)
-    image = move(image, *limits, generator=generator())
-    moved = move(mask, *limits, generator=generator())
+    image = move(image, *limits, generator=step_generator(*key))
+    moved = move(mask, *limits, generator=step_generator(*key))
     return image, one_hot(moved.argmax(1), mask.shape[1])
