@@ -1,1 +1,33 @@
-"""Generates controlled LGE MR images from exported bundles and measures segmenters on them."""
+"""Generates controlled LGE MR images from exported bundles and measures segmenters on them.
+
+    generator = Generator.load("exported/lge")
+    images, masks = generator.sample(attributes={"infarct_size": [0.1, 0.3]}, seed=0)
+    labels = Segmenter.load("exported/lge-segmenter").segment(images)
+    values = measure(labels)
+
+Names are imported when first used, so that `import cldm_runtime` alone costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .domain import measure
+    from .generator import Generator
+    from .segment import Segmenter
+    from .store import open_dataset
+
+__all__ = ["Generator", "Segmenter", "__version__", "measure", "open_dataset"]
+__version__ = "0.1.0"
+
+_HOMES = {"Generator": "generator", "Segmenter": "segment", "measure": "domain", "open_dataset": "store"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,5 @@
+"""`python -m cldm_runtime` is `cldm`."""
+
+from .cli.main import main
+
+main()

@@ -1,0 +1,105 @@
+"""`cldm gen`, also installed as `cldm-gen`."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from ..bundle import Bundle
+from ..engines import PROVIDERS
+from ..errors import InputError
+from ..generate import Existing, Plan, check_output, generate_dataset, is_finished
+from ..generator import Generator
+from ..grid import read_grid
+from ..requests import GridRequests, MaskRequests, read_masks
+from ..samplers import SAMPLERS
+from .progress import show_progress
+
+DEFAULT_BUNDLE = "exported/lge"
+EXAMPLES = """\b
+Examples:
+  cldm-gen --n 256 --attributes examples/grid.csv --out out/samples.h5
+  cldm-gen --n 100 --masks cohort.h5 --steps 20 --seed 7
+  cldm-gen --n 100000 --attributes grid.csv --out big.h5 --resume
+  cldm-gen --n 256 --attributes examples/grid.csv --dry-run --json
+"""
+
+
+@click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.option("--n", "samples", type=click.IntRange(min=1), required=True, metavar="N", help="Number of images.")
+@click.option("--attributes", "grid_file", type=click.Path(path_type=Path), metavar="CSV",
+              help="Grid of attributes (fractions 0..1), one grid point a row; an anatomy is drawn for each image.")
+@click.option("--masks", "masks_file", type=click.Path(path_type=Path), metavar="FILE",
+              help="Label maps instead of a grid: a dataset (.h5) or an array (.npy); image i shows map i mod M.")
+@click.option("--bundle", "bundle_folder", type=click.Path(path_type=Path), metavar="DIR", envvar="CLDM_BUNDLE",
+              default=Path(DEFAULT_BUNDLE), show_default=True, show_envvar=True, help="Generator bundle.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("samples.h5"), show_default=True, metavar="FILE",
+              help="Dataset file to write.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, metavar="S",
+              help="Seed of all randomness.")
+@click.option("--steps", type=click.IntRange(min=1), metavar="K", help="Sampling steps.  [default: from bundle]")
+@click.option("--sampler", type=click.Choice(list(SAMPLERS)), help="Sampling method.  [default: from bundle]")
+@click.option("--guidance", type=float, metavar="W",
+              help="Weight of classifier-free guidance; needs a bundle with a null condition.  [default: none]")
+@click.option("--batch-size", type=click.IntRange(min=1), metavar="B",
+              help="Images computed at once.  [default: from bundle]")
+@click.option("--provider", type=click.Choice(PROVIDERS), default="cpu", show_default=True,
+              help="What runs the networks; never replaced by another.")
+@click.option("--dry-run", is_flag=True, help="Check everything, print the resolved plan, write nothing.")
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file or unfinished run.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan or the result as JSON.")
+def gen(samples: int, grid_file: Path | None, masks_file: Path | None, bundle_folder: Path, out: Path, seed: int,
+        steps: int | None, sampler: str | None, guidance: float | None, batch_size: int | None, provider: str,
+        dry_run: bool, resume: bool, overwrite: bool, as_json: bool) -> None:
+    """Generate N labelled images into one HDF5 dataset.
+
+    The same command gives the same file, bit for bit, also after it was stopped and resumed.
+    Exit codes: 0 done, 2 usage or input, 3 bundle, 4 dataset, 5 provider, 130 interrupted (and resumable).
+    """
+    if resume and overwrite:
+        raise InputError("--resume and --overwrite exclude each other. Pass one of them.")
+    if (grid_file is None) == (masks_file is None):
+        raise InputError("expected either --attributes CSV or --masks FILE.")
+    existing: Existing = "resume" if resume else "overwrite" if overwrite else "refuse"
+    generator = Generator(Bundle.load(bundle_folder), provider)
+    settings = generator.settings(sampler=sampler, steps=steps, batch_size=batch_size, guidance=guidance)
+    source: GridRequests | MaskRequests
+    if grid_file is not None:
+        source = GridRequests.spread(read_grid(grid_file, generator.domain), samples, generator.canvas)
+    else:
+        assert masks_file is not None
+        source = read_masks(masks_file, generator.canvas)
+    plan = Plan(generator, source, samples, seed, settings)
+    if dry_run:
+        _print_plan(plan, out, existing, as_json)
+    else:
+        _generate(plan, out, existing, as_json)
+
+
+def _print_plan(plan: Plan, out: Path, existing: Existing, as_json: bool) -> None:
+    if not is_finished(plan, out, existing):
+        check_output(plan, out, existing)
+    resolved = {"out": str(out), "existing": existing, "parts": len(plan.parts), "bytes_at_most": plan.bytes_needed,
+                "bundle_path": str(plan.generator.bundle.path), **plan.content()}
+    if as_json:
+        click.echo(json.dumps(resolved, indent=1))
+        return
+    for name, value in resolved.items():
+        shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
+        click.echo(f"{name:<16} {shown}")
+
+
+def _generate(plan: Plan, out: Path, existing: Existing, as_json: bool) -> None:
+    start = time.monotonic()
+    with show_progress("generating", plan.samples, sys.stderr) as progress:
+        generate_dataset(plan, out, existing, progress)
+    seconds = time.monotonic() - start
+    if as_json:
+        click.echo(json.dumps({"out": os.fspath(out), "samples": plan.samples, "seconds": round(seconds, 3),
+                               "plan_sha256": plan.sha256}))
+    else:
+        click.echo(f"{out}: {plan.samples} images in {seconds:.1f} s.")

@@ -1,0 +1,74 @@
+"""The `cldm` group. Every command lives in its own module, which is imported when it is called."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from .. import __version__
+from ..errors import CldmError
+
+# name -> (module in this package, one line for the list of commands); the function has the command's name
+COMMANDS = {
+    "gen": ("gen", "Generate labelled images from a bundle."),
+    "inspect": ("inspect", "Say what a bundle is."),
+    "verify": ("verify", "Replay a bundle's reference on this machine."),
+}
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when that command is used."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = getattr(import_module(f".{COMMANDS[name][0]}", __package__), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, package_name="cldm-runtime")
+def cldm() -> None:
+    """Generate controlled, labelled LGE MR images and measure segmenters on them.
+
+    Exit codes: 0 done, 2 usage or input, 3 bundle, 4 dataset, 5 provider, 130 interrupted (and resumable).
+    """
+
+
+def run(command: click.Command, arguments: Sequence[str] | None = None, name: str | None = None) -> int:
+    """Run a command and return its exit code. The one place where errors become messages."""
+    try:
+        result = command.main(list(arguments) if arguments is not None else None, name, standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except CldmError as error:
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:  # how click reports Ctrl-C
+        click.echo("error: interrupted.", err=True)
+        return INTERRUPTED
+
+
+def main() -> NoReturn:
+    """Entry point of `cldm`."""
+    sys.exit(run(cldm, name="cldm"))
+
+
+def main_gen() -> NoReturn:
+    """Entry point of `cldm-gen`, which is `cldm gen`."""
+    from .gen import gen  # here, so that `cldm --help` stays fast
+
+    sys.exit(run(gen, name="cldm-gen"))

@@ -1,0 +1,178 @@
+"""Images from requests: the Python API, and the network side of generation. Everything it knows is in the manifest."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
+from typing import NamedTuple, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bundle import Bundle
+from .domain import Domain
+from .errors import BundleError, InputError
+from .grid import grid_from_mapping, row_from_request
+from .labels import LabelMap
+from .manifest import Manifest, SamplingSpec
+from .pipeline import Pipeline
+from .requests import ArrayMasks, Canvas, GridRequests, RequestSource, SampleRequest, draw_request, mask_requests
+from .schedule import StepTable
+
+Images = NDArray[np.float32]
+Item = TypeVar("Item")
+
+
+class Batch(NamedTuple):
+    """n samples: images (n, C, *spatial) float32 in the bundle's value range, masks (n, *spatial) uint8,
+    requested (n, A) float32 in the domain's attribute order, sample_index (n,) int64, grid_row (n,) int64."""
+
+    images: Images
+    masks: LabelMap
+    requested: NDArray[np.float32]
+    sample_index: NDArray[np.int64]
+    grid_row: NDArray[np.int64]
+
+
+class Generator:
+    """Draws images for requests with the networks of a bundle.
+
+    Sample i depends on the bundle, the seed, i and its request, and on nothing else.
+    """
+
+    def __init__(self, bundle: Bundle, provider: str = "cpu", threads: int | None = None) -> None:
+        """Opens every graph that generation needs. Raises BundleError or ProviderError."""
+        self.bundle = bundle
+        self.provider_requested = provider
+        self.manifest: Manifest = bundle.manifest
+        self.domain: Domain = bundle.domain()
+        self._pipeline = Pipeline.open(bundle, provider, threads)
+        assert bundle.manifest.sampling is not None  # a generator has it: the manifest was checked
+        self.sampling = bundle.manifest.sampling
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], provider: str = "cpu", threads: int | None = None) -> Self:
+        """Load a bundle folder, after checking versions and the hash of every file.
+
+        provider: cpu, cuda, tensorrt, torchscript or openvino. threads: of one operator; None takes all cores.
+        Raises BundleError or ProviderError.
+        """
+        return cls(Bundle.load(path), provider, threads)
+
+    @property
+    def provider(self) -> str:
+        """The provider obtained, which is always the one asked for."""
+        return self._pipeline.provider
+
+    @property
+    def canvas(self) -> Canvas:
+        """What label maps for this bundle are drawn on."""
+        image = self.manifest.image
+        return Canvas(self.domain, image.shape, image.spacing_mm, _attribute_table(self.manifest, self.domain))
+
+    def settings(self, *, sampler: str | None = None, steps: int | None = None, batch_size: int | None = None,
+                 guidance: float | None = None) -> SamplingSpec:
+        """The bundle's sampling defaults with the given changes. Raises InputError for what the bundle cannot do."""
+        default = self.sampling
+        if guidance is not None:
+            raise InputError(f"guidance = {guidance:g}: bundle {self.manifest.name} was trained without a null "
+                             "condition, there is nothing to guide away from. Leave guidance out.")
+        if batch_size is not None and batch_size < 1:
+            raise InputError(f"batch_size = {batch_size}: expected 1 or more.")
+        chosen = replace(default, sampler=sampler or default.sampler, steps=default.steps if steps is None else steps,
+                         batch_size=batch_size or default.batch_size,
+                         eta=default.eta if sampler in (None, default.sampler) else 0.0)
+        self._pipeline.plan(chosen)
+        return chosen
+
+    def step_table(self, settings: SamplingSpec) -> StepTable:
+        """The steps that sampling with these settings walks."""
+        return self._pipeline.plan(settings).table
+
+    def sample(self, attributes: Mapping[str, float | Sequence[float]] | None = None, *,
+               masks: NDArray[np.integer] | None = None, seed: int = 0, n: int | None = None, steps: int | None = None,
+               sampler: str | None = None, batch_size: int | None = None) -> tuple[Images, LabelMap]:
+        """Images and their label maps, for attributes or for given label maps.
+
+        attributes: name -> a number, or one number a row; those left out are drawn. masks: (M, *spatial) label maps.
+        n: number of samples, spread over the rows as `cldm-gen` does; None: one for each row or mask.
+        Returns images (n, C, *spatial) float32 and masks (n, *spatial) uint8. Raises InputError.
+        """
+        if (attributes is None) == (masks is None):
+            raise InputError("give either attributes or masks.")
+        source: RequestSource
+        if masks is not None:
+            source = mask_requests(ArrayMasks(np.asarray(masks)), self.canvas, "masks")
+            count = len(masks) if n is None else n
+        else:
+            grid = grid_from_mapping(attributes or {}, self.domain)
+            count = len(grid) if n is None else n
+            source = GridRequests.spread(grid, count, self.canvas)
+        if count < 1:
+            raise InputError(f"n = {count}: expected 1 or more.")
+        settings = self.settings(sampler=sampler, steps=steps,
+                                 batch_size=batch_size or min(count, self.sampling.batch_size))
+        batches = list(self.batches(source, range(count), seed, settings))
+        return np.concatenate([batch.images for batch in batches]), np.concatenate([batch.masks for batch in batches])
+
+    def stream(self, requests: Iterable[Mapping[str, float]], seed: int = 0, *, steps: int | None = None,
+               sampler: str | None = None, batch_size: int | None = None) -> Iterator[Batch]:
+        """Batches for any number of requests, drawn lazily and in constant memory.
+
+        requests: attribute name -> value, optionally `rotation_deg`; the i-th is sample i. Raises InputError at the
+        first request that cannot be met.
+        """
+        settings = self.settings(sampler=sampler, steps=steps, batch_size=batch_size)
+        canvas = self.canvas
+
+        def draw(numbered: tuple[int, Mapping[str, float]]) -> SampleRequest:
+            index, request = numbered
+            row = row_from_request(request, index, self.domain)
+            return draw_request(row, index, canvas, seed, index)
+
+        return self._overlapped(enumerate(requests), draw, seed, settings)
+
+    def batches(self, source: RequestSource, indices: range, seed: int, settings: SamplingSpec) -> Iterator[Batch]:
+        """The batches of the samples `indices`, which start at a multiple of the batch size."""
+        if indices.start % settings.batch_size or indices.step != 1:
+            raise ValueError(f"{indices} does not start at a multiple of the batch size {settings.batch_size}")
+        return self._overlapped(indices, lambda index: source.request(seed, index), seed, settings)
+
+    def _overlapped(self, items: Iterable[Item], draw: Callable[[Item], SampleRequest], seed: int,
+                    settings: SamplingSpec) -> Iterator[Batch]:
+        """Draws the requests of the next batch on another thread while the networks work on this one."""
+        waiting = iter(items)
+
+        def next_requests() -> list[SampleRequest]:
+            return [draw(item) for item in islice(waiting, settings.batch_size)]
+
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            requests = next_requests()
+            while requests:
+                ahead = pool.submit(next_requests)
+                yield self.batch(requests, seed, settings)
+                requests = ahead.result()
+
+    def batch(self, requests: Sequence[SampleRequest], seed: int, settings: SamplingSpec) -> Batch:
+        """Generate one batch; a short one is filled up with copies of its last request, so that all have one shape."""
+        padded = [*requests, *[requests[-1]] * (settings.batch_size - len(requests))]
+        indices = np.array([request.index for request in padded], dtype=np.int64)
+        masks = np.stack([request.mask for request in padded])
+        sources = {"one_hot": self.domain.labels.one_hot(masks)}
+        images = self._pipeline.sample(sources, self._pipeline.plan(settings), seed, indices).image
+        if not np.isfinite(images).all():
+            raise BundleError(f"bundle {self.bundle.path}: the decoder gave NaN or infinite intensities. Check the "
+                              "bundle with cldm verify.")
+        images, count = np.clip(images, *self.manifest.image.value_range), len(requests)
+        return Batch(images[:count], masks[:count], np.stack([request.requested for request in requests]),
+                     indices[:count], np.array([request.grid_row for request in requests], dtype=np.int64))
+
+
+def _attribute_table(manifest: Manifest, domain: Domain) -> NDArray[np.float64] | None:
+    """(rows, A) attributes of training slices in the domain's order, if the bundle states all of them."""
+    stated = manifest.attribute_distribution
+    if stated is None or not set(domain.attribute_names) <= set(stated.columns):
+        return None
+    order = [stated.columns.index(name) for name in domain.attribute_names]
+    return np.array([[np.nan if row[i] is None else row[i] for i in order] for row in stated.rows], dtype=np.float64)

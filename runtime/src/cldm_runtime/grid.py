@@ -1,0 +1,214 @@
+"""grid.csv: which attributes are asked for, how often, and which sample belongs to which row.
+
+A header with any non-empty subset of the domain's attribute names, and optionally `rotation_deg`, `weight` and `label`;
+one grid point a row. An empty cell leaves the attribute out for that row.
+"""
+
+import csv
+import hashlib
+import io
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .domain import Domain
+from .errors import InputError, list_faults
+
+OPTIONAL_COLUMNS = ("rotation_deg", "weight", "label")
+_MOST_FAULTS = 50
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """One grid point. `request` holds the attributes given, in the user's units; `line` is its line in the file."""
+
+    line: int
+    request: Mapping[str, float]
+    rotation_deg: float = 0.0
+    weight: float = 1.0
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All rows, in the file's order. `sha256` is that of the file's bytes."""
+
+    name: str
+    rows: tuple[GridRow, ...]
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def counts(self, samples: int) -> NDArray[np.int64]:
+        """How many of `samples` samples each row gets: by weight, the remainder to the first rows that have weight."""
+        weights = [Fraction(row.weight) for row in self.rows]  # exact, so that no rounding can move a sample
+        total = sum(weights)
+        counts = [math.floor(samples * weight / total) for weight in weights]
+        heavy = [index for index, weight in enumerate(weights) if weight > 0]
+        for index in heavy[:samples - sum(counts)]:
+            counts[index] += 1
+        return np.array(counts, dtype=np.int64)
+
+    def assign(self, samples: int) -> NDArray[np.int64]:
+        """(samples,) the row of each sample. Rows take turns, so that the first samples already span the grid."""
+        counts = self.counts(samples)
+        rows = np.repeat(np.arange(len(self.rows)), counts)
+        turns = np.arange(samples) - np.repeat(np.cumsum(counts) - counts, counts)
+        return rows[np.lexsort((rows, turns))].astype(np.int64)
+
+
+def read_grid(path: str | os.PathLike[str], domain: Domain) -> Grid:
+    """Read and check a grid file.
+
+    Raises InputError that lists every fault with its line: malformed cells, values out of range, unknown columns, rows
+    that no anatomy can meet.
+    """
+    source = Path(path)
+    try:
+        data = source.read_bytes()
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error.strerror}). Give a CSV file of attributes.") from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source}: byte {error.start} is not UTF-8. Save the file as CSV in UTF-8.") from error
+    faults: list[str] = []
+    rows = _parse(text, domain, faults)
+    if not faults:
+        faults = list(infeasible_rows(rows, domain))
+    if faults:
+        shown = faults[:_MOST_FAULTS]
+        if len(faults) > _MOST_FAULTS:
+            shown.append(f"... and {len(faults) - _MOST_FAULTS} more")
+        raise InputError(list_faults(f"{source}: {len(faults)} fault(s); nothing was written.", shown))
+    return Grid(source.name, tuple(rows), hashlib.sha256(data).hexdigest())
+
+
+def infeasible_rows(rows: Sequence[GridRow], domain: Domain) -> Iterator[str]:
+    """A fault for each row that no anatomy can meet."""
+    known: dict[tuple[tuple[str, float], ...], list[str]] = {}
+    for row in rows:
+        key = tuple(sorted(row.request.items()))
+        if key not in known:
+            known[key] = domain.anatomy.faults(row.request)
+        yield from (f"line {row.line}: {fault}" for fault in known[key])
+
+
+def _parse(text: str, domain: Domain, faults: list[str]) -> list[GridRow]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines = _lines(reader, faults)
+    header = next(lines, None)
+    if header is None:
+        if not faults:
+            faults.append(f"the file is empty. Expected a header with some of: {', '.join(domain.attribute_names)}")
+        return []
+    names = [cell.lower() for cell in header[1]]
+    faults.extend(_header_faults(names, header[0], domain))
+    if faults:
+        return []
+    parsed = [_row(line, names, cells, domain, faults) for line, cells in lines]
+    rows = [row for row in parsed if row is not None]
+    if not parsed and not faults:
+        faults.append("there is no row below the header. Expected at least one grid point")
+    if not faults and not any(row.weight for row in rows):
+        faults.append("every weight is 0. Give at least one row a weight above 0")
+    return rows
+
+
+def _lines(reader: Iterator[list[str]], faults: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """Non-blank lines with their numbers (the last line of a quoted cell that spans several)."""
+    while True:
+        try:
+            cells = [cell.strip() for cell in next(reader)]
+        except StopIteration:
+            return
+        except csv.Error as error:
+            faults.append(f"line {reader.line_num}: not CSV: {error}")  # type: ignore[attr-defined]
+            return
+        if cells and (len(cells) > 1 or cells[0]):
+            yield reader.line_num, cells  # type: ignore[attr-defined]
+
+
+def _header_faults(names: list[str], line: int, domain: Domain) -> Iterator[str]:
+    known = (*domain.attribute_names, *OPTIONAL_COLUMNS)
+    for name in dict.fromkeys(names):
+        if name not in known:
+            hint = " Separate columns by commas." if ";" in name or "\t" in name else ""
+            yield f"line {line}: unknown column {name!r}. Known: {', '.join(known)}.{hint}"
+        if names.count(name) > 1:
+            yield f"line {line}: column {name!r} stands {names.count(name)} times"
+    if not set(names) & set(domain.attribute_names):
+        yield f"line {line}: no attribute column. Expected at least one of: {', '.join(domain.attribute_names)}"
+
+
+def _row(line: int, names: list[str], cells: list[str], domain: Domain, faults: list[str]) -> GridRow | None:
+    if len(cells) != len(names):
+        faults.append(f"line {line}: {len(cells)} cells, the header has {len(names)}")
+        return None
+    cell = dict(zip(names, cells, strict=True))
+    before = len(faults)
+    ranges = {attribute.name: (attribute.low, attribute.high) for attribute in domain.attributes}
+    request = {name: _number(line, name, cell[name], *ranges[name], faults)
+               for name in domain.attribute_names if cell.get(name)}
+    rotation = _number(line, "rotation_deg", cell.get("rotation_deg") or "0", -360.0, 360.0, faults)
+    weight = _number(line, "weight", cell.get("weight") or "1", 0.0, 1e9, faults)
+    return GridRow(line, request, rotation, weight, cell.get("label", "")) if len(faults) == before else None
+
+
+def _number(line: int, name: str, text: str, low: float, high: float, faults: list[str]) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        hint = f" Write {text[:-1].strip()} percent as a fraction." if text.endswith("%") else ""
+        faults.append(f"line {line}: {name} = {text!r} is not a number.{hint}")
+        return math.nan
+    if not math.isfinite(value):
+        faults.append(f"line {line}: {name} = {text} is not a finite number. Leave the cell empty to leave it out")
+    elif not low <= value <= high:
+        hint = f" Values are fractions: write {value / 100:g} for {value:g} %." if high == 1 < value <= 100 else ""
+        faults.append(f"line {line}: {name} = {text} is outside {low:g}..{high:g}.{hint}")
+    return value
+
+
+def grid_from_mapping(attributes: Mapping[str, float | Sequence[float]], domain: Domain) -> Grid:
+    """A grid from Python values: each attribute a number, or a sequence with one number a row.
+
+    Raises InputError that lists every fault; rows are counted from 1.
+    """
+    columns = {name: np.atleast_1d(np.asarray(values, dtype=np.float64)) for name, values in attributes.items()}
+    lengths = {len(values) for values in columns.values()} - {1}
+    faults = [] if columns else [f"no attribute given. Known: {', '.join(domain.attribute_names)}"]
+    if len(lengths) > 1 or any(values.ndim != 1 for values in columns.values()):
+        faults.append(f"sequences differ in length: { {name: values.shape for name, values in columns.items()} }")
+        columns = {}
+    faults.extend(fault.split(": ", 1)[1] for fault in (_header_faults(list(columns), 0, domain) if columns else ()))
+    rows = []
+    for index in range(max(lengths, default=1) if not faults else 0):
+        cells = {name: float(values[index % len(values)]) for name, values in columns.items()}
+        text = [repr(value) for value in cells.values()]
+        row = _row(index + 1, list(cells), text, domain, faults)
+        rows += [row] if row else []
+    faults = [fault.replace("line ", "row ", 1) for fault in faults or infeasible_rows(rows, domain)]
+    if faults:
+        raise InputError(list_faults("attributes cannot be met:", faults[:_MOST_FAULTS]))
+    canonical = repr([(sorted(row.request.items()), row.rotation_deg, row.weight) for row in rows])
+    return Grid("attributes", tuple(rows), hashlib.sha256(canonical.encode()).hexdigest())
+
+
+def row_from_request(request: Mapping[str, float], number: int, domain: Domain) -> GridRow:
+    """A grid row from one request of the Python API; `rotation_deg` may be among its keys. Raises InputError."""
+    faults = list(_header_faults(list(request), number, domain))
+    cells = [repr(float(value)) for value in request.values()]
+    row = None if faults else _row(number, list(request), cells, domain, faults)
+    faults = faults or list(infeasible_rows([row] if row else [], domain))
+    if row is None or faults:
+        faults = [fault.replace("line", "request", 1) for fault in faults]
+        raise InputError(list_faults("request cannot be met:", faults))
+    return row
