@@ -1,0 +1,195 @@
+"""From the measurements in a dataset file to the figures that are reported. Pure: nothing is written here."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .agreement import Agreement, Estimate, agreement, rate_estimate
+from .attributes import Reason
+from .domain import Domain, get_domain
+from .errors import DatasetError, InputError
+from .metrics import DEFINITION, RegionSummary, ScoreReason, Scores, summarise
+from .store import Dataset, Segmentation
+
+FORMAT = "cldm-scores"
+FORMAT_VERSION = 1
+REPLICATES = 1000
+ALL = "all"
+
+Table = NDArray[np.float32]  # (N, A), NaN where undefined
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What is known about every reported sample, row by row; everything but the pictures.
+
+    rows: row of each sample in the file. attributes: measured on the segmentation, `reasons` says why one is NaN.
+    requested, mask: asked for, measured on the mask; None where the file has none. with_lesion: whether the mask holds
+    the domain's lesion; None without masks.
+    """
+
+    domain: Domain
+    rows: NDArray[np.int64]
+    attributes: Table
+    reasons: NDArray[np.uint8]
+    requested: Table | None
+    mask: Table | None
+    scores: Scores | None
+    with_lesion: NDArray[np.bool_] | None
+    patients: NDArray[np.str_] | None
+    slices: NDArray[np.int64] | None
+    subset: NDArray[np.str_] | None
+    grid_row: NDArray[np.int64] | None
+    sample_index: NDArray[np.int64] | None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Agreement of one attribute of `measured` ("segmentation" or "mask") with that of `reference` ("mask" or
+    "requested"), over `samples`: "all", or "<lesion> only"."""
+
+    attribute: str
+    unit: str
+    measured: str
+    reference: str
+    samples: str
+    agreement: Agreement
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everything that scores.json says. `run`: what was run, as text and numbers."""
+
+    run: Mapping[str, str | int | float]
+    n_samples: int
+    n_patients: int | None
+    regions: tuple[RegionSummary, ...]
+    false_detections: Mapping[str, Estimate]
+    comparisons: tuple[Comparison, ...]
+    seed: int
+    replicates: int = REPLICATES
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, None for NaN; the keys are part of the format."""
+        document = {
+            "format": FORMAT, "format_version": FORMAT_VERSION, "metric_definition": DEFINITION, "run": dict(self.run),
+            "counts": {"samples": self.n_samples, "patients": self.n_patients},
+            "bootstrap": {"unit": "sample" if self.n_patients is None else "patient", "replicates": self.replicates,
+                          "seed": self.seed, "level": 0.95},
+            "regions": [asdict(region) for region in self.regions],
+            "false_detections": {region: asdict(rate) for region, rate in self.false_detections.items()},
+            "agreement": [_flat(comparison) for comparison in self.comparisons],
+        }
+        cleaned: dict[str, Any] = _without_nan(document)
+        return cleaned
+
+
+def read_samples(dataset: Dataset, name: str, subset: str | None = None) -> Samples:
+    """Everything measured about the segmentation `name`, for one subset of the file or for all of it.
+
+    Raises DatasetError if it was not measured, InputError for a subset that the file does not have.
+    """
+    segmentation = dataset.segmentation(name)
+    attributes, reasons = segmentation.attributes, segmentation.attribute_reasons
+    if attributes is None or reasons is None:
+        raise DatasetError(f"{dataset.path}: segmentation {name!r} is not measured. Run cldm measure {dataset.path}.")
+    rows = _rows(dataset, subset)
+    domain = get_domain(dataset.domain)
+    scores = _scores(segmentation, rows)
+
+    def chosen(values: NDArray[Any] | None) -> NDArray[Any] | None:
+        return None if values is None else values[rows]
+
+    return Samples(
+        domain, rows, attributes[rows], reasons[rows], chosen(dataset.requested), chosen(dataset.mask_attributes),
+        scores, _with_lesion(scores, domain), chosen(dataset.patients), chosen(dataset.slices), chosen(dataset.subset),
+        chosen(dataset.grid_row), chosen(dataset.sample_index))
+
+
+def summarise_samples(samples: Samples, run: Mapping[str, str | int | float], seed: int = 0,
+                      replicates: int = REPLICATES) -> Summary:
+    """All summary figures. Intervals are by patient where the file names patients, else by sample."""
+    regions = () if samples.scores is None else summarise(samples.scores)
+    rates = {region.region: rate_estimate(region.n_false, region.n_empty_reference) for region in regions}
+    patients = None if samples.patients is None else len(np.unique(samples.patients))
+    return Summary(run, len(samples), patients, regions, rates, compare(samples, seed, replicates), seed, replicates)
+
+
+def compare(samples: Samples, seed: int = 0, replicates: int = REPLICATES) -> tuple[Comparison, ...]:
+    """Every attribute: segmentation against mask and against request, mask against request; all samples, and those
+    with the lesion. A comparison without a single complete pair is left out."""
+    tables = {"segmentation": samples.attributes, "mask": samples.mask, "requested": samples.requested}
+    subsets = {ALL: np.ones(len(samples), dtype=bool)}
+    if samples.with_lesion is not None:
+        subsets[f"{samples.domain.lesion} only"] = samples.with_lesion
+    found = []
+    for measured, reference in (("segmentation", "mask"), ("segmentation", "requested"), ("mask", "requested")):
+        x, y = tables[reference], tables[measured]
+        if x is None or y is None:
+            continue
+        for number, attribute in enumerate(samples.domain.attributes):
+            for name, kept in subsets.items():
+                clusters = None if samples.patients is None else samples.patients[kept]
+                result = agreement(x[kept, number], y[kept, number], clusters, replicates, seed)
+                if result.n:
+                    found.append(Comparison(attribute.name, attribute.unit, measured, reference, name, result))
+    return tuple(found)
+
+
+def outcome(samples: Samples, region: str) -> list[str]:
+    """What became of a region in each sample: found, missed, false, absent."""
+    words = {ScoreReason.MEASURED: "found", ScoreReason.PREDICTION_EMPTY: "missed",
+             ScoreReason.REFERENCE_EMPTY: "false", ScoreReason.BOTH_EMPTY: "absent"}
+    if samples.scores is None:
+        return []
+    return [words[ScoreReason(reason)] for reason in samples.scores.why(f"{region}_hd_mm")]
+
+
+def reason_text(code: int) -> str:
+    """"" for a measured value, else why there is none."""
+    return "" if code == Reason.MEASURED else Reason(code).name.lower()
+
+
+def _rows(dataset: Dataset, subset: str | None) -> NDArray[np.int64]:
+    if subset is None:
+        return np.arange(len(dataset), dtype=np.int64)
+    known = dataset.subset
+    names = [] if known is None else sorted(set(known.tolist()))
+    if known is None or subset not in names:
+        raise InputError(f"{dataset.path}: has no subset {subset!r}. Found: {', '.join(names) or 'no subsets at all'}.")
+    return np.flatnonzero(known == subset).astype(np.int64)
+
+
+def _scores(segmentation: Segmentation, rows: NDArray[np.int64]) -> Scores | None:
+    values, reasons = segmentation.scores, segmentation.score_reasons
+    if values is None or reasons is None:
+        return None
+    return Scores(segmentation.score_names, segmentation.score_units, values[rows], reasons[rows])
+
+
+def _with_lesion(scores: Scores | None, domain: Domain) -> NDArray[np.bool_] | None:
+    if scores is None or domain.lesion is None:
+        return None
+    reasons = scores.why(f"{domain.lesion}_hd_mm")
+    return np.isin(reasons, (ScoreReason.MEASURED, ScoreReason.PREDICTION_EMPTY))
+
+
+def _flat(comparison: Comparison) -> dict[str, Any]:
+    values = asdict(comparison)
+    return {**{key: value for key, value in values.items() if key != "agreement"}, **values["agreement"],
+            "n_excluded": comparison.agreement.n_excluded}
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

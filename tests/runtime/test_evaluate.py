@@ -1,0 +1,165 @@
+"""Segmenting and measuring dataset files, with a segmenter that reads the labels off their greys."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx")
+
+from cldm_runtime.attributes import Reason
+from cldm_runtime.domain import get_domain
+from cldm_runtime.errors import DatasetError, InputError
+from cldm_runtime.evaluate import evaluate_dataset, is_segmented, measure_dataset, segment_dataset
+from cldm_runtime.metrics import ScoreReason
+from cldm_runtime.segment import Segmenter
+from cldm_runtime.store import DatasetSpec, create_dataset, edit_dataset, open_dataset
+from cldm_runtime.summary import outcome, read_samples, summarise_samples
+from onnx_fixtures import GREYS
+
+SIZE = 128
+
+
+def heart(infarct_degrees: float, radius: float = 20.0) -> np.ndarray:
+    """A ring with a sector of infarct through the whole wall."""
+    y, x = np.mgrid[:SIZE, :SIZE] - SIZE / 2 + 0.5
+    r, angle = np.hypot(y, x), np.degrees(np.arctan2(y, x)) % 360
+    wall = (r >= radius) & (r < radius + 10)
+    return np.where(r < radius, 1, np.where(wall & (angle < infarct_degrees), 3, np.where(wall, 2, 0))).astype(np.uint8)
+
+
+MASKS = np.stack([heart(angle) for angle in (0, 40, 90, 150, 220, 300)])
+TOLD = np.stack([heart(angle) for angle in (30, 40, 90, 150, 220, 0)])  # one false infarct, one missed
+DOMAIN = get_domain("lge")
+
+
+def write(path: Path, masks: bool = True, **columns: object) -> Path:
+    spec = DatasetSpec(DOMAIN, (SIZE, SIZE), (1.0, 1.0), metadata={"seed": 7})
+    with create_dataset(path, spec) as writer:
+        writer.append(images=GREYS[TOLD][:, None], masks=MASKS if masks else None, **columns)  # type: ignore[arg-type]
+    return path
+
+
+@pytest.fixture
+def segmenter(tiny_segmenter: Path) -> Segmenter:
+    return Segmenter.load(tiny_segmenter)
+
+
+def test_the_segmentation_and_its_source_are_stored(tmp_path: Path, segmenter: Segmenter) -> None:
+    segment_dataset(path := write(tmp_path / "a.h5"), segmenter, batch_size=4)
+    with open_dataset(path) as dataset:
+        found = dataset.segmentation("tiny-segmenter")
+        assert np.array_equal(found.masks(), TOLD)
+        assert found.metadata["manifest_sha256"] == segmenter.bundle.manifest_sha256
+        assert found.metadata["provider"] == "cpu"
+
+
+def test_batches_do_not_change_the_answer(tmp_path: Path, segmenter: Segmenter) -> None:
+    images = GREYS[TOLD]
+    assert np.array_equal(segmenter.segment(images, batch_size=1), segmenter.segment(images, batch_size=6))
+
+
+def test_features_are_one_row_a_slice(segmenter: Segmenter) -> None:
+    images = GREYS[TOLD]
+    features = segmenter.features(images, batch_size=4)
+    assert np.allclose(features[:, 0], images.mean(axis=(1, 2)), atol=1e-5)
+
+
+def test_scores_and_attributes_are_measured(tmp_path: Path, segmenter: Segmenter) -> None:
+    name = evaluate_dataset(path := write(tmp_path / "a.h5"), segmenter)
+    with open_dataset(path) as dataset:
+        samples = read_samples(dataset, name)
+    assert samples.scores is not None and samples.mask is not None
+    assert np.allclose(samples.scores["lv_cavity_dice"], 1)
+    assert samples.scores.why("infarct_hd_mm").tolist() == [ScoreReason.REFERENCE_EMPTY, 0, 0, 0, 0,
+                                                            ScoreReason.PREDICTION_EMPTY]
+    assert outcome(samples, "infarct") == ["false", "found", "found", "found", "found", "missed"]
+    assert np.allclose(samples.attributes[1:5, 0], samples.mask[1:5, 0])
+
+
+def test_the_summary_counts_and_correlates(tmp_path: Path, segmenter: Segmenter) -> None:
+    requested = DOMAIN.measure(MASKS).values
+    name = evaluate_dataset(path := write(tmp_path / "a.h5", requested=requested), segmenter)
+    with open_dataset(path) as dataset:
+        summary = summarise_samples(read_samples(dataset, name), {"dataset": "a.h5"}, replicates=50)
+    assert summary.false_detections["infarct"].value == 1.0  # one slice without infarct, and it got one
+    sizes = {(c.measured, c.reference, c.samples): c.agreement for c in summary.comparisons
+             if c.attribute == "infarct_size"}
+    assert sizes["segmentation", "mask", "all"].n == 6
+    assert sizes["segmentation", "mask", "infarct only"].n == 5
+    assert sizes["mask", "requested", "all"].r2.value == pytest.approx(1)
+    assert ("segmentation", "requested", "infarct only") in sizes
+
+
+def test_undefined_pairs_are_counted(tmp_path: Path, segmenter: Segmenter) -> None:
+    name = evaluate_dataset(path := write(tmp_path / "a.h5"), segmenter)
+    with open_dataset(path) as dataset:
+        comparisons = summarise_samples(read_samples(dataset, name), {}, replicates=10).comparisons
+    (found,) = [c.agreement for c in comparisons if c.attribute == "transmurality" and c.samples == "all"]
+    assert (found.n, found.n_reference_undefined, found.n_measured_undefined) == (4, 1, 1)
+
+
+def test_a_segmentation_by_the_same_bundle_is_used_again(tmp_path: Path, segmenter: Segmenter) -> None:
+    calls: list[int] = []
+    path = write(tmp_path / "a.h5")
+    for _ in range(2):
+        evaluate_dataset(path, segmenter, on_segment=lambda done, total: calls.append(done))
+    assert calls == [6]
+    assert is_segmented(path, segmenter) and not is_segmented(path, segmenter, mirror=False)
+
+
+def test_another_answer_is_not_replaced_unasked(tmp_path: Path, segmenter: Segmenter) -> None:
+    path = write(tmp_path / "a.h5")
+    with edit_dataset(path) as editor:
+        editor.segmentation("tiny-segmenter").append(masks=MASKS)
+    with pytest.raises(DatasetError, match="--overwrite"):
+        evaluate_dataset(path, segmenter)
+    evaluate_dataset(path, segmenter, overwrite=True)
+    with open_dataset(path) as dataset:
+        assert np.array_equal(dataset.segmentation("tiny-segmenter").masks(), TOLD)
+
+
+def test_measuring_again_keeps_what_a_slice_cannot_tell(tmp_path: Path) -> None:
+    known = DOMAIN.measure(MASKS).values.copy()
+    known[:, 3] = 0.25
+    known[:, 0] = 9
+    path = write(tmp_path / "a.h5", mask_attributes=known, mask_reasons=np.zeros(known.shape, np.uint8))
+    measure_dataset(path)
+    with open_dataset(path) as dataset:
+        measured, reasons = dataset.mask_attributes, dataset.mask_reasons
+    assert measured is not None and reasons is not None
+    assert np.allclose(measured[:, 3], 0.25) and measured[:, 0].max() <= 1
+    assert (reasons[:, 3] == Reason.MEASURED).all()
+
+
+def test_without_masks_only_attributes_are_measured(tmp_path: Path, segmenter: Segmenter) -> None:
+    requested = DOMAIN.measure(MASKS).values
+    name = evaluate_dataset(path := write(tmp_path / "a.h5", masks=False, requested=requested), segmenter)
+    with open_dataset(path) as dataset:
+        samples = read_samples(dataset, name)
+    assert samples.scores is None and samples.with_lesion is None and samples.mask is None
+    summary = summarise_samples(samples, {}, replicates=10)
+    assert summary.regions == () and {c.reference for c in summary.comparisons} == {"requested"}
+
+
+def test_a_subset_is_summarised_alone(tmp_path: Path, segmenter: Segmenter) -> None:
+    parts = ["train"] * 4 + ["test"] * 2
+    name = evaluate_dataset(path := write(tmp_path / "a.h5", subset=parts, patients=list("aabbcc")), segmenter)
+    with open_dataset(path) as dataset:
+        chosen = read_samples(dataset, name, "test")
+        assert chosen.rows.tolist() == [4, 5]
+        assert summarise_samples(chosen, {}).n_patients == 1
+        with pytest.raises(InputError, match="test, train"):
+            read_samples(dataset, name, "val")
+
+
+def test_progress_reaches_the_total(tmp_path: Path, segmenter: Segmenter) -> None:
+    calls: list[tuple[int, int]] = []
+    evaluate_dataset(write(tmp_path / "a.h5"), segmenter, on_measure=lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (12, 12)  # masks and one segmentation
+
+
+def test_nothing_to_measure_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="cldm segment"):
+        measure_dataset(write(tmp_path / "a.h5", masks=False))
