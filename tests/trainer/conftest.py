@@ -1,0 +1,68 @@
+"""A cohort of 32x32 slices and a configuration that trains on it in a second."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cldm_runtime.domain import get_domain
+from cldm_runtime.store import DatasetSpec, create_dataset
+from cldm_trainer.config import Config, load_config
+
+SMALL = """
+[run]
+name = "small"
+threads = 1
+[cohort]
+folder = "cohort"
+[image_codec]
+patch = 2
+channels = [8, 8]
+latent_channels = 2
+optimiser = {steps = 4, batch_size = 4, learning_rate = 1e-3}
+[mask_codec]
+patch = 2
+channels = [8, 8]
+latent_channels = 3
+optimiser = {steps = 4, batch_size = 4, learning_rate = 1e-3}
+[latents]
+copies = 2
+[texture]
+channels = 4
+optimiser = {steps = 4, batch_size = 4, learning_rate = 1e-3}
+[diffusion]
+channels = [8, 8]
+norm_groups = 4
+head_channels = 8
+timesteps = 10
+sample_steps = 2
+optimiser = {steps = 4, batch_size = 4, learning_rate = 1e-3}
+"""
+
+
+def write_cohort(path: Path, count: int = 12) -> None:
+    """Discs on noise; two thirds train, one third val."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:32, :32]
+    masks = np.zeros((count, 32, 32), dtype=np.uint8)
+    for mask in masks:
+        radius = np.hypot(rows - rng.uniform(14, 18), columns - rng.uniform(14, 18))
+        mask[radius < 10] = 2
+        mask[radius < 6] = 1
+    images = np.clip(0.4 * masks + 0.1 * rng.random(masks.shape), 0.0, 1.0)[:, None]
+    subset = ["train" if i < count * 2 // 3 else "val" for i in range(count)]
+    path.parent.mkdir(parents=True)
+    with create_dataset(path, DatasetSpec(get_domain("lge"), (32, 32), (1.0, 1.0))) as writer:
+        writer.append(images=images.astype(np.float32), masks=masks, subset=subset)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Config:
+    """A configuration whose cohort and runs lie in tmp_path."""
+    (tmp_path / "small.toml").write_text(SMALL)
+    config = load_config(tmp_path / "small.toml")
+    config = replace(config, run=replace(config.run, folder=str(tmp_path / "runs")),
+                     cohort=replace(config.cohort, folder=str(tmp_path / "cohort")))
+    write_cohort(config.cohort_file)
+    return config
