@@ -1,6 +1,7 @@
 """TorchScript, for users who have torch anyway. The only module of the runtime that imports torch, and only here."""
 
 import io
+import warnings
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,9 @@ class TorchScriptEngine:
         if threads:
             torch.set_num_threads(threads)
         try:
-            self._module = torch.jit.load(io.BytesIO(data), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # torch calls TorchScript deprecated; it works
+                self._module = torch.jit.load(io.BytesIO(data), map_location="cpu").eval()  # type: ignore[no-untyped-call]
         except (RuntimeError, ValueError) as error:
             raise BundleError(f"graph {graph.file} has a TorchScript form that does not load: {error}") from error
 
