@@ -49,12 +49,15 @@ def read_training(config: Config, stages: tuple[str, ...]) -> Training:
         images, masks = dataset.images(rows), dataset.masks(rows)
         counts = count_slices(dataset)
     folders = {stage: config.run_folder / stage for stage in stages}
+    steps = {
+        stage: checkpoint.metadata(folder / checkpoint.MODEL).get("step", "0") for stage, folder in folders.items()
+    }
     return Training(
         counts,
         attributes[subset == "train"],
         torch.from_numpy(images),
         one_hot(torch.from_numpy(masks), len(get_domain(config.cohort.domain).labels)),
-        {stage: int(checkpoint.metadata(folder / checkpoint.MODEL).get("step", 0)) for stage, folder in folders.items()},
+        {stage: int(step) for stage, step in steps.items()},
         {stage: last_figures(folder / "validation.csv") for stage, folder in folders.items()},
     )
 

@@ -61,11 +61,12 @@ class GeneratorExport:
     torchscript: bool = False
 
     def write(self, target: Path, *, force: bool = False) -> Path:
-        """Write the bundle. Raises ParityError where a graph or the loop differs from torch: nothing is written then."""
+        """Write the bundle. Raises ParityError, and writes nothing, where a graph or the loop differs from torch."""
         refuse_to_overwrite(target, force=force)
         examples = self.example_inputs()
         graphs = [self._graph(role, examples["random"][role]) for role in self.networks.modules()]
-        sections = generator_sections(self.config, self.networks.affine, self.latent_shape, self.schedule, self.training)
+        affine = self.networks.affine
+        sections = generator_sections(self.config, affine, self.latent_shape, self.schedule, self.training)
         tolerance = self.config.export.parity_tolerance
         domain = get_domain(self.config.cohort.domain)
         draft = draft_manifest(sections, graphs, reference_case.SEED)

@@ -32,7 +32,8 @@ def export_graph(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Seque
             verbose=False,
         )
     assert program is not None
-    return write_matmul(clean(program.model_proto)).SerializeToString()
+    data: bytes = write_matmul(clean(program.model_proto)).SerializeToString()
+    return data
 
 
 def clean(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -79,5 +80,6 @@ def trace(module: nn.Module, inputs: Mapping[str, Tensor]) -> bytes:
     buffer = io.BytesIO()
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer warns about every Python number that it makes a constant
-        torch.jit.save(torch.jit.trace(module.eval(), tuple(inputs.values()), check_trace=False), buffer)
+        script = torch.jit.trace(module.eval(), tuple(inputs.values()), check_trace=False)  # type: ignore[no-untyped-call]
+        torch.jit.save(script, buffer)
     return buffer.getvalue()

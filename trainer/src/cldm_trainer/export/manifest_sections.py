@@ -148,5 +148,3 @@ def distribution_section(domain: Domain, values: NDArray[np.float32]) -> dict[st
         "columns": list(domain.attribute_names),
         "rows": sorted(rows, key=lambda row: [-1.0 if number is None else number for number in row]),
     }
-
-

@@ -55,9 +55,9 @@ def compare_reference(bundle: Bundle, graph_tolerance: float, loop_tolerance: fl
     """Replay reference.npz, whose outputs come from torch: every graph, and the runtime's whole sampling loop."""
     samples = len(next(iter(bundle.reference().values())))
     return [
-        Parity(name, "reference", samples, check.max_abs, loop_tolerance if name.startswith("loop/") else graph_tolerance)
+        Parity(check.name, "reference", samples, check.max_abs, tolerance)
         for check in verify_bundle(bundle)
-        for name in [check.name]
+        for tolerance in [loop_tolerance if check.name.startswith("loop/") else graph_tolerance]
     ]
 
 
@@ -76,7 +76,7 @@ def require(parities: Sequence[Parity]) -> None:
         if not p.holds
     ]
     if faults:
-        raise ParityError(list_faults("exported graphs do not compute what torch computes. Nothing was written.", faults))
+        raise ParityError(list_faults("exported graphs differ from torch. Nothing was written.", faults))
 
 
 def as_table(parities: Sequence[Parity]) -> list[dict[str, str | int | float]]:

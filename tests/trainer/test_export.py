@@ -1,0 +1,139 @@
+"""Untrained networks through the whole export, opened again by the runtime."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from cldm_runtime.bundle import Bundle
+from cldm_runtime.domain import get_domain
+from cldm_runtime.errors import BundleError
+from cldm_runtime.schedule import NoiseSchedule
+from cldm_runtime.verify import verify_bundle
+from cldm_trainer.config import load_config
+from cldm_trainer.data import one_hot
+from cldm_trainer.export.generator import GeneratorExport, Networks
+from cldm_trainer.export.graphs import export_graph, write_matmul
+from cldm_trainer.export.manifest_sections import Training, distribution_section, without_paths
+from cldm_trainer.export.parity import Parity, ParityError, require
+from cldm_trainer.networks import Affine, Codec, Denoiser, Encoder, MaskEncoder, Texture, TexturedDecoder
+
+CONFIG = Path(__file__).parents[2] / "trainer" / "configs" / "phantom-tiny.toml"
+
+
+@pytest.fixture(scope="module")
+def untrained() -> GeneratorExport:
+    torch.manual_seed(0)
+    config = load_config(CONFIG)
+    config = dataclasses.replace(config, export=dataclasses.replace(config.export, steps=3))
+    image_codec, mask_codec = Codec(1, config.image_codec).eval(), Codec(5, config.mask_codec).eval()
+    affine = Affine(torch.zeros(image_codec.latent_channels), torch.ones(image_codec.latent_channels))
+    mask_affine = Affine(torch.zeros(mask_codec.latent_channels), torch.ones(mask_codec.latent_channels))
+    texture = Texture(image_codec.latent_channels, config.texture.channels, 7, image_codec.stride)
+    networks = Networks(
+        Denoiser(image_codec.latent_channels, mask_codec.latent_channels, config.diffusion).eval(),
+        MaskEncoder(mask_codec, mask_affine).eval(),
+        TexturedDecoder(image_codec, affine, texture).eval(),
+        Encoder(image_codec, affine).eval(),
+    )
+    with torch.no_grad():  # as MONAI makes it, the last layer is zero, and a denoiser that says nothing is always right
+        for parameter in networks.denoiser.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape))
+    masks = torch.from_numpy(np.random.default_rng(0).integers(0, 5, (2, 128, 128)).astype(np.uint8))
+    attributes = np.array([[0.1, 0.5, 0.2, 0.5], [0.0, np.nan, 0.0, 1.0]], dtype=np.float32)
+    training = Training({"train_slices": 2}, attributes, torch.rand(2, 1, 128, 128), one_hot(masks, 5))
+    return GeneratorExport(config, networks, NoiseSchedule.linear(prediction_type="v"), training)
+
+
+@pytest.fixture(scope="module")
+def bundle(untrained: GeneratorExport, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return Bundle.load(untrained.write(tmp_path_factory.mktemp("bundles") / "lge"))
+
+
+def test_the_runtime_opens_and_replays_an_exported_bundle(bundle: Bundle) -> None:
+    assert all(check.passed for check in verify_bundle(bundle))
+    assert list(bundle.manifest.graphs) == ["denoiser", "mask_encoder", "decoder", "encoder"]
+
+
+def test_graphs_take_any_batch_size(bundle: Bundle) -> None:
+    engine = bundle.open("encoder")
+    images = np.random.default_rng(0).random((5, 1, 128, 128), dtype=np.float32)
+    whole = engine.run({"image": images})["latent"]
+    single = np.concatenate([engine.run({"image": image[None]})["latent"] for image in images])
+    assert whole.shape == (5, 4, 32, 32)
+    np.testing.assert_allclose(whole, single, atol=1e-5)
+
+
+def test_parity_is_recorded_in_manifest_and_card(bundle: Bundle) -> None:
+    parity = bundle.manifest.quality["parity"]
+    assert {row["inputs"] for row in parity} == {"random", "real", "reference"}
+    assert max(row["max_abs"] for row in parity if not row["what"].startswith("loop")) <= 1e-4
+    card = (bundle.path / "MODEL_CARD.md").read_text()
+    assert "Not a medical device" in card
+    assert "| loop/image | reference | 2 |" in card
+
+
+def test_no_path_of_the_machine_is_written(bundle: Bundle) -> None:
+    for name in ["manifest.json", "MODEL_CARD.md", *bundle.manifest.files()]:
+        assert str(Path(__file__).parents[2]).encode() not in (bundle.path / name).read_bytes(), name
+
+
+def test_an_existing_bundle_is_replaced_only_by_force(untrained: GeneratorExport, bundle: Bundle) -> None:
+    before = (bundle.path / "manifest.json").read_bytes()
+    with pytest.raises(BundleError, match="--force"):
+        untrained.write(bundle.path)
+    assert (bundle.path / "manifest.json").read_bytes() == before
+
+
+def test_force_replaces_nothing_but_a_bundle(untrained: GeneratorExport, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(BundleError, match="not a bundle"):
+        untrained.write(tmp_path, force=True)
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_failed_parity_leaves_the_old_bundle(untrained: GeneratorExport, bundle: Bundle) -> None:
+    config = untrained.config
+    strict = dataclasses.replace(config, export=dataclasses.replace(config.export, parity_tolerance=1e-12))
+    before = (bundle.path / "manifest.json").read_bytes()
+    with pytest.raises(ParityError, match="denoiser, 2 random inputs: differs from torch by"):
+        dataclasses.replace(untrained, config=strict).write(bundle.path, force=True)
+    assert (bundle.path / "manifest.json").read_bytes() == before
+    assert [path.name for path in bundle.path.parent.iterdir()] == ["lge"]
+
+
+def test_parity_fails_on_nan() -> None:
+    with pytest.raises(ParityError, match="decoder"):
+        require([Parity("decoder", "real", 1, float("nan"), 1e-4)])
+
+
+def test_attention_becomes_matmul_with_the_same_result() -> None:
+    class Attention(torch.nn.Module):
+        def forward(self, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+            return torch.einsum("bhxy,bhyd->bhxd", torch.einsum("blxd,blyd->blxy", q, k), k)
+
+    q, k = torch.randn(2, 1, 3, 4), torch.randn(2, 1, 5, 4)
+    model = onnx.load_from_string(export_graph(Attention(), {"q": q, "k": k}, ["out"]))
+    assert {node.op_type for node in model.graph.node} == {"Transpose", "MatMul"}
+    found = onnx.reference.ReferenceEvaluator(model).run(None, {"q": q.numpy(), "k": k.numpy()})[0]
+    np.testing.assert_allclose(found, (q @ k.mT @ k).numpy(), rtol=1e-5)
+
+
+def test_another_einsum_is_left_alone() -> None:
+    node = onnx.helper.make_node("Einsum", ["a", "b"], ["c"], equation="ij,kj->ik")
+    graph = onnx.helper.make_graph([node], "g", [], [])
+    assert write_matmul(onnx.helper.make_model(graph)).graph.node[0].op_type == "Einsum"
+
+
+def test_paths_do_not_enter_the_provenance() -> None:
+    assert without_paths({"cohort": {"folder": "/patients/smith", "seed": 1}}) == {"cohort": {"seed": 1}}
+
+
+def test_the_distribution_is_json_with_null_for_undefined() -> None:
+    values = np.array([[0.2, np.nan, 0.1, 0.5], [0.1, 0.33333, 0.1, 0.5]], dtype=np.float32)
+    rows = json.loads(json.dumps(distribution_section(get_domain("lge"), values)))["rows"]
+    assert rows == [[0.1, 0.3333, 0.1, 0.5], [0.2, None, 0.1, 0.5]]

@@ -1,0 +1,114 @@
+"""MODEL_CARD.md, written from the finished manifest alone (after Mitchell et al., FAT* 2019)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from cldm_runtime.manifest import GraphSpec, Manifest
+
+_SEEN = (
+    "It has seen the training cohort and nothing else: other sequences, scanners, spacings and diseases are unknown."
+)
+_GENERATOR_LIMITS = (
+    _SEEN,
+    "Obedience is not perfect: an image differs a little from the label map that it was made from. Measure it "
+    "(`cldm evaluate`) before you draw conclusions about a segmenter.",
+    "Label maps outside the training range (`attribute_distribution` in manifest.json) give images of unknown quality.",
+    "Few sampling steps shrink samples towards the mean image: agreement rises while texture is lost. Keep the default "
+    "number, or look at latent spread and high-frequency energy as well.",
+    "Single slices: neighbouring slices of a stack are made independently of each other.",
+)
+_SEGMENTER_LIMITS = (
+    _SEEN,
+    "It reports infarct on some slices without any; see the false-infarct rate in the results.",
+    "Small and patchy infarcts and microvascular obstruction are found less reliably than large ones.",
+)
+
+
+def generator_card(manifest: Manifest) -> str:
+    """The card of a generator."""
+    sampling, schedule = manifest.sampling, manifest.schedule
+    assert sampling is not None and schedule is not None  # a generator's manifest was checked
+    use = (
+        f"cldm-gen --bundle {manifest.name} --n 256 --attributes grid.csv --out samples.h5\ncldm verify {manifest.name}"
+    )
+    facts = {
+        "sampling": f"{sampling.sampler}, {sampling.steps} steps, {sampling.spacing} spacing, eta {sampling.eta:g}",
+        "prediction": f"{schedule.prediction_type}, {schedule.train_timesteps} training timesteps",
+        **_image_facts(manifest),
+    }
+    return _card(manifest, facts, use, _GENERATOR_LIMITS)
+
+
+def segmenter_card(manifest: Manifest) -> str:
+    """The card of a segmenter."""
+    use = f"cldm segment samples.h5 --segmenter {manifest.name}\ncldm verify {manifest.name}"
+    return _card(manifest, _image_facts(manifest), use, _SEGMENTER_LIMITS)
+
+
+def _card(manifest: Manifest, facts: Mapping[str, str], use: str, limits: Sequence[str]) -> str:
+    provenance, quality = manifest.provenance, manifest.quality
+    parts = [
+        f"# {manifest.name}\n\n{manifest.description}",
+        f"## Intended use\n\n{manifest.intended_use}",
+        "## What it is\n\n" + _table(("", ""), facts.items()),
+        "## Graphs\n\n"
+        + _table(("role", "inputs", "outputs", "precision"), [_graph_row(*item) for item in manifest.graphs.items()]),
+        "## Data and training\n\n" + _training(provenance),
+        "## Measured quality\n\n" + _quality(quality),
+        "## Limits\n\n" + "\n".join(f"- {limit}" for limit in limits),
+        f"## Use\n\n```\n{use}\n```",
+        f"## Licence\n\n{manifest.licence}. Content version {manifest.bundle_version}.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _image_facts(manifest: Manifest) -> dict[str, str]:
+    image, normalisation = manifest.image, manifest.image.normalisation
+    shape, spacing = (" x ".join(f"{value:g}" for value in values) for values in (image.shape, image.spacing_mm))
+    return {
+        "images": f"{shape} pixels of {spacing} mm, {image.channels} channel",
+        "normalisation": f"percentiles {normalisation.low:g} and {normalisation.high:g} of each slice, clipped",
+        "labels": ", ".join(f"{value} {name}" for value, name in enumerate(manifest.labels.names)),
+        "attributes": ", ".join(f"{spec.name} ({spec.unit})" for spec in manifest.attributes) or "none",
+    }
+
+
+def _graph_row(role: str, graph: GraphSpec) -> tuple[str, str, str, str]:
+    def spell(specs: Iterable[Any]) -> str:
+        return ", ".join(f"{spec.name} ({', '.join(map(str, spec.shape))})" for spec in specs)
+
+    return role, spell(graph.inputs), spell(graph.outputs), graph.precision
+
+
+def _training(provenance: Mapping[str, Any]) -> str:
+    config = provenance.get("config", {})
+    rows = [(name.replace("_", " "), number) for name, number in provenance.get("cohort", {}).items()]
+    rows += [(f"training steps, {stage}", number) for stage, number in provenance.get("steps", {}).items()]
+    rows += [(name, number) for name, number in provenance.get("software", {}).items()]
+    run = config.get("run", {}).get("name", "unnamed")
+    text = f"Training run `{run}`; the resolved configuration stands in manifest.json under `provenance.config`.\n\n"
+    return text + _table(("", ""), rows)
+
+
+def _quality(quality: Mapping[str, Any]) -> str:
+    parts = []
+    for name, figures in quality.get("validation", {}).items():
+        if figures:
+            parts.append(f"On the validation patients, {name}:\n\n" + _table(("figure", "value"), figures.items()))
+    if quality.get("measured"):
+        parts.append(
+            "Measured with the exported bundles:\n\n" + _table(("figure", "value"), quality["measured"].items())
+        )
+    if quality.get("parity"):
+        rows = [
+            (p["what"], p["inputs"], p["samples"], f"{p['max_abs']:.1e}", f"{p['tolerance']:.0e}")
+            for p in quality["parity"]
+        ]
+        head = ("graph or output", "inputs", "samples", "largest difference", "allowed")
+        parts.append("Exported graphs against torch, on the machine of the export:\n\n" + _table(head, rows))
+    return "\n\n".join(parts) or "Nothing was measured at export."
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
