@@ -71,17 +71,18 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def agree_on_config(folder: Path, config: Mapping[str, Any]) -> None:
+def agree_on_config(folder: Path, config: Mapping[str, Any], *, begun: bool | None = None) -> None:
     """Store the configuration of a stage, or compare it with the one that the stage was begun with.
 
-    Raises InputError that names every difference, because weights of two configurations must not be mixed.
+    begun: whether there are weights already; None: as the state file says. Raises InputError that names every
+    difference, because weights of two configurations must not be mixed.
     """
     path = folder / CONFIG
-    if path.exists() and (folder / STATE).exists():
+    if path.exists() and ((folder / STATE).exists() if begun is None else begun):
         faults = _differences(json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(config)), "")
         if faults:
             raise InputError(list_faults(
-                f"{folder} was begun with another configuration. Choose another run.name, or delete that folder:", faults))
+                f"{folder} was begun with another configuration. Choose another run.name, or delete it:", faults))
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
@@ -90,5 +91,6 @@ def _differences(old: Any, new: Any, where: str) -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         # A key that the older file lacks is newer than that file: its default is what the run was begun with.
         keys = [key for key in sorted(old) if key not in _FREE]
-        return [fault for key in keys for fault in _differences(old[key], new.get(key), f"{where}.{key}" if where else key)]
+        prefix = f"{where}." if where else ""
+        return [fault for key in keys for fault in _differences(old[key], new.get(key), prefix + key)]
     return [] if old == new else [f"{where}: was {old!r}, is now {new!r}"]

@@ -12,6 +12,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from cldm_runtime.errors import InputError, list_faults
 
+_POSITIVE = ("steps", "batch_size", "log_every", "validate_every", "picture_every", "checkpoint_every")
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -129,14 +131,15 @@ class DiffusionConfig:
 
 @dataclass(frozen=True)
 class SegmenterConfig:
-    planned: bool = True  # nnU-Net's own plan; False: the fields below replace its architecture
+    planned: bool = True  # nnU-Net's own plan; False: features, convolutions and batch_size replace its own
     features: tuple[int, ...] = (16, 32, 64, 128, 128)
+    convolutions: int = 2  # for each stage, in encoder and decoder
     batch_size: int = 12
     epochs: int = 1000
     iterations_per_epoch: int = 250
     validation_iterations_per_epoch: int = 50
     learning_rate: float = 0.01
-    fold: str = "0"
+    loader_processes: int = 0  # 0: batches are made between the steps
 
 
 @dataclass(frozen=True)
@@ -199,10 +202,10 @@ def load_config(path: str | Path) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a TOML file: {error}.") from error
     faults: list[str] = []
-    config = _build(Config, table, "", faults)
-    if not faults:
+    config: Config | None = _build(Config, table, "", faults)
+    if config is not None:
         faults += _rule_faults(config)
-    if faults:
+    if config is None or faults:
         raise InputError(list_faults(f"{path}: {len(faults)} fault(s) in the configuration:", faults))
     return config
 
@@ -245,7 +248,8 @@ def _spell(kind: Any) -> str:
     if is_dataclass(kind):
         return "a table"
     if isinstance(kind, types.GenericAlias):
-        return f"{'a list' if get_origin(kind) is tuple else 'a table'} of {_spell(get_args(kind)[-1 if get_origin(kind) is dict else 0])}"
+        container, item = ("a list", get_args(kind)[0]) if get_origin(kind) is tuple else ("a table", get_args(kind)[1])
+        return f"{container} of {_spell(item)}"
     return {str: "a string", int: "an integer", float: "a number", bool: "true or false"}[kind]
 
 
@@ -265,10 +269,10 @@ def _rule_faults(config: Config) -> list[str]:
         if section.attention and len(section.attention) != len(section.channels):
             faults.append(f"{name}.attention: {len(section.attention)} entries for {len(section.channels)} channels.")
         if any(width % section.norm_groups for width in section.channels):
-            faults.append(f"{name}.channels: {list(section.channels)} are not multiples of norm_groups = {section.norm_groups}.")
+            faults.append(f"{name}.channels: found {list(section.channels)}, expected multiples of norm_groups = "
+                          f"{section.norm_groups}.")
     for name in ("image_codec", "mask_codec", "texture", "diffusion"):
         optimiser = getattr(config, name).optimiser
         faults += [f"{name}.optimiser.{key}: found {getattr(optimiser, key)}, expected at least 1."
-                   for key in ("steps", "batch_size", "log_every", "validate_every", "picture_every", "checkpoint_every")
-                   if getattr(optimiser, key) < 1]
+                   for key in _POSITIVE if getattr(optimiser, key) < 1]
     return faults

@@ -1,0 +1,105 @@
+"""The segmenter: nnU-Net's own planning, preprocessing, network, loss and training, on the cohort's training slices.
+
+    <run folder>/segmenter/nnunet/raw, preprocessed, results    nnU-Net's three folders
+                           config.json, log.csv, validation.csv, tensorboard/
+"""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cldm_runtime.errors import DatasetError
+
+from ..checkpoint import agree_on_config
+from ..config import Config, SegmenterConfig, plain
+from ..nnunet_plan import (
+    CONFIGURATION,
+    DATASET_NAME,
+    plan_and_preprocess,
+    plans_name,
+    read_plan,
+    set_loader_processes,
+    use_folders,
+    write_raw_slices,
+)
+from ..records import Records
+
+STAGE = "segmenter"
+FOLD = 0
+
+
+def result_folder(config: Config) -> Path:
+    """The folder with plans.json, dataset.json and fold_0 that the stage leaves, as every nnU-Net training does."""
+    name = f"nnUNetTrainer__{plans_name(config.segmenter)}__{CONFIGURATION}"
+    return config.run_folder / STAGE / "nnunet" / "results" / DATASET_NAME / name
+
+
+def run(config: Config) -> None:
+    """Train the segmenter, from wherever it stands; at once if it is finished."""
+    folder = config.run_folder / STAGE
+    if not config.cohort_file.exists():
+        raise DatasetError(f"{config.cohort_file}: no such cohort. Run `cldm-train prepare` first.")
+    final = result_folder(config) / f"fold_{FOLD}" / "checkpoint_final.pth"
+    latest = final.with_name("checkpoint_latest.pth")
+    depends_on = {key: value for key, value in plain(config.segmenter).items() if key != "loader_processes"}
+    agree_on_config(folder, depends_on, begun=final.exists() or latest.exists())
+    if final.exists():
+        return
+    root = folder / "nnunet"
+    use_folders(root)
+    write_raw_slices(config.cohort_file, root)
+    with _stdout_to(folder / "nnunet.log"):
+        plan_and_preprocess(root, config.segmenter, config.prepare.workers)
+        # After planning, which sets the number of threads itself.
+        set_loader_processes(config.segmenter.loader_processes)
+        torch.set_num_threads(config.run.threads)
+        trainer = make_trainer(root, config)
+        trainer.initialize()
+        if latest.exists():
+            trainer.load_checkpoint(str(latest))  # a file of our own making: nnU-Net's checkpoints are pickles
+    total = config.segmenter.epochs * config.segmenter.iterations_per_epoch
+    first = trainer.current_epoch * config.segmenter.iterations_per_epoch
+    with _stopping(trainer), Records(folder, first, total) as records, _stdout_to(folder / "nnunet.log"):
+        trainer.records = records
+        trainer.run_training()
+
+
+def make_trainer(root: Path, config: Config) -> Any:
+    """The trainer of the planned or reduced 2-D configuration."""
+    from ..nnunet_trainer import CohortTrainer
+
+    section: SegmenterConfig = config.segmenter
+    folder = root / "preprocessed" / DATASET_NAME
+    plan = read_plan(folder / f"{plans_name(section)}.json") | {"continue_training": False}
+    dataset = read_plan(root / "raw" / DATASET_NAME / "dataset.json")
+    cuda = config.run.accelerator == "cuda" or (config.run.accelerator == "auto" and torch.cuda.is_available())
+    trainer = CohortTrainer(plan, CONFIGURATION, FOLD, dataset, torch.device("cuda" if cuda else "cpu"))
+    trainer.configure(section, config.run.seed)
+    return trainer
+
+
+@contextlib.contextmanager
+def _stopping(trainer: Any) -> Iterator[None]:
+    """SIGTERM and the first SIGINT let the epoch end, then save and stop."""
+    def ask(number: int, _: object) -> None:
+        if trainer.stop and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        trainer.stop = True
+
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _stdout_to(file: Path) -> Iterator[None]:
+    """nnU-Net prints what it does: that goes to a file."""
+    with file.open("a", encoding="utf-8") as stream, contextlib.redirect_stdout(stream):
+        yield
