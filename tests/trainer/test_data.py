@@ -14,7 +14,7 @@ from cldm_trainer.data import batch_rows, load_slices, move, one_hot, step_gener
 def test_a_subset_is_read_whole(small: Config) -> None:
     slices = load_slices(small.cohort_file, "train")
     assert slices.images.shape == (8, 1, 32, 32) and slices.masks.shape == (8, 32, 32)
-    assert 0.0 <= slices.images.min() and slices.images.max() <= 1.0
+    assert slices.images.min() >= 0.0 and slices.images.max() <= 1.0
 
 
 def test_an_unknown_subset_names_what_there_is(small: Config) -> None:

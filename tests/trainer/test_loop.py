@@ -17,7 +17,8 @@ from cldm_trainer.config import OptimiserConfig, RunConfig
 from cldm_trainer.loop import MovingAverage, Step, learning_rate, train
 
 RUN = RunConfig("run", threads=1)
-SHORT = OptimiserConfig(steps=6, batch_size=2, learning_rate=0.1, warmup_steps=2, log_every=1, validate_every=3, checkpoint_every=3)
+SHORT = OptimiserConfig(steps=6, batch_size=2, learning_rate=0.1, warmup_steps=2, log_every=1, validate_every=3,
+                        checkpoint_every=3)
 
 
 class Line:

@@ -40,7 +40,8 @@ def test_latents_follow_a_codec_that_was_trained_on(small: Config) -> None:
     codec.run_mask_codec(small)
     latents.run(small)
     before = latents.load_latents(small.run_folder / latents.STAGE, "val").mean
-    longer = replace(small, image_codec=replace(small.image_codec, optimiser=replace(small.image_codec.optimiser, steps=8)))
+    section = small.image_codec
+    longer = replace(small, image_codec=replace(section, optimiser=replace(section.optimiser, steps=8)))
     codec.run_image_codec(longer)
     latents.run(longer)
     assert not torch.equal(before, latents.load_latents(small.run_folder / latents.STAGE, "val").mean)

@@ -23,7 +23,8 @@ STAGES: dict[str, tuple[str, str, str]] = {
     "segmenter": ("stages.segmenter", "run", "Train nnU-Net on the cohort."),
 }
 
-_CONFIG = click.option("--config", "config_path", required=True, type=click.Path(), metavar="FILE", help="TOML file, such as trainer/configs/phantom-tiny.toml.")
+_CONFIG = click.option("--config", "config_path", required=True, type=click.Path(), metavar="FILE",
+                       help="TOML file, such as trainer/configs/phantom-tiny.toml.")
 
 
 def stage_function(name: str) -> Callable[..., Any]:

@@ -30,11 +30,11 @@ def load_slices(path: Path, subset: str) -> Slices:
         raise DatasetError(f"{path}: no such cohort. Run `cldm-train phantom` and `cldm-train prepare` first.")
     with open_dataset(path) as dataset:
         if dataset.subset is None:
-            raise DatasetError(f"{path}: /subset is missing, so it holds no training split. Make it with `cldm-train prepare`.")
+            raise DatasetError(f"{path}: has no /subset, so no training split. Make it with `cldm-train prepare`.")
         rows = np.flatnonzero(np.asarray(dataset.subset) == subset)
         if len(rows) == 0:
             found = ", ".join(sorted({str(name) for name in dataset.subset}))
-            raise DatasetError(f"{path}: no slices of subset {subset!r}; found {found}. Prepare the cohort with that subset.")
+            raise DatasetError(f"{path}: no slices of subset {subset!r}; found {found}. Prepare it with that subset.")
         images, masks = dataset.images(rows), dataset.masks(rows)
     return Slices(torch.from_numpy(images), torch.from_numpy(masks))
 
@@ -70,8 +70,12 @@ def one_hot(masks: Tensor, classes: int) -> Tensor:
 def turn_and_mirror(x: Tensor, generator: torch.Generator) -> Tensor:
     """One of the eight symmetries of the square for each sample of (N, C, H, W); exact, nothing is interpolated."""
     choices = torch.randint(0, 8, (len(x),), generator=generator).tolist()
-    turned = [torch.rot90(sample, choice % 4, (-2, -1)) for sample, choice in zip(x, choices, strict=True)]
-    return torch.stack([sample.flip(-1) if choice >= 4 else sample for sample, choice in zip(turned, choices, strict=True)])
+    return torch.stack([_symmetry(sample, choice) for sample, choice in zip(x, choices, strict=True)])
+
+
+def _symmetry(sample: Tensor, choice: int) -> Tensor:
+    turned = torch.rot90(sample, choice % 4, (-2, -1))
+    return turned.flip(-1) if choice >= 4 else turned
 
 
 def move(x: Tensor, rotation_deg: float, shift_pixels: float, scale: float, generator: torch.Generator) -> Tensor:

@@ -41,10 +41,19 @@ class Step:
 class Task(Protocol):
     """What a stage gives to the loop. `critic` is trained against `model`, or is None."""
 
-    model: nn.Module
-    critic: nn.Module | None
-    critic_rate: float
-    count: int  # of training samples
+    @property
+    def model(self) -> nn.Module: ...
+
+    @property
+    def critic(self) -> nn.Module | None: ...
+
+    @property
+    def critic_rate(self) -> float:
+        """Peak learning rate of the critic."""
+
+    @property
+    def count(self) -> int:
+        """How many training samples there are."""
 
     def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss to go down, and the parts worth logging."""
@@ -60,7 +69,7 @@ class Task(Protocol):
 
 
 class MovingAverage:
-    """Exponential moving average of weights, with a short memory at the start: decay = min(decay, (1 + n) / (10 + n))."""
+    """Exponential moving average of weights; its memory is short at first: min(decay, (1 + n) / (10 + n))."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.module = copy.deepcopy(module).eval().requires_grad_(False)
@@ -69,10 +78,10 @@ class MovingAverage:
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
         decay = min(self.decay, (1 + step) / (10 + step))
-        for mine, theirs in zip(self.module.parameters(), module.parameters(), strict=True):
-            mine.lerp_(theirs, 1.0 - decay)
-        for mine, theirs in zip(self.module.buffers(), module.buffers(), strict=True):
-            mine.copy_(theirs)
+        for average, parameter in zip(self.module.parameters(), module.parameters(), strict=True):
+            average.lerp_(parameter, 1.0 - decay)
+        for copied, buffer in zip(self.module.buffers(), module.buffers(), strict=True):
+            copied.copy_(buffer)
 
 
 def learning_rate(config: OptimiserConfig, step: int, peak: float) -> float:
@@ -110,10 +119,12 @@ class _Trainer:
     def __init__(self, task: Task, config: OptimiserConfig, run: RunConfig, folder: Path) -> None:
         torch.set_num_threads(run.threads)
         self.task, self.config, self.run, self.folder = task, config, run, folder
-        self.fabric = Fabric(accelerator=run.accelerator, devices=run.devices, precision=run.precision)
+        precision: Any = run.precision  # Fabric names each string that it takes
+        self.fabric = Fabric(accelerator=run.accelerator, devices=run.devices, precision=precision)
         self.fabric.launch()
-        layout = torch.channels_last if run.channels_last else torch.contiguous_format
-        self.module = task.model.to(memory_format=layout)
+        self.module = task.model
+        if run.channels_last:
+            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
         self.average = MovingAverage(self.module, config.ema_decay)
         self.critic_module = task.critic
         self.optimiser = self._optimiser(self.module)
@@ -125,7 +136,8 @@ class _Trainer:
         self.step = 0
 
     def _optimiser(self, module: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(module.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
+        config = self.config
+        return torch.optim.AdamW(module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
 
     def restore(self) -> None:
         """Go on from the last checkpoint, if there is one."""
@@ -142,13 +154,14 @@ class _Trainer:
         self.step = int(state["step"])
 
     def save(self) -> None:
-        state = {"step": self.step, "model": self.module.state_dict(), "average": self.average.module.state_dict(),
+        average = self.average.module.state_dict()
+        state = {"step": self.step, "model": self.module.state_dict(), "average": average,
                  "optimiser": self.optimiser.state_dict()}
         if self.critic_module is not None:
             state |= {"critic": self.critic_module.state_dict(), "critic_optimiser": self.critic_optimiser.state_dict()}
         if self.fabric.is_global_zero:
             # The state last: a crash in between leaves an older state that computes the same weights again.
-            checkpoint.save_tensors(self.folder / checkpoint.MODEL, self.average.module.state_dict(), {"step": str(self.step)})
+            checkpoint.save_tensors(self.folder / checkpoint.MODEL, average, {"step": str(self.step)})
             checkpoint.save_state(self.folder / checkpoint.STATE, state)
         self.fabric.barrier()
 
@@ -178,7 +191,8 @@ class _Trainer:
         return torch.as_tensor(norm)
 
 
-def train(make_task: Callable[[], Task], config: OptimiserConfig, run: RunConfig, folder: Path, resolved: Mapping[str, Any]) -> None:
+def train(make_task: Callable[[], Task], config: OptimiserConfig, run: RunConfig, folder: Path,
+          resolved: Mapping[str, Any]) -> None:
     """Train a stage to its last step, from wherever it stands; returns at once, without its data, if it is finished.
 
     `resolved` is the configuration that the weights depend on. Raises InterruptedRun after saving when SIGTERM or
@@ -199,7 +213,8 @@ def train(make_task: Callable[[], Task], config: OptimiserConfig, run: RunConfig
             if last or stop.made or trainer.step % config.checkpoint_every == 0:
                 trainer.save()
             if stop.made and not last:
-                raise InterruptedRun(f"{folder.name} stopped at step {trainer.step} of {config.steps}; the same command goes on from there.")
+                raise InterruptedRun(f"{folder.name} stopped at step {trainer.step} of {config.steps}; "
+                                     "the same command goes on from there.")
 
 
 def _report(trainer: _Trainer, records: Records, figures: dict[str, Tensor], writes: bool) -> None:

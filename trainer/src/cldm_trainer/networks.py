@@ -39,7 +39,8 @@ class Codec(nn.Module):
         self.join: nn.Module = nn.Identity()
         if patch > 1:
             self.join = nn.Sequential(
-                nn.SiLU(), nn.Conv2d(hidden, hidden, 3, padding=1), nn.SiLU(), nn.Conv2d(hidden, image_channels, 3, padding=1)
+                nn.SiLU(), nn.Conv2d(hidden, hidden, 3, padding=1),
+                nn.SiLU(), nn.Conv2d(hidden, image_channels, 3, padding=1),
             )
         self.image_channels, self.latent_channels = image_channels, config.latent_channels
         self.stride = patch * 2 ** (levels - 1)
@@ -51,11 +52,13 @@ class Codec(nn.Module):
 
     def features(self, z: Tensor) -> Tensor:
         """What the last convolutions see: (N, hidden, H, W)."""
-        return self.unfold(self.autoencoder.decode(z))
+        features: Tensor = self.unfold(self.autoencoder.decode(z))
+        return features
 
     def decode(self, z: Tensor) -> Tensor:
         """Raw latent -> (N, image channels, H, W)."""
-        return self.join(self.features(z))
+        decoded: Tensor = self.join(self.features(z))
+        return decoded
 
     def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Reconstruction from mean + deviation * noise, the mean, the deviation."""
@@ -81,12 +84,14 @@ class Denoiser(nn.Module):
 
     def forward(self, x: Tensor, timestep: Tensor, mask_latent: Tensor) -> Tensor:
         """x (N, C, h, w), timestep (N,), mask_latent (N, Cm, h, w) -> prediction (N, C, h, w)."""
-        return self.unet(torch.cat([mask_latent, x], dim=1), timesteps=timestep)
+        prediction: Tensor = self.unet(torch.cat([mask_latent, x], dim=1), timesteps=timestep)
+        return prediction
 
 
 def discriminator() -> nn.Module:
     """The PatchGAN of the cLDM paper; use the last entry of its output."""
-    return PatchDiscriminator(spatial_dims=2, channels=64, in_channels=1, num_layers_d=3)
+    critic: nn.Module = PatchDiscriminator(spatial_dims=2, channels=64, in_channels=1, num_layers_d=3)
+    return critic
 
 
 class Affine(nn.Module):

@@ -22,7 +22,8 @@ class Records:
 
     def __init__(self, folder: Path, first_step: int, steps: int, writes: bool = True) -> None:
         self.folder, self.first_step, self.steps, self.writes = folder, first_step, steps, writes
-        self._bar = tqdm(total=steps, initial=first_step, desc=folder.name, unit="step", disable=not (writes and sys.stderr.isatty()))
+        silent = not (writes and sys.stderr.isatty())
+        self._bar = tqdm(total=steps, initial=first_step, desc=folder.name, unit="step", disable=silent)
         self._begun = self._spoken = time.monotonic()
         self._paused = 0.0
         self._board: Any = None
@@ -52,11 +53,12 @@ class Records:
         seconds = time.monotonic() - self._begun
         pace = (seconds - self._paused) / max(step - self.first_step, 1)
         self._write("log.csv", step, {"seconds": seconds, "seconds_per_step": pace, **figures}, "train")
-        if self.writes and self._bar.disable and (time.monotonic() - self._spoken > _SECONDS_BETWEEN_LINES or step == self.steps):
+        due = time.monotonic() - self._spoken > _SECONDS_BETWEEN_LINES or step == self.steps
+        if self.writes and self._bar.disable and due:
             self._spoken = time.monotonic()
             left = pace * (self.steps - step) / 60.0
-            print(f"{self.folder.name}: step {step}/{self.steps}, {_spell(figures)}, {pace:.2f} s/step, {left:.0f} min left",
-                  file=sys.stderr, flush=True)
+            print(f"{self.folder.name}: step {step}/{self.steps}, {_spell(figures)}, {pace:.2f} s/step, "
+                  f"{left:.0f} min left", file=sys.stderr, flush=True)
 
     def validation(self, step: int, figures: Mapping[str, float]) -> None:
         self._write("validation.csv", step, figures, "val")
@@ -108,4 +110,4 @@ def montage(rows: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
 def grey(images: NDArray[np.floating]) -> NDArray[np.uint8]:
     """(N, 1, H, W) in [0, 1] -> (N, H, W) bytes."""
-    return np.round(255.0 * np.clip(images[:, 0], 0.0, 1.0)).astype(np.uint8)
+    return np.asarray(np.round(255.0 * np.clip(images[:, 0], 0.0, 1.0)), dtype=np.uint8)

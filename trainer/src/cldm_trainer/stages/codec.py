@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cldm_runtime.domain import get_domain
+from cldm_runtime.errors import InputError
 
 from ..config import CodecConfig, Config, plain
 from ..data import Slices, in_batches, load_slices, one_hot, turn_and_mirror
@@ -27,7 +28,17 @@ _PICTURES = 8
 
 def _noise(codec: CodecConfig, x: Tensor, generator: torch.Generator) -> Tensor:
     stride = codec.patch * 2 ** (len(codec.channels) - 1)
-    return torch.randn((len(x), codec.latent_channels, x.shape[-2] // stride, x.shape[-1] // stride), generator=generator)
+    shape = (len(x), codec.latent_channels, x.shape[-2] // stride, x.shape[-1] // stride)
+    return torch.randn(shape, generator=generator)
+
+
+def _scripted(path: str) -> nn.Module:
+    try:
+        network: nn.Module = torch.jit.load(path).eval()  # type: ignore[no-untyped-call]
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"image_codec.perceptual_network = {path!r}: not a TorchScript file. Save one with torch.jit, "
+                         "or set perceptual_weight = 0.") from error
+    return network
 
 
 class ImageCodecTask:
@@ -38,7 +49,7 @@ class ImageCodecTask:
         self.model: nn.Module = Codec(1, config)
         self.critic = discriminator() if config.adversarial_weight > 0 else None
         self.critic_rate = config.adversarial_rate
-        self.perceptual = torch.jit.load(config.perceptual_network).eval() if config.perceptual_weight > 0 else None
+        self.perceptual = _scripted(config.perceptual_network) if config.perceptual_weight > 0 else None
         self.count = len(training)
         self._pair: tuple[Tensor, Tensor] | None = None  # what the critic is to tell apart
 
@@ -49,8 +60,11 @@ class ImageCodecTask:
         noise = _noise(c, x, step.generator).to(step.device)
         x = x.to(step.device)
         y, mu, s = model(x, noise)
-        parts = {"l1": (y - x).abs().mean(), "mse": (y - x).square().mean(), "gradient": gradient_l1(y, x), "kl": kl_divergence(mu, s)}
-        loss = c.l1_weight * parts["l1"] + c.mse_weight * parts["mse"] + c.gradient_weight * parts["gradient"] + c.kl_weight * parts["kl"]
+        d = y - x
+        parts = {"l1": d.abs().mean(), "mse": d.square().mean()}
+        parts |= {"gradient": gradient_l1(y, x), "kl": kl_divergence(mu, s)}
+        weights = {"l1": c.l1_weight, "mse": c.mse_weight, "gradient": c.gradient_weight, "kl": c.kl_weight}
+        loss = torch.stack([weight * parts[name] for name, weight in weights.items()]).sum()
         if self.perceptual is not None:
             perceptual = self.perceptual.to(step.device)
             parts["perceptual"] = (perceptual(y) - perceptual(x)).square().mean()
@@ -113,8 +127,9 @@ class MaskCodecTask:
         labels = labels.to(step.device)
         x = one_hot(labels, len(self.labels))
         logits, mu, s = model(x, noise)
-        parts = {"cross_entropy": cross_entropy(logits, labels), "dice_loss": soft_dice(logits, x), "kl": kl_divergence(mu, s)}
-        return parts["cross_entropy"] + self.config.dice_weight * parts["dice_loss"] + self.config.kl_weight * parts["kl"], parts
+        entropy, dice, kl = cross_entropy(logits, labels), soft_dice(logits, x), kl_divergence(mu, s)
+        loss = entropy + self.config.dice_weight * dice + self.config.kl_weight * kl
+        return loss, {"cross_entropy": entropy, "dice_loss": dice, "kl": kl}
 
     def critic_loss(self, critic: nn.Module, step: Step) -> Tensor | None:
         return None
@@ -126,7 +141,8 @@ class MaskCodecTask:
         for part in in_batches(len(self.validation), 32):
             labels = self.validation.masks[part]
             found = _relabel(model, labels, classes, device)
-            confusion += np.bincount((labels.long() * classes + found.long()).flatten().numpy(), minlength=classes**2).reshape(classes, classes)
+            pairs = (labels.long() * classes + found.long()).flatten().numpy()
+            confusion += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
         hits = np.diag(confusion)
         dice = 2.0 * hits / np.maximum(confusion.sum(0) + confusion.sum(1), 1)
         figures = {f"dice_{name}": float(dice[k]) for k, name in enumerate(self.labels.names) if confusion[k].sum() > 0}
@@ -137,7 +153,8 @@ class MaskCodecTask:
         labels = _spread(self.validation.masks)
         found = _relabel(model, labels, len(self.labels), device)
         colours = np.array(self.labels.colours, dtype=np.uint8)
-        return montage([colours[labels.numpy()], colours[found.numpy()], 255 * (labels != found).numpy().astype(np.uint8)])
+        wrong = 255 * (labels != found).numpy().astype(np.uint8)
+        return montage([colours[labels.numpy()], colours[found.numpy()], wrong])
 
 
 def _relabel(model: nn.Module, labels: Tensor, classes: int, device: torch.device) -> Tensor:
@@ -156,5 +173,5 @@ def run_image_codec(config: Config) -> None:
 def run_mask_codec(config: Config) -> None:
     """Train the mask codec on the training subset."""
     section, path, domain = config.mask_codec, config.cohort_file, config.cohort.domain
-    train(lambda: MaskCodecTask(section, domain, load_slices(path, "train"), load_slices(path, "val")), section.optimiser,
-          config.run, config.run_folder / MASK_STAGE, plain(section))
+    train(lambda: MaskCodecTask(section, domain, load_slices(path, "train"), load_slices(path, "val")),
+          section.optimiser, config.run, config.run_folder / MASK_STAGE, plain(section))

@@ -6,13 +6,15 @@ a, sig   sqrt(abar_t) and sqrt(1 - abar_t)
 x_t      a * x0 + sig * eps
 """
 
+from typing import cast
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cldm_runtime.samplers import ddim, denoiser, no_noise
-from cldm_runtime.schedule import NoiseSchedule
+from cldm_runtime.schedule import NoiseSchedule, PredictionType
 
 from .. import checkpoint
 from ..config import Config, DiffusionConfig, plain
@@ -31,10 +33,11 @@ _PICTURES = 8
 
 def noise_schedule(config: DiffusionConfig) -> NoiseSchedule:
     """The schedule that training uses and that the manifest gets."""
+    objective = cast(PredictionType, config.objective)  # load_config has checked it
     if config.schedule == "cosine":
-        return NoiseSchedule.cosine(config.timesteps, prediction_type=config.objective)
+        return NoiseSchedule.cosine(config.timesteps, prediction_type=objective)
     make = NoiseSchedule.linear if config.schedule == "linear" else NoiseSchedule.scaled_linear
-    return make(config.timesteps, config.beta_start, config.beta_end, prediction_type=config.objective)
+    return make(config.timesteps, config.beta_start, config.beta_end, prediction_type=objective)
 
 
 class DiffusionTask:
@@ -52,12 +55,14 @@ class DiffusionTask:
         self.model: nn.Module = Denoiser(training.mean.shape[1], training.mask.shape[1], config)
         self.count = len(training)
 
-    def _batch(self, latents: Latents, rows: slice | NDArray[np.int64], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _batch(self, latents: Latents, rows: slice | NDArray[np.int64],
+               generator: torch.Generator) -> tuple[Tensor, Tensor]:
         mean, deviation = latents.mean[rows].float(), latents.deviation[rows].float()
         z = mean + deviation * torch.randn(mean.shape, generator=generator)
         return self.image_affine.standardise(z), self.mask_affine.standardise(latents.mask[rows].float())
 
-    def _errors(self, model: nn.Module, x0: Tensor, mask: Tensor, t: Tensor, generator: torch.Generator, device: torch.device) -> Tensor:
+    def _errors(self, model: nn.Module, x0: Tensor, mask: Tensor, t: Tensor, generator: torch.Generator,
+                device: torch.device) -> Tensor:
         """Weighted squared error of each sample."""
         eps = torch.randn(x0.shape, generator=generator)
         cumulative = self.cumulative[t].reshape(-1, 1, 1, 1)
@@ -65,7 +70,8 @@ class DiffusionTask:
         target = diffusion_target(self.config.objective, x0, eps, a, sig).to(device)
         said = model((a * x0 + sig * eps).to(device), t.float().to(device), mask.to(device))
         weight = min_snr_weight(self.config.objective, a, sig, self.config.min_snr_gamma).to(device)
-        return (weight * (said - target).square()).mean((1, 2, 3))
+        errors: Tensor = weight * (said - target).square()
+        return errors.mean((1, 2, 3))
 
     def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
         x0, mask = self._batch(self.training, step.rows, step.generator)
@@ -88,7 +94,8 @@ class DiffusionTask:
             errors.append(self._errors(model, x0, mask, t, generator, device).cpu())
             times.append(t)
         error, quarter = torch.cat(errors), torch.cat(times) * 4 // self.config.timesteps
-        return {"loss": float(error.mean())} | {f"loss_quarter_{q + 1}": float(error[quarter == q].mean()) for q in range(4)}
+        parts = {f"loss_quarter_{q + 1}": float(error[quarter == q].mean()) for q in range(4)}
+        return {"loss": float(error.mean())} | parts
 
     def sample(self, model: nn.Module, mask: Tensor, seed: int, device: torch.device) -> Tensor:
         """Deterministic DDIM from standardised mask latents to standardised image latents."""

@@ -71,7 +71,7 @@ def _load(folder: Path) -> dict[str, Tensor]:
     path = folder / _FILE
     if not path.exists():
         raise InputError(f"{path}: not found. Make it first: `cldm-train latents` with the same --config.")
-    return load_file(path)
+    return dict(load_file(path))
 
 
 def fingerprint(config: Config) -> dict[str, str]:
@@ -94,7 +94,7 @@ def run(config: Config) -> None:
     for subset in _SUBSETS:
         latents = encode(image_codec, mask_codec, load_slices(config.cohort_file, subset),
                          config.latents, copies=config.latents.copies if subset == "train" else 1, seed=config.run.seed)
-        tensors |= {f"{subset}.mean": latents.mean, f"{subset}.deviation": latents.deviation, f"{subset}.mask": latents.mask}
+        tensors |= {f"{subset}.{name}": getattr(latents, name) for name in ("mean", "deviation", "mask")}
         if subset == "train":
             tensors |= statistics(latents)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,8 @@ def statistics(latents: Latents) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def encode(image_codec: Codec, mask_codec: Codec, slices: Slices, config: LatentsConfig, copies: int, seed: int) -> Latents:
+def encode(image_codec: Codec, mask_codec: Codec, slices: Slices, config: LatentsConfig, copies: int,
+           seed: int) -> Latents:
     """`copies` encodings of each slice, the first of them plain, copy after copy."""
     classes = mask_codec.image_channels
     parts: list[tuple[Tensor, Tensor, Tensor]] = []

@@ -36,7 +36,8 @@ _FLOOR = 1e-6  # of the energy: a deviation of 0.001
 def local_energy(residual: Tensor, window: int) -> Tensor:
     """(N, 1, H, W) -> mean square over window x window pixels."""
     padded = functional.pad(residual.square(), [window // 2] * 4, mode="reflect")
-    return functional.avg_pool2d(padded, window, stride=1)
+    energy: Tensor = functional.avg_pool2d(padded, window, stride=1)
+    return energy
 
 
 def colouring_kernel(residual: Tensor, energy: Tensor, size: int) -> Tensor:
@@ -52,7 +53,8 @@ def colouring_kernel(residual: Tensor, energy: Tensor, size: int) -> Tensor:
     half = size // 2
     cut = kernel[row - half : row + half + 1, column - half : column + half + 1]
     cut = 0.5 * (cut + cut.flip(0, 1))
-    return (cut / cut.square().sum().sqrt())[None, None]
+    cut /= cut.square().sum().sqrt()
+    return cut[None, None]
 
 
 @torch.no_grad()
@@ -119,9 +121,11 @@ class TextureTask:
 def make_task(config: Config) -> TextureTask:
     """The task on the latents of the run."""
     folder = config.run_folder / latents_stage.STAGE
-    training, validation = [(load_slices(config.cohort_file, subset), load_latents(folder, subset)) for subset in ("train", "val")]
-    return TextureTask(config.texture, trained_codec(config, IMAGE_STAGE), load_affines(folder)[0], training, validation,
-                       (config.prepare.spacing_mm[0], config.prepare.spacing_mm[1]))
+    row_mm, column_mm = config.prepare.spacing_mm
+    training, validation = ((load_slices(config.cohort_file, subset), load_latents(folder, subset))
+                            for subset in ("train", "val"))
+    return TextureTask(config.texture, trained_codec(config, IMAGE_STAGE), load_affines(folder)[0], training,
+                       validation, (row_mm, column_mm))
 
 
 def run(config: Config) -> None:
