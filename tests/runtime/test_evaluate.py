@@ -11,7 +11,7 @@ pytest.importorskip("onnx")
 from cldm_runtime.attributes import Reason
 from cldm_runtime.domain import get_domain
 from cldm_runtime.errors import DatasetError, InputError
-from cldm_runtime.evaluate import evaluate_dataset, is_segmented, measure_dataset, segment_dataset
+from cldm_runtime.evaluate import evaluate_dataset, is_segmented, measure_dataset, segment_dataset, silent_stage
 from cldm_runtime.metrics import ScoreReason
 from cldm_runtime.segment import Segmenter
 from cldm_runtime.store import DatasetSpec, create_dataset, edit_dataset, open_dataset
@@ -101,11 +101,11 @@ def test_undefined_pairs_are_counted(tmp_path: Path, segmenter: Segmenter) -> No
 
 
 def test_a_segmentation_by_the_same_bundle_is_used_again(tmp_path: Path, segmenter: Segmenter) -> None:
-    calls: list[int] = []
+    stages: list[str] = []
     path = write(tmp_path / "a.h5")
     for _ in range(2):
-        evaluate_dataset(path, segmenter, on_segment=lambda done, total: calls.append(done))
-    assert calls == [6]
+        evaluate_dataset(path, segmenter, stage=lambda name: stages.append(name) or silent_stage(name))
+    assert stages == ["segmenting", "measuring", "measuring"]
     assert is_segmented(path, segmenter) and not is_segmented(path, segmenter, mirror=False)
 
 
@@ -156,8 +156,9 @@ def test_a_subset_is_summarised_alone(tmp_path: Path, segmenter: Segmenter) -> N
 
 def test_progress_reaches_the_total(tmp_path: Path, segmenter: Segmenter) -> None:
     calls: list[tuple[int, int]] = []
-    evaluate_dataset(write(tmp_path / "a.h5"), segmenter, on_measure=lambda done, total: calls.append((done, total)))
-    assert calls[-1] == (12, 12)  # masks and one segmentation
+    segment_dataset(path := write(tmp_path / "a.h5"), segmenter, progress=lambda *count: calls.append(count))
+    measure_dataset(path, progress=lambda *count: calls.append(count))
+    assert calls == [(6, 6), (6, 12), (12, 12)]  # the images; the masks and one segmentation
 
 
 def test_nothing_to_measure_is_an_error(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ Results go into the dataset itself, under /segmentations/<name>; the file is rep
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from .segment import BATCH_SIZE, Segmenter
 from .store import Dataset, DatasetWriter, edit_dataset, open_dataset
 
 Progress = Callable[[int, int], None]  # (samples done, samples in all)
+Stage = Callable[[str], AbstractContextManager[Progress]]
 Path = str | os.PathLike[str]
 _CHUNK = 256  # samples that are held at a time while measuring
 
@@ -28,18 +30,26 @@ def no_progress(done: int, total: int) -> None:
     """Reports nothing."""
 
 
+def silent_stage(name: str) -> AbstractContextManager[Progress]:
+    """A stage that reports nothing."""
+    return nullcontext(no_progress)
+
+
 def evaluate_dataset(path: Path, segmenter: Segmenter, *, batch_size: int = BATCH_SIZE, mirror: bool | None = None,
-                     overwrite: bool = False, on_segment: Progress = no_progress,
-                     on_measure: Progress = no_progress) -> str:
+                     overwrite: bool = False, stage: Stage = silent_stage) -> str:
     """Segment and measure; returns the name of the segmentation. A segmentation by the same bundle is used again.
 
-    Raises what `segment_dataset` and `measure_dataset` raise.
+    `stage(name)` is entered for "segmenting" and for "measuring" and gives their progress callback. Raises what
+    `segment_dataset` and `measure_dataset` raise.
     """
     if overwrite or not is_segmented(path, segmenter, mirror):
-        segment_dataset(path, segmenter, batch_size=batch_size, mirror=mirror, overwrite=overwrite, progress=on_segment)
+        with stage("segmenting") as progress:
+            segment_dataset(path, segmenter, batch_size=batch_size, mirror=mirror, overwrite=overwrite,
+                            progress=progress)
     with open_dataset(path) as dataset:
         masks = "masks" in dataset and "mask_attributes" not in dataset
-    measure_dataset(path, masks=masks, segmentations=[segmenter.name], progress=on_measure)
+    with stage("measuring") as progress:
+        measure_dataset(path, masks=masks, segmentations=[segmenter.name], progress=progress)
     return segmenter.name
 
 

@@ -13,6 +13,10 @@ from ..errors import CldmError
 # name -> (module in this package, one line for the list of commands); the function has the command's name
 COMMANDS = {
     "gen": ("gen", "Generate labelled images from a bundle."),
+    "segment": ("segment", "Segment the images of a dataset."),
+    "measure": ("measure", "Measure attributes and scores of masks and segmentations."),
+    "report": ("report", "Write report.html, scores.csv and scores.json."),
+    "evaluate": ("evaluate", "Segment, measure and report in one go."),
     "inspect": ("inspect", "Say what a bundle is."),
     "verify": ("verify", "Replay a bundle's reference on this machine."),
 }

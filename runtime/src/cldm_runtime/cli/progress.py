@@ -12,10 +12,11 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @contextmanager
 def show_progress(label: str, total: int, stream: TextIO) -> Iterator[Callable[[int, int], None]]:
-    """Yields a function of (done, total) to be called as often as one likes."""
+    """Yields a function of (done, total) to be called as often as one likes; it may correct the `total` given here."""
     if stream.isatty():
         with click.progressbar(length=total, label=label, file=stream, show_pos=True) as bar:
             def draw(done: int, total: int) -> None:
+                bar.length = total  # not every caller knows it beforehand
                 bar.update(done - bar.pos)
 
             yield draw

@@ -1,0 +1,48 @@
+"""`cldm report`: the report of a segmentation that was measured."""
+
+import json
+from pathlib import Path
+
+import click
+
+from ..errors import InputError
+from ..report import ReportFiles, write_report
+from ..store import open_dataset
+
+
+@click.command()
+@click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
+@click.option("--segmentation", "name", metavar="NAME", help="Which one, where DATASET holds more than one.")
+@click.option("--subset", metavar="NAME", help="Report on this subset alone, for example test.  [default: all samples]")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: that of DATASET]")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary (scores.json) instead of the file names.")
+def report(dataset: Path, name: str | None, subset: str | None, out: Path | None, as_json: bool) -> None:
+    """Write report.html, scores.csv and scores.json about a segmentation in DATASET; older ones are replaced.
+
+    \b
+    Example:
+      cldm report out/samples.h5 --out out
+    """
+    chosen = name or only_segmentation(dataset)
+    echo_files(write_report(dataset, chosen, out or dataset.parent, subset=subset), as_json)
+
+
+def only_segmentation(path: Path) -> str:
+    """The name of the one segmentation in a dataset. Raises InputError if there are none or several."""
+    with open_dataset(path) as dataset:
+        names = list(dataset.segmentations)
+    if len(names) != 1:
+        raise InputError(f"{path}: holds {len(names)} segmentations ({', '.join(names) or 'none'}). "
+                         + ("Pass --segmentation NAME." if names else "Run cldm segment first."))
+    return names[0]
+
+
+def echo_files(written: ReportFiles, as_json: bool) -> None:
+    """Name the files, or print the summary."""
+    if as_json:
+        summary = json.loads(written.json.read_text(encoding="utf-8"))
+        click.echo(json.dumps({**summary, "files": {"html": str(written.html), "csv": str(written.csv),
+                                                    "json": str(written.json)}}, indent=1, ensure_ascii=False))
+        return
+    for path in (written.html, written.csv, written.json):
+        click.echo(str(path))

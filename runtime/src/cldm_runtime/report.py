@@ -1,0 +1,231 @@
+"""Writes report.html, scores.csv and scores.json from what was measured in a dataset file.
+
+The page is one file without scripts or outside references: charts and contours are SVG, pixels are PNG, both inline.
+"""
+
+import math
+import os
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from . import __version__
+from .attributes import Attribute
+from .errors import InputError
+from .figures import bland_altman, histogram, scatter
+from .pictures import case_picture
+from .report_tables import (
+    agreement_table,
+    as_title,
+    key_figures,
+    region_table,
+    run_table,
+    shown_scale,
+    shown_unit,
+)
+from .score_files import scores_csv, scores_json, write_text
+from .store import Dataset, open_dataset
+from .summary import Comparison, Samples, Summary, read_samples, summarise_samples
+
+CASES = 4  # pictures in each of the three groups
+_REFERENCES = {"mask": "the reference mask", "requested": "what was requested"}
+_HIDDEN_RUN_KEYS = ("manifest", "step_table", "plan", "format", "format_version", "complete", "domain")
+_LONGEST_RUN_VALUE = 200
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """Where the three files were written."""
+
+    html: Path
+    csv: Path
+    json: Path
+
+
+def write_report(path: str | os.PathLike[str], name: str, folder: str | os.PathLike[str], *, subset: str | None = None,
+                 seed: int = 0) -> ReportFiles:
+    """Report on the segmentation `name` of the dataset at `path`, for all samples or one subset.
+
+    Existing reports in `folder` are replaced. Raises DatasetError or InputError.
+    """
+    out = Path(folder)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be made ({error.strerror or error}). Choose another folder.") from error
+    written = ReportFiles(out / "report.html", out / "scores.csv", out / "scores.json")
+    with open_dataset(path) as dataset:
+        samples = read_samples(dataset, name, subset)
+        summary = summarise_samples(samples, describe_run(dataset, name, subset), seed)
+        page = render(dataset, name, samples, summary)
+    write_text(written.csv, scores_csv(samples))
+    write_text(written.json, scores_json(summary))
+    write_text(written.html, page)
+    return written
+
+
+def describe_run(dataset: Dataset, name: str, subset: str | None = None) -> dict[str, str | int | float]:
+    """What was run, from the attributes of the file and of the segmentation."""
+    run: dict[str, str | int | float] = {"dataset": dataset.path.name, "domain": dataset.domain,
+                                         "subset": subset or "all", "samples_in_file": len(dataset)}
+    for prefix, metadata in (("dataset", dataset.metadata), ("segmenter", dataset.segmentation(name).metadata)):
+        for key, value in metadata.items():
+            if key not in _HIDDEN_RUN_KEYS and len(str(value)) <= _LONGEST_RUN_VALUE:
+                run[f"{prefix}_{key}"] = value
+    return {**run, "segmenter": name, "report_version": __version__}
+
+
+def render(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> str:
+    """The whole page."""
+    style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
+    title = f"{name} on {dataset.path.name}"
+    sections = [_head(title, samples, summary), _overlap(samples, summary), _agreement(samples, summary),
+                _gallery(dataset, name, samples), _reading(samples, summary), _run(summary)]
+    body = "\n".join(sections)
+    return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<style>\n{style}</style></head>\n<body><main>\n{body}\n</main></body></html>\n")
+
+
+def choose_cases(samples: Samples, count: int = CASES) -> dict[str, list[int]]:
+    """Positions of typical, best and worst samples by their mean Dice; a sample is shown once. Empty without scores."""
+    if samples.scores is None:
+        return {}
+    columns = [index for index, name in enumerate(samples.scores.names) if name.endswith("_dice")]
+    dice = samples.scores.values[:, columns]
+    counted = np.isfinite(dice).sum(axis=1)
+    mean = np.where(counted > 0, np.nansum(dice, axis=1) / np.maximum(counted, 1), np.nan)
+    order = [int(row) for row in np.argsort(mean, kind="stable") if np.isfinite(mean[row])]
+    count = min(count, len(order) // 3)
+    worst, best = order[:count], order[::-1][:count]
+    middle = (len(order) - count) // 2
+    return {"Typical": order[middle:middle + count], "Best": best, "Worst": worst}
+
+
+def _head(title: str, samples: Samples, summary: Summary) -> str:
+    patients = f" of {summary.n_patients} patients" if summary.n_patients is not None else ""
+    tiles = "".join(f'<div class="tile"><span>{escape(label)}</span><b>{escape(value)}</b><small>{escape(detail)}'
+                    "</small></div>" for label, value, detail in key_figures(samples, summary))
+    return (f'<header><h1>Segmentation report</h1><p class="lead">{escape(title)}: {summary.n_samples} samples'
+            f'{patients}</p><p class="notice">For research. Not a medical device: not for diagnosis or treatment.</p>'
+            f'</header><div class="tiles">{tiles}</div>')
+
+
+def _overlap(samples: Samples, summary: Summary) -> str:
+    if samples.scores is None:
+        return ("<h2>Overlap and distances</h2><p>The file holds no reference masks, so overlap and distances cannot "
+                "be measured.</p>")
+    charts = "".join(
+        f"<figure>{histogram(samples.scores[f'{region}_dice'].astype(np.float64), f'Dice, {as_title(region).lower()}')}"
+        "</figure>" for region in samples.domain.labels.regions)
+    return ("<h2>Overlap and distances</h2><p>Segmentation against the reference mask, region by region. Mean with "
+            "standard deviation, median with quartiles below.</p>"
+            f'{region_table(summary)}<div class="charts">{charts}</div>')
+
+
+def _agreement(samples: Samples, summary: Summary) -> str:
+    parts = ["<h2>Measured attributes</h2>"]
+    for measured, reference in (("segmentation", "mask"), ("segmentation", "requested"), ("mask", "requested")):
+        chosen = [c for c in summary.comparisons if (c.measured, c.reference) == (measured, reference)]
+        if not chosen:
+            continue
+        who = "What the segmenter measures" if measured == "segmentation" else "What the drawn mask holds"
+        parts.append(f"<h3>{who} against {_REFERENCES[reference]}</h3>{agreement_table(chosen)}")
+        if measured == "segmentation":
+            parts.append(_charts(samples, chosen))
+    if len(parts) == 1:
+        parts.append("<p>The file holds neither masks nor requested attributes to compare with.</p>")
+    elif samples.with_lesion is not None:
+        lesion = escape(as_title(samples.domain.lesion or "").lower())
+        parts.append(f'<p class="note"><span class="key" style="background:#b4442f"></span>mask with {lesion}&emsp;'
+                     f'<span class="key" style="background:#8f9aa5"></span>mask without {lesion}&emsp;dashed grey: '
+                     "perfect agreement&emsp;blue: regression line; bias and limits of agreement with their intervals"
+                     "</p>")
+    return "".join(parts)
+
+
+def _charts(samples: Samples, comparisons: list[Comparison]) -> str:
+    figures = []
+    for number, attribute in enumerate(samples.domain.attributes):
+        found = next((c for c in comparisons if c.attribute == attribute.name and c.samples == "all"), None)
+        if found is not None:
+            figures.append(_attribute_charts(samples, number, attribute, found))
+    return f'<div class="charts">{"".join(figures)}</div>'
+
+
+def _attribute_charts(samples: Samples, number: int, attribute: Attribute, found: Comparison) -> str:
+    table = samples.mask if found.reference == "mask" else samples.requested
+    assert table is not None
+    x, y = table[:, number].astype(np.float64), samples.attributes[:, number].astype(np.float64)
+    marked = np.ones(len(x), dtype=bool) if samples.with_lesion is None else samples.with_lesion
+    scale, unit = shown_scale(attribute.unit), shown_unit(attribute.unit)
+    title = as_title(attribute.name)
+    labels = (f"{found.reference} ({unit})", f"segmentation ({unit})")
+    r2 = found.agreement.r2.value
+    caption = f"{title}: r² {r2:.2f}, n = {found.agreement.n}" if math.isfinite(r2) else f"{title}: r² undefined"
+    return (f"<figure>{scatter(x, y, marked, found.agreement, labels, scale)}"
+            f"<figcaption>{escape(caption)}</figcaption></figure>"
+            f"<figure>{bland_altman(x, y, marked, found.agreement, unit, scale)}"
+            f"<figcaption>{escape(title)}: segmentation minus {escape(found.reference)}</figcaption></figure>")
+
+
+def _gallery(dataset: Dataset, name: str, samples: Samples) -> str:
+    groups = choose_cases(samples)
+    if not any(groups.values()) or len(dataset.shape) != 2:
+        return ""
+    colours = zip(samples.domain.labels.names[1:], samples.domain.labels.colours[1:], strict=True)
+    legend = "&emsp;".join(f'<span class="key square" style="background:rgb{colour}"></span>{escape(as_title(label))}'
+                           for label, colour in colours)
+    parts = ["<h2>Pictures</h2><p>Each row: the slice, then enlarged with the contours of the reference mask, and with "
+             f'those of the segmentation. Ranked by mean Dice over the regions.</p><p class="note">{legend}</p>']
+    for group, positions in groups.items():
+        cases = "".join(_case(dataset, name, samples, position) for position in positions)
+        parts.append(f'<h3>{group}</h3><div class="gallery">{cases}</div>')
+    return "".join(parts)
+
+
+def _case(dataset: Dataset, name: str, samples: Samples, position: int) -> str:
+    row = int(samples.rows[position])
+    image = dataset.images(row)[0]
+    low, high = float(image.min()), float(image.max())
+    picture = case_picture(f"case{row}", image, dataset.masks(row), dataset.segmentation(name).masks(row),
+                           samples.domain.labels, (low, high if high > low else low + 1.0))
+    assert samples.scores is not None
+    values = [f"{as_title(region)} {samples.scores[f'{region}_dice'][position]:.2f}"
+              for region in samples.domain.labels.regions
+              if np.isfinite(samples.scores[f"{region}_dice"][position])]
+    return f"<figure>{picture}<figcaption>Row {row}. Dice: {escape(', '.join(values))}</figcaption></figure>"
+
+
+def _reading(samples: Samples, summary: Summary) -> str:
+    unit = "patients" if summary.n_patients is not None else "samples"
+    entries = {
+        "Dice": "Overlap of two regions, 0 to 1. The mean runs over samples whose reference holds the region; a missed "
+                "region counts 0. “With absence” runs over all samples: agreeing that a region is absent counts 1, "
+                "finding one that is not there counts 0.",
+        "HD, HD95, ASSD": "Largest, 95th percentile and mean distance between the two outlines in mm, over samples "
+                          "where both hold the region. Undefined distances are left out, never counted as 0.",
+        "r²": "Squared correlation. It is blind to a constant bias and to scale, and grows with the range of the "
+              "reference: read it with slope, bias and ICC. Samples without the lesion raise it, so it is given twice.",
+        "Slope, bias": "Slope of the regression of the measurement on the reference (1 is right); mean difference, "
+                       "measurement minus reference (0 is right).",
+        "Limits": "Limits of agreement: 95 % of differences lie between them if differences are normally distributed.",
+        "ICC": "ICC(2,1), absolute agreement: bias lowers it too.",
+        "Excluded": "Pairs where the attribute is undefined in the reference, or in the segmentation alone.",
+        "Intervals": f"95 % intervals of a bootstrap over {unit} ({summary.replicates} replicates, seed "
+                     f"{summary.seed}); of rates, Wilson's.",
+    }
+    if samples.requested is not None:
+        entries["Requested"] = ("Agreement with the request joins errors of the generator and of the segmenter. The "
+                                "same segmenter on real images shows its own share.")
+    listed = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in entries.items())
+    return f"<h2>How to read this</h2><dl>{listed}</dl>"
+
+
+def _run(summary: Summary) -> str:
+    return (f"<h2>What was run</h2>{run_table(summary)}<h2>Intended use</h2><p>Research on segmentation of medical "
+            "images: comparing segmenters and finding where they fail. Not a medical device; no figure here may guide "
+            "the care of a patient. Results on synthetic images do not replace a validation on real ones.</p>")
