@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cldm_runtime.attributes import Attribute
 from cldm_runtime.domain import Domain, get_domain
 from cldm_runtime.errors import InputError
-from cldm_runtime.grid import Grid, GridRow, grid_from_mapping, read_grid, row_from_request
+from cldm_runtime.grid import Grid, GridRow, grid_from_mapping, read_grid, row_from_request, row_of
 from cldm_runtime.labels import LabelSet
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +97,15 @@ def test_samples_are_spread_by_weight() -> None:
     assert rows(3, 0, 1).counts(8).tolist() == [6, 0, 2]
     assert rows(3, 0, 1).assign(8).tolist() == [0, 2, 0, 2, 0, 0, 0, 0]
     assert rows(0, 1, 1).counts(3).tolist() == [0, 2, 1]
+
+
+def test_every_row_gets_its_count() -> None:
+    grid = rows(5, 0.3, 2, 0, 1.7)
+    assert np.array_equal(np.bincount(grid.assign(997), minlength=5), grid.counts(997))
+
+
+def test_a_sample_is_found_without_listing_the_others() -> None:
+    assert row_of(10**12 + 1, rows(1, 1, 1).counts(3 * 10**12)) == (10**12 + 1) % 3
 
 
 def test_weights_that_binary_cannot_hold_lose_no_sample() -> None:

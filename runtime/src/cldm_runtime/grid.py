@@ -57,11 +57,25 @@ class Grid:
         return np.array(counts, dtype=np.int64)
 
     def assign(self, samples: int) -> NDArray[np.int64]:
-        """(samples,) the row of each sample. Rows take turns, so that the first samples already span the grid."""
+        """(samples,) the row of each sample."""
         counts = self.counts(samples)
-        rows = np.repeat(np.arange(len(self.rows)), counts)
-        turns = np.arange(samples) - np.repeat(np.cumsum(counts) - counts, counts)
-        return rows[np.lexsort((rows, turns))].astype(np.int64)
+        return np.array([row_of(index, counts) for index in range(samples)], dtype=np.int64)
+
+
+def row_of(index: int, counts: NDArray[np.int64]) -> int:
+    """The row of sample `index` where row r gets counts[r] samples.
+
+    Rows take turns until each has its count, so that the first samples already span the grid. Bisects the number of
+    full turns before the sample, so that a run of any length needs no list of its samples.
+    """
+    turns, beyond = 0, int(counts.max())
+    while beyond - turns > 1:
+        middle = (turns + beyond) // 2
+        if int(np.minimum(counts, middle).sum()) <= index:
+            turns = middle
+        else:
+            beyond = middle
+    return int(np.flatnonzero(counts > turns)[index - int(np.minimum(counts, turns).sum())])
 
 
 def read_grid(path: str | os.PathLike[str], domain: Domain) -> Grid:

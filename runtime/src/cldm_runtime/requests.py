@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .attributes import Reason
 from .domain import Domain
 from .errors import DatasetError, InputError
-from .grid import Grid, GridRow
+from .grid import Grid, GridRow, row_of
 from .labels import LabelMap
 from .noise import Purpose, Stream
 from .store import Dataset, open_dataset
@@ -66,19 +66,19 @@ class Canvas:
 class GridRequests:
     """Requests from a grid: attributes left out are completed, then an anatomy is drawn that meets them.
 
-    rows: (samples,) the grid row of each sample.
+    counts: how many samples each row gets.
     """
 
     grid: Grid
-    rows: NDArray[np.int64]
+    counts: NDArray[np.int64]
     canvas: Canvas
 
     @classmethod
     def spread(cls, grid: Grid, samples: int, canvas: Canvas) -> "GridRequests":
-        return cls(grid, grid.assign(samples), canvas)
+        return cls(grid, grid.counts(samples), canvas)
 
     def request(self, seed: int, index: int) -> SampleRequest:
-        number = int(self.rows[index])
+        number = row_of(index, self.counts)
         try:
             return draw_request(self.grid.rows[number], number, self.canvas, seed, index)
         except InputError as error:

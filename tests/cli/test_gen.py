@@ -1,0 +1,207 @@
+"""`cldm gen`: one message for each mistake, nothing half-written, and runs that survive being killed."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cldm_runtime import generate
+from cldm_runtime.cli.gen import gen
+from cldm_runtime.cli.main import run
+from cldm_runtime.store import open_dataset
+
+Cli = Callable[..., tuple[int, str, str]]
+GRID = "infarct_size,transmurality\n0.1,0.5\n0,\n"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_generator: Path) -> Path:
+    """An empty working folder with a grid, masks and the tiny bundle in $CLDM_BUNDLE."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CLDM_BUNDLE", str(tiny_generator))
+    (tmp_path / "grid.csv").write_text(GRID)
+    quarters = np.array([[0, 3], [1, 2]], np.uint8).repeat(64, 0).repeat(64, 1)
+    np.save(tmp_path / "masks.npy", np.stack([quarters, quarters.T]))
+    return tmp_path
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    def call(*arguments: object) -> tuple[int, str, str]:
+        code = run(gen, [str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def untouched(folder: Path) -> bool:
+    return sorted(path.name for path in folder.iterdir()) == ["grid.csv", "masks.npy"]
+
+
+def test_a_run_writes_the_file_and_says_so(cli: Cli, folder: Path) -> None:
+    code, out, err = cli("--n", 5, "--attributes", "grid.csv")
+    assert code == 0 and out.startswith("samples.h5: 5 images in") and "generating: 5 of 5 (100 %)" in err
+    with open_dataset(folder / "samples.h5") as dataset:
+        assert dataset.grid_row.tolist() == [0, 1, 0, 1, 0]
+
+
+def test_json_is_all_that_stands_on_stdout(cli: Cli) -> None:
+    code, out, _ = cli("--n", 3, "--masks", "masks.npy", "--out", "a.h5", "--json")
+    assert code == 0 and json.loads(out)["samples"] == 3
+
+
+def test_every_setting_reaches_the_file(cli: Cli, folder: Path) -> None:
+    cli("--n", 3, "--masks", "masks.npy", "--seed", 9, "--steps", 3, "--sampler", "ddpm", "--batch-size", 2)
+    with open_dataset(folder / "samples.h5") as dataset:
+        found = dataset.metadata
+        assert (found["seed"], found["sampler"], found["batch_size"]) == (9, "ddpm", 2)
+        assert len(json.loads(str(found["step_table"]))["timesteps"]) == 3
+        assert json.loads(str(found["plan"]))["requests"]["source"] == "masks"
+
+
+def test_a_dry_run_prints_the_resolved_plan_and_writes_nothing(cli: Cli, folder: Path) -> None:
+    code, out, _ = cli("--n", 300, "--attributes", "grid.csv", "--dry-run", "--json")
+    plan = json.loads(out)
+    assert code == 0 and plan["sampler"] == "ddim" and plan["steps"] == 4 and plan["batch_size"] == 4
+    assert plan["samples"] == 300 and plan["parts"] == 3 and plan["provider"] == "cpu"
+    code, out, _ = cli("--n", 300, "--attributes", "grid.csv", "--dry-run")
+    assert code == 0 and "steps            4" in out.splitlines() and untouched(folder)
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), [
+    (["--n", 0, "--attributes", "grid.csv"], 2, "0 is not in the range x>=1"),
+    (["--n", "x", "--attributes", "grid.csv"], 2, "'x' is not a valid integer"),
+    (["--attributes", "grid.csv"], 2, "Missing option '--n'"),
+    (["--n", 1], 2, "either --attributes CSV or --masks FILE"),
+    (["--n", 1, "--attributes", "grid.csv", "--masks", "masks.npy"], 2, "either --attributes CSV or --masks FILE"),
+    (["--n", 1, "--attributes", "none.csv"], 2, "none.csv: cannot be read"),
+    (["--n", 1, "--attributes", "masks.npy"], 2, "masks.npy"),
+    (["--n", 1, "--masks", "grid.csv"], 2, "grid.csv"),
+    (["--n", 1, "--attributes", "grid.csv", "--provider", "npu"], 2, "'npu' is not one of"),
+    (["--n", 1, "--attributes", "grid.csv", "--provider", "cuda"], 5, "--provider cpu"),
+    (["--n", 1, "--attributes", "grid.csv", "--sampler", "euler"], 2, "'euler' is not one of"),
+    (["--n", 1, "--attributes", "grid.csv", "--steps", 5000], 2, "steps = 5000: expected 1 to 100"),
+    (["--n", 1, "--attributes", "grid.csv", "--seed", -1], 2, "-1 is not in the range"),
+    (["--n", 1, "--attributes", "grid.csv", "--guidance", 2], 2, "without a null condition"),
+    (["--n", 1, "--attributes", "grid.csv", "--bundle", "nowhere"], 3, "bundle nowhere: no such folder"),
+    (["--n", 1, "--attributes", "grid.csv", "--out", "grid.csv/a.h5"], 4, "not a folder"),
+    (["--n", 1, "--attributes", "grid.csv", "--resume", "--overwrite"], 2, "exclude each other"),
+    (["--n", 10**12, "--attributes", "grid.csv"], 4, "Free some space"),
+    (["--n", 1, "--attributes", "grid.csv", "--shards", 2], 2, "No such option"),
+])
+def test_each_mistake_gives_one_message(cli: Cli, folder: Path, arguments: Sequence[object], code: int,
+                                        message: str) -> None:
+    found, out, err = cli(*arguments)
+    assert (found, out) == (code, "") and message in err and "Traceback" not in err
+    assert untouched(folder)
+
+
+def test_a_faulty_grid_is_listed_whole(cli: Cli, folder: Path) -> None:
+    (folder / "grid.csv").write_text("infarct_size,transmurality\n0.5,1.4\n0.3,0.1\nnan,\n")
+    code, _, err = cli("--n", 1, "--attributes", "grid.csv")
+    assert code == 2 and "line 2: transmurality = 1.4 is outside 0..1" in err and "line 4: infarct_size = nan" in err
+    (folder / "grid.csv").write_text("infarct_size,transmurality\n0.1,0.5\n0.3,0.1\n")
+    code, _, err = cli("--n", 1, "--attributes", "grid.csv")
+    assert code == 2 and "line 3: transmurality = 0.1 is below infarct_size = 0.3" in err and untouched(folder)
+
+
+def spoil_newer(bundle: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text()) | {"format_version": 99}
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+
+
+def spoil_byte(bundle: Path) -> None:
+    data = bytearray((bundle / "denoiser.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (bundle / "denoiser.onnx").write_bytes(data)
+
+
+@pytest.mark.parametrize(("spoil", "message"), [
+    (spoil_newer, "format_version 99 is newer"),
+    (spoil_byte, "altered or truncated"),
+    (lambda bundle: (bundle / "decoder.onnx").unlink(), "decoder.onnx: missing"),
+    (lambda bundle: (bundle / "decoder.onnx").write_bytes(b""), "altered or truncated"),
+    (lambda bundle: (bundle / "manifest.json").write_text("{"), "not valid JSON"),
+])
+def test_a_bundle_that_cannot_be_trusted_is_refused(cli: Cli, folder: Path, tmp_path_factory: pytest.TempPathFactory,
+                                                    tiny_generator: Path, spoil: Callable[[Path], object],
+                                                    message: str) -> None:
+    bundle = tmp_path_factory.mktemp("spoiled") / "bundle"
+    shutil.copytree(tiny_generator, bundle)
+    spoil(bundle)
+    code, _, err = cli("--n", 1, "--attributes", "grid.csv", "--bundle", bundle)
+    assert code == 3 and message in err and untouched(folder)
+
+
+@pytest.mark.parametrize(("masks", "message"), [
+    (np.zeros((2, 64, 64), np.uint8), "the bundle needs (128, 128)"),
+    (np.full((2, 128, 128), 7, np.uint8), "unknown label values [7]"),
+])
+def test_a_wrong_masks_file_is_refused(cli: Cli, folder: Path, masks: np.ndarray, message: str) -> None:
+    np.save(folder / "masks.npy", masks)
+    code, _, err = cli("--n", 1, "--masks", "masks.npy")
+    assert code == 2 and message in err and untouched(folder)
+
+
+def test_an_existing_output_needs_a_flag(cli: Cli, folder: Path) -> None:
+    (folder / "samples.h5").write_text("mine")
+    code, _, err = cli("--n", 1, "--masks", "masks.npy")
+    assert code == 2 and "pass --overwrite" in err and (folder / "samples.h5").read_text() == "mine"
+    assert cli("--n", 1, "--masks", "masks.npy", "--resume")[0] == 4  # not a dataset, so not ours to resume
+    assert cli("--n", 1, "--masks", "masks.npy", "--overwrite")[0] == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_named(cli: Cli, folder: Path) -> None:
+    (folder / "closed").mkdir(mode=0o500)
+    code, _, err = cli("--n", 1, "--masks", "masks.npy", "--out", "closed/a.h5")
+    assert code == 4 and "closed" in err
+
+
+STOPPED_RUN = """
+import os, sys
+from contextlib import contextmanager
+from cldm_runtime import generate
+from cldm_runtime.cli import gen, main
+
+@contextmanager
+def stop_at_ten(label, total, stream):
+    yield lambda done, total: os.kill(os.getpid(), int(sys.argv[1])) if done >= 10 else None
+
+generate.PART_SAMPLES, gen.show_progress = 4, stop_at_ten
+sys.exit(main.run(gen.gen, sys.argv[2:]))
+"""
+
+
+def test_a_stopped_run_resumes_to_the_same_bytes(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate, "PART_SAMPLES", 4)
+    flags = ["--n", "14", "--masks", "masks.npy"]
+    assert cli(*flags, "--out", "whole.h5")[0] == 0
+    for stop, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130)):
+        command = [sys.executable, "-c", STOPPED_RUN, str(int(stop)), *flags]
+        stopped = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert stopped.returncode == code and "Traceback" not in stopped.stderr
+        assert ("8 of 14 samples are kept" in stopped.stderr and "--resume" in stopped.stderr) or stop == signal.SIGKILL
+        assert not (folder / "samples.h5").exists() and len(list(folder.glob("samples.h5.parts/part-*.h5"))) == 2
+        assert cli(*flags)[0] == 2 and cli(*flags, "--resume")[0] == 0
+        assert digest(folder / "samples.h5") == digest(folder / "whole.h5")
+        (folder / "samples.h5").unlink()
+    assert sorted(path.name for path in folder.iterdir()) == ["grid.csv", "masks.npy", "whole.h5"]
+
+
+def test_help_shows_defaults_units_and_examples(cli: Cli) -> None:
+    code, out, _ = cli("--help")
+    assert code == 0 and "cldm-gen --n 256 --attributes examples/grid.csv" in out and "[default: from bundle]" in out

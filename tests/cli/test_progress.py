@@ -1,0 +1,37 @@
+"""Progress: a line now and then where nobody watches."""
+
+import io
+
+import pytest
+
+from cldm_runtime.cli import progress
+
+
+def test_a_log_gets_the_last_line_only_when_all_is_quick() -> None:
+    log = io.StringIO()
+    with progress.show_progress("making", 200, log) as show:
+        for done in range(1, 201):
+            show(done, 200)
+    assert log.getvalue().splitlines() == ["making: 200 of 200 (100 %), 0 s"]
+
+
+def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 1000, 4))  # seconds: a call every four
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    log = io.StringIO()
+    with progress.show_progress("making", 8, log) as show:
+        for done in range(1, 9):
+            show(done, 8)
+    assert log.getvalue().splitlines() == ["making: 3 of 8 (37 %), 12 s", "making: 6 of 8 (75 %), 24 s",
+                                           "making: 8 of 8 (100 %), 32 s"]
+
+
+def test_a_terminal_gets_a_bar() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    with progress.show_progress("making", 4, terminal) as show:
+        show(4, 4)
+    assert "making" in terminal.getvalue() and "4/4" in terminal.getvalue()
