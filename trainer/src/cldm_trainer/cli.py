@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -71,11 +72,30 @@ def run_all(config_path: str) -> None:
 
 @cli.command()
 @_CONFIG
+@click.option("--what", type=click.Choice(["generator", "segmenter", "all"]), default="all", show_default=True,
+              help="Which bundles to write.")
 @click.option("--force", is_flag=True, help="Replace bundles that exist.")
 @click.option("--torchscript", is_flag=True, help="Write TorchScript graphs too.")
-def export(config_path: str, force: bool, torchscript: bool) -> None:
+def export(config_path: str, what: str, force: bool, torchscript: bool) -> None:
     """Write the trained networks as bundles, checked against torch."""
-    import_module("cldm_trainer.export").run(load_config(config_path), force=force, torchscript=torchscript)
+    written = import_module("cldm_trainer.export").run(
+        load_config(config_path), force=force, torchscript=torchscript, what=what
+    )
+    for folder in written:
+        click.echo(f"{folder}: written; graphs and sampling loop agree with torch (see its MODEL_CARD.md).")
+
+
+@cli.command()
+@_CONFIG
+@click.option("--out", default="docs", show_default=True, type=click.Path(), metavar="DIR",
+              help="Where results.md, results.json and the pictures go.")
+@click.option("--grid", default="examples/grid.csv", show_default=True, type=click.Path(), metavar="CSV",
+              help="Requested attributes.")
+def results(config_path: str, out: str, grid: str) -> None:
+    """Measure the exported bundles on the cohort and write the results; goes on where it was stopped."""
+    command = f"cldm-train results --config {config_path}"
+    page = import_module("cldm_trainer.results").run(load_config(config_path), command, out=Path(out), grid=Path(grid))
+    click.echo(str(page))
 
 
 @cli.command()

@@ -1,0 +1,160 @@
+"""`cldm-train results`: measures the exported bundles on a cohort and writes results.md, results.json and pictures."""
+
+import dataclasses
+import json
+import math
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cldm_runtime import __version__ as runtime_version
+from cldm_runtime.errors import InputError
+from cldm_runtime.generator import Generator
+from cldm_runtime.segment import Segmenter
+from cldm_runtime.store import open_dataset
+
+from .. import __version__
+from ..config import Config
+from . import pictures
+from .figures_of_merit import (
+    Json,
+    Measured,
+    error_split,
+    grid_figures,
+    measure_set,
+    reconstruction_texture,
+    same_slices,
+    table_row,
+    texture_figures,
+)
+from .goals import goals
+from .markdown import results_page
+from .sets import Sizes, Workshop, grid_set, real_set, reconstructed_set, synthetic_set
+
+GRID = Path("examples/grid.csv")
+
+
+def run(
+    config: Config, command: str, *, out: Path = Path("docs"), grid: Path = GRID, sizes: Sizes | None = None
+) -> Path:
+    """Make every set that is missing, measure, and write the results below `out`; returns the page.
+
+    A run that was stopped goes on with the first set that is missing. Raises InputError for a missing cohort,
+    BundleError for bundles that are missing or damaged.
+    """
+    if not config.cohort_file.exists():
+        raise InputError(
+            f"{config.cohort_file}: no such cohort. Run `cldm-train phantom` and `cldm-train prepare` first."
+        )
+    shop = Workshop(
+        config.run_folder / "results",
+        config.cohort_file,
+        Generator.load(config.export.generator),
+        Segmenter.load(config.export.segmenter),
+        grid,
+        sizes or Sizes(),
+        lambda text: click.echo(text, err=True),
+    )
+    figures = collect(shop, command, out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.json").write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    page = out / "results.md"
+    page.write_text(results_page(figures), encoding="utf-8")
+    return page
+
+
+def collect(shop: Workshop, command: str, out: Path) -> Json:
+    """Every figure, as JSON values without NaN; pictures are drawn on the way."""
+    real = measure_set(shop, real_set(shop))
+    mean, textured = (measure_set(shop, reconstructed_set(shop, texture=texture)) for texture in (False, True))
+    synthetic = measure_set(shop, synthetic_set(shop))
+    grid = measure_set(shop, grid_set(shop))
+    rows = _rows(shop, real, mean, textured, synthetic)
+    domain, test = shop.generator.domain, real.samples("test")
+    requested = grid.samples()
+    grid_summary = grid_figures(requested)
+    attributes = grid_summary["attributes"]
+    figures: Json = {
+        "lesion": domain.lesion,
+        "attributes": attributes,
+        "compared": list(shop.compared),
+        "sets": rows,
+        "reconstruction_texture": {
+            "mean": reconstruction_texture(shop, mean),
+            "textured": reconstruction_texture(shop, textured),
+        },
+        "texture": texture_figures(shop, synthetic, "synthetic"),
+        "steps": [_steps(shop, steps) for steps in (*shop.sizes.steps, shop.generator.sampling.steps)],
+        "grid": grid_summary | {"split": error_split(test, requested, attributes)},
+    }
+    figures["goals"] = goals(figures)
+    figures["made"] = _made(shop, command)
+    pictures.montage(out / "montage.png", real, shop.generator, shop.compared[:2])
+    panels = {"real, test": test, "synthetic, test": synthetic.samples("test")}
+    pictures.scatter(out / "figures" / "agreement.png", panels, attributes)
+    pictures.scatter(out / "figures" / "grid.png", {"grid": requested}, attributes, requested=True)
+    clean: Json = _without_nan(figures)
+    return clean
+
+
+def _rows(shop: Workshop, real: Measured, mean: Measured, textured: Measured, synthetic: Measured) -> list[Json]:
+    """One row for each set, in the order of the table."""
+    samples = {f"real, {name}": real.samples(name) for name in shop.subsets}
+    for name in shop.compared:
+        shown = textured.samples(name)
+        if len(shown) < len(samples[f"real, {name}"]):
+            samples[f"real, {name}, the same slices"] = same_slices(samples[f"real, {name}"], shown)
+    sets = {"reconstructed mean": mean, "reconstructed": textured, "synthetic": synthetic}
+    samples |= {f"{kind}, {name}": made.samples(name) for kind, made in sets.items() for name in shop.compared}
+    return [table_row(name, chosen) for name, chosen in samples.items()]
+
+
+def _steps(shop: Workshop, steps: int) -> Json:
+    """Test masks with another number of steps."""
+    made = measure_set(shop, synthetic_set(shop, steps))
+    name = made.path.stem
+    return {"steps": steps, "row": table_row(name, made.samples()), "texture": texture_figures(shop, made, name)}
+
+
+def _made(shop: Workshop, command: str) -> Json:
+    """What the page says about the run itself."""
+    sampling = shop.generator.sampling
+    with open_dataset(shop.cohort) as dataset:
+        slices = len(dataset)
+    packages = {"cldm-trainer": __version__, "cldm-runtime": runtime_version, "Python": platform.python_version()}
+    return {
+        "command": command,
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "versions": ", ".join(f"{name} {version}" for name, version in packages.items()),
+        "generator": _identity(shop.generator.bundle),
+        "segmenter": _identity(shop.segmenter.bundle),
+        "sampling": f"{sampling.sampler}, {sampling.steps} steps, {sampling.spacing}, eta {sampling.eta:g}",
+        "cohort_slices": slices,
+        "sizes": dataclasses.asdict(shop.sizes),
+        "seconds": dict(shop.seconds),
+        "minutes": sum(shop.seconds.values()) / 60,
+    }
+
+
+def _identity(bundle: Any) -> str:
+    return f"{bundle.manifest.name} {bundle.manifest.bundle_version} (manifest {bundle.manifest_sha256[:12]})"
+
+
+def _cpu() -> str:
+    """The processor's name, where the system tells it."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,201 @@
+"""From measured sets to the numbers of the results: plain JSON values, nothing is formatted here."""
+
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cldm_runtime.evaluate import evaluate_dataset
+from cldm_runtime.realism import frechet_against_floor, high_frequency_ratio, latent_spread
+from cldm_runtime.segment import Segmenter
+from cldm_runtime.store import open_dataset
+from cldm_runtime.summary import ALL, Samples, Summary, read_samples, summarise_samples
+
+from .sets import BATCH, Rows, Workshop, compared_rows, encode, latents_file, read_rows
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A set after the segmenter has seen it."""
+
+    path: Path
+    segmentation: str
+
+    def samples(self, subset: str | None = None) -> Samples:
+        with open_dataset(self.path) as dataset:
+            return read_samples(dataset, self.segmentation, subset)
+
+
+def measure_set(shop: Workshop, path: Path) -> Measured:
+    """Segment and measure a set; what the same segmenter said before is used again."""
+    name = shop.segmenter.name
+    with open_dataset(path) as dataset:
+        found = dataset.segmentations.get(name)
+        known = found is not None and found.metadata.get("manifest_sha256") == shop.segmenter.bundle.manifest_sha256
+        done = known and found is not None and found.scores is not None
+    if not done:
+        shop.timed(
+            f"segmenting {path.stem}", lambda: evaluate_dataset(path, shop.segmenter, batch_size=BATCH, overwrite=True)
+        )
+    return Measured(path, name)
+
+
+def restrict(samples: Samples, kept: NDArray[np.bool_]) -> Samples:
+    """Some of the samples."""
+    return replace(samples, **_kept(samples, kept))
+
+
+def _kept(record: Any, kept: NDArray[np.bool_]) -> Json:
+    """The fields of a record of per-sample arrays that change when rows are dropped."""
+    changes: Json = {}
+    for f in fields(record):
+        value = getattr(record, f.name)
+        if isinstance(value, np.ndarray):
+            changes[f.name] = value[kept]
+        elif is_dataclass(value) and f.name == "scores":
+            changes[f.name] = replace(value, **_kept(value, kept))  # type: ignore[type-var]
+    return changes
+
+
+def same_slices(samples: Samples, as_in: Samples) -> Samples:
+    """Those samples that show a slice which `as_in` shows too."""
+    wanted = set(_identities(as_in))
+    return restrict(samples, np.array([identity in wanted for identity in _identities(samples)], dtype=bool))
+
+
+def _identities(samples: Samples) -> list[tuple[str, str, int]]:
+    assert samples.patients is not None and samples.slices is not None and samples.subset is not None
+    return list(zip(samples.subset.tolist(), samples.patients.tolist(), samples.slices.tolist(), strict=True))
+
+
+def table_row(name: str, samples: Samples) -> Json:
+    """One set in the results: agreement with the mask, overlap and false detections."""
+    summary = summarise_samples(samples, {})
+    return {"set": name, **summary_figures(summary, samples.domain.lesion)}
+
+
+def summary_figures(summary: Summary, lesion: str | None) -> Json:
+    """What the tables show of a summary, as JSON values; the whole of it comes along."""
+    document = summary.to_json()
+    pairs = [
+        item for item in document["agreement"] if (item["measured"], item["reference"]) == ("segmentation", "mask")
+    ]
+    return {
+        "slices": summary.n_samples,
+        "patients": summary.n_patients,
+        "agreement": _by_attribute(pairs),
+        "regions": {region["region"]: region for region in document["regions"]},
+        "false_rate": document["false_detections"].get(lesion),
+    }
+
+
+def _by_attribute(items: list[Json]) -> Json:
+    """attribute -> "all" or "lesion" -> figures."""
+    found: Json = {}
+    for item in items:
+        kind = ALL if item["samples"] == ALL else "lesion"
+        found.setdefault(item["attribute"], {})[kind] = item
+    return found
+
+
+def grid_figures(samples: Samples) -> Json:
+    """Requested against measured, and its two parts: request to mask (drawing), mask to segmentation (image and
+    segmenter)."""
+    document = summarise_samples(samples, {}).to_json()
+    parts = {}
+    for name, measured, reference in (
+        ("request to segmentation", "segmentation", "requested"),
+        ("request to mask", "mask", "requested"),
+        ("mask to segmentation", "segmentation", "mask"),
+    ):
+        items = [
+            item for item in document["agreement"] if (item["measured"], item["reference"]) == (measured, reference)
+        ]
+        parts[name] = _by_attribute(items)
+    lesion = samples.domain.lesion
+    measurable = list(parts["mask to segmentation"])
+    return {
+        "slices": len(samples),
+        "attributes": measurable,
+        "parts": parts,
+        "false_rate": document["false_detections"].get(lesion),
+        "regions": {region["region"]: region for region in document["regions"]},
+    }
+
+
+def residual_deviation(samples: Samples, attribute: str) -> float:
+    """Standard deviation of (segmentation - mask) over the samples with the lesion."""
+    number = samples.domain.attribute_names.index(attribute)
+    assert samples.mask is not None
+    difference = (samples.attributes - samples.mask)[:, number].astype(np.float64)
+    kept = np.isfinite(difference) & (True if samples.with_lesion is None else samples.with_lesion)
+    return float(difference[kept].std(ddof=1)) if kept.sum() > 1 else float("nan")
+
+
+def error_split(real: Samples, synthetic: Samples, attributes: list[str]) -> Json:
+    """How much of the error on synthetic images the segmenter makes on real ones too.
+
+    Taking the two error sources as independent, generator = sqrt(max(0, synthetic^2 - real^2)).
+    """
+    split = {}
+    for name in attributes:
+        segmenter, both = residual_deviation(real, name), residual_deviation(synthetic, name)
+        split[name] = {
+            "segmenter": segmenter,
+            "both": both,
+            "generator": float(np.sqrt(max(0.0, both**2 - segmenter**2))),
+        }
+    return split
+
+
+def features(segmenter: Segmenter, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vectors of the segmenter's encoder."""
+    return segmenter.features(images, batch_size=BATCH)
+
+
+def texture_figures(shop: Workshop, synthetic: Measured, name: str) -> Json:
+    """Texture, latent spread and Frechet distance of a synthetic set, against the real slices of the same masks."""
+    with open_dataset(synthetic.path) as dataset:
+        assert dataset.sample_index is not None  # the row of the cohort; the workshop writes it
+        images, rows = dataset.images(), np.unique(dataset.sample_index)
+    originals = real_images(shop, rows)
+    latents = encode(shop, originals)
+    sampled = np.load(latents_file(shop, name), allow_pickle=False)
+    spread, again = latent_spread(sampled, latents), latent_spread(encode(shop, images), latents)
+    frechet = frechet_against_floor(
+        features(shop.segmenter, images), features(shop.segmenter, originals), shop.sizes.features_repeats
+    )
+    return {
+        "slices": len(images),
+        "high_frequency_ratio": _texture_ratio(shop, images, originals),
+        "latent_spread": float(spread.mean()),
+        "latent_spread_channels": spread.tolist(),
+        "latent_spread_reencoded": float(again.mean()),
+        "frechet": {
+            "distance": frechet.distance,
+            "floor": frechet.floor,
+            "slices": frechet.n,
+            "repeats": frechet.repeats,
+        },
+    }
+
+
+def real_images(shop: Workshop, rows: Rows) -> NDArray[np.float32]:
+    """The cohort's images of these rows, (N, C, H, W)."""
+    return np.concatenate([images for _, images, _, _ in read_rows(shop.cohort, rows)])
+
+
+def _texture_ratio(shop: Workshop, images: NDArray[np.float32], originals: NDArray[np.float32]) -> float:
+    rows_mm, columns_mm = shop.generator.manifest.image.spacing_mm
+    return high_frequency_ratio(images[:, 0], originals[:, 0], (rows_mm, columns_mm))
+
+
+def reconstruction_texture(shop: Workshop, reconstructed: Measured) -> float:
+    """High-frequency energy of reconstructions over that of the slices they were made from."""
+    with open_dataset(reconstructed.path) as dataset:
+        images = dataset.images()
+    return _texture_ratio(shop, images, real_images(shop, compared_rows(shop)))

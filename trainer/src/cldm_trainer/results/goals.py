@@ -1,0 +1,90 @@
+"""What this method should reach, and what it reaches: one line for each goal, from the figures alone."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Json = dict[str, Any]
+CODEC_DICE, CODEC_R2, SYNTHETIC_R2, FALSE_RATE, GRID_R2 = 0.03, 0.05, 0.05, 0.05, 0.85
+HIGH_FREQUENCY, SPREAD = (0.8, 1.25), (0.95, 1.05)
+
+
+def goals(figures: Mapping[str, Any]) -> list[Json]:
+    """All goals, met or not. A figure that is missing or undefined does not meet its goal."""
+    rows = {row["set"]: row for row in figures["sets"]}
+    lesion, attributes = figures["lesion"], figures["attributes"]
+    return [
+        *_codec(rows["real, test"], rows["reconstructed, test"], lesion, attributes),
+        *(
+            line
+            for name in figures["compared"]
+            for line in _synthetic(
+                rows["real, test"], rows[f"real, {name}"], rows[f"synthetic, {name}"], attributes, lesion
+            )
+        ),
+        *_texture(figures["texture"]),
+        *_grid(figures["grid"], attributes),
+    ]
+
+
+def _codec(real: Json, reconstructed: Json, lesion: str, attributes: list[str]) -> Iterator[Json]:
+    drop = dice(real, lesion) - dice(reconstructed, lesion)
+    yield _at_most(f"codec: loss of {lesion} Dice on reconstructed test slices", drop, CODEC_DICE)
+    for name in attributes:
+        loss = r2(real, name, "lesion") - r2(reconstructed, name, "lesion")
+        yield _at_most(f"codec: loss of r2 of {name}, {lesion} slices", loss, CODEC_R2)
+
+
+def _synthetic(baseline: Json, real: Json, row: Json, attributes: list[str], lesion: str) -> Iterator[Json]:
+    """r2 against real test slices; false detections against real slices of the same subset."""
+    for kind, samples in (("all", "all slices"), ("lesion", f"{lesion} slices")):
+        for name in attributes:
+            wanted = r2(baseline, name, kind) - SYNTHETIC_R2
+            yield _at_least(f"{row['set']}: r2 of {name}, {samples}", r2(row, name, kind), wanted)
+    yield _at_most(f"{row['set']}: false {lesion} rate", rate(row), rate(real) + FALSE_RATE)
+
+
+def _texture(texture: Json) -> Iterator[Json]:
+    yield _between("high-frequency energy, synthetic over real", texture["high_frequency_ratio"], HIGH_FREQUENCY)
+    yield _between("spread of latents, synthetic over real", texture["latent_spread"], SPREAD)
+
+
+def _grid(grid: Json, attributes: list[str]) -> Iterator[Json]:
+    for kind, samples in (("all", "all images"), ("lesion", "images with the lesion")):
+        for name in attributes:
+            found = _value(grid["parts"]["request to segmentation"].get(name, {}).get(kind, {}).get("r2"))
+            yield _at_least(f"grid: r2 of requested and measured {name}, {samples}", found, GRID_R2)
+
+
+def _at_most(name: str, found: float, limit: float) -> Json:
+    return {"goal": name, "found": found, "wanted": f"at most {limit:.3f}", "met": found <= limit}
+
+
+def _at_least(name: str, found: float, limit: float) -> Json:
+    return {"goal": name, "found": found, "wanted": f"at least {limit:.3f}", "met": found >= limit}
+
+
+def _between(name: str, found: float, limits: tuple[float, float]) -> Json:
+    low, high = limits
+    return {"goal": name, "found": found, "wanted": f"{low:g} to {high:g}", "met": low <= found <= high}
+
+
+def r2(row: Mapping[str, Any], attribute: str, kind: str) -> float:
+    """r2 of a table row over "all" slices or those with the "lesion"; NaN where undefined."""
+    return _value(row["agreement"].get(attribute, {}).get(kind, {}).get("r2"))
+
+
+def dice(row: Mapping[str, Any], region: str) -> float:
+    """Mean Dice of a region over the slices that hold it; NaN where undefined."""
+    found = row["regions"].get(region, {}).get("dice", {}).get("mean")
+    return math.nan if found is None else float(found)
+
+
+def rate(row: Mapping[str, Any]) -> float:
+    """Share of slices without the lesion on which it is found; NaN where undefined."""
+    return _value(row["false_rate"])
+
+
+def _value(estimate: Mapping[str, Any] | None) -> float:
+    found = None if estimate is None else estimate.get("value")
+    return math.nan if found is None else float(found)

@@ -1,0 +1,198 @@
+"""docs/results.md, written from docs/results.json alone."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Json = Mapping[str, Any]
+NOTHING = "–"
+
+_INTRODUCTION = """\
+# Results
+
+![real and synthetic slices for the same label maps](montage.png)
+
+Written by `{command}` in {minutes:.0f} minutes of computing on {cpu} ({cores} cores); every number stands in
+[results.json](results.json), from the same run. {versions}.
+
+Generator `{generator}`, segmenter `{segmenter}`. Sampling: {sampling}. The cohort is the built-in phantom: read these
+figures as what the method does on that cohort, not as figures of patients.
+
+How to read them: r2 is the squared correlation between the attribute measured on the segmentation and on the label map
+(docs/attributes.md). It is given twice, over all slices and over slices that hold {lesion}, because slices without
+{lesion} inflate it. Brackets are 95 % bootstrap intervals, drawn by patient where there are patients. Slope and bias
+are those of the slices with {lesion}. Dice is the mean over slices that hold the region, ± standard deviation; HD is
+the mean Hausdorff distance. "False" is the share of slices without {lesion} on which the segmenter finds some."""
+
+
+def results_page(figures: Json) -> str:
+    """The whole page."""
+    made = figures["made"]
+    parts = [
+        _INTRODUCTION.format(lesion=figures["lesion"], **made),
+        "## Goals\n\n" + goals_table(figures["goals"]),
+        "## Segmenter against label map\n\n"
+        + agreement_table(figures["sets"], figures["attributes"], figures["lesion"]),
+        "## Overlap\n\n" + overlap_table(figures["sets"], figures["lesion"]),
+        _sets_text(figures),
+        "![measured against true attributes](figures/agreement.png)",
+        "## Texture\n\n" + texture_text(figures),
+        "## Requested attributes\n\n" + grid_text(figures),
+        "![requested against measured attributes](figures/grid.png)",
+        "## Time\n\n" + table(("step", "seconds"), made["seconds"].items()),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def goals_table(goals: Sequence[Json]) -> str:
+    """Every goal with what was found."""
+    rows = [(g["goal"], number(g["found"], 3), g["wanted"], "yes" if g["met"] else "**no**") for g in goals]
+    met = sum(bool(g["met"]) for g in goals)
+    return f"{met} of {len(goals)} are met.\n\n" + table(("goal", "found", "wanted", "met"), rows)
+
+
+def agreement_table(sets: Sequence[Json], attributes: Sequence[str], lesion: str) -> str:
+    """r2 twice, slope and bias of every set and attribute."""
+    head = ("images", "attribute", "r2, all slices", f"r2, {lesion} slices", "slope", "bias", f"slices ({lesion})")
+    rows = []
+    for row in sets:
+        for name in attributes:
+            whole, lesions = (row["agreement"].get(name, {}).get(kind, {}) for kind in ("all", "lesion"))
+            counts = f"{whole.get('n', 0)} ({lesions.get('n', 0)})"
+            slope, bias = estimate(lesions.get("slope")), estimate(lesions.get("bias"), 3)
+            rows.append((row["set"], name, estimate(whole.get("r2")), estimate(lesions.get("r2")), slope, bias, counts))
+    return table(head, rows)
+
+
+def overlap_table(sets: Sequence[Json], lesion: str) -> str:
+    """Dice and Hausdorff distance of every region, false detections of the lesion."""
+    regions = list(sets[0]["regions"])
+    measures = [f"{region}, {measure}" for region in regions for measure in ("Dice", "HD mm")]
+    head = ("images", "slices", "patients", *measures, f"false {lesion}")
+    rows = []
+    for row in sets:
+        cells = []
+        for region in regions:
+            figures = row["regions"][region]
+            cells += [f"{number(figures['dice']['mean'], 3)} ± {number(figures['dice']['sd'], 2)}"]
+            cells += [number(figures["hd_mm"]["mean"], 1)]
+        rows.append((row["set"], row["slices"], row["patients"] or NOTHING, *cells, percent(row["false_rate"])))
+    return table(head, rows)
+
+
+def _sets_text(figures: Json) -> str:
+    sizes = figures["made"]["sizes"]
+    return (
+        f"Training slices: at most {sizes['train']}, evenly picked. Reconstructions and synthetic images use the masks "
+        f'of every test slice and of at most {sizes["other"]} evenly picked slices of any other subset; "the same '
+        f'slices" is the segmenter on exactly those. Each test mask gives {sizes["seeds"]} synthetic images, with '
+        'different seeds. "Reconstructed mean" has zeros in the place of the decoder\'s texture noise. Slope and bias '
+        "belong to the slices with " + str(figures["lesion"]) + "."
+    )
+
+
+def texture_text(figures: Json) -> str:
+    """Texture at the default number of steps, and at others."""
+    texture, reconstruction = figures["texture"], figures["reconstruction_texture"]
+    lines = [
+        table(
+            ("images", "high-frequency energy over real", "latent spread over real", "re-encoded", "Frechet", "floor"),
+            [
+                ("reconstructed, mean", number(reconstruction["mean"], 2), "", "", "", ""),
+                ("reconstructed, with texture", number(reconstruction["textured"], 2), "", "", "", ""),
+                ("synthetic", *_texture_cells(texture)),
+            ],
+        ),
+        "High-frequency energy: share of a slice's power above 0.25 cycles/mm. Latent spread: standard "
+        'deviation of the sampled latents over that of the real slices\' latents, mean of the channels; "re-encoded" is the same '
+        "after decoding and encoding. Frechet: distance between features of the segmenter's encoder, "
+        f"{texture['frechet']['slices']} synthetic against as many real slices; the floor is the distance between two "
+        "disjoint real sets of that size.",
+        "Fewer sampling steps shrink samples towards the conditional mean, which raises r2 and Dice and lowers the "
+        "Frechet distance while texture is lost. Test masks, one seed:",
+        _steps_table(figures),
+    ]
+    return "\n\n".join(lines)
+
+
+def _texture_cells(texture: Json) -> tuple[str, ...]:
+    spread, again = texture["latent_spread"], texture["latent_spread_reencoded"]
+    frechet = texture["frechet"]
+    ratio = number(texture["high_frequency_ratio"], 2)
+    return ratio, number(spread, 3), number(again, 3), number(frechet["distance"], 3), number(frechet["floor"], 3)
+
+
+def _steps_table(figures: Json) -> str:
+    attributes, lesion = figures["attributes"], figures["lesion"]
+    head = (
+        "steps",
+        *(f"r2 {name}" for name in attributes),
+        f"{lesion} Dice",
+        "high frequency",
+        "latent spread",
+        "re-encoded",
+        "Frechet",
+        "floor",
+    )
+    rows = []
+    for item in figures["steps"]:
+        by_name = item["row"]["agreement"]
+        agreement = [estimate(by_name.get(name, {}).get("lesion", {}).get("r2")) for name in attributes]
+        overlap = number(item["row"]["regions"][lesion]["dice"]["mean"], 3)
+        rows.append((item["steps"], *agreement, overlap, *_texture_cells(item["texture"])))
+    return table(head, rows) + f"\n\nr2 over slices with {lesion}."
+
+
+def grid_text(figures: Json) -> str:
+    """Requested against measured, and where the error comes from."""
+    grid, lesion = figures["grid"], figures["lesion"]
+    rows = []
+    for part, by_attribute in grid["parts"].items():
+        for name in grid["attributes"]:
+            whole, lesions = (by_attribute.get(name, {}).get(kind, {}) for kind in ("all", "lesion"))
+            slope, bias = estimate(lesions.get("slope")), estimate(lesions.get("bias"), 3)
+            rows.append(
+                (part, name, estimate(whole.get("r2")), estimate(lesions.get("r2")), slope, bias, lesions.get("n", 0))
+            )
+    split = [
+        (name, number(item["segmenter"], 3), number(item["generator"], 3), number(item["both"], 3))
+        for name, item in grid["split"].items()
+    ]
+    return "\n\n".join(
+        [
+            f"{grid['slices']} images of examples/grid.csv, as `cldm-gen` makes them: attributes to anatomy to image. "
+            f"False {lesion}: {percent(grid['false_rate'])}.",
+            table(("from, to", "attribute", "r2, all", f"r2, {lesion} only", "slope", "bias", f"n ({lesion})"), rows),
+            "Where the error comes from: standard deviation of segmentation minus mask, over slices with "
+            f"{lesion}. The segmenter's part is what it shows on real test slices; the generator's is what is left of the "
+            "error on these images when the two are independent.",
+            table(("attribute", "segmenter", "generator", "both"), split),
+        ]
+    )
+
+
+def estimate(value: Json | None, digits: int = 2) -> str:
+    """0.83 [0.71, 0.90]"""
+    if value is None or value.get("value") is None:
+        return NOTHING
+    if value.get("low") is None:
+        return number(value["value"], digits)
+    return f"{number(value['value'], digits)} [{number(value['low'], digits)}, {number(value['high'], digits)}]"
+
+
+def percent(value: Json | None) -> str:
+    """12 % [8, 17]"""
+    if value is None or value.get("value") is None:
+        return NOTHING
+    return f"{100 * value['value']:.0f} % [{100 * value['low']:.0f}, {100 * value['high']:.0f}]"
+
+
+def number(value: float | None, digits: int) -> str:
+    """A fixed number of digits; a dash where there is no number."""
+    return NOTHING if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)

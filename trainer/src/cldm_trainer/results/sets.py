@@ -1,0 +1,238 @@
+"""The dataset files that the results are measured on: real, reconstructed and synthetic slices of the same patients.
+
+Each is made once. A file that exists is used again if it was made from the same bundles, cohort and sizes.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cldm_runtime.bundle import sha256_of
+from cldm_runtime.errors import InputError
+from cldm_runtime.generate import Plan, generate_dataset
+from cldm_runtime.generator import Generator
+from cldm_runtime.grid import read_grid
+from cldm_runtime.pipeline import Pipeline, decoder_noise
+from cldm_runtime.requests import GridRequests
+from cldm_runtime.segment import Segmenter
+from cldm_runtime.store import DatasetSpec, DatasetWriter, create_dataset, open_dataset
+
+BATCH = 16
+Say = Callable[[str], None]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured: training slices, slices of each further test subset, seeds for each mask of the first test
+    subset, images of the grid, and the numbers of sampling steps that are shown beside the bundle's own."""
+
+    train: int = 600
+    other: int = 500
+    seeds: int = 2
+    grid: int = 1000
+    steps: tuple[int, ...] = (4, 10, 20)
+    features_repeats: int = 10
+
+
+@dataclass
+class Workshop:
+    """Where the sets are made, and from what. `seconds` says how long each set took that was made now."""
+
+    folder: Path
+    cohort: Path
+    generator: Generator
+    segmenter: Segmenter
+    grid: Path
+    sizes: Sizes = Sizes()
+    say: Say = print
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.cohort_sha256 = sha256_of(self.cohort)
+        timings = self.folder / "seconds.json"
+        if timings.exists():
+            self.seconds |= json.loads(timings.read_text(encoding="utf-8"))
+
+    def recipe(self, **choices: Any) -> str:
+        """What decides the content of a set, as text."""
+        basis = {"cohort": self.cohort_sha256, "generator": self.generator.bundle.manifest_sha256}
+        return json.dumps(basis | choices, sort_keys=True)
+
+    def timed(self, name: str, work: Callable[[], object]) -> None:
+        """Do some work and write down how long it took."""
+        self.say(f"{name} ...")
+        begun = time.monotonic()
+        work()
+        self.seconds[name] = round(time.monotonic() - begun, 1)
+        (self.folder / "seconds.json").write_text(json.dumps(self.seconds, indent=1) + "\n", encoding="utf-8")
+
+    @property
+    def subsets(self) -> tuple[str, ...]:
+        """Subsets of the cohort: train, val, test, then any others. Raises InputError where there is no test subset."""
+        with open_dataset(self.cohort) as dataset:
+            found = set() if dataset.subset is None else set(dataset.subset.tolist())
+        if "test" not in found:
+            raise InputError(f"{self.cohort}: has no subset test; found {', '.join(sorted(found)) or 'no subsets'}.")
+        first = [name for name in ("train", "val", "test") if name in found]
+        return (*first, *sorted(found - set(first)))
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Subsets that reconstructions and synthetic images are made for: test and whatever else was not trained on."""
+        return tuple(name for name in self.subsets if name not in ("train", "val"))
+
+    def rows(self, subset: str) -> Rows:
+        """Rows of a subset of the cohort; some of them, evenly picked, where `sizes` asks for fewer."""
+        count = {"train": self.sizes.train, "val": None, "test": None}.get(subset, self.sizes.other)
+        found = self.all_rows(subset)
+        if count is None or len(found) <= count:
+            return found
+        picked: Rows = found[np.linspace(0, len(found) - 1, count).round().astype(int)]
+        return picked
+
+    def all_rows(self, subset: str) -> Rows:
+        """Every row of a subset."""
+        with open_dataset(self.cohort) as dataset:
+            return np.flatnonzero(dataset.subset == subset).astype(np.int64)
+
+    def make(self, name: str, recipe: str, fill: Callable[[DatasetWriter], None]) -> Path:
+        """The file `<name>.h5`, filled unless it is there with the same recipe."""
+        path = self.folder / f"{name}.h5"
+        digest = hashlib.sha256(recipe.encode()).hexdigest()
+        if path.exists():
+            with open_dataset(path) as dataset:
+                if dataset.metadata.get("recipe_sha256") == digest:
+                    return path
+        image = self.generator.manifest.image
+        spec = DatasetSpec(
+            self.generator.domain,
+            image.shape,
+            image.spacing_mm,
+            image.channels,
+            image.value_range,
+            {"recipe_sha256": digest},
+        )
+
+        def work() -> None:
+            with create_dataset(path, spec, overwrite=True) as writer:
+                fill(writer)
+
+        self.timed(name, work)
+        return path
+
+
+def real_set(shop: Workshop) -> Path:
+    """Slices of every subset of the cohort as they are."""
+    chosen = [shop.rows(name) if name == "train" else shop.all_rows(name) for name in shop.subsets]
+    rows = np.concatenate(chosen)
+
+    def fill(writer: DatasetWriter) -> None:
+        for _, images, masks, known in read_rows(shop.cohort, rows):
+            writer.append(images=images, masks=masks, **known)
+
+    return shop.make("real", shop.recipe(kind="real", train=shop.sizes.train), fill)
+
+
+def compared_rows(shop: Workshop) -> Rows:
+    """The cohort's rows whose masks are used for reconstructions and synthetic images."""
+    return np.concatenate([shop.rows(name) for name in shop.compared])
+
+
+def reconstructed_set(shop: Workshop, *, texture: bool) -> Path:
+    """Slices of the compared subsets through the codec, with the decoder's texture noise or with zeros in its place."""
+    rows = compared_rows(shop)
+
+    def fill(writer: DatasetWriter) -> None:
+        encoder, decoder = shop.generator.bundle.open("encoder"), shop.generator.bundle.open("decoder")
+        for part, images, masks, known in read_rows(shop.cohort, rows):
+            noise = decoder_noise(shop.generator.manifest.graphs["decoder"], 0, part)
+            if not texture:
+                noise = {name: np.zeros_like(value) for name, value in noise.items()}
+            latent = encoder.run({"image": images})["latent"]
+            writer.append(images=decoder.run({"latent": latent, **noise})["image"], masks=masks, **known)
+
+    name = "reconstructed-textured" if texture else "reconstructed"
+    return shop.make(name, shop.recipe(kind=name, other=shop.sizes.other), fill)
+
+
+def synthetic_set(shop: Workshop, steps: int | None = None) -> Path:
+    """Images for the masks of the compared subsets: each mask of `test` once for each seed, every other mask once.
+
+    With `steps`: test masks and the first seed only, with that many sampling steps. The sampled latents go to
+    `<name>-latents.npy`.
+    """
+    test, others = shop.rows("test"), [shop.rows(name) for name in shop.compared[1:]]
+    jobs = [(seed, test) for seed in range(1 if steps else shop.sizes.seeds)]
+    jobs += [(0, rows) for rows in others if not steps]
+    name = f"synthetic-steps-{steps:03d}" if steps else "synthetic"
+    latents: list[NDArray[np.float32]] = []
+
+    def fill(writer: DatasetWriter) -> None:
+        pipeline = Pipeline.open(shop.generator.bundle)
+        plan = pipeline.plan(replace(shop.generator.sampling, steps=steps or shop.generator.sampling.steps))
+        for seed, rows in jobs:
+            for part, _, masks, known in read_rows(shop.cohort, rows):
+                one_hot = shop.generator.domain.labels.one_hot(masks)
+                batch = pipeline.sample({"one_hot": one_hot}, plan, seed, part)
+                writer.append(images=batch.image, masks=masks, sample_index=part, **known)
+                latents.append(batch.latent)
+        np.save(latents_file(shop, name), np.concatenate(latents))
+
+    choices = {"other": shop.sizes.other, "seeds": shop.sizes.seeds, "steps": steps}
+    return shop.make(name, shop.recipe(kind=name, **choices), fill)
+
+
+def latents_file(shop: Workshop, name: str) -> Path:
+    """Where the latents of a synthetic set lie."""
+    return shop.folder / f"{name}-latents.npy"
+
+
+def grid_set(shop: Workshop) -> Path:
+    """What `cldm-gen --attributes` makes of the grid file."""
+    grid = read_grid(shop.grid, shop.generator.domain)
+    count = shop.sizes.grid
+    plan = Plan(
+        shop.generator, GridRequests.spread(grid, count, shop.generator.canvas), count, 0, shop.generator.settings()
+    )
+    path = shop.folder / "grid.h5"
+    if path.exists():
+        with open_dataset(path) as dataset:
+            if dataset.metadata.get("plan") == plan.text:
+                return path
+        path.unlink()
+    shop.timed("grid", lambda: generate_dataset(plan, path, "resume"))
+    return path
+
+
+def read_rows(
+    cohort: Path, rows: Rows
+) -> Iterator[tuple[Rows, NDArray[np.float32], NDArray[np.uint8], Mapping[str, Any]]]:
+    """The cohort's rows in batches: row numbers, images, masks, and the columns that say whose they are."""
+    with open_dataset(cohort) as dataset:
+        columns = {
+            "patients": dataset.patients,
+            "slices": dataset.slices,
+            "subset": dataset.subset,
+            "mask_attributes": dataset.mask_attributes,
+            "mask_reasons": dataset.mask_reasons,
+        }
+        for start in range(0, len(rows), BATCH):
+            part = rows[start : start + BATCH]
+            known = {name: column[part] for name, column in columns.items() if column is not None}
+            yield part, dataset.images(part), dataset.masks(part), known
+
+
+def encode(shop: Workshop, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Means of the standardised latents of images (N, C, H, W)."""
+    encoder = shop.generator.bundle.open("encoder")
+    parts = [encoder.run({"image": images[i : i + BATCH]})["latent"] for i in range(0, len(images), BATCH)]
+    return np.concatenate(parts)
