@@ -76,6 +76,13 @@ def test_the_kernel_of_white_noise_is_a_point() -> None:
     assert kernel[2, 2].item() == pytest.approx(1.0, abs=0.02)
 
 
+def test_the_kernel_allows_for_the_deviation_map() -> None:
+    noise = torch.randn((256, 1, 32, 32), generator=torch.Generator().manual_seed(0))
+    deviation = 1.0 + 0.5 * torch.sin(torch.arange(32) * torch.pi / 8).expand(256, 1, 32, 32)
+    kernel = colouring_kernel(deviation * noise, deviation, 5)[0, 0]
+    assert kernel[2, 2].item() == pytest.approx(1.0, abs=0.02)
+
+
 def test_the_kernel_colours_as_the_residual_is_coloured() -> None:
     noise = torch.randn((256, 1, 32, 32), generator=torch.Generator().manual_seed(0))
     smooth = (noise + noise.roll(1, -1)) / 2**0.5  # neighbours in a row correlate by 1/2

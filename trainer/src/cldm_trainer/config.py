@@ -100,8 +100,8 @@ class CodecConfig:
 class TextureConfig:
     optimiser: OptimiserConfig
     channels: int = 32
-    kernel_size: int = 7
-    energy_window: int = 5  # pixels; the local energy that the deviation map is fitted to
+    kernel_size: int = 15  # pixels, odd; less leaks noise beyond the resolution of the scans
+    energy_window: int = 9  # pixels, odd; the local energy that the deviation map is fitted to
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,11 @@ class ExportConfig:
     batch_size: int = 16
     parity_tolerance: float = 1e-4
     torchscript: bool = False
+    segmenter_mirroring: bool = True  # whether the segmenter averages over mirrored copies unless told otherwise
+    nnunet: str = ""  # another nnU-Net 2-D result folder to export as the segmenter; empty: this run's
+    nnunet_fold: str = "0"
+    nnunet_checkpoint: str = "checkpoint_final.pth"
+    nnunet_labels: dict[str, str] = dataclasses.field(default_factory=dict)  # its label name or value -> our name
 
 
 @dataclass(frozen=True)

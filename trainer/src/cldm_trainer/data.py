@@ -78,10 +78,12 @@ def _symmetry(sample: Tensor, choice: int) -> Tensor:
     return turned.flip(-1) if choice >= 4 else turned
 
 
-def move(x: Tensor, rotation_deg: float, shift_pixels: float, scale: float, generator: torch.Generator) -> Tensor:
-    """Rotate, shift and scale each sample of (N, C, H, W) at random, uniformly up to the given limits, bilinearly.
+def move(x: Tensor, rotation_deg: float, shift_pixels: float, scale: float, generator: torch.Generator,
+         mode: str = "bilinear") -> Tensor:
+    """Rotate, shift and scale each sample of (N, C, H, W) at random, uniformly up to the given limits.
 
-    Outside the field of view the border is repeated. Labels go through as one-hot maps.
+    Outside the field of view the border is repeated. Labels go through as one-hot maps. mode "bicubic" keeps an
+    image's noise, which "bilinear" would smooth away.
     """
     n, size = len(x), x.shape[-1]
     spread = 2.0 * torch.rand((4, n), generator=generator) - 1.0
@@ -91,4 +93,4 @@ def move(x: Tensor, rotation_deg: float, shift_pixels: float, scale: float, gene
     cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
     matrix = torch.stack([torch.stack([cos, -sin, shift[0]], -1), torch.stack([sin, cos, shift[1]], -1)], 1)
     grid = torch.nn.functional.affine_grid(matrix, list(x.shape), align_corners=False)
-    return torch.nn.functional.grid_sample(x, grid.to(x), padding_mode="border", align_corners=False)
+    return torch.nn.functional.grid_sample(x, grid.to(x), mode=mode, padding_mode="border", align_corners=False)

@@ -198,7 +198,7 @@ def train(make_task: Callable[[], Task], config: OptimiserConfig, run: RunConfig
     `resolved` is the configuration that the weights depend on. Raises InterruptedRun after saving when SIGTERM or
     Ctrl-C arrives, InputError when `folder` was begun with another configuration.
     """
-    checkpoint.agree_on_config(folder, resolved)
+    checkpoint.agree_on_config(folder, {"seed": run.seed, **resolved})
     if checkpoint.finished(folder, config.steps):
         return
     torch.manual_seed(run.seed)  # of the initial weights

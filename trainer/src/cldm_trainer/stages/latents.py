@@ -130,6 +130,6 @@ def encode(image_codec: Codec, mask_codec: Codec, slices: Slices, config: Latent
 def _move_both(image: Tensor, mask: Tensor, config: LatentsConfig, key: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
     """The same random motion for images and one-hot maps; the maps become one-hot again."""
     limits = (config.rotation_deg, config.shift_pixels, config.scale)
-    image = move(image, *limits, generator=step_generator(*key))
+    image = move(image, *limits, generator=step_generator(*key), mode="bicubic").clamp(0.0, 1.0)
     moved = move(mask, *limits, generator=step_generator(*key))
     return image, one_hot(moved.argmax(1), mask.shape[1])

@@ -4,7 +4,7 @@ symbol   meaning
 x        slice in [0, 1];  y: its reconstruction;  r = x - y: the residual
 e        local energy of r: its square, averaged over a small window
 s(z)     deviation map, predicted from the standardised latent, fitted to e by the Gaussian likelihood
-K        fixed small kernel of unit energy; its spectrum is that of r / sqrt(e), so it colours white noise
+K        fixed small kernel of unit energy that colours white noise, so that the draw has the spectrum of r
 draw     clip(y + s(z) * (K * white noise), 0, 1)
 """
 
@@ -40,21 +40,30 @@ def local_energy(residual: Tensor, window: int) -> Tensor:
     return energy
 
 
-def colouring_kernel(residual: Tensor, energy: Tensor, size: int) -> Tensor:
-    """The symmetric kernel whose spectrum is the mean spectrum of residual / sqrt(energy), cut to size x size.
+def colouring_kernel(residual: Tensor, deviation: Tensor, size: int) -> Tensor:
+    """The even kernel K of unit energy for which deviation * (K * white noise) has the residual's mean spectrum.
 
-    The square root of the power has zero phase, so the kernel is even. It is scaled to unit energy: filtered white
-    noise keeps unit variance. Takes (N, 1, H, W), returns (1, 1, size, size).
+    The autocorrelation of such a product is that of K * noise times that of the deviation. So the quotient of the two
+    measured ones, tapered to lags below `size`, gives the power spectrum of K, and its root has zero phase.
+    Takes (N, 1, H, W), returns (1, 1, size, size).
     """
-    whitened = residual / energy.clamp_min(_FLOOR).sqrt()
-    power = torch.fft.fft2(whitened[:, 0]).abs().square().mean(0)
+    quotient = _autocorrelation(residual) / _autocorrelation(deviation)
+    taper = torch.hann_window(2 * size + 1, periodic=False)[1:-1]
+    height, width = quotient.shape
+    rows, columns = ((torch.arange(n) - n // 2).abs() < size for n in (height, width))
+    lags = torch.zeros_like(quotient)
+    lags[rows[:, None] & columns] = (quotient[rows][:, columns] * taper[:, None] * taper).flatten()
+    power = torch.fft.fft2(torch.fft.ifftshift(lags)).real.clamp_min(0.0)
     kernel = torch.fft.fftshift(torch.fft.ifft2(power.sqrt()).real)
-    row, column = kernel.shape[0] // 2, kernel.shape[1] // 2
-    half = size // 2
-    cut = kernel[row - half : row + half + 1, column - half : column + half + 1]
-    cut = 0.5 * (cut + cut.flip(0, 1))
-    cut /= cut.square().sum().sqrt()
-    return cut[None, None]
+    top, left, half = height // 2, width // 2, size // 2
+    cut = kernel[top - half : top + half + 1, left - half : left + half + 1]
+    unit: Tensor = cut / cut.square().sum().sqrt()
+    return unit[None, None]
+
+
+def _autocorrelation(x: Tensor) -> Tensor:
+    """Mean over (N, 1, H, W), circular, lag 0 in the middle: (H, W)."""
+    return torch.fft.fftshift(torch.fft.ifft2(torch.fft.fft2(x[:, 0]).abs().square().mean(0)).real)
 
 
 @torch.no_grad()
@@ -83,7 +92,8 @@ class TextureTask:
         self.validation = affine.standardise(validation[1].mean.float())
         texture = Texture(codec.latent_channels, config.channels, config.kernel_size, codec.stride)
         chosen = np.linspace(0, self.count - 1, min(self.count, _KERNEL_SLICES)).astype(int)
-        texture.kernel.copy_(colouring_kernel(residual[chosen], self.energy[chosen], config.kernel_size))
+        deviation = self.energy[chosen].clamp_min(_FLOOR).sqrt()
+        texture.kernel.copy_(colouring_kernel(residual[chosen], deviation, config.kernel_size))
         last = texture.head[-3]
         assert isinstance(last, nn.Conv2d) and last.bias is not None
         nn.init.constant_(last.bias, 0.5 * float(self.energy.mean().clamp_min(_FLOOR).log()))
