@@ -1,5 +1,7 @@
 """Noise schedules, against hand-computed numbers and diffusers."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -96,3 +98,13 @@ def test_the_manifest_gives_the_numbers_back_exactly():
     schedule = NoiseSchedule.from_spec(ScheduleSpec("v", 1000, tuple(numbers.tolist())))
     assert schedule.prediction_type == "v"
     np.testing.assert_array_equal(schedule.alphas_cumprod, numbers)
+
+
+@pytest.mark.parametrize("steps", [48, 59, 96, 999])
+def test_steps_are_rounded_from_exact_quotients(steps):
+    """Sums of floats, as in numpy.arange and linspace, are off by one here."""
+    schedule = NoiseSchedule.linear(prediction_type="v")
+    trailing = [round(Fraction(1000 * (steps - k), steps)) - 1 for k in range(steps)]
+    linspace = [round(Fraction(999 * (steps - 1 - k), steps - 1)) for k in range(steps)]
+    assert schedule.step_table(steps, "trailing").timesteps.tolist() == trailing
+    assert schedule.step_table(steps, "linspace").timesteps.tolist() == linspace

@@ -102,7 +102,7 @@ def _signal_share(betas: Array) -> NDArray[np.float64]:
 
 def _trailing(total: int, steps: int) -> NDArray[np.int64]:
     """From the last training step down; the noisiest step is always visited."""
-    return np.round(np.arange(total, 0, -total / steps)).astype(np.int64)[:steps] - 1
+    return _rounded(total * np.arange(steps, 0, -1), steps) - 1
 
 
 def _leading(total: int, steps: int) -> NDArray[np.int64]:
@@ -112,7 +112,12 @@ def _leading(total: int, steps: int) -> NDArray[np.int64]:
 
 def _linspace(total: int, steps: int) -> NDArray[np.int64]:
     """Even, both ends visited (a single step: the noisiest)."""
-    return np.round(np.linspace(total - 1, 0, steps)).astype(np.int64)
+    return _rounded((total - 1) * np.arange(steps - 1, -1, -1), steps - 1) if steps > 1 else np.array([total - 1])
+
+
+def _rounded(numerators: NDArray[np.int64], denominator: int) -> NDArray[np.int64]:
+    """Quotients of integers, rounded half to even. One division: an accumulated sum would depend on the language."""
+    return np.rint(numerators / denominator).astype(np.int64)
 
 
 _SPACINGS: dict[str, Callable[[int, int], NDArray[np.int64]]] = {
