@@ -103,9 +103,9 @@ def texture_text(figures: Json) -> str:
                 ("synthetic", *_texture_cells(texture)),
             ],
         ),
-        "High-frequency energy: share of a slice's power above 0.25 cycles/mm. Latent spread: standard "
-        'deviation of the sampled latents over that of the real slices\' latents, mean of the channels; "re-encoded" is the same '
-        "after decoding and encoding. Frechet: distance between features of the segmenter's encoder, "
+        "High-frequency energy: share of a slice's power above 0.25 cycles/mm. Latent spread: standard deviation of "
+        "the sampled latents over that of the real slices' latents, mean of the channels; re-encoded: the same after "
+        "decoding and encoding. Frechet: distance between features of the segmenter's encoder, "
         f"{texture['frechet']['slices']} synthetic against as many real slices; the floor is the distance between two "
         "disjoint real sets of that size.",
         "Fewer sampling steps shrink samples towards the conditional mean, which raises r2 and Dice and lowers the "
@@ -163,8 +163,8 @@ def grid_text(figures: Json) -> str:
             f"{grid['slices']} images of examples/grid.csv, as `cldm-gen` makes them: attributes to anatomy to image. "
             f"False {lesion}: {percent(grid['false_rate'])}.",
             table(("from, to", "attribute", "r2, all", f"r2, {lesion} only", "slope", "bias", f"n ({lesion})"), rows),
-            "Where the error comes from: standard deviation of segmentation minus mask, over slices with "
-            f"{lesion}. The segmenter's part is what it shows on real test slices; the generator's is what is left of the "
+            f"Where the error comes from: standard deviation of segmentation minus mask, over slices with {lesion}. "
+            "The segmenter's part is what it shows on real test slices; the generator's is what is left of the "
             "error on these images when the two are independent.",
             table(("attribute", "segmenter", "generator", "both"), split),
         ]
