@@ -26,6 +26,7 @@ from .errors import InputError
 
 Values = NDArray[np.float64]
 NORMAL_95 = 1.96
+_BLOCK = 1_000_000  # cluster draws that are held at a time
 _MINIMUM = 3  # fewer pairs define no correlation worth the name
 
 
@@ -142,11 +143,14 @@ def bootstrap(sums: Values, clusters: NDArray[np.generic], statistics: Callable[
     if len(found) < 2:
         return [Estimate(float(value), math.nan, math.nan) for value in values]
     philox = np.random.Philox(key=np.array([seed, 0], dtype=np.uint64))
+    count, block = len(found), max(1, _BLOCK // len(found))
     drawn = np.empty((replicates, sums.shape[1]))
-    for replicate in range(replicates):
-        uniform = (philox.random_raw(len(found)) >> np.uint64(11)) * 2.0**-53
-        counts = np.bincount((uniform * len(found)).astype(np.int64), minlength=len(found))
-        drawn[replicate] = counts @ per_cluster
+    for start in range(0, replicates, block):
+        stop = min(start + block, replicates)
+        uniform = (philox.random_raw((stop - start) * count) >> np.uint64(11)) * 2.0**-53
+        numbers = (uniform * count).astype(np.int64) + np.repeat(np.arange(stop - start) * count, count)
+        times = np.bincount(numbers, minlength=(stop - start) * count).reshape(stop - start, count)
+        drawn[start:stop] = times @ per_cluster
     return [Estimate(float(value), *_interval(column))
             for value, column in zip(values, statistics(drawn).T, strict=True)]
 

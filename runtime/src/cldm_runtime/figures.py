@@ -59,7 +59,7 @@ def bland_altman(x: Values, y: Values, marked: NDArray[np.bool_], found: Agreeme
         if math.isfinite(level):
             parts.append(_line(axes, (axes.x[0], level), (axes.x[1], level), kind))
             parts.append(f'<text class="value" x="{WIDTH - RIGHT - 4}" y="{axes.py(level) - 4:.1f}" '
-                         f'text-anchor="end">{level:+.1f}</text>')
+                         f'text-anchor="end">{_text(level, "+.1f")}</text>')
     labels = (f"mean of both ({unit})", f"difference ({unit})")
     return _frame(axes, labels, parts, f"Bland-Altman plot, {len(x)} points")
 
@@ -89,6 +89,10 @@ def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     step = next(factor * magnitude for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= raw * 0.999)
     first = math.ceil(low / step - 1e-9)
     return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _text(value: float, form: str = "g") -> str:
+    return format(value, form).replace("-", "−")
 
 
 def _complete(x: Values, y: Values, marked: NDArray[np.bool_]) -> tuple[Values, Values, NDArray[np.bool_]]:
@@ -131,11 +135,11 @@ def _frame(axes: Axes, labels: tuple[str, str], parts: Sequence[str], title: str
     for value in ticks(*axes.x):
         at = axes.px(value)
         grid.append(f'<line class="grid" x1="{at:.1f}" y1="{TOP}" x2="{at:.1f}" y2="{HEIGHT - BOTTOM}"/>'
-                    f'<text x="{at:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{value:g}</text>')
+                    f'<text x="{at:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{_text(value)}</text>')
     for value in ticks(*axes.y):
         at = axes.py(value)
         grid.append(f'<line class="grid" x1="{LEFT}" y1="{at:.1f}" x2="{WIDTH - RIGHT}" y2="{at:.1f}"/>'
-                    f'<text x="{LEFT - 7}" y="{at + 4:.1f}" text-anchor="end">{value:g}</text>')
+                    f'<text x="{LEFT - 7}" y="{at + 4:.1f}" text-anchor="end">{_text(value)}</text>')
     middle_x, middle_y = (LEFT + WIDTH - RIGHT) / 2, (TOP + HEIGHT - BOTTOM) / 2
     names = (f'<text class="label" x="{middle_x}" y="{HEIGHT - 10}" text-anchor="middle">{escape(labels[0])}</text>'
              f'<text class="label" transform="translate(15 {middle_y}) rotate(-90)" text-anchor="middle">'

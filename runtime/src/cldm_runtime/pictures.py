@@ -58,13 +58,12 @@ def enlarged_box(mask: LabelMap, segmentation: LabelMap) -> Box:
 
 
 def contours(labels: LabelMap, names: LabelSet) -> str:
-    """The outline of every label, in its colour."""
+    """The outline of every label, in its colour; where two share an edge, the one of the smaller extent is seen."""
+    present = [value for value in range(1, len(names)) if (labels == value).any()]
     paths = []
-    for value in range(1, len(names)):
-        line = outline(labels == value)
-        if line:
-            colour = "#{:02x}{:02x}{:02x}".format(*names.colours[value])
-            paths.append(f'<path class="contour" stroke="{colour}" d="{line}"/>')
+    for value in sorted(present, key=lambda value: -_extent(labels == value)):
+        colour = "#{:02x}{:02x}{:02x}".format(*names.colours[value])
+        paths.append(f'<path class="contour" stroke="{colour}" d="{outline(labels == value)}"/>')
     return "".join(paths)
 
 
@@ -84,6 +83,12 @@ def _runs(edges: NDArray[np.bool_]) -> list[tuple[int, int, int]]:
     lines, starts = np.nonzero(steps == 1)
     _, ends = np.nonzero(steps == -1)
     return [(int(line), int(start), int(end - start)) for line, start, end in zip(lines, starts, ends, strict=True)]
+
+
+def _extent(mask: NDArray[np.bool_]) -> int:
+    """Area of the bounding box of a mask that is not empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int((rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1))
 
 
 def _view(x: int, side: int, box: Box, identifier: str, content: str) -> str:

@@ -3,7 +3,6 @@
 The page is one file without scripts or outside references: charts and contours are SVG, pixels are PNG, both inline.
 """
 
-import math
 import os
 from dataclasses import dataclass
 from html import escape
@@ -16,11 +15,13 @@ from . import __version__
 from .attributes import Attribute
 from .errors import InputError
 from .figures import bland_altman, histogram, scatter
+from .metrics import ScoreReason, Scores
 from .pictures import case_picture
 from .report_tables import (
     agreement_table,
     as_title,
     key_figures,
+    number,
     region_table,
     run_table,
     shown_scale,
@@ -118,16 +119,21 @@ def _overlap(samples: Samples, summary: Summary) -> str:
     if samples.scores is None:
         return ("<h2>Overlap and distances</h2><p>The file holds no reference masks, so overlap and distances cannot "
                 "be measured.</p>")
-    charts = "".join(
-        f"<figure>{histogram(samples.scores[f'{region}_dice'].astype(np.float64), f'Dice, {as_title(region).lower()}')}"
-        "</figure>" for region in samples.domain.labels.regions)
+    charts = "".join(f"<figure>{_dice_histogram(samples.scores, region)}</figure>"
+                     for region in samples.domain.labels.regions)
     return ("<h2>Overlap and distances</h2><p>Segmentation against the reference mask, region by region. Mean with "
             "standard deviation, median with quartiles below.</p>"
             f'{region_table(summary)}<div class="charts">{charts}</div>')
 
 
+def _dice_histogram(scores: Scores, region: str) -> str:
+    """Over the samples whose reference holds the region, as the mean in the table."""
+    held = scores.why(f"{region}_hd_mm") != ScoreReason.REFERENCE_EMPTY
+    return histogram(scores[f"{region}_dice"][held].astype(np.float64), f"Dice, {as_title(region)}")
+
+
 def _agreement(samples: Samples, summary: Summary) -> str:
-    parts = ["<h2>Measured attributes</h2>"]
+    parts = ["<h2>Measured attributes</h2>", _legend(samples)]
     for measured, reference in (("segmentation", "mask"), ("segmentation", "requested"), ("mask", "requested")):
         chosen = [c for c in summary.comparisons if (c.measured, c.reference) == (measured, reference)]
         if not chosen:
@@ -136,40 +142,43 @@ def _agreement(samples: Samples, summary: Summary) -> str:
         parts.append(f"<h3>{who} against {_REFERENCES[reference]}</h3>{agreement_table(chosen)}")
         if measured == "segmentation":
             parts.append(_charts(samples, chosen))
-    if len(parts) == 1:
+    if not summary.comparisons:
         parts.append("<p>The file holds neither masks nor requested attributes to compare with.</p>")
-    elif samples.with_lesion is not None:
-        lesion = escape(as_title(samples.domain.lesion or "").lower())
-        parts.append(f'<p class="note"><span class="key" style="background:#b4442f"></span>mask with {lesion}&emsp;'
-                     f'<span class="key" style="background:#8f9aa5"></span>mask without {lesion}&emsp;dashed grey: '
-                     "perfect agreement&emsp;blue: regression line; bias and limits of agreement with their intervals"
-                     "</p>")
     return "".join(parts)
+
+
+def _legend(samples: Samples) -> str:
+    points = ""
+    if samples.with_lesion is not None:
+        lesion = escape(as_title(samples.domain.lesion or "").lower())
+        points = (f'<span class="key" style="background:#b4442f"></span>mask with {lesion}&emsp;'
+                  f'<span class="key" style="background:#8f9aa5"></span>mask without {lesion}&emsp;')
+    return (f'<p class="note">{points}dashed grey: perfect agreement&emsp;blue: regression line, and bias with limits '
+            "of agreement; bands are their 95 % intervals</p>")
 
 
 def _charts(samples: Samples, comparisons: list[Comparison]) -> str:
     figures = []
-    for number, attribute in enumerate(samples.domain.attributes):
+    for column, attribute in enumerate(samples.domain.attributes):
         found = next((c for c in comparisons if c.attribute == attribute.name and c.samples == "all"), None)
         if found is not None:
-            figures.append(_attribute_charts(samples, number, attribute, found))
+            figures.append(_attribute_charts(samples, column, attribute, found))
     return f'<div class="charts">{"".join(figures)}</div>'
 
 
-def _attribute_charts(samples: Samples, number: int, attribute: Attribute, found: Comparison) -> str:
+def _attribute_charts(samples: Samples, column: int, attribute: Attribute, found: Comparison) -> str:
     table = samples.mask if found.reference == "mask" else samples.requested
     assert table is not None
-    x, y = table[:, number].astype(np.float64), samples.attributes[:, number].astype(np.float64)
+    x, y = table[:, column].astype(np.float64), samples.attributes[:, column].astype(np.float64)
     marked = np.ones(len(x), dtype=bool) if samples.with_lesion is None else samples.with_lesion
     scale, unit = shown_scale(attribute.unit), shown_unit(attribute.unit)
     title = as_title(attribute.name)
     labels = (f"{found.reference} ({unit})", f"segmentation ({unit})")
     r2 = found.agreement.r2.value
-    caption = f"{title}: r² {r2:.2f}, n = {found.agreement.n}" if math.isfinite(r2) else f"{title}: r² undefined"
-    return (f"<figure>{scatter(x, y, marked, found.agreement, labels, scale)}"
-            f"<figcaption>{escape(caption)}</figcaption></figure>"
-            f"<figure>{bland_altman(x, y, marked, found.agreement, unit, scale)}"
-            f"<figcaption>{escape(title)}: segmentation minus {escape(found.reference)}</figcaption></figure>")
+    caption = f"{title}: r² {number(r2, 2)}, n = {found.agreement.n}"
+    return (f'<figure class="pair"><figcaption>{escape(caption)}</figcaption>'
+            f"{scatter(x, y, marked, found.agreement, labels, scale)}"
+            f"{bland_altman(x, y, marked, found.agreement, unit, scale)}</figure>")
 
 
 def _gallery(dataset: Dataset, name: str, samples: Samples) -> str:

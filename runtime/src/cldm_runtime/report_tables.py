@@ -91,7 +91,8 @@ def run_table(summary: Summary) -> str:
 def number(value: float, digits: int, signed: bool = False) -> str:
     if not math.isfinite(value):
         return DASH
-    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    rounded = round(value, digits) + 0.0  # the sum turns -0.0 into 0.0
+    text = f"{rounded:+.{digits}f}" if signed else f"{rounded:.{digits}f}"
     return text.replace("-", "−")
 
 

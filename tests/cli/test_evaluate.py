@@ -1,0 +1,100 @@
+"""cldm segment, measure, report and evaluate: what they write, say and refuse."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx")
+
+from cldm_runtime.cli.main import cldm, run
+from cldm_runtime.domain import get_domain
+from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
+from onnx_fixtures import GREYS
+
+SIZE = 128
+
+
+def heart(angle: float) -> np.ndarray:
+    y, x = np.mgrid[:SIZE, :SIZE] - SIZE / 2 + 0.5
+    r, theta = np.hypot(y, x), np.degrees(np.arctan2(y, x)) % 360
+    return np.where(r < 20, 1, np.where(r >= 30, 0, np.where(theta < angle, 3, 2))).astype(np.uint8)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    masks = np.stack([heart(angle) for angle in (0, 60, 120, 200)])
+    with create_dataset(tmp_path / "samples.h5", DatasetSpec(get_domain("lge"), (SIZE, SIZE), (1.0, 1.0))) as writer:
+        writer.append(images=GREYS[masks][:, None], masks=masks, subset=["a", "a", "b", "b"])
+    return tmp_path / "samples.h5"
+
+
+def call(*arguments: object) -> int:
+    return run(cldm, [str(argument) for argument in arguments], name="cldm")
+
+
+def test_evaluate_writes_and_names_three_files(dataset: Path, tiny_segmenter: Path,
+                                               capsys: pytest.CaptureFixture[str]) -> None:
+    out = dataset.parent / "out"
+    assert call("evaluate", dataset, "--segmenter", tiny_segmenter, "--out", out) == 0
+    assert capsys.readouterr().out.split() == [str(out / name) for name in ("report.html", "scores.csv", "scores.json")]
+    assert all((out / name).stat().st_size > 0 for name in ("report.html", "scores.csv", "scores.json"))
+
+
+def test_evaluate_again_replaces_the_report(dataset: Path, tiny_segmenter: Path) -> None:
+    assert call("evaluate", dataset, "--segmenter", tiny_segmenter) == 0
+    assert call("evaluate", dataset, "--segmenter", tiny_segmenter) == 0
+    assert call("evaluate", dataset, "--segmenter", tiny_segmenter, "--no-mirror") == 4
+    assert call("evaluate", dataset, "--segmenter", tiny_segmenter, "--no-mirror", "--overwrite") == 0
+
+
+def test_json_is_the_summary(dataset: Path, tiny_segmenter: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("evaluate", dataset, "--segmenter", tiny_segmenter, "--subset", "b", "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["counts"]["samples"] == 2 and summary["run"]["subset"] == "b"
+    assert [region["dice"]["mean"] for region in summary["regions"]] == [1, 1, 1]
+
+
+def test_the_steps_one_by_one(dataset: Path, tiny_segmenter: Path) -> None:
+    assert call("segment", dataset, "--segmenter", tiny_segmenter) == 0
+    assert call("measure", dataset) == 0
+    assert call("report", dataset) == 0
+    with open_dataset(dataset) as opened:
+        assert opened.segmentation("tiny-segmenter").scores is not None
+    assert (dataset.parent / "report.html").exists()
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), [
+    (("segment", "DATASET", "--segmenter", "missing"), 3, "no such folder"),
+    (("segment", "missing.h5", "--segmenter", "SEGMENTER"), 4, "no such file"),
+    (("segment", "DATASET", "--segmenter", "GENERATOR"), 3, "expected a segmenter"),
+    (("segment", "DATASET", "--segmenter", "SEGMENTER", "--provider", "tensorrt"), 5, "was requested"),
+    (("segment", "DATASET", "--segmenter", "SEGMENTER", "--provider", "abacus"), 2, "abacus"),
+    (("segment", "DATASET", "--segmenter", "SEGMENTER", "--batch-size", "0"), 2, "batch-size"),
+    (("measure", "DATASET", "--segmentation", "other"), 4, "has no segmentation"),
+    (("report", "DATASET"), 2, "Run cldm segment first"),
+    (("evaluate", "DATASET", "--segmenter", "SEGMENTER", "--subset", "z"), 2, "Found: a, b"),
+])
+def test_bad_input_gets_one_message_and_its_code(
+        arguments: tuple[str, ...], code: int, message: str, dataset: Path, tiny_segmenter: Path, tiny_generator: Path,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    names = {"DATASET": dataset, "SEGMENTER": tiny_segmenter, "GENERATOR": tiny_generator}
+    assert call(*(names.get(argument, argument) for argument in arguments)) == code
+    told = capsys.readouterr().err
+    assert message in told and "Traceback" not in told
+
+
+def test_an_altered_bundle_leaves_the_dataset_alone(dataset: Path, tiny_segmenter: Path, tmp_path: Path,
+                                                    capsys: pytest.CaptureFixture[str]) -> None:
+    altered = tmp_path / "altered"
+    shutil.copytree(tiny_segmenter, altered)
+    with (altered / "segmenter.onnx").open("ab") as stream:
+        stream.write(b"x")
+    before = dataset.read_bytes()
+    assert call("evaluate", dataset, "--segmenter", altered) == 3
+    assert "altered or truncated" in capsys.readouterr().err
+    assert dataset.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["altered", "samples.h5"]
