@@ -25,7 +25,7 @@ INTENDED_USE = (
     "treatment or any other clinical decision."
 )
 DISTRIBUTION_ROWS = 512
-_PRIVATE_KEYS = ("folder", "raw", "perceptual_network")  # paths say where data comes from
+_PRIVATE_KEYS = ("folder", "raw", "perceptual_network", "nnunet")  # paths say where data comes from
 _PACKAGES = ("torch", "monai", "lightning-fabric", "onnx", "onnxruntime", "numpy")
 
 

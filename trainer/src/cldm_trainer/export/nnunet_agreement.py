@@ -1,0 +1,97 @@
+"""Whether the runtime's numpy predictor says what nnU-Net's own predictor says."""
+
+import contextlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cldm_runtime.errors import list_faults
+from cldm_runtime.segment import Segmenter
+
+from .nnunet_results import NnunetResult
+from .parity import ParityError
+
+LEAST_DICE = 0.999
+JUDGED_PIXELS = 2000
+"""Below so many pixels of a label one pixel weighs too much; its Dice is reported and not judged."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Label maps of both predictors over `slices` slices. dice and pixels (by nnU-Net): label name -> value."""
+
+    slices: int
+    mirrored: bool
+    differing_pixels: int
+    all_pixels: int
+    dice: Mapping[str, float]
+    pixels: Mapping[str, int]
+
+    def faults(self) -> list[str]:
+        """Labels on which the predictors disagree."""
+        return [f"{name}: Dice {dice:.5f} over {self.pixels[name]} pixels, expected at least {LEAST_DICE}"
+                for name, dice in self.dice.items() if self.pixels[name] >= JUDGED_PIXELS and dice < LEAST_DICE]
+
+    def figures(self) -> dict[str, str | int | float]:
+        """For the manifest and the model card."""
+        how = "with mirroring" if self.mirrored else "without mirroring"
+        figures: dict[str, str | int | float] = {
+            f"nnUNetPredictor, {how}: slices": self.slices,
+            f"nnUNetPredictor, {how}: differing pixels": f"{self.differing_pixels} of {self.all_pixels}",
+        }
+        return figures | {f"nnUNetPredictor, {how}: Dice of {name} ({self.pixels[name]} pixels)": round(value, 6)
+                          for name, value in self.dice.items()}
+
+
+def compare_predictors(segmenter: Segmenter, result: NnunetResult, images: NDArray[np.float32], *,
+                       mirror: bool) -> Agreement:
+    """Segment (N, C, H, W) images of the bundle's spacing with both predictors."""
+    ours = segmenter.segment(images, mirror=mirror)
+    theirs = nnunet_labels(result, images, segmenter.spacing_mm, segmenter.spec.label_values, mirror=mirror)
+    names = segmenter.domain.labels.names
+    dice, pixels = {}, {}
+    for value, name in enumerate(names):
+        a, b = ours == value, theirs == value
+        if a.any() or b.any():
+            dice[name] = 2.0 * float((a & b).sum()) / float(a.sum() + b.sum())
+            pixels[name] = int(b.sum())
+    return Agreement(len(images), mirror, int((ours != theirs).sum()), ours.size, dice, pixels)
+
+
+def nnunet_labels(result: NnunetResult, images: NDArray[np.float32], spacing_mm: tuple[float, float],
+                  label_values: tuple[int, ...], *, mirror: bool) -> NDArray[np.uint8]:
+    """What nnUNetPredictor says of (N, C, H, W) images, in the domain's label values (N, H, W)."""
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    plans, configuration, labels = result.managers
+    with contextlib.redirect_stdout(io.StringIO()):  # it says that the CPU is no GPU
+        predictor = nnUNetPredictor(use_mirroring=mirror and bool(result.mirror_axes), device=torch.device("cpu"),
+                                    perform_everything_on_device=False, allow_tqdm=False)
+    predictor.manual_initialization(result.network, plans, configuration, [result.network.state_dict()],
+                                    dict(result.dataset), result.trainer, result.mirror_axes)
+    channels = labels.regions_class_order if labels.has_regions else labels.all_labels
+    lookup = np.zeros(256, np.uint8)
+    lookup[[int(value) for value in channels]] = label_values
+    threads = torch.get_num_threads()
+    found = [_predict(predictor, image, spacing_mm) for image in images]
+    torch.set_num_threads(threads)  # nnU-Net may leave its own number behind
+    return lookup[np.stack(found)]
+
+
+def _predict(predictor: Any, image: NDArray[np.float32], spacing_mm: tuple[float, float]) -> NDArray[np.uint8]:
+    """A slice is a volume of one slice, whose spacing through the plane is large, as nnU-Net's readers make it."""
+    labels: NDArray[np.uint8] = predictor.predict_single_npy_array(
+        image[:, None], {"spacing": [999.0 * max(spacing_mm), *spacing_mm]})
+    return np.asarray(labels[0], np.uint8)
+
+
+def require_agreement(found: list[Agreement]) -> None:
+    """Raise ParityError that lists every label on which the predictors disagree."""
+    faults = [fault for agreement in found for fault in agreement.faults()]
+    if faults:
+        raise ParityError(list_faults("the runtime's predictor differs from nnUNetPredictor. Nothing written.", faults))

@@ -1,0 +1,204 @@
+"""An nnU-Net 2-D result folder to a segmenter bundle."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from torch import Tensor, nn
+
+from cldm_runtime.bundle import Bundle
+from cldm_runtime.domain import Domain, get_domain
+from cldm_runtime.errors import InputError
+from cldm_runtime.manifest import TensorSpec
+from cldm_runtime.noise import Purpose, normals
+from cldm_runtime.records import plain
+from cldm_runtime.reference import Case
+from cldm_runtime.reference import Reference as ReferenceCases
+from cldm_runtime.segment import Segmenter
+from cldm_runtime.segment_prepare import prepare
+from cldm_runtime.segment_spec import SegmenterSpec
+from cldm_runtime.segment_window import pad_to_patch
+from cldm_runtime.store import open_dataset
+
+from ..config import Config
+from ..nnunet_plan import use_folders
+from ..stages import segmenter as stage
+from .bundle_writer import GraphFile, Reference, refuse_to_overwrite, write_bundle
+from .checkpoints import last_figures, read_training
+from .graphs import BATCH, export_graph, trace
+from .manifest_sections import BUNDLE_VERSION, Training, common_sections
+from .model_card import segmenter_card
+from .nnunet_agreement import compare_predictors, require_agreement
+from .nnunet_results import NnunetResult, load_result, segmenter_spec
+from .parity import as_table, compare_graph, compare_reference, require
+
+SEED = 20241
+AGREEMENT_SLICES = 64
+PARITY_SLICES = 8
+_ELSEWHERE_FACTOR = 5  # what another machine or provider may add to the tolerance at export
+
+
+class Features(nn.Module):
+    """The deepest features of the encoder, averaged over the image: (N, C, H, W) -> (N, F)."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, image: Tensor) -> Tensor:
+        deepest: Tensor = self.encoder(image)[-1]
+        return deepest.mean(dim=(2, 3))
+
+
+@dataclass(frozen=True)
+class SegmenterExport:
+    """What is exported, and what it is checked on.
+
+    images: (n, C, H, W) float32 slices as the bundle's user would give them; they are not written anywhere. sections:
+    the manifest without what follows from the network.
+    """
+
+    result: NnunetResult
+    spec: SegmenterSpec
+    domain: Domain
+    sections: Mapping[str, Any]
+    images: NDArray[np.float32]
+    tolerance: float
+    torchscript: bool = False
+    validation: Mapping[str, Any] = field(default_factory=dict)
+
+    def modules(self) -> dict[str, nn.Module]:
+        """By graph role. A network without an encoder of its own gives no features."""
+        network = self.result.network
+        encoder = getattr(network, "encoder", None)
+        return {"segmenter": network} | ({"features": Features(encoder)} if isinstance(encoder, nn.Module) else {})
+
+    def write(self, target: Path, *, force: bool = False) -> Path:
+        """Write the bundle. Raises ParityError, and writes nothing, where a graph differs from torch or the runtime's
+        predictor from nnU-Net's."""
+        refuse_to_overwrite(target, force=force)
+        random, real = self.random_inputs(), self.real_inputs()
+        graphs = [self._graph(role, module, random) for role, module in self.modules().items()]
+        expected = {role: Case({"image": random.numpy()}, {_OUTPUTS[role][0]: _run(module, random)})
+                    for role, module in self.modules().items()}
+        allowed = {f"{role}/{_OUTPUTS[role][0]}": _ELSEWHERE_FACTOR * self.tolerance for role in expected}
+        reference = Reference(ReferenceCases(expected).to_arrays(), SEED, allowed)
+
+        def check(bundle: Bundle) -> Mapping[str, Any]:
+            found = compare_reference(bundle, self.tolerance, self.tolerance)
+            cases = {"random": {"image": random}, "real": {"image": real}}
+            for role, module in self.modules().items():
+                found += compare_graph(bundle, role, module, cases, self.tolerance)
+            require(found)
+            return {"parity": as_table(found), "measured": self.measure(Segmenter.load(bundle.path)),
+                    "validation": self.validation}
+
+        sections = {**self.sections, "name": target.name, "segmenter": plain(self.spec)}
+        return write_bundle(target, sections, graphs, reference, segmenter_card, check=check, force=force)
+
+    def measure(self, segmenter: Segmenter) -> dict[str, Any]:
+        """Agreement with nnU-Net's predictor, with and without mirroring."""
+        choices = (True, False) if self.result.mirror_axes else (False,)
+        found = [compare_predictors(segmenter, self.result, self.images, mirror=mirror) for mirror in choices]
+        require_agreement(found)
+        return {name: value for agreement in found for name, value in agreement.figures().items()}
+
+    def random_inputs(self) -> Tensor:
+        """(2, C, *patch) smooth standardised noise, the same on every machine."""
+        shape = (len(self.spec.normalisation), *self.spec.patch_size)
+        noise = normals(SEED, np.arange(2), Purpose.ACQUISITION, shape)
+        smooth = gaussian_filter(noise.astype(np.float64), (0, 0, 3, 3))
+        return torch.from_numpy((smooth / smooth.std() + 0.3 * noise).astype(np.float32))
+
+    def real_inputs(self) -> Tensor:
+        """(n, C, *patch): slices as the network sees them, cut to one patch."""
+        spacing = tuple(self.sections["image"]["spacing_mm"][axis] for axis in self.spec.axis_order)
+        rows, columns = self.spec.patch_size
+        patches = []
+        for image in self.images[:PARITY_SLICES].transpose(0, 1, *(axis + 2 for axis in self.spec.axis_order)):
+            prepared = prepare(image, (spacing[0], spacing[1]), self.spec).image
+            patches.append(pad_to_patch(prepared[None], self.spec.patch_size)[0][0, :, :rows, :columns])
+        return torch.from_numpy(np.ascontiguousarray(np.stack(patches)))
+
+    def _graph(self, role: str, module: nn.Module, example: Tensor) -> GraphFile:
+        name, meaning = _OUTPUTS[role]
+        shape = _run(module, example).shape
+        return GraphFile(
+            role, export_graph(module, {"image": example}, [name]),
+            (TensorSpec("image", "float32", (BATCH, *example.shape[1:]), "patch, prepared as `segmenter` says"),),
+            (TensorSpec(name, "float32", (BATCH, *shape[1:]), meaning),),
+            torchscript=trace(module, {"image": example}) if self.torchscript else None)
+
+
+_OUTPUTS = {
+    "segmenter": ("logits", "one channel for each of segmenter.label_values"),
+    "features": ("features", "deepest features of the encoder, averaged over the patch"),
+}
+
+
+def _run(module: nn.Module, image: Tensor) -> NDArray[np.float32]:
+    with torch.no_grad():
+        output: NDArray[np.float32] = module(image).numpy()
+    return output
+
+
+def export_segmenter(config: Config, target: Path, *, force: bool = False, torchscript: bool = False) -> Path:
+    """Export this run's nnU-Net, or the result folder that `export.nnunet` names, with the cohort of the configuration.
+
+    Raises InputError where there is no trained network, ParityError where the bundle would not do what nnU-Net does.
+    """
+    section = config.export
+    use_folders(config.run_folder / stage.STAGE / "nnunet")
+    folder = Path(section.nnunet) if section.nnunet else stage.result_folder(config)
+    if not section.nnunet and not (folder / f"fold_{stage.FOLD}").is_dir():
+        raise InputError(f"{folder}: not found. Train it first: `cldm-train segmenter` with the same --config.")
+    domain = get_domain(config.cohort.domain)
+    result = load_result(folder, section.nnunet_fold, section.nnunet_checkpoint)
+    spec = segmenter_spec(result, domain, section.nnunet_labels, section.segmenter_mirroring)
+    sections = segmenter_sections(config, domain, result, read_training(config, ()))
+    images = check_slices(config.cohort_file)
+    export = SegmenterExport(
+        result, spec, domain, sections, images, section.parity_tolerance, torchscript or section.torchscript,
+        validation_figures(config))
+    return export.write(target, force=force)
+
+
+def segmenter_sections(config: Config, domain: Domain, result: NnunetResult, training: Training) -> dict[str, Any]:
+    """The manifest but for what follows from the network."""
+    common = common_sections(config, domain, training)
+    provenance = dict(common["provenance"])
+    provenance["software"] = {**provenance["software"], "nnunetv2": version("nnunetv2")}
+    provenance["nnunet"] = {"trainer": result.trainer, "plans": result.plans["plans_name"], "epochs": result.epochs,
+                            "trained_on": "stacks" if result.volumes else "slices"}
+    if not config.export.nnunet:
+        provenance["steps"] = {stage.STAGE: result.epochs * config.segmenter.iterations_per_epoch}
+    return {
+        **common,
+        "bundle_version": BUNDLE_VERSION,
+        "kind": "segmenter",
+        "description": f"nnU-Net (2-D) for single slices; labels of the domain {domain.name}.",
+        "provenance": provenance,
+    }
+
+
+def validation_figures(config: Config) -> dict[str, Any]:
+    """The last figures of this run's training on the validation patients, by stage."""
+    if config.export.nnunet:
+        return {}
+    figures = last_figures(config.run_folder / stage.STAGE / "validation.csv")
+    return {stage.STAGE: {name: value for name, value in figures.items() if np.isfinite(value)}}
+
+
+def check_slices(cohort: Path) -> NDArray[np.float32]:
+    """(n, C, H, W) slices of the test patients, evenly picked; of all slices where there is no test subset."""
+    with open_dataset(cohort) as dataset:
+        subsets = dataset.subset
+        rows = np.arange(len(dataset)) if subsets is None else np.flatnonzero(np.asarray(subsets) == "test")
+        rows = rows if rows.size else np.arange(len(dataset))
+        return dataset.images(rows[np.linspace(0, len(rows) - 1, min(AGREEMENT_SLICES, len(rows))).astype(int)])
