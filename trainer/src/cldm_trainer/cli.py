@@ -1,5 +1,6 @@
 """`cldm-train`: one subcommand for each stage."""
 
+import json
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -100,10 +101,21 @@ def results(config_path: str, out: str, grid: str) -> None:
 
 @cli.command()
 @_CONFIG
+@click.option("--provider", default="cpu", show_default=True, metavar="NAME", help="What runs the graphs.")
+@click.pass_context
+def verify(context: click.Context, config_path: str, provider: str) -> None:
+    """Replay the references of the exported bundles: the hashes, every graph, and a whole sampling run."""
+    replay = import_module("cldm_runtime.cli.verify").verify
+    export = load_config(config_path).export
+    for folder in (export.generator, export.segmenter):
+        click.echo(folder, err=True)
+        context.invoke(replay, bundle=Path(folder), provider=provider, threads=None, as_json=False)
+
+
+@cli.command()
+@_CONFIG
 def show(config_path: str) -> None:
     """Print the resolved configuration."""
-    import json
-
     click.echo(json.dumps(load_config(config_path).resolved(), indent=2))
 
 

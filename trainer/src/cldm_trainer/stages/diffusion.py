@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cldm_runtime.realism import latent_spread
 from cldm_runtime.samplers import ddim, denoiser, no_noise
 from cldm_runtime.schedule import NoiseSchedule, PredictionType
 
@@ -29,6 +30,7 @@ from .latents import Latents, load_affines, load_latents, trained_codec
 
 STAGE = "diffusion"
 _PICTURES = 8
+_SPREAD_SLICES = 32
 
 
 def noise_schedule(config: DiffusionConfig) -> NoiseSchedule:
@@ -95,7 +97,14 @@ class DiffusionTask:
             times.append(t)
         error, quarter = torch.cat(errors), torch.cat(times) * 4 // self.config.timesteps
         parts = {f"loss_quarter_{q + 1}": float(error[quarter == q].mean()) for q in range(4)}
-        return {"loss": float(error.mean())} | parts
+        return {"loss": float(error.mean()), **parts, "latent_spread": self._spread(model, device)}
+
+    def _spread(self, model: nn.Module, device: torch.device) -> float:
+        """Deviation of samples over that of real latents of the same slices: below 1 the samples have shrunk."""
+        rows = np.linspace(0, len(self.validation) - 1, min(_SPREAD_SLICES, len(self.validation))).astype(int)
+        real, mask = self._batch(self.validation, rows, step_generator(0, 0))
+        drawn = self.sample(model, mask, 0, device)
+        return float(np.mean(latent_spread(drawn.numpy(), real.numpy())))
 
     def sample(self, model: nn.Module, mask: Tensor, seed: int, device: torch.device) -> Tensor:
         """Deterministic DDIM from standardised mask latents to standardised image latents."""

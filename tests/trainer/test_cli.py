@@ -1,0 +1,44 @@
+"""`cldm-train`: subcommands, messages and exit codes."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cldm_trainer import cli
+
+CONFIGS = Path(__file__).parents[2] / "trainer" / "configs"
+
+
+def exit_code(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr("sys.argv", ["cldm-train", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    return int(str(stopped.value.code))
+
+
+def test_help_lists_every_stage() -> None:
+    text = CliRunner().invoke(cli.cli, ["--help"]).output
+    assert all(name in text for name in (*cli.STAGES, "all", "export", "verify", "results"))
+
+
+def test_show_prints_the_resolved_configuration() -> None:
+    text = CliRunner().invoke(cli.cli, ["show", "--config", str(CONFIGS / "phantom-tiny.toml")]).output
+    assert '"gradient_clip": 1.0' in text
+
+
+def test_a_missing_configuration_is_exit_code_2(monkeypatch: pytest.MonkeyPatch,
+                                                capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["image-codec", "--config", "none.toml"], monkeypatch) == 2
+    assert "none.toml: cannot be read" in capsys.readouterr().err
+
+
+def test_a_missing_cohort_is_exit_code_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                         capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert exit_code(["image-codec", "--config", str(CONFIGS / "phantom-tiny.toml")], monkeypatch) == 4
+    assert "no such cohort" in capsys.readouterr().err
+
+
+def test_an_unknown_option_is_exit_code_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert exit_code(["diffusion", "--konfig", "x"], monkeypatch) == 2
