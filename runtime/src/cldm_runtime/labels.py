@@ -37,7 +37,8 @@ class LabelSet:
     def one_hot(self, labels: LabelMap) -> NDArray[np.float32]:
         """(N, *spatial) label values -> (N, classes, *spatial) of 0 and 1."""
         values = np.arange(len(self.names), dtype=labels.dtype).reshape(1, -1, *([1] * (labels.ndim - 1)))
-        return (labels[:, None] == values).astype(np.float32)
+        planes: NDArray[np.float32] = (labels[:, None] == values).astype(np.float32)
+        return planes
 
     def check(self, labels: NDArray[np.generic], where: str) -> None:
         """Raise InputError when `labels` holds a value that this set does not define."""

@@ -39,7 +39,8 @@ class Purpose(IntEnum):
 @cache
 def _normal_table() -> NDArray[np.int32]:
     with files(__package__).joinpath("normal_table.npy").open("rb") as stream:
-        return np.load(stream, allow_pickle=False)
+        table: NDArray[np.int32] = np.load(stream, allow_pickle=False)
+    return table
 
 
 class Stream:
