@@ -72,7 +72,8 @@ class Ventricle:
     def endocardium(self, theta: Field, z: float) -> Field:
         """R(theta): distance of the endocardium from the centre; the long axis is half an ellipse."""
         height = 1.0 - (self.apex + (1.0 - self.apex) * z)
-        return self.base_radius * np.sqrt(1.0 - height**2) * (1.0 + self.outline(theta, z))
+        radius: Field = self.base_radius * np.sqrt(1.0 - height**2) * (1.0 + self.outline(theta, z))
+        return radius
 
     def thickness_at(self, theta: Field, z: float) -> Field:
         """W(theta): thickness of the wall."""
@@ -118,7 +119,8 @@ class Roughness:
         field = np.zeros_like(theta)
         for along, across, phase in zip(self.along, self.across, self.phase, strict=True):
             field += np.cos(along * theta + across * radius + phase)
-        return self.amplitude * np.tanh(np.sqrt(2.0 / len(self.phase)) * field)
+        bounded: Field = self.amplitude * np.tanh(np.sqrt(2.0 / len(self.phase)) * field)
+        return bounded
 
 
 def wrap(angle: Field) -> Field:
