@@ -8,7 +8,7 @@ import torch
 
 from cldm_runtime.errors import DatasetError
 from cldm_trainer.config import Config
-from cldm_trainer.data import batch_rows, load_slices, move, one_hot, step_generator, turn_and_mirror
+from cldm_trainer.data import batch_rows, load_slices, move, one_hot, permute_labels, step_generator, turn_and_mirror
 
 
 def test_a_subset_is_read_whole(small: Config) -> None:
@@ -50,6 +50,14 @@ def test_turning_and_mirroring_moves_pixels_only() -> None:
     y = turn_and_mirror(x, step_generator(0, 0))
     assert torch.equal(y.flatten(1).sort(1).values, x.flatten(1))
     assert len({tuple(row) for row in y.flatten(1).tolist()}) > 4
+
+
+def test_relabelling_permutes_the_foreground_of_a_share_of_the_maps() -> None:
+    labels = torch.arange(5, dtype=torch.uint8).repeat(200, 1)
+    assert torch.equal(permute_labels(labels, 5, 0.0, step_generator(0, 0)), labels)
+    changed = permute_labels(labels, 5, 0.5, step_generator(0, 0))
+    assert torch.equal(changed.sort(1).values, labels) and (changed[:, 0] == 0).all()
+    assert 60 < (changed != labels).any(1).sum() < 140
 
 
 def test_no_motion_changes_nothing() -> None:

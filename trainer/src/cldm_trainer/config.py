@@ -94,6 +94,7 @@ class CodecConfig:
     adversarial_start: int = 0  # step
     adversarial_rate: float = 8e-4
     dice_weight: float = 1.0  # masks, beside a cross-entropy of weight 1
+    relabel: float = 0.0  # masks: share of the maps whose foreground labels are permuted, so that rare ones are learned
 
 
 @dataclass(frozen=True)

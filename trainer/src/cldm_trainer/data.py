@@ -78,6 +78,17 @@ def _symmetry(sample: Tensor, choice: int) -> Tensor:
     return turned.flip(-1) if choice >= 4 else turned
 
 
+def permute_labels(labels: Tensor, classes: int, share: float, generator: torch.Generator) -> Tensor:
+    """Permute the labels 1 .. classes - 1 of a random share of label maps (N, ...), each map by its own permutation.
+
+    A codec must carry every label, also one that few slices of a cohort hold.
+    """
+    tables = torch.arange(classes, dtype=labels.dtype).repeat(len(labels), 1)
+    for row in torch.nonzero(torch.rand(len(labels), generator=generator) < share).flatten().tolist():
+        tables[row, 1:] = 1 + torch.randperm(classes - 1, generator=generator).to(labels.dtype)
+    return torch.gather(tables, 1, labels.flatten(1).long()).reshape(labels.shape)
+
+
 def move(x: Tensor, rotation_deg: float, shift_pixels: float, scale: float, generator: torch.Generator,
          mode: str = "bilinear") -> Tensor:
     """Rotate, shift and scale each sample of (N, C, H, W) at random, uniformly up to the given limits.

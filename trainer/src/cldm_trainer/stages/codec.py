@@ -9,7 +9,7 @@ from cldm_runtime.domain import get_domain
 from cldm_runtime.errors import InputError
 
 from ..config import CodecConfig, Config, plain
-from ..data import Slices, in_batches, load_slices, one_hot, turn_and_mirror
+from ..data import Slices, in_batches, load_slices, one_hot, permute_labels, turn_and_mirror
 from ..loop import Step, train
 from ..losses import (
     cross_entropy,
@@ -123,6 +123,7 @@ class MaskCodecTask:
     def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
         labels = self.training.masks[step.rows][:, None]
         labels = (turn_and_mirror(labels, step.generator) if self.config.augment else labels)[:, 0]
+        labels = permute_labels(labels, len(self.labels), self.config.relabel, step.generator)
         noise = _noise(self.config, labels, step.generator).to(step.device)
         labels = labels.to(step.device)
         x = one_hot(labels, len(self.labels))
@@ -135,29 +136,40 @@ class MaskCodecTask:
         return None
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
-        """Dice of each label that occurs, pooled over the subset, and the wrong pixels of a slice."""
+        """Dice of each label that occurs, pooled over the subset, and the wrong pixels of a slice.
+
+        worst_dice_relabelled: the least Dice of a label after the foreground labels have been shifted by one, so that
+        labels which do not occur in the subset are tried too.
+        """
+        masks, names = self.validation.masks, self.labels.names
+        shifted = torch.where(masks > 0, masks % (len(names) - 1) + 1, masks)
+        dice, wrong = self._scores(model, masks, device)
+        worst = min(self._scores(model, shifted, device)[0].values())
+        figures = {f"dice_{names[label]}": value for label, value in dice.items()}
+        return figures | {"wrong_pixels": wrong, "worst_dice_relabelled": worst}
+
+    def _scores(self, model: nn.Module, masks: Tensor, device: torch.device) -> tuple[dict[int, float], float]:
+        """Dice of each label that occurs, and wrong pixels of a slice."""
         classes = len(self.labels)
         confusion = np.zeros((classes, classes), dtype=np.int64)
-        for part in in_batches(len(self.validation), 32):
-            labels = self.validation.masks[part]
-            found = _relabel(model, labels, classes, device)
-            pairs = (labels.long() * classes + found.long()).flatten().numpy()
+        for part in in_batches(len(masks), 32):
+            found = _reconstruct_labels(model, masks[part], classes, device)
+            pairs = (masks[part].long() * classes + found.long()).flatten().numpy()
             confusion += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-        hits = np.diag(confusion)
-        dice = 2.0 * hits / np.maximum(confusion.sum(0) + confusion.sum(1), 1)
-        figures = {f"dice_{name}": float(dice[k]) for k, name in enumerate(self.labels.names) if confusion[k].sum() > 0}
-        return figures | {"wrong_pixels": float(confusion.sum() - hits.sum()) / len(self.validation)}
+        hits, sizes = np.diag(confusion), confusion.sum(0) + confusion.sum(1)
+        dice = {k: 2.0 * float(hits[k]) / float(sizes[k]) for k in range(classes) if confusion[k].sum() > 0}
+        return dice, float(confusion.sum() - hits.sum()) / len(masks)
 
     def picture(self, model: nn.Module, device: torch.device) -> NDArray[np.uint8]:
         """Label maps, their reconstructions, and where they differ."""
         labels = _spread(self.validation.masks)
-        found = _relabel(model, labels, len(self.labels), device)
+        found = _reconstruct_labels(model, labels, len(self.labels), device)
         colours = np.array(self.labels.colours, dtype=np.uint8)
         wrong = 255 * (labels != found).numpy().astype(np.uint8)
         return montage([colours[labels.numpy()], colours[found.numpy()], wrong])
 
 
-def _relabel(model: nn.Module, labels: Tensor, classes: int, device: torch.device) -> Tensor:
+def _reconstruct_labels(model: nn.Module, labels: Tensor, classes: int, device: torch.device) -> Tensor:
     assert isinstance(model, Codec)
     x = one_hot(labels, classes).to(device)
     return model.decode(model.encode(x)[0]).argmax(1).to(torch.uint8).cpu()
