@@ -29,7 +29,7 @@ from .report_tables import (
 )
 from .score_files import scores_csv, scores_json, write_text
 from .store import Dataset, open_dataset
-from .summary import Comparison, Samples, Summary, read_samples, summarise_samples
+from .summary import Comparison, Samples, Summary, read_samples, rows_of, summarise_samples
 
 CASES = 4  # pictures in each of the three groups
 _REFERENCES = {"mask": "the reference mask", "requested": "what was requested"}
@@ -53,10 +53,7 @@ def write_report(path: str | os.PathLike[str], name: str, folder: str | os.PathL
     Existing reports in `folder` are replaced. Raises DatasetError or InputError.
     """
     out = Path(folder)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be made ({error.strerror or error}). Choose another folder.") from error
+    check_report(path, out, subset)
     written = ReportFiles(out / "report.html", out / "scores.csv", out / "scores.json")
     with open_dataset(path) as dataset:
         samples = read_samples(dataset, name, subset)
@@ -66,6 +63,20 @@ def write_report(path: str | os.PathLike[str], name: str, folder: str | os.PathL
     write_text(written.json, scores_json(summary))
     write_text(written.html, page)
     return written
+
+
+def check_report(path: str | os.PathLike[str], folder: str | os.PathLike[str], subset: str | None = None) -> None:
+    """Make the folder, and raise InputError now rather than after hours of segmenting: where it cannot be written, or
+    where the dataset has no such subset."""
+    out = Path(folder)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be made ({error.strerror or error}). Choose another folder.") from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise InputError(f"{out}: you may not write there. Choose another folder.")
+    with open_dataset(path) as dataset:
+        rows_of(dataset, subset)
 
 
 def describe_run(dataset: Dataset, name: str, subset: str | None = None) -> dict[str, str | int | float]:

@@ -100,7 +100,7 @@ def read_samples(dataset: Dataset, name: str, subset: str | None = None) -> Samp
     attributes, reasons = segmentation.attributes, segmentation.attribute_reasons
     if attributes is None or reasons is None:
         raise DatasetError(f"{dataset.path}: segmentation {name!r} is not measured. Run cldm measure {dataset.path}.")
-    rows = _rows(dataset, subset)
+    rows = rows_of(dataset, subset)
     domain = get_domain(dataset.domain)
     scores = _scores(segmentation, rows)
 
@@ -111,6 +111,17 @@ def read_samples(dataset: Dataset, name: str, subset: str | None = None) -> Samp
         domain, rows, attributes[rows], reasons[rows], chosen(dataset.requested), chosen(dataset.mask_attributes),
         scores, _with_lesion(scores, domain), chosen(dataset.patients), chosen(dataset.slices), chosen(dataset.subset),
         chosen(dataset.grid_row), chosen(dataset.sample_index))
+
+
+def rows_of(dataset: Dataset, subset: str | None) -> NDArray[np.int64]:
+    """Rows of a subset, all of them for None. Raises InputError with the subsets that there are."""
+    if subset is None:
+        return np.arange(len(dataset), dtype=np.int64)
+    known = dataset.subset
+    names = [] if known is None else sorted(set(known.tolist()))
+    if known is None or subset not in names:
+        raise InputError(f"{dataset.path}: has no subset {subset!r}. Found: {', '.join(names) or 'no subsets at all'}.")
+    return np.flatnonzero(known == subset).astype(np.int64)
 
 
 def summarise_samples(samples: Samples, run: Mapping[str, str | int | float], seed: int = 0,
@@ -155,16 +166,6 @@ def outcome(samples: Samples, region: str) -> list[str]:
 def reason_text(code: int) -> str:
     """"" for a measured value, else why there is none."""
     return "" if code == Reason.MEASURED else Reason(code).name.lower()
-
-
-def _rows(dataset: Dataset, subset: str | None) -> NDArray[np.int64]:
-    if subset is None:
-        return np.arange(len(dataset), dtype=np.int64)
-    known = dataset.subset
-    names = [] if known is None else sorted(set(known.tolist()))
-    if known is None or subset not in names:
-        raise InputError(f"{dataset.path}: has no subset {subset!r}. Found: {', '.join(names) or 'no subsets at all'}.")
-    return np.flatnonzero(known == subset).astype(np.int64)
 
 
 def _scores(segmentation: Segmentation, rows: NDArray[np.int64]) -> Scores | None:

@@ -7,7 +7,7 @@ import click
 
 from ..engines import PROVIDERS
 from ..evaluate import evaluate_dataset
-from ..report import write_report
+from ..report import check_report, write_report
 from ..segment import BATCH_SIZE, Segmenter
 from .progress import show_progress
 from .report import echo_files
@@ -39,7 +39,9 @@ def evaluate(dataset: Path, bundle: Path, out: Path | None, subset: str | None, 
       cldm evaluate out/samples.h5 --segmenter exported/lge-segmenter --out out
       cldm evaluate cohort.h5 --segmenter exported/lge-segmenter --subset test --json
     """
+    folder = out or dataset.parent
+    check_report(dataset, folder, subset)
     segmenter = Segmenter.load(bundle, provider, threads)
     name = evaluate_dataset(dataset, segmenter, batch_size=batch_size, mirror=mirror, overwrite=overwrite,
                             stage=lambda label: show_progress(label, 0, sys.stderr))
-    echo_files(write_report(dataset, name, out or dataset.parent, subset=subset), as_json)
+    echo_files(write_report(dataset, name, folder, subset=subset), as_json)
