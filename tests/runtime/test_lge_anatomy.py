@@ -104,3 +104,8 @@ def test_scars_are_connected_rather_than_dust():
 
     pieces = [ndimage.label(draw(request(0.2, 0.6, 0.3), i) == 3)[1] for i in range(30)]
     assert np.median(pieces) <= 2
+
+
+def test_an_infarct_size_alone_is_feasible_although_not_every_completion_is() -> None:
+    anatomy = get_domain("lge").anatomy
+    assert not [size for size in np.arange(0.02, 0.61, 0.02) if anatomy.faults({"infarct_size": float(size)})]
