@@ -132,6 +132,18 @@ def _decoder(shape: tuple[int, int], latent: tuple[int, int]) -> Graph:
     return Graph(model(nodes, inputs, outputs, constants), inputs, outputs, function)
 
 
+def _encoder(shape: tuple[int, int], latent: tuple[int, int]) -> Graph:
+    block = shape[0] // latent[0]
+    nodes = [make_node("Sub", ["image", "centre"], ["centred"]),
+             make_node("SpaceToDepth", ["centred"], ["latent"], blocksize=block)]
+    inputs, outputs = (tensor("image", 1, *shape),), (tensor("latent", block * block, *latent),)
+
+    def function(image: np.ndarray) -> dict[str, np.ndarray]:
+        return {"latent": space_to_depth(image - CENTRE, block)}
+
+    return Graph(model(nodes, inputs, outputs, {"centre": CENTRE}), inputs, outputs, function)
+
+
 def _segmenter(shape: tuple[int, int]) -> Graph:
     """logits[c] = -100 (image - grey of c)**2"""
     nodes = [make_node("Sub", ["image", "greys"], ["off"]), make_node("Mul", ["off", "off"], ["square"]),
@@ -173,15 +185,17 @@ def depth_to_space(latent: np.ndarray, block: int) -> np.ndarray:
 
 
 def make_generator(folder: Path, *, shape: tuple[int, int] = (128, 128), latent: tuple[int, int] = (32, 32),
-                   steps: int = 4, batch_size: int = 4, sampler: str = "ddim", name: str = "tiny-generator") -> Path:
-    """Write a generator bundle of the lge domain and return its folder."""
+                   steps: int = 4, batch_size: int = 4, sampler: str = "ddim", name: str = "tiny-generator",
+                   encoder: bool = False) -> Path:
+    """Write a generator bundle of the lge domain and return its folder. `encoder`: also the optional encoder graph."""
     folder.mkdir(parents=True)
     channels = (shape[0] // latent[0]) ** 2
     graphs = {"denoiser": _denoiser(channels, latent), "mask_encoder": _mask_encoder(shape, latent),
-              "decoder": _decoder(shape, latent)}
+              "decoder": _decoder(shape, latent), **({"encoder": _encoder(shape, latent)} if encoder else {})}
     schedule = ScheduleSpec("sample", TRAIN_STEPS,
                             tuple(NoiseSchedule.cosine(TRAIN_STEPS, prediction_type="sample").alphas_cumprod.tolist()))
-    outputs = ("denoiser/prediction", "mask_encoder/mask_latent", "decoder/image", "loop/latent", "loop/image")
+    outputs = ("denoiser/prediction", "mask_encoder/mask_latent", "decoder/image", "encoder/latent", "loop/latent",
+               "loop/image")
     manifest = Manifest(
         **_common(name, "generator", shape), graphs={role: graph.write(folder, role) for role, graph in graphs.items()},
         reference=ReferenceSpec("reference.npz", "0" * 64, SEED, dict.fromkeys(outputs, 1e-5)),
