@@ -72,7 +72,8 @@ class Segmentation(_Columns):
 
     @property
     def metadata(self) -> dict[str, str | int | float]:
-        return _metadata(self._group)
+        with reading(self.path):
+            return _metadata(self._group)
 
     def masks(self, rows: Rows = slice(None)) -> NDArray[np.uint8]:
         """(n, *spatial) label maps of the chosen rows."""
@@ -149,7 +150,8 @@ class Dataset(_Columns):
 
     @property
     def domain(self) -> str:
-        return _text(self._group.attrs["domain"])
+        with reading(self.path):
+            return _text(self._group.attrs["domain"])
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -172,13 +174,15 @@ class Dataset(_Columns):
     @property
     def metadata(self) -> dict[str, str | int | float]:
         """The root attributes that are text or single numbers (seed, manifest, provider, ...)."""
-        return _metadata(self._group)
+        with reading(self.path):
+            return _metadata(self._group)
 
     def images(self, rows: Rows = slice(None)) -> NDArray[np.float32]:
         """(n, C, *spatial) intensities of the chosen rows; one integer gives (C, *spatial)."""
-        attributes = self._dataset("images").attrs
         stored = self._rows("images", rows)
-        slope, intercept = float(attributes["rescale_slope"]), float(attributes["rescale_intercept"])
+        with reading(self.path):
+            attributes = self._dataset("images").attrs
+            slope, intercept = float(attributes["rescale_slope"]), float(attributes["rescale_intercept"])
         return (stored.astype(np.float64) * slope + intercept).astype(np.float32)
 
     def masks(self, rows: Rows = slice(None)) -> NDArray[np.uint8]:
@@ -293,9 +297,7 @@ def _check_columns(file: h5py.File, path: Path) -> None:
     if not isinstance(file.get("images"), h5py.Dataset) or file["images"].ndim < 4:
         raise DatasetError(f"{path}: /images is missing or not (N, C, *spatial).")
     images = file["images"]
-    faults = [f"/images: attribute {name} is missing" for name in ("rescale_slope", "rescale_intercept", "spacing_mm")
-              if name not in images.attrs]
-    faults += _column_faults(file, COLUMNS, images)
+    faults = [*_image_attribute_faults(images), *_column_faults(file, COLUMNS, images)]
     for name, group in file.get("segmentations", {}).items():
         if isinstance(group, h5py.Group):
             faults += _column_faults(group, SEGMENTATION_COLUMNS, images)
@@ -303,6 +305,17 @@ def _check_columns(file: h5py.File, path: Path) -> None:
             faults.append(f"/segmentations/{name} is not a group")
     if faults:
         raise DatasetError(list_faults(f"{path}: is not a valid {FORMAT} file:", faults))
+
+
+def _image_attribute_faults(images: h5py.Dataset) -> list[str]:
+    faults = []
+    for name, count in (("rescale_slope", 1), ("rescale_intercept", 1), ("spacing_mm", images.ndim - 2)):
+        found = images.attrs.get(name, "missing")
+        value = np.asarray(found)
+        numeric = value.dtype.kind in "iuf" and bool(np.isfinite(value).all())
+        if not numeric or value.shape != ((count,) if name == "spacing_mm" else ()):
+            faults.append(f"/images: attribute {name} is {found}, expected {count} number(s)")
+    return faults
 
 
 def _column_faults(group: h5py.Group, columns: dict[str, Column], images: h5py.Dataset) -> list[str]:
@@ -319,6 +332,8 @@ def _column_faults(group: h5py.Group, columns: dict[str, Column], images: h5py.D
         expected = {"image": images.shape, "mask": (images.shape[0], *images.shape[2:]), "": images.shape[:1]}
         if item.shape != expected.get(column.trailing, (images.shape[0], *item.shape[1:])):
             faults.append(f"{where} has shape {item.shape}, which does not fit /images {images.shape}")
-        elif column.trailing in ("attributes", "scores") and item.ndim != 2:
-            faults.append(f"{where} has shape {item.shape}, expected two axes")
+        elif column.trailing in ("attributes", "scores"):
+            names = np.asarray(item.attrs.get("names", []))
+            if item.ndim != 2 or (not column.path.endswith("reasons") and names.shape != item.shape[1:]):
+                faults.append(f"{where} has shape {item.shape} and {names.size} names, expected (N, one for each name)")
     return faults
