@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 from cldm_runtime.bundle import Bundle
 from cldm_runtime.domain import get_domain
 from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.segment import Segmenter
+from cldm_runtime.store import DatasetSpec, create_dataset
+from cldm_trainer.cli import cli
 from cldm_trainer.export.manifest_sections import Training
 from cldm_trainer.export.nnunet_agreement import Agreement, compare_predictors, nnunet_labels, require_agreement
 from cldm_trainer.export.nnunet_results import build_network, load_result, segmenter_spec
@@ -126,6 +129,27 @@ def test_regions_and_foreign_label_names(tmp_path, small):
     ours = Segmenter.load(export.write(tmp_path / "bundle")).segment(slices(), mirror=False)
     theirs = nnunet_labels(export.result, slices(), (1.0, 1.0), (2, 1, 3), mirror=False)
     assert (ours != theirs).mean() < 0.002 and len(np.unique(ours)) > 2
+
+
+def test_the_export_command_takes_any_result_folder(tmp_path, small):
+    masks = np.zeros((2, 32, 32), np.uint8)
+    masks[:, 8:24, 8:24], masks[:, 12:20, 12:20] = 2, 1
+    domain = get_domain("lge")
+    measured, cohort = domain.measure(masks), tmp_path / "other"
+    cohort.mkdir()
+    with create_dataset(cohort / "cohort.h5", DatasetSpec(domain, (32, 32), (1.0, 1.0))) as writer:
+        writer.append(images=slices((2, 1, 32, 32)), masks=masks, mask_attributes=measured.values,
+                      subset=["val", "test"], patients=["P1", "P2"])
+    (tmp_path / "config.toml").write_text(
+        (tmp_path / "small.toml").read_text().replace('folder = "cohort"', f'folder = "{cohort}"')
+        + f'\n[export]\nsegmenter = "{tmp_path / "bundle"}"\n[prepare]\nshape = [32, 32]\n')
+    folder = result_folder(tmp_path / "result")
+    arguments = ["export", "--config", str(tmp_path / "config.toml"), "--nnunet", str(folder)]
+    outcome = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert outcome.exit_code == 0 and "bundle: written" in outcome.output
+    manifest = Bundle.load(tmp_path / "bundle").manifest
+    assert manifest.provenance["nnunet"] == {
+        "trainer": "nnUNetTrainer", "plans": "nnUNetPlans", "epochs": 3, "trained_on": "slices"}
 
 
 def test_unmapped_labels_are_listed(tmp_path):

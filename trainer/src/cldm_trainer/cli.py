@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -75,13 +76,16 @@ def run_all(config_path: str) -> None:
 @_CONFIG
 @click.option("--what", type=click.Choice(["generator", "segmenter", "all"]), default="all", show_default=True,
               help="Which bundles to write.")
+@click.option("--nnunet", default="", type=click.Path(), metavar="DIR",
+              help="Write the segmenter bundle of this nnU-Net 2-D result folder, and nothing else.")
 @click.option("--force", is_flag=True, help="Replace bundles that exist.")
 @click.option("--torchscript", is_flag=True, help="Write TorchScript graphs too.")
-def export(config_path: str, what: str, force: bool, torchscript: bool) -> None:
+def export(config_path: str, what: str, nnunet: str, force: bool, torchscript: bool) -> None:
     """Write the trained networks as bundles, checked against torch."""
-    written = import_module("cldm_trainer.export").run(
-        load_config(config_path), force=force, torchscript=torchscript, what=what
-    )
+    config = load_config(config_path)
+    if nnunet:
+        config, what = replace(config, export=replace(config.export, nnunet=nnunet)), "segmenter"
+    written = import_module("cldm_trainer.export").run(config, force=force, torchscript=torchscript, what=what)
     for folder in written:
         click.echo(f"{folder}: written; graphs and sampling loop agree with torch (see its MODEL_CARD.md).")
 
