@@ -240,7 +240,7 @@ def test_labels_equal_nnunets_predictor(shape, spacing, scheme, use_mask):
     images[:, :4] = 0
     expected = np.stack([theirs.predict_single_npy_array(image[None, None], {"spacing": [999.0, *spacing]})[0]
                          for image in images])
-    assert (ours.segment(images, spacing_mm=spacing) != expected).mean() < 5e-3  # nnU-Net sums in float16
+    assert (ours.segment(images, spacing_mm=spacing) != expected).mean() < 1e-3  # nnU-Net sums in float16
 
 
 def test_a_generator_is_not_a_segmenter(monkeypatch):
