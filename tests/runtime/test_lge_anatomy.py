@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+
 from cldm_runtime.domain import get_domain, measure
 from cldm_runtime.errors import InputError
 from cldm_runtime.noise import Purpose, Stream
@@ -82,8 +83,8 @@ def test_undrawable_request_raises():
         draw(request(0.05, 0.95, 0.9))
 
 
-@pytest.mark.parametrize("asked", [{}, {SIZE: 0.3}, {DEPTH: 0.7}, {SURFACE: 0.4}, {POSITION: 0.1}, {SIZE: 0.2, SURFACE: 0.5},
-                                   {DEPTH: 0.5, SURFACE: 0.4}, {SIZE: 0.15, DEPTH: 0.6}])
+@pytest.mark.parametrize("asked", [{}, {SIZE: 0.3}, {DEPTH: 0.7}, {SURFACE: 0.4}, {POSITION: 0.1},
+                                   {SIZE: 0.2, SURFACE: 0.5}, {DEPTH: 0.5, SURFACE: 0.4}, {SIZE: 0.15, DEPTH: 0.6}])
 @pytest.mark.parametrize("with_table", [True, False])
 def test_completed_requests_keep_what_was_asked_and_can_be_drawn(asked, with_table):
     table = np.array([[0.1, 0.5, 0.18, 0.5], [0.0, np.nan, 0.0, 0.9], [0.3, 0.7, 0.4, 0.2]]) if with_table else None

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from cldm_runtime.attributes import Reason
 from cldm_runtime.domain import measure
 from cldm_runtime.domains.lge.attributes import HEALTHY, INFARCT, LV_CAVITY, MVO, find_wall
@@ -26,7 +27,7 @@ def values_of(labels):
 
 
 def test_full_thickness_sector_of_90_degrees():
-    size, transmurality, surface, _ = values_of(annulus(THETA < np.pi / 2))
+    size, transmurality, surface, _ = values_of(annulus(np.pi / 2 > THETA))
     assert size == pytest.approx(0.25, abs=0.002)
     assert transmurality == pytest.approx(1.0)
     assert surface == pytest.approx(0.25, abs=0.002)
@@ -34,7 +35,7 @@ def test_full_thickness_sector_of_90_degrees():
 
 def test_half_depth_ring_goes_all_the_way_round():
     depth = 0.5
-    size, transmurality, surface, _ = values_of(annulus(RHO < INNER + depth * (OUTER - INNER)))
+    size, transmurality, surface, _ = values_of(annulus(INNER + depth * (OUTER - INNER) > RHO))
     area = ((INNER + depth * (OUTER - INNER)) ** 2 - INNER**2) / (OUTER**2 - INNER**2)  # 0.4375
     assert size == pytest.approx(area, abs=0.01)
     assert transmurality == pytest.approx(area, abs=0.01)
@@ -43,7 +44,7 @@ def test_half_depth_ring_goes_all_the_way_round():
 
 def test_half_depth_sector():
     half = RHO < INNER + 0.5 * (OUTER - INNER)
-    size, transmurality, surface, _ = values_of(annulus(half & (THETA < np.pi)))
+    size, transmurality, surface, _ = values_of(annulus(half & (np.pi > THETA)))
     assert size == pytest.approx(0.4375 / 2, abs=0.01)
     assert transmurality == pytest.approx(0.4375, abs=0.01)
     assert surface == pytest.approx(0.5, abs=0.01)
@@ -51,7 +52,7 @@ def test_half_depth_sector():
 
 def test_mid_wall_infarct_spares_the_endocardium():
     middle = (RHO > INNER + 0.4 * (OUTER - INNER)) & (RHO < INNER + 0.6 * (OUTER - INNER))
-    size, transmurality, surface, _ = values_of(annulus(middle & (THETA < np.pi / 2)))
+    size, transmurality, surface, _ = values_of(annulus(middle & (np.pi / 2 > THETA)))
     assert size > 0.04
     assert transmurality == pytest.approx(4 * size, rel=0.03)
     assert surface == 0.0
@@ -59,13 +60,13 @@ def test_mid_wall_infarct_spares_the_endocardium():
 
 def test_half_a_section_halves_its_share():
     width = 2 * np.pi / 36
-    _, transmurality, _, _ = values_of(annulus((THETA > 3 * width) & (THETA < 3.5 * width)))
+    _, transmurality, _, _ = values_of(annulus((3 * width < THETA) & (3.5 * width > THETA)))
     assert transmurality == pytest.approx(0.5, abs=0.06)
 
 
 def test_two_separate_sectors_average_over_the_sections_that_hold_infarct():
-    whole = (THETA < np.pi / 6)
-    shallow = (THETA > np.pi) & (THETA < np.pi + np.pi / 6) & (RHO < INNER + 0.5 * (OUTER - INNER))
+    whole = (np.pi / 6 > THETA)
+    shallow = (np.pi < THETA) & (np.pi + np.pi / 6 > THETA) & (RHO < INNER + 0.5 * (OUTER - INNER))
     _, transmurality, _, _ = values_of(annulus(whole | shallow))
     assert transmurality == pytest.approx((1.0 + 0.4375) / 2, abs=0.02)
 
@@ -89,15 +90,15 @@ def test_empty_label_map_is_undefined():
 
 
 def test_open_ring_with_a_cavity_counts_the_wall_that_is_there():
-    labels = annulus(THETA < np.pi / 2)
-    labels[(THETA > np.pi) & (RHO >= INNER)] = 0  # the lower half has no wall
+    labels = annulus(np.pi / 2 > THETA)
+    labels[(np.pi < THETA) & (RHO >= INNER)] = 0  # the lower half has no wall
     size, transmurality, _, _ = values_of(labels)
     assert size == pytest.approx(0.5, abs=0.01)
     assert transmurality == pytest.approx(1.0)
 
 
 def test_closed_ring_without_a_labelled_cavity_uses_its_hole():
-    labels = annulus(THETA < np.pi / 2)
+    labels = annulus(np.pi / 2 > THETA)
     unlabelled = np.where(labels == LV_CAVITY, 0, labels).astype(np.uint8)
     np.testing.assert_allclose(values_of(unlabelled), values_of(labels))
 
@@ -115,7 +116,7 @@ def test_radius_of_a_thick_wall_is_the_geometric_one():
 
 
 def test_position_and_rotation_do_not_matter():
-    labels = annulus(THETA < np.pi / 2)
+    labels = annulus(np.pi / 2 > THETA)
     np.testing.assert_allclose(values_of(np.roll(labels, (9, -7), (0, 1))), values_of(labels))
     np.testing.assert_allclose(values_of(np.rot90(labels)), values_of(labels), atol=1e-6)
 

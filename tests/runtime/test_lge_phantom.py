@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from cldm_runtime.domain import measure
 from cldm_runtime.domains.lge.phantom import (
     _FIRST_PATIENT,

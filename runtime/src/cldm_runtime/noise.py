@@ -85,6 +85,7 @@ class Stream:
         return int(np.searchsorted(cumulative, self.uniform() * cumulative[-1], side="right"))
 
 
-def normals(seed: int, indices: NDArray[np.int64], purpose: Purpose, shape: tuple[int, ...], step: int = 0) -> NDArray[np.float32]:
+def normals(seed: int, indices: NDArray[np.int64], purpose: Purpose, shape: tuple[int, ...],
+            step: int = 0) -> NDArray[np.float32]:
     """(len(indices), *shape) standard normals, one independent stream for each sample index."""
     return np.stack([Stream(seed, int(index), purpose, step).normals(shape) for index in indices])

@@ -110,7 +110,8 @@ class _Fit:
         return transmurality(infarct, section), float(infarct[inner].mean())
 
     def best_aspect(self, layer: float, steps: int) -> float:
-        return _bisect(lambda aspect: self.measured(self.infarct(aspect, layer))[0], self.transmurality, *_LOG_ASPECT, steps)
+        return _bisect(lambda aspect: self.measured(self.infarct(aspect, layer))[0], self.transmurality, *_LOG_ASPECT,
+                       steps)
 
     def solve(self) -> NDArray[np.bool_]:
         def surface(layer: float) -> float:
@@ -149,10 +150,11 @@ class LgeAnatomy:
                 faults.append(f"endocardial_surface_length = {surface:g} needs infarct, but infarct_size = 0")
             return faults
         if depth == 0:
-            return ["transmurality = 0 is impossible where there is infarct: leave the cell empty, or set infarct_size to 0"]
+            return ["transmurality = 0 is impossible where there is infarct: leave the cell empty, or set infarct_size "
+                    "to 0"]
         if size is not None and depth is not None and depth < size - _TOLERANCE["transmurality"]:
-            return [f"transmurality = {depth:g} is below infarct_size = {size:g}: an infarct that goes all the way round "
-                    f"has a transmurality equal to its size; raise transmurality to {size:g} or more"]
+            return [f"transmurality = {depth:g} is below infarct_size = {size:g}: an infarct that goes all the way "
+                    f"round has a transmurality equal to its size; raise transmurality to {size:g} or more"]
         return self._trial(request)
 
     def _trial(self, request: Mapping[str, float]) -> list[str]:

@@ -97,12 +97,14 @@ def draw_patient(stream: Stream, subset: str) -> Patient:
     scars = _draw_scars(stream, acute)
     main = scars[0].lesion
     thinning = 0.0 if acute else stream.uniform(0.0, 0.38) * min(1.0, main.depth)
-    ventricle = replace(Ventricle.draw(stream), thinning=thinning, scar_angle=main.angle, scar_width=main.half_width * 0.7)
+    ventricle = replace(Ventricle.draw(stream), thinning=thinning, scar_angle=main.angle,
+                        scar_width=main.half_width * 0.7)
     patchy = stream.uniform() < 0.22
     border = Roughness.draw(stream, stream.uniform(0.45, 0.9) if patchy else stream.uniform(0.06, 0.25))
     obstructed = stream.uniform() < (0.45 if acute else 0.03) and main.depth > 0.7
     volumetric = stream.uniform() < _STACKS_IN_3D[subset]
-    slices = round(stream.uniform(17.5, 22.5)) if volumetric else round(stream.uniform(6.5, 9.0) if acute else stream.uniform(8.5, 11.5))
+    low, high = (17.5, 22.5) if volumetric else (6.5, 9.0) if acute else (8.5, 11.5)
+    slices = round(stream.uniform(low, high))
     return Patient(
         ventricle, scars, border, stream.uniform(0.35, 0.6) if obstructed else 0.0,
         centre_mm=(stream.normal(0.0, 4.5), stream.normal(6.0, 4.5)),
@@ -136,7 +138,8 @@ class SliceGeometry:
 def slice_geometry(patient: Patient, z: float, jitter_mm: tuple[float, float], pixels: int) -> SliceGeometry:
     """Coordinates on a square grid of `pixels` over the field of view."""
     spacing = _FIELD_OF_VIEW_MM / pixels
-    centre = tuple(c + d * (z - 0.5) + j for c, d, j in zip(patient.centre_mm, patient.drift_mm, jitter_mm, strict=True))
+    shifts = zip(patient.centre_mm, patient.drift_mm, jitter_mm, strict=True)
+    centre = tuple(c + d * (z - 0.5) + j for c, d, j in shifts)
     theta, rho = polar((pixels, pixels), (spacing, spacing), (centre[0], centre[1]), patient.rotation_deg)
     turn = np.linspace(-np.pi, np.pi, 720, endpoint=False)
     inner, wall = patient.ventricle.endocardium(turn, z), patient.ventricle.thickness_at(turn, z)
@@ -174,8 +177,9 @@ def _thorax(patient: Patient, geometry: SliceGeometry, texture: Field) -> NDArra
     reach = patient.rv_reach_mm * float(np.clip((z - 0.04) / 0.5, 0.0, 1.0)) ** 0.6
     rv_outer = reach * np.sin(np.pi * across) ** 0.75
     heart_edge = np.where(rv_outer > 1.0, rv_outer + 3.0, 0.0)
-    towards_chest = x * np.cos(patient.chest[0]) + y * np.sin(patient.chest[0]) - outer - 6.0 - patient.chest[1] + 2.0 * texture
-    below = x * np.cos(patient.diaphragm[0]) + y * np.sin(patient.diaphragm[0]) - outer - patient.diaphragm[1] + 3.0 * texture
+    (chest, chest_mm), (diaphragm, diaphragm_mm) = patient.chest, patient.diaphragm
+    towards_chest = x * np.cos(chest) + y * np.sin(chest) - outer - 6.0 - chest_mm + 2.0 * texture
+    below = x * np.cos(diaphragm) + y * np.sin(diaphragm) - outer - diaphragm_mm + 3.0 * texture
     tissue[below > 0] = np.where(x < 25 + 15 * texture, Tissue.LIVER, Tissue.MUSCLE)[below > 0]
     tissue[(below > -2.5) & (below <= 0)] = Tissue.MUSCLE
     tissue[(below > 18) & (x > 30)] = Tissue.AIR
@@ -222,7 +226,8 @@ def _magnetisation(patient: Patient, protocol: Protocol, geometry: SliceGeometry
     scarred = tissue == Tissue.INFARCT
     # Islands of viable muscle inside the scar, more of them towards its border.
     viable = patient.heterogeneity * np.clip(0.6 + fine[scarred] + geometry.scar[scarred] ** 2 - 0.5, 0.0, 2.2)
-    relaxation = (1 - np.clip(viable, 0, 0.75)) / t1[scarred] + np.clip(viable, 0, 0.75) / protocol.t1[Tissue.MYOCARDIUM]
+    healthy = np.clip(viable, 0, 0.75)
+    relaxation = (1 - healthy) / t1[scarred] + healthy / protocol.t1[Tissue.MYOCARDIUM]
     t1[scarred] = 1.0 / relaxation
     t1 *= 1.0 + 0.025 * fine + 0.02 * coarse
     vessels = (tissue == Tissue.LUNG) & (fine > 2.1)
@@ -249,7 +254,8 @@ def phantom_volume(seed: int, patient: int, subset: str) -> PhantomVolume:
         jitter = (scan.normal(0.0, misplaced), scan.normal(0.0, misplaced))
         half = 0.25 / who.slices
         # Partial volume along the long axis: two levels inside the slab.
-        slab = [_magnetisation(who, protocol, slice_geometry(who, level, jitter, _FINE_PIXELS), scan) for level in (z - half, z + half)]
+        slab = [_magnetisation(who, protocol, slice_geometry(who, level, jitter, _FINE_PIXELS), scan)
+                for level in (z - half, z + half)]
         images.append(acquire((slab[0] + slab[1]) / 2, _FIELD_OF_VIEW_MM, size, protocol, scan))
         labels.append(label_slice(slice_geometry(who, z, jitter, size), who.obstruction))
     spacing = _FIELD_OF_VIEW_MM / size

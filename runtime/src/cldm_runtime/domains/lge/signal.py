@@ -9,11 +9,11 @@ reconstruction keeps the sign of M (Kellman et al., Magn Reson Med 2002;47:372-3
 
 T1 some 10 to 20 minutes after gadolinium at 1.5 T. No single source holds them all; the values are chosen inside what
 these report: blood and normal myocardium (Messroghli et al., J Cardiovasc Magn Reson 2010;12:32; Kellman and Hansen,
-J Cardiovasc Magn Reson 2014;16:2), infarct, which is shorter than blood by a little only, and microvascular obstruction,
-which stays long since no contrast agent arrives (Flacke et al., Radiology 2001;218:703-710; Kellman and Arai, J Magn Reson
-Imaging 2012;36:529-542), fat (de Bazelaire et al., Radiology 2004;230:652-659; it takes up no contrast agent). Lung,
-liver and muscle are set by eye to look as they do beside a nulled myocardium. Noise in a magnitude image is Rician
-(Gudbjartsson and Patz, Magn Reson Med 1995;34:910-914).
+J Cardiovasc Magn Reson 2014;16:2), infarct, which is shorter than blood by a little only, and microvascular
+obstruction, which stays long since no contrast agent arrives (Flacke et al., Radiology 2001;218:703-710; Kellman and
+Arai, J Magn Reson Imaging 2012;36:529-542), fat (de Bazelaire et al., Radiology 2004;230:652-659; it takes up no
+contrast agent). Lung, liver and muscle are set by eye to look as they do beside a nulled myocardium. Noise in a magnitude
+image is Rician (Gudbjartsson and Patz, Magn Reson Med 1995;34:910-914).
 """
 
 from dataclasses import dataclass
@@ -115,7 +115,8 @@ def coil_sensitivity(shape: tuple[int, int], protocol: Protocol) -> Field:
     return np.asarray(np.exp(protocol.coil_strength * (towards + 0.3 * towards**2)), dtype=np.float64)
 
 
-def acquire(magnetisation: Field, field_of_view_mm: float, size: int, protocol: Protocol, stream: Stream) -> NDArray[np.float32]:
+def acquire(magnetisation: Field, field_of_view_mm: float, size: int, protocol: Protocol,
+            stream: Stream) -> NDArray[np.float32]:
     """Image of (size, size) pixels from the finely sampled magnetisation (square, even number of pixels).
 
     The scanner sees the centre of k-space only, out to the acquired resolution, with complex white noise in it; a
