@@ -12,8 +12,8 @@ these report: blood and normal myocardium (Messroghli et al., J Cardiovasc Magn 
 J Cardiovasc Magn Reson 2014;16:2), infarct, which is shorter than blood by a little only, and microvascular
 obstruction, which stays long since no contrast agent arrives (Flacke et al., Radiology 2001;218:703-710; Kellman and
 Arai, J Magn Reson Imaging 2012;36:529-542), fat (de Bazelaire et al., Radiology 2004;230:652-659; it takes up no
-contrast agent). Lung, liver and muscle are set by eye to look as they do beside a nulled myocardium. Noise in a magnitude
-image is Rician (Gudbjartsson and Patz, Magn Reson Med 1995;34:910-914).
+contrast agent). Lung, liver and muscle are set by eye to look as they do beside a nulled myocardium. Noise in a
+magnitude image is Rician (Gudbjartsson and Patz, Magn Reson Med 1995;34:910-914).
 """
 
 from dataclasses import dataclass
