@@ -62,8 +62,10 @@ def test_the_runtime_opens_and_replays_an_exported_bundle(bundle: Bundle) -> Non
 def test_graphs_take_any_batch_size(bundle: Bundle) -> None:
     engine = bundle.open("encoder")
     images = np.random.default_rng(0).random((5, 1, 128, 128), dtype=np.float32)
-    whole = engine.run({"image": images})["latent"]
-    single = np.concatenate([engine.run({"image": image[None]})["latent"] for image in images])
+    noise = np.zeros((5, 4, 32, 32), np.float32)
+    whole = engine.run({"image": images, "posterior_noise": noise})["latent"]
+    rows = ({"image": images[i : i + 1], "posterior_noise": noise[:1]} for i in range(5))
+    single = np.concatenate([engine.run(row)["latent"] for row in rows])
     assert whole.shape == (5, 4, 32, 32)
     np.testing.assert_allclose(whole, single, atol=1e-5)
 

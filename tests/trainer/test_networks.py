@@ -57,7 +57,7 @@ def test_affine_there_and_back() -> None:
 def test_exported_modules_map_images_to_latents_and_back(small: Config) -> None:
     image, mask = Codec(1, small.image_codec), Codec(5, small.mask_codec)
     affine = Affine(torch.zeros(2), torch.ones(2))
-    latent = Encoder(image, affine)(torch.rand(2, 1, 32, 32))
+    latent = Encoder(image, affine)(torch.rand(2, 1, 32, 32), torch.zeros(2, 2, 8, 8))
     assert latent.shape == (2, 2, 8, 8)
     assert MaskEncoder(mask, Affine(torch.zeros(3), torch.ones(3)))(torch.rand(2, 5, 32, 32)).shape == (2, 3, 8, 8)
     drawn = TexturedDecoder(image, affine, Texture(2, 4, 7, 4))(latent, torch.randn(2, 1, 32, 32))

@@ -113,14 +113,18 @@ class Affine(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Image in [0, 1] -> mean of the standardised latent."""
+    """Image in [0, 1] and white noise of the latent's shape -> a draw from the standardised latent's posterior.
+
+    Zeros in the place of the noise give the mean. Draws, not means, are what the diffusion model learns.
+    """
 
     def __init__(self, codec: Codec, affine: Affine) -> None:
         super().__init__()
         self.codec, self.affine = codec, affine
 
-    def forward(self, image: Tensor) -> Tensor:
-        return self.affine.standardise(self.codec.encode(2.0 * image - 1.0)[0])
+    def forward(self, image: Tensor, posterior_noise: Tensor) -> Tensor:
+        mean, deviation = self.codec.encode(2.0 * image - 1.0)
+        return self.affine.standardise(mean + deviation * posterior_noise)
 
 
 class MaskEncoder(nn.Module):

@@ -102,10 +102,12 @@ class GeneratorExport:
         images, one_hot = self.training.images, self.training.one_hot
         generator = torch.Generator().manual_seed(0)
         n = len(images)
-        latent = self.networks.encoder(images)
+        affine = self.networks.affine
+        latent = affine.standardise(self.networks.encoder.codec.encode(2.0 * images - 1.0)[0])
         mask_latent = self.networks.mask_encoder(one_hot)
         steps = torch.linspace(0, len(self.schedule.alphas_cumprod) - 1, n).round()
         texture = torch.randn(images.shape, generator=generator)
+        posterior = torch.randn(latent.shape, generator=generator)
 
         def noise(like: Tensor) -> Tensor:
             return torch.randn(like.shape, generator=generator)
@@ -115,7 +117,7 @@ class GeneratorExport:
                 "denoiser": {"x": z, "timestep": steps, "mask_latent": condition},
                 "mask_encoder": {"one_hot": mask},
                 "decoder": {"latent": z, "texture_noise": texture},
-                "encoder": {"image": image},
+                "encoder": {"image": image, "posterior_noise": posterior},
             }
 
         uniform = torch.rand(images.shape, generator=generator)
@@ -153,13 +155,16 @@ _INPUTS: dict[str, dict[str, tuple[str, Limits]]] = {
         "latent": (_LATENT, None),
         "texture_noise": ("independent standard normal numbers; zeros give the mean image", None),
     },
-    "encoder": {"image": ("image in image.value_range", (0.0, 1.0))},
+    "encoder": {
+        "image": ("image in image.value_range", (0.0, 1.0)),
+        "posterior_noise": ("independent standard normal numbers; zeros give the mean latent", None),
+    },
 }
 _OUTPUTS: dict[str, tuple[str, str, Limits]] = {
     "denoiser": ("prediction", "what schedule.prediction_type says", None),
     "mask_encoder": ("mask_latent", "mean of the standardised latent of the mask codec", None),
     "decoder": ("image", "image in image.value_range: a draw of the decoder's distribution", (0.0, 1.0)),
-    "encoder": ("latent", f"mean of the {_LATENT}", None),
+    "encoder": ("latent", f"a draw of the {_LATENT}", None),
 }
 
 

@@ -53,7 +53,7 @@ def make_reference(manifest: Manifest, modules: Mapping[str, nn.Module], domain:
         "mask_encoder": {"one_hot": one_hot},
         "denoiser": {"x": x, "timestep": steps.round().astype(np.float32), **pipeline.encode({"one_hot": one_hot})},
         "decoder": {"latent": batch.latent, **noise},
-        "encoder": {"image": batch.image},
+        "encoder": {"image": batch.image, "posterior_noise": np.zeros_like(batch.latent)},
     }
     cases = {role: Case(inputs[role], engine.run(inputs[role])) for role, engine in engines.items()}
     loop = Case({"x": x, "one_hot": one_hot, **noise}, {"latent": batch.latent, "image": batch.image})

@@ -172,6 +172,7 @@ def export_segmenter(config: Config, target: Path, *, force: bool = False, torch
 def segmenter_sections(config: Config, domain: Domain, result: NnunetResult, training: Training) -> dict[str, Any]:
     """The manifest but for what follows from the network."""
     common = common_sections(config, domain, training)
+    del common["attribute_distribution"]  # what a generator draws from
     provenance = dict(common["provenance"])
     provenance["software"] = {**provenance["software"], "nnunetv2": version("nnunetv2")}
     provenance["nnunet"] = {"trainer": result.trainer, "plans": result.plans["plans_name"], "epochs": result.epochs,

@@ -163,9 +163,10 @@ def texture_figures(shop: Workshop, synthetic: Measured, name: str) -> Json:
         assert dataset.sample_index is not None  # the row of the cohort; the workshop writes it
         images, rows = dataset.images(), np.unique(dataset.sample_index)
     originals = real_images(shop, rows)
-    latents = encode(shop, originals)
     sampled = np.load(latents_file(shop, name), allow_pickle=False)
-    spread, again = latent_spread(sampled, latents), latent_spread(encode(shop, images), latents)
+    # Sampled latents stand for draws from the posterior, which is what the denoiser was trained on.
+    drawn, means = encode(shop, originals, np.random.default_rng(0)), encode(shop, originals)
+    spread, again = latent_spread(sampled, drawn), latent_spread(encode(shop, images), means)
     frechet = frechet_against_floor(
         features(shop.segmenter, images), features(shop.segmenter, originals), shop.sizes.features_repeats
     )

@@ -152,12 +152,12 @@ def reconstructed_set(shop: Workshop, *, texture: bool) -> Path:
     rows = compared_rows(shop)
 
     def fill(writer: DatasetWriter) -> None:
-        encoder, decoder = shop.generator.bundle.open("encoder"), shop.generator.bundle.open("decoder")
+        decoder = shop.generator.bundle.open("decoder")
         for part, images, masks, known in read_rows(shop.cohort, rows):
             noise = decoder_noise(shop.generator.manifest.graphs["decoder"], 0, part)
             if not texture:
                 noise = {name: np.zeros_like(value) for name, value in noise.items()}
-            latent = encoder.run({"image": images})["latent"]
+            latent = encode(shop, images)
             writer.append(images=decoder.run({"latent": latent, **noise})["image"], masks=masks, **known)
 
     name = "reconstructed-textured" if texture else "reconstructed"
@@ -231,8 +231,17 @@ def read_rows(
             yield part, dataset.images(part), dataset.masks(part), known
 
 
-def encode(shop: Workshop, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Means of the standardised latents of images (N, C, H, W)."""
-    encoder = shop.generator.bundle.open("encoder")
-    parts = [encoder.run({"image": images[i : i + BATCH]})["latent"] for i in range(0, len(images), BATCH)]
+def encode(
+    shop: Workshop, images: NDArray[np.float32], noise: np.random.Generator | None = None
+) -> NDArray[np.float32]:
+    """Standardised latents (N, C, h, w) of images (N, C, H, W): draws from the posterior, or its means without noise."""
+    encoder, graph = shop.generator.bundle.open("encoder"), shop.generator.manifest.graphs["encoder"]
+    parts = []
+    for start in range(0, len(images), BATCH):
+        inputs = {"image": images[start : start + BATCH]}
+        for spec in graph.inputs[1:]:
+            shape = (len(inputs["image"]), *(int(size) for size in spec.shape[1:]))
+            drawn = np.zeros(shape) if noise is None else noise.standard_normal(shape)
+            inputs[spec.name] = drawn.astype(np.float32)
+        parts.append(encoder.run(inputs)["latent"])
     return np.concatenate(parts)
