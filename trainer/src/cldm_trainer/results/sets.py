@@ -234,7 +234,7 @@ def read_rows(
 def encode(
     shop: Workshop, images: NDArray[np.float32], noise: np.random.Generator | None = None
 ) -> NDArray[np.float32]:
-    """Standardised latents (N, C, h, w) of images (N, C, H, W): draws from the posterior, or its means without noise."""
+    """Standardised latents (N, C, h, w) of images (N, C, H, W): draws from the posterior; without noise its means."""
     encoder, graph = shop.generator.bundle.open("encoder"), shop.generator.manifest.graphs["encoder"]
     parts = []
     for start in range(0, len(images), BATCH):
