@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cldm_runtime.attributes import Reason
 from cldm_runtime.errors import DatasetError, InputError
@@ -116,6 +117,21 @@ def test_all_faults_are_listed_in_one_error(tmp_path):
                  "carla.nii.gz is missing", "dora_0000.nii.gz: this file cannot be read"):
         assert part in message
     assert list(tmp_path.glob("cohort*")) == []
+
+
+def test_png_slices_are_read_and_a_broken_one_is_named(tmp_path):
+    for name in ("one", "two"):
+        for kind, pixels in (("images", heart()[1] * 60 + np.arange(48, dtype=np.uint8)), ("labels", heart()[1])):
+            (tmp_path / "raw" / f"{kind}Tr").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / "raw" / f"{kind}Tr" / f"{name}{'_0000' * (kind == 'images')}.png")
+    description = {"channel_names": {"0": "x"}, "labels": LABELS, "file_ending": ".png"}
+    write_json(tmp_path / "raw" / "dataset.json", description)
+    config = PrepareConfig(**{**vars(CONFIG), "spacing_mm": (1.0, 1.0)})
+    assert prepare(tmp_path / "raw", tmp_path / "cohort.h5", config, "lge")["train"].slices == 2
+    broken = tmp_path / "raw" / "imagesTr" / "two_0000.png"
+    broken.write_bytes(b"no PNG")
+    with pytest.raises(InputError, match=r"two_0000.png: this file cannot be read"):
+        prepare(tmp_path / "raw", tmp_path / "other.h5", config, "lge")
 
 
 def test_label_without_mapping_is_named(tmp_path):

@@ -231,8 +231,9 @@ def read_volume(case: Case, *, channel: int = 0, check_geometry: bool = True) ->
             f"case {case.name}: image and label map differ in geometry (affines differ by up to "
             f"{np.abs(affine - label_affine).max():.3g})"
         )
-    if not np.isfinite(pixels).all():
-        raise InputError(f"case {case.name}: the image holds values that are not finite")
+    for kind, array in (("image", pixels), ("label map", labels)):
+        if not np.isfinite(array).all():
+            raise InputError(f"case {case.name}: the {kind} holds values that are not finite")
     whole = np.rint(labels).astype(np.int64)
     if not np.array_equal(whole, labels):
         raise InputError(f"case {case.name}: the label map holds values that are not whole numbers")
@@ -255,8 +256,8 @@ def _read_array(file: Path) -> tuple[NDArray[np.floating], tuple[float, ...], ND
         return _read_nifti(file)
     from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_file_ending
 
-    reader = determine_reader_writer_from_file_ending("".join(file.suffixes[-1:]), str(file), verbose=False)()
     try:
+        reader = determine_reader_writer_from_file_ending(file.suffix, None, verbose=False)()
         array, properties = reader.read_images([str(file)])
     except (RuntimeError, OSError, ValueError) as error:
         raise InputError(f"{file}: this file cannot be read ({error}).") from error
