@@ -78,12 +78,16 @@ def test_infeasible_rows_are_named(asked, message):
     assert message in ANATOMY.faults(asked)[0]
 
 
+def test_shallow_transmurality_alone_is_feasible():
+    assert ANATOMY.faults({DEPTH: 0.12}) == []
+
+
 def test_undrawable_request_raises():
     with pytest.raises(InputError, match="no anatomy meets"):
         draw(request(0.05, 0.95, 0.9))
 
 
-@pytest.mark.parametrize("asked", [{}, {SIZE: 0.3}, {DEPTH: 0.7}, {SURFACE: 0.4}, {POSITION: 0.1},
+@pytest.mark.parametrize("asked", [{}, {SIZE: 0.3}, {DEPTH: 0.7}, {DEPTH: 0.12}, {SURFACE: 0.4}, {POSITION: 0.1},
                                    {SIZE: 0.2, SURFACE: 0.5}, {DEPTH: 0.5, SURFACE: 0.4}, {SIZE: 0.15, DEPTH: 0.6}])
 @pytest.mark.parametrize("with_table", [True, False])
 def test_completed_requests_keep_what_was_asked_and_can_be_drawn(asked, with_table):

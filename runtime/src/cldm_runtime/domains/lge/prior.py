@@ -47,7 +47,8 @@ def _reconcile(request: Mapping[str, float], drawn: Mapping[str, float]) -> dict
         depth = max(depth, min(1.0, size * 1.02))
     arc = size / max(depth, 1e-6)
     if surface is None:
-        surface = float(np.clip(arc * max(share, (depth - 0.7) / 0.3), 0.0, 1.0))
+        # A shallow infarct fills its part of the inner quarter only partly; a deep one cannot spare it.
+        surface = float(np.clip(arc * max(min(share, depth / 0.28), (depth - 0.7) / 0.3), 0.0, 1.0))
     return {SIZE: size, DEPTH: depth, SURFACE: surface}
 
 
