@@ -45,3 +45,9 @@ def test_asking_for_depth_asks_for_infarct():
 def test_without_a_table_the_prior_is_used():
     sizes = [completed({}, None, i)[SIZE] for i in range(200)]
     assert np.mean(np.array(sizes) == 0) == pytest.approx(0.3, abs=0.08)
+
+
+def test_a_table_of_single_slices_leaves_the_position_to_chance():
+    table = np.array([[0.1, 0.5, 0.2, np.nan]])
+    positions = {completed({}, table, index)[POSITION] for index in range(5)}
+    assert len(positions) == 5 and all(0 <= position < 1 for position in positions)

@@ -1,5 +1,6 @@
 """Plausible attributes where the user asks for some only: drawn from a table of joint values, else from a prior."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,6 +17,7 @@ def complete(request: Mapping[str, float], stream: Stream, table: NDArray[np.flo
     """All attributes of `NAMES`: those requested as they are, the others drawn; transmurality NaN without infarct."""
     drawn = _from_table(request, stream, table) if table is not None and len(table) else _from_prior(stream)
     position = request.get(POSITION, drawn[POSITION])
+    position = stream.uniform() if math.isnan(position) else position  # a table of single slices does not know it
     if request.get(SIZE) == 0 or (SIZE not in request and drawn[SIZE] == 0 and not _wants_infarct(request)):
         return {SIZE: 0.0, DEPTH: float("nan"), SURFACE: 0.0, POSITION: position}
     if drawn[SIZE] == 0:
