@@ -66,4 +66,5 @@ clean:  ## remove environments, caches and out/ (data/ and runs/ stay)
 	$(PYTHON) -m venv .venv-demo
 	rm -rf runtime/build
 	$(DEMO)/python $(PIP_INSTALL) './runtime[cpu]'
+	rm -rf runtime/build
 	touch $@

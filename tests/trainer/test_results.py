@@ -5,42 +5,19 @@ import json
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import onnx_fixtures
-from cldm_runtime.domain import get_domain
 from cldm_runtime.errors import InputError
-from cldm_runtime.noise import Purpose, Stream
-from cldm_runtime.store import DatasetSpec, create_dataset
 from cldm_trainer.config import Config
 from cldm_trainer.results import run
 from cldm_trainer.results.goals import goals
 from cldm_trainer.results.markdown import estimate, number, percent, table
 from cldm_trainer.results.sets import Sizes
+from cohort_fixtures import write_drawn_cohort
 
 SUBSETS = {"train": 6, "val": 3, "test": 6, "d8": 6}
 SIZES = Sizes(train=4, other=4, seeds=2, grid=8, steps=(2,), features_repeats=2)
-
-
-def write_cohort(path: Path) -> None:
-    """Drawn anatomies, three slices a patient, as noisy greys."""
-    domain, rng = get_domain("lge"), np.random.default_rng(0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with create_dataset(path, DatasetSpec(domain, (128, 128), (1.0, 1.0)), overwrite=True) as writer:
-        for first, (subset, count) in enumerate(SUBSETS.items()):
-            masks = np.stack([draw(100 * first + i) for i in range(count)])
-            images = onnx_fixtures.GREYS[masks][:, None] + 0.01 * rng.standard_normal((count, 1, 128, 128))
-            measured = domain.measure(masks)
-            writer.append(images=np.clip(images, 0, 1), masks=masks, mask_attributes=measured.values,
-                          mask_reasons=measured.reasons, subset=[subset] * count, slices=np.arange(count) % 3,
-                          patients=[f"{subset}-{i // 3}" for i in range(count)])
-
-
-def draw(index: int) -> np.ndarray:
-    anatomy, size = get_domain("lge").anatomy, 0.1 * (index % 3)
-    request = anatomy.complete({"infarct_size": size}, Stream(0, index, Purpose.CONDITION))
-    return anatomy.draw(request, Stream(0, index, Purpose.ANATOMY), shape=(128, 128), spacing_mm=(1.0, 1.0))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +36,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
         cohort=dataclasses.replace(config.cohort, folder=str(folder / "cohort")),
         export=dataclasses.replace(config.export, **targets),
     )
-    write_cohort(config.cohort_file)
+    write_drawn_cohort(config.cohort_file, SUBSETS)
     (folder / "grid.csv").write_text("infarct_size,slice_position\n0,0.5\n0.1,0.5\n0.2,0.5\n0.3,0.5\n")
     run(config, "cldm-train results", out=folder / "docs", grid=folder / "grid.csv", sizes=SIZES)
     return config, folder

@@ -1,6 +1,7 @@
 """What a finished run left behind: its networks, and the facts about it that a bundle states."""
 
 import csv
+import math
 from pathlib import Path
 
 import numpy as np
@@ -75,9 +76,10 @@ def count_slices(dataset: Dataset) -> dict[str, int]:
 
 
 def last_figures(path: Path) -> dict[str, float]:
-    """The last row of a stage's validation.csv; empty where there is none."""
+    """The last row of a stage's validation.csv, without what was undefined; empty where there is none."""
     if not path.exists():
         return {}
     with path.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    return {name: float(f"{float(value):.4g}") for name, value in rows[-1].items() if value} if rows else {}
+    figures = {name: float(value) for name, value in rows[-1].items() if value} if rows else {}
+    return {name: float(f"{value:.4g}") for name, value in figures.items() if math.isfinite(value)}

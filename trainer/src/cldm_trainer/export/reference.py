@@ -3,6 +3,7 @@
 No slice of a patient goes into it: the label maps are drawn by the domain's anatomy, the images are samples.
 """
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,18 +25,22 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class TorchEngine:
-    """A torch module in the place of an engine, so that the runtime's own pipeline computes torch's answer."""
+    """A torch module in the place of an engine, so that the runtime's own pipeline computes torch's answer.
+
+    It computes in double precision and answers in single: what another machine is compared with should have no error
+    of its own.
+    """
 
     provider = "torch"
 
     def __init__(self, module: nn.Module, graph: GraphSpec) -> None:
-        self._module, self._graph = module, graph
+        self._module, self._graph = copy.deepcopy(module).double(), graph
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
         """Named inputs to named outputs, as every engine does."""
-        tensors = [torch.from_numpy(np.ascontiguousarray(inputs[spec.name])) for spec in self._graph.inputs]
+        tensors = [torch.from_numpy(inputs[spec.name].astype(np.float64)) for spec in self._graph.inputs]
         with torch.no_grad():
-            return {self._graph.outputs[0].name: self._module(*tensors).numpy()}
+            return {self._graph.outputs[0].name: self._module(*tensors).float().numpy()}
 
 
 def make_reference(manifest: Manifest, modules: Mapping[str, nn.Module], domain: Domain) -> Reference:

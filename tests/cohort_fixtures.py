@@ -1,0 +1,32 @@
+"""A cohort of drawn anatomies, in the dataset format, made in a second."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from cldm_runtime.domain import get_domain
+from cldm_runtime.noise import Purpose, Stream
+from cldm_runtime.store import DatasetSpec, create_dataset
+from onnx_fixtures import GREYS
+
+
+def write_drawn_cohort(path: Path, subsets: Mapping[str, int]) -> None:
+    """`subsets` maps names to numbers of slices; three slices a patient, each label a noisy grey of its own."""
+    domain, rng = get_domain("lge"), np.random.default_rng(0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with create_dataset(path, DatasetSpec(domain, (128, 128), (1.0, 1.0)), overwrite=True) as writer:
+        for number, (subset, count) in enumerate(subsets.items()):
+            masks = np.stack([draw_anatomy(100 * number + i, 0.1 * (i % 3)) for i in range(count)])
+            images = GREYS[masks][:, None] + 0.01 * rng.standard_normal((count, 1, 128, 128))
+            measured = domain.measure(masks)
+            writer.append(images=np.clip(images, 0, 1), masks=masks, mask_attributes=measured.values,
+                          mask_reasons=measured.reasons, subset=[subset] * count, slices=np.arange(count) % 3,
+                          patients=[f"{subset}-{i // 3}" for i in range(count)])
+
+
+def draw_anatomy(index: int, infarct_size: float) -> np.ndarray:
+    """(128, 128) label map."""
+    anatomy = get_domain("lge").anatomy
+    request = anatomy.complete({"infarct_size": infarct_size}, Stream(0, index, Purpose.CONDITION))
+    return anatomy.draw(request, Stream(0, index, Purpose.ANATOMY), shape=(128, 128), spacing_mm=(1.0, 1.0))

@@ -1,0 +1,105 @@
+"""From a trained run, however short, to a generator bundle by the export command's own function."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cldm_runtime.errors import BundleError, InputError
+from cldm_runtime.generator import Generator
+from cldm_trainer.config import Config, load_config
+from cldm_trainer.export import run
+from cldm_trainer.export.checkpoints import last_figures, load_generator, read_training
+from cldm_trainer.stages import codec, diffusion, latents, texture
+from cohort_fixtures import write_drawn_cohort
+
+SHORT = """
+[run]
+name = "short"
+threads = 1
+[cohort]
+folder = "cohort"
+[image_codec]
+patch = 2
+channels = [8, 8]
+latent_channels = 2
+optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
+[mask_codec]
+patch = 2
+channels = [8, 8]
+latent_channels = 3
+optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
+[texture]
+channels = 4
+optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
+[diffusion]
+channels = [8, 8]
+norm_groups = 4
+head_channels = 8
+sample_steps = 2
+optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
+[export]
+steps = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """A configuration whose every stage has been trained for two steps."""
+    folder = tmp_path_factory.mktemp("short")
+    (folder / "short.toml").write_text(SHORT)
+    config = load_config(folder / "short.toml")
+    config = replace(
+        config,
+        run=replace(config.run, folder=str(folder / "runs")),
+        cohort=replace(config.cohort, folder=str(folder / "cohort")),
+        export=replace(config.export, generator=str(folder / "lge"), segmenter=str(folder / "none")),
+    )
+    write_drawn_cohort(config.cohort_file, {"train": 6, "val": 3})
+    for train in (codec.run_image_codec, codec.run_mask_codec, latents.run, texture.run, diffusion.run):
+        train(config)
+    return config
+
+
+def test_a_short_run_becomes_a_bundle_that_generates(trained: Config) -> None:
+    (folder,) = run(trained, what="generator")
+    images, masks = Generator.load(folder).sample(attributes={"infarct_size": 0.2}, seed=0)
+    assert images.shape == (1, 1, 128, 128)
+    assert masks.shape == (1, 128, 128)
+
+
+def test_the_manifest_states_counts_steps_and_the_distribution(trained: Config) -> None:
+    manifest = Generator.load(trained.export.generator).manifest
+    assert manifest.provenance["cohort"] == {"train_slices": 6, "train_patients": 2, "val_slices": 3, "val_patients": 1}
+    assert manifest.provenance["steps"]["diffusion"] == 2
+    assert manifest.attribute_distribution is not None
+    assert len(manifest.attribute_distribution.rows) == 6
+
+
+def test_torchscript_graphs_are_listed_and_hashed(trained: Config) -> None:
+    (folder,) = run(trained, what="generator", force=True, torchscript=True)
+    assert {path.name for path in folder.glob("*.ts")} == {
+        "denoiser.ts", "mask_encoder.ts", "decoder.ts", "encoder.ts"}
+    assert Generator.load(folder).manifest.files().keys() >= {"denoiser.ts", "denoiser.onnx", "reference.npz"}
+
+
+def test_an_existing_bundle_stops_the_export_before_anything_is_loaded(trained: Config) -> None:
+    with pytest.raises(BundleError, match="--force"):
+        run(replace(trained, run=replace(trained.run, name="never trained")), what="generator")
+
+
+def test_an_untrained_stage_is_named(trained: Config) -> None:
+    with pytest.raises(InputError, match="image-codec"):
+        load_generator(replace(trained, run=replace(trained.run, name="never trained")))
+
+
+def test_few_real_slices_suffice_for_parity(trained: Config) -> None:
+    training = read_training(trained, ())
+    assert training.images.shape == (3, 1, 128, 128)
+    assert training.one_hot.shape == (3, 5, 128, 128)
+
+
+def test_last_figures_reads_the_last_row(tmp_path: Path) -> None:
+    (tmp_path / "validation.csv").write_text("step,l1,dice\n10,0.5,0.1\n20,0.25,nan\n")
+    assert last_figures(tmp_path / "validation.csv") == {"step": 20, "l1": 0.25}
+    assert last_figures(tmp_path / "missing.csv") == {}
