@@ -63,7 +63,8 @@ def colouring_kernel(residual: Tensor, deviation: Tensor, size: int) -> Tensor:
 
 def _autocorrelation(x: Tensor) -> Tensor:
     """Mean over (N, 1, H, W), circular, lag 0 in the middle: (H, W)."""
-    return torch.fft.fftshift(torch.fft.ifft2(torch.fft.fft2(x[:, 0]).abs().square().mean(0)).real)
+    lags: Tensor = torch.fft.fftshift(torch.fft.ifft2(torch.fft.fft2(x[:, 0]).abs().square().mean(0)).real)
+    return lags
 
 
 @torch.no_grad()
