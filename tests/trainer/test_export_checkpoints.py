@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import onnx_fixtures
+from cldm_runtime.bundle import Bundle
 from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.generator import Generator
 from cldm_trainer.config import Config, load_config
@@ -74,6 +76,17 @@ def test_the_manifest_states_counts_steps_and_the_distribution(trained: Config) 
     assert manifest.provenance["steps"]["diffusion"] == 2
     assert manifest.attribute_distribution is not None
     assert len(manifest.attribute_distribution.rows) == 6
+
+
+def test_quality_is_measured_with_the_segmenter_of_the_run(trained: Config, tmp_path: Path) -> None:
+    segmenter = onnx_fixtures.make_segmenter(tmp_path / "segmenter")
+    config = replace(trained, export=replace(trained.export, segmenter=str(segmenter), generator=str(tmp_path / "lge")))
+    (folder,) = run(config, what="generator")
+    measured = Bundle.load(folder).manifest.quality["measured"]
+    assert measured["slices"] == 3
+    assert measured["real: Dice of infarct"] > 0.9  # its images are greys that this segmenter reads back
+    assert measured["synthetic: Dice of infarct"] < 0.9
+    assert "| real: Dice of infarct |" in (folder / "MODEL_CARD.md").read_text()
 
 
 def test_torchscript_graphs_are_listed_and_hashed(trained: Config) -> None:

@@ -20,7 +20,7 @@ from .generator import GeneratorExport, Networks
 from .manifest_sections import Training
 
 GENERATOR_STAGES = (codec.IMAGE_STAGE, codec.MASK_STAGE, texture.STAGE, diffusion.STAGE)
-_REAL_SLICES = 8
+_REAL_SLICES = 128
 
 
 def load_generator(config: Config, *, torchscript: bool = False) -> GeneratorExport:

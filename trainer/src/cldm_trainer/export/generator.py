@@ -21,7 +21,9 @@ from .graphs import BATCH, export_graph, trace
 from .manifest_sections import Training, generator_sections
 from .model_card import generator_card
 from .parity import Parity, as_table, compare_graph, compare_reference, require
+from .quality import measure_generator
 
+PARITY_SLICES = 8  # about: real slices that every graph is compared on
 LOOP_FACTOR = 10  # rounding adds up over the steps of a whole run, so it may be that many times a graph's tolerance
 _ELSEWHERE_FACTOR = 5  # what another machine or provider may add to the tolerance at export
 
@@ -79,7 +81,9 @@ class GeneratorExport:
         def check(bundle: Bundle) -> Mapping[str, Any]:
             found = self.compare(bundle, examples)
             require(found)
-            return {"parity": as_table(found), "validation": dict(self.training.validation)}
+            images, labels = self.training.images.numpy(), self.training.one_hot.argmax(1).to(torch.uint8).numpy()
+            measured = measure_generator(bundle, Path(self.config.export.segmenter), images, labels)
+            return {"parity": as_table(found), "validation": dict(self.training.validation), "measured": measured}
 
         return write_bundle(target, sections, graphs, reference, generator_card, check=check, force=force)
 
@@ -99,7 +103,8 @@ class GeneratorExport:
     @torch.no_grad()
     def example_inputs(self) -> dict[str, dict[str, dict[str, Tensor]]]:
         """Inputs of every graph: kind -> role -> tensor name -> tensor, in the order of `forward`."""
-        images, one_hot = self.training.images, self.training.one_hot
+        spread = slice(None, None, max(1, len(self.training.images) // PARITY_SLICES))
+        images, one_hot = self.training.images[spread], self.training.one_hot[spread]
         generator = torch.Generator().manual_seed(0)
         n = len(images)
         affine = self.networks.affine

@@ -31,7 +31,7 @@ _PACKAGES = ("torch", "monai", "lightning-fabric", "onnx", "onnxruntime", "numpy
 
 @dataclass(frozen=True)
 class Training:
-    """Facts about the cohort that go into the bundle, and a few real slices that parity is checked on.
+    """Facts about the cohort that go into the bundle, and real slices that parity and quality are measured on.
 
     attributes: (N, A) measured on the training slices, in the domain's order, NaN where undefined.
     validation: figures of merit of each stage on the validation patients. steps: optimiser steps of each stage.

@@ -1,0 +1,54 @@
+"""What a generator reaches on validation patients, measured at export with the segmenter bundle of the same run."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cldm_runtime.agreement import agreement
+from cldm_runtime.bundle import Bundle
+from cldm_runtime.domain import Domain
+from cldm_runtime.generator import Generator
+from cldm_runtime.labels import LabelMap
+from cldm_runtime.metrics import score
+from cldm_runtime.realism import high_frequency_ratio
+from cldm_runtime.segment import Segmenter
+
+Figures = dict[str, float]
+
+
+def measure_generator(
+    bundle: Bundle, segmenter_folder: Path, images: NDArray[np.float32], masks: LabelMap
+) -> Figures:
+    """Figures of synthetic images for the masks (N, H, W), beside those of the real images (N, 1, H, W).
+
+    Empty where there is no segmenter bundle, or too few slices for a correlation. r2 is over slices with the lesion.
+    """
+    if not segmenter_folder.exists() or len(masks) < 3:
+        return {}
+    segmenter, generator = Segmenter.load(segmenter_folder), Generator(bundle)
+    spacing = (generator.manifest.image.spacing_mm[0], generator.manifest.image.spacing_mm[1])
+    synthetic = generator.sample(masks=masks, seed=0)[0]
+    figures: Figures = {"slices": float(len(masks))}
+    for kind, shown in (("real", images), ("synthetic", synthetic)):
+        for name, value in obedience(segmenter.segment(shown, spacing), masks, generator.domain, spacing).items():
+            figures[f"{kind}: {name}"] = round(value, 4)
+    ratio = high_frequency_ratio(synthetic[:, 0], images[:, 0], spacing)
+    figures["high-frequency energy, synthetic over real"] = round(ratio, 4)
+    return {name: value for name, value in figures.items() if np.isfinite(value)}
+
+
+def obedience(found: LabelMap, masks: LabelMap, domain: Domain, spacing_mm: tuple[float, float]) -> Figures:
+    """Mean Dice of each region over the masks that hold it, and r2 of each attribute over those with the lesion."""
+    scores = score(found, masks, domain.labels, spacing_mm)
+    figures: Figures = {}
+    for region in domain.labels.regions:
+        held = domain.labels.region(masks, region).any(axis=(1, 2))
+        figures[f"Dice of {region}"] = float(np.nanmean(scores[f"{region}_dice"][held])) if held.any() else float("nan")
+    lesion = domain.labels.region(masks, domain.lesion) if domain.lesion else np.ones_like(masks, dtype=bool)
+    kept = lesion.any(axis=(1, 2))
+    truth, measured = domain.measure(masks), domain.measure(found)
+    for name in domain.attribute_names:
+        r2 = agreement(truth[name][kept], measured[name][kept], replicates=1).r2.value
+        figures[f"r2 of {name}"] = r2
+    return figures
