@@ -1,7 +1,7 @@
 """Makes the decoder a probability distribution: what the codec leaves out is drawn, not blurred.
 
 symbol   meaning
-x        slice in [0, 1];  y: its reconstruction;  r = x - y: the residual
+x        slice in [0, 1];  y: its reconstruction from a draw z of the latent;  r = x - y: the residual
 e        local energy of r: its square, averaged over a small window
 s(z)     deviation map, predicted from the standardised latent, fitted to e by the Gaussian likelihood
 K        fixed small kernel of unit energy that colours white noise, so that the draw has the spectrum of r
@@ -67,10 +67,20 @@ def _autocorrelation(x: Tensor) -> Tensor:
     return lags
 
 
+def draw_posterior(latents: Latents, count: int, seed: int) -> Tensor:
+    """One draw of the raw latent, mean + deviation * noise, for each of the first `count` slices.
+
+    Draws, not means: they are what the denoiser learns to make, so they are what the decoder will see. Channels that
+    carry little are almost pure noise in a draw and almost zero in a mean.
+    """
+    mean, deviation = latents.mean[:count].float(), latents.deviation[:count].float()
+    return mean + deviation * torch.randn(mean.shape, generator=step_generator(seed, 0))
+
+
 @torch.no_grad()
-def decode_all(codec: Codec, latents: Latents) -> Tensor:
-    """Reconstructions in [0, 1], (N, 1, H, W), from the means of the latents."""
-    parts = [codec.decode(latents.mean[part].float()) for part in in_batches(len(latents), 32)]
+def decode_all(codec: Codec, z: Tensor) -> Tensor:
+    """Reconstructions in [0, 1], (N, 1, H, W), from raw latents."""
+    parts = [codec.decode(z[part]) for part in in_batches(len(z), 32)]
     return 0.5 * (torch.cat(parts) + 1.0)
 
 
@@ -85,12 +95,13 @@ class TextureTask:
         self.config, self.spacing_mm = config, spacing_mm
         slices, latents = training
         self.count = len(slices)  # the first encodings are those of the slices as they are
-        plain_latents = Latents(latents.mean[: self.count], latents.deviation[: self.count], latents.mask[: self.count])
-        self.latents = affine.standardise(plain_latents.mean.float())
-        residual = slices.images - decode_all(codec, plain_latents)
+        z = draw_posterior(latents, self.count, 0)
+        self.latents = affine.standardise(z)
+        residual = slices.images - decode_all(codec, z)
         self.energy = local_energy(residual, config.energy_window)
-        self.real, self.mean = validation[0].images, decode_all(codec, validation[1])
-        self.validation = affine.standardise(validation[1].mean.float())
+        unseen = draw_posterior(validation[1], len(validation[1]), 1)
+        self.real, self.mean = validation[0].images, decode_all(codec, unseen)
+        self.validation = affine.standardise(unseen)
         texture = Texture(codec.latent_channels, config.channels, config.kernel_size, codec.stride)
         chosen = np.linspace(0, self.count - 1, min(self.count, _KERNEL_SLICES)).astype(int)
         deviation = self.energy[chosen].clamp_min(_FLOOR).sqrt()
