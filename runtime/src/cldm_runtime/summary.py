@@ -87,7 +87,7 @@ class Summary:
             "false_detections": {region: asdict(rate) for region, rate in self.false_detections.items()},
             "agreement": [_flat(comparison) for comparison in self.comparisons],
         }
-        cleaned: dict[str, Any] = _without_nan(document)
+        cleaned: dict[str, Any] = without_nan(document)
         return cleaned
 
 
@@ -188,9 +188,10 @@ def _flat(comparison: Comparison) -> dict[str, Any]:
             "n_excluded": comparison.agreement.n_excluded}
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become null, however deep they lie in dicts, lists and tuples."""
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import os
 import platform
 from pathlib import Path
@@ -15,6 +14,7 @@ from cldm_runtime.errors import InputError
 from cldm_runtime.generator import Generator
 from cldm_runtime.segment import Segmenter
 from cldm_runtime.store import open_dataset
+from cldm_runtime.summary import without_nan
 
 from .. import __version__
 from ..config import Config
@@ -96,7 +96,7 @@ def collect(shop: Workshop, command: str, out: Path) -> Json:
     panels = {"real, test": test, "synthetic, test": synthetic.samples("test")}
     pictures.scatter(out / "figures" / "agreement.png", panels, attributes)
     pictures.scatter(out / "figures" / "grid.png", {"grid": requested}, attributes, requested=True)
-    clean: Json = _without_nan(figures)
+    clean: Json = without_nan(figures)
     return clean
 
 
@@ -150,11 +150,3 @@ def _cpu() -> str:
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
