@@ -35,6 +35,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
         run=dataclasses.replace(config.run, folder=str(folder / "runs")),
         cohort=dataclasses.replace(config.cohort, folder=str(folder / "cohort")),
         export=dataclasses.replace(config.export, **targets),
+        results=dataclasses.replace(config.results, without={"d8": "infarct"}),
     )
     write_drawn_cohort(config.cohort_file, SUBSETS)
     (folder / "grid.csv").write_text("infarct_size,slice_position\n0,0.5\n0.1,0.5\n0.2,0.5\n0.3,0.5\n")
@@ -55,6 +56,7 @@ def test_every_set_is_in_the_table(measured: tuple[Config, Path]) -> None:
         "real, train": 4, "real, val": 3, "real, test": 6, "real, d8": 6, "real, d8, the same slices": 4,
         "reconstructed mean, test": 6, "reconstructed mean, d8": 4, "reconstructed, test": 6, "reconstructed, d8": 4,
         "synthetic, test": 12, "synthetic, d8": 4,
+        **{f"{kind}, d8 without infarct": 2 for kind in ("real", "reconstructed mean", "reconstructed", "synthetic")},
     }
 
 
@@ -86,7 +88,7 @@ def test_goals_compare_with_the_baseline() -> None:
                 "regions": {"scar": {"dice": {"mean": dice}}}, "false_rate": {"value": false}}
 
     figures = {
-        "lesion": "scar", "attributes": ["size"], "compared": ["test"],
+        "lesion": "scar", "attributes": ["size"], "compared": ["test"], "without": {},
         "sets": [row("real, test", 0.9, 0.7, 0.1), row("reconstructed, test", 0.8, 0.68, 0.1),
                  row("synthetic, test", 0.86, 0.6, 0.16)],
         "texture": {"high_frequency_ratio": 0.9, "latent_spread": math.nan},

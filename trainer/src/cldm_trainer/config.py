@@ -127,6 +127,7 @@ class DiffusionConfig:
     beta_start: float = 1e-4
     beta_end: float = 2e-2
     min_snr_gamma: float = 0.0  # 0: every timestep weighs the same
+    condition_dropout: float = 0.0  # share of training samples without their condition; above 0 allows guidance
     sample_steps: int = 50  # DDIM steps of the pictures
 
 
@@ -151,6 +152,8 @@ class ExportConfig:
     steps: int = 50
     spacing: str = "trailing"
     eta: float = 0.0
+    guidance: float = 1.0  # weight of classifier-free guidance; other than 1 needs diffusion.condition_dropout
+    guidance_interval: tuple[float, ...] = (0.0, 1.0)  # shares of the training timesteps, 0 clean
     batch_size: int = 16
     parity_tolerance: float = 1e-4
     torchscript: bool = False
@@ -159,6 +162,11 @@ class ExportConfig:
     nnunet_fold: str = "0"
     nnunet_checkpoint: str = "checkpoint_final.pth"
     nnunet_labels: dict[str, str] = dataclasses.field(default_factory=dict)  # its label name or value -> our name
+
+
+@dataclass(frozen=True)
+class ResultsConfig:
+    without: dict[str, str] = dataclasses.field(default_factory=dict)  # subset -> label: also shown without its slices
 
 
 @dataclass(frozen=True)
@@ -175,6 +183,7 @@ class Config:
     latents: LatentsConfig = LatentsConfig()
     segmenter: SegmenterConfig = SegmenterConfig()
     export: ExportConfig = ExportConfig()
+    results: ResultsConfig = ResultsConfig()
 
     @property
     def run_folder(self) -> Path:
@@ -270,6 +279,11 @@ def _rule_faults(config: Config) -> list[str]:
     for key, (found, allowed) in choices.items():
         if found not in allowed:
             faults.append(f"{key}: found {found!r}, expected one of {', '.join(allowed)}.")
+    if not 0.0 <= config.diffusion.condition_dropout < 1.0:
+        faults.append(f"diffusion.condition_dropout: found {config.diffusion.condition_dropout}, expected 0 to below 1.")
+    if config.export.guidance != 1.0 and config.diffusion.condition_dropout == 0.0:
+        faults.append(f"export.guidance: found {config.export.guidance}, expected 1 where diffusion.condition_dropout "
+                      "is 0: there is nothing to guide away from.")
     for name in ("image_codec", "mask_codec", "diffusion"):
         section = getattr(config, name)
         if section.attention and len(section.attention) != len(section.channels):

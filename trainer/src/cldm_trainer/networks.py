@@ -67,7 +67,10 @@ class Codec(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """A U-Net whose input is the mask's latent, then the noisy latent (strategy 3 of the cLDM paper)."""
+    """A U-Net whose input is the mask's latent, then the noisy latent (strategy 3 of the cLDM paper).
+
+    `null` (Cm,) is what it learns to take for "no condition", where the configuration drops conditions; else None.
+    """
 
     def __init__(self, latent_channels: int, mask_channels: int, config: DiffusionConfig) -> None:
         super().__init__()
@@ -81,9 +84,15 @@ class Denoiser(nn.Module):
             norm_num_groups=config.norm_groups,
             num_head_channels=config.head_channels,
         )
+        self.null = nn.Parameter(torch.zeros(mask_channels)) if config.condition_dropout > 0 else None
 
-    def forward(self, x: Tensor, timestep: Tensor, mask_latent: Tensor) -> Tensor:
-        """x (N, C, h, w), timestep (N,), mask_latent (N, Cm, h, w) -> prediction (N, C, h, w)."""
+    def forward(self, x: Tensor, timestep: Tensor, mask_latent: Tensor, dropped: Tensor | None = None) -> Tensor:
+        """x (N, C, h, w), timestep (N,), mask_latent (N, Cm, h, w) -> prediction (N, C, h, w).
+
+        dropped (N,), in training only: which samples get `null` in the place of their mask's latent.
+        """
+        if dropped is not None and self.null is not None:
+            mask_latent = torch.where(dropped[:, None, None, None], self.null[:, None, None], mask_latent)
         prediction: Tensor = self.unet(torch.cat([mask_latent, x], dim=1), timesteps=timestep)
         return prediction
 

@@ -68,7 +68,9 @@ class GeneratorExport:
         examples = self.example_inputs()
         graphs = [self._graph(role, examples["random"][role]) for role in self.networks.modules()]
         affine = self.networks.affine
-        sections = generator_sections(self.config, affine, self.latent_shape, self.schedule, self.training)
+        null = self.networks.denoiser.null
+        sections = generator_sections(self.config, affine, self.latent_shape, self.schedule, self.training,
+                                      None if null is None else null.tolist())
         tolerance = self.config.export.parity_tolerance
         domain = get_domain(self.config.cohort.domain)
         draft = draft_manifest(sections, graphs, reference_case.SEED)

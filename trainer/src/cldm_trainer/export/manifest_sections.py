@@ -47,10 +47,12 @@ class Training:
 
 
 def generator_sections(
-    config: Config, affine: Affine, latent_shape: Sequence[int], schedule: NoiseSchedule, training: Training
+    config: Config, affine: Affine, latent_shape: Sequence[int], schedule: NoiseSchedule, training: Training,
+    null: Sequence[float] | None = None,
 ) -> dict[str, Any]:
-    """Everything in a generator's manifest but its files and quality."""
+    """Everything in a generator's manifest but its files and quality. null: what the denoiser takes for no mask."""
     domain = get_domain(config.cohort.domain)
+    mask = {"name": "mask", "kind": "spatial", "source": "masks", "encoder": "mask_encoder", "feeds": "mask_latent"}
     return {
         "name": config.export.generator.rstrip("/").rsplit("/", 1)[-1],
         "bundle_version": BUNDLE_VERSION,
@@ -68,14 +70,14 @@ def generator_sections(
             "train_timesteps": len(schedule.alphas_cumprod),
             "alphas_cumprod": schedule.alphas_cumprod.tolist(),
         },
-        "conditions": [
-            {"name": "mask", "kind": "spatial", "source": "masks", "encoder": "mask_encoder", "feeds": "mask_latent"}
-        ],
+        "conditions": [mask if null is None else mask | {"null": list(null)}],
         "sampling": {
             "sampler": config.export.sampler,
             "steps": config.export.steps,
             "spacing": config.export.spacing,
             "eta": config.export.eta,
+            "guidance": config.export.guidance,
+            "guidance_interval": list(config.export.guidance_interval),
             "batch_size": config.export.batch_size,
         },
     }

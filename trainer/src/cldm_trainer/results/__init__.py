@@ -29,6 +29,7 @@ from .figures_of_merit import (
     same_slices,
     table_row,
     texture_figures,
+    without_label,
 )
 from .goals import goals
 from .markdown import results_page
@@ -57,6 +58,7 @@ def run(
         grid,
         sizes or Sizes(),
         lambda text: click.echo(text, err=True),
+        config.results.without,
     )
     figures = collect(shop, command, out)
     out.mkdir(parents=True, exist_ok=True)
@@ -81,6 +83,7 @@ def collect(shop: Workshop, command: str, out: Path) -> Json:
         "lesion": domain.lesion,
         "attributes": attributes,
         "compared": list(shop.compared),
+        "without": dict(shop.without),
         "sets": rows,
         "reconstruction_texture": {
             "mean": reconstruction_texture(shop, mean),
@@ -102,14 +105,19 @@ def collect(shop: Workshop, command: str, out: Path) -> Json:
 
 def _rows(shop: Workshop, real: Measured, mean: Measured, textured: Measured, synthetic: Measured) -> list[Json]:
     """One row for each set, in the order of the table."""
-    samples = {f"real, {name}": real.samples(name) for name in shop.subsets}
-    for name in shop.compared:
-        shown = textured.samples(name)
-        if len(shown) < len(samples[f"real, {name}"]):
-            samples[f"real, {name}, the same slices"] = same_slices(samples[f"real, {name}"], shown)
-    sets = {"reconstructed mean": mean, "reconstructed": textured, "synthetic": synthetic}
-    samples |= {f"{kind}, {name}": made.samples(name) for kind, made in sets.items() for name in shop.compared}
-    return [table_row(name, chosen) for name, chosen in samples.items()]
+    made = {"real": real, "reconstructed mean": mean, "reconstructed": textured, "synthetic": synthetic}
+    rows = []
+    for kind, measured in made.items():
+        for name in shop.subsets if kind == "real" else shop.compared:
+            samples = measured.samples(name)
+            shown = {f"{kind}, {name}": samples}
+            if name in shop.without:
+                label = shop.without[name]
+                shown[f"{kind}, {name} without {label}"] = without_label(measured, samples, label)
+            if kind == "real" and name in shop.compared and len(textured.samples(name)) < len(samples):
+                shown[f"real, {name}, the same slices"] = same_slices(samples, textured.samples(name))
+            rows += [table_row(title, chosen) for title, chosen in shown.items()]
+    return rows
 
 
 def _steps(shop: Workshop, steps: int) -> Json:

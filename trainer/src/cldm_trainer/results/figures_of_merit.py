@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldm_runtime.errors import InputError
 from cldm_runtime.evaluate import evaluate_dataset
 from cldm_runtime.realism import frechet_against_floor, high_frequency_ratio, latent_spread
 from cldm_runtime.segment import Segmenter
@@ -65,6 +66,16 @@ def same_slices(samples: Samples, as_in: Samples) -> Samples:
     """Those samples that show a slice which `as_in` shows too."""
     wanted = set(_identities(as_in))
     return restrict(samples, np.array([identity in wanted for identity in _identities(samples)], dtype=bool))
+
+
+def without_label(made: Measured, samples: Samples, label: str) -> Samples:
+    """Those samples of a set whose mask does not hold the label. Raises InputError for an unknown one."""
+    names = samples.domain.labels.names
+    if label not in names:
+        raise InputError(f"results.without: label {label!r} is unknown. Known: {', '.join(names)}.")
+    with open_dataset(made.path) as dataset:
+        masks = dataset.masks(samples.rows)
+    return restrict(samples, ~(masks == names.index(label)).reshape(len(masks), -1).any(axis=1))
 
 
 def _identities(samples: Samples) -> list[tuple[str, str, int]]:

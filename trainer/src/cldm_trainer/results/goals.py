@@ -10,14 +10,19 @@ HIGH_FREQUENCY, SPREAD = (0.8, 1.25), (0.95, 1.05)
 
 
 def goals(figures: Mapping[str, Any]) -> list[Json]:
-    """All goals, met or not. A figure that is missing or undefined does not meet its goal."""
+    """All goals, met or not. A figure that is missing or undefined does not meet its goal.
+
+    Of a subset that is also shown without a label, the slices without that label have goals.
+    """
     rows = {row["set"]: row for row in figures["sets"]}
     lesion, attributes = figures["lesion"], figures["attributes"]
+    without = figures["without"]
+    sets = [f"{name} without {without[name]}" if name in without else name for name in figures["compared"]]
     return [
         *_codec(rows["real, test"], rows["reconstructed, test"], lesion, attributes),
         *(
             line
-            for name in figures["compared"]
+            for name in sets
             for line in _synthetic(
                 rows["real, test"], rows[f"real, {name}"], rows[f"synthetic, {name}"], attributes, lesion
             )

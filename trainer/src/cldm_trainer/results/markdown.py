@@ -87,7 +87,10 @@ def _sets_text(figures: Json) -> str:
         f'of every test slice and of at most {sizes["other"]} evenly picked slices of any other subset; "the same '
         f'slices" is the segmenter on exactly those. Each test mask gives {sizes["seeds"]} synthetic images, with '
         'different seeds. "Reconstructed mean" has zeros in the place of the decoder\'s texture noise. Slope and bias '
-        "belong to the slices with " + str(figures["lesion"]) + "."
+        "belong to the slices with " + str(figures["lesion"]) + "." + "".join(
+            f' "{name} without {label}": the slices of {name} whose mask holds no {label}; goals are set for those.'
+            for name, label in figures["without"].items()
+        )
     )
 
 

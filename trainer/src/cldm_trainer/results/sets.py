@@ -35,7 +35,7 @@ class Sizes:
     subset, images of the grid, and the numbers of sampling steps that are shown beside the bundle's own."""
 
     train: int = 600
-    other: int = 500
+    other: int = 750
     seeds: int = 2
     grid: int = 1000
     steps: tuple[int, ...] = (4, 10, 20)
@@ -53,6 +53,7 @@ class Workshop:
     grid: Path
     sizes: Sizes = Sizes()
     say: Say = print
+    without: Mapping[str, str] = field(default_factory=dict)  # subset -> label whose slices are left out once more
     seconds: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -64,13 +64,14 @@ class DiffusionTask:
         return self.image_affine.standardise(z), self.mask_affine.standardise(latents.mask[rows].float())
 
     def _errors(self, model: nn.Module, x0: Tensor, mask: Tensor, t: Tensor, generator: torch.Generator,
-                device: torch.device) -> Tensor:
-        """Weighted squared error of each sample."""
+                device: torch.device, dropped: Tensor | None = None) -> Tensor:
+        """Weighted squared error of each sample. dropped (N,): which samples are denoised without their condition."""
         eps = torch.randn(x0.shape, generator=generator)
         cumulative = self.cumulative[t].reshape(-1, 1, 1, 1)
         a, sig = cumulative.sqrt(), (1.0 - cumulative).sqrt()
         target = diffusion_target(self.config.objective, x0, eps, a, sig).to(device)
-        said = model((a * x0 + sig * eps).to(device), t.float().to(device), mask.to(device))
+        inputs = [(a * x0 + sig * eps).to(device), t.float().to(device), mask.to(device)]
+        said = model(*inputs) if dropped is None else model(*inputs, dropped.to(device))
         weight = min_snr_weight(self.config.objective, a, sig, self.config.min_snr_gamma).to(device)
         errors: Tensor = weight * (said - target).square()
         return errors.mean((1, 2, 3))
@@ -81,7 +82,9 @@ class DiffusionTask:
         n = len(x0)
         u = (torch.arange(n) + torch.rand(n, generator=step.generator)) / n
         t = (u * self.config.timesteps).long().clamp_max(self.config.timesteps - 1)
-        return self._errors(model, x0, mask, t, step.generator, step.device).mean(), {}
+        share = self.config.condition_dropout
+        dropped = torch.rand(n, generator=step.generator) < share if share > 0 else None
+        return self._errors(model, x0, mask, t, step.generator, step.device, dropped).mean(), {}
 
     def critic_loss(self, critic: nn.Module, step: Step) -> Tensor | None:
         return None
