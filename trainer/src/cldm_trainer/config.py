@@ -279,9 +279,10 @@ def _rule_faults(config: Config) -> list[str]:
     for key, (found, allowed) in choices.items():
         if found not in allowed:
             faults.append(f"{key}: found {found!r}, expected one of {', '.join(allowed)}.")
-    if not 0.0 <= config.diffusion.condition_dropout < 1.0:
-        faults.append(f"diffusion.condition_dropout: found {config.diffusion.condition_dropout}, expected 0 to below 1.")
-    if config.export.guidance != 1.0 and config.diffusion.condition_dropout == 0.0:
+    dropout = config.diffusion.condition_dropout
+    if not 0.0 <= dropout < 1.0:
+        faults.append(f"diffusion.condition_dropout: found {dropout}, expected 0 to below 1.")
+    if config.export.guidance != 1.0 and dropout == 0.0:
         faults.append(f"export.guidance: found {config.export.guidance}, expected 1 where diffusion.condition_dropout "
                       "is 0: there is nothing to guide away from.")
     for name in ("image_codec", "mask_codec", "diffusion"):
