@@ -186,8 +186,9 @@ def depth_to_space(latent: np.ndarray, block: int) -> np.ndarray:
 
 def make_generator(folder: Path, *, shape: tuple[int, int] = (128, 128), latent: tuple[int, int] = (32, 32),
                    steps: int = 4, batch_size: int = 4, sampler: str = "ddim", name: str = "tiny-generator",
-                   encoder: bool = False) -> Path:
-    """Write a generator bundle of the lge domain and return its folder. `encoder`: also the optional encoder graph."""
+                   encoder: bool = False, null: float | None = None, guidance: float = 1.0) -> Path:
+    """Write a generator bundle of the lge domain and return its folder. `encoder`: also the optional encoder graph.
+    `null`: the null of every channel of the mask's latent; 0 paints the grey `CENTRE`."""
     folder.mkdir(parents=True)
     channels = (shape[0] // latent[0]) ** 2
     graphs = {"denoiser": _denoiser(channels, latent), "mask_encoder": _mask_encoder(shape, latent),
@@ -202,8 +203,9 @@ def make_generator(folder: Path, *, shape: tuple[int, int] = (128, 128), latent:
         attributes=tuple(AttributeSpec(a.name, a.unit, a.low, a.high, (a.low + a.high) / 2, (a.high - a.low) / 4)
                          for a in get_domain("lge").attributes),
         latent=LatentSpec(channels, latent, (0.0,) * channels, (1.0,) * channels), schedule=schedule,
-        conditions=(ConditionSpec("mask", "spatial", "masks", "mask_encoder", "mask_latent"),),
-        sampling=SamplingSpec(sampler, steps, "trailing", 0.0, batch_size))
+        conditions=(ConditionSpec("mask", "spatial", "masks", "mask_encoder", "mask_latent",
+                                  None if null is None else (null,) * channels),),
+        sampling=SamplingSpec(sampler, steps, "trailing", 0.0, batch_size, guidance))
     return _finish(folder, manifest, graphs, _loop_case(manifest, graphs, shape))
 
 

@@ -78,7 +78,16 @@ def test_a_dry_run_prints_the_resolved_plan_and_writes_nothing(cli: Cli, folder:
     assert code == 0 and plan["sampler"] == "ddim" and plan["steps"] == 4 and plan["batch_size"] == 4
     assert plan["samples"] == 300 and plan["parts"] == 3 and plan["provider"] == "cpu"
     code, out, _ = cli("--n", 300, "--attributes", "grid.csv", "--dry-run")
-    assert code == 0 and "steps            4" in out.splitlines() and untouched(folder)
+    assert code == 0 and "steps             4" in out.splitlines() and untouched(folder)
+
+
+def test_guidance_is_in_the_plan_and_in_the_file(cli: Cli, folder: Path, tiny_guided: Path) -> None:
+    flags = ["--n", 1, "--masks", "masks.npy", "--bundle", tiny_guided, "--guidance-interval", 0.2, 0.8]
+    plan = json.loads(cli(*flags, "--dry-run", "--json")[1])
+    assert (plan["guidance"], plan["guidance_interval"]) == (2.0, [0.2, 0.8])
+    assert cli(*flags, "--guidance", 1.5)[0] == 0
+    with open_dataset(folder / "samples.h5") as dataset:
+        assert (dataset.metadata["guidance"], dataset.metadata["guidance_interval"]) == (1.5, "[0.2, 0.8]")
 
 
 @pytest.mark.parametrize(("arguments", "code", "message"), [
@@ -96,6 +105,8 @@ def test_a_dry_run_prints_the_resolved_plan_and_writes_nothing(cli: Cli, folder:
     (["--n", 1, "--attributes", "grid.csv", "--steps", 5000], 2, "steps = 5000: expected 1 to 100"),
     (["--n", 1, "--attributes", "grid.csv", "--seed", -1], 2, "-1 is not in the range"),
     (["--n", 1, "--attributes", "grid.csv", "--guidance", 2], 2, "without a null condition"),
+    (["--n", 1, "--attributes", "grid.csv", "--guidance", "nan"], 2, "guidance = nan: expected a finite number"),
+    (["--n", 1, "--attributes", "grid.csv", "--guidance-interval", 0.5, 2], 2, "guidance_interval = 0.5 to 2"),
     (["--n", 1, "--attributes", "grid.csv", "--bundle", "nowhere"], 3, "bundle nowhere: no such folder"),
     (["--n", 1, "--attributes", "grid.csv", "--out", "grid.csv/a.h5"], 4, "not a folder"),
     (["--n", 1, "--attributes", "grid.csv", "--resume", "--overwrite"], 2, "exclude each other"),

@@ -13,6 +13,14 @@ def test_the_summary_names_what_matters(tiny_generator, capsys):
         assert part in text
 
 
+def test_guidance_is_shown(tiny_guided, tiny_generator, capsys):
+    run(cldm, ["inspect", str(tiny_guided)])
+    text = capsys.readouterr().out
+    assert "weight 2 from 0 to 1 of the training timesteps" in text and "with a null for guidance" in text
+    run(cldm, ["inspect", str(tiny_generator)])
+    assert "no null, so no guidance" in capsys.readouterr().out
+
+
 def test_a_segmenter_has_no_schedule(tiny_segmenter, capsys):
     assert run(cldm, ["inspect", str(tiny_segmenter)]) == 0
     assert "schedule" not in capsys.readouterr().out

@@ -23,6 +23,11 @@ def model(tiny_generator: Path) -> Generator:
     return Generator.load(tiny_generator)
 
 
+@pytest.fixture
+def guided(tiny_guided: Path) -> Generator:
+    return Generator.load(tiny_guided)
+
+
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generate, "PART_SAMPLES", 4)
@@ -121,8 +126,31 @@ def test_what_cannot_be_done_is_said(model: Generator, arguments: dict[str, obje
 
 
 def test_guidance_needs_a_null_condition(model: Generator) -> None:
-    with pytest.raises(InputError, match="without a null condition"):
+    with pytest.raises(InputError, match="tiny-generator was trained without a null condition"):
         model.settings(guidance=2.0)
+    assert model.settings(guidance=1, guidance_interval=(0.2, 0.8)).guidance == 1.0
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ({"guidance": -1.0}, "guidance = -1: expected a finite number of 0 or more"),
+    ({"guidance": float("nan")}, "guidance = nan: expected a finite"),
+    ({"guidance_interval": (0.8, 0.2)}, "guidance_interval = 0.8 to 0.2: expected 0 <= low < high <= 1"),
+])
+def test_guidance_out_of_bounds_is_refused(guided: Generator, arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        guided.settings(**arguments)  # type: ignore[arg-type]
+
+
+def test_guidance_shows_in_the_image(guided: Generator) -> None:
+    masks = np.zeros((1, 128, 128), np.uint8)  # grey 0.2; the null is 0.4
+    means = [guided.sample(masks=masks, guidance=weight)[0].mean() for weight in (0.0, 0.5, 1.0, 1.5)]
+    assert means == pytest.approx([0.4, 0.3, 0.2, 0.1], abs=0.02)
+
+
+def test_a_stream_is_guided_by_the_bundles_weight_or_a_given_one(guided: Generator) -> None:
+    request = {"infarct_size": 0.0, "slice_position": 0.5}
+    default, two, one = (next(guided.stream([request], guidance=weight)).images for weight in (None, 2.0, 1.0))
+    assert np.array_equal(default, two) and not np.array_equal(two, one)
 
 
 def test_a_segmenter_does_not_generate(tiny_segmenter: Path) -> None:
@@ -156,6 +184,7 @@ def test_the_file_holds_everything_about_the_run(model: Generator, tmp_path: Pat
         assert metadata["manifest_sha256"] == hashlib.sha256(str(metadata["manifest"]).encode()).hexdigest()
         assert metadata["provider_requested"] == metadata["provider_obtained"] == "cpu" and metadata["seed"] == 5
         assert len(json.loads(str(metadata["step_table"]))["alpha"]) == 5
+        assert (metadata["guidance"], metadata["guidance_interval"]) == (1.0, "[0.0, 1.0]")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.h5"]
 
 
@@ -190,6 +219,13 @@ def test_a_damaged_part_is_computed_again(model: Generator, tmp_path: Path) -> N
     part = parts_folder(tmp_path / "a.h5") / "part-00000.h5"
     part.write_bytes(part.read_bytes()[:5000])
     assert digest(generate_dataset(make_plan(model), tmp_path / "a.h5", "resume")) == digest(whole)
+
+
+def test_resuming_with_other_guidance_is_refused(guided: Generator, tmp_path: Path) -> None:
+    with pytest.raises(InterruptedRun):
+        generate_dataset(make_plan(guided), tmp_path / "a.h5", progress=Stop(5))
+    with pytest.raises(InputError, match=r"guidance was 2.0, now 1.5, guidance_interval was \[0.0, 1.0\], now \[0.2, "):
+        generate_dataset(make_plan(guided, guidance=1.5, guidance_interval=(0.2, 1.0)), tmp_path / "a.h5", "resume")
 
 
 def test_resuming_another_plan_is_refused_and_the_difference_named(model: Generator, tmp_path: Path) -> None:

@@ -36,6 +36,13 @@ def test_numbers_keep_full_precision(tiny_generator):
     assert Manifest.from_json(changed.to_json()).schedule.alphas_cumprod == (1 / 3, 0.1)
 
 
+def test_a_manifest_from_before_guidance_has_none(value):
+    del value["sampling"]["guidance"], value["sampling"]["guidance_interval"]
+    manifest = Manifest.from_json(json.dumps(value))
+    assert (manifest.sampling.guidance, manifest.sampling.guidance_interval) == (1.0, (0.0, 1.0))
+    assert manifest.conditions[0].null is None and not manifest.can_guide
+
+
 def test_the_format_comes_first(tiny_generator):
     lines = (tiny_generator / "manifest.json").read_text().splitlines()
     assert lines[:3] == ["{", ' "format": "cldm-bundle",', ' "format_version": 1,']

@@ -1,5 +1,6 @@
 """Contradictions inside a manifest whose types are right."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -13,8 +14,13 @@ def manifest(tiny_generator):
     return Bundle.load(tiny_generator).manifest
 
 
-def test_a_sound_manifest_has_no_fault(manifest):
-    assert consistency_faults(manifest) == []
+@pytest.fixture
+def guided(tiny_guided):
+    return Bundle.load(tiny_guided).manifest
+
+
+def test_a_sound_manifest_has_no_fault(manifest, guided):
+    assert consistency_faults(manifest) == consistency_faults(guided) == []
 
 
 def test_missing_graph_and_section(manifest):
@@ -40,3 +46,24 @@ def test_an_empty_value_range(manifest):
 def test_more_steps_than_were_trained(manifest):
     sampling = replace(manifest.sampling, steps=manifest.schedule.train_timesteps + 1)
     assert any(fault.startswith("sampling.steps") for fault in consistency_faults(replace(manifest, sampling=sampling)))
+
+
+@pytest.mark.parametrize(("null", "fault"), [
+    ((0.0,) * 3, "conditions.mask.null: 3 values, expected one for each channel of mask_latent, which has 16."),
+    ((math.nan,) * 16, "conditions.mask.null: expected finite numbers."),
+    (None, "sampling.guidance = 2: needs a null in every condition."),
+])
+def test_a_null_fits_what_the_condition_feeds(guided, null, fault):
+    condition = replace(guided.conditions[0], null=null)
+    assert consistency_faults(replace(guided, conditions=(condition,))) == [fault]
+
+
+@pytest.mark.parametrize(("change", "fault"), [
+    ({"guidance": -1.0}, "sampling.guidance = -1: expected a finite number"),
+    ({"guidance": math.inf}, "sampling.guidance = inf: expected a finite number"),
+    ({"guidance_interval": (0.5, 0.5)}, "sampling.guidance_interval = 0.5 to 0.5: expected 0 <= low < high <= 1"),
+    ({"guidance_interval": (0.0, 1.5)}, "sampling.guidance_interval = 0 to 1.5: expected"),
+])
+def test_guidance_is_within_its_bounds(guided, change, fault):
+    faults = consistency_faults(replace(guided, sampling=replace(guided.sampling, **change)))
+    assert len(faults) == 1 and faults[0].startswith(fault)

@@ -51,6 +51,69 @@ def test_settings_that_do_not_fit_are_refused(bundle):
         pipeline.plan(replace(bundle.manifest.sampling, steps=0))
 
 
+class Counting:
+    """An engine that notes the batch sizes it was called with."""
+
+    def __init__(self, engine):
+        self.engine, self.sizes = engine, []
+
+    def run(self, inputs):
+        self.sizes.append(len(inputs["x"]))
+        return self.engine.run(inputs)
+
+
+@pytest.fixture
+def guided(tiny_guided):
+    """The pipeline of a bundle with a null, and a function that samples labels 0 and 1 with changed settings."""
+    bundle = Bundle.load(tiny_guided)
+    pipeline = Pipeline.open(bundle)
+    pipeline._engines["denoiser"] = Counting(pipeline._engines["denoiser"])
+
+    def draw(**changes):
+        plan = pipeline.plan(replace(bundle.manifest.sampling, **changes))
+        return pipeline.sample(sources(bundle, range(2)), plan, 1, range(2)).latent
+
+    return pipeline, draw
+
+
+def test_weight_one_is_no_guidance_bit_for_bit_and_in_single_batches(guided, bundle):
+    pipeline, draw = guided
+    plain = Pipeline.open(bundle)
+    expected = plain.sample(sources(bundle, range(2)), plain.plan(bundle.manifest.sampling), 1, range(2)).latent
+    np.testing.assert_array_equal(draw(guidance=1.0), expected)
+    assert pipeline._engines["denoiser"].sizes == [2, 2, 2, 2]
+
+
+def test_weight_nought_is_unconditional(guided):
+    pipeline, draw = guided
+    pipeline_encode, unconditional = pipeline.encode, draw(guidance=0.0)
+    pipeline.encode = lambda given: {name: np.zeros_like(array) for name, array in pipeline_encode(given).items()}
+    np.testing.assert_allclose(unconditional, draw(guidance=1.0), atol=1e-6)
+
+
+def test_guidance_goes_past_the_condition_in_one_call_a_step(guided):
+    pipeline, draw = guided
+    one, two, three = (draw(guidance=weight, steps=1) for weight in (1.0, 2.0, 3.0))
+    assert pipeline._engines["denoiser"].sizes == [2, 4, 4]
+    mask_latent = 0.20 - 0.4  # of label 0, which the tiny denoiser adds to its prediction, and the null is 0
+    np.testing.assert_allclose((two - one)[0], mask_latent, atol=1e-6)
+    np.testing.assert_allclose((three - one)[0], 2 * mask_latent, atol=1e-6)
+
+
+def test_outside_the_interval_the_call_is_single(guided):
+    pipeline, draw = guided
+    draw(guidance=2.0, guidance_interval=(0.3, 0.8))  # the four steps are 99, 74, 49 and 24 of 0..99
+    assert pipeline._engines["denoiser"].sizes == [2, 4, 4, 2]
+
+
+def test_a_null_stands_behind_the_condition_channel_by_channel(guided):
+    pipeline, _ = guided
+    condition = replace(pipeline.manifest.conditions[0], null=(1.0, 2.0))
+    pipeline.manifest = replace(pipeline.manifest, conditions=(condition,))
+    doubled = pipeline._with_null({"mask_latent": np.zeros((1, 2, 1, 3), np.float32)})["mask_latent"]
+    assert doubled.dtype == np.float32 and doubled[:, :, 0].tolist() == [[[0] * 3, [0] * 3], [[1] * 3, [2] * 3]]
+
+
 def test_a_segmenter_generates_nothing(tiny_segmenter):
     with pytest.raises(BundleError, match="needs a generator"):
         Pipeline.open(Bundle.load(tiny_segmenter))

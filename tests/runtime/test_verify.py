@@ -32,6 +32,13 @@ def test_a_sound_generator_passes_every_check(tiny_generator):
     assert all(check.passed for check in checks)
 
 
+def test_the_loop_is_replayed_with_the_bundles_guidance(tiny_guided, tiny_generator):
+    bundle, plain = Bundle.load(tiny_guided), Bundle.load(tiny_generator)
+    assert all(check.passed for check in verify_bundle(bundle))
+    unguided = {"loop/out/latent": plain.reference()["loop/out/latent"]}
+    assert [check.name for check in verify_bundle(altered(bundle, unguided)) if not check.passed] == ["loop/latent"]
+
+
 def test_the_noise_must_agree_bit_for_bit(tiny_generator):
     checks = {check.name: check for check in verify_bundle(Bundle.load(tiny_generator))}
     assert (checks["loop/in/x"].max_abs, checks["loop/in/x"].tolerance) == (0.0, 0.0)

@@ -50,6 +50,7 @@ class Plan:
             "manifest_sha256": self.generator.bundle.manifest_sha256, "provider": self.generator.provider,
             "requests": self.source.identity(), "samples": self.samples, "seed": self.seed,
             "sampler": settings.sampler, "steps": settings.steps, "spacing": settings.spacing, "eta": settings.eta,
+            "guidance": settings.guidance, "guidance_interval": list(settings.guidance_interval),
             "batch_size": settings.batch_size, "runtime_version": __version__,
         }
 
@@ -232,6 +233,7 @@ def _provenance(plan: Plan) -> dict[str, MetadataValue]:
     return {
         "manifest": plan.generator.bundle.manifest_text, "manifest_sha256": plan.generator.bundle.manifest_sha256,
         "seed": plan.seed, "sampler": plan.settings.sampler, "step_table": json.dumps(steps),
+        "guidance": plan.settings.guidance, "guidance_interval": json.dumps(plan.settings.guidance_interval),
         "batch_size": plan.settings.batch_size, "plan": plan.text, "plan_sha256": plan.sha256,
         "runtime_version": __version__, "provider_requested": plan.generator.provider_requested,
         "provider_obtained": plan.generator.provider,

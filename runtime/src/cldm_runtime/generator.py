@@ -14,6 +14,7 @@ from .bundle import Bundle
 from .domain import Domain
 from .errors import BundleError, InputError
 from .grid import grid_from_mapping, row_from_request
+from .guidance import Interval
 from .labels import LabelMap
 from .manifest import Manifest, SamplingSpec
 from .pipeline import Pipeline
@@ -72,17 +73,21 @@ class Generator:
         return Canvas(self.domain, image.shape, image.spacing_mm, _attribute_table(self.manifest, self.domain))
 
     def settings(self, *, sampler: str | None = None, steps: int | None = None, batch_size: int | None = None,
-                 guidance: float | None = None) -> SamplingSpec:
-        """The bundle's sampling defaults with the given changes. Raises InputError for what the bundle cannot do."""
+                 guidance: float | None = None, guidance_interval: Interval | None = None) -> SamplingSpec:
+        """The bundle's sampling defaults with the given changes. Raises InputError for what the bundle cannot do.
+
+        guidance: weight of classifier-free guidance; 1 none, 0 unconditional. guidance_interval: (low, high), the
+        shares of the training timesteps (0 clean, 1 noise) between which it acts.
+        """
         default = self.sampling
-        if guidance is not None:
-            raise InputError(f"guidance = {guidance:g}: bundle {self.manifest.name} was trained without a null "
-                             "condition, there is nothing to guide away from. Leave guidance out.")
         if batch_size is not None and batch_size < 1:
             raise InputError(f"batch_size = {batch_size}: expected 1 or more.")
         chosen = replace(default, sampler=sampler or default.sampler, steps=default.steps if steps is None else steps,
                          batch_size=batch_size or default.batch_size,
-                         eta=default.eta if sampler in (None, default.sampler) else 0.0)
+                         eta=default.eta if sampler in (None, default.sampler) else 0.0,
+                         guidance=default.guidance if guidance is None else float(guidance),
+                         guidance_interval=default.guidance_interval if guidance_interval is None else
+                         guidance_interval)
         self._pipeline.plan(chosen)
         return chosen
 
@@ -92,11 +97,13 @@ class Generator:
 
     def sample(self, attributes: Mapping[str, float | Sequence[float]] | None = None, *,
                masks: NDArray[np.integer] | None = None, seed: int = 0, n: int | None = None, steps: int | None = None,
-               sampler: str | None = None, batch_size: int | None = None) -> tuple[Images, LabelMap]:
+               sampler: str | None = None, batch_size: int | None = None,
+               guidance: float | None = None) -> tuple[Images, LabelMap]:
         """Images and their label maps, for attributes or for given label maps.
 
         attributes: name -> a number, or one number a row; those left out are drawn. masks: (M, *spatial) label maps.
         n: number of samples, spread over the rows as `cldm-gen` does; None: one for each row or mask.
+        steps, sampler, batch_size, guidance: as in `settings`; None: the bundle's.
         Returns images (n, C, *spatial) float32 and masks (n, *spatial) uint8. Raises InputError.
         """
         if (attributes is None) == (masks is None):
@@ -111,19 +118,20 @@ class Generator:
             source = GridRequests.spread(grid, count, self.canvas)
         if count < 1:
             raise InputError(f"n = {count}: expected 1 or more.")
-        settings = self.settings(sampler=sampler, steps=steps,
+        settings = self.settings(sampler=sampler, steps=steps, guidance=guidance,
                                  batch_size=batch_size or min(count, self.sampling.batch_size))
         batches = list(self.batches(source, range(count), seed, settings))
         return np.concatenate([batch.images for batch in batches]), np.concatenate([batch.masks for batch in batches])
 
     def stream(self, requests: Iterable[Mapping[str, float]], seed: int = 0, *, steps: int | None = None,
-               sampler: str | None = None, batch_size: int | None = None) -> Iterator[Batch]:
+               sampler: str | None = None, batch_size: int | None = None,
+               guidance: float | None = None) -> Iterator[Batch]:
         """Batches for any number of requests, drawn lazily and in constant memory.
 
         requests: attribute name -> value, optionally `rotation_deg`; the i-th is sample i. Raises InputError at the
         first request that cannot be met.
         """
-        settings = self.settings(sampler=sampler, steps=steps, batch_size=batch_size)
+        settings = self.settings(sampler=sampler, steps=steps, batch_size=batch_size, guidance=guidance)
         canvas = self.canvas
 
         def draw(numbered: tuple[int, Mapping[str, float]]) -> SampleRequest:

@@ -134,24 +134,32 @@ class ScheduleSpec:
 
 @dataclass(frozen=True)
 class ConditionSpec:
-    """A condition: the graph `encoder` turns it into the tensor `feeds`, which is an input of the denoiser."""
+    """A condition: the graph `encoder` turns it into the tensor `feeds`, which is an input of the denoiser.
+
+    `null`: one value for each channel of `feeds`, the same at every pixel: what the denoiser saw in the condition's
+    place when it was dropped in training. None: it was never dropped, and there is no guidance.
+    """
 
     name: str
     kind: Literal["spatial"]
     source: Literal["masks"]
     encoder: str
     feeds: str
+    null: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
 class SamplingSpec:
-    """Defaults of generation."""
+    """Defaults of generation. `guidance` is the weight of classifier-free guidance (1: none, 0: unconditional), and
+    `guidance_interval` the shares of the training timesteps (0 clean, 1 noise) between which it acts."""
 
     sampler: str
     steps: int
     spacing: Literal["trailing", "leading", "linspace"]
     eta: float
     batch_size: int
+    guidance: float = 1.0
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -197,6 +205,11 @@ class Manifest:
         """The text of manifest.json; floats keep full precision."""
         head = {"format": self.format, "format_version": self.format_version}
         return json.dumps({**head, **plain(self)}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @property
+    def can_guide(self) -> bool:
+        """Whether there are conditions and the denoiser knows how to do without them."""
+        return bool(self.conditions) and all(condition.null is not None for condition in self.conditions)
 
     def files(self) -> dict[str, str]:
         """Every file that the manifest lists -> its SHA-256."""

@@ -1,10 +1,12 @@
 """Whether the parts of a manifest agree with each other. Types and presence are checked before."""
 
+import math
 import re
 from collections.abc import Iterable
 from itertools import pairwise
 
-from .manifest import GraphSpec, Manifest, ScheduleSpec
+from .guidance import guidance_faults
+from .manifest import ConditionSpec, GraphSpec, Manifest, ScheduleSpec
 from .segment_spec import SegmenterSpec
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -114,9 +116,20 @@ def _condition_faults(manifest: Manifest) -> Iterable[str]:
             yield f"conditions.{condition.name}: {condition.encoder} has no output {condition.feeds}."
         if condition.feeds not in accepted:
             yield f"conditions.{condition.name}: the denoiser has no input {condition.feeds}."
+        else:
+            yield from _null_faults(condition, denoiser.input(condition.feeds).shape[1:2])
     fed = {"x", "timestep", *(condition.feeds for condition in manifest.conditions)}
     for name in sorted(accepted - fed):
         yield f"graphs.denoiser.inputs.{name}: no condition feeds it."
+
+
+def _null_faults(condition: ConditionSpec, channels: tuple[int | str, ...]) -> Iterable[str]:
+    null = condition.null
+    if null is not None and (len(null),) != channels:
+        yield (f"conditions.{condition.name}.null: {len(null)} values, expected one for each channel of "
+               f"{condition.feeds}, which has {', '.join(map(str, channels)) or 'none'}.")
+    if null is not None and not all(map(math.isfinite, null)):
+        yield f"conditions.{condition.name}.null: expected finite numbers."
 
 
 def _sampling_faults(manifest: Manifest) -> Iterable[str]:
@@ -129,6 +142,9 @@ def _sampling_faults(manifest: Manifest) -> Iterable[str]:
         yield f"sampling.batch_size: {sampling.batch_size}, expected 1 or more."
     if not 0 <= sampling.eta <= 1:
         yield f"sampling.eta: {sampling.eta} is outside 0..1."
+    yield from (f"sampling.{fault}" for fault in guidance_faults(sampling.guidance, sampling.guidance_interval))
+    if sampling.guidance != 1 and not manifest.can_guide:
+        yield f"sampling.guidance = {sampling.guidance:g}: needs a null in every condition."
 
 
 def _attribute_faults(manifest: Manifest) -> Iterable[str]:

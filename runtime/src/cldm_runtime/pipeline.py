@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from .bundle import Bundle
 from .engines import Engine
-from .errors import BundleError
+from .errors import BundleError, InputError
+from .guidance import EVERYWHERE, Interval, guidance_faults, guide
 from .manifest import GraphSpec, Manifest, SamplingSpec, TensorSpec
 from .noise import Purpose, normals
 from .samplers import Sampler, denoiser, get_sampler
@@ -24,10 +25,12 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SamplingPlan:
-    """A sampler and the table that it walks."""
+    """A sampler, the table that it walks, and the guidance on its way: its weight (1: none) and where it acts."""
 
     sampler: Sampler
     table: StepTable
+    guidance: float = 1.0
+    guidance_interval: Interval = EVERYWHERE
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,15 @@ class Pipeline:
         return self._engines["denoiser"].provider
 
     def plan(self, settings: SamplingSpec) -> SamplingPlan:
-        """Raises InputError for settings that the schedule or the sampler does not take."""
+        """Raises InputError for settings that the schedule, the sampler or the bundle does not take."""
+        weight, interval = settings.guidance, settings.guidance_interval
+        for fault in guidance_faults(weight, interval):
+            raise InputError(fault)
+        if weight != 1 and not self.manifest.can_guide:
+            raise InputError(f"guidance = {weight:g}: bundle {self.manifest.name} was trained without a null "
+                             "condition, there is nothing to guide away from. Leave guidance out, or give 1.")
         return SamplingPlan(get_sampler(settings.sampler, settings.eta),
-                            self.schedule.step_table(settings.steps, settings.spacing))
+                            self.schedule.step_table(settings.steps, settings.spacing), weight, interval)
 
     def encode(self, sources: Mapping[str, Array]) -> dict[str, Float32]:
         """Condition sources by encoder input name (`one_hot`: (N, classes, *spatial)) -> the denoiser's inputs."""
@@ -90,17 +99,37 @@ class Pipeline:
 
     def latents(self, x: Float32, fed: Mapping[str, Array], plan: SamplingPlan, seed: int, indices: Indices) -> Float32:
         """Walk from the noise `x` to latents; a stochastic sampler draws its noise from the samples' streams."""
-        kind = self.manifest.graphs["denoiser"].input("timestep").dtype
+        doubled = self._with_null(fed) if plan.guidance != 1 else {}
 
         def predict(x: Array, timestep: int) -> Array:
-            tensors = {"x": x, "timestep": np.full(len(x), timestep, dtype=kind), **fed}
-            prediction: Array = self._engines["denoiser"].run(tensors)["prediction"]
-            return prediction
+            return self._predict(x, timestep, fed)
+
+        def predict_both(x: Array, timestep: int) -> tuple[Array, Array]:
+            both = self._predict(np.concatenate([x, x]), timestep, doubled)
+            return both[:len(x)], both[len(x):]
 
         def noise(step: int) -> Float32:
             return normals(seed, indices, Purpose.STEP, x.shape[1:], step=step)
 
-        return plan.sampler(denoiser(predict, self.schedule), x, plan.table, noise)
+        train_timesteps = len(self.schedule.alphas_cumprod)
+        guided = guide(predict, predict_both, plan.guidance, plan.guidance_interval, train_timesteps)
+        return plan.sampler(denoiser(guided, self.schedule), x, plan.table, noise)
+
+    def _predict(self, x: Array, timestep: int, fed: Mapping[str, Array]) -> Array:
+        """One call of the denoiser."""
+        kind = self.manifest.graphs["denoiser"].input("timestep").dtype
+        tensors = {"x": x, "timestep": np.full(len(x), timestep, dtype=kind), **fed}
+        prediction: Array = self._engines["denoiser"].run(tensors)["prediction"]
+        return prediction
+
+    def _with_null(self, fed: Mapping[str, Array]) -> dict[str, Array]:
+        """The denoiser's conditions (N, ...), and behind them as many null ones: (2 N, ...)."""
+        doubled = {}
+        for condition in self.manifest.conditions:
+            given = fed[condition.feeds]
+            null = np.array(condition.null, dtype=given.dtype).reshape(-1, *[1] * (given.ndim - 2))
+            doubled[condition.feeds] = np.concatenate([given, np.broadcast_to(null, given.shape)])
+        return doubled
 
     def decode(self, latent: Float32, noise: Mapping[str, Array]) -> Float32:
         """Latents to images."""

@@ -6,7 +6,8 @@ Keys, with <role> a graph of the manifest and <tensor> one of its inputs or outp
     loop/in/<tensor>                           a whole sampling run, generators only: x, the inputs of the condition
                                                encoders (one_hot) and the noise inputs of the decoder
     loop/out/latent      loop/out/image        what the run must give
-    loop/steps           () int64              steps of the run; the rest are the manifest's sampling defaults
+    loop/steps           () int64              steps of the run; the rest, guidance included, are the
+                                               manifest's sampling defaults
 
 The samples of the loop are 0, 1, ..., N - 1. Their noise is that of the streams of `reference.seed`, bit for bit.
 Tolerances in the manifest have the keys "<role>/<tensor>", "loop/latent" and "loop/image".

@@ -43,7 +43,11 @@ Examples:
 @click.option("--steps", type=click.IntRange(min=1), metavar="K", help="Sampling steps.  [default: from bundle]")
 @click.option("--sampler", type=click.Choice(list(SAMPLERS)), help="Sampling method.  [default: from bundle]")
 @click.option("--guidance", type=float, metavar="W",
-              help="Weight of classifier-free guidance; needs a bundle with a null condition.  [default: none]")
+              help="Weight of classifier-free guidance (1: none); needs a bundle with a null condition.  "
+                   "[default: from bundle]")
+@click.option("--guidance-interval", type=float, nargs=2, metavar="LOW HIGH",
+              help="Where guidance acts, in shares of the training timesteps (0 clean, 1 noise).  "
+                   "[default: from bundle]")
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="B",
               help="Images computed at once.  [default: from bundle]")
 @click.option("--provider", type=click.Choice(PROVIDERS), default="cpu", show_default=True,
@@ -53,8 +57,8 @@ Examples:
 @click.option("--overwrite", is_flag=True, help="Replace an existing file or unfinished run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan or the result as JSON.")
 def gen(samples: int, grid_file: Path | None, masks_file: Path | None, bundle_folder: Path, out: Path, seed: int,
-        steps: int | None, sampler: str | None, guidance: float | None, batch_size: int | None, provider: str,
-        dry_run: bool, resume: bool, overwrite: bool, as_json: bool) -> None:
+        steps: int | None, sampler: str | None, guidance: float | None, guidance_interval: tuple[float, float] | None,
+        batch_size: int | None, provider: str, dry_run: bool, resume: bool, overwrite: bool, as_json: bool) -> None:
     """Generate N labelled images into one HDF5 dataset.
 
     The same command gives the same file, bit for bit, also after it was stopped and resumed.
@@ -66,7 +70,8 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, bundle_fo
         raise InputError("expected either --attributes CSV or --masks FILE.")
     existing: Existing = "resume" if resume else "overwrite" if overwrite else "refuse"
     generator = Generator(Bundle.load(bundle_folder), provider)
-    settings = generator.settings(sampler=sampler, steps=steps, batch_size=batch_size, guidance=guidance)
+    settings = generator.settings(sampler=sampler, steps=steps, batch_size=batch_size, guidance=guidance,
+                                  guidance_interval=guidance_interval)
     source: GridRequests | MaskRequests
     if grid_file is not None:
         source = GridRequests.spread(read_grid(grid_file, generator.domain), samples, generator.canvas)
@@ -90,7 +95,7 @@ def _print_plan(plan: Plan, out: Path, existing: Existing, as_json: bool) -> Non
         return
     for name, value in resolved.items():
         shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
-        click.echo(f"{name:<16} {shown}")
+        click.echo(f"{name:<17} {shown}")
 
 
 def _generate(plan: Plan, out: Path, existing: Existing, as_json: bool) -> None:

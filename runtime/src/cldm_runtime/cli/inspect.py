@@ -52,7 +52,8 @@ def summary(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 def _generator_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
     for condition in manifest.conditions:
-        yield "condition", f"{condition.name} ({condition.kind}, from {condition.source})"
+        yield "condition", (f"{condition.name} ({condition.kind}, from {condition.source}; "
+                            f"{'no null, so no guidance' if condition.null is None else 'with a null for guidance'})")
     if manifest.schedule:
         schedule = manifest.schedule
         yield "schedule", f"{schedule.train_timesteps} training steps, predicts {schedule.prediction_type}"
@@ -60,6 +61,8 @@ def _generator_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
         chosen = manifest.sampling
         yield "sampling", (f"{chosen.sampler}, {chosen.steps} steps, {chosen.spacing} spacing, eta {chosen.eta:g}, "
                            f"batches of {chosen.batch_size}")
+        low, high = chosen.guidance_interval
+        yield "guidance", f"weight {chosen.guidance:g} from {low:g} to {high:g} of the training timesteps"
 
 
 def _tensors(specs: tuple[TensorSpec, ...]) -> str:
