@@ -90,7 +90,13 @@ def collect(shop: Workshop, command: str, out: Path) -> Json:
             "textured": reconstruction_texture(shop, textured),
         },
         "texture": texture_figures(shop, synthetic, "synthetic"),
-        "steps": [_steps(shop, steps) for steps in (*shop.sizes.steps, shop.generator.sampling.steps)],
+        "steps": [
+            {"steps": steps, **_trial(shop, synthetic_set(shop, steps=steps))}
+            for steps in (*shop.sizes.steps, shop.generator.sampling.steps)
+        ],
+        "guidance": [
+            {"guidance": weight, **_trial(shop, synthetic_set(shop, guidance=weight))} for weight in _weights(shop)
+        ],
         "grid": grid_summary | {"split": error_split(test, requested, attributes)},
     }
     figures["goals"] = goals(figures)
@@ -120,11 +126,17 @@ def _rows(shop: Workshop, real: Measured, mean: Measured, textured: Measured, sy
     return rows
 
 
-def _steps(shop: Workshop, steps: int) -> Json:
-    """Test masks with another number of steps."""
-    made = measure_set(shop, synthetic_set(shop, steps))
-    name = made.path.stem
-    return {"steps": steps, "row": table_row(name, made.samples()), "texture": texture_figures(shop, made, name)}
+def _trial(shop: Workshop, path: Path) -> Json:
+    """Test masks with another number of steps or weight of guidance."""
+    made = measure_set(shop, path)
+    return {"row": table_row(path.stem, made.samples()), "texture": texture_figures(shop, made, path.stem)}
+
+
+def _weights(shop: Workshop) -> list[float]:
+    """The weights of guidance that are shown; none where the bundle cannot guide."""
+    if not shop.generator.manifest.can_guide:
+        return []
+    return sorted({*shop.sizes.guidance, shop.generator.sampling.guidance})
 
 
 def _made(shop: Workshop, command: str) -> Json:
@@ -140,7 +152,8 @@ def _made(shop: Workshop, command: str) -> Json:
         "versions": ", ".join(f"{name} {version}" for name, version in packages.items()),
         "generator": _identity(shop.generator.bundle),
         "segmenter": _identity(shop.segmenter.bundle),
-        "sampling": f"{sampling.sampler}, {sampling.steps} steps, {sampling.spacing}, eta {sampling.eta:g}",
+        "sampling": f"{sampling.sampler}, {sampling.steps} steps, {sampling.spacing}, eta {sampling.eta:g}, "
+        f"guidance {sampling.guidance:g}",
         "cohort_slices": slices,
         "sizes": dataclasses.asdict(shop.sizes),
         "seconds": dict(shop.seconds),

@@ -113,8 +113,14 @@ def texture_text(figures: Json) -> str:
         "disjoint real sets of that size.",
         "Fewer sampling steps shrink samples towards the conditional mean, which raises r2 and Dice and lowers the "
         "Frechet distance while texture is lost. Test masks, one seed:",
-        _steps_table(figures),
+        _trials_table(figures, "steps"),
     ]
+    if figures["guidance"]:
+        lines += [
+            "Classifier-free guidance pushes samples towards their label map and away from what is likely without one. "
+            "Weight 1 is no guidance. Test masks, one seed:",
+            _trials_table(figures, "guidance"),
+        ]
     return "\n\n".join(lines)
 
 
@@ -125,10 +131,11 @@ def _texture_cells(texture: Json) -> tuple[str, ...]:
     return ratio, number(spread, 3), number(again, 3), number(frechet["distance"], 3), number(frechet["floor"], 3)
 
 
-def _steps_table(figures: Json) -> str:
+def _trials_table(figures: Json, kind: str) -> str:
+    """A row for each trial of a kind: "steps" or "guidance"."""
     attributes, lesion = figures["attributes"], figures["lesion"]
     head = (
-        "steps",
+        kind,
         *(f"r2 {name}" for name in attributes),
         f"{lesion} Dice",
         "high frequency",
@@ -136,13 +143,15 @@ def _steps_table(figures: Json) -> str:
         "re-encoded",
         "Frechet",
         "floor",
+        f"false {lesion}",
     )
     rows = []
-    for item in figures["steps"]:
+    for item in figures[kind]:
         by_name = item["row"]["agreement"]
         agreement = [estimate(by_name.get(name, {}).get("lesion", {}).get("r2")) for name in attributes]
         overlap = number(item["row"]["regions"][lesion]["dice"]["mean"], 3)
-        rows.append((item["steps"], *agreement, overlap, *_texture_cells(item["texture"])))
+        false = percent(item["row"]["false_rate"])
+        rows.append((item[kind], *agreement, overlap, *_texture_cells(item["texture"]), false))
     return table(head, rows) + f"\n\nr2 over slices with {lesion}."
 
 

@@ -32,13 +32,15 @@ Rows = NDArray[np.int64]
 @dataclass(frozen=True)
 class Sizes:
     """How much is measured: training slices, slices of each further test subset, seeds for each mask of the first test
-    subset, images of the grid, and the numbers of sampling steps that are shown beside the bundle's own."""
+    subset, images of the grid, and the numbers of sampling steps and the weights of guidance that are shown beside the
+    bundle's own."""
 
     train: int = 600
     other: int = 750
     seeds: int = 2
     grid: int = 1000
     steps: tuple[int, ...] = (4, 10, 20)
+    guidance: tuple[float, ...] = (1.0, 1.5, 2.0)
     features_repeats: int = 10
 
 
@@ -165,21 +167,25 @@ def reconstructed_set(shop: Workshop, *, texture: bool) -> Path:
     return shop.make(name, shop.recipe(kind=name, other=shop.sizes.other), fill)
 
 
-def synthetic_set(shop: Workshop, steps: int | None = None) -> Path:
+def synthetic_set(shop: Workshop, *, steps: int | None = None, guidance: float | None = None) -> Path:
     """Images for the masks of the compared subsets: each mask of `test` once for each seed, every other mask once.
 
-    With `steps`: test masks and the first seed only, with that many sampling steps. The sampled latents go to
-    `<name>-latents.npy`.
+    With `steps` or `guidance`, which replace the bundle's own: test masks and the first seed only. The sampled latents
+    go to `<name>-latents.npy`.
     """
+    default = shop.generator.sampling
+    settings = replace(default, steps=steps or default.steps,
+                       guidance=default.guidance if guidance is None else guidance)
+    trial = steps is not None or guidance is not None
     test, others = shop.rows("test"), [shop.rows(name) for name in shop.compared[1:]]
-    jobs = [(seed, test) for seed in range(1 if steps else shop.sizes.seeds)]
-    jobs += [(0, rows) for rows in others if not steps]
-    name = f"synthetic-steps-{steps:03d}" if steps else "synthetic"
+    jobs = [(seed, test) for seed in range(1 if trial else shop.sizes.seeds)]
+    jobs += [(0, rows) for rows in others if not trial]
+    name = f"synthetic-{settings.steps:03d}-steps-guidance-{settings.guidance:g}" if trial else "synthetic"
     latents: list[NDArray[np.float32]] = []
 
     def fill(writer: DatasetWriter) -> None:
         pipeline = Pipeline.open(shop.generator.bundle)
-        plan = pipeline.plan(replace(shop.generator.sampling, steps=steps or shop.generator.sampling.steps))
+        plan = pipeline.plan(settings)
         for seed, rows in jobs:
             for part, _, masks, known in read_rows(shop.cohort, rows):
                 one_hot = shop.generator.domain.labels.one_hot(masks)
@@ -188,7 +194,7 @@ def synthetic_set(shop: Workshop, steps: int | None = None) -> Path:
                 latents.append(batch.latent)
         np.save(latents_file(shop, name), np.concatenate(latents))
 
-    choices = {"other": shop.sizes.other, "seeds": shop.sizes.seeds, "steps": steps}
+    choices = {"other": shop.sizes.other, "seeds": shop.sizes.seeds} if not trial else {}
     return shop.make(name, shop.recipe(kind=name, **choices), fill)
 
 
