@@ -17,7 +17,7 @@ from cldm_runtime.verify import verify_bundle
 from cldm_trainer.config import load_config
 from cldm_trainer.data import one_hot
 from cldm_trainer.export.generator import GeneratorExport, Networks
-from cldm_trainer.export.graphs import export_graph, write_matmul
+from cldm_trainer.export.graphs import export_graph, round_to_half, write_matmul
 from cldm_trainer.export.manifest_sections import Training, distribution_section, without_paths
 from cldm_trainer.export.parity import Parity, ParityError, require
 from cldm_trainer.networks import Affine, Codec, Denoiser, Encoder, MaskEncoder, Texture, TexturedDecoder
@@ -139,3 +139,16 @@ def test_the_distribution_is_json_with_null_for_undefined() -> None:
     values = np.array([[0.2, np.nan, 0.1, 0.5], [0.1, 0.33333, 0.1, 0.5]], dtype=np.float32)
     rows = json.loads(json.dumps(distribution_section(get_domain("lge"), values)))["rows"]
     assert rows == [[0.1, 0.3333, 0.1, 0.5], [0.2, None, 0.1, 0.5]]
+
+
+def test_rounded_weights_take_half_the_bytes_and_compute_the_same() -> None:
+    import onnxruntime
+
+    torch.manual_seed(0)
+    module, x = torch.nn.Conv2d(8, 64, 3), torch.randn(2, 8, 8, 8)
+    exact = export_graph(module, {"x": x}, ["y"])
+    round_to_half(module)
+    data = export_graph(module, {"x": x}, ["y"])
+    assert len(data) < 0.6 * len(exact)
+    found = onnxruntime.InferenceSession(data).run(None, {"x": x.numpy()})[0]
+    np.testing.assert_allclose(found, module(x).detach().numpy(), atol=1e-5)

@@ -4,12 +4,15 @@ import io
 import warnings
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import onnx
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 OPSET = 20
 BATCH = "N"
+_SMALL = 1024  # numbers: a tensor below is not worth a node
 _PRODUCTS = {"abcd,abed->abce": "a @ b.T", "abcd,abde->abce": "a @ b"}  # einsum equations, axes renamed
 
 
@@ -32,8 +35,41 @@ def export_graph(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Seque
             verbose=False,
         )
     assert program is not None
-    data: bytes = write_matmul(clean(program.model_proto)).SerializeToString()
+    data: bytes = store_half(write_matmul(clean(program.model_proto))).SerializeToString()
     return data
+
+
+@torch.no_grad()
+def round_to_half(module: nn.Module) -> None:
+    """Round the large weights of a module to numbers that half precision can hold, in place.
+
+    Their graph is stored in half the bytes (see `store_half`) and still computes in single precision.
+    """
+    for parameter in module.parameters():
+        if parameter.numel() >= _SMALL:
+            parameter.copy_(parameter.half().float())
+
+
+def store_half(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Store large float32 weights as float16 with a Cast behind them, where that loses nothing at all.
+
+    A session folds the Cast when it is opened, so nothing is slower.
+    """
+    casts: list[onnx.NodeProto] = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < _SMALL:
+            continue
+        values = numpy_helper.to_array(tensor)
+        with np.errstate(over="ignore"):
+            half = values.astype(np.float16)
+        if np.array_equal(half.astype(np.float32), values):
+            name = tensor.name
+            tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
+            casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *(onnx.NodeProto.FromString(node.SerializeToString()) for node in model.graph.node)]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
 
 
 def clean(model: onnx.ModelProto) -> onnx.ModelProto:
