@@ -16,6 +16,8 @@ name = "small"
 threads = 1
 [cohort]
 folder = "cohort"
+[prepare]
+shape = [32, 32]
 [image_codec]
 patch = 2
 channels = [8, 8]
@@ -37,24 +39,36 @@ norm_groups = 4
 head_channels = 8
 timesteps = 10
 sample_steps = 2
+context_width = 4
 optimiser = {steps = 4, batch_size = 4, learning_rate = 1e-3}
+[label_vae]
+channels = [4, 4]
+optimiser = {steps = 4, batch_size = 4, learning_rate = 1e-3}
+[control]
+channels = [4, 4, 8]
 """
 
 
 def write_cohort(path: Path, count: int = 12) -> None:
-    """Discs on noise; two thirds train, one third val."""
+    """Rings on noise, every other one with a wedge of infarct; two thirds train, one third val."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:32, :32]
     masks = np.zeros((count, 32, 32), dtype=np.uint8)
-    for mask in masks:
-        radius = np.hypot(rows - rng.uniform(14, 18), columns - rng.uniform(14, 18))
+    for number, mask in enumerate(masks):
+        top, left = rng.uniform(14, 18, 2)
+        radius = np.hypot(rows - top, columns - left)
         mask[radius < 10] = 2
+        if number % 2:
+            mask[(radius < 10) & (np.arctan2(rows - top, columns - left) < -3 + 0.2 * number)] = 3
         mask[radius < 6] = 1
+    measured = get_domain("lge").measure(masks)
+    measured.values[:, 3] = np.linspace(0.0, 1.0, count)
     images = np.clip(0.4 * masks + 0.1 * rng.random(masks.shape), 0.0, 1.0)[:, None]
     subset = ["train" if i < count * 2 // 3 else "val" for i in range(count)]
     path.parent.mkdir(parents=True)
     with create_dataset(path, DatasetSpec(get_domain("lge"), (32, 32), (1.0, 1.0))) as writer:
-        writer.append(images=images.astype(np.float32), masks=masks, subset=subset)
+        writer.append(images=images.astype(np.float32), masks=masks, subset=subset,
+                      mask_attributes=measured.values, mask_reasons=measured.reasons)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from cldm_runtime.errors import InputError
 from cldm_trainer.config import Config, load_config
 
 PRESETS = sorted((Path(__file__).parents[2] / "trainer" / "configs").glob("*.toml"))
+CPU = next(path for path in PRESETS if path.stem == "phantom-cpu")
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
@@ -27,14 +28,14 @@ def test_every_fault_is_listed(tmp_path: Path) -> None:
 
 def test_a_boolean_is_not_a_number(tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
-    path.write_text(PRESETS[0].read_text().replace("batch_size = 16", "batch_size = true"))
+    path.write_text(CPU.read_text().replace("batch_size = 16", "batch_size = true"))
     with pytest.raises(InputError, match="batch_size: found True, expected an integer"):
         load_config(path)
 
 
 def test_rules_beyond_types(tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
-    text = PRESETS[0].read_text().replace('objective = "v"', 'objective = "w"')
+    text = CPU.read_text().replace('objective = "v"', 'objective = "w"')
     path.write_text(text.replace("norm_groups = 16", "norm_groups = 3"))
     with pytest.raises(InputError) as error:
         load_config(path)
@@ -52,3 +53,43 @@ def test_resolved_holds_defaults_as_plain_types(small: Config) -> None:
     assert resolved["image_codec"]["channels"] == [8, 8]
     assert resolved["diffusion"]["optimiser"]["gradient_clip"] == 1.0
     assert resolved["export"]["sampler"] == "ddim"
+
+
+def test_a_file_states_only_what_differs_from_the_one_that_it_extends(tmp_path: Path) -> None:
+    path = tmp_path / "child.toml"
+    path.write_text(f'extends = "{CPU}"\n[run]\nname = "child"\ncodecs = "parent"\n'
+                    "[diffusion]\nchannels = [16]\nattention = [true]\n[diffusion.optimiser]\nsteps = 3\n")
+    child, parent = load_config(path), load_config(CPU)
+    assert child.diffusion.channels == (16,) and child.diffusion.optimiser.steps == 3
+    assert child.diffusion.optimiser.learning_rate == parent.diffusion.optimiser.learning_rate
+    assert (child.image_codec, child.cohort) == (parent.image_codec, parent.cohort)
+    assert child.codecs_folder.name == "parent" and parent.codecs_folder == parent.run_folder
+
+
+def test_files_do_not_extend_each_other_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('extends = "b.toml"')
+    (tmp_path / "b.toml").write_text('extends = "./a.toml"')
+    with pytest.raises(InputError, match=r"in a circle: .*a\.toml -> .*b\.toml -> .*a\.toml"):
+        load_config(tmp_path / "a.toml")
+
+
+@pytest.mark.parametrize(("line", "message"), [
+    ('extends = "none.toml"', r"none\.toml: cannot be read .*child\.toml extends it"),
+    ("extends = 3", "found 3, expected the path of a TOML file"),
+])
+def test_what_cannot_be_extended_is_named(tmp_path: Path, line: str, message: str) -> None:
+    (tmp_path / "child.toml").write_text(line)
+    with pytest.raises(InputError, match=message):
+        load_config(tmp_path / "child.toml")
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ('condition = "text"', "diffusion.condition: found 'text', expected one of none, mask"),
+    ('condition = "none"', "diffusion.condition_dropout: found 0.1, expected 0"),
+    ('condition = "control"', "control.base: empty"),
+    ('condition = "control"\n[control]\nbase = "b"\nchannels = [8, 8]', "halve to 1 / 2, the image codec to 1 / 4"),
+])
+def test_a_condition_agrees_with_the_rest(tmp_path: Path, changes: str, message: str) -> None:
+    (tmp_path / "child.toml").write_text(f'extends = "{CPU}"\n[diffusion]\n{changes}\n')
+    with pytest.raises(InputError, match=message):
+        load_config(tmp_path / "child.toml")

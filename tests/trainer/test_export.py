@@ -35,7 +35,7 @@ def untrained() -> GeneratorExport:
     mask_affine = Affine(torch.zeros(mask_codec.latent_channels), torch.ones(mask_codec.latent_channels))
     texture = Texture(image_codec.latent_channels, config.texture.channels, 7, image_codec.stride)
     networks = Networks(
-        Denoiser(image_codec.latent_channels, mask_codec.latent_channels, config.diffusion).eval(),
+        Denoiser(image_codec.latent_channels, (mask_codec.latent_channels,), config.diffusion).eval(),
         MaskEncoder(mask_codec, mask_affine).eval(),
         TexturedDecoder(image_codec, affine, texture).eval(),
         Encoder(image_codec, affine).eval(),

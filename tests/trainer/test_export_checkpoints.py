@@ -107,7 +107,7 @@ def test_an_untrained_stage_is_named(trained: Config) -> None:
 
 
 def test_few_real_slices_suffice_for_parity(trained: Config) -> None:
-    training = read_training(trained, ())
+    training = read_training(trained, {})
     assert training.images.shape == (3, 1, 128, 128)
     assert training.one_hot.shape == (3, 5, 128, 128)
 

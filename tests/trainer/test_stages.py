@@ -25,7 +25,7 @@ def test_every_stage_runs_in_order_and_leaves_its_weights(small: Config) -> None
     stored = latents.load_latents(small.run_folder / latents.STAGE, "train")
     assert stored.mean.shape == (16, 2, 8, 8) and stored.mask.shape == (16, 3, 8, 8)  # 8 slices, 2 copies
     task = diffusion.make_task(small)
-    drawn = task.sample(diffusion.trained_denoiser(small), torch.zeros(1, 3, 8, 8), 0, torch.device("cpu"))
+    drawn = task.sample(diffusion.trained_denoiser(small), (torch.zeros(1, 3, 8, 8),), 1, 0, torch.device("cpu"))
     assert drawn.shape == (1, 2, 8, 8) and torch.isfinite(drawn).all()
     assert texture.trained_texture(small).kernel.square().sum().item() == pytest.approx(1.0, abs=1e-5)
 

@@ -61,9 +61,14 @@ def load_weights(module: nn.Module, folder: Path, stage: str) -> nn.Module:
     """Fill `module` from a finished stage and freeze it. Raises InputError if the stage has not been trained."""
     path = folder / MODEL
     if not path.exists():
-        raise InputError(f"{path}: not found. Train it first: `cldm-train {stage}` with the same --config.")
+        raise InputError(f"{path}: not found. Train it first: {command(stage, folder)}.")
     module.load_state_dict(load_file(path))
     return module.eval().requires_grad_(False)
+
+
+def command(stage: str, folder: Path) -> str:
+    """The command that trains the stage in `<run folder>/<stage>`."""
+    return f"`cldm-train {stage}` with the --config of run {folder.parent.name!r}"
 
 
 def sha256(path: Path) -> str:
@@ -85,6 +90,27 @@ def agree_on_config(folder: Path, config: Mapping[str, Any], *, begun: bool | No
                 f"{folder} was begun with another configuration. Choose another run.name, or delete it:", faults))
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def begun_with(folder: Path) -> dict[str, Any]:
+    """The configuration that a stage was begun with; empty if it was not."""
+    path = folder / CONFIG
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def require(folder: Path, stage: str, steps: int | None, config: Mapping[str, Any]) -> None:
+    """Raise InputError unless another run has trained a stage for `steps` steps (None: as many as it was to), with a
+    configuration that agrees with `config` in every key that both have. Nothing is written."""
+    stored = begun_with(folder)
+    wanted = stored.get("optimiser", {}).get("steps", 0) if steps is None else steps
+    if not finished(folder, wanted):
+        step = metadata(folder / MODEL).get("step", "0")
+        raise InputError(f"{folder}: found step {step} of {wanted}. It belongs to another run and is not trained from "
+                         f"here. Train it first: {command(stage, folder)}.")
+    shared = {key: value for key, value in stored.items() if key in config}
+    faults = _differences(shared, json.loads(json.dumps(config)), "")
+    if faults:
+        raise InputError(list_faults(f"{folder} was trained with another configuration. Set here what it was:", faults))
 
 
 def _differences(old: Any, new: Any, where: str) -> list[str]:

@@ -12,7 +12,7 @@ import click
 
 from cldm_runtime.errors import CldmError
 
-from .config import load_config
+from .config import Config, load_config
 
 # subcommand -> (module, function, help). Modules are imported when they are needed: torch and nnU-Net are slow to load.
 STAGES: dict[str, tuple[str, str, str]] = {
@@ -22,7 +22,8 @@ STAGES: dict[str, tuple[str, str, str]] = {
     "mask-codec": ("stages.codec", "run_mask_codec", "Train the mask codec."),
     "texture": ("stages.texture", "run", "Fit the noise texture that the image codec leaves out."),
     "latents": ("stages.latents", "run", "Encode the cohort for the diffusion model (done by `diffusion` too)."),
-    "diffusion": ("stages.diffusion", "run", "Train the mask-conditioned latent diffusion model."),
+    "label-vae": ("stages.label_vae", "run", "Train the VAE or AR-VAE of label maps (diffusion.condition label-vae)."),
+    "diffusion": ("stages.diffusion", "run", "Train the latent diffusion model."),
     "segmenter": ("stages.segmenter", "run", "Train nnU-Net on the cohort."),
 }
 
@@ -61,15 +62,21 @@ for _name in STAGES:
 @cli.command("all")
 @_CONFIG
 def run_all(config_path: str) -> None:
-    """Run every stage in order; finished ones return at once."""
+    """Run every stage that the configuration needs, in order; finished ones return at once."""
     config = load_config(config_path)
     for name in STAGES:
-        if name == "prepare" and config.cohort_file.exists():
-            continue
-        if name == "phantom" and (config.prepare.raw or config.cohort_file.exists()):
+        if not _needed(name, config):
             continue
         click.echo(f"-- {name}", err=True)
         stage_function(name)(config)
+
+
+def _needed(stage: str, config: Config) -> bool:
+    """Whether `all` runs a stage. The segmenter belongs to the run that owns the codecs."""
+    made = config.cohort_file.exists()
+    unneeded = {"phantom": made or bool(config.prepare.raw), "prepare": made, "segmenter": bool(config.run.codecs),
+                "label-vae": config.diffusion.condition != "label-vae"}
+    return not unneeded.get(stage, False)
 
 
 @cli.command()

@@ -4,14 +4,15 @@ A field without a default must be given. All faults of a file are reported in on
 """
 
 import dataclasses
-import tomllib
-import types
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 from cldm_runtime.errors import InputError, list_faults
 
+from .toml_records import build, read_toml
+
+CONDITIONS = ("none", "mask", "attributes", "label-vae", "control")
 _POSITIVE = ("steps", "batch_size", "log_every", "validate_every", "picture_every", "checkpoint_every")
 
 
@@ -20,6 +21,7 @@ class RunConfig:
     name: str
     seed: int = 0
     folder: str = "runs"  # everything that training writes goes to <folder>/<name>
+    codecs: str = ""  # the run whose codecs, latents and texture are used, untouched; empty: this run's own
     threads: int = 2  # CPU threads of torch
     accelerator: str = "cpu"  # cpu, cuda, or auto
     devices: int = 1
@@ -127,8 +129,28 @@ class DiffusionConfig:
     beta_start: float = 1e-4
     beta_end: float = 2e-2
     min_snr_gamma: float = 0.0  # 0: every timestep weighs the same
+    condition: str = "mask"  # none, mask, attributes, label-vae or control
     condition_dropout: float = 0.0  # share of training samples without their condition; above 0 allows guidance
+    tokens: str = "corrected"  # of attributes: each value knows its attribute; "as-released": bare numbers
+    context_width: int = 64  # of the tokens of attributes and label-vae, in cross-attention
     sample_steps: int = 50  # DDIM steps of the pictures
+
+
+@dataclass(frozen=True)
+class LabelVaeConfig:
+    optimiser: OptimiserConfig = OptimiserConfig(steps=3000, batch_size=32, learning_rate=1e-3)
+    channels: tuple[int, ...] = (32, 64, 128)  # each level halves the resolution
+    dimensions: int = 8  # of the latent vector: as many tokens
+    dice_weight: float = 1.0  # beside a cross-entropy of weight 1
+    kl_weight: float = 1e-3
+    attribute_weight: float = 0.0  # above 0: AR-VAE, one dimension for each attribute, in the domain's order
+    attribute_delta: float = 20.0  # steepness of the tanh that stands for a sign
+
+
+@dataclass(frozen=True)
+class ControlConfig:
+    base: str = ""  # the run whose unconditional denoiser is frozen and controlled
+    channels: tuple[int, ...] = (16, 32, 64)  # of the condition's encoder; each level but the first halves
 
 
 @dataclass(frozen=True)
@@ -181,6 +203,8 @@ class Config:
     diffusion: DiffusionConfig
     prepare: PrepareConfig = PrepareConfig()
     latents: LatentsConfig = LatentsConfig()
+    label_vae: LabelVaeConfig = LabelVaeConfig()
+    control: ControlConfig = ControlConfig()
     segmenter: SegmenterConfig = SegmenterConfig()
     export: ExportConfig = ExportConfig()
     results: ResultsConfig = ResultsConfig()
@@ -188,6 +212,11 @@ class Config:
     @property
     def run_folder(self) -> Path:
         return Path(self.run.folder) / self.run.name
+
+    @property
+    def codecs_folder(self) -> Path:
+        """The run folder that holds the stages image-codec, mask-codec, latents and texture."""
+        return Path(self.run.folder) / (self.run.codecs or self.run.name)
 
     @property
     def cohort_file(self) -> Path:
@@ -208,16 +237,14 @@ def plain(value: Any) -> Any:
 
 
 def load_config(path: str | Path) -> Config:
-    """Read a TOML file. Raises InputError that lists every unknown, missing or wrongly typed key."""
-    path = Path(path)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}). Presets lie in trainer/configs.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a TOML file: {error}.") from error
+    """Read a TOML file and those that it extends.
+
+    A file that begins with `extends = "other.toml"` (a path relative to the file) states only what differs from the
+    other. Raises InputError that lists every unknown, missing or wrongly typed key.
+    """
+    table = read_toml(Path(path))
     faults: list[str] = []
-    config: Config | None = _build(Config, table, "", faults)
+    config: Config | None = build(Config, table, "", faults)
     if config is not None:
         faults += _rule_faults(config)
     if config is None or faults:
@@ -225,66 +252,21 @@ def load_config(path: str | Path) -> Config:
     return config
 
 
-def _build(kind: type, table: dict[str, Any], where: str, faults: list[str]) -> Any:
-    """An instance of the dataclass `kind`, or None after adding to `faults`."""
-    known = {f.name: f for f in fields(kind)}
-    hints = get_type_hints(kind)
-    before = len(faults)
-    for key in sorted(set(table) - set(known)):
-        faults.append(f"{where}{key}: unknown key. Known here: {', '.join(known)}.")
-    values = {}
-    for name, spec in known.items():
-        if name in table:
-            values[name] = _convert(hints[name], table[name], f"{where}{name}", faults)
-        elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
-            faults.append(f"{where}{name}: missing. Expected {_spell(hints[name])}.")
-    return kind(**values) if len(faults) == before else None
-
-
-def _convert(kind: Any, value: Any, where: str, faults: list[str]) -> Any:
-    if is_dataclass(kind) and isinstance(kind, type):
-        if isinstance(value, dict):
-            return _build(kind, value, f"{where}.", faults)
-    elif get_origin(kind) is tuple:
-        if isinstance(value, list):
-            return tuple(_convert(get_args(kind)[0], item, f"{where}[{i}]", faults) for i, item in enumerate(value))
-    elif get_origin(kind) is dict:
-        if isinstance(value, dict):
-            return {key: _convert(get_args(kind)[1], item, f"{where}.{key}", faults) for key, item in value.items()}
-    elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    elif type(value) is kind:
-        return value
-    faults.append(f"{where}: found {value!r}, expected {_spell(kind)}.")
-    return None
-
-
-def _spell(kind: Any) -> str:
-    if is_dataclass(kind):
-        return "a table"
-    if isinstance(kind, types.GenericAlias):
-        container, item = ("a list", get_args(kind)[0]) if get_origin(kind) is tuple else ("a table", get_args(kind)[1])
-        return f"{container} of {_spell(item)}"
-    return {str: "a string", int: "an integer", float: "a number", bool: "true or false"}[kind]
-
-
 def _rule_faults(config: Config) -> list[str]:
     """What types alone cannot say."""
     faults = []
+    diffusion = config.diffusion
     choices = {
-        "diffusion.objective": (config.diffusion.objective, ("v", "epsilon", "sample")),
-        "diffusion.schedule": (config.diffusion.schedule, ("linear", "scaled_linear", "cosine")),
+        "diffusion.objective": (diffusion.objective, ("v", "epsilon", "sample")),
+        "diffusion.schedule": (diffusion.schedule, ("linear", "scaled_linear", "cosine")),
+        "diffusion.condition": (diffusion.condition, CONDITIONS),
+        "diffusion.tokens": (diffusion.tokens, ("corrected", "as-released")),
         "run.accelerator": (config.run.accelerator, ("cpu", "cuda", "auto")),
     }
     for key, (found, allowed) in choices.items():
         if found not in allowed:
             faults.append(f"{key}: found {found!r}, expected one of {', '.join(allowed)}.")
-    dropout = config.diffusion.condition_dropout
-    if not 0.0 <= dropout < 1.0:
-        faults.append(f"diffusion.condition_dropout: found {dropout}, expected 0 to below 1.")
-    if config.export.guidance != 1.0 and dropout == 0.0:
-        faults.append(f"export.guidance: found {config.export.guidance}, expected 1 where diffusion.condition_dropout "
-                      "is 0: there is nothing to guide away from.")
+    faults += _condition_faults(config)
     for name in ("image_codec", "mask_codec", "diffusion"):
         section = getattr(config, name)
         if section.attention and len(section.attention) != len(section.channels):
@@ -292,8 +274,31 @@ def _rule_faults(config: Config) -> list[str]:
         if any(width % section.norm_groups for width in section.channels):
             faults.append(f"{name}.channels: found {list(section.channels)}, expected multiples of norm_groups = "
                           f"{section.norm_groups}.")
-    for name in ("image_codec", "mask_codec", "texture", "diffusion"):
+    for name in ("image_codec", "mask_codec", "texture", "diffusion", "label_vae"):
         optimiser = getattr(config, name).optimiser
         faults += [f"{name}.optimiser.{key}: found {getattr(optimiser, key)}, expected at least 1."
                    for key in _POSITIVE if getattr(optimiser, key) < 1]
+    return faults
+
+
+def _condition_faults(config: Config) -> list[str]:
+    """Contradictions between the kind of condition and the rest."""
+    faults = []
+    diffusion, dropout = config.diffusion, config.diffusion.condition_dropout
+    if not 0.0 <= dropout < 1.0:
+        faults.append(f"diffusion.condition_dropout: found {dropout}, expected 0 to below 1.")
+    if diffusion.condition == "none" and dropout > 0.0:
+        faults.append(f"diffusion.condition_dropout: found {dropout}, expected 0: there is no condition to drop.")
+    if config.export.guidance != 1.0 and dropout == 0.0:
+        faults.append(f"export.guidance: found {config.export.guidance}, expected 1 where diffusion.condition_dropout "
+                      "is 0: there is nothing to guide away from.")
+    if diffusion.condition in ("attributes", "label-vae") and diffusion.context_width < 1:
+        faults.append(f"diffusion.context_width: found {diffusion.context_width}, expected 1 or more.")
+    if diffusion.condition == "control":
+        stride = config.image_codec.patch * 2 ** (len(config.image_codec.channels) - 1)
+        if not config.control.base:
+            faults.append("control.base: empty, expected the name of a run with diffusion.condition = \"none\".")
+        if 2 ** (len(config.control.channels) - 1) != stride:
+            faults.append(f"control.channels: {len(config.control.channels)} levels halve to 1 / "
+                          f"{2 ** (len(config.control.channels) - 1)}, the image codec to 1 / {stride}.")
     return faults

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from cldm_runtime.errors import InterruptedRun
 
 from . import checkpoint
-from .config import OptimiserConfig, RunConfig
+from .config import Config, OptimiserConfig, RunConfig
 from .data import batch_rows, step_generator
 from .records import Records
 
@@ -136,8 +136,8 @@ class _Trainer:
         self.step = 0
 
     def _optimiser(self, module: nn.Module) -> torch.optim.Optimizer:
-        config = self.config
-        return torch.optim.AdamW(module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        config, learned = self.config, [parameter for parameter in module.parameters() if parameter.requires_grad]
+        return torch.optim.AdamW(learned, lr=config.learning_rate, weight_decay=config.weight_decay)
 
     def restore(self) -> None:
         """Go on from the last checkpoint, if there is one."""
@@ -215,6 +215,17 @@ def train(make_task: Callable[[], Task], config: OptimiserConfig, run: RunConfig
             if stop.made and not last:
                 raise InterruptedRun(f"{folder.name} stopped at step {trainer.step} of {config.steps}; "
                                      "the same command goes on from there.")
+
+
+def train_shared(make_task: Callable[[], Task], stage: str, section: OptimiserConfig, config: Config,
+                 resolved: Mapping[str, Any]) -> None:
+    """`train` for a stage that other runs may use. Where `run.codecs` names another run, its stage must be finished
+    and is left alone: raises InputError that says what to run if it is not."""
+    folder = config.codecs_folder / stage
+    if config.run.codecs:
+        checkpoint.require(folder, stage, section.steps, {"seed": config.run.seed, **resolved})
+    else:
+        train(make_task, section, config.run, folder, resolved)
 
 
 def _report(trainer: _Trainer, records: Records, figures: dict[str, Tensor], writes: bool) -> None:

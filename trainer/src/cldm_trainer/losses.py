@@ -73,3 +73,21 @@ def min_snr_weight(objective: str, a: Tensor, sig: Tensor, gamma: float) -> Tens
 def gaussian_nll(log_deviation: Tensor, energy: Tensor) -> Tensor:
     """Negative log-likelihood, up to a constant, of residuals with the given local energy (mean square)."""
     return (log_deviation + 0.5 * energy * torch.exp(-2.0 * log_deviation)).mean()
+
+
+def attribute_order(z: Tensor, attributes: Tensor, defined: Tensor, delta: float) -> Tensor:
+    """The regularisation of AR-VAE (Pati and Lerch, Neural Computing and Applications 2021): dimension a of z is to
+    rise with attribute a. z (N, d), attributes and defined (N, A), A <= d.
+
+    The sum over attributes of the mean over pairs i, j of |tanh(delta (z_i - z_j)) - sign(a_i - a_j)|. Each attribute
+    has its own dimension and its own pairs; pairs with an undefined value, and of a sample with itself, are left out.
+    """
+    total = z.new_zeros(())
+    others = ~torch.eye(len(z), dtype=torch.bool, device=z.device)
+    for a in range(attributes.shape[1]):
+        known = defined[:, a] > 0
+        pairs = others & known[:, None] & known
+        wanted = torch.sign(attributes[:, None, a] - attributes[:, a])
+        said = torch.tanh(delta * (z[:, None, a] - z[:, a]))
+        total = total + ((said - wanted).abs() * pairs).sum() / pairs.sum().clamp_min(1)
+    return total

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,30 +16,43 @@ from .. import checkpoint
 from ..config import Config
 from ..data import one_hot
 from ..networks import Encoder, TexturedDecoder
-from ..stages import codec, diffusion, latents, texture
+from ..stages import codec, diffusion, label_vae, latents, texture
+from .conditions import condition_facts
 from .generator import GeneratorExport, Networks
 from .manifest_sections import Training
 
-GENERATOR_STAGES = (codec.IMAGE_STAGE, codec.MASK_STAGE, texture.STAGE, diffusion.STAGE)
 _REAL_SLICES = 128
 
 
 def load_generator(config: Config, *, torchscript: bool = False) -> GeneratorExport:
-    """Everything for a generator bundle. Raises InputError naming the stage that has not been trained."""
+    """Everything for a generator bundle. Raises InputError naming the stage that has not been trained, or for an
+    unconditional model."""
+    condition_facts(config.diffusion.condition)
     image_codec = latents.trained_codec(config, codec.IMAGE_STAGE)
-    affine = latents.load_affines(config.run_folder / latents.STAGE)[0]
+    affine = latents.load_affines(config.codecs_folder / latents.STAGE)[0]
+    encoder = diffusion.trained_condition_encoder(config)
+    assert encoder is not None  # there is a condition
     networks = Networks(
         denoiser=diffusion.trained_denoiser(config),
-        mask_encoder=diffusion.trained_mask_encoder(config),
+        condition_encoder=encoder,
         decoder=TexturedDecoder(image_codec, affine, texture.trained_texture(config)).eval().requires_grad_(False),
         encoder=Encoder(image_codec, affine).eval().requires_grad_(False),
     )
     schedule = diffusion.noise_schedule(config.diffusion)
-    return GeneratorExport(config, networks, schedule, read_training(config, GENERATOR_STAGES), torchscript)
+    return GeneratorExport(config, networks, schedule, read_training(config, generator_stages(config)), torchscript)
 
 
-def read_training(config: Config, stages: tuple[str, ...]) -> Training:
-    """Facts about the cohort and the stages. Raises DatasetError where the cohort lacks a column."""
+def generator_stages(config: Config) -> dict[str, Path]:
+    """The stages whose weights are in the bundle, and their folders."""
+    mask = [codec.MASK_STAGE] if config.diffusion.condition == "mask" else []
+    vector = [label_vae.STAGE] if config.diffusion.condition == "label-vae" else []
+    folders = {stage: config.codecs_folder / stage for stage in (codec.IMAGE_STAGE, *mask, texture.STAGE)}
+    return folders | {stage: config.run_folder / stage for stage in (*vector, diffusion.STAGE)}
+
+
+def read_training(config: Config, folders: Mapping[str, Path]) -> Training:
+    """Facts about the cohort and the stages, which are given by name and folder. Raises DatasetError where the cohort
+    lacks a column."""
     with open_dataset(config.cohort_file) as dataset:
         subset, attributes = dataset.subset, dataset.mask_attributes
         if subset is None or attributes is None:
@@ -49,7 +63,6 @@ def read_training(config: Config, stages: tuple[str, ...]) -> Training:
         rows = rows[np.linspace(0, len(rows) - 1, min(_REAL_SLICES, len(rows))).astype(int)]
         images, masks = dataset.images(rows), dataset.masks(rows)
         counts = count_slices(dataset)
-    folders = {stage: config.run_folder / stage for stage in stages}
     steps = {
         stage: checkpoint.metadata(folder / checkpoint.MODEL).get("step", "0") for stage, folder in folders.items()
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,9 +15,10 @@ from cldm_runtime.manifest import TensorSpec
 from cldm_runtime.schedule import NoiseSchedule
 
 from ..config import Config
-from ..networks import Affine, Denoiser, Encoder, MaskEncoder, TexturedDecoder
+from ..networks import Affine, Denoiser, Encoder, TexturedDecoder
 from . import reference as reference_case
 from .bundle_writer import GraphFile, Reference, draft_manifest, refuse_to_overwrite, write_bundle
+from .conditions import ConditionFacts, attribute_inputs, condition_facts, random_sources
 from .graphs import BATCH, export_graph, trace
 from .manifest_sections import Training, generator_sections
 from .model_card import generator_card
@@ -33,9 +35,14 @@ class Networks:
     """Everything that a generator bundle holds, in evaluation mode on the CPU. Latents are standardised."""
 
     denoiser: Denoiser
-    mask_encoder: MaskEncoder
+    condition_encoder: nn.Module  # from label maps or attributes to what the denoiser takes
     decoder: TexturedDecoder
     encoder: Encoder
+
+    @property
+    def condition(self) -> ConditionFacts:
+        """Raises InputError for an unconditional denoiser."""
+        return condition_facts(self.denoiser.condition)
 
     @property
     def affine(self) -> Affine:
@@ -46,7 +53,7 @@ class Networks:
         """By graph role."""
         return {
             "denoiser": self.denoiser,
-            "mask_encoder": self.mask_encoder,
+            self.condition.encoder: self.condition_encoder,
             "decoder": self.decoder,
             "encoder": self.encoder,
         }
@@ -69,8 +76,9 @@ class GeneratorExport:
         graphs = [self._graph(role, examples["random"][role]) for role in self.networks.modules()]
         affine = self.networks.affine
         null = self.networks.denoiser.null
+        condition = self.networks.condition.section(None if null is None else null.flatten().tolist())
         sections = generator_sections(self.config, affine, self.latent_shape, self.schedule, self.training,
-                                      None if null is None else null.tolist())
+                                      self.networks.condition.description, condition)
         tolerance = self.config.export.parity_tolerance
         domain = get_domain(self.config.cohort.domain)
         draft = draft_manifest(sections, graphs, reference_case.SEED)
@@ -105,45 +113,59 @@ class GeneratorExport:
     @torch.no_grad()
     def example_inputs(self) -> dict[str, dict[str, dict[str, Tensor]]]:
         """Inputs of every graph: kind -> role -> tensor name -> tensor, in the order of `forward`."""
-        spread = slice(None, None, max(1, len(self.training.images) // PARITY_SLICES))
-        images, one_hot = self.training.images[spread], self.training.one_hot[spread]
+        facts, affine = self.networks.condition, self.networks.affine
+        images = self.training.images[self._spread]
         generator = torch.Generator().manual_seed(0)
-        n = len(images)
-        affine = self.networks.affine
         latent = affine.standardise(self.networks.encoder.codec.encode(2.0 * images - 1.0)[0])
-        mask_latent = self.networks.mask_encoder(one_hot)
-        steps = torch.linspace(0, len(self.schedule.alphas_cumprod) - 1, n).round()
-        texture = torch.randn(images.shape, generator=generator)
-        posterior = torch.randn(latent.shape, generator=generator)
+        sources = self._real_sources()
+        condition = self.networks.condition_encoder(*sources.values())
+        steps = torch.linspace(0, len(self.schedule.alphas_cumprod) - 1, len(images)).round()
 
         def noise(like: Tensor) -> Tensor:
             return torch.randn(like.shape, generator=generator)
 
-        def inputs(image: Tensor, mask: Tensor, z: Tensor, condition: Tensor) -> dict[str, dict[str, Tensor]]:
+        texture, posterior = noise(images), noise(latent)
+
+        def inputs(image: Tensor, source: dict[str, Tensor], z: Tensor, told: Tensor) -> dict[str, dict[str, Tensor]]:
             return {
-                "denoiser": {"x": z, "timestep": steps, "mask_latent": condition},
-                "mask_encoder": {"one_hot": mask},
+                "denoiser": {"x": z, "timestep": steps, facts.feeds: told},
+                facts.encoder: source,
                 "decoder": {"latent": z, "texture_noise": texture},
                 "encoder": {"image": image, "posterior_noise": posterior},
             }
 
-        uniform = torch.rand(images.shape, generator=generator)
-        random_labels = torch.randint(0, one_hot.shape[1], (n, *one_hot.shape[2:]), generator=generator)
-        random_mask = torch.nn.functional.one_hot(random_labels, one_hot.shape[1]).permute(0, 3, 1, 2).float()
+        uniform, random = torch.rand(images.shape, generator=generator), random_sources(facts, sources, generator)
         return {
-            "random": inputs(uniform, random_mask, noise(latent), noise(mask_latent)),
-            "real": inputs(images, one_hot, latent, mask_latent),
+            "random": inputs(uniform, random, noise(latent), noise(condition)),
+            "real": inputs(images, sources, latent, condition),
         }
+
+    @property
+    def _spread(self) -> slice:
+        """About `PARITY_SLICES` of the real slices."""
+        return slice(None, None, max(1, len(self.training.images) // PARITY_SLICES))
+
+    def _real_sources(self) -> dict[str, Tensor]:
+        """What the condition's encoder takes, from real slices; attributes from the training's."""
+        one_hot = self.training.one_hot[self._spread]
+        if self.networks.condition.source == "masks":
+            return {"one_hot": one_hot}
+        rows = np.linspace(0, len(self.training.attributes) - 1, len(one_hot)).astype(int)
+        inputs = attribute_inputs(self.training.attributes[rows])
+        return {name: torch.from_numpy(values) for name, values in inputs.items()}
 
     def _graph(self, role: str, inputs: Mapping[str, Tensor]) -> GraphFile:
         module = self.networks.modules()[role]
         with torch.no_grad():
             shape = module(*inputs.values()).shape
-        name, meaning, limits = _OUTPUTS[role]
+        facts = self.networks.condition
+        name, meaning, limits = _OUTPUTS.get(role, (facts.feeds, facts.meaning, None))
+        known = _INPUTS | {facts.encoder: _SOURCES}
+        known["denoiser"] = _INPUTS["denoiser"] | {facts.feeds: (f"output of {facts.encoder}", None)}
         return GraphFile(
             role,
             export_graph(module, inputs, [name]),
-            tuple(_describe(tensor, value.shape, *_INPUTS[role][tensor]) for tensor, value in inputs.items()),
+            tuple(_describe(tensor, value.shape, *known[role][tensor]) for tensor, value in inputs.items()),
             (_describe(name, shape, meaning, limits),),
             torchscript=trace(module, inputs) if self.torchscript else None,
         )
@@ -155,9 +177,7 @@ _INPUTS: dict[str, dict[str, tuple[str, Limits]]] = {
     "denoiser": {
         "x": (f"noisy {_LATENT}: alpha * x0 + sigma * noise", None),
         "timestep": ("training step, 0 to train_timesteps - 1, as a number", None),
-        "mask_latent": ("output of mask_encoder", None),
     },
-    "mask_encoder": {"one_hot": ("label map, one channel for each of labels.names, 0 or 1", (0.0, 1.0))},
     "decoder": {
         "latent": (_LATENT, None),
         "texture_noise": ("independent standard normal numbers; zeros give the mean image", None),
@@ -167,9 +187,13 @@ _INPUTS: dict[str, dict[str, tuple[str, Limits]]] = {
         "posterior_noise": ("independent standard normal numbers; zeros give the mean latent", None),
     },
 }
+_SOURCES: dict[str, tuple[str, Limits]] = {
+    "one_hot": ("label map, one channel for each of labels.names, 0 or 1", (0.0, 1.0)),
+    "attributes": ("values in the order and units of attributes; 0 where undefined", None),
+    "defined": ("whether the attribute is defined, 0 or 1", (0.0, 1.0)),
+}
 _OUTPUTS: dict[str, tuple[str, str, Limits]] = {
     "denoiser": ("prediction", "what schedule.prediction_type says", None),
-    "mask_encoder": ("mask_latent", "mean of the standardised latent of the mask codec", None),
     "decoder": ("image", "image in image.value_range: a draw of the decoder's distribution", (0.0, 1.0)),
     "encoder": ("latent", f"a draw of the {_LATENT}", None),
 }

@@ -48,16 +48,15 @@ class Training:
 
 def generator_sections(
     config: Config, affine: Affine, latent_shape: Sequence[int], schedule: NoiseSchedule, training: Training,
-    null: Sequence[float] | None = None,
+    description: str, condition: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Everything in a generator's manifest but its files and quality. null: what the denoiser takes for no mask."""
+    """Everything in a generator's manifest but its files and quality. condition: its entry in `conditions`."""
     domain = get_domain(config.cohort.domain)
-    mask = {"name": "mask", "kind": "spatial", "source": "masks", "encoder": "mask_encoder", "feeds": "mask_latent"}
     return {
         "name": config.export.generator.rstrip("/").rsplit("/", 1)[-1],
         "bundle_version": BUNDLE_VERSION,
         "kind": "generator",
-        "description": "Images from label maps: latent diffusion, conditioned on the latent of the label map.",
+        "description": description,
         **common_sections(config, domain, training),
         "latent": {
             "channels": affine.mean.numel(),
@@ -70,7 +69,7 @@ def generator_sections(
             "train_timesteps": len(schedule.alphas_cumprod),
             "alphas_cumprod": schedule.alphas_cumprod.tolist(),
         },
-        "conditions": [mask if null is None else mask | {"null": list(null)}],
+        "conditions": [dict(condition)],
         "sampling": {
             "sampler": config.export.sampler,
             "steps": config.export.steps,

@@ -12,11 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cldm_runtime.attributes import Reason
 from cldm_runtime.domain import Domain
 from cldm_runtime.manifest import GraphSpec, Manifest
 from cldm_runtime.noise import Purpose, Stream
 from cldm_runtime.pipeline import Pipeline, decoder_noise, initial_noise
 from cldm_runtime.reference import Case, Reference
+
+from .conditions import attribute_inputs
 
 SEED = 20240
 SAMPLES = 2
@@ -49,32 +52,39 @@ def make_reference(manifest: Manifest, modules: Mapping[str, nn.Module], domain:
     pipeline = Pipeline(manifest, engines)
     indices, sampling = np.arange(SAMPLES), manifest.sampling
     assert sampling is not None  # the manifest of a generator was checked
-    one_hot = domain.labels.one_hot(draw_masks(manifest, domain, SEED, SAMPLES))
-    batch = pipeline.sample({"one_hot": one_hot}, pipeline.plan(sampling), SEED, indices)
+    (condition,) = manifest.conditions
+    drawn = draw_sources(manifest, domain, SEED, SAMPLES)
+    sources = {spec.name: drawn[spec.name] for spec in manifest.graphs[condition.encoder].inputs}
+    batch = pipeline.sample(sources, pipeline.plan(sampling), SEED, indices)
     x = initial_noise(manifest.graphs["denoiser"], SEED, indices)
     noise = decoder_noise(manifest.graphs["decoder"], SEED, indices)
     steps = np.linspace(0.5, 1.0, SAMPLES) * (len(pipeline.schedule.alphas_cumprod) - 1)
     inputs: dict[str, Arrays] = {
-        "mask_encoder": {"one_hot": one_hot},
-        "denoiser": {"x": x, "timestep": steps.round().astype(np.float32), **pipeline.encode({"one_hot": one_hot})},
+        condition.encoder: sources,
+        "denoiser": {"x": x, "timestep": steps.round().astype(np.float32), **pipeline.encode(sources)},
         "decoder": {"latent": batch.latent, **noise},
         "encoder": {"image": batch.image, "posterior_noise": np.zeros_like(batch.latent)},
     }
     cases = {role: Case(inputs[role], engine.run(inputs[role])) for role, engine in engines.items()}
-    loop = Case({"x": x, "one_hot": one_hot, **noise}, {"latent": batch.latent, "image": batch.image})
+    loop = Case({"x": x, **sources, **noise}, {"latent": batch.latent, "image": batch.image})
     return Reference(cases, loop, sampling.steps)
 
 
-def draw_masks(manifest: Manifest, domain: Domain, seed: int, count: int) -> NDArray[np.uint8]:
-    """(count, *spatial) label maps with attributes drawn by the domain."""
-    masks = []
+def draw_sources(manifest: Manifest, domain: Domain, seed: int, count: int) -> Arrays:
+    """`count` anatomies with attributes drawn by the domain, as every input that a condition's encoder may have:
+    one_hot (count, K, *spatial), attributes and defined (count, A). What a slice cannot tell is as it was requested."""
+    masks, requests = [], []
     for index in range(count):
         request = domain.anatomy.complete({}, Stream(seed, index, Purpose.CONDITION))
         stream = Stream(seed, index, Purpose.ANATOMY)
         masks.append(
             domain.anatomy.draw(request, stream, shape=manifest.image.shape, spacing_mm=manifest.image.spacing_mm)
         )
-    return np.stack(masks)
+        requests.append([request.get(name, np.nan) for name in domain.attribute_names])
+    labels = np.stack(masks)
+    measured = domain.measure(labels)
+    values = np.where(measured.reasons == Reason.NEEDS_STACK, np.array(requests), measured.values)
+    return {"one_hot": domain.labels.one_hot(labels), **attribute_inputs(values)}
 
 
 def tolerances(reference: Reference, graph: float, loop: float) -> dict[str, float]:

@@ -161,7 +161,7 @@ def export_segmenter(config: Config, target: Path, *, force: bool = False, torch
     domain = get_domain(config.cohort.domain)
     result = load_result(folder, section.nnunet_fold, section.nnunet_checkpoint)
     spec = segmenter_spec(result, domain, section.nnunet_labels, section.segmenter_mirroring)
-    sections = segmenter_sections(config, domain, result, read_training(config, ()))
+    sections = segmenter_sections(config, domain, result, read_training(config, {}))
     images = check_slices(config.cohort_file)
     export = SegmenterExport(
         result, spec, domain, sections, images, section.parity_tolerance, torchscript or section.torchscript,

@@ -10,7 +10,7 @@ from cldm_runtime.errors import InputError
 
 from ..config import CodecConfig, Config, plain
 from ..data import Slices, in_batches, load_slices, one_hot, permute_labels, turn_and_mirror
-from ..loop import Step, train
+from ..loop import Step, train_shared
 from ..losses import (
     cross_entropy,
     gradient_l1,
@@ -21,6 +21,7 @@ from ..losses import (
 )
 from ..networks import Codec, discriminator
 from ..records import grey, montage
+from .label_scores import Reconstruct, score_labels
 
 IMAGE_STAGE, MASK_STAGE = "image-codec", "mask-codec"
 _PICTURES = 8
@@ -143,27 +144,18 @@ class MaskCodecTask:
         """
         masks, names = self.validation.masks, self.labels.names
         shifted = torch.where(masks > 0, masks % (len(names) - 1) + 1, masks)
-        dice, wrong = self._scores(model, masks, device)
-        worst = min(self._scores(model, shifted, device)[0].values())
+        dice, wrong = score_labels(self._reconstruct(model, device), masks, len(names))
+        worst = min(score_labels(self._reconstruct(model, device), shifted, len(names))[0].values())
         figures = {f"dice_{names[label]}": value for label, value in dice.items()}
         return figures | {"wrong_pixels": wrong, "worst_dice_relabelled": worst}
 
-    def _scores(self, model: nn.Module, masks: Tensor, device: torch.device) -> tuple[dict[int, float], float]:
-        """Dice of each label that occurs, and wrong pixels of a slice."""
-        classes = len(self.labels)
-        confusion = np.zeros((classes, classes), dtype=np.int64)
-        for part in in_batches(len(masks), 32):
-            found = _reconstruct_labels(model, masks[part], classes, device)
-            pairs = (masks[part].long() * classes + found.long()).flatten().numpy()
-            confusion += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-        hits, sizes = np.diag(confusion), confusion.sum(0) + confusion.sum(1)
-        dice = {k: 2.0 * float(hits[k]) / float(sizes[k]) for k in range(classes) if confusion[k].sum() > 0}
-        return dice, float(confusion.sum() - hits.sum()) / len(masks)
+    def _reconstruct(self, model: nn.Module, device: torch.device) -> Reconstruct:
+        return lambda masks: _reconstruct_labels(model, masks, len(self.labels), device)
 
     def picture(self, model: nn.Module, device: torch.device) -> NDArray[np.uint8]:
         """Label maps, their reconstructions, and where they differ."""
         labels = _spread(self.validation.masks)
-        found = _reconstruct_labels(model, labels, len(self.labels), device)
+        found = self._reconstruct(model, device)(labels)
         colours = np.array(self.labels.colours, dtype=np.uint8)
         wrong = 255 * (labels != found).numpy().astype(np.uint8)
         return montage([colours[labels.numpy()], colours[found.numpy()], wrong])
@@ -178,12 +170,12 @@ def _reconstruct_labels(model: nn.Module, labels: Tensor, classes: int, device: 
 def run_image_codec(config: Config) -> None:
     """Train the image codec on the training subset."""
     section, path = config.image_codec, config.cohort_file
-    train(lambda: ImageCodecTask(section, load_slices(path, "train"), load_slices(path, "val")), section.optimiser,
-          config.run, config.run_folder / IMAGE_STAGE, plain(section))
+    train_shared(lambda: ImageCodecTask(section, load_slices(path, "train"), load_slices(path, "val")), IMAGE_STAGE,
+                 section.optimiser, config, plain(section))
 
 
 def run_mask_codec(config: Config) -> None:
     """Train the mask codec on the training subset."""
     section, path, domain = config.mask_codec, config.cohort_file, config.cohort.domain
-    train(lambda: MaskCodecTask(section, domain, load_slices(path, "train"), load_slices(path, "val")),
-          section.optimiser, config.run, config.run_folder / MASK_STAGE, plain(section))
+    train_shared(lambda: MaskCodecTask(section, domain, load_slices(path, "train"), load_slices(path, "val")),
+                 MASK_STAGE, section.optimiser, config, plain(section))

@@ -1,4 +1,4 @@
-"""The latent diffusion model, conditioned on the latent of the label map.
+"""The latent diffusion model. What conditions it, and how, stands in `conditions` and `networks.denoiser`.
 
 symbol   meaning
 x0       standardised image latent, drawn anew each step: (mean + deviation * noise - m) / s per channel
@@ -6,13 +6,17 @@ a, sig   sqrt(abar_t) and sqrt(1 - abar_t)
 x_t      a * x0 + sig * eps
 """
 
-from typing import cast
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cldm_runtime.errors import InputError
 from cldm_runtime.realism import latent_spread
 from cldm_runtime.samplers import ddim, denoiser, no_noise
 from cldm_runtime.schedule import NoiseSchedule, PredictionType
@@ -22,15 +26,19 @@ from ..config import Config, DiffusionConfig, plain
 from ..data import in_batches, step_generator
 from ..loop import Step, train
 from ..losses import diffusion_target, min_snr_weight
-from ..networks import Affine, Codec, Denoiser, MaskEncoder
+from ..networks import Affine, AttributeTokens, Codec, Conditioned, Denoiser, LabelVectorEncoder, MaskEncoder
 from ..records import grey, montage
+from . import label_vae
 from . import latents as latents_stage
 from .codec import IMAGE_STAGE, MASK_STAGE
+from .conditions import SUBSETS, Rows, Sources, Table, make_model, prepare_encoder, tables
 from .latents import Latents, load_affines, load_latents, trained_codec
 
 STAGE = "diffusion"
 _PICTURES = 8
 _SPREAD_SLICES = 32
+_OF_THE_BASE = ("channels", "residual_blocks", "attention", "head_channels", "norm_groups", "objective", "schedule",
+                "timesteps", "beta_start", "beta_end", "condition")
 
 
 def noise_schedule(config: DiffusionConfig) -> NoiseSchedule:
@@ -48,43 +56,45 @@ class DiffusionTask:
     critic = None
     critic_rate = 0.0
 
-    def __init__(self, config: DiffusionConfig, training: Latents, validation: Latents, image: Affine, mask: Affine,
-                 image_codec: Codec) -> None:
-        self.config, self.training, self.validation = config, training, validation
-        self.image_affine, self.mask_affine, self.image_codec = image, mask, image_codec
+    def __init__(self, config: DiffusionConfig, model: nn.Module, latents: Mapping[str, Latents],
+                 conditions: Mapping[str, Table], image: Affine, image_codec: Codec) -> None:
+        """latents and conditions: of "train" and "val", in one order."""
+        self.config, self.model, self.conditions = config, model, conditions
+        self.training, self.validation = latents["train"], latents["val"]
+        self.image_affine, self.image_codec = image, image_codec
         self.schedule = noise_schedule(config)
         self.cumulative = torch.from_numpy(np.asarray(self.schedule.alphas_cumprod)).float()
-        self.model: nn.Module = Denoiser(training.mean.shape[1], training.mask.shape[1], config)
-        self.count = len(training)
+        self.count = len(self.training)
 
-    def _batch(self, latents: Latents, rows: slice | NDArray[np.int64],
-               generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _batch(self, subset: str, rows: Rows, generator: torch.Generator) -> tuple[Tensor, Sources]:
+        latents = self.training if subset == "train" else self.validation
         mean, deviation = latents.mean[rows].float(), latents.deviation[rows].float()
         z = mean + deviation * torch.randn(mean.shape, generator=generator)
-        return self.image_affine.standardise(z), self.mask_affine.standardise(latents.mask[rows].float())
+        return self.image_affine.standardise(z), self.conditions[subset](rows)
 
-    def _errors(self, model: nn.Module, x0: Tensor, mask: Tensor, t: Tensor, generator: torch.Generator,
+    def _errors(self, model: nn.Module, x0: Tensor, sources: Sources, t: Tensor, generator: torch.Generator,
                 device: torch.device, dropped: Tensor | None = None) -> Tensor:
         """Weighted squared error of each sample. dropped (N,): which samples are denoised without their condition."""
         eps = torch.randn(x0.shape, generator=generator)
         cumulative = self.cumulative[t].reshape(-1, 1, 1, 1)
         a, sig = cumulative.sqrt(), (1.0 - cumulative).sqrt()
         target = diffusion_target(self.config.objective, x0, eps, a, sig).to(device)
-        inputs = [(a * x0 + sig * eps).to(device), t.float().to(device), mask.to(device)]
-        said = model(*inputs) if dropped is None else model(*inputs, dropped.to(device))
+        inputs = [(a * x0 + sig * eps), t.float(), *sources]
+        said = model(*(value.to(device) for value in inputs),
+                     dropped=None if dropped is None else dropped.to(device))
         weight = min_snr_weight(self.config.objective, a, sig, self.config.min_snr_gamma).to(device)
         errors: Tensor = weight * (said - target).square()
         return errors.mean((1, 2, 3))
 
     def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
-        x0, mask = self._batch(self.training, step.rows, step.generator)
+        x0, sources = self._batch("train", step.rows, step.generator)
         # Stratified over the batch: one timestep from each of N equal parts, in random order of samples.
         n = len(x0)
         u = (torch.arange(n) + torch.rand(n, generator=step.generator)) / n
         t = (u * self.config.timesteps).long().clamp_max(self.config.timesteps - 1)
         share = self.config.condition_dropout
         dropped = torch.rand(n, generator=step.generator) < share if share > 0 else None
-        return self._errors(model, x0, mask, t, step.generator, step.device, dropped).mean(), {}
+        return self._errors(model, x0, sources, t, step.generator, step.device, dropped).mean(), {}
 
     def critic_loss(self, critic: nn.Module, step: Step) -> Tensor | None:
         return None
@@ -94,9 +104,9 @@ class DiffusionTask:
         errors, times = [], []
         for number, part in enumerate(in_batches(len(self.validation), 32)):
             generator = step_generator(0, number)
-            x0, mask = self._batch(self.validation, part, generator)
+            x0, sources = self._batch("val", part, generator)
             t = torch.linspace(0, self.config.timesteps - 1, len(x0)).long()
-            errors.append(self._errors(model, x0, mask, t, generator, device).cpu())
+            errors.append(self._errors(model, x0, sources, t, generator, device).cpu())
             times.append(t)
         error, quarter = torch.cat(errors), torch.cat(times) * 4 // self.config.timesteps
         parts = {f"loss_quarter_{q + 1}": float(error[quarter == q].mean()) for q in range(4)}
@@ -105,19 +115,20 @@ class DiffusionTask:
     def _spread(self, model: nn.Module, device: torch.device) -> float:
         """Deviation of samples over that of real latents of the same slices: below 1 the samples have shrunk."""
         rows = np.linspace(0, len(self.validation) - 1, min(_SPREAD_SLICES, len(self.validation))).astype(int)
-        real, mask = self._batch(self.validation, rows, step_generator(0, 0))
-        drawn = self.sample(model, mask, 0, device)
+        real, sources = self._batch("val", rows, step_generator(0, 0))
+        drawn = self.sample(model, sources, len(rows), 0, device)
         return float(np.mean(latent_spread(drawn.numpy(), real.numpy())))
 
-    def sample(self, model: nn.Module, mask: Tensor, seed: int, device: torch.device) -> Tensor:
-        """Deterministic DDIM from standardised mask latents to standardised image latents."""
+    def sample(self, model: nn.Module, sources: Sources, count: int, seed: int, device: torch.device) -> Tensor:
+        """Deterministic DDIM from the sources of `count` conditions to standardised image latents."""
         table = self.schedule.step_table(self.config.sample_steps, spacing="trailing")
-        shape = (len(mask), *self.training.mean.shape[1:])
+        shape = (count, *self.training.mean.shape[1:])
         start = torch.randn(shape, generator=step_generator(seed, 0)).numpy()
+        told = [source.to(device) for source in sources]
 
         def predict(x: NDArray[np.floating], timestep: int) -> NDArray[np.float32]:
             t = torch.full((len(x),), float(timestep), device=device)
-            said = model(torch.as_tensor(x, dtype=torch.float32, device=device), t, mask.to(device))
+            said = model(torch.as_tensor(x, dtype=torch.float32, device=device), t, *told)
             return np.asarray(said.cpu().numpy(), dtype=np.float32)
 
         drawn = ddim(denoiser(predict, self.schedule), start, table, no_noise)
@@ -125,38 +136,93 @@ class DiffusionTask:
 
     @torch.no_grad()
     def picture(self, model: nn.Module, device: torch.device) -> NDArray[np.uint8]:
-        """Reconstructions of validation slices, and two samples for the mask of each."""
+        """Reconstructions of validation slices, and two samples for the condition of each."""
         rows = np.linspace(0, len(self.validation) - 1, min(_PICTURES, len(self.validation))).astype(int)
-        mask = self.mask_affine.standardise(self.validation.mask[rows].float())
-        drawn = [self.image_affine.restore(self.sample(model, mask, seed, device)) for seed in (0, 1)]
+        sources = self.conditions["val"](rows)
+        drawn = [self.image_affine.restore(self.sample(model, sources, len(rows), seed, device)) for seed in (0, 1)]
         decoded = [0.5 * (self.image_codec.decode(z) + 1.0) for z in (self.validation.mean[rows].float(), *drawn)]
         return montage([grey(image.numpy()) for image in decoded])
 
 
 def make_task(config: Config) -> DiffusionTask:
-    """The task on the latents of the run."""
-    folder = config.run_folder / latents_stage.STAGE
-    image, mask = load_affines(folder)
-    return DiffusionTask(config.diffusion, load_latents(folder, "train"), load_latents(folder, "val"), image, mask,
-                         trained_codec(config, IMAGE_STAGE))
+    """The task on the latents of the run, or of the run that lends its codecs."""
+    folder = config.codecs_folder / latents_stage.STAGE
+    latents = {subset: load_latents(folder, subset) for subset in SUBSETS}
+    told, image_codec, image = tables(config), trained_codec(config, IMAGE_STAGE), load_affines(folder)[0]
+    model = make_model(config)
+    if isinstance(model, Conditioned):
+        prepare_encoder(model.encoder, told["train"])
+        if model.denoiser.controlnet is not None:
+            model.denoiser.control(unconditional_base(config))
+    return DiffusionTask(config.diffusion, model, latents, told, image, image_codec)
 
 
 def run(config: Config) -> None:
     """Encode the cohort if that is not done, then train the denoiser."""
     latents_stage.run(config)
     folder = config.run_folder / STAGE
-    resolved = plain(config.diffusion) | {"latents": latents_stage.fingerprint(config)}
+    resolved = plain(config.diffusion) | {"latents": latents_stage.fingerprint(config)} | _depends_on(config)
     train(lambda: make_task(config), config.diffusion.optimiser, config.run, folder, resolved)
+
+
+def _depends_on(config: Config) -> dict[str, Any]:
+    """What the weights depend on besides the latents."""
+    if config.diffusion.condition == "label-vae":
+        label_vae.trained_label_vae(config)  # says what to run where there is none
+        return {"label_vae": checkpoint.sha256(config.run_folder / label_vae.STAGE / checkpoint.MODEL)}
+    if config.diffusion.condition == "control":
+        unconditional_base(config)
+        return {"control": plain(config.control), "base": checkpoint.sha256(base_folder(config) / checkpoint.MODEL)}
+    return {}
+
+
+def base_folder(config: Config) -> Path:
+    """The diffusion stage of the run that `control.base` names."""
+    return Path(config.run.folder) / config.control.base / STAGE
+
+
+def unconditional_base(config: Config) -> Denoiser:
+    """The trained unconditional denoiser that a ControlNet stands on.
+
+    Raises InputError where it has not been trained, or differs in its architecture, schedule or latents from what this
+    configuration says.
+    """
+    folder = base_folder(config)
+    section = replace(config.diffusion, condition="none", condition_dropout=0.0)
+    same = {key: value for key, value in plain(section).items() if key in _OF_THE_BASE}
+    checkpoint.require(folder, STAGE, None, same | {"latents": latents_stage.fingerprint(config)})
+    if checkpoint.begun_with(folder).get("condition", "mask") != "none":
+        raise InputError(f"{folder}: its condition is mask. Name a run with diffusion.condition = \"none\" as "
+                         "control.base.")
+    base = Denoiser(config.image_codec.latent_channels, (), section)
+    checkpoint.load_weights(base, folder, STAGE)
+    return base
+
+
+def trained_model(config: Config) -> Denoiser | Conditioned:
+    """The trained denoiser, with its condition's encoder where that learned with it, frozen, in evaluation mode.
+
+    Raises InputError if there is none.
+    """
+    model = make_model(config)
+    checkpoint.load_weights(model, config.run_folder / STAGE, STAGE)
+    return model
 
 
 def trained_denoiser(config: Config) -> Denoiser:
     """The trained denoiser, frozen, in evaluation mode. Raises InputError if there is none."""
-    denoiser = Denoiser(config.image_codec.latent_channels, config.mask_codec.latent_channels, config.diffusion)
-    checkpoint.load_weights(denoiser, config.run_folder / STAGE, STAGE)
-    return denoiser
+    model = trained_model(config)
+    return model.denoiser if isinstance(model, Conditioned) else model
 
 
-def trained_mask_encoder(config: Config) -> MaskEncoder:
-    """One-hot label map -> standardised mask latent, frozen."""
-    affine = load_affines(config.run_folder / latents_stage.STAGE)[1]
-    return MaskEncoder(trained_codec(config, MASK_STAGE), affine).eval().requires_grad_(False)
+def trained_condition_encoder(config: Config) -> nn.Module | None:
+    """From what a user has, label maps or attributes, to what the denoiser takes; frozen. None: no condition."""
+    kind, model = config.diffusion.condition, trained_model(config)
+    encoder: nn.Module | None = model.encoder if isinstance(model, Conditioned) else None
+    if kind == "mask":
+        affine = load_affines(config.codecs_folder / latents_stage.STAGE)[1]
+        encoder = MaskEncoder(trained_codec(config, MASK_STAGE), affine)
+    if kind == "label-vae":
+        assert isinstance(encoder, AttributeTokens)
+        encoder = LabelVectorEncoder(label_vae.trained_label_vae(config), encoder)
+    return None if encoder is None else encoder.eval().requires_grad_(False)

@@ -28,7 +28,7 @@ from .codec import IMAGE_STAGE, MASK_STAGE
 STAGE = "latents"
 _FILE = "latents.safetensors"
 _SUBSETS = ("train", "val")
-_BATCH = 32
+BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def trained_codec(config: Config, stage: str) -> Codec:
     codec = Codec(1, config.image_codec)
     if stage == MASK_STAGE:
         codec = Codec(len(get_domain(config.cohort.domain).labels), config.mask_codec)
-    checkpoint.load_weights(codec, config.run_folder / stage, stage)
+    checkpoint.load_weights(codec, config.codecs_folder / stage, stage)
     return codec
 
 
@@ -70,7 +70,7 @@ def load_latents(folder: Path, subset: str) -> Latents:
 def _load(folder: Path) -> dict[str, Tensor]:
     path = folder / _FILE
     if not path.exists():
-        raise InputError(f"{path}: not found. Make it first: `cldm-train latents` with the same --config.")
+        raise InputError(f"{path}: not found. Make it first: {checkpoint.command(STAGE, folder)}.")
     return dict(load_file(path))
 
 
@@ -78,18 +78,26 @@ def fingerprint(config: Config) -> dict[str, str]:
     """What the latents depend on; a difference means that they are out of date."""
     return {
         "config": json.dumps(plain(config.latents), sort_keys=True),
-        "image_codec": checkpoint.sha256(config.run_folder / IMAGE_STAGE / checkpoint.MODEL),
-        "mask_codec": checkpoint.sha256(config.run_folder / MASK_STAGE / checkpoint.MODEL),
+        "image_codec": checkpoint.sha256(config.codecs_folder / IMAGE_STAGE / checkpoint.MODEL),
+        "mask_codec": checkpoint.sha256(config.codecs_folder / MASK_STAGE / checkpoint.MODEL),
     }
 
 
 def run(config: Config) -> None:
-    """Encode the training and validation subsets; at once if that has been done with these codecs."""
+    """Encode the training and validation subsets; at once if that has been done with these codecs.
+
+    Raises InputError where `run.codecs` names a run whose latents are missing or out of date.
+    """
     torch.set_num_threads(config.run.threads)
     image_codec, mask_codec = trained_codec(config, IMAGE_STAGE), trained_codec(config, MASK_STAGE)
-    path, wanted = config.run_folder / STAGE / _FILE, fingerprint(config)
+    path, wanted = config.codecs_folder / STAGE / _FILE, fingerprint(config)
+    if config.run.codecs:
+        _require_lent(config)
     if checkpoint.metadata(path) == wanted:
         return
+    if config.run.codecs:
+        state = "made with other codecs or another [latents] section" if path.exists() else "not found"
+        raise InputError(f"{path}: {state}. Make it first: {checkpoint.command(STAGE, path.parent)}.")
     tensors: dict[str, Tensor] = {}
     for subset in _SUBSETS:
         latents = encode(image_codec, mask_codec, load_slices(config.cohort_file, subset),
@@ -99,6 +107,13 @@ def run(config: Config) -> None:
             tensors |= statistics(latents)
     path.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.save_tensors(path, tensors, wanted)
+
+
+def _require_lent(config: Config) -> None:
+    """Raise InputError unless the other run's codecs are finished and made with this configuration."""
+    for stage, section in ((IMAGE_STAGE, config.image_codec), (MASK_STAGE, config.mask_codec)):
+        resolved = {"seed": config.run.seed, **plain(section)}
+        checkpoint.require(config.codecs_folder / stage, stage, section.optimiser.steps, resolved)
 
 
 def statistics(latents: Latents) -> dict[str, Tensor]:
@@ -117,7 +132,7 @@ def encode(image_codec: Codec, mask_codec: Codec, slices: Slices, config: Latent
     classes = mask_codec.image_channels
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for copy in range(copies):
-        for number, part in enumerate(in_batches(len(slices), _BATCH)):
+        for number, part in enumerate(in_batches(len(slices), BATCH)):
             image, mask = slices.images[part], one_hot(slices.masks[part], classes)
             if copy > 0:
                 image, mask = _move_both(image, mask, config, (seed, number, copy))
@@ -131,5 +146,10 @@ def _move_both(image: Tensor, mask: Tensor, config: LatentsConfig, key: tuple[in
     """The same random motion for images and one-hot maps; the maps become one-hot again."""
     limits = (config.rotation_deg, config.shift_pixels, config.scale)
     image = move(image, *limits, generator=step_generator(*key), mode="bicubic").clamp(0.0, 1.0)
-    moved = move(mask, *limits, generator=step_generator(*key))
-    return image, one_hot(moved.argmax(1), mask.shape[1])
+    return image, one_hot(move_labels(mask, config, key), mask.shape[1])
+
+
+def move_labels(mask: Tensor, config: LatentsConfig, key: tuple[int, int, int]) -> Tensor:
+    """One-hot maps (N, K, H, W), moved -> labels (N, H, W)."""
+    limits = (config.rotation_deg, config.shift_pixels, config.scale)
+    return move(mask, *limits, generator=step_generator(*key)).argmax(1)

@@ -19,7 +19,7 @@ from cldm_runtime.realism import high_frequency_ratio
 from .. import checkpoint
 from ..config import Config, TextureConfig, plain
 from ..data import Slices, in_batches, load_slices, step_generator
-from ..loop import Step, train
+from ..loop import Step, train_shared
 from ..losses import gaussian_nll
 from ..networks import Affine, Codec, Texture
 from ..records import grey, montage
@@ -142,7 +142,7 @@ class TextureTask:
 
 def make_task(config: Config) -> TextureTask:
     """The task on the latents of the run."""
-    folder = config.run_folder / latents_stage.STAGE
+    folder = config.codecs_folder / latents_stage.STAGE
     row_mm, column_mm = config.prepare.spacing_mm
     training, validation = ((load_slices(config.cohort_file, subset), load_latents(folder, subset))
                             for subset in ("train", "val"))
@@ -154,12 +154,12 @@ def run(config: Config) -> None:
     """Encode the cohort if that is not done, then fit the texture of the image codec."""
     latents_stage.run(config)
     resolved = plain(config.texture) | {IMAGE_STAGE: latents_stage.fingerprint(config)["image_codec"]}
-    train(lambda: make_task(config), config.texture.optimiser, config.run, config.run_folder / STAGE, resolved)
+    train_shared(lambda: make_task(config), STAGE, config.texture.optimiser, config, resolved)
 
 
 def trained_texture(config: Config) -> Texture:
     """The trained texture, frozen, in evaluation mode. Raises InputError if there is none."""
     section, stride = config.texture, config.image_codec.patch * 2 ** (len(config.image_codec.channels) - 1)
     texture = Texture(config.image_codec.latent_channels, section.channels, section.kernel_size, stride)
-    checkpoint.load_weights(texture, config.run_folder / STAGE, STAGE)
+    checkpoint.load_weights(texture, config.codecs_folder / STAGE, STAGE)
     return texture

@@ -1,0 +1,28 @@
+"""The networks, built from MONAI's: codecs, denoiser, encoders of its condition, and the modules that are exported.
+
+Images are in [-1, 1] inside the networks and in [0, 1] at the modules that are exported. Latents that leave a codec
+for the diffusion model are standardised per channel: (z - mean) / std.
+"""
+
+from .codec import Affine, Codec, Encoder, MaskEncoder, discriminator
+from .control import ControlEncoder
+from .denoiser import Conditioned, Denoiser
+from .label_vae import LabelVae, LabelVectorEncoder
+from .texture import Texture, TexturedDecoder
+from .tokens import AttributeTokens
+
+__all__ = [
+    "Affine",
+    "AttributeTokens",
+    "Codec",
+    "Conditioned",
+    "ControlEncoder",
+    "Denoiser",
+    "Encoder",
+    "LabelVae",
+    "LabelVectorEncoder",
+    "MaskEncoder",
+    "Texture",
+    "TexturedDecoder",
+    "discriminator",
+]

@@ -1,0 +1,111 @@
+"""Codecs, the discriminator that may sharpen one, and the encoders that are exported."""
+
+from monai.networks.nets import AutoencoderKL, PatchDiscriminator
+from torch import Tensor, nn
+
+from ..config import CodecConfig
+
+
+class Codec(nn.Module):
+    """A KL autoencoder (Rombach et al., CVPR 2022), for images (one channel) and for masks (one-hot in, logits out).
+
+    With `patch` > 1, pixels are moved to channels before the first convolution, so that all heavy convolutions run at
+    1/patch of the resolution. Behind the pixel-shuffle two small convolutions at full resolution join the patches.
+    """
+
+    def __init__(self, image_channels: int, config: CodecConfig) -> None:
+        super().__init__()
+        patch, levels = config.patch, len(config.channels)
+        hidden = config.hidden_channels if patch > 1 else image_channels
+        self.fold = nn.PixelUnshuffle(patch)
+        self.autoencoder = AutoencoderKL(
+            spatial_dims=2,
+            in_channels=image_channels * patch**2,
+            out_channels=hidden * patch**2,
+            num_res_blocks=config.residual_blocks,
+            channels=config.channels,
+            attention_levels=config.attention or (False,) * levels,
+            latent_channels=config.latent_channels,
+            norm_num_groups=config.norm_groups,
+            with_encoder_nonlocal_attn=config.middle_attention,
+            with_decoder_nonlocal_attn=config.middle_attention,
+        )
+        self.unfold = nn.PixelShuffle(patch)
+        self.join: nn.Module = nn.Identity()
+        if patch > 1:
+            self.join = nn.Sequential(
+                nn.SiLU(), nn.Conv2d(hidden, hidden, 3, padding=1),
+                nn.SiLU(), nn.Conv2d(hidden, image_channels, 3, padding=1),
+            )
+        self.image_channels, self.latent_channels = image_channels, config.latent_channels
+        self.stride = patch * 2 ** (levels - 1)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, image channels, H, W) -> mean and deviation, each (N, latent channels, H/stride, W/stride)."""
+        mean, deviation = self.autoencoder.encode(self.fold(x))
+        return mean, deviation
+
+    def features(self, z: Tensor) -> Tensor:
+        """What the last convolutions see: (N, hidden, H, W)."""
+        features: Tensor = self.unfold(self.autoencoder.decode(z))
+        return features
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Raw latent -> (N, image channels, H, W)."""
+        decoded: Tensor = self.join(self.features(z))
+        return decoded
+
+    def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruction from mean + deviation * noise, the mean, the deviation."""
+        mean, deviation = self.encode(x)
+        return self.decode(mean + deviation * noise), mean, deviation
+
+
+def discriminator() -> nn.Module:
+    """The PatchGAN of the cLDM paper; use the last entry of its output."""
+    critic: nn.Module = PatchDiscriminator(spatial_dims=2, channels=64, in_channels=1, num_layers_d=3)
+    return critic
+
+
+class Affine(nn.Module):
+    """Per-channel mean and std of raw latents. Kept as buffers, so that they travel with the weights."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean.reshape(1, -1, 1, 1).clone())
+        self.register_buffer("std", std.reshape(1, -1, 1, 1).clone())
+
+    def standardise(self, z: Tensor) -> Tensor:
+        return (z - self.mean) / self.std
+
+    def restore(self, z: Tensor) -> Tensor:
+        return z * self.std + self.mean
+
+
+class Encoder(nn.Module):
+    """Image in [0, 1] and white noise of the latent's shape -> a draw from the standardised latent's posterior.
+
+    Zeros in the place of the noise give the mean. Draws, not means, are what the diffusion model learns.
+    """
+
+    def __init__(self, codec: Codec, affine: Affine) -> None:
+        super().__init__()
+        self.codec, self.affine = codec, affine
+
+    def forward(self, image: Tensor, posterior_noise: Tensor) -> Tensor:
+        mean, deviation = self.codec.encode(2.0 * image - 1.0)
+        return self.affine.standardise(mean + deviation * posterior_noise)
+
+
+class MaskEncoder(nn.Module):
+    """One-hot label map -> mean of the standardised mask latent."""
+
+    def __init__(self, codec: Codec, affine: Affine) -> None:
+        super().__init__()
+        self.codec, self.affine = codec, affine
+
+    def forward(self, one_hot: Tensor) -> Tensor:
+        return self.affine.standardise(self.codec.encode(one_hot)[0])

@@ -1,0 +1,55 @@
+"""The label map and the attributes of every latent, the rotated, shifted and scaled copies included.
+
+The copies are moved again from their seed, so nothing more than the latents has to be stored, and attributes are
+measured on the moved maps.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cldm_runtime.attributes import Reason
+from cldm_runtime.domain import get_domain
+from cldm_runtime.errors import DatasetError
+from cldm_runtime.store import open_dataset
+
+from ..config import Config
+from ..data import in_batches, load_slices, one_hot
+from .latents import BATCH, move_labels
+
+
+def label_maps(config: Config, subset: str) -> Tensor:
+    """The label maps (copies * N, H, W) uint8 of a subset, in the order of its latents and moved as they were."""
+    masks = load_slices(config.cohort_file, subset).masks
+    classes = len(get_domain(config.cohort.domain).labels)
+    parts = [masks]
+    for copy in range(1, config.latents.copies if subset == "train" else 1):
+        for number, part in enumerate(in_batches(len(masks), BATCH)):
+            key = (config.run.seed, number, copy)
+            parts.append(move_labels(one_hot(masks[part], classes), config.latents, key).to(torch.uint8))
+    return torch.cat(parts)
+
+
+def measured_attributes(config: Config, subset: str) -> tuple[Tensor, Tensor]:
+    """Attributes (N, A) of a subset's samples, 0 where undefined, and where they are defined (0 or 1).
+
+    Those of the slices as they are come from the cohort. Those of moved copies are measured on the moved maps, but
+    for what a single slice cannot tell, which moves do not change. Raises DatasetError where the cohort has none.
+    """
+    domain = get_domain(config.cohort.domain)
+    with open_dataset(config.cohort_file) as dataset:
+        stored, names = dataset.mask_attributes, dataset.subset
+    if stored is None or names is None:
+        raise DatasetError(f"{config.cohort_file}: /subset or /attributes/mask is missing. Make it with "
+                           "`cldm-train prepare`.")
+    plain = stored[np.asarray(names) == subset]
+    moved = label_maps(config, subset)[len(plain):].numpy()
+    measured = [domain.measure(moved[part]) for part in in_batches(len(moved), BATCH)]
+    again = np.tile(plain, (len(moved) // len(plain), 1))
+    parts = [plain]
+    if measured:
+        values, reasons = (np.concatenate(column) for column in zip(*((m.values, m.reasons) for m in measured),
+                                                                    strict=True))
+        parts.append(np.where(reasons == Reason.NEEDS_STACK, again, values))
+    every = torch.from_numpy(np.concatenate(parts).astype(np.float32))
+    return torch.nan_to_num(every, nan=0.0), torch.isfinite(every).float()
