@@ -14,6 +14,9 @@ def _bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundles")
     onnx_fixtures.make_generator(folder / "generator")
     onnx_fixtures.make_generator(folder / "guided", null=0.0, guidance=2.0, name="tiny-guided")
+    for name, conditions in {"attributes": ("attributes",), "shares": ("shares",), "both": ("mask", "attributes"),
+                             "free": ()}.items():
+        onnx_fixtures.make_generator(folder / name, conditions=conditions, null=0.0, name=f"tiny-{name}")
     onnx_fixtures.make_segmenter(folder / "segmenter")
     return folder
 
@@ -28,6 +31,33 @@ def tiny_generator(_bundles: Path) -> Path:
 def tiny_guided(_bundles: Path) -> Path:
     """Folder of `tiny_generator` with a null, which is the grey 0.4, and guidance 2 by default. Read only."""
     return _bundles / "guided"
+
+
+@pytest.fixture
+def tiny_attributes(_bundles: Path) -> Path:
+    """Folder of a bundle conditioned on attributes as tokens, with nulls: the grey of the whole image is
+    0.4 + 0.5 infarct_size + 0.2 where transmurality is defined. Read only."""
+    return _bundles / "attributes"
+
+
+@pytest.fixture
+def tiny_shares(_bundles: Path) -> Path:
+    """Folder of a bundle conditioned on tokens made from masks, with nulls: each image has its map's mean grey. Read
+    only."""
+    return _bundles / "shares"
+
+
+@pytest.fixture
+def tiny_both(_bundles: Path) -> Path:
+    """Folder of a bundle conditioned on masks, as `tiny_generator`, and on attributes, as `tiny_attributes`: what both
+    add to the grey 0.4 adds up. Read only."""
+    return _bundles / "both"
+
+
+@pytest.fixture
+def tiny_free(_bundles: Path) -> Path:
+    """Folder of a bundle without conditions: grey 0.4 throughout. Read only."""
+    return _bundles / "free"
 
 
 @pytest.fixture

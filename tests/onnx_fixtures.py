@@ -1,5 +1,6 @@
-"""Tiny bundles in the real format, written without torch: a generator that paints each label in its own grey, and a
-segmenter that reads the greys back. Their reference is computed by numpy, not by the engines under test."""
+"""Tiny bundles in the real format, written without torch: generators that paint each label in its own grey, or the
+whole image in a grey that tells attributes, and a segmenter that reads the greys back. Their reference is computed by
+numpy, not by the engines under test."""
 
 import dataclasses
 import hashlib
@@ -13,6 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.helper import make_node
 
+from cldm_runtime.conditions import encoder_inputs
 from cldm_runtime.domain import get_domain
 from cldm_runtime.manifest import (
     AttributeSpec,
@@ -37,6 +39,15 @@ GREYS = np.array([0.20, 0.50, 0.05, 0.95, 0.75], dtype=np.float32)  # of the fiv
 CENTRE, X_SHARE, TIME_SHARE, TEXTURE = (np.float32(value) for value in (0.4, 0.02, 0.01, 0.01))
 TRAIN_STEPS = 100
 SEED = 7
+CONDITIONS = {
+    "mask": ConditionSpec("mask", "spatial", "masks", "mask_encoder", "mask_latent"),
+    "attributes": ConditionSpec("attributes", "vector", "attributes", "attribute_encoder", "attribute_tokens"),
+    "shares": ConditionSpec("shares", "vector", "masks", "share_encoder", "share_tokens"),
+}
+# What tokens add to the grey of the whole image: 0.5 for each unit of the first attribute (infarct size) and 0.2 where
+# the second one (transmurality) is defined; for shares of labels, so much that the image has the map's mean grey.
+WEIGHTS = {"attribute_tokens": np.array([[0.5, 0], [0, 0.2], [0, 0], [0, 0]], np.float32),
+           "share_tokens": (GREYS - CENTRE)[:, None]}
 _TYPES = {"float32": TensorProto.FLOAT}
 
 
@@ -96,24 +107,65 @@ def _mask_encoder(shape: tuple[int, int], latent: tuple[int, int]) -> Graph:
     return Graph(model(nodes, inputs, outputs, constants), inputs, outputs, function)
 
 
-def _denoiser(channels: int, latent: tuple[int, int]) -> Graph:
-    """prediction = mask_latent + 0.02 tanh(x) + 0.01 tanh(timestep / T)"""
+def _attribute_encoder(attributes: int) -> Graph:
+    """Tokens (N, A, 2): for each attribute its value, 0 where undefined, and whether it is defined."""
+    nodes = [make_node("Unsqueeze", ["attributes", "last"], ["values"]),
+             make_node("Unsqueeze", ["defined", "last"], ["flags"]),
+             make_node("Concat", ["values", "flags"], ["attribute_tokens"], axis=2)]
+    inputs = (tensor("attributes", attributes), tensor("defined", attributes))
+    outputs = (tensor("attribute_tokens", attributes, 2),)
+
+    def function(attributes: np.ndarray, defined: np.ndarray) -> dict[str, np.ndarray]:
+        return {"attribute_tokens": np.stack([attributes, defined], axis=2)}
+
+    return Graph(model(nodes, inputs, outputs, {"last": np.array([2])}), inputs, outputs, function)
+
+
+def _share_encoder(shape: tuple[int, int]) -> Graph:
+    """Tokens (N, labels, 1): the share of the image that each label takes."""
+    nodes = [make_node("ReduceMean", ["one_hot", "axes"], ["shares"], keepdims=0),
+             make_node("Unsqueeze", ["shares", "last"], ["share_tokens"])]
+    inputs, outputs = (tensor("one_hot", len(GREYS), *shape),), (tensor("share_tokens", len(GREYS), 1),)
+
+    def function(one_hot: np.ndarray) -> dict[str, np.ndarray]:
+        return {"share_tokens": one_hot.mean(axis=(2, 3))[:, :, None]}
+
+    return Graph(model(nodes, inputs, outputs, {"axes": np.array([2, 3]), "last": np.array([2])}), inputs, outputs,
+                 function)
+
+
+def _denoiser(channels: int, latent: tuple[int, int], conditions: Sequence[ConditionSpec]) -> Graph:
+    """prediction = 0.02 tanh(x) + 0.01 tanh(timestep / T) + spatial conditions + WEIGHTS . tokens"""
     nodes = [make_node("Tanh", ["x"], ["bounded"]), make_node("Mul", ["bounded", "x_share"], ["from_x"]),
              make_node("Div", ["timestep", "steps"], ["time"]), make_node("Tanh", ["time"], ["time_bounded"]),
              make_node("Mul", ["time_bounded", "time_share"], ["time_scaled"]),
-             make_node("Reshape", ["time_scaled", "per_sample"], ["from_time"]),
-             make_node("Add", ["mask_latent", "from_x"], ["sum"]),
-             make_node("Add", ["sum", "from_time"], ["prediction"])]
-    inputs = (tensor("x", channels, *latent), tensor("timestep"), tensor("mask_latent", channels, *latent))
-    outputs = (tensor("prediction", channels, *latent),)
+             make_node("Reshape", ["time_scaled", "per_sample"], ["from_time"])]
+    inputs = [tensor("x", channels, *latent), tensor("timestep")]
+    constants: dict[str, Any] = {"x_share": X_SHARE, "time_share": TIME_SHARE, "steps": np.float32(TRAIN_STEPS),
+                                 "per_sample": np.array([-1, 1, 1, 1])}
+    added = ["from_x", "from_time"]
+    for name in (condition.feeds for condition in conditions):
+        if name not in WEIGHTS:
+            inputs.append(tensor(name, channels, *latent))
+            added.append(name)
+            continue
+        inputs.append(tensor(name, *WEIGHTS[name].shape))
+        constants[f"{name}_row"] = np.array([-1, WEIGHTS[name].size])
+        constants[f"{name}_weights"] = WEIGHTS[name].reshape(-1, 1)
+        nodes += [make_node("Reshape", [name, f"{name}_row"], [f"{name}_flat"]),
+                  make_node("MatMul", [f"{name}_flat", f"{name}_weights"], [f"{name}_sum"]),
+                  make_node("Reshape", [f"{name}_sum", "per_sample"], [f"from_{name}"])]
+        added.append(f"from_{name}")
+    nodes.append(make_node("Sum", added, ["prediction"]))
 
-    def function(x: np.ndarray, timestep: np.ndarray, mask_latent: np.ndarray) -> dict[str, np.ndarray]:
+    def function(x: np.ndarray, timestep: np.ndarray, **fed: np.ndarray) -> dict[str, np.ndarray]:
         time = TIME_SHARE * np.tanh(timestep / np.float32(TRAIN_STEPS)).reshape(-1, 1, 1, 1)
-        return {"prediction": mask_latent + X_SHARE * np.tanh(x) + time}
+        given = [tokens if name not in WEIGHTS else (tokens * WEIGHTS[name]).sum(axis=(1, 2)).reshape(-1, 1, 1, 1)
+                 for name, tokens in fed.items()]
+        return {"prediction": X_SHARE * np.tanh(x) + time + sum(given, np.float32(0))}
 
-    constants = {"x_share": X_SHARE, "time_share": TIME_SHARE, "steps": np.float32(TRAIN_STEPS),
-                 "per_sample": np.array([-1, 1, 1, 1])}
-    return Graph(model(nodes, inputs, outputs, constants), inputs, outputs, function)
+    outputs = (tensor("prediction", channels, *latent),)
+    return Graph(model(nodes, inputs, outputs, constants), tuple(inputs), outputs, function)
 
 
 def _decoder(shape: tuple[int, int], latent: tuple[int, int]) -> Graph:
@@ -186,27 +238,36 @@ def depth_to_space(latent: np.ndarray, block: int) -> np.ndarray:
 
 def make_generator(folder: Path, *, shape: tuple[int, int] = (128, 128), latent: tuple[int, int] = (32, 32),
                    steps: int = 4, batch_size: int = 4, sampler: str = "ddim", name: str = "tiny-generator",
-                   encoder: bool = False, null: float | None = None, guidance: float = 1.0) -> Path:
+                   encoder: bool = False, conditions: Sequence[str] = ("mask",), null: float | None = None,
+                   guidance: float = 1.0) -> Path:
     """Write a generator bundle of the lge domain and return its folder. `encoder`: also the optional encoder graph.
-    `null`: the null of every channel of the mask's latent; 0 paints the grey `CENTRE`."""
+    `conditions`: keys of CONDITIONS. `null`: all numbers of every condition's null; 0 paints the grey `CENTRE`."""
     folder.mkdir(parents=True)
-    channels = (shape[0] // latent[0]) ** 2
-    graphs = {"denoiser": _denoiser(channels, latent), "mask_encoder": _mask_encoder(shape, latent),
-              "decoder": _decoder(shape, latent), **({"encoder": _encoder(shape, latent)} if encoder else {})}
+    channels, domain = (shape[0] // latent[0]) ** 2, get_domain("lge")
+    specs = [CONDITIONS[key] for key in conditions]
+    encoders = {"mask_encoder": _mask_encoder(shape, latent), "share_encoder": _share_encoder(shape),
+                "attribute_encoder": _attribute_encoder(len(domain.attributes))}
+    graphs = {"denoiser": _denoiser(channels, latent, specs),
+              **{spec.encoder: encoders[spec.encoder] for spec in specs}, "decoder": _decoder(shape, latent),
+              **({"encoder": _encoder(shape, latent)} if encoder else {})}
     schedule = ScheduleSpec("sample", TRAIN_STEPS,
                             tuple(NoiseSchedule.cosine(TRAIN_STEPS, prediction_type="sample").alphas_cumprod.tolist()))
-    outputs = ("denoiser/prediction", "mask_encoder/mask_latent", "decoder/image", "encoder/latent", "loop/latent",
-               "loop/image")
+    outputs = [f"{role}/{spec.name}" for role, graph in graphs.items() for spec in graph.outputs]
     manifest = Manifest(
         **_common(name, "generator", shape), graphs={role: graph.write(folder, role) for role, graph in graphs.items()},
-        reference=ReferenceSpec("reference.npz", "0" * 64, SEED, dict.fromkeys(outputs, 1e-5)),
+        reference=ReferenceSpec("reference.npz", "0" * 64, SEED,
+                                dict.fromkeys([*outputs, "loop/latent", "loop/image"], 1e-5)),
         attributes=tuple(AttributeSpec(a.name, a.unit, a.low, a.high, (a.low + a.high) / 2, (a.high - a.low) / 4)
-                         for a in get_domain("lge").attributes),
+                         for a in domain.attributes),
         latent=LatentSpec(channels, latent, (0.0,) * channels, (1.0,) * channels), schedule=schedule,
-        conditions=(ConditionSpec("mask", "spatial", "masks", "mask_encoder", "mask_latent",
-                                  None if null is None else (null,) * channels),),
+        conditions=tuple(_with_null(spec, channels, null) for spec in specs),
         sampling=SamplingSpec(sampler, steps, "trailing", 0.0, batch_size, guidance))
     return _finish(folder, manifest, graphs, _loop_case(manifest, graphs, shape))
+
+
+def _with_null(spec: ConditionSpec, channels: int, null: float | None) -> ConditionSpec:
+    count = WEIGHTS[spec.feeds].size if spec.kind == "vector" else channels
+    return dataclasses.replace(spec, null=None if null is None else (null,) * count)
 
 
 def make_segmenter(folder: Path, *, shape: tuple[int, int] = (128, 128), name: str = "tiny-segmenter") -> Path:
@@ -229,14 +290,18 @@ def _common(name: str, kind: str, shape: tuple[int, int]) -> dict[str, Any]:
 
 
 def _loop_case(manifest: Manifest, graphs: Mapping[str, Graph], shape: tuple[int, int]) -> Case:
-    masks = np.random.default_rng(SEED).integers(0, len(GREYS), (2, *shape)).astype(np.uint8)
-    one_hot = get_domain("lge").labels.one_hot(masks)
+    """Two samples; of the second one, every second attribute is undefined."""
+    domain, random = get_domain("lge"), np.random.default_rng(SEED)
+    masks = random.integers(0, len(GREYS), (2, *shape)).astype(np.uint8)
+    requested = random.random((2, len(domain.attributes)), dtype=np.float32)
+    requested[1, 1::2] = np.nan
+    sources = encoder_inputs(manifest, domain, masks, requested)
     pipeline = Pipeline(manifest, {role: NumpyEngine(graph) for role, graph in graphs.items()})
     indices = np.arange(2)
-    batch = pipeline.sample({"one_hot": one_hot}, pipeline.plan(manifest.sampling), SEED, indices)
+    batch = pipeline.sample(sources, pipeline.plan(manifest.sampling), SEED, indices)
     noise = decoder_noise(manifest.graphs["decoder"], SEED, indices)
     x = initial_noise(manifest.graphs["denoiser"], SEED, indices)
-    return Case({"one_hot": one_hot, "x": x, **noise}, {"latent": batch.latent, "image": batch.image})
+    return Case({"x": x, **sources, **noise}, {"latent": batch.latent, "image": batch.image})
 
 
 def _finish(folder: Path, manifest: Manifest, graphs: Mapping[str, Graph], loop: Case | None) -> Path:

@@ -21,6 +21,16 @@ def test_guidance_is_shown(tiny_guided, tiny_generator, capsys):
     assert "no null, so no guidance" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("kind", "needs"), [
+    ("generator", "masks (drawn for"), ("shares", "masks (drawn"), ("both", "masks (drawn"),
+    ("attributes", "attributes (asked for"), ("free", "nothing (what")])
+def test_what_a_bundle_needs_is_said(kind, needs, _bundles, capsys):
+    assert run(cldm, ["inspect", str(_bundles / kind)]) == 0
+    text = capsys.readouterr().out
+    assert f"needs         {needs}" in text
+    assert ("attributes (vector, from attributes; with a null" in text) == (kind in ("attributes", "both"))
+
+
 def test_a_segmenter_has_no_schedule(tiny_segmenter, capsys):
     assert run(cldm, ["inspect", str(tiny_segmenter)]) == 0
     assert "schedule" not in capsys.readouterr().out

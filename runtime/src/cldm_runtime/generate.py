@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import __version__
 from .errors import CldmError, DatasetError, InputError, InterruptedRun
@@ -26,6 +27,7 @@ from .store import DatasetSpec, DatasetWriter, MetadataValue, create_dataset, op
 PART_SAMPLES = 128  # about; a part holds whole batches
 PLAN_FILE = "plan.json"
 _MERGE_ROWS = 64
+_SMALL_COLUMNS = ("requested", "mask_attributes", "mask_reasons", "grid_row", "sample_index")  # those that there are
 _ROW_OVERHEAD_BYTES = 256  # attributes, indices and chunk tables
 
 Existing = Literal["refuse", "resume", "overwrite"]
@@ -198,9 +200,15 @@ def _write_parts(plan: Plan, folder: Path, progress: Progress | None) -> None:
 def _write_batches(plan: Plan, samples: range, writer: DatasetWriter) -> Iterator[int]:
     generator = plan.generator
     for batch in generator.batches(plan.source, samples, plan.seed, plan.settings):
-        values, reasons = measured_attributes(batch.masks, list(batch.requested), generator.domain)
-        writer.append(images=batch.images, masks=batch.masks, requested=batch.requested, mask_attributes=values,
-                      mask_reasons=reasons, grid_row=batch.grid_row, sample_index=batch.sample_index)
+        columns: dict[str, NDArray[Any]] = {"images": batch.images, "grid_row": batch.grid_row,
+                                            "sample_index": batch.sample_index}
+        if generator.manifest.conditions:
+            columns["requested"] = batch.requested
+        if batch.masks is not None:
+            columns["masks"] = batch.masks
+            columns["mask_attributes"], columns["mask_reasons"] = measured_attributes(
+                batch.masks, list(batch.requested), generator.domain)
+        writer.append(**columns)
         yield len(batch.images)
 
 
@@ -215,15 +223,13 @@ def _merge(plan: Plan, folder: Path, target: Path, existing: Existing) -> None:
     with create_dataset(merged, _spec(plan, _provenance(plan)), overwrite=True) as writer:
         for number in range(len(plan.parts)):
             with open_dataset(_part_path(folder, number)) as part:
-                requested, values, reasons = part.requested, part.mask_attributes, part.mask_reasons
-                grid_row, index = part.grid_row, part.sample_index
-                assert requested is not None and values is not None and reasons is not None  # written above
-                assert grid_row is not None and index is not None
+                small = {name: getattr(part, name) for name in _SMALL_COLUMNS if name in part}
                 for start in range(0, len(part), _MERGE_ROWS):
                     rows = slice(start, start + _MERGE_ROWS)
-                    writer.append(images=part.images(rows), masks=part.masks(rows), requested=requested[rows],
-                                  mask_attributes=values[rows], mask_reasons=reasons[rows], grid_row=grid_row[rows],
-                                  sample_index=index[rows])
+                    columns = {name: values[rows] for name, values in small.items()}
+                    if "masks" in part:
+                        columns["masks"] = part.masks(rows)
+                    writer.append(images=part.images(rows), **columns)
     publish(merged, target, overwrite=existing != "refuse")
 
 

@@ -11,14 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import Bundle
+from .conditions import encoder_inputs
 from .domain import Domain
-from .errors import BundleError, InputError
+from .errors import BundleError, InputError, list_faults
 from .grid import grid_from_mapping, row_from_request
 from .guidance import Interval
 from .labels import LabelMap
 from .manifest import Manifest, SamplingSpec
 from .pipeline import Pipeline
-from .requests import ArrayMasks, Canvas, GridRequests, RequestSource, SampleRequest, draw_request, mask_requests
+from .requests import (
+    ArrayMasks,
+    Canvas,
+    FreeRequests,
+    GridRequests,
+    RequestSource,
+    SampleRequest,
+    draw_request,
+    mask_requests,
+    untaken,
+)
 from .schedule import StepTable
 
 Images = NDArray[np.float32]
@@ -26,11 +37,12 @@ Item = TypeVar("Item")
 
 
 class Batch(NamedTuple):
-    """n samples: images (n, C, *spatial) float32 in the bundle's value range, masks (n, *spatial) uint8,
-    requested (n, A) float32 in the domain's attribute order, sample_index (n,) int64, grid_row (n,) int64."""
+    """n samples: images (n, C, *spatial) float32 in the bundle's value range, masks (n, *spatial) uint8 or None where
+    no condition comes from label maps, requested (n, A) float32 in the domain's attribute order (NaN where undefined or
+    not asked for), sample_index (n,) int64, grid_row (n,) int64."""
 
     images: Images
-    masks: LabelMap
+    masks: LabelMap | None
     requested: NDArray[np.float32]
     sample_index: NDArray[np.int64]
     grid_row: NDArray[np.int64]
@@ -68,9 +80,10 @@ class Generator:
 
     @property
     def canvas(self) -> Canvas:
-        """What label maps for this bundle are drawn on."""
-        image = self.manifest.image
-        return Canvas(self.domain, image.shape, image.spacing_mm, _attribute_table(self.manifest, self.domain))
+        """What label maps for this bundle are drawn on; where it takes attributes alone, their names."""
+        manifest, image = self.manifest, self.manifest.image
+        alone = None if "masks" in manifest.sources else tuple(spec.name for spec in manifest.attributes)
+        return Canvas(self.domain, image.shape, image.spacing_mm, _attribute_table(manifest, self.domain), alone)
 
     def settings(self, *, sampler: str | None = None, steps: int | None = None, batch_size: int | None = None,
                  guidance: float | None = None, guidance_interval: Interval | None = None) -> SamplingSpec:
@@ -98,45 +111,66 @@ class Generator:
     def sample(self, attributes: Mapping[str, float | Sequence[float]] | None = None, *,
                masks: NDArray[np.integer] | None = None, seed: int = 0, n: int | None = None, steps: int | None = None,
                sampler: str | None = None, batch_size: int | None = None,
-               guidance: float | None = None) -> tuple[Images, LabelMap]:
+               guidance: float | None = None) -> tuple[Images, LabelMap | None]:
         """Images and their label maps, for attributes or for given label maps.
 
-        attributes: name -> a number, or one number a row; those left out are drawn. masks: (M, *spatial) label maps.
+        attributes: name -> a number, or one number a row; those left out are drawn. masks: (M, *spatial) label maps; a
+        bundle made for attributes takes those measured on them. Give neither to a bundle without conditions.
         n: number of samples, spread over the rows as `cldm-gen` does; None: one for each row or mask.
         steps, sampler, batch_size, guidance: as in `settings`; None: the bundle's.
-        Returns images (n, C, *spatial) float32 and masks (n, *spatial) uint8. Raises InputError.
+        Returns images (n, C, *spatial) float32, and masks (n, *spatial) uint8 or None for a bundle that has no
+        condition from label maps: its images are made from attributes alone, or from nothing. Raises InputError.
         """
-        if (attributes is None) == (masks is None):
-            raise InputError("give either attributes or masks.")
-        source: RequestSource
-        if masks is not None:
-            source = mask_requests(ArrayMasks(np.asarray(masks)), self.canvas, "masks")
-            count = len(masks) if n is None else n
-        else:
-            grid = grid_from_mapping(attributes or {}, self.domain)
-            count = len(grid) if n is None else n
-            source = GridRequests.spread(grid, count, self.canvas)
-        if count < 1:
-            raise InputError(f"n = {count}: expected 1 or more.")
+        source, count = self._requests(attributes, masks, n)
         settings = self.settings(sampler=sampler, steps=steps, guidance=guidance,
                                  batch_size=batch_size or min(count, self.sampling.batch_size))
         batches = list(self.batches(source, range(count), seed, settings))
-        return np.concatenate([batch.images for batch in batches]), np.concatenate([batch.masks for batch in batches])
+        maps = [batch.masks for batch in batches if batch.masks is not None]
+        return np.concatenate([batch.images for batch in batches]), np.concatenate(maps) if maps else None
+
+    def check_asked(self, asked: bool) -> None:
+        """Raise InputError where something is asked of a bundle without conditions, or nothing of one that has some."""
+        if asked and not self.manifest.conditions:
+            raise InputError(f"bundle {self.bundle.path} has no conditions: nothing can be asked of its images. Give "
+                             "the number of images alone, without attributes or masks.")
+        if not asked and self.manifest.conditions:
+            raise InputError("give either attributes or masks.")
+
+    def _requests(self, attributes: Mapping[str, float | Sequence[float]] | None, masks: NDArray[np.integer] | None,
+                  n: int | None) -> tuple[RequestSource, int]:
+        """Where the requests of `sample` come from, and how many they are."""
+        if attributes is not None and masks is not None:
+            raise InputError("give either attributes or masks, not both.")
+        self.check_asked(attributes is not None or masks is not None)
+        grid = None if attributes is None else grid_from_mapping(attributes, self.domain)
+        rows = grid if masks is None else masks
+        count = n if n is not None else 1 if rows is None else len(rows)
+        if count < 1:
+            raise InputError(f"n = {count}: expected 1 or more.")
+        if masks is not None:
+            return mask_requests(ArrayMasks(np.asarray(masks)), self.canvas, "masks"), count
+        return FreeRequests(self.domain) if grid is None else GridRequests.spread(grid, count, self.canvas), count
 
     def stream(self, requests: Iterable[Mapping[str, float]], seed: int = 0, *, steps: int | None = None,
                sampler: str | None = None, batch_size: int | None = None,
                guidance: float | None = None) -> Iterator[Batch]:
         """Batches for any number of requests, drawn lazily and in constant memory.
 
-        requests: attribute name -> value, optionally `rotation_deg`; the i-th is sample i. Raises InputError at the
-        first request that cannot be met.
+        requests: attribute name -> value, optionally `rotation_deg`, which turns the label map where one is drawn; the
+        i-th is sample i. A bundle without conditions takes empty ones. Raises InputError at the first request that
+        cannot be met.
         """
         settings = self.settings(sampler=sampler, steps=steps, batch_size=batch_size, guidance=guidance)
         canvas = self.canvas
 
         def draw(numbered: tuple[int, Mapping[str, float]]) -> SampleRequest:
             index, request = numbered
+            self.check_asked(bool(request))
+            if not request:
+                return FreeRequests(self.domain).request(seed, index)
             row = row_from_request(request, index, self.domain)
+            if faults := untaken(row, canvas):
+                raise InputError(list_faults(f"request {index} does not fit the bundle.", faults))
             return draw_request(row, index, canvas, seed, index)
 
         return self._overlapped(enumerate(requests), draw, seed, settings)
@@ -166,15 +200,16 @@ class Generator:
         """Generate one batch; a short one is filled up with copies of its last request, so that all have one shape."""
         padded = [*requests, *[requests[-1]] * (settings.batch_size - len(requests))]
         indices = np.array([request.index for request in padded], dtype=np.int64)
-        masks = np.stack([request.mask for request in padded])
-        sources = {"one_hot": self.domain.labels.one_hot(masks)}
+        maps = [request.mask for request in padded if request.mask is not None]
+        masks, requested = np.stack(maps) if maps else None, np.stack([request.requested for request in padded])
+        sources = encoder_inputs(self.manifest, self.domain, masks, requested)
         images = self._pipeline.sample(sources, self._pipeline.plan(settings), seed, indices).image
         if not np.isfinite(images).all():
             raise BundleError(f"bundle {self.bundle.path}: the decoder gave NaN or infinite intensities. Check the "
                               "bundle with cldm verify.")
         images, count = np.clip(images, *self.manifest.image.value_range), len(requests)
-        return Batch(images[:count], masks[:count], np.stack([request.requested for request in requests]),
-                     indices[:count], np.array([request.grid_row for request in requests], dtype=np.int64))
+        return Batch(images[:count], None if masks is None else masks[:count], requested[:count], indices[:count],
+                     np.array([request.grid_row for request in requests], dtype=np.int64))
 
 
 def _attribute_table(manifest: Manifest, domain: Domain) -> NDArray[np.float64] | None:

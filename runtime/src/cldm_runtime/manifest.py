@@ -134,15 +134,17 @@ class ScheduleSpec:
 
 @dataclass(frozen=True)
 class ConditionSpec:
-    """A condition: the graph `encoder` turns it into the tensor `feeds`, which is an input of the denoiser.
+    """A condition: the graph `encoder` turns its source into the tensor `feeds`, which is an input of the denoiser.
 
-    `null`: one value for each channel of `feeds`, the same at every pixel: what the denoiser saw in the condition's
-    place when it was dropped in training. None: it was never dropped, and there is no guidance.
+    kind: spatial feeds channels on the latent's grid, vector feeds tokens (T, W). source: what the encoder takes,
+    label maps or attributes (`conditions.py`). null: what the denoiser saw in the condition's place when it was
+    dropped in training; spatial: one value for each channel of `feeds`, the same at every pixel; vector: the T W
+    values of the tokens, row by row. None: it was never dropped, and there is no guidance.
     """
 
     name: str
-    kind: Literal["spatial"]
-    source: Literal["masks"]
+    kind: Literal["spatial", "vector"]
+    source: Literal["masks", "attributes"]
     encoder: str
     feeds: str
     null: tuple[float, ...] | None = None
@@ -205,6 +207,11 @@ class Manifest:
         """The text of manifest.json; floats keep full precision."""
         head = {"format": self.format, "format_version": self.format_version}
         return json.dumps({**head, **plain(self)}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What the conditions are made from: masks, attributes, both, or nothing."""
+        return tuple(dict.fromkeys(condition.source for condition in self.conditions))
 
     @property
     def can_guide(self) -> bool:

@@ -1,23 +1,23 @@
 """Whether the parts of a manifest agree with each other. Types and presence are checked before."""
 
-import math
 import re
 from collections.abc import Iterable
 from itertools import pairwise
 
+from .conditions import condition_faults
 from .guidance import guidance_faults
-from .manifest import ConditionSpec, GraphSpec, Manifest, ScheduleSpec
+from .manifest import GraphSpec, Manifest, ScheduleSpec
 from .segment_spec import SegmenterSpec
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _REQUIRED_GRAPHS = {"generator": ("denoiser", "decoder"), "segmenter": ("segmenter",)}
 _REQUIRED_SECTIONS = {"generator": ("latent", "schedule", "sampling"), "segmenter": ("segmenter",)}
-# Inputs and outputs that the runtime feeds and reads by these names; a graph may have more.
+# Inputs and outputs that the runtime feeds and reads by these names; a graph may have more. What the encoders of
+# conditions take follows from the conditions.
 _TENSORS = {
     "denoiser": (("x", "timestep"), ("prediction",)),
     "decoder": (("latent",), ("image",)),
-    "mask_encoder": (("one_hot",), ()),
     "encoder": (("image",), ("latent",)),
     "segmenter": (("image",), ("logits",)),
     "features": (("image",), ("features",)),
@@ -31,7 +31,7 @@ def consistency_faults(manifest: Manifest) -> list[str]:
         faults += _graph_faults(role, graph)
     if manifest.schedule:
         faults += _schedule_faults(manifest.schedule)
-    faults += [*_condition_faults(manifest), *_sampling_faults(manifest), *_attribute_faults(manifest)]
+    faults += [*condition_faults(manifest), *_sampling_faults(manifest), *_attribute_faults(manifest)]
     if manifest.segmenter:
         faults += _segmenter_faults(manifest.segmenter, manifest)
     return faults + _tolerance_faults(manifest)
@@ -101,35 +101,6 @@ def _schedule_faults(schedule: ScheduleSpec) -> Iterable[str]:
         yield "schedule.alphas_cumprod: expected numbers that fall strictly from below 1 to 0 or more."
     elif schedule.prediction_type == "epsilon" and numbers[-1] == 0:
         yield "schedule.alphas_cumprod: reaches 0, where the clean image cannot be told from epsilon. Use v or sample."
-
-
-def _condition_faults(manifest: Manifest) -> Iterable[str]:
-    denoiser = manifest.graphs.get("denoiser")
-    if denoiser is None:
-        return
-    accepted = {spec.name for spec in denoiser.inputs}
-    for condition in manifest.conditions:
-        encoder = manifest.graphs.get(condition.encoder)
-        if encoder is None:
-            yield f"conditions.{condition.name}: encoder {condition.encoder} is not among the graphs."
-        elif condition.feeds not in {spec.name for spec in encoder.outputs}:
-            yield f"conditions.{condition.name}: {condition.encoder} has no output {condition.feeds}."
-        if condition.feeds not in accepted:
-            yield f"conditions.{condition.name}: the denoiser has no input {condition.feeds}."
-        else:
-            yield from _null_faults(condition, denoiser.input(condition.feeds).shape[1:2])
-    fed = {"x", "timestep", *(condition.feeds for condition in manifest.conditions)}
-    for name in sorted(accepted - fed):
-        yield f"graphs.denoiser.inputs.{name}: no condition feeds it."
-
-
-def _null_faults(condition: ConditionSpec, channels: tuple[int | str, ...]) -> Iterable[str]:
-    null = condition.null
-    if null is not None and (len(null),) != channels:
-        yield (f"conditions.{condition.name}.null: {len(null)} values, expected one for each channel of "
-               f"{condition.feeds}, which has {', '.join(map(str, channels)) or 'none'}.")
-    if null is not None and not all(map(math.isfinite, null)):
-        yield f"conditions.{condition.name}.null: expected finite numbers."
 
 
 def _sampling_faults(manifest: Manifest) -> Iterable[str]:

@@ -89,7 +89,7 @@ class Pipeline:
                             self.schedule.step_table(settings.steps, settings.spacing), weight, interval)
 
     def encode(self, sources: Mapping[str, Array]) -> dict[str, Float32]:
-        """Condition sources by encoder input name (`one_hot`: (N, classes, *spatial)) -> the denoiser's inputs."""
+        """Inputs of the conditions' encoders by name, see `conditions.py` -> the conditions that the denoiser takes."""
         fed = {}
         for condition in self.manifest.conditions:
             graph = self.manifest.graphs[condition.encoder]
@@ -127,7 +127,8 @@ class Pipeline:
         doubled = {}
         for condition in self.manifest.conditions:
             given = fed[condition.feeds]
-            null = np.array(condition.null, dtype=given.dtype).reshape(-1, *[1] * (given.ndim - 2))
+            shape = given.shape[1:] if condition.kind == "vector" else (-1, *[1] * (given.ndim - 2))
+            null = np.array(condition.null, dtype=given.dtype).reshape(shape)
             doubled[condition.feeds] = np.concatenate([given, np.broadcast_to(null, given.shape)])
         return doubled
 

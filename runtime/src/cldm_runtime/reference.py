@@ -4,7 +4,7 @@ Keys, with <role> a graph of the manifest and <tensor> one of its inputs or outp
 
     <role>/in/<tensor>   <role>/out/<tensor>   one call of that graph
     loop/in/<tensor>                           a whole sampling run, generators only: x, the inputs of the condition
-                                               encoders (one_hot) and the noise inputs of the decoder
+                                               encoders (one_hot; attributes, defined) and the decoder's noise inputs
     loop/out/latent      loop/out/image        what the run must give
     loop/steps           () int64              steps of the run; the rest, guidance included, are the
                                                manifest's sampling defaults

@@ -1,4 +1,4 @@
-"""What each sample is asked for: its attributes and its label map. A pure function of the source, seed and index."""
+"""What each sample is asked for: attributes, a label map, or nothing. A pure function of the source, seed and index."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .attributes import Reason
 from .domain import Domain
-from .errors import DatasetError, InputError
+from .errors import DatasetError, InputError, list_faults
 from .grid import Grid, GridRow, row_of
 from .labels import LabelMap
 from .noise import Purpose, Stream
@@ -27,14 +27,14 @@ _BLOCK = 256
 class SampleRequest:
     """One sample to be generated.
 
-    requested: (A,) in the domain's order and the user's units, NaN where undefined or unknown.
-    mask: (*spatial) label map that the image is to show.
+    requested: (A,) in the domain's order and the user's units, NaN where undefined, unknown or not asked for.
+    mask: (*spatial) label map that the image is to show; None where it is made from attributes alone, or from nothing.
     """
 
     index: int
     grid_row: int
     requested: NDArray[np.float32]
-    mask: LabelMap
+    mask: LabelMap | None
     rotation_deg: float = 0.0
 
 
@@ -47,19 +47,31 @@ class RequestSource(Protocol):
     def identity(self) -> dict[str, str | int]:
         """What decides the requests, besides seed and index; part of the plan."""
 
+    def notes(self) -> list[str]:
+        """What of the user's input has no effect, one line each."""
+
 
 @dataclass(frozen=True)
 class Canvas:
     """What label maps are drawn on and for.
 
     table: (rows, A) joint attributes, in the domain's order, from which those left out are drawn; None: the domain's
-    own prior.
+    own prior. attributes: names of the attributes that images are made from in the place of label maps: no map is
+    drawn, and no other attribute can be asked for; None: a label map is drawn for each sample.
     """
 
     domain: Domain
     shape: tuple[int, ...]
     spacing_mm: tuple[float, ...]
     table: NDArray[np.float64] | None = None
+    attributes: tuple[str, ...] | None = None
+
+    def told(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(A,) attributes of a request without those that the image is not made from."""
+        if self.attributes is None:
+            return values
+        kept = [name in self.attributes for name in self.domain.attribute_names]
+        return np.where(kept, values, np.float32(np.nan))
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,10 @@ class GridRequests:
 
     @classmethod
     def spread(cls, grid: Grid, samples: int, canvas: Canvas) -> "GridRequests":
+        """The grid's rows take turns, see `row_of`. Raises InputError for attributes that the bundle does not take."""
+        faults = [fault for row in grid.rows for fault in untaken(row, canvas)]
+        if faults:
+            raise InputError(list_faults(f"{grid.name}: does not fit the bundle.", list(dict.fromkeys(faults))))
         return cls(grid, grid.counts(samples), canvas)
 
     def request(self, seed: int, index: int) -> SampleRequest:
@@ -88,15 +104,30 @@ class GridRequests:
     def identity(self) -> dict[str, str | int]:
         return {"source": "grid", "grid_sha256": self.grid.sha256, "grid_rows": len(self.grid)}
 
+    def notes(self) -> list[str]:
+        turned = self.canvas.attributes is not None and any(row.rotation_deg for row in self.grid.rows)
+        return [f"{self.grid.name}: rotation_deg has no effect, for this bundle draws no anatomy that could be turned."
+                ] if turned else []
+
+
+def untaken(row: GridRow, canvas: Canvas) -> list[str]:
+    """A fault for each attribute asked for that images are not made from."""
+    taken = canvas.attributes
+    return [] if taken is None else [f"{name} is not a condition of this bundle. It takes: {', '.join(taken)}"
+                                     for name in row.request if name not in taken]
+
 
 def draw_request(row: GridRow, number: int, canvas: Canvas, seed: int, index: int) -> SampleRequest:
-    """Complete the row's attributes and draw an anatomy for them.
+    """Complete the row's attributes, and draw an anatomy for them where the bundle needs label maps.
 
     What was left out is drawn again, a few times, where no anatomy is found. Raises InputError after that.
     """
     domain, conditions = canvas.domain, Stream(seed, index, Purpose.CONDITION)
+    mask = None
     for attempt in range(_DRAWS):
         complete = domain.anatomy.complete(row.request, conditions, canvas.table)
+        if canvas.attributes is not None:
+            break
         try:
             mask = domain.anatomy.draw(complete, Stream(seed, index, Purpose.ANATOMY, attempt), shape=canvas.shape,
                                        spacing_mm=canvas.spacing_mm, rotation_deg=row.rotation_deg)
@@ -105,7 +136,24 @@ def draw_request(row: GridRow, number: int, canvas: Canvas, seed: int, index: in
             if attempt == _DRAWS - 1:
                 raise
     requested = np.array([complete.get(name, np.nan) for name in domain.attribute_names], dtype=np.float32)
-    return SampleRequest(index, number, requested, mask, row.rotation_deg)
+    return SampleRequest(index, number, canvas.told(requested), mask, row.rotation_deg)
+
+
+@dataclass(frozen=True)
+class FreeRequests:
+    """Requests for a bundle without conditions: nothing is asked for."""
+
+    domain: Domain
+
+    def request(self, seed: int, index: int) -> SampleRequest:
+        nothing = np.full(len(self.domain.attributes), np.nan, dtype=np.float32)
+        return SampleRequest(index, NO_GRID_ROW, nothing, None)
+
+    def identity(self) -> dict[str, str | int]:
+        return {"source": "none"}
+
+    def notes(self) -> list[str]:
+        return []
 
 
 class MaskRows(Protocol):
@@ -155,21 +203,28 @@ class DatasetMasks:
 class MaskRequests:
     """Requests for given label maps: sample i shows mask i modulo their number.
 
-    The attributes asked for are those measured on the mask; what it cannot tell is taken from the file, if known.
+    The attributes asked for are those measured on the mask; what it cannot tell is taken from the file, if known. Where
+    images are made from attributes alone, those are all that is asked for, and no image shows its map.
     """
 
     rows: MaskRows
     sha256: str
-    domain: Domain
+    canvas: Canvas
 
     def request(self, seed: int, index: int) -> SampleRequest:
         row = index % len(self.rows)
         mask = self.rows.mask(row)
-        values, _ = measured_attributes(mask[None], [self.rows.known_attributes(row)], self.domain)
-        return SampleRequest(index, NO_GRID_ROW, values[0], mask)
+        values, _ = measured_attributes(mask[None], [self.rows.known_attributes(row)], self.canvas.domain)
+        alone = self.canvas.attributes is not None
+        return SampleRequest(index, NO_GRID_ROW, self.canvas.told(values[0]), None if alone else mask)
 
     def identity(self) -> dict[str, str | int]:
         return {"source": "masks", "masks_sha256": self.sha256, "masks": len(self.rows)}
+
+    def notes(self) -> list[str]:
+        return [] if self.canvas.attributes is None else [
+            "this bundle makes images from attributes: those measured on the label maps are what is asked for, and the "
+            "maps themselves are not written, for no image shows them."]
 
 
 def read_masks(path: str | os.PathLike[str], canvas: Canvas) -> MaskRequests:
@@ -196,7 +251,7 @@ def mask_requests(rows: ArrayMasks | DatasetMasks, canvas: Canvas, where: str) -
                              f"{canvas.spacing_mm} mm. Resample them.")
         canvas.domain.labels.check(block, f"{where}, masks {start} to {start + len(block) - 1}")
         digest.update(np.ascontiguousarray(block, dtype=np.uint8).tobytes())
-    return MaskRequests(rows, digest.hexdigest(), canvas.domain)
+    return MaskRequests(rows, digest.hexdigest(), canvas)
 
 
 def _npy_masks(source: Path) -> ArrayMasks:

@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..generate import Existing, Plan, check_output, generate_dataset, is_finished
 from ..generator import Generator
 from ..grid import read_grid
-from ..requests import GridRequests, MaskRequests, read_masks
+from ..requests import FreeRequests, GridRequests, RequestSource, read_masks
 from ..samplers import SAMPLERS
 from .progress import show_progress
 
@@ -31,9 +31,11 @@ Examples:
 @click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.option("--n", "samples", type=click.IntRange(min=1), required=True, metavar="N", help="Number of images.")
 @click.option("--attributes", "grid_file", type=click.Path(path_type=Path), metavar="CSV",
-              help="Grid of attributes (fractions 0..1), one grid point a row; an anatomy is drawn for each image.")
+              help="Grid of attributes (fractions 0..1), one grid point a row; if the bundle needs masks (see cldm "
+                   "inspect), an anatomy is drawn for each image.")
 @click.option("--masks", "masks_file", type=click.Path(path_type=Path), metavar="FILE",
-              help="Label maps instead of a grid: a dataset (.h5) or an array (.npy); image i shows map i mod M.")
+              help="Label maps instead of a grid: a dataset (.h5) or an array (.npy); image i shows map i mod M, or "
+                   "has its attributes if the bundle needs attributes.")
 @click.option("--bundle", "bundle_folder", type=click.Path(path_type=Path), metavar="DIR", envvar="CLDM_BUNDLE",
               default=Path(DEFAULT_BUNDLE), show_default=True, show_envvar=True, help="Generator bundle.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("samples.h5"), show_default=True, metavar="FILE",
@@ -59,30 +61,37 @@ Examples:
 def gen(samples: int, grid_file: Path | None, masks_file: Path | None, bundle_folder: Path, out: Path, seed: int,
         steps: int | None, sampler: str | None, guidance: float | None, guidance_interval: tuple[float, float] | None,
         batch_size: int | None, provider: str, dry_run: bool, resume: bool, overwrite: bool, as_json: bool) -> None:
-    """Generate N labelled images into one HDF5 dataset.
+    """Generate N images into one HDF5 dataset, with what was asked for and, if they were made from them, label maps.
 
     The same command gives the same file, bit for bit, also after it was stopped and resumed.
     Exit codes: 0 done, 2 usage or input, 3 bundle, 4 dataset, 5 provider, 130 interrupted (and resumable).
     """
     if resume and overwrite:
         raise InputError("--resume and --overwrite exclude each other. Pass one of them.")
-    if (grid_file is None) == (masks_file is None):
-        raise InputError("expected either --attributes CSV or --masks FILE.")
     existing: Existing = "resume" if resume else "overwrite" if overwrite else "refuse"
     generator = Generator(Bundle.load(bundle_folder), provider)
     settings = generator.settings(sampler=sampler, steps=steps, batch_size=batch_size, guidance=guidance,
                                   guidance_interval=guidance_interval)
-    source: GridRequests | MaskRequests
-    if grid_file is not None:
-        source = GridRequests.spread(read_grid(grid_file, generator.domain), samples, generator.canvas)
-    else:
-        assert masks_file is not None
-        source = read_masks(masks_file, generator.canvas)
-    plan = Plan(generator, source, samples, seed, settings)
+    plan = Plan(generator, _requests(generator, samples, grid_file, masks_file), samples, seed, settings)
+    for note in plan.source.notes():
+        click.echo(f"note: {note}", err=True)
     if dry_run:
         _print_plan(plan, out, existing, as_json)
     else:
         _generate(plan, out, existing, as_json)
+
+
+def _requests(generator: Generator, samples: int, grid_file: Path | None, masks_file: Path | None) -> RequestSource:
+    """Where the requests come from. Raises InputError where the files given are not what the bundle takes."""
+    if grid_file is None and masks_file is None and not generator.manifest.conditions:
+        return FreeRequests(generator.domain)
+    if (grid_file is None) == (masks_file is None):
+        raise InputError("expected either --attributes CSV or --masks FILE.")
+    generator.check_asked(True)
+    if masks_file is not None:
+        return read_masks(masks_file, generator.canvas)
+    assert grid_file is not None
+    return GridRequests.spread(read_grid(grid_file, generator.domain), samples, generator.canvas)
 
 
 def _print_plan(plan: Plan, out: Path, existing: Existing, as_json: bool) -> None:

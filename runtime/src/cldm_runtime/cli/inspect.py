@@ -9,6 +9,9 @@ from ..bundle import Bundle
 from ..manifest import Manifest, TensorSpec
 
 _WIDTH = 14
+_NEEDS = {"masks": " (drawn for the attributes asked for, or given)",
+          "attributes": " (asked for, or measured on given masks; none are drawn or written)",
+          "nothing": " (what the images show cannot be chosen)"}
 
 
 @click.command()
@@ -51,6 +54,9 @@ def summary(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 
 def _generator_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    if manifest.kind == "generator":
+        needed = "masks" if "masks" in manifest.sources else "attributes" if manifest.sources else "nothing"
+        yield "needs", needed + _NEEDS[needed]
     for condition in manifest.conditions:
         yield "condition", (f"{condition.name} ({condition.kind}, from {condition.source}; "
                             f"{'no null, so no guidance' if condition.null is None else 'with a null for guidance'})")
