@@ -1,5 +1,6 @@
 """A cohort of 32x32 slices and a configuration that trains on it in a second."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,12 +72,23 @@ def write_cohort(path: Path, count: int = 12) -> None:
                       mask_attributes=measured.values, mask_reasons=measured.reasons)
 
 
+def make_small(folder: Path) -> Config:
+    """A configuration whose cohort and runs lie in a folder."""
+    (folder / "small.toml").write_text(SMALL)
+    config = load_config(folder / "small.toml")
+    config = replace(config, run=replace(config.run, folder=str(folder / "runs")),
+                     cohort=replace(config.cohort, folder=str(folder / "cohort")))
+    write_cohort(config.cohort_file)
+    return config
+
+
 @pytest.fixture
 def small(tmp_path: Path) -> Config:
     """A configuration whose cohort and runs lie in tmp_path."""
-    (tmp_path / "small.toml").write_text(SMALL)
-    config = load_config(tmp_path / "small.toml")
-    config = replace(config, run=replace(config.run, folder=str(tmp_path / "runs")),
-                     cohort=replace(config.cohort, folder=str(tmp_path / "cohort")))
-    write_cohort(config.cohort_file)
-    return config
+    return make_small(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def make_small_config() -> Callable[[Path], Config]:
+    """`make_small`, for fixtures that outlive a test."""
+    return make_small

@@ -132,6 +132,7 @@ class DiffusionConfig:
     condition: str = "mask"  # none, mask, attributes, label-vae or control
     condition_dropout: float = 0.0  # share of training samples without their condition; above 0 allows guidance
     tokens: str = "corrected"  # of attributes: each value knows its attribute; "as-released": bare numbers
+    value_dropout: float = 0.0  # share of the attributes hidden in training: unknown ones may then be left out
     context_width: int = 64  # of the tokens of attributes and label-vae, in cross-attention
     sample_steps: int = 50  # DDIM steps of the pictures
 
@@ -287,6 +288,8 @@ def _condition_faults(config: Config) -> list[str]:
     diffusion, dropout = config.diffusion, config.diffusion.condition_dropout
     if not 0.0 <= dropout < 1.0:
         faults.append(f"diffusion.condition_dropout: found {dropout}, expected 0 to below 1.")
+    if not 0.0 <= diffusion.value_dropout < 1.0:
+        faults.append(f"diffusion.value_dropout: found {diffusion.value_dropout}, expected 0 to below 1.")
     if diffusion.condition == "none" and dropout > 0.0:
         faults.append(f"diffusion.condition_dropout: found {dropout}, expected 0: there is no condition to drop.")
     if config.export.guidance != 1.0 and dropout == 0.0:

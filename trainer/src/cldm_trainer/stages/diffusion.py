@@ -92,9 +92,20 @@ class DiffusionTask:
         n = len(x0)
         u = (torch.arange(n) + torch.rand(n, generator=step.generator)) / n
         t = (u * self.config.timesteps).long().clamp_max(self.config.timesteps - 1)
+        sources = self._hide_values(sources, step.generator)
         share = self.config.condition_dropout
         dropped = torch.rand(n, generator=step.generator) < share if share > 0 else None
         return self._errors(model, x0, sources, t, step.generator, step.device, dropped).mean(), {}
+
+    def _hide_values(self, sources: Sources, generator: torch.Generator) -> Sources:
+        """Attributes and where they are defined, some of them as if they were not: what is unknown at generation, such
+        as the position of a single slice, must have been unknown in training too."""
+        share = self.config.value_dropout
+        if self.config.condition != "attributes" or share == 0.0:
+            return sources
+        attributes, defined = sources
+        kept = defined * (torch.rand(defined.shape, generator=generator) >= share)
+        return attributes * kept, kept
 
     def critic_loss(self, critic: nn.Module, step: Step) -> Tensor | None:
         return None

@@ -91,6 +91,7 @@ class LabelVaeTask:
                 figures[f"r2_{name}"] = float(np.corrcoef(x, y)[0, 1] ** 2)
         return figures
 
+    @torch.no_grad()
     def _means(self, model: nn.Module, device: torch.device) -> Tensor:
         """Of the validation maps: (N, d)."""
         assert isinstance(model, LabelVae)
@@ -98,11 +99,13 @@ class LabelVaeTask:
                  for part in in_batches(len(self.validation), 32)]
         return torch.cat(parts)
 
+    @torch.no_grad()
     def _reconstruct(self, model: nn.Module, maps: Tensor, device: torch.device) -> Tensor:
         assert isinstance(model, LabelVae)
         x = one_hot(maps, len(self.domain.labels)).to(device)
         return model.decode(model.encode(x)[0]).argmax(1).to(torch.uint8).cpu()
 
+    @torch.no_grad()
     def picture(self, model: nn.Module, device: torch.device) -> NDArray[np.uint8]:
         """Label maps, their reconstructions, and a row for each regularised dimension (for a VAE: each dimension),
         which walks from its least to its largest value while the others stay as they are in one validation map."""
