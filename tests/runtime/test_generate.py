@@ -11,7 +11,8 @@ from cldm_runtime import Generator, generate, generator
 from cldm_runtime.errors import BundleError, DatasetError, InputError, InterruptedRun
 from cldm_runtime.generate import Plan, generate_dataset, parts_folder
 from cldm_runtime.grid import grid_from_mapping
-from cldm_runtime.requests import ArrayMasks, GridRequests, mask_requests
+from cldm_runtime.mask_rows import ArrayMasks
+from cldm_runtime.requests import GridRequests, mask_requests
 from cldm_runtime.store import open_dataset
 
 ATTRIBUTES = {"infarct_size": [0.1, 0.2], "transmurality": [0.5, 0.6], "endocardial_surface_length": [0.18, 0.3],

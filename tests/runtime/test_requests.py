@@ -1,5 +1,6 @@
 """What each sample is asked for: a pure function of source, seed and index."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from cldm_runtime.attributes import Reason
 from cldm_runtime.domain import get_domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.grid import grid_from_mapping
-from cldm_runtime.requests import ArrayMasks, Canvas, GridRequests, mask_requests, measured_attributes, read_masks
+from cldm_runtime.mask_rows import ArrayMasks
+from cldm_runtime.requests import Canvas, GridRequests, mask_requests, measured_attributes, read_masks
 from cldm_runtime.store import DatasetSpec, create_dataset
 
 DOMAIN = get_domain("lge")
@@ -43,6 +45,21 @@ def test_a_row_without_infarct_asks_for_no_transmurality() -> None:
     assert request.requested[0] == 0 and np.isnan(request.requested[1]) and 3 not in request.mask
 
 
+@pytest.mark.parametrize("angle", [13.7, 45.0, 123.4, -271.3, 359.9])
+def test_any_rotation_turns_the_scar_and_keeps_the_attributes(angle: float) -> None:
+    def scar(rotation: float) -> tuple[float, np.ndarray]:
+        asked = {"infarct_size": 0.2, "transmurality": 0.6, "endocardial_surface_length": 0.3, "slice_position": 0.5}
+        grid = grid_from_mapping({**asked, "rotation_deg": rotation}, DOMAIN)
+        request = GridRequests.spread(grid, 1, CANVAS).request(4, 0)
+        (y, x), (row, column) = np.nonzero(request.mask == 3), np.nonzero(request.mask == 1)
+        error = np.abs(DOMAIN.measure(request.mask[None]).values[0] - request.requested)
+        return float(np.degrees(np.arctan2(row.mean() - y.mean(), x.mean() - column.mean()))), error
+
+    (upright, _), (turned, error) = scar(0.0), scar(angle)
+    assert (turned - upright - angle + 180) % 360 - 180 == pytest.approx(0, abs=3)
+    assert (error[:3] <= DOMAIN.tolerances[:3]).all()
+
+
 def test_masks_are_taken_in_turn() -> None:
     masks = drawn_masks(2)
     source = mask_requests(ArrayMasks(masks), CANVAS, "masks")
@@ -58,6 +75,18 @@ def test_positions_known_to_a_dataset_are_kept(tmp_path: Path) -> None:
     with create_dataset(path, DatasetSpec(DOMAIN, (128, 128), (1.0, 1.0))) as writer:
         writer.append(images=np.zeros((2, 1, 128, 128)), masks=masks, mask_attributes=values, mask_reasons=reasons)
     assert read_masks(path, CANVAS).request(0, 2).requested[3] == 0.25
+
+
+def test_what_a_map_cannot_tell_is_drawn_for_bundles_that_take_attributes() -> None:
+    masks = np.stack([drawn_masks(1)[0], np.where(drawn_masks(1)[0] > 0, 2, 0).astype(np.uint8)])
+    masks[1, 60:68, 60:68] = 1
+    source = mask_requests(ArrayMasks(masks), replace(CANVAS, maps=False, attributes=DOMAIN.attribute_names), "masks")
+    first, again, other = (source.request(seed, 0).requested for seed in (0, 0, 1))
+    assert np.array_equal(first, again) and first[3] != other[3] and np.array_equal(first[:3], other[:3])
+    undefined = source.request(0, 1)
+    assert np.isnan(undefined.requested).tolist() == [False, True, False, False] and undefined.mask is None
+    both = mask_requests(ArrayMasks(masks), replace(CANVAS, attributes=DOMAIN.attribute_names), "masks").request(0, 0)
+    assert np.array_equal(both.requested, first) and both.mask is not None
 
 
 def test_masks_of_an_array_file(tmp_path: Path) -> None:

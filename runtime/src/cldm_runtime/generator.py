@@ -18,9 +18,9 @@ from .grid import grid_from_mapping, row_from_request
 from .guidance import Interval
 from .labels import LabelMap
 from .manifest import Manifest, SamplingSpec
+from .mask_rows import ArrayMasks
 from .pipeline import Pipeline
 from .requests import (
-    ArrayMasks,
     Canvas,
     FreeRequests,
     GridRequests,
@@ -80,10 +80,11 @@ class Generator:
 
     @property
     def canvas(self) -> Canvas:
-        """What label maps for this bundle are drawn on; where it takes attributes alone, their names."""
+        """What this bundle's images are made from, and what label maps for it are drawn on."""
         manifest, image = self.manifest, self.manifest.image
-        alone = None if "masks" in manifest.sources else tuple(spec.name for spec in manifest.attributes)
-        return Canvas(self.domain, image.shape, image.spacing_mm, _attribute_table(manifest, self.domain), alone)
+        names = tuple(spec.name for spec in manifest.attributes) if "attributes" in manifest.sources else ()
+        return Canvas(self.domain, image.shape, image.spacing_mm, _attribute_table(manifest, self.domain),
+                      "masks" in manifest.sources, names)
 
     def settings(self, *, sampler: str | None = None, steps: int | None = None, batch_size: int | None = None,
                  guidance: float | None = None, guidance_interval: Interval | None = None) -> SamplingSpec:

@@ -2,6 +2,9 @@
 
 A header with any non-empty subset of the domain's attribute names, and optionally `rotation_deg`, `weight` and `label`;
 one grid point a row. An empty cell leaves the attribute out for that row.
+
+`rotation_deg` turns the anatomy counter-clockwise before it is drawn on pixels, so every angle is as good as 0. It has
+no effect with a bundle that draws no anatomy, and label maps that are given are taken as they are.
 """
 
 import csv

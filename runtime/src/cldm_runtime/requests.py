@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from .attributes import Reason
 from .domain import Domain
-from .errors import DatasetError, InputError, list_faults
+from .errors import InputError, list_faults
 from .grid import Grid, GridRow, row_of
 from .labels import LabelMap
+from .mask_rows import ArrayMasks, DatasetMasks, MaskRows, dataset_masks, npy_masks
 from .noise import Purpose, Stream
-from .store import Dataset, open_dataset
 
 NO_GRID_ROW = -1
 _DRAWS = 4
@@ -56,19 +56,20 @@ class Canvas:
     """What label maps are drawn on and for.
 
     table: (rows, A) joint attributes, in the domain's order, from which those left out are drawn; None: the domain's
-    own prior. attributes: names of the attributes that images are made from in the place of label maps: no map is
-    drawn, and no other attribute can be asked for; None: a label map is drawn for each sample.
+    own prior. maps: whether images are made from label maps; if not, none are drawn, and no other attributes can be
+    asked for than `attributes`. attributes: names of those that images are made from, instead of or besides maps.
     """
 
     domain: Domain
     shape: tuple[int, ...]
     spacing_mm: tuple[float, ...]
     table: NDArray[np.float64] | None = None
-    attributes: tuple[str, ...] | None = None
+    maps: bool = True
+    attributes: tuple[str, ...] = ()
 
     def told(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """(A,) attributes of a request without those that the image is not made from."""
-        if self.attributes is None:
+        if self.maps:
             return values
         kept = [name in self.attributes for name in self.domain.attribute_names]
         return np.where(kept, values, np.float32(np.nan))
@@ -105,7 +106,7 @@ class GridRequests:
         return {"source": "grid", "grid_sha256": self.grid.sha256, "grid_rows": len(self.grid)}
 
     def notes(self) -> list[str]:
-        turned = self.canvas.attributes is not None and any(row.rotation_deg for row in self.grid.rows)
+        turned = not self.canvas.maps and any(row.rotation_deg for row in self.grid.rows)
         return [f"{self.grid.name}: rotation_deg has no effect, for this bundle draws no anatomy that could be turned."
                 ] if turned else []
 
@@ -113,8 +114,8 @@ class GridRequests:
 def untaken(row: GridRow, canvas: Canvas) -> list[str]:
     """A fault for each attribute asked for that images are not made from."""
     taken = canvas.attributes
-    return [] if taken is None else [f"{name} is not a condition of this bundle. It takes: {', '.join(taken)}"
-                                     for name in row.request if name not in taken]
+    return [] if canvas.maps else [f"{name} is not a condition of this bundle. It takes: {', '.join(taken)}"
+                                   for name in row.request if name not in taken]
 
 
 def draw_request(row: GridRow, number: int, canvas: Canvas, seed: int, index: int) -> SampleRequest:
@@ -126,7 +127,7 @@ def draw_request(row: GridRow, number: int, canvas: Canvas, seed: int, index: in
     mask = None
     for attempt in range(_DRAWS):
         complete = domain.anatomy.complete(row.request, conditions, canvas.table)
-        if canvas.attributes is not None:
+        if not canvas.maps:
             break
         try:
             mask = domain.anatomy.draw(complete, Stream(seed, index, Purpose.ANATOMY, attempt), shape=canvas.shape,
@@ -156,55 +157,13 @@ class FreeRequests:
         return []
 
 
-class MaskRows(Protocol):
-    """Label maps by row: an array in memory, a memory map, or a dataset file."""
-
-    def __len__(self) -> int: ...
-
-    def mask(self, row: int) -> LabelMap: ...
-
-    def known_attributes(self, row: int) -> NDArray[np.float32] | None: ...
-
-
-@dataclass(frozen=True)
-class ArrayMasks:
-    """(M, *spatial) label maps in memory, or memory-mapped."""
-
-    masks: NDArray[np.integer]
-
-    def __len__(self) -> int:
-        return len(self.masks)
-
-    def mask(self, row: int) -> LabelMap:
-        return np.asarray(self.masks[row]).astype(np.uint8)
-
-    def known_attributes(self, row: int) -> NDArray[np.float32] | None:
-        return None
-
-
-@dataclass(frozen=True)
-class DatasetMasks:
-    """The label maps of a dataset file, and the attributes that it holds for them."""
-
-    dataset: Dataset
-    attributes: NDArray[np.float32] | None
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def mask(self, row: int) -> LabelMap:
-        return self.dataset.masks(row)
-
-    def known_attributes(self, row: int) -> NDArray[np.float32] | None:
-        return None if self.attributes is None else self.attributes[row]
-
-
 @dataclass(frozen=True)
 class MaskRequests:
     """Requests for given label maps: sample i shows mask i modulo their number.
 
     The attributes asked for are those measured on the mask; what it cannot tell is taken from the file, if known. Where
-    images are made from attributes alone, those are all that is asked for, and no image shows its map.
+    images are made from attributes, what is still unknown is completed as if it were left out of a grid; where they are
+    made from attributes alone, no image shows its map.
     """
 
     rows: MaskRows
@@ -214,15 +173,28 @@ class MaskRequests:
     def request(self, seed: int, index: int) -> SampleRequest:
         row = index % len(self.rows)
         mask = self.rows.mask(row)
-        values, _ = measured_attributes(mask[None], [self.rows.known_attributes(row)], self.canvas.domain)
-        alone = self.canvas.attributes is not None
-        return SampleRequest(index, NO_GRID_ROW, self.canvas.told(values[0]), None if alone else mask)
+        values, reasons = measured_attributes(mask[None], [self.rows.known_attributes(row)], self.canvas.domain)
+        requested = values[0]
+        if self.canvas.attributes:
+            unknown = reasons[0] == Reason.NEEDS_STACK
+            requested = self._completed(requested, unknown, Stream(seed, index, Purpose.CONDITION))
+        return SampleRequest(index, NO_GRID_ROW, self.canvas.told(requested), mask if self.canvas.maps else None)
+
+    def _completed(self, values: NDArray[np.float32], unknown: NDArray[np.bool_],
+                   stream: Stream) -> NDArray[np.float32]:
+        """The attributes with those drawn that a label map cannot tell; what is undefined stays so."""
+        domain = self.canvas.domain
+        given = {name: float(value) for name, value in zip(domain.attribute_names, values, strict=True)
+                 if np.isfinite(value)}
+        drawn = domain.anatomy.complete(given, stream, self.canvas.table)
+        every = np.array([drawn.get(name, np.nan) for name in domain.attribute_names], dtype=np.float32)
+        return np.where(unknown, every, values)
 
     def identity(self) -> dict[str, str | int]:
         return {"source": "masks", "masks_sha256": self.sha256, "masks": len(self.rows)}
 
     def notes(self) -> list[str]:
-        return [] if self.canvas.attributes is None else [
+        return [] if self.canvas.maps else [
             "this bundle makes images from attributes: those measured on the label maps are what is asked for, and the "
             "maps themselves are not written, for no image shows them."]
 
@@ -234,7 +206,7 @@ def read_masks(path: str | os.PathLike[str], canvas: Canvas) -> MaskRequests:
     read once, block by block.
     """
     source = Path(path)
-    rows = _npy_masks(source) if source.suffix == ".npy" else _dataset_masks(source, canvas)
+    rows = npy_masks(source) if source.suffix == ".npy" else dataset_masks(source, canvas.spacing_mm, canvas.domain)
     return mask_requests(rows, canvas, str(source))
 
 
@@ -252,36 +224,6 @@ def mask_requests(rows: ArrayMasks | DatasetMasks, canvas: Canvas, where: str) -
         canvas.domain.labels.check(block, f"{where}, masks {start} to {start + len(block) - 1}")
         digest.update(np.ascontiguousarray(block, dtype=np.uint8).tobytes())
     return MaskRequests(rows, digest.hexdigest(), canvas)
-
-
-def _npy_masks(source: Path) -> ArrayMasks:
-    try:
-        masks = np.load(source, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{source}: cannot be read as a numpy array ({error}). Save it with numpy.save.") from error
-    if not isinstance(masks, np.ndarray) or masks.ndim < 3:
-        raise InputError(f"{source}: expected an array of shape (masks, height, width).")
-    return ArrayMasks(masks)
-
-
-def _dataset_masks(source: Path, canvas: Canvas) -> DatasetMasks:
-    try:
-        dataset = open_dataset(source)
-        if "masks" not in dataset:
-            raise InputError(f"{source}: the dataset has no /masks.")
-        if not np.allclose(dataset.spacing_mm, canvas.spacing_mm, rtol=0.01):
-            raise InputError(f"{source}: pixels are {dataset.spacing_mm} mm, the bundle needs {canvas.spacing_mm}. "
-                             "Resample the masks.")
-        return DatasetMasks(dataset, _in_domain_order(dataset, canvas.domain))
-    except DatasetError as error:
-        raise InputError(f"masks file: {error}") from error
-
-
-def _in_domain_order(dataset: Dataset, domain: Domain) -> NDArray[np.float32] | None:
-    values, names = dataset.mask_attributes, dataset.attribute_names
-    if values is None or set(names) != set(domain.attribute_names):
-        return None
-    return values[:, [names.index(name) for name in domain.attribute_names]]
 
 
 def measured_attributes(masks: LabelMap, known: Sequence[NDArray[np.float32] | None],
