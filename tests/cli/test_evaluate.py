@@ -67,6 +67,21 @@ def test_the_steps_one_by_one(dataset: Path, tiny_segmenter: Path) -> None:
     assert (dataset.parent / "report.html").exists()
 
 
+@pytest.mark.parametrize("flags", [("attributes", "--attributes"), ("free",)])
+def test_generated_without_masks_and_evaluated(flags: tuple[str, ...], _bundles: Path, tiny_segmenter: Path,
+                                               tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, grid = tmp_path / "samples.h5", tmp_path / "grid.csv"
+    grid.write_text("infarct_size\n0\n0.2\n0.4\n")
+    given = [*flags[1:], grid] if flags[1:] else []
+    assert call("gen", "--n", 6, "--bundle", _bundles / flags[0], "--out", out, *given) == 0
+    capsys.readouterr()
+    assert call("evaluate", out, "--segmenter", tiny_segmenter, "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["regions"] == [] and summary["counts"]["samples"] == 6
+    assert (summary["detection"] or {"n_without": None})["n_without"] == (2 if given else None)
+    assert call("measure", out) == call("report", out) == 0
+
+
 @pytest.mark.parametrize(("arguments", "code", "message"), [
     (("segment", "DATASET", "--segmenter", "missing"), 3, "no such folder"),
     (("segment", "missing.h5", "--segmenter", "SEGMENTER"), 4, "no such file"),

@@ -138,9 +138,28 @@ def test_without_masks_only_attributes_are_measured(tmp_path: Path, segmenter: S
     name = evaluate_dataset(path := write(tmp_path / "a.h5", masks=False, requested=requested), segmenter)
     with open_dataset(path) as dataset:
         samples = read_samples(dataset, name)
-    assert samples.scores is None and samples.with_lesion is None and samples.mask is None
+    assert samples.scores is None and samples.mask is None
+    assert samples.lesion_reference == "requested" and samples.with_lesion.tolist() == [False, *[True] * 5]
     summary = summarise_samples(samples, {}, replicates=10)
     assert summary.regions == () and {c.reference for c in summary.comparisons} == {"requested"}
+    assert summary.detection.n_false == summary.detection.n_missed == summary.detection.n_without == 1
+
+
+def test_with_nothing_to_compare_there_are_attributes_alone(tmp_path: Path, segmenter: Segmenter) -> None:
+    name = evaluate_dataset(path := write(tmp_path / "a.h5", masks=False), segmenter)
+    with open_dataset(path) as dataset:
+        samples = read_samples(dataset, name)
+    summary = summarise_samples(samples, {}, replicates=10)
+    assert np.isfinite(samples.attributes[:, 0]).all() and samples.with_lesion is None
+    assert summary.detection is None and summary.comparisons == () and outcome(samples, "infarct") == []
+
+
+def test_the_lesion_is_detected_against_masks_where_there_are_some(tmp_path: Path, segmenter: Segmenter) -> None:
+    nothing = np.full((len(MASKS), 4), np.nan)
+    name = evaluate_dataset(path := write(tmp_path / "a.h5", requested=nothing), segmenter)
+    with open_dataset(path) as dataset:
+        found = summarise_samples(read_samples(dataset, name), {}, replicates=10).detection
+    assert (found.reference, found.n_with, found.n_missed, found.n_without, found.n_false) == ("mask", 5, 1, 1, 1)
 
 
 def test_a_subset_is_summarised_alone(tmp_path: Path, segmenter: Segmenter) -> None:

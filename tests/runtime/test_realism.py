@@ -11,6 +11,8 @@ from cldm_runtime.realism import (
     frechet_distance,
     high_frequency_ratio,
     high_frequency_share,
+    kernel_against_floor,
+    kernel_distance,
     latent_spread,
     radial_spectrum,
 )
@@ -102,3 +104,40 @@ def test_the_floor_is_met_by_samples_of_the_same_distribution():
 def test_features_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match="same F"):
         frechet_distance(np.zeros((4, 3)), np.zeros((4, 2)))
+
+
+def test_kernel_distance_by_hand():
+    # F = 1, x = {0, 1}, y = {0, 2}: k(0, .) = 1, k(1, 2) = 27, so 1 + 1 - 2 (1 + 1 + 1 + 27) / 4.
+    assert kernel_distance(np.array([[0.0], [1.0]]), np.array([[0.0], [2.0]])) == pytest.approx(2 - 15)
+
+
+def test_kernel_distance_is_the_sum_over_pairs_of_different_samples():
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(7, 5)).astype(np.float32), random.normal(size=(4, 5)).astype(np.float32) + 0.5
+
+    def mean(a, b, same):
+        return np.mean([(np.dot(p.astype(float), q) / 5 + 1) ** 3
+                        for i, p in enumerate(a) for j, q in enumerate(b) if not (same and i == j)])
+
+    assert kernel_distance(x, y) == pytest.approx(mean(x, x, True) + mean(y, y, True) - 2 * mean(x, y, False))
+
+
+def test_the_kernel_floor_is_around_zero_and_a_shift_is_far_above_it():
+    random = np.random.default_rng(0)
+    real, same = random.normal(size=(200, 4)), random.normal(size=(150, 4))
+    found = kernel_against_floor(same, real, repeats=20, subset=40)
+    assert found.n == 40
+    assert abs(found.floor) < found.floor_deviation and abs(found.distance) < 3 * found.floor_deviation
+    moved = kernel_against_floor(same + 1, real, repeats=20)
+    assert moved.n == 100 and moved.distance > 10 * moved.floor_deviation
+    assert found == kernel_against_floor(same, real, repeats=20, subset=40)
+
+
+def test_a_single_draw_has_no_deviation():
+    features = np.random.default_rng(0).normal(size=(8, 3))
+    assert math.isnan(kernel_against_floor(features, features, repeats=1).floor_deviation)
+
+
+def test_features_that_do_not_fit_the_kernel_are_refused():
+    with pytest.raises(InputError, match="at least two samples"):
+        kernel_distance(np.zeros((1, 3)), np.zeros((4, 3)))

@@ -18,7 +18,8 @@ from cldm_runtime.figures import bland_altman, histogram, scatter, ticks
 from cldm_runtime.labels import LabelSet
 from cldm_runtime.pictures import case_picture, enlarged_box, outline
 from cldm_runtime.png import png_bytes
-from cldm_runtime.report import choose_cases, write_report
+from cldm_runtime.report import write_report
+from cldm_runtime.report_gallery import choose_cases
 from cldm_runtime.report_tables import as_title, number
 from cldm_runtime.score_files import safe_text, write_text
 from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
@@ -80,7 +81,7 @@ def test_every_case_picture_has_its_own_identifier(page: str) -> None:
 def test_the_keys_of_the_summary_are_pinned(dataset: Path, tmp_path: Path) -> None:
     summary = json.loads(write_report(dataset, "nnunet", tmp_path).json.read_text())
     assert list(summary) == ["format", "format_version", "metric_definition", "run", "counts", "bootstrap", "regions",
-                             "false_detections", "agreement"]
+                             "false_detections", "detection", "agreement"]
     assert summary["format"] == "cldm-scores"
     assert summary["counts"] == {"samples": 12, "patients": 4}
     assert summary["bootstrap"] == {"unit": "patient", "replicates": 1000, "seed": 0, "level": 0.95}
@@ -89,6 +90,8 @@ def test_the_keys_of_the_summary_are_pinned(dataset: Path, tmp_path: Path) -> No
         "dice", "dice_with_absence", "hd_mm", "hd95_mm", "assd_mm"]
     assert list(summary["regions"][0]["dice"]) == ["n", "mean", "sd", "median", "q25", "q75"]
     assert list(summary["false_detections"]) == ["lv_cavity", "myocardium", "infarct"]
+    assert list(summary["detection"]) == ["region", "reference", "n_with", "n_missed", "n_without", "n_false",
+                                          "missed_rate", "false_rate"]
     assert list(summary["agreement"][0]) == [
         "attribute", "unit", "measured", "reference", "samples", "n", "n_clusters", "n_reference_undefined",
         "n_measured_undefined", "reference_low", "reference_high", "r2", "slope", "intercept", "bias", "limit_low",
@@ -139,6 +142,55 @@ def test_a_report_without_masks(tmp_path: Path) -> None:
     measure_dataset(tmp_path / "a.h5")
     page = write_report(tmp_path / "a.h5", "nnunet", tmp_path).html.read_text()
     assert "no reference masks" in page and "neither masks nor requested" in page
+    assert "Compared: nothing, for" in page and "Found and missed" not in page and "Dice</small>" not in page
+    assert page.count('<svg class="case"') == 5 and "Picked from all over the file" in page
+
+
+@pytest.fixture
+def unmasked(tmp_path: Path) -> Path:
+    """Ten samples without masks: infarct of 0, 36, ... degrees was requested, and one of 36 degrees more was found,
+    but none in the last."""
+    asked = np.stack([heart(36.0 * number) for number in range(10)])
+    told = np.stack([*(heart(36.0 * number + 36) for number in range(9)), heart(0.0)])
+    path = tmp_path / "samples.h5"
+    with create_dataset(path, DatasetSpec(DOMAIN, (SIZE, SIZE), (1.0, 1.0))) as writer:
+        writer.append(images=told[:, None] / 4, requested=DOMAIN.measure(asked).values)
+        writer.segmentation("nnunet").append(masks=told)
+    measure_dataset(path)
+    return path
+
+
+def test_without_masks_the_request_is_the_reference(unmasked: Path, tmp_path: Path) -> None:
+    summary = json.loads(write_report(unmasked, "nnunet", tmp_path).json.read_text())
+    assert summary["regions"] == [] and summary["false_detections"] == {}
+    found = summary["detection"]
+    assert (found["region"], found["reference"], found["n_with"], found["n_missed"]) == ("infarct", "requested", 9, 1)
+    assert (found["n_without"], found["n_false"], found["false_rate"]["value"]) == (1, 1, 1.0)
+    sizes = {item["samples"]: item for item in summary["agreement"] if item["attribute"] == "infarct_size"}
+    assert {item["reference"] for item in summary["agreement"]} == {"requested"}
+    assert sizes["all"]["n"] == 10 and sizes["infarct only"]["n"] == 9
+
+
+def test_without_masks_the_page_shows_what_there_is(unmasked: Path, tmp_path: Path) -> None:
+    page = write_report(unmasked, "nnunet", tmp_path).html.read_text()
+    assert "Compared: attributes of the segmentation with those requested." in page and "Dice," not in page
+    assert "Found and missed" in page and "1 of 1 samples where none was requested" in page
+    assert "request with infarct" in page and "mask with infarct" not in page
+    assert page.count('<svg class="case"') == 9 and f'viewBox="0 0 {2 * SIZE + 4} {SIZE}"' in page
+    assert "Infarct size 10 (0 requested) %" in page and "Transmurality" in page
+
+
+def test_without_masks_the_table_has_no_scores(unmasked: Path, tmp_path: Path) -> None:
+    with write_report(unmasked, "nnunet", tmp_path).csv.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["infarct_outcome"] for row in rows] == ["false", *["found"] * 8, "missed"]
+    assert not any("dice" in name or "hd" in name or name.startswith("mask_") for name in rows[0])
+
+
+def test_without_masks_the_worst_are_furthest_from_the_request(unmasked: Path) -> None:
+    with open_dataset(unmasked) as opened:
+        groups = choose_cases(read_samples(opened, "nnunet"), 1)
+    assert groups["Worst"] == [9]  # 90 % requested, none found
 
 
 def test_what_was_not_measured_cannot_be_reported(tmp_path: Path) -> None:
@@ -201,6 +253,14 @@ def test_a_picture_has_a_path_for_each_label() -> None:
     svg = case_picture("x", np.zeros((8, 8), np.float32), mask, mask * 0, labels, (0.0, 1.0))
     assert svg.count("#ff0000") == svg.count("#0000ff") == 1
     assert svg.count('href="#x"') == 3
+
+
+def test_a_picture_without_a_mask_has_two_views() -> None:
+    labels = LabelSet(("none", "a"), {"a": (1,)}, ((0, 0, 0), (255, 0, 0)))
+    told = np.zeros((8, 8), np.uint8)
+    told[2:4, 2:4] = 1
+    svg = case_picture("x", np.zeros((8, 8), np.float32), None, told, labels, (0.0, 1.0))
+    assert svg.count("#ff0000") == 1 and svg.count('href="#x"') == 2 and "reference" not in svg
 
 
 def test_ticks_are_round() -> None:

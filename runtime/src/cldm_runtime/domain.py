@@ -48,6 +48,7 @@ class Domain:
     measure: Measure
     anatomy: Anatomy
     lesion: str | None = None  # the region that may be absent: agreement is also given for samples that hold it
+    lesion_size: str | None = None  # the attribute that is 0 where the lesion is absent, and above 0 where it is not
 
     @property
     def attribute_names(self) -> tuple[str, ...]:

@@ -22,14 +22,15 @@ class Box:
     side: int
 
 
-def case_picture(identifier: str, image: NDArray[np.float32], mask: LabelMap, segmentation: LabelMap,
+def case_picture(identifier: str, image: NDArray[np.float32], mask: LabelMap | None, segmentation: LabelMap,
                  labels: LabelSet, intensity: tuple[float, float]) -> str:
-    """Three views of one slice (H, W): whole, enlarged with the mask's contours, enlarged with the segmentation's.
+    """Views of one slice (H, W): whole, enlarged with the mask's contours if there is one, and with the segmentation's.
 
     `identifier` must be unique in the page. `intensity` is what black and white stand for.
     """
     height, width = image.shape
-    box = enlarged_box(mask, segmentation)
+    shown = [segmentation] if mask is None else [mask, segmentation]
+    box = enlarged_box(shown[0], segmentation)
     low, high = intensity
     grey = np.clip((image - low) / (high - low) * 255, 0, 255).round().astype(np.uint8)
     side = max(height, width)
@@ -37,10 +38,11 @@ def case_picture(identifier: str, image: NDArray[np.float32], mask: LabelMap, se
                f'href="{png_data_url(grey)}"/></defs>')
     frame = f'<rect class="frame" x="{box.left}" y="{box.top}" width="{box.side}" height="{box.side}"/>'
     whole = _view(0, side, Box(0, 0, side), identifier, frame)
-    views = [_view(number * (side + _GAP), side, box, identifier, contours(shown, labels))
-             for number, shown in ((1, mask), (2, segmentation))]
-    return (f'<svg class="case" viewBox="0 0 {3 * side + 2 * _GAP} {side}" role="img" '
-            f'aria-label="slice, reference contours, segmented contours">{defined}{whole}{"".join(views)}</svg>')
+    views = [_view(number * (side + _GAP), side, box, identifier, contours(each, labels))
+             for number, each in enumerate(shown, start=1)]
+    told = "slice, segmented contours" if mask is None else "slice, reference contours, segmented contours"
+    return (f'<svg class="case" viewBox="0 0 {side + len(shown) * (side + _GAP)} {side}" role="img" '
+            f'aria-label="{told}">{defined}{whole}{"".join(views)}</svg>')
 
 
 def enlarged_box(mask: LabelMap, segmentation: LabelMap) -> Box:

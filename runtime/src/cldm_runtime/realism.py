@@ -5,11 +5,14 @@
 | share | power above a cut-off frequency over all power but the mean, in a slice under a Hann window |
 | spread | standard deviation of synthetic latents over that of real ones, channel by channel |
 | FD | |mu1 - mu2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2)) of two sets of features (Frechet, as in Heusel et al., 2017) |
+| k(x, y) | (x . y / F + 1)^3 of two feature vectors of length F |
+| KD | mean k(x, x') + mean k(y, y') - 2 mean k(x, y), x' not x, y' not y: the unbiased MMD^2 (Binkowski et al., 2018) |
 
-FD is biased upwards in small samples, so it is only given between sets of equal size, beside the FD of two disjoint
-real sets of that size: the floor.
+FD is biased upwards in small samples, KD is not but scatters around 0: both are only given between sets of equal size,
+beside the distance of two disjoint real sets of that size: the floor.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +31,19 @@ class FrechetResult:
 
     distance: float
     floor: float
+    n: int
+    repeats: int
+
+
+@dataclass(frozen=True)
+class KernelResult:
+    """KD of synthetic against real features, and of real against real, means over `repeats` draws of `n` samples; the
+    deviations are the standard deviations over the draws, NaN for a single one. KD may be negative."""
+
+    distance: float
+    floor: float
+    distance_deviation: float
+    floor_deviation: float
     n: int
     repeats: int
 
@@ -108,12 +124,58 @@ def frechet_against_floor(synthetic: NDArray[np.floating], real: NDArray[np.floa
     """
     n = min(len(synthetic), len(real) // 2)
     distances, floors = [], []
-    for repeat in range(repeats):
-        order, chosen = _shuffled(len(real), seed, 2 * repeat), _shuffled(len(synthetic), seed, 2 * repeat + 1)[:n]
-        one, other = real[order[:n]], real[order[n:2 * n]]
-        distances.append(frechet_distance(synthetic[chosen], one))
+    for chosen, one, other in _draws(synthetic, real, n, repeats, seed):
+        distances.append(frechet_distance(chosen, one))
         floors.append(frechet_distance(other, one))
     return FrechetResult(float(np.mean(distances)), float(np.mean(floors)), n, repeats)
+
+
+def kernel_distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """KD of two feature sets (N, F) and (M, F). Raises InputError on fewer than two samples or differing F.
+
+    Known as KID where the features are Inception's (Binkowski, Sutherland, Arbel and Gretton, "Demystifying MMD GANs",
+    arXiv 1801.01401). It depends on the scale of the features: compare only what the same network measured.
+    """
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
+        raise InputError(f"kernel_distance: features have shapes {a.shape} and {b.shape}; expected (N, F) and (M, F) "
+                         "with the same F and at least two samples each.")
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    return _mean_of_pairs(x) + _mean_of_pairs(y) - 2 * float(_cubic_kernel(x, y).mean())
+
+
+def kernel_against_floor(synthetic: NDArray[np.floating], real: NDArray[np.floating], repeats: int = 100,
+                         subset: int = 1000, seed: int = 0) -> KernelResult:
+    """KD at equal sizes beside its real/real floor: n = min(subset, len(synthetic), len(real) // 2) samples a side.
+
+    Draws as in `frechet_against_floor`; the paper averages over subsets of 1000 or fewer. Raises InputError where
+    fewer than two samples a side are left.
+    """
+    n = min(subset, len(synthetic), len(real) // 2)
+    distances, floors = [], []
+    for chosen, one, other in _draws(synthetic, real, n, repeats, seed):
+        distances.append(kernel_distance(chosen, one))
+        floors.append(kernel_distance(other, one))
+    spread = [float(np.std(values, ddof=1)) if repeats > 1 else float("nan") for values in (distances, floors)]
+    return KernelResult(float(np.mean(distances)), float(np.mean(floors)), spread[0], spread[1], n, repeats)
+
+
+def _draws(synthetic: NDArray[np.floating], real: NDArray[np.floating], n: int, repeats: int,
+           seed: int) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]]:
+    """For each repeat n synthetic samples, n real ones, and n other real ones."""
+    for repeat in range(repeats):
+        order, chosen = _shuffled(len(real), seed, 2 * repeat), _shuffled(len(synthetic), seed, 2 * repeat + 1)[:n]
+        yield synthetic[chosen], real[order[:n]], real[order[n:2 * n]]
+
+
+def _cubic_kernel(x: Values, y: Values) -> Values:
+    """(N, M) values of k."""
+    return np.asarray((x @ y.T / x.shape[1] + 1) ** 3)
+
+
+def _mean_of_pairs(x: Values) -> float:
+    """Mean of k over the pairs of different samples."""
+    kernel = _cubic_kernel(x, x)
+    return float((kernel.sum() - np.trace(kernel)) / (len(x) * (len(x) - 1)))
 
 
 def _covariance(features: NDArray[np.floating]) -> Values:

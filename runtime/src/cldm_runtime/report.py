@@ -16,10 +16,12 @@ from .attributes import Attribute
 from .errors import InputError
 from .figures import bland_altman, histogram, scatter
 from .metrics import ScoreReason, Scores
-from .pictures import case_picture
+from .report_gallery import gallery
 from .report_tables import (
     agreement_table,
     as_title,
+    comparisons_made,
+    detection_table,
     key_figures,
     number,
     region_table,
@@ -31,7 +33,6 @@ from .score_files import scores_csv, scores_json, write_text
 from .store import Dataset, open_dataset
 from .summary import Comparison, Samples, Summary, read_samples, rows_of, summarise_samples
 
-CASES = 4  # pictures in each of the three groups
 _REFERENCES = {"mask": "the reference mask", "requested": "what was requested"}
 _HIDDEN_RUN_KEYS = ("manifest", "step_table", "plan", "format", "format_version", "complete", "domain")
 _LONGEST_RUN_VALUE = 200
@@ -95,26 +96,11 @@ def render(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> s
     style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     title = f"{name} on {dataset.path.name}"
     sections = [_head(title, samples, summary), _overlap(samples, summary), _agreement(samples, summary),
-                _gallery(dataset, name, samples), _reading(samples, summary), _run(summary)]
+                gallery(dataset, name, samples), _reading(samples, summary), _run(summary)]
     body = "\n".join(sections)
     return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<style>\n{style}</style></head>\n<body><main>\n{body}\n</main></body></html>\n")
-
-
-def choose_cases(samples: Samples, count: int = CASES) -> dict[str, list[int]]:
-    """Positions of typical, best and worst samples by their mean Dice; a sample is shown once. Empty without scores."""
-    if samples.scores is None:
-        return {}
-    columns = [index for index, name in enumerate(samples.scores.names) if name.endswith("_dice")]
-    dice = samples.scores.values[:, columns]
-    counted = np.isfinite(dice).sum(axis=1)
-    mean = np.where(counted > 0, np.nansum(dice, axis=1) / np.maximum(counted, 1), np.nan)
-    order = [int(row) for row in np.argsort(mean, kind="stable") if np.isfinite(mean[row])]
-    count = min(count, len(order) // 3)
-    worst, best = order[:count], order[::-1][:count]
-    middle = (len(order) - count) // 2
-    return {"Typical": order[middle:middle + count], "Best": best, "Worst": worst}
 
 
 def _head(title: str, samples: Samples, summary: Summary) -> str:
@@ -122,14 +108,18 @@ def _head(title: str, samples: Samples, summary: Summary) -> str:
     tiles = "".join(f'<div class="tile"><span>{escape(label)}</span><b>{escape(value)}</b><small>{escape(detail)}'
                     "</small></div>" for label, value, detail in key_figures(samples, summary))
     return (f'<header><h1>Segmentation report</h1><p class="lead">{escape(title)}: {summary.n_samples} samples'
-            f'{patients}</p><p class="notice">For research. Not a medical device: not for diagnosis or treatment.</p>'
+            f'{patients}</p><p>Compared: {escape(comparisons_made(samples, summary))}.</p>'
+            '<p class="notice">For research. Not a medical device: not for diagnosis or treatment.</p>'
             f'</header><div class="tiles">{tiles}</div>')
 
 
 def _overlap(samples: Samples, summary: Summary) -> str:
     if samples.scores is None:
+        found = "" if summary.detection is None else (
+            f"<h3>Found and missed</h3><p>The segmentation against {_REFERENCES[summary.detection.reference]}.</p>"
+            f"{detection_table(summary.detection)}")
         return ("<h2>Overlap and distances</h2><p>The file holds no reference masks, so overlap and distances cannot "
-                "be measured.</p>")
+                f"be measured.</p>{found}")
     charts = "".join(f"<figure>{_dice_histogram(samples.scores, region)}</figure>"
                      for region in samples.domain.labels.regions)
     return ("<h2>Overlap and distances</h2><p>Segmentation against the reference mask, region by region. Mean with "
@@ -162,8 +152,9 @@ def _legend(samples: Samples) -> str:
     points = ""
     if samples.with_lesion is not None:
         lesion = escape(as_title(samples.domain.lesion or "").lower())
-        points = (f'<span class="key" style="background:#b4442f"></span>mask with {lesion}&emsp;'
-                  f'<span class="key" style="background:#8f9aa5"></span>mask without {lesion}&emsp;')
+        source = "mask" if samples.lesion_reference == "mask" else "request"
+        points = (f'<span class="key" style="background:#b4442f"></span>{source} with {lesion}&emsp;'
+                  f'<span class="key" style="background:#8f9aa5"></span>{source} without {lesion}&emsp;')
     return (f'<p class="note">{points}dashed grey: perfect agreement&emsp;blue: regression line, and bias with limits '
             "of agreement; bands are their 95 % intervals</p>")
 
@@ -190,34 +181,6 @@ def _attribute_charts(samples: Samples, column: int, attribute: Attribute, found
     return (f'<figure class="pair"><figcaption>{escape(caption)}</figcaption>'
             f"{scatter(x, y, marked, found.agreement, labels, scale)}"
             f"{bland_altman(x, y, marked, found.agreement, unit, scale)}</figure>")
-
-
-def _gallery(dataset: Dataset, name: str, samples: Samples) -> str:
-    groups = choose_cases(samples)
-    if not any(groups.values()) or len(dataset.shape) != 2:
-        return ""
-    colours = zip(samples.domain.labels.names[1:], samples.domain.labels.colours[1:], strict=True)
-    legend = "&emsp;".join(f'<span class="key square" style="background:rgb{colour}"></span>{escape(as_title(label))}'
-                           for label, colour in colours)
-    parts = ["<h2>Pictures</h2><p>Each row: the slice, then enlarged with the contours of the reference mask, and with "
-             f'those of the segmentation. Ranked by mean Dice over the regions.</p><p class="note">{legend}</p>']
-    for group, positions in groups.items():
-        cases = "".join(_case(dataset, name, samples, position) for position in positions)
-        parts.append(f'<h3>{group}</h3><div class="gallery">{cases}</div>')
-    return "".join(parts)
-
-
-def _case(dataset: Dataset, name: str, samples: Samples, position: int) -> str:
-    row = int(samples.rows[position])
-    image = dataset.images(row)[0]
-    low, high = float(image.min()), float(image.max())
-    picture = case_picture(f"case{row}", image, dataset.masks(row), dataset.segmentation(name).masks(row),
-                           samples.domain.labels, (low, high if high > low else low + 1.0))
-    assert samples.scores is not None
-    values = [f"{as_title(region)} {samples.scores[f'{region}_dice'][position]:.2f}"
-              for region in samples.domain.labels.regions
-              if np.isfinite(samples.scores[f"{region}_dice"][position])]
-    return f"<figure>{picture}<figcaption>Row {row}. Dice: {escape(', '.join(values))}</figcaption></figure>"
 
 
 def _reading(samples: Samples, summary: Summary) -> str:

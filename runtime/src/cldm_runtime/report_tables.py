@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from html import escape
 
 from .agreement import Estimate
-from .metrics import RegionSummary, Spread
-from .summary import ALL, Comparison, Samples, Summary
+from .metrics import Spread
+from .summary import ALL, Comparison, Detection, Samples, Summary
 
 DASH = "–"
 
@@ -30,17 +30,16 @@ def key_figures(samples: Samples, summary: Summary) -> list[tuple[str, str, str]
     """(label, value, detail) of the tiles at the top."""
     tiles = [(f"Dice, {as_title(region.region)}", number(region.dice.mean, 2),
               f"median {number(region.dice.median, 2)}, n = {region.dice.n}") for region in summary.regions]
-    lesion = samples.domain.lesion
-    for region in summary.regions:
-        if region.region == lesion and region.n_empty_reference:
-            rate = summary.false_detections[region.region]
-            tiles.append((f"False {as_title(lesion).lower()}", percent(rate.value),
-                          f"{region.n_false} of {region.n_empty_reference} samples without it"))
+    found = summary.detection
+    if found is not None and found.n_without:
+        where = "samples without it" if found.reference == "mask" else "samples where none was requested"
+        tiles.append((f"False {as_title(found.region).lower()}", percent(found.false_rate.value),
+                      f"{found.n_false} of {found.n_without} {where}"))
     for attribute in samples.domain.attributes:
-        found = [c for c in summary.comparisons
-                 if c.attribute == attribute.name and c.measured == "segmentation"]
-        reference = "mask" if any(c.reference == "mask" for c in found) else "requested"
-        chosen = {c.samples: c.agreement for c in found if c.reference == reference}
+        compared = [c for c in summary.comparisons
+                    if c.attribute == attribute.name and c.measured == "segmentation"]
+        reference = "mask" if any(c.reference == "mask" for c in compared) else "requested"
+        chosen = {c.samples: c.agreement for c in compared if c.reference == reference}
         if ALL in chosen and math.isfinite(chosen[ALL].r2.value):
             detail = "; ".join(f"{name} {number(result.r2.value, 2)}" for name, result in chosen.items() if name != ALL)
             tiles.append((f"r², {as_title(attribute.name).lower()}", number(chosen[ALL].r2.value, 2),
@@ -55,7 +54,7 @@ def region_table(summary: Summary) -> str:
     rows = [[escape(as_title(region.region)), _spread(region.dice, 3), _spread(region.dice_with_absence, 3),
              _spread(region.hd_mm, 1), _spread(region.hd95_mm, 1), _spread(region.assd_mm, 2), str(region.n),
              str(region.n_empty_reference), str(region.n_empty_prediction), str(region.n_missed),
-             _false(region, summary.false_detections[region.region])] for region in summary.regions]
+             _counted(region.n_false, summary.false_detections[region.region])] for region in summary.regions]
     return _table(head, rows)
 
 
@@ -79,6 +78,23 @@ def agreement_table(comparisons: Sequence[Comparison]) -> str:
             f"<small>{_interval(found.limit_low, scale, 1)}, {_interval(found.limit_high, scale, 1)}</small>",
             _estimate(found.icc, 1, 2), _estimate(found.mae, scale, 1)])
     return _table(head, rows, classes)
+
+
+def detection_table(found: Detection) -> str:
+    """The lesion in the reference and in the segmentation, where there are no masks to overlap with."""
+    head = ["Lesion", "Reference<br>with", "Missed", "Reference<br>without", "False"]
+    row = [escape(as_title(found.region)), str(found.n_with), _counted(found.n_missed, found.missed_rate),
+           str(found.n_without), _counted(found.n_false, found.false_rate)]
+    return _table(head, [row])
+
+
+def comparisons_made(samples: Samples, summary: Summary) -> str:
+    """What the report compares with what, in words."""
+    pairs = dict.fromkeys((comparison.measured, comparison.reference) for comparison in summary.comparisons)
+    made = ["outlines of the segmentation with the reference masks"] if samples.scores is not None else []
+    made += [f"attributes of the {measured} with those {'requested' if reference == 'requested' else 'of the mask'}"
+             for measured, reference in pairs]
+    return "; ".join(made) or "nothing, for the file holds neither masks nor requested attributes"
 
 
 def run_table(summary: Summary) -> str:
@@ -118,10 +134,10 @@ def _interval(estimate: Estimate, scale: float, digits: int) -> str:
     return f"{number(estimate.low * scale, digits)} to {number(estimate.high * scale, digits)}"
 
 
-def _false(region: RegionSummary, rate: Estimate) -> str:
-    if not region.n_empty_reference:
-        return f"{region.n_false}"
-    return f"{region.n_false} ({percent(rate.value)})<small>{percent(rate.low)} to {percent(rate.high)}</small>"
+def _counted(count: int, rate: Estimate) -> str:
+    if not math.isfinite(rate.value):
+        return f"{count}"
+    return f"{count} ({percent(rate.value)})<small>{percent(rate.low)} to {percent(rate.high)}</small>"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], classes: Sequence[str] | None = None) -> str:

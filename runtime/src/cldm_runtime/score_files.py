@@ -73,8 +73,9 @@ def _columns(samples: Samples) -> Iterator[tuple[str, Iterable[Cell]]]:
     if samples.scores is not None:
         for number, name in enumerate(samples.scores.names):
             yield name, samples.scores.values[:, number].tolist()
-        for region in samples.domain.labels.regions:
-            yield f"{region}_outcome", outcome(samples, region)
+    for region in samples.domain.labels.regions:
+        if words := outcome(samples, region):
+            yield f"{region}_outcome", words
 
 
 def _cell(value: Cell) -> str:

@@ -29,7 +29,7 @@ class Samples:
 
     rows: row of each sample in the file. attributes: measured on the segmentation, `reasons` says why one is NaN.
     requested, mask: asked for, measured on the mask; None where the file has none. with_lesion: whether the mask holds
-    the domain's lesion; None without masks.
+    the domain's lesion or, in a file without masks, the request asks for it; None where neither tells.
     """
 
     domain: Domain
@@ -49,6 +49,29 @@ class Samples:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def lesion_reference(self) -> str | None:
+        """What `with_lesion` is known from: mask, requested or, unknown, None."""
+        if self.with_lesion is None:
+            return None
+        known = self.scores is not None or _lesion_size(self.domain, self.mask) is not None
+        return "mask" if known else "requested"
+
+
+@dataclass(frozen=True)
+class Detection:
+    """The domain's lesion in `reference` ("mask" or "requested") and in the segmentation: `n_missed` of the `n_with`
+    samples that hold it were not found, and in `n_false` of the `n_without` one was found that is not there."""
+
+    region: str
+    reference: str
+    n_with: int
+    n_missed: int
+    n_without: int
+    n_false: int
+    missed_rate: Estimate
+    false_rate: Estimate
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -65,13 +88,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything that scores.json says. `run`: what was run, as text and numbers."""
+    """Everything that scores.json says. `run`: what was run, as text and numbers. `regions` and `false_detections` are
+    against masks, and empty without."""
 
     run: Mapping[str, str | int | float]
     n_samples: int
     n_patients: int | None
     regions: tuple[RegionSummary, ...]
     false_detections: Mapping[str, Estimate]
+    detection: Detection | None
     comparisons: tuple[Comparison, ...]
     seed: int
     replicates: int = REPLICATES
@@ -85,6 +110,7 @@ class Summary:
                           "seed": self.seed, "level": 0.95},
             "regions": [asdict(region) for region in self.regions],
             "false_detections": {region: asdict(rate) for region, rate in self.false_detections.items()},
+            "detection": None if self.detection is None else asdict(self.detection),
             "agreement": [_flat(comparison) for comparison in self.comparisons],
         }
         cleaned: dict[str, Any] = without_nan(document)
@@ -107,10 +133,11 @@ def read_samples(dataset: Dataset, name: str, subset: str | None = None) -> Samp
     def chosen(values: NDArray[Any] | None) -> NDArray[Any] | None:
         return None if values is None else values[rows]
 
+    requested, mask = chosen(dataset.requested), chosen(dataset.mask_attributes)
     return Samples(
-        domain, rows, attributes[rows], reasons[rows], chosen(dataset.requested), chosen(dataset.mask_attributes),
-        scores, _with_lesion(scores, domain), chosen(dataset.patients), chosen(dataset.slices), chosen(dataset.subset),
-        chosen(dataset.grid_row), chosen(dataset.sample_index))
+        domain, rows, attributes[rows], reasons[rows], requested, mask, scores,
+        _with_lesion(scores, _lesion_size(domain, mask, requested), domain), chosen(dataset.patients),
+        chosen(dataset.slices), chosen(dataset.subset), chosen(dataset.grid_row), chosen(dataset.sample_index))
 
 
 def rows_of(dataset: Dataset, subset: str | None) -> NDArray[np.int64]:
@@ -130,7 +157,19 @@ def summarise_samples(samples: Samples, run: Mapping[str, str | int | float], se
     regions = () if samples.scores is None else summarise(samples.scores)
     rates = {region.region: rate_estimate(region.n_false, region.n_empty_reference) for region in regions}
     patients = None if samples.patients is None else len(np.unique(samples.patients))
-    return Summary(run, len(samples), patients, regions, rates, compare(samples, seed, replicates), seed, replicates)
+    compared = compare(samples, seed, replicates)
+    return Summary(run, len(samples), patients, regions, rates, detect(samples), compared, seed, replicates)
+
+
+def detect(samples: Samples) -> Detection | None:
+    """How often the lesion was missed, and found where there is none; None where no reference tells."""
+    region, reference = samples.domain.lesion, samples.lesion_reference
+    if region is None or reference is None:
+        return None
+    words = outcome(samples, region)
+    found, missed, false, absent = (words.count(word) for word in ("found", "missed", "false", "absent"))
+    return Detection(region, reference, found + missed, missed, false + absent, false,
+                     rate_estimate(missed, found + missed), rate_estimate(false, false + absent))
 
 
 def compare(samples: Samples, seed: int = 0, replicates: int = REPLICATES) -> tuple[Comparison, ...]:
@@ -155,12 +194,20 @@ def compare(samples: Samples, seed: int = 0, replicates: int = REPLICATES) -> tu
 
 
 def outcome(samples: Samples, region: str) -> list[str]:
-    """What became of a region in each sample: found, missed, false, absent."""
+    """What became of a region in each sample: found, missed, false, absent, or "" where no reference tells.
+
+    Without masks the lesion alone is told, by the attribute that is its size. Empty for a region that is not told.
+    """
     words = {ScoreReason.MEASURED: "found", ScoreReason.PREDICTION_EMPTY: "missed",
              ScoreReason.REFERENCE_EMPTY: "false", ScoreReason.BOTH_EMPTY: "absent"}
-    if samples.scores is None:
+    if samples.scores is not None:
+        return [words[ScoreReason(reason)] for reason in samples.scores.why(f"{region}_hd_mm")]
+    size = _lesion_size(samples.domain, samples.mask, samples.requested)
+    if size is None or region != samples.domain.lesion:
         return []
-    return [words[ScoreReason(reason)] for reason in samples.scores.why(f"{region}_hd_mm")]
+    measured = samples.attributes[:, samples.domain.attribute_names.index(samples.domain.lesion_size or "")]
+    return ["" if np.isnan(reference) else ("found" if value > 0 else "missed") if reference > 0 else
+            ("false" if value > 0 else "absent") for reference, value in zip(size, measured, strict=True)]
 
 
 def reason_text(code: int) -> str:
@@ -175,9 +222,19 @@ def _scores(segmentation: Segmentation, rows: NDArray[np.int64]) -> Scores | Non
     return Scores(segmentation.score_names, segmentation.score_units, values[rows], reasons[rows])
 
 
-def _with_lesion(scores: Scores | None, domain: Domain) -> NDArray[np.bool_] | None:
-    if scores is None or domain.lesion is None:
+def _lesion_size(domain: Domain, *tables: Table | None) -> NDArray[np.float32] | None:
+    """(N,) size of the lesion in the first table that knows it of any sample."""
+    if domain.lesion is None or domain.lesion_size is None:
         return None
+    column = domain.attribute_names.index(domain.lesion_size)
+    known = (table[:, column] for table in tables if table is not None)
+    return next((size for size in known if np.isfinite(size).any()), None)
+
+
+def _with_lesion(scores: Scores | None, size: NDArray[np.float32] | None,
+                 domain: Domain) -> NDArray[np.bool_] | None:
+    if scores is None or domain.lesion is None:
+        return None if size is None else size > 0
     reasons = scores.why(f"{domain.lesion}_hd_mm")
     return np.isin(reasons, (ScoreReason.MEASURED, ScoreReason.PREDICTION_EMPTY))
 

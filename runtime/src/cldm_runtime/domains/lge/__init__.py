@@ -6,4 +6,4 @@ from .attributes import ATTRIBUTES, LABELS, measure_slices
 
 
 def lge_domain() -> Domain:
-    return Domain("lge", LABELS, ATTRIBUTES, measure_slices, LgeAnatomy(), lesion="infarct")
+    return Domain("lge", LABELS, ATTRIBUTES, measure_slices, LgeAnatomy(), lesion="infarct", lesion_size="infarct_size")
