@@ -142,7 +142,7 @@ def test_the_export_command_takes_any_result_folder(tmp_path, small):
                       subset=["val", "test"], patients=["P1", "P2"])
     (tmp_path / "config.toml").write_text(
         (tmp_path / "small.toml").read_text().replace('folder = "cohort"', f'folder = "{cohort}"')
-        + f'\n[export]\nsegmenter = "{tmp_path / "bundle"}"\n[prepare]\nshape = [32, 32]\n')
+        + f'\n[export]\nsegmenter = "{tmp_path / "bundle"}"\n')
     folder = result_folder(tmp_path / "result")
     arguments = ["export", "--config", str(tmp_path / "config.toml"), "--nnunet", str(folder)]
     outcome = CliRunner().invoke(cli, arguments, catch_exceptions=False)

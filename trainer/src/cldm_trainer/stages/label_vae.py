@@ -138,7 +138,7 @@ def make_task(config: Config) -> LabelVaeTask:
 def run(config: Config) -> None:
     """Train the label VAE."""
     section = config.label_vae
-    resolved = plain(section) | {"copies": plain(config.latents)}
+    resolved = plain(section) | {"latents": plain(config.latents)}
     train(lambda: make_task(config), section.optimiser, config.run, config.run_folder / STAGE, resolved)
 
 
