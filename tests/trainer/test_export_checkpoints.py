@@ -3,16 +3,18 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import onnx_fixtures
 from cldm_runtime.bundle import Bundle
 from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.generator import Generator
-from cldm_trainer.config import Config, load_config
+from cldm_trainer.config import Config, ControlConfig, LabelVaeConfig, OptimiserConfig, load_config
 from cldm_trainer.export import run
 from cldm_trainer.export.checkpoints import last_figures, load_generator, read_training
-from cldm_trainer.stages import codec, diffusion, latents, texture
+from cldm_trainer.stages import codec, diffusion, label_vae, latents, texture
 from cohort_fixtures import write_drawn_cohort
 
 SHORT = """
@@ -94,6 +96,36 @@ def test_torchscript_graphs_are_listed_and_hashed(trained: Config) -> None:
     assert {path.name for path in folder.glob("*.ts")} == {
         "denoiser.ts", "mask_encoder.ts", "decoder.ts", "encoder.ts"}
     assert Generator.load(folder).manifest.files().keys() >= {"denoiser.ts", "denoiser.onnx", "reference.npz"}
+
+
+@pytest.mark.parametrize("condition", ["attributes", "label-vae", "control"])
+def test_a_run_on_lent_codecs_becomes_a_bundle(trained: Config, tmp_path: Path, condition: str) -> None:
+    config = lent(trained, condition, tmp_path / "lge")
+    if condition == "control":
+        diffusion.run(lent(trained, "none", tmp_path / "never"))
+    if condition == "label-vae":
+        label_vae.run(config)
+    diffusion.run(config)
+    export = load_generator(config)
+    with torch.no_grad():  # the last layer begins at zero, and a denoiser that says nothing is always right
+        for parameter in export.networks.denoiser.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape))
+    generator = Generator.load(export.write(tmp_path / "lge"))
+    images, masks = generator.sample(attributes={"infarct_size": 0.2}, seed=0, guidance=1.5)
+    assert images.shape == (1, 1, 128, 128) and (masks is None) == (condition == "attributes")
+    assert not np.array_equal(images, generator.sample(attributes={"infarct_size": 0.2}, seed=0, guidance=0.0)[0])
+    assert config.run.codecs == "short" and diffusion.STAGE in generator.manifest.provenance["steps"]
+
+
+def lent(lender: Config, condition: str, target: Path) -> Config:
+    """A run of its own with another condition, on the codecs of the lender."""
+    dropout = 0.0 if condition == "none" else 0.1
+    return replace(lender, run=replace(lender.run, name=condition, codecs=lender.run.name),
+                   control=ControlConfig("none", (4, 4, 8)),
+                   label_vae=LabelVaeConfig(OptimiserConfig(2, 2, 1e-3), channels=(4, 4, 4)),
+                   diffusion=replace(lender.diffusion, condition=condition, condition_dropout=dropout,
+                                     context_width=4),
+                   export=replace(lender.export, generator=str(target)))
 
 
 def test_an_existing_bundle_stops_the_export_before_anything_is_loaded(trained: Config) -> None:

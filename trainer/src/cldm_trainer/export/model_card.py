@@ -17,6 +17,12 @@ _GENERATOR_LIMITS = (
     "number, or look at latent spread and high-frequency energy as well.",
     "Single slices: neighbouring slices of a stack are made independently of each other.",
 )
+_ATTRIBUTE_LIMITS = (
+    _SEEN,
+    "Obedience is not perfect: what an image shows differs from the attributes that it was made from, and no label map "
+    "says where. Measure it with a segmenter (`cldm evaluate`) before you draw conclusions.",
+    *_GENERATOR_LIMITS[3:],
+)
 _SEGMENTER_LIMITS = (
     _SEEN,
     "It reports infarct on some slices without any; see the false-infarct rate in the results.",
@@ -36,7 +42,7 @@ def generator_card(manifest: Manifest) -> str:
         "prediction": f"{schedule.prediction_type}, {schedule.train_timesteps} training timesteps",
         **_image_facts(manifest),
     }
-    return _card(manifest, facts, use, _GENERATOR_LIMITS)
+    return _card(manifest, facts, use, _GENERATOR_LIMITS if "masks" in manifest.sources else _ATTRIBUTE_LIMITS)
 
 
 def segmenter_card(manifest: Manifest) -> str:
