@@ -1,5 +1,6 @@
 """Untrained networks through the whole export, opened again by the runtime."""
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
@@ -16,6 +17,7 @@ from cldm_runtime.schedule import NoiseSchedule
 from cldm_runtime.verify import verify_bundle
 from cldm_trainer.config import load_config
 from cldm_trainer.data import one_hot
+from cldm_trainer.export.accurate_norm import AccurateGroupNorm, use_accurate_norms
 from cldm_trainer.export.generator import GeneratorExport, Networks
 from cldm_trainer.export.graphs import export_graph, round_to_half, write_matmul
 from cldm_trainer.export.manifest_sections import Training, distribution_section, without_paths
@@ -152,3 +154,16 @@ def test_rounded_weights_take_half_the_bytes_and_compute_the_same() -> None:
     assert len(data) < 0.6 * len(exact)
     found = onnxruntime.InferenceSession(data).run(None, {"x": x.numpy()})[0]
     np.testing.assert_allclose(found, module(x).detach().numpy(), atol=1e-5)
+
+
+@torch.no_grad()
+def test_accurate_norm_keeps_its_digits_on_constant_regions() -> None:
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.GroupNorm(2, 4))
+    x = torch.zeros(1, 4, 128, 128)
+    x[..., 40:50, 40:50] = 1.0
+    x += torch.tensor([0.1, 0.3, 0.7, 0.9])[:, None, None]
+    exact = copy.deepcopy(module).double()(x.double())
+    use_accurate_norms(module)
+    assert isinstance(module[0], AccurateGroupNorm)
+    assert float((module(x) - exact).abs().max()) < 1e-5

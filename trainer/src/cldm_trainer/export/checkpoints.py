@@ -17,8 +17,10 @@ from ..config import Config
 from ..data import one_hot
 from ..networks import Encoder, TexturedDecoder
 from ..stages import codec, diffusion, label_vae, latents, texture
+from .accurate_norm import use_accurate_norms
 from .conditions import condition_facts
 from .generator import GeneratorExport, Networks
+from .graphs import round_to_half
 from .manifest_sections import Training
 
 _REAL_SLICES = 128
@@ -38,6 +40,10 @@ def load_generator(config: Config, *, torchscript: bool = False) -> GeneratorExp
         decoder=TexturedDecoder(image_codec, affine, texture.trained_texture(config)).eval().requires_grad_(False),
         encoder=Encoder(image_codec, affine).eval().requires_grad_(False),
     )
+    use_accurate_norms(encoder)  # it runs once a sample, so it need not be fast
+    if config.export.weights == "fp16":
+        for module in networks.modules().values():
+            round_to_half(module)
     schedule = diffusion.noise_schedule(config.diffusion)
     return GeneratorExport(config, networks, schedule, read_training(config, generator_stages(config)), torchscript)
 

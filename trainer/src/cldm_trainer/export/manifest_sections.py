@@ -18,7 +18,6 @@ from .. import __version__
 from ..config import Config
 from ..networks import Affine
 
-BUNDLE_VERSION = "1.0"
 LICENCE = "Apache-2.0"
 INTENDED_USE = (
     "Research: to test and compare segmentation methods on controlled images. Not a medical device; not for diagnosis, "
@@ -54,7 +53,7 @@ def generator_sections(
     domain = get_domain(config.cohort.domain)
     return {
         "name": config.export.generator.rstrip("/").rsplit("/", 1)[-1],
-        "bundle_version": BUNDLE_VERSION,
+        "bundle_version": config.export.version,
         "kind": "generator",
         "description": description,
         **common_sections(config, domain, training),

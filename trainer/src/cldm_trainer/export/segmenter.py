@@ -32,7 +32,7 @@ from ..stages import segmenter as stage
 from .bundle_writer import GraphFile, Reference, refuse_to_overwrite, write_bundle
 from .checkpoints import last_figures, read_training
 from .graphs import BATCH, export_graph, trace
-from .manifest_sections import BUNDLE_VERSION, Training, common_sections
+from .manifest_sections import Training, common_sections
 from .model_card import segmenter_card
 from .nnunet_agreement import compare_predictors, require_agreement
 from .nnunet_results import NnunetResult, load_result, segmenter_spec
@@ -181,7 +181,7 @@ def segmenter_sections(config: Config, domain: Domain, result: NnunetResult, tra
         provenance["steps"] = {stage.STAGE: result.epochs * config.segmenter.iterations_per_epoch}
     return {
         **common,
-        "bundle_version": BUNDLE_VERSION,
+        "bundle_version": config.export.version,
         "kind": "segmenter",
         "description": f"nnU-Net (2-D) for single slices; labels of the domain {domain.name}.",
         "provenance": provenance,
