@@ -112,6 +112,27 @@ def results(config_path: str, out: str, grid: str) -> None:
 
 @cli.command()
 @_CONFIG
+@click.option("--samples", default=None, type=click.Path(), metavar="FILE",
+              help="Generated dataset to audit. [default: one image of the exported generator for each test mask]")
+@click.option("--out", default=None, type=click.Path(), metavar="DIR",
+              help="Where audit.md, audit.json and the pictures, which show training slices, go. [default: the run's "
+                   "folder]")
+@click.option("--grid", default="examples/grid.csv", show_default=True, type=click.Path(), metavar="CSV",
+              help="Requested attributes, for a generator that takes no masks.")
+@click.option("--quantile", default=0.01, show_default=True, type=click.FloatRange(0, 1, min_open=True, max_open=True),
+              help="Of the distances of held-out slices: what is nearer to the training set may be a copy.")
+def audit(config_path: str, samples: str | None, out: str | None, grid: str, quantile: float) -> None:
+    """Ask whether synthetic images can be told from real ones, and whether they are copies of training slices."""
+    module = import_module("cldm_trainer.audit")
+    given = f" --samples {Path(samples).name}" if samples else ""
+    page = module.run(load_config(config_path), f"cldm-train audit --config {config_path}{given}",
+                      samples=Path(samples) if samples else None, out=Path(out) if out else None, grid=Path(grid),
+                      options=module.Options(quantile=quantile))
+    click.echo(str(page))
+
+
+@cli.command()
+@_CONFIG
 @click.option("--provider", default="cpu", show_default=True, metavar="NAME", help="What runs the graphs.")
 @click.pass_context
 def verify(context: click.Context, config_path: str, provider: str) -> None:

@@ -1,0 +1,147 @@
+"""Can a small network tell one set of images from another? (Lopez-Paz and Oquab, "Revisiting classifier two-sample
+tests", arXiv 1610.06545.)
+
+Images of class 0 and class 1, in equal number, are cut into folds by patient; the network is trained on all folds but
+one and asked about the images of that one. The accuracy over all folds is 0.5 if the sets are indistinguishable (to
+this network, trained on so few images) and 1 if a glance suffices. The interval takes the answers as independent, which
+slices of one patient are not quite: read it as a lower limit of the uncertainty.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cldm_runtime.agreement import Estimate, rate_estimate
+from cldm_runtime.errors import InputError
+
+from ..data import batch_rows, in_batches, step_generator, turn_and_mirror
+from .images import Images, Names, Rows
+
+_CHANNELS = (16, 32, 64, 64)
+_ANSWER_BATCH = 64
+Progress = Callable[[int, int], None]  # (folds done, folds)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the classifier is trained: folds, steps of each, images of both classes in a batch, peak learning rate."""
+
+    folds: int = 3
+    steps: int = 300
+    batch: int = 32
+    learning_rate: float = 5e-3
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TwoSample:
+    """`accuracy` on held-out images; `images` a side; `probability` (2 * images,) that an image is of class 1, by the
+    network that had not seen its patient: first those of class 0, then those of class 1."""
+
+    accuracy: Estimate
+    images: int
+    probability: NDArray[np.float64]
+
+
+class Classifier(nn.Module):
+    """Four convolutions of stride 2, the mean over the image, one number: about 61 000 weights for one channel.
+
+    Normalised over the batch and not within the image, for how much of a texture an image holds is a tell-tale.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        widths = (channels, *_CHANNELS)
+        layers: list[nn.Module] = []
+        for number, (before, after) in enumerate(pairwise(widths)):
+            size = 3 if number else 5
+            layers += [nn.Conv2d(before, after, size, stride=2, padding=size // 2), nn.BatchNorm2d(after), nn.SiLU()]
+        self.features = nn.Sequential(*layers)
+        self.head = nn.Linear(widths[-1], 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (n,) of class 1 for images (n, C, H, W)."""
+        found: Tensor = self.head(self.features(images).mean(dim=(-2, -1)))
+        return found[:, 0]
+
+
+def two_sample(zero: Images, one: Images, groups: tuple[Names, Names], training: Training | None = None,
+               progress: Progress | None = None) -> TwoSample:
+    """Test whether images (n, C, H, W) of class 0 and as many of class 1 can be told apart.
+
+    groups: (n,) names for each class; images of one name, in either class, are on the same side of every split.
+    Square images are augmented by the eight symmetries. Raises InputError for unequal numbers or too few names.
+    """
+    how = training or Training()
+    if len(zero) != len(one) or zero.shape[1:] != one.shape[1:]:
+        raise InputError(f"two-sample test: found images {zero.shape} and {one.shape}, expected as many of each, of "
+                         "one shape.")
+    images = torch.from_numpy(np.concatenate([zero, one]).astype(np.float32))
+    images = (images - images.mean()) / images.std().clamp(min=1e-6)
+    labels = np.repeat([0, 1], len(zero))
+    folds = balanced_folds(np.concatenate(groups), labels, how.folds, how.seed)
+    probability = np.zeros(len(labels))
+    for fold in range(how.folds):
+        seen, asked = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        model = _train(images, labels, seen, how, fold)
+        probability[asked] = _answers(model, images[torch.from_numpy(asked)])
+        if progress:
+            progress(fold + 1, how.folds)
+    right = int(((probability > 0.5) == (labels == 1)).sum())
+    return TwoSample(rate_estimate(right, len(labels)), len(zero), probability)
+
+
+def balanced_folds(groups: Names, labels: Rows, folds: int, seed: int) -> Rows:
+    """(N,) the fold of each image: no group is in two folds, and each fold gets about its share of each class.
+
+    Groups come in random order, large ones first, and each goes where the fewest images of its classes are so far.
+    Raises InputError where a fold gets no image of some class.
+    """
+    names, numbers = np.unique(groups, return_inverse=True)
+    held = np.zeros((len(names), 2), dtype=np.int64)
+    np.add.at(held, (numbers, labels), 1)
+    shuffled = np.random.default_rng([seed, len(names)]).permutation(len(names))
+    order = shuffled[np.argsort(-held[shuffled].sum(axis=1), kind="stable")]
+    filled, chosen = np.zeros((folds, 2), dtype=np.int64), np.zeros(len(names), dtype=np.int64)
+    for group in order:
+        chosen[group] = (filled @ held[group]).argmin()
+        filled[chosen[group]] += held[group]
+    if (filled == 0).any():
+        raise InputError(f"two-sample test: {len(names)} patients or single images are too few for {folds} folds that "
+                         "hold both classes. Give more images, of more patients.")
+    return chosen[numbers]
+
+
+def _train(images: Tensor, labels: Rows, seen: Rows, how: Training, fold: int) -> Classifier:
+    """A network that has seen these rows; half of every batch is of each class."""
+    classes = [seen[labels[seen] == label] for label in (0, 1)]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(how.seed * how.folds + fold)
+        model = Classifier(images.shape[1])
+    half = how.batch // 2
+    target = torch.cat([torch.zeros(half), torch.ones(half)])
+    optimiser = torch.optim.AdamW(model.parameters(), lr=how.learning_rate, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, how.learning_rate, total_steps=how.steps)
+    for step in range(how.steps):
+        rows = [rows[batch_rows(len(rows), half, step, how.seed + label)] for label, rows in enumerate(classes)]
+        batch = images[torch.from_numpy(np.concatenate(rows))]
+        if batch.shape[-2] == batch.shape[-1]:
+            batch = turn_and_mirror(batch, step_generator(how.seed, step, fold))
+        loss = nn.functional.binary_cross_entropy_with_logits(model(batch), target)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
+    return model.eval()
+
+
+@torch.no_grad()
+def _answers(model: Classifier, images: Tensor) -> NDArray[np.float64]:
+    """(n,) probability of class 1."""
+    parts = [torch.sigmoid(model(images[rows])) for rows in in_batches(len(images), _ANSWER_BATCH)]
+    return torch.cat(parts).numpy().astype(np.float64)
