@@ -15,6 +15,8 @@ _GENERATOR_LIMITS = (
     "Label maps outside the training range (`attribute_distribution` in manifest.json) give images of unknown quality.",
     "Few sampling steps shrink samples towards the mean image: agreement rises while texture is lost. Keep the default "
     "number, or look at latent spread and high-frequency energy as well.",
+    "Guidance above 1 makes images more typical of their condition, and those of one condition more alike, than real "
+    "ones are.",
     "Single slices: neighbouring slices of a stack are made independently of each other.",
 )
 _ATTRIBUTE_LIMITS = (
@@ -38,7 +40,8 @@ def generator_card(manifest: Manifest) -> str:
         f"cldm-gen --bundle {manifest.name} --n 256 --attributes grid.csv --out samples.h5\ncldm verify {manifest.name}"
     )
     facts = {
-        "sampling": f"{sampling.sampler}, {sampling.steps} steps, {sampling.spacing} spacing, eta {sampling.eta:g}",
+        "sampling": f"{sampling.sampler}, {sampling.steps} steps, {sampling.spacing} spacing, eta {sampling.eta:g}, "
+        f"guidance {sampling.guidance:g}",
         "prediction": f"{schedule.prediction_type}, {schedule.train_timesteps} training timesteps",
         **_image_facts(manifest),
     }
