@@ -11,6 +11,7 @@ import onnx_fixtures
 from cldm_runtime.bundle import Bundle
 from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.generator import Generator
+from cldm_trainer.adopt import adopt
 from cldm_trainer.config import Config, ControlConfig, LabelVaeConfig, OptimiserConfig, load_config
 from cldm_trainer.export import run
 from cldm_trainer.export.checkpoints import last_figures, load_generator, read_training
@@ -70,6 +71,21 @@ def test_a_short_run_becomes_a_bundle_that_generates(trained: Config) -> None:
     images, masks = Generator.load(folder).sample(attributes={"infarct_size": 0.2}, seed=0)
     assert images.shape == (1, 1, 128, 128)
     assert masks.shape == (1, 128, 128)
+
+
+def test_a_bundle_begins_a_run_with_its_weights(trained: Config, tmp_path: Path) -> None:
+    folder = Path(trained.export.generator)
+    other = replace(trained, run=replace(trained.run, folder=str(tmp_path)))
+    adopt(other, folder)
+    for made, model in ((diffusion.trained_denoiser(other), diffusion.trained_denoiser(trained)),
+                        (texture.trained_texture(other), texture.trained_texture(trained))):
+        assert all(torch.equal(value, model.state_dict()[key]) for key, value in made.state_dict().items())
+    codec.run_image_codec(other)  # finished: returns at once
+    latents.run(other)
+    assert torch.equal(latents.load_affines(tmp_path / "short" / "latents")[0].std,
+                       latents.load_affines(trained.run_folder / "latents")[0].std)
+    with pytest.raises(InputError, match="already holds image-codec"):
+        adopt(other, folder)
 
 
 def test_the_manifest_states_counts_steps_and_the_distribution(trained: Config) -> None:

@@ -81,6 +81,15 @@ def _needed(stage: str, config: Config) -> bool:
 
 @cli.command()
 @_CONFIG
+@click.argument("bundle", type=click.Path(), metavar="BUNDLE")
+def adopt(config_path: str, bundle: str) -> None:
+    """Begin a run with the weights of BUNDLE, to train on with them or to train other models on its codecs."""
+    folder = import_module("cldm_trainer.adopt").adopt(load_config(config_path), Path(bundle))
+    click.echo(f"{folder}: holds the weights of {bundle}. Raise a stage's steps to train on.")
+
+
+@cli.command()
+@_CONFIG
 @click.option("--what", type=click.Choice(["generator", "segmenter", "all"]), default="all", show_default=True,
               help="Which bundles to write.")
 @click.option("--nnunet", default="", type=click.Path(), metavar="DIR",

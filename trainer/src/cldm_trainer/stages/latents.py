@@ -4,6 +4,8 @@
                                                 latents, float16), and image_mean, image_std, mask_mean, mask_std
                                                 (C,) of the training subset: the per-channel standardisation
 
+    <run folder>/latents/standardisation.safetensors    where the weights come from a bundle: its standardisation, kept
+
 The training subset may be encoded several times, the further times rotated, shifted and scaled a little together with
 its label maps: a cohort has few slices for a generative model.
 """
@@ -26,7 +28,7 @@ from ..networks import Affine, Codec
 from .codec import IMAGE_STAGE, MASK_STAGE
 
 STAGE = "latents"
-_FILE = "latents.safetensors"
+_FILE, _KEPT = "latents.safetensors", "standardisation.safetensors"
 _SUBSETS = ("train", "val")
 BATCH = 32
 
@@ -105,8 +107,17 @@ def run(config: Config) -> None:
         tensors |= {f"{subset}.{name}": getattr(latents, name) for name in ("mean", "deviation", "mask")}
         if subset == "train":
             tensors |= statistics(latents)
+    kept = path.with_name(_KEPT)
+    tensors |= load_file(kept) if kept.exists() else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.save_tensors(path, tensors, wanted)
+
+
+def keep_standardisation(folder: Path, image: Affine, mask: Affine) -> None:
+    """Make the stage in `folder` standardise by these values, which a denoiser was trained with, not by its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values = {"image_mean": image.mean, "image_std": image.std, "mask_mean": mask.mean, "mask_std": mask.std}
+    checkpoint.save_tensors(folder / _KEPT, {name: value.flatten() for name, value in values.items()}, {})
 
 
 def _require_lent(config: Config) -> None:
