@@ -37,7 +37,7 @@ class Sizes:
 
     train: int = 600
     other: int = 750
-    seeds: int = 2
+    seeds: int = 4
     grid: int = 1000
     steps: tuple[int, ...] = (4, 10, 20)
     guidance: tuple[float, ...] = (1.0, 1.5, 2.0)
