@@ -77,6 +77,37 @@ class Denoiser(nn.Module):
         return self.unet(x, timesteps=timestep, down_block_additional_residuals=down,
                          mid_block_additional_residual=middle)
 
+    @torch.no_grad()
+    def begin_with(self, trunk: "Denoiser") -> None:
+        """Take the weights of a trained denoiser where the U-Nets are alike; the others stay as they are.
+
+        A trunk conditioned by a mask's latent begins another condition as it predicts with its null condition, which
+        its first convolution then holds as a bias (at the border of the image that differs: the convolution's zeros).
+        Raises ValueError where the widths differ or the trunk knows another condition.
+        """
+        if trunk.condition not in ("none", "mask", self.condition):
+            raise ValueError(f"conditioned by {trunk.condition}")
+        weights, first = trunk.unet.state_dict(), "conv_in.conv."
+        if trunk.condition == "mask" != self.condition:
+            if trunk.null is None:
+                raise ValueError("it was trained without condition_dropout, so it cannot do without its masks")
+            width = len(trunk.null)
+            told = weights[first + "weight"][:, :width].sum((2, 3))
+            weights[first + "bias"] = weights[first + "bias"] + told @ trunk.null
+            weights[first + "weight"] = weights[first + "weight"][:, width:]
+        own = self.unet.state_dict()
+        if trunk.condition == "none" and self.condition == "mask":
+            told = torch.zeros_like(own[first + "weight"])
+            told[:, -weights[first + "weight"].shape[1]:] = weights[first + "weight"]
+            weights[first + "weight"] = told
+        faults = [f"{name} {tuple(value.shape)} for {tuple(own[name].shape)}" for name, value in weights.items()
+                  if name in own and value.shape != own[name].shape]
+        if faults:
+            raise ValueError("it has " + ", ".join(faults[:3]))
+        self.unet.load_state_dict(weights, strict=False)
+        if self.null is not None and trunk.null is not None and self.condition == trunk.condition:
+            self.null.copy_(trunk.null)
+
     def control(self, base: "Denoiser") -> None:
         """Take the weights of a trained unconditional denoiser: for the U-Net, which is frozen, and, as a start, for
         the ControlNet's copy of its encoder. The ControlNet's own convolutions are zero, so both predict the same."""

@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cldm_runtime.errors import InputError
@@ -38,7 +39,7 @@ STAGE = "diffusion"
 _PICTURES = 8
 _SPREAD_SLICES = 32
 _OF_THE_BASE = ("channels", "residual_blocks", "attention", "head_channels", "norm_groups", "objective", "schedule",
-                "timesteps", "beta_start", "beta_end", "condition")
+                "timesteps", "beta_start", "beta_end")
 
 
 def noise_schedule(config: DiffusionConfig) -> NoiseSchedule:
@@ -161,6 +162,8 @@ def make_task(config: Config) -> DiffusionTask:
     latents = {subset: load_latents(folder, subset) for subset in SUBSETS}
     told, image_codec, image = tables(config), trained_codec(config, IMAGE_STAGE), load_affines(folder)[0]
     model = make_model(config)
+    if config.diffusion.start:
+        _begin_with_trunk(config, model.denoiser if isinstance(model, Conditioned) else model)
     if isinstance(model, Conditioned):
         prepare_encoder(model.encoder, told["train"])
         if model.denoiser.controlnet is not None:
@@ -178,13 +181,17 @@ def run(config: Config) -> None:
 
 def _depends_on(config: Config) -> dict[str, Any]:
     """What the weights depend on besides the latents."""
+    facts: dict[str, Any] = {}
+    if config.diffusion.start:
+        facts["begun_with"] = checkpoint.sha256(_require_denoiser(config, config.diffusion.start) / checkpoint.MODEL)
     if config.diffusion.condition == "label-vae":
         label_vae.trained_label_vae(config)  # says what to run where there is none
-        return {"label_vae": checkpoint.sha256(config.run_folder / label_vae.STAGE / checkpoint.MODEL)}
+        facts["label_vae"] = checkpoint.sha256(config.run_folder / label_vae.STAGE / checkpoint.MODEL)
     if config.diffusion.condition == "control":
         unconditional_base(config)
-        return {"control": plain(config.control), "base": checkpoint.sha256(base_folder(config) / checkpoint.MODEL)}
-    return {}
+        facts["control"] = plain(config.control)
+        facts["base"] = checkpoint.sha256(base_folder(config) / checkpoint.MODEL)
+    return facts
 
 
 def base_folder(config: Config) -> Path:
@@ -198,16 +205,43 @@ def unconditional_base(config: Config) -> Denoiser:
     Raises InputError where it has not been trained, or differs in its architecture, schedule or latents from what this
     configuration says.
     """
-    folder = base_folder(config)
-    section = replace(config.diffusion, condition="none", condition_dropout=0.0)
-    same = {key: value for key, value in plain(section).items() if key in _OF_THE_BASE}
-    checkpoint.require(folder, STAGE, None, same | {"latents": latents_stage.fingerprint(config)})
-    if checkpoint.begun_with(folder).get("condition", "mask") != "none":
-        raise InputError(f"{folder}: its condition is mask. Name a run with diffusion.condition = \"none\" as "
-                         "control.base.")
-    base = Denoiser(config.image_codec.latent_channels, (), section)
+    folder = _require_denoiser(config, config.control.base)
+    if _condition_of(folder) != "none":
+        raise InputError(f"{folder}: its condition is {_condition_of(folder)}. Name a run with diffusion.condition = "
+                         "\"none\" as control.base.")
+    base = Denoiser(config.image_codec.latent_channels, (),
+                    replace(config.diffusion, condition="none", condition_dropout=0.0))
     checkpoint.load_weights(base, folder, STAGE)
     return base
+
+
+def _begin_with_trunk(config: Config, denoiser: Denoiser) -> None:
+    """Fill a denoiser from the run that `diffusion.start` names. Raises InputError where that cannot be."""
+    folder = _require_denoiser(config, config.diffusion.start)
+    condition, weights = _condition_of(folder), load_file(folder / checkpoint.MODEL)
+    if condition not in ("none", "mask"):
+        raise InputError(f"{folder}: its condition is {condition}. Name a run whose diffusion.condition is none or "
+                         "mask as diffusion.start.")
+    section = replace(config.diffusion, condition=condition, condition_dropout=0.1 if "null" in weights else 0.0)
+    shape = (len(weights["null"]),) if "null" in weights else (config.mask_codec.latent_channels,)
+    trunk = Denoiser(config.image_codec.latent_channels, shape if condition == "mask" else (), section)
+    try:
+        trunk.load_state_dict(weights)
+        denoiser.begin_with(trunk)
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"{folder}: cannot be diffusion.start of this run: {error}.") from error
+
+
+def _require_denoiser(config: Config, run: str) -> Path:
+    """The diffusion stage of another run, finished, with this run's architecture, schedule and latents."""
+    folder = Path(config.run.folder) / run / STAGE
+    same = {key: value for key, value in plain(config.diffusion).items() if key in _OF_THE_BASE}
+    checkpoint.require(folder, STAGE, None, same | {"latents": latents_stage.fingerprint(config)})
+    return folder
+
+
+def _condition_of(folder: Path) -> str:
+    return str(checkpoint.begun_with(folder).get("condition", "mask"))  # older runs had masks only
 
 
 def trained_model(config: Config) -> Denoiser | Conditioned:
