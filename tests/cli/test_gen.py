@@ -14,8 +14,6 @@ import numpy as np
 import pytest
 
 from cldm_runtime import generate
-from cldm_runtime.cli.gen import gen
-from cldm_runtime.cli.main import run
 from cldm_runtime.store import open_dataset
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -31,16 +29,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_generator: Path
     quarters = np.array([[0, 3], [1, 2]], np.uint8).repeat(64, 0).repeat(64, 1)
     np.save(tmp_path / "masks.npy", np.stack([quarters, quarters.T]))
     return tmp_path
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = run(gen, [str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
 
 
 def digest(path: Path) -> str:

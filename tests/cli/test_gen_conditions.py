@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 from cldm_runtime import Generator, generate
-from cldm_runtime.cli.gen import gen
-from cldm_runtime.cli.main import run
 from cldm_runtime.domain import get_domain
 from cldm_runtime.errors import InterruptedRun
 from cldm_runtime.grid import read_grid
@@ -30,16 +28,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_attributes: Pat
     ring[:, 32:96, 32:96], ring[:, :, :16] = 1, 3
     np.save(tmp_path / "masks.npy", ring)
     return tmp_path
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = run(gen, [str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
 
 
 def test_a_grid_needs_no_masks_and_none_are_written(cli: Cli, folder: Path) -> None:

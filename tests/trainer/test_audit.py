@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 import onnx_fixtures
 from cldm_runtime.domain import get_domain
-from cldm_runtime.errors import InputError
+from cldm_runtime.errors import DatasetError, InputError
 from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
 from cldm_trainer import cli
 from cldm_trainer.audit import Options, run
@@ -116,5 +116,5 @@ def test_the_command_knows_its_options_and_names_a_missing_cohort(tmp_path: Path
     assert all(option in text for option in ("--samples", "--out", "--grid", "--quantile"))
     lost = load_config(Path(__file__).parents[2] / "trainer" / "configs" / "phantom-tiny.toml")
     lost = dataclasses.replace(lost, cohort=dataclasses.replace(lost.cohort, folder=str(tmp_path)))
-    with pytest.raises(InputError, match="no such cohort"):
+    with pytest.raises(DatasetError, match="no such cohort"):
         run(lost, "cldm-train audit")

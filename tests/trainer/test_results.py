@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import onnx_fixtures
-from cldm_runtime.errors import InputError
+from cldm_runtime.errors import DatasetError
 from cldm_trainer.config import Config
 from cldm_trainer.results import run
 from cldm_trainer.results.goals import goals
@@ -77,7 +77,7 @@ def test_a_second_run_makes_no_set_again(measured: tuple[Config, Path]) -> None:
 
 def test_a_missing_cohort_is_named(measured: tuple[Config, Path]) -> None:
     config = dataclasses.replace(measured[0], cohort=dataclasses.replace(measured[0].cohort, folder="nowhere"))
-    with pytest.raises(InputError, match=r"nowhere/cohort.h5: no such cohort"):
+    with pytest.raises(DatasetError, match=r"nowhere/cohort.h5: no such cohort"):
         run(config, "cldm-train results", out=measured[1] / "other")
 
 

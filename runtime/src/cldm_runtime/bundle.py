@@ -69,6 +69,11 @@ class Bundle:
     def manifest_sha256(self) -> str:
         return sha256_of_bytes(self.manifest_text.encode("utf-8"))
 
+    @property
+    def identity(self) -> str:
+        """Name, revision and digest, for people."""
+        return f"{self.manifest.name} {self.manifest.bundle_version} (manifest {self.manifest_sha256[:12]})"
+
     def check_files(self) -> None:
         """Compare every listed file with its hash. Raises BundleError that lists every faulty file."""
         faults = []

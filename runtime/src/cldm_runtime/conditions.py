@@ -35,11 +35,15 @@ def encoder_inputs(manifest: Manifest, domain: Domain, masks: LabelMap | None,
         assert masks is not None  # whoever asks for samples of such a bundle gives them
         inputs["one_hot"] = domain.labels.one_hot(masks)
     if "attributes" in manifest.sources:
-        values = requested[:, [domain.attribute_names.index(spec.name) for spec in manifest.attributes]]
-        defined = np.isfinite(values)
-        inputs["attributes"] = np.where(defined, values, np.float32(0))
-        inputs["defined"] = defined.astype(np.float32)
+        order = [domain.attribute_names.index(spec.name) for spec in manifest.attributes]
+        inputs |= attribute_inputs(requested[:, order])
     return inputs
+
+
+def attribute_inputs(values: NDArray[np.floating]) -> dict[str, Float32]:
+    """Attributes (N, A), NaN where undefined or unknown -> what an encoder of attributes takes."""
+    defined = np.isfinite(values)
+    return {"attributes": np.where(defined, values, 0.0).astype(np.float32), "defined": defined.astype(np.float32)}
 
 
 def input_shapes(manifest: Manifest, source: str) -> dict[str, tuple[int, ...]]:

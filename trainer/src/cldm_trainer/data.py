@@ -24,10 +24,15 @@ class Slices:
         return len(self.images)
 
 
-def load_slices(path: Path, subset: str) -> Slices:
-    """Read a subset of a cohort. Raises DatasetError if the file or the subset is not there."""
+def require_cohort(path: Path) -> None:
+    """Raise DatasetError if there is no cohort."""
     if not path.exists():
         raise DatasetError(f"{path}: no such cohort. Run `cldm-train phantom` and `cldm-train prepare` first.")
+
+
+def load_slices(path: Path, subset: str) -> Slices:
+    """Read a subset of a cohort. Raises DatasetError if the file or the subset is not there."""
+    require_cohort(path)
     with open_dataset(path) as dataset:
         if dataset.subset is None:
             raise DatasetError(f"{path}: has no /subset, so no training split. Make it with `cldm-train prepare`.")

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from cldm_runtime import __version__ as runtime_version
-from cldm_runtime.errors import InputError
 from cldm_runtime.generator import Generator
 from cldm_runtime.segment import Segmenter
 from cldm_runtime.store import open_dataset
@@ -23,6 +22,7 @@ from cldm_runtime.summary import without_nan
 
 from .. import __version__
 from ..config import Config
+from ..data import require_cohort
 from . import pictures
 from .images import ImageRows
 from .markdown import audit_page
@@ -48,17 +48,15 @@ def run(config: Config, command: str, *, samples: Path | None = None, out: Path 
         options: Options | None = None) -> Path:
     """Audit the images of a file, or of the exported generator, and write the page, which is returned.
 
-    Raises InputError for a missing cohort or images that do not fit it, BundleError or DatasetError for damaged files.
+    Raises InputError for images that do not fit the cohort, BundleError or DatasetError for missing or damaged files.
     """
-    if not config.cohort_file.exists():
-        raise InputError(f"{config.cohort_file}: no such cohort. Run `cldm-train phantom` and `cldm-train prepare` "
-                         "first.")
+    require_cohort(config.cohort_file)
     torch.set_num_threads(config.run.threads)
     folder = config.run_folder / "audit"
     if samples is None:
         generator = Generator.load(config.export.generator)
         sets = generated_sets(config.cohort_file, generator, grid, folder, _say)
-        name = _identity(generator.bundle)
+        name = generator.bundle.identity
     else:
         sets, name = given_sets(config.cohort_file, samples), _recorded_generator(samples)
     target, how = out or folder, options or Options()
@@ -107,7 +105,7 @@ def _memorisation_figures(sets: Sets, segmenter_folder: Path, quantile: float, t
         spaces["features"] = _space_figures("features", space, sets, quantile, target)
     settings = {"quantile": quantile, "training": len(sets.training), "held_out": len(sets.held_out),
                 "subsets": " and ".join(HELD_OUT), "patients_known": sets.training.patients is not None,
-                "features": "nothing" if segmenter is None else _identity(segmenter.bundle)}
+                "features": "nothing" if segmenter is None else segmenter.bundle.identity}
     return {"settings": settings, "spaces": spaces}
 
 
@@ -140,10 +138,6 @@ def _recorded_generator(samples: Path) -> str:
     with open_dataset(samples) as dataset:
         digest = str(dataset.metadata.get("manifest_sha256", ""))
     return f"manifest {digest[:12]}" if digest else "not recorded"
-
-
-def _identity(bundle: Any) -> str:
-    return f"{bundle.manifest.name} {bundle.manifest.bundle_version} (manifest {bundle.manifest_sha256[:12]})"
 
 
 def _say(text: str) -> None:

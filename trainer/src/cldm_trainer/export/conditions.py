@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from cldm_runtime.errors import InputError
@@ -58,12 +56,6 @@ def condition_facts(condition: str) -> ConditionFacts:
         raise InputError(f"diffusion.condition = {condition!r}: an unconditional model is the base of a ControlNet and "
                          "is not exported, because its images belong to no label map and to no attributes.")
     return _FACTS[condition]
-
-
-def attribute_inputs(values: NDArray[np.floating]) -> dict[str, NDArray[np.float32]]:
-    """Attributes (N, A), NaN where undefined -> the inputs of an encoder with the source "attributes"."""
-    defined = np.isfinite(values)
-    return {"attributes": np.where(defined, values, 0.0).astype(np.float32), "defined": defined.astype(np.float32)}
 
 
 def random_sources(facts: ConditionFacts, like: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:

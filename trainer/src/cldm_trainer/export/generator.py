@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cldm_runtime.bundle import Bundle
+from cldm_runtime.conditions import attribute_inputs
 from cldm_runtime.domain import get_domain
 from cldm_runtime.manifest import TensorSpec
 from cldm_runtime.schedule import NoiseSchedule
@@ -18,7 +19,7 @@ from ..config import Config
 from ..networks import Affine, Denoiser, Encoder, TexturedDecoder
 from . import reference as reference_case
 from .bundle_writer import GraphFile, Reference, draft_manifest, refuse_to_overwrite, write_bundle
-from .conditions import ConditionFacts, attribute_inputs, condition_facts, random_sources
+from .conditions import ConditionFacts, condition_facts, random_sources
 from .graphs import BATCH, export_graph, trace
 from .manifest_sections import Training, generator_sections
 from .model_card import generator_card

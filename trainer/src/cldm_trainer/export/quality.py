@@ -22,7 +22,8 @@ def measure_generator(
 ) -> Figures:
     """Figures of synthetic images for the masks (N, H, W), beside those of the real images (N, 1, H, W).
 
-    Empty where there is no segmenter bundle, or too few slices for a correlation. r2 is over slices with the lesion.
+    Synthetic images that were made from the masks' attributes alone are not compared with their outlines. Empty where
+    there is no segmenter bundle, or too few slices for a correlation. r2 is over slices with the lesion.
     """
     if not segmenter_folder.exists() or len(masks) < 3:
         return {}
@@ -31,20 +32,29 @@ def measure_generator(
     synthetic = generator.sample(masks=masks, seed=0)[0]
     figures: Figures = {"slices": float(len(masks))}
     for kind, shown in (("real", images), ("synthetic", synthetic)):
-        for name, value in obedience(segmenter.segment(shown, spacing), masks, generator.domain, spacing).items():
+        found = segmenter.segment(shown, spacing)
+        outlined = kind == "real" or "masks" in generator.manifest.sources
+        reached = overlap(found, masks, generator.domain, spacing) if outlined else {}
+        for name, value in (reached | obedience(found, masks, generator.domain)).items():
             figures[f"{kind}: {name}"] = round(value, 4)
     ratio = high_frequency_ratio(synthetic[:, 0], images[:, 0], spacing)
     figures["high-frequency energy, synthetic over real"] = round(ratio, 4)
     return {name: value for name, value in figures.items() if np.isfinite(value)}
 
 
-def obedience(found: LabelMap, masks: LabelMap, domain: Domain, spacing_mm: tuple[float, float]) -> Figures:
-    """Mean Dice of each region over the masks that hold it, and r2 of each attribute over those with the lesion."""
+def overlap(found: LabelMap, masks: LabelMap, domain: Domain, spacing_mm: tuple[float, float]) -> Figures:
+    """Mean Dice of each region over the masks that hold it."""
     scores = score(found, masks, domain.labels, spacing_mm)
     figures: Figures = {}
     for region in domain.labels.regions:
         held = domain.labels.region(masks, region).any(axis=(1, 2))
         figures[f"Dice of {region}"] = float(np.nanmean(scores[f"{region}_dice"][held])) if held.any() else float("nan")
+    return figures
+
+
+def obedience(found: LabelMap, masks: LabelMap, domain: Domain) -> Figures:
+    """r2 of each attribute over the masks with the lesion."""
+    figures: Figures = {}
     lesion = domain.labels.region(masks, domain.lesion) if domain.lesion else np.ones_like(masks, dtype=bool)
     kept = lesion.any(axis=(1, 2))
     truth, measured = domain.measure(masks), domain.measure(found)

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cldm_runtime.attributes import Reason
+from cldm_runtime.conditions import encoder_inputs
 from cldm_runtime.domain import Domain
 from cldm_runtime.manifest import GraphSpec, Manifest
 from cldm_runtime.noise import Purpose, Stream
 from cldm_runtime.pipeline import Pipeline, decoder_noise, initial_noise
 from cldm_runtime.reference import Case, Reference
-
-from .conditions import attribute_inputs
 
 SEED = 20240
 SAMPLES = 2
@@ -52,27 +51,27 @@ def make_reference(manifest: Manifest, modules: Mapping[str, nn.Module], domain:
     pipeline = Pipeline(manifest, engines)
     indices, sampling = np.arange(SAMPLES), manifest.sampling
     assert sampling is not None  # the manifest of a generator was checked
-    (condition,) = manifest.conditions
-    drawn = draw_sources(manifest, domain, SEED, SAMPLES)
-    sources = {spec.name: drawn[spec.name] for spec in manifest.graphs[condition.encoder].inputs}
+    sources = draw_sources(manifest, domain, SEED, SAMPLES)
     batch = pipeline.sample(sources, pipeline.plan(sampling), SEED, indices)
     x = initial_noise(manifest.graphs["denoiser"], SEED, indices)
     noise = decoder_noise(manifest.graphs["decoder"], SEED, indices)
     steps = np.linspace(0.5, 1.0, SAMPLES) * (len(pipeline.schedule.alphas_cumprod) - 1)
     inputs: dict[str, Arrays] = {
-        condition.encoder: sources,
         "denoiser": {"x": x, "timestep": steps.round().astype(np.float32), **pipeline.encode(sources)},
         "decoder": {"latent": batch.latent, **noise},
         "encoder": {"image": batch.image, "posterior_noise": np.zeros_like(batch.latent)},
     }
+    for condition in manifest.conditions:
+        taken = manifest.graphs[condition.encoder].inputs
+        inputs[condition.encoder] = {spec.name: sources[spec.name] for spec in taken}
     cases = {role: Case(inputs[role], engine.run(inputs[role])) for role, engine in engines.items()}
     loop = Case({"x": x, **sources, **noise}, {"latent": batch.latent, "image": batch.image})
     return Reference(cases, loop, sampling.steps)
 
 
 def draw_sources(manifest: Manifest, domain: Domain, seed: int, count: int) -> Arrays:
-    """`count` anatomies with attributes drawn by the domain, as every input that a condition's encoder may have:
-    one_hot (count, K, *spatial), attributes and defined (count, A). What a slice cannot tell is as it was requested."""
+    """`count` anatomies with attributes drawn by the domain, as the inputs of the manifest's conditions. What a slice
+    cannot tell is as it was requested."""
     masks, requests = [], []
     for index in range(count):
         request = domain.anatomy.complete({}, Stream(seed, index, Purpose.CONDITION))
@@ -84,7 +83,7 @@ def draw_sources(manifest: Manifest, domain: Domain, seed: int, count: int) -> A
     labels = np.stack(masks)
     measured = domain.measure(labels)
     values = np.where(measured.reasons == Reason.NEEDS_STACK, np.array(requests), measured.values)
-    return {"one_hot": domain.labels.one_hot(labels), **attribute_inputs(values)}
+    return {**encoder_inputs(manifest, domain, labels, values.astype(np.float32))}
 
 
 def tolerances(reference: Reference, graph: float, loop: float) -> dict[str, float]:

@@ -5,12 +5,10 @@ import json
 import os
 import platform
 from pathlib import Path
-from typing import Any
 
 import click
 
 from cldm_runtime import __version__ as runtime_version
-from cldm_runtime.errors import InputError
 from cldm_runtime.generator import Generator
 from cldm_runtime.segment import Segmenter
 from cldm_runtime.store import open_dataset
@@ -18,6 +16,7 @@ from cldm_runtime.summary import without_nan
 
 from .. import __version__
 from ..config import Config
+from ..data import require_cohort
 from . import pictures
 from .figures_of_merit import (
     Json,
@@ -43,13 +42,10 @@ def run(
 ) -> Path:
     """Make every set that is missing, measure, and write the results below `out`; returns the page.
 
-    A run that was stopped goes on with the first set that is missing. Raises InputError for a missing cohort,
-    BundleError for bundles that are missing or damaged.
+    A run that was stopped goes on with the first set that is missing. Raises DatasetError for a missing
+    cohort, BundleError for bundles that are missing or damaged.
     """
-    if not config.cohort_file.exists():
-        raise InputError(
-            f"{config.cohort_file}: no such cohort. Run `cldm-train phantom` and `cldm-train prepare` first."
-        )
+    require_cohort(config.cohort_file)
     shop = Workshop(
         config.run_folder / "results",
         config.cohort_file,
@@ -150,8 +146,8 @@ def _made(shop: Workshop, command: str) -> Json:
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "versions": ", ".join(f"{name} {version}" for name, version in packages.items()),
-        "generator": _identity(shop.generator.bundle),
-        "segmenter": _identity(shop.segmenter.bundle),
+        "generator": shop.generator.bundle.identity,
+        "segmenter": shop.segmenter.bundle.identity,
         "sampling": f"{sampling.sampler}, {sampling.steps} steps, {sampling.spacing}, eta {sampling.eta:g}, "
         f"guidance {sampling.guidance:g}",
         "cohort_slices": slices,
@@ -159,10 +155,6 @@ def _made(shop: Workshop, command: str) -> Json:
         "seconds": dict(shop.seconds),
         "minutes": sum(shop.seconds.values()) / 60,
     }
-
-
-def _identity(bundle: Any) -> str:
-    return f"{bundle.manifest.name} {bundle.manifest.bundle_version} (manifest {bundle.manifest_sha256[:12]})"
 
 
 def _cpu() -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cldm_runtime.bundle import sha256_of
+from cldm_runtime.conditions import encoder_inputs
 from cldm_runtime.errors import InputError
 from cldm_runtime.generate import Plan, generate_dataset
 from cldm_runtime.generator import Generator
@@ -188,8 +189,8 @@ def synthetic_set(shop: Workshop, *, steps: int | None = None, guidance: float |
         plan = pipeline.plan(settings)
         for seed, rows in jobs:
             for part, _, masks, known in read_rows(shop.cohort, rows):
-                one_hot = shop.generator.domain.labels.one_hot(masks)
-                batch = pipeline.sample({"one_hot": one_hot}, plan, seed, part)
+                told = encoder_inputs(pipeline.manifest, shop.generator.domain, masks, known["mask_attributes"])
+                batch = pipeline.sample(told, plan, seed, part)
                 writer.append(images=batch.image, masks=masks, sample_index=part, **known)
                 latents.append(batch.latent)
         np.save(latents_file(shop, name), np.concatenate(latents))

@@ -12,10 +12,9 @@ from typing import Any
 
 import torch
 
-from cldm_runtime.errors import DatasetError
-
 from ..checkpoint import agree_on_config
 from ..config import Config, SegmenterConfig, plain
+from ..data import require_cohort
 from ..nnunet_plan import (
     CONFIGURATION,
     DATASET_NAME,
@@ -41,8 +40,7 @@ def result_folder(config: Config) -> Path:
 def run(config: Config) -> None:
     """Train the segmenter, from wherever it stands; at once if it is finished."""
     folder = config.run_folder / STAGE
-    if not config.cohort_file.exists():
-        raise DatasetError(f"{config.cohort_file}: no such cohort. Run `cldm-train prepare` first.")
+    require_cohort(config.cohort_file)
     final = result_folder(config) / f"fold_{FOLD}" / "checkpoint_final.pth"
     latest = final.with_name("checkpoint_latest.pth")
     depends_on = {key: value for key, value in plain(config.segmenter).items() if key != "loader_processes"}
