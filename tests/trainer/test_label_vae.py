@@ -44,8 +44,16 @@ def test_the_papers_layers() -> None:
 
 
 def test_label_maps_that_cannot_be_halved_are_refused() -> None:
-    with pytest.raises(ValueError, match="cannot be halved 3 times"):
+    with pytest.raises(ValueError, match="cannot be divided by 8"):
         LabelVae(5, (100, 100), LabelVaeConfig())
+
+
+def test_a_patch_moves_the_layers_to_a_lower_resolution() -> None:
+    config = LabelVaeConfig(patch=2, channels=(4, 8))
+    logits, *_ = LabelVae(5, (32, 32), config)(torch.zeros(1, 5, 32, 32), torch.zeros(1, 8))
+    assert logits.shape == (1, 5, 32, 32)
+    with pytest.raises(ValueError, match="cannot be divided by 8"):
+        LabelVae(5, (36, 36), config)
 
 
 def test_an_ar_vae_trains_and_reports_its_dimensions(small: Config) -> None:

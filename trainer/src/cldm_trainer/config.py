@@ -141,6 +141,7 @@ class DiffusionConfig:
 @dataclass(frozen=True)
 class LabelVaeConfig:
     optimiser: OptimiserConfig = OptimiserConfig(steps=3000, batch_size=32, learning_rate=1e-3)
+    patch: int = 1  # pixel-unshuffle in front: 2 makes the convolutions four times cheaper
     channels: tuple[int, ...] = (32, 64, 128)  # each level halves the resolution
     dimensions: int = 8  # of the latent vector: as many tokens
     dice_weight: float = 1.0  # beside a cross-entropy of weight 1

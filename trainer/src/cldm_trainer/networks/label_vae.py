@@ -13,17 +13,19 @@ class LabelVae(nn.Module):
     """One-hot label map -> d numbers -> class logits (the VAE of the cLDM paper, with one channel for each label).
 
     Encoder: levels of [conv3, conv3, LeakyReLU, maxpool], linear to d, then linear mean and log-variance. Decoder: the
-    mirror image, with nearest upsampling. H and W must be divisible by 2^levels.
+    mirror image, with nearest upsampling. With a patch of p the levels see p x p pixels as channels of one.
+    H and W must be divisible by p * 2^levels.
     """
 
     def __init__(self, classes: int, shape: Sequence[int], config: LabelVaeConfig) -> None:
         super().__init__()
         channels, d = config.channels, config.dimensions
-        height, width = (size // 2 ** len(channels) for size in shape)
-        if (height * 2 ** len(channels), width * 2 ** len(channels)) != tuple(shape):
-            raise ValueError(f"label maps of {tuple(shape)} pixels cannot be halved {len(channels)} times")
-        self.encoder, self.decoder = nn.Sequential(), nn.Sequential()
-        for before, after in zip((classes, *channels), channels, strict=False):
+        pixels, stride = config.patch ** 2, config.patch * 2 ** len(channels)
+        height, width = (size // stride for size in shape)
+        if (height * stride, width * stride) != tuple(shape):
+            raise ValueError(f"label maps of {tuple(shape)} pixels cannot be divided by {stride}")
+        self.encoder, self.decoder = nn.Sequential(nn.PixelUnshuffle(config.patch)), nn.Sequential()
+        for before, after in zip((classes * pixels, *channels), channels, strict=False):
             self.encoder.extend([*_convolutions(before, after), nn.MaxPool2d(2)])
         flat = channels[-1] * height * width
         self.encoder.extend([nn.Flatten(), nn.Linear(flat, d)])
@@ -31,7 +33,7 @@ class LabelVae(nn.Module):
         self.decoder.extend([nn.Linear(d, flat), nn.Unflatten(1, (channels[-1], height, width))])
         for before, after in zip((channels[-1], *reversed(channels)), reversed(channels), strict=False):
             self.decoder.extend([nn.Upsample(scale_factor=2, mode="nearest"), *_convolutions(before, after)])
-        self.decoder.append(nn.Conv2d(channels[0], classes, 3, padding=1))
+        self.decoder.extend([nn.Conv2d(channels[0], classes * pixels, 3, padding=1), nn.PixelShuffle(config.patch)])
 
     def encode(self, one_hot: Tensor) -> tuple[Tensor, Tensor]:
         """(N, K, H, W) -> mean and deviation, each (N, d)."""
