@@ -40,6 +40,11 @@ class Measure(Protocol):
         """Measure (N, *spatial) label maps."""
 
 
+class Widen(Protocol):
+    def __call__(self, labels: LabelMap, widening_mm: float, spacing_mm: tuple[float, ...]) -> LabelMap:
+        """One (*spatial) label map with its lesion grown by so many mm within its organ; below 0 it shrinks."""
+
+
 @dataclass(frozen=True)
 class Domain:
     name: str
@@ -49,6 +54,7 @@ class Domain:
     anatomy: Anatomy
     lesion: str | None = None  # the region that may be absent: agreement is also given for samples that hold it
     lesion_size: str | None = None  # the attribute that is 0 where the lesion is absent, and above 0 where it is not
+    widen: Widen | None = None  # None: the lesions of this domain cannot be widened
 
     @property
     def attribute_names(self) -> tuple[str, ...]:
