@@ -18,6 +18,7 @@ from .grid import grid_from_mapping, row_from_request
 from .guidance import Interval
 from .labels import LabelMap
 from .manifest import Manifest, SamplingSpec
+from .mask_grid import MaskGridRequests
 from .mask_rows import ArrayMasks
 from .pipeline import Pipeline
 from .requests import (
@@ -116,8 +117,9 @@ class Generator:
         """Images and their label maps, for attributes or for given label maps.
 
         attributes: name -> a number, or one number a row; those left out are drawn. masks: (M, *spatial) label maps; a
-        bundle made for attributes takes those measured on them. Give neither to a bundle without conditions.
-        n: number of samples, spread over the rows as `cldm-gen` does; None: one for each row or mask.
+        bundle made for attributes takes those measured on them. Give neither to a bundle without conditions. Given
+        both, `attributes` holds `rotation_deg`, `widening_mm` or both: how each map is turned and its lesion widened.
+        n: number of samples, spread over the rows as `cldm-gen` does; None: one for each row or mask, or each pair.
         steps, sampler, batch_size, guidance: as in `settings`; None: the bundle's.
         Returns images (n, C, *spatial) float32, and masks (n, *spatial) uint8 or None for a bundle that has no
         condition from label maps: its images are made from attributes alone, or from nothing. Raises InputError.
@@ -140,16 +142,14 @@ class Generator:
     def _requests(self, attributes: Mapping[str, float | Sequence[float]] | None, masks: NDArray[np.integer] | None,
                   n: int | None) -> tuple[RequestSource, int]:
         """Where the requests of `sample` come from, and how many they are."""
-        if attributes is not None and masks is not None:
-            raise InputError("give either attributes or masks, not both.")
         self.check_asked(attributes is not None or masks is not None)
-        grid = None if attributes is None else grid_from_mapping(attributes, self.domain)
-        rows = grid if masks is None else masks
-        count = n if n is not None else 1 if rows is None else len(rows)
+        grid = None if attributes is None else grid_from_mapping(attributes, self.domain, for_masks=masks is not None)
+        count = n if n is not None else (1 if grid is None else len(grid)) * (1 if masks is None else len(masks))
         if count < 1:
             raise InputError(f"n = {count}: expected 1 or more.")
         if masks is not None:
-            return mask_requests(ArrayMasks(np.asarray(masks)), self.canvas, "masks"), count
+            given = mask_requests(ArrayMasks(np.asarray(masks)), self.canvas, "masks")
+            return given if grid is None else MaskGridRequests.spread(grid, count, given), count
         return FreeRequests(self.domain) if grid is None else GridRequests.spread(grid, count, self.canvas), count
 
     def stream(self, requests: Iterable[Mapping[str, float]], seed: int = 0, *, steps: int | None = None,

@@ -4,7 +4,10 @@ A header with any non-empty subset of the domain's attribute names, and optional
 one grid point a row. An empty cell leaves the attribute out for that row.
 
 `rotation_deg` turns the anatomy counter-clockwise before it is drawn on pixels, so every angle is as good as 0. It has
-no effect with a bundle that draws no anatomy, and label maps that are given are taken as they are.
+no effect with a bundle that draws no anatomy.
+
+A grid for label maps that are given has no attributes, for the maps decide them, but `rotation_deg`, `widening_mm` or
+both: what is done to a map. See `mask_grid`.
 """
 
 import csv
@@ -24,6 +27,8 @@ from .domain import Domain
 from .errors import InputError, list_faults
 
 OPTIONAL_COLUMNS = ("rotation_deg", "weight", "label")
+TRANSFORMATIONS = ("rotation_deg", "widening_mm")  # of label maps that are given
+_RANGES = {"rotation_deg": (-360.0, 360.0), "widening_mm": (-50.0, 50.0), "weight": (0.0, 1e9)}
 _MOST_FAULTS = 50
 
 
@@ -36,6 +41,7 @@ class GridRow:
     rotation_deg: float = 0.0
     weight: float = 1.0
     label: str = ""
+    widening_mm: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,12 @@ class Grid:
 
 
 def row_of(index: int, counts: NDArray[np.int64]) -> int:
-    """The row of sample `index` where row r gets counts[r] samples.
+    """The row of sample `index` where row r gets counts[r] samples, see `place_of`."""
+    return place_of(index, counts)[0]
+
+
+def place_of(index: int, counts: NDArray[np.int64]) -> tuple[int, int]:
+    """The row of sample `index` where row r gets counts[r] samples, and how many of that row stand before it.
 
     Rows take turns until each has its count, so that the first samples already span the grid. Bisects the number of
     full turns before the sample, so that a run of any length needs no list of its samples.
@@ -78,11 +89,11 @@ def row_of(index: int, counts: NDArray[np.int64]) -> int:
             turns = middle
         else:
             beyond = middle
-    return int(np.flatnonzero(counts > turns)[index - int(np.minimum(counts, turns).sum())])
+    return int(np.flatnonzero(counts > turns)[index - int(np.minimum(counts, turns).sum())]), turns
 
 
-def read_grid(path: str | os.PathLike[str], domain: Domain) -> Grid:
-    """Read and check a grid file.
+def read_grid(path: str | os.PathLike[str], domain: Domain, for_masks: bool = False) -> Grid:
+    """Read and check a grid file, of attributes or for label maps that are given.
 
     Raises InputError that lists every fault with its line: malformed cells, values out of range, unknown columns, rows
     that no anatomy can meet.
@@ -97,8 +108,8 @@ def read_grid(path: str | os.PathLike[str], domain: Domain) -> Grid:
     except UnicodeDecodeError as error:
         raise InputError(f"{source}: byte {error.start} is not UTF-8. Save the file as CSV in UTF-8.") from error
     faults: list[str] = []
-    rows = _parse(text, domain, faults)
-    if not faults:
+    rows = _parse(text, domain, faults, for_masks)
+    if not faults and not for_masks:
         faults = list(infeasible_rows(rows, domain))
     if faults:
         shown = faults[:_MOST_FAULTS]
@@ -118,16 +129,17 @@ def infeasible_rows(rows: Sequence[GridRow], domain: Domain) -> Iterator[str]:
         yield from (f"line {row.line}: {fault}" for fault in known[key])
 
 
-def _parse(text: str, domain: Domain, faults: list[str]) -> list[GridRow]:
+def _parse(text: str, domain: Domain, faults: list[str], for_masks: bool) -> list[GridRow]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     lines = _lines(reader, faults)
     header = next(lines, None)
     if header is None:
         if not faults:
-            faults.append(f"the file is empty. Expected a header with some of: {', '.join(domain.attribute_names)}")
+            wanted = TRANSFORMATIONS if for_masks else domain.attribute_names
+            faults.append(f"the file is empty. Expected a header with some of: {', '.join(wanted)}")
         return []
     names = [cell.lower() for cell in header[1]]
-    faults.extend(_header_faults(names, header[0], domain))
+    faults.extend(_header_faults(names, header[0], domain, for_masks))
     if faults:
         return []
     parsed = [_row(line, names, cells, domain, faults) for line, cells in lines]
@@ -153,16 +165,33 @@ def _lines(reader: Iterator[list[str]], faults: list[str]) -> Iterator[tuple[int
             yield reader.line_num, cells  # type: ignore[attr-defined]
 
 
-def _header_faults(names: list[str], line: int, domain: Domain) -> Iterator[str]:
-    known = (*domain.attribute_names, *OPTIONAL_COLUMNS)
+def _header_faults(names: list[str], line: int, domain: Domain, for_masks: bool = False) -> Iterator[str]:
+    wanted = TRANSFORMATIONS if for_masks else domain.attribute_names
+    known = tuple(dict.fromkeys((*wanted, *OPTIONAL_COLUMNS)))
+    misplaced = list(_misplaced(names, domain, for_masks))
+    yield from (f"line {line}: {fault}" for fault in misplaced)
     for name in dict.fromkeys(names):
-        if name not in known:
+        if name not in known and not (misplaced and name in (*domain.attribute_names, *TRANSFORMATIONS)):
             hint = " Separate columns by commas." if ";" in name or "\t" in name else ""
             yield f"line {line}: unknown column {name!r}. Known: {', '.join(known)}.{hint}"
         if names.count(name) > 1:
             yield f"line {line}: column {name!r} stands {names.count(name)} times"
-    if not set(names) & set(domain.attribute_names):
-        yield f"line {line}: no attribute column. Expected at least one of: {', '.join(domain.attribute_names)}"
+    if not misplaced and not set(names) & set(wanted):
+        kind = "transformation" if for_masks else "attribute"
+        yield f"line {line}: no {kind} column. Expected at least one of: {', '.join(wanted)}"
+
+
+def _misplaced(names: list[str], domain: Domain, for_masks: bool) -> Iterator[str]:
+    """A fault for columns that are known, but not in a grid of this kind."""
+    asked = [name for name in domain.attribute_names if name in names]
+    if for_masks and asked:
+        yield (f"{', '.join(asked)} cannot be asked for of given masks, which decide them. Pass either "
+               f"--attributes CSV or --masks FILE, or keep of the columns: {', '.join(TRANSFORMATIONS)}, weight, label")
+    if not for_masks and "widening_mm" in names:
+        yield ("widening_mm changes label maps that are given, but none are: ask for another lesion by its attributes, "
+               "or pass --masks FILE")
+    if for_masks and "widening_mm" in names and domain.widen is None:
+        yield f"widening_mm: the domain {domain.name} has nothing that could be widened"
 
 
 def _row(line: int, names: list[str], cells: list[str], domain: Domain, faults: list[str]) -> GridRow | None:
@@ -174,9 +203,10 @@ def _row(line: int, names: list[str], cells: list[str], domain: Domain, faults: 
     ranges = {attribute.name: (attribute.low, attribute.high) for attribute in domain.attributes}
     request = {name: _number(line, name, cell[name], *ranges[name], faults)
                for name in domain.attribute_names if cell.get(name)}
-    rotation = _number(line, "rotation_deg", cell.get("rotation_deg") or "0", -360.0, 360.0, faults)
-    weight = _number(line, "weight", cell.get("weight") or "1", 0.0, 1e9, faults)
-    return GridRow(line, request, rotation, weight, cell.get("label", "")) if len(faults) == before else None
+    rotation, widening, weight = (_number(line, name, cell.get(name) or default, *_RANGES[name], faults)
+                                  for name, default in (("rotation_deg", "0"), ("widening_mm", "0"), ("weight", "1")))
+    label = cell.get("label", "")
+    return GridRow(line, request, rotation, weight, label, widening) if len(faults) == before else None
 
 
 def _number(line: int, name: str, text: str, low: float, high: float, faults: list[str]) -> float:
@@ -194,28 +224,33 @@ def _number(line: int, name: str, text: str, low: float, high: float, faults: li
     return value
 
 
-def grid_from_mapping(attributes: Mapping[str, float | Sequence[float]], domain: Domain) -> Grid:
-    """A grid from Python values: each attribute a number, or a sequence with one number a row.
+def grid_from_mapping(attributes: Mapping[str, float | Sequence[float]], domain: Domain,
+                      for_masks: bool = False) -> Grid:
+    """A grid from Python values: each column a number, or a sequence with one number a row.
 
     Raises InputError that lists every fault; rows are counted from 1.
     """
     columns = {name: np.atleast_1d(np.asarray(values, dtype=np.float64)) for name, values in attributes.items()}
     lengths = {len(values) for values in columns.values()} - {1}
-    faults = [] if columns else [f"no attribute given. Known: {', '.join(domain.attribute_names)}"]
+    wanted = TRANSFORMATIONS if for_masks else domain.attribute_names
+    faults = [] if columns else [f"no attribute given. Known: {', '.join(wanted)}"]
     if len(lengths) > 1 or any(values.ndim != 1 for values in columns.values()):
         faults.append(f"sequences differ in length: { {name: values.shape for name, values in columns.items()} }")
         columns = {}
-    faults.extend(fault.split(": ", 1)[1] for fault in (_header_faults(list(columns), 0, domain) if columns else ()))
+    header_faults = _header_faults(list(columns), 0, domain, for_masks) if columns else ()
+    faults.extend(fault.split(": ", 1)[1] for fault in header_faults)
     rows = []
     for index in range(max(lengths, default=1) if not faults else 0):
         cells = {name: float(values[index % len(values)]) for name, values in columns.items()}
         text = [repr(value) for value in cells.values()]
         row = _row(index + 1, list(cells), text, domain, faults)
         rows += [row] if row else []
-    faults = [fault.replace("line ", "row ", 1) for fault in faults or infeasible_rows(rows, domain)]
+    faults = faults or ([] if for_masks else list(infeasible_rows(rows, domain)))
+    faults = [fault.replace("line ", "row ", 1) for fault in faults]
     if faults:
         raise InputError(list_faults("attributes cannot be met:", faults[:_MOST_FAULTS]))
-    canonical = repr([(sorted(row.request.items()), row.rotation_deg, row.weight) for row in rows])
+    canonical = repr([(sorted(row.request.items()), row.rotation_deg, row.weight, *([row.widening_mm] * for_masks))
+                      for row in rows])
     return Grid("attributes", tuple(rows), hashlib.sha256(canonical.encode()).hexdigest())
 
 

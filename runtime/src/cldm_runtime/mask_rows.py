@@ -20,6 +20,8 @@ class MaskRows(Protocol):
 
     def mask(self, row: int) -> LabelMap: ...
 
+    def block(self, rows: slice) -> NDArray[np.integer]: ...
+
     def known_attributes(self, row: int) -> NDArray[np.float32] | None: ...
 
 
@@ -35,22 +37,32 @@ class ArrayMasks:
     def mask(self, row: int) -> LabelMap:
         return np.asarray(self.masks[row]).astype(np.uint8)
 
+    def block(self, rows: slice) -> NDArray[np.integer]:
+        return self.masks[rows]
+
     def known_attributes(self, row: int) -> NDArray[np.float32] | None:
         return None
 
 
 @dataclass(frozen=True)
 class DatasetMasks:
-    """The label maps of a dataset file, and the attributes that it holds for them."""
+    """Label maps of a dataset file, and the attributes that it holds for them.
+
+    chosen: (M,) their rows in the file, in its order. attributes: (M, A) in the domain's order.
+    """
 
     dataset: Dataset
+    chosen: NDArray[np.int64]
     attributes: NDArray[np.float32] | None
 
     def __len__(self) -> int:
-        return len(self.dataset)
+        return len(self.chosen)
 
     def mask(self, row: int) -> LabelMap:
-        return self.dataset.masks(row)
+        return self.dataset.masks(int(self.chosen[row]))
+
+    def block(self, rows: slice) -> NDArray[np.integer]:
+        return self.dataset.masks(self.chosen[rows])
 
     def known_attributes(self, row: int) -> NDArray[np.float32] | None:
         return None if self.attributes is None else self.attributes[row]
@@ -67,18 +79,34 @@ def npy_masks(source: Path) -> ArrayMasks:
     return ArrayMasks(masks)
 
 
-def dataset_masks(source: Path, spacing_mm: tuple[float, ...], domain: Domain) -> DatasetMasks:
-    """The maps of a dataset file. Raises InputError where it has none, or pixels of another size."""
+def dataset_masks(source: Path, spacing_mm: tuple[float, ...], domain: Domain, subset: str = "") -> DatasetMasks:
+    """The maps of a dataset file, or of a subset of it.
+
+    Raises InputError where there are none, or where the file is of another domain or has pixels of another size.
+    """
     try:
         dataset = open_dataset(source)
         if "masks" not in dataset:
             raise InputError(f"{source}: the dataset has no /masks.")
+        if dataset.domain != domain.name:
+            raise InputError(f"{source}: is of the domain {dataset.domain!r}, the bundle of {domain.name!r}.")
         if not np.allclose(dataset.spacing_mm, spacing_mm, rtol=0.01):
             raise InputError(f"{source}: pixels are {dataset.spacing_mm} mm, the bundle needs {spacing_mm}. "
                              "Resample the masks.")
-        return DatasetMasks(dataset, _in_domain_order(dataset, domain))
+        chosen, attributes = _rows_of(dataset, subset), _in_domain_order(dataset, domain)
+        return DatasetMasks(dataset, chosen, None if attributes is None else attributes[chosen])
     except DatasetError as error:
         raise InputError(f"masks file: {error}") from error
+
+
+def _rows_of(dataset: Dataset, subset: str) -> NDArray[np.int64]:
+    """The rows of a subset, all of them if it is "". Raises InputError where there is none, with the names known."""
+    if not subset:
+        return np.arange(len(dataset))
+    names = dataset.subset if dataset.subset is not None else np.array([], dtype=np.str_)
+    if subset not in names:
+        raise InputError(f"{dataset.path}: has no subset {subset!r}. Found: {', '.join(np.unique(names)) or 'none'}.")
+    return np.flatnonzero(names == subset)
 
 
 def _in_domain_order(dataset: Dataset, domain: Domain) -> NDArray[np.float32] | None:

@@ -15,7 +15,7 @@ from .domain import Domain
 from .errors import InputError, list_faults
 from .grid import Grid, GridRow, row_of
 from .labels import LabelMap
-from .mask_rows import ArrayMasks, DatasetMasks, MaskRows, dataset_masks, npy_masks
+from .mask_rows import MaskRows, dataset_masks, npy_masks
 from .noise import Purpose, Stream
 
 NO_GRID_ROW = -1
@@ -172,7 +172,10 @@ class MaskRequests:
 
     def request(self, seed: int, index: int) -> SampleRequest:
         row = index % len(self.rows)
-        mask = self.rows.mask(row)
+        return self.request_for(self.rows.mask(row), row, seed, index)
+
+    def request_for(self, mask: LabelMap, row: int, seed: int, index: int) -> SampleRequest:
+        """What sample `index` is asked for where it shows `mask`, made from that of a row."""
         values, reasons = measured_attributes(mask[None], [self.rows.known_attributes(row)], self.canvas.domain)
         requested = values[0]
         if self.canvas.attributes:
@@ -199,25 +202,27 @@ class MaskRequests:
             "maps themselves are not written, for no image shows them."]
 
 
-def read_masks(path: str | os.PathLike[str], canvas: Canvas) -> MaskRequests:
-    """Requests from a masks file: a dataset (.h5) or a numpy array (.npy) of shape (M, *spatial).
+def read_masks(path: str | os.PathLike[str], canvas: Canvas, subset: str = "") -> MaskRequests:
+    """Requests from a masks file: a dataset (.h5), or a subset of it, or a numpy array (.npy) of shape (M, *spatial).
 
     Raises InputError for another shape, spacing or type, unknown label values or an unreadable file. Every mask is
     read once, block by block.
     """
     source = Path(path)
-    rows = npy_masks(source) if source.suffix == ".npy" else dataset_masks(source, canvas.spacing_mm, canvas.domain)
-    return mask_requests(rows, canvas, str(source))
+    if source.suffix != ".npy":
+        return mask_requests(dataset_masks(source, canvas.spacing_mm, canvas.domain, subset), canvas, str(source))
+    if subset:
+        raise InputError(f"{source}: an array has no subset {subset!r}. Give a dataset (.h5), or leave the subset out.")
+    return mask_requests(npy_masks(source), canvas, str(source))
 
 
-def mask_requests(rows: ArrayMasks | DatasetMasks, canvas: Canvas, where: str) -> MaskRequests:
+def mask_requests(rows: MaskRows, canvas: Canvas, where: str) -> MaskRequests:
     """Check every mask of `rows`. Raises InputError."""
     if not len(rows):
         raise InputError(f"{where}: holds no masks.")
     digest = hashlib.sha256()
     for start in range(0, len(rows), _BLOCK):
-        block = rows.masks[start:start + _BLOCK] if isinstance(rows, ArrayMasks) else rows.dataset.masks(
-            slice(start, start + _BLOCK))
+        block = rows.block(slice(start, start + _BLOCK))
         if block.shape[1:] != canvas.shape:
             raise InputError(f"{where}: masks have shape {block.shape[1:]}, the bundle needs {canvas.shape} pixels of "
                              f"{canvas.spacing_mm} mm. Resample them.")

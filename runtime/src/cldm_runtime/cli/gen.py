@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..generate import Existing, Plan, check_output, generate_dataset, is_finished
 from ..generator import Generator
 from ..grid import read_grid
+from ..mask_grid import MaskGridRequests
 from ..requests import FreeRequests, GridRequests, RequestSource, read_masks
 from ..samplers import SAMPLERS
 from .progress import show_progress
@@ -23,6 +24,7 @@ EXAMPLES = """\b
 Examples:
   cldm-gen --n 256 --attributes examples/grid.csv --out out/samples.h5
   cldm-gen --n 100 --masks cohort.h5 --steps 20 --seed 7
+  cldm-gen --n 640 --masks cohort.h5 --subset d8 --attributes examples/rotations.csv
   cldm-gen --n 100000 --attributes grid.csv --out big.h5 --resume
   cldm-gen --n 256 --attributes examples/grid.csv --dry-run --json
 """
@@ -32,10 +34,12 @@ Examples:
 @click.option("--n", "samples", type=click.IntRange(min=1), required=True, metavar="N", help="Number of images.")
 @click.option("--attributes", "grid_file", type=click.Path(path_type=Path), metavar="CSV",
               help="Grid of attributes (fractions 0..1), one grid point a row; if the bundle needs masks (see cldm "
-                   "inspect), an anatomy is drawn for each image.")
+                   "inspect), an anatomy is drawn for each image. With --masks: rotation_deg and widening_mm instead.")
 @click.option("--masks", "masks_file", type=click.Path(path_type=Path), metavar="FILE",
-              help="Label maps instead of a grid: a dataset (.h5) or an array (.npy); image i shows map i mod M, or "
-                   "has its attributes if the bundle needs attributes.")
+              help="Label maps that are given: a dataset (.h5) or an array (.npy); image i shows map i mod M, or "
+                   "has its attributes if the bundle needs attributes. With a grid, each map passes through all rows.")
+@click.option("--subset", default="", metavar="NAME", help="Only the label maps of that /subset of the dataset, "
+              "such as d8.")
 @click.option("--bundle", "bundle_folder", type=click.Path(path_type=Path), metavar="DIR", envvar="CLDM_BUNDLE",
               default=Path(DEFAULT_BUNDLE), show_default=True, show_envvar=True, help="Generator bundle.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("samples.h5"), show_default=True, metavar="FILE",
@@ -58,9 +62,10 @@ Examples:
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file or unfinished run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan or the result as JSON.")
-def gen(samples: int, grid_file: Path | None, masks_file: Path | None, bundle_folder: Path, out: Path, seed: int,
-        steps: int | None, sampler: str | None, guidance: float | None, guidance_interval: tuple[float, float] | None,
-        batch_size: int | None, provider: str, dry_run: bool, resume: bool, overwrite: bool, as_json: bool) -> None:
+def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: str, bundle_folder: Path, out: Path,
+        seed: int, steps: int | None, sampler: str | None, guidance: float | None,
+        guidance_interval: tuple[float, float] | None, batch_size: int | None, provider: str, dry_run: bool,
+        resume: bool, overwrite: bool, as_json: bool) -> None:
     """Generate N images into one HDF5 dataset, with what was asked for and, if they were made from them, label maps.
 
     The same command gives the same file, bit for bit, also after it was stopped and resumed.
@@ -72,7 +77,7 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, bundle_fo
     generator = Generator(Bundle.load(bundle_folder), provider)
     settings = generator.settings(sampler=sampler, steps=steps, batch_size=batch_size, guidance=guidance,
                                   guidance_interval=guidance_interval)
-    plan = Plan(generator, _requests(generator, samples, grid_file, masks_file), samples, seed, settings)
+    plan = Plan(generator, _requests(generator, samples, grid_file, masks_file, subset), samples, seed, settings)
     for note in plan.source.notes():
         click.echo(f"note: {note}", err=True)
     if dry_run:
@@ -81,17 +86,22 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, bundle_fo
         _generate(plan, out, existing, as_json)
 
 
-def _requests(generator: Generator, samples: int, grid_file: Path | None, masks_file: Path | None) -> RequestSource:
+def _requests(generator: Generator, samples: int, grid_file: Path | None, masks_file: Path | None,
+              subset: str) -> RequestSource:
     """Where the requests come from. Raises InputError where the files given are not what the bundle takes."""
-    if grid_file is None and masks_file is None and not generator.manifest.conditions:
+    if subset and masks_file is None:
+        raise InputError(f"--subset {subset} is a part of a dataset of label maps. Give the dataset: --masks FILE.")
+    if grid_file is None and masks_file is None:
+        if generator.manifest.conditions:
+            raise InputError("expected either --attributes CSV or --masks FILE.")
         return FreeRequests(generator.domain)
-    if (grid_file is None) == (masks_file is None):
-        raise InputError("expected either --attributes CSV or --masks FILE.")
     generator.check_asked(True)
+    grid = None if grid_file is None else read_grid(grid_file, generator.domain, for_masks=masks_file is not None)
     if masks_file is not None:
-        return read_masks(masks_file, generator.canvas)
-    assert grid_file is not None
-    return GridRequests.spread(read_grid(grid_file, generator.domain), samples, generator.canvas)
+        masks = read_masks(masks_file, generator.canvas, subset)
+        return masks if grid is None else MaskGridRequests.spread(grid, samples, masks)
+    assert grid is not None
+    return GridRequests.spread(grid, samples, generator.canvas)
 
 
 def _print_plan(plan: Plan, out: Path, existing: Existing, as_json: bool) -> None:
