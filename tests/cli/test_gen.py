@@ -69,6 +69,16 @@ def test_a_dry_run_prints_the_resolved_plan_and_writes_nothing(cli: Cli, folder:
     assert code == 0 and "steps             4" in out.splitlines() and untouched(folder)
 
 
+def test_images_of_one_condition_follow_each_other(cli: Cli, folder: Path) -> None:
+    flags = ["--n", 5, "--masks", "masks.npy", "--per-condition", 2]
+    assert json.loads(cli(*flags, "--dry-run", "--json")[1])["requests"]["per_condition"] == 2
+    assert cli(*flags)[0] == 0
+    with open_dataset(folder / "samples.h5") as dataset:
+        assert dataset.condition.tolist() == [0, 0, 1, 1, 2]
+        given = np.load(folder / "masks.npy")[[0, 0, 1, 1, 0]]
+        assert np.array_equal(dataset.masks(), given)
+
+
 def test_guidance_is_in_the_plan_and_in_the_file(cli: Cli, folder: Path, tiny_guided: Path) -> None:
     flags = ["--n", 1, "--masks", "masks.npy", "--bundle", tiny_guided, "--guidance-interval", 0.2, 0.8]
     plan = json.loads(cli(*flags, "--dry-run", "--json")[1])
@@ -92,6 +102,7 @@ def test_guidance_is_in_the_plan_and_in_the_file(cli: Cli, folder: Path, tiny_gu
     (["--n", 1, "--attributes", "grid.csv", "--sampler", "euler"], 2, "'euler' is not one of"),
     (["--n", 1, "--attributes", "grid.csv", "--steps", 5000], 2, "steps = 5000: expected 1 to 100"),
     (["--n", 1, "--attributes", "grid.csv", "--seed", -1], 2, "-1 is not in the range"),
+    (["--n", 1, "--attributes", "grid.csv", "--per-condition", 0], 2, "0 is not in the range x>=1"),
     (["--n", 1, "--attributes", "grid.csv", "--guidance", 2], 2, "without a null condition"),
     (["--n", 1, "--attributes", "grid.csv", "--guidance", "nan"], 2, "guidance = nan: expected a finite number"),
     (["--n", 1, "--attributes", "grid.csv", "--guidance-interval", 0.5, 2], 2, "guidance_interval = 0.5 to 2"),

@@ -27,7 +27,7 @@ from .store import DatasetSpec, DatasetWriter, MetadataValue, create_dataset, op
 PART_SAMPLES = 128  # about; a part holds whole batches
 PLAN_FILE = "plan.json"
 _MERGE_ROWS = 64
-_SMALL_COLUMNS = ("requested", "mask_attributes", "mask_reasons", "grid_row", "sample_index")  # those that there are
+_SMALL_COLUMNS = ("requested", "mask_attributes", "mask_reasons", "grid_row", "sample_index", "condition")  # if there
 _ROW_OVERHEAD_BYTES = 256  # attributes, indices and chunk tables
 
 Existing = Literal["refuse", "resume", "overwrite"]
@@ -202,6 +202,8 @@ def _write_batches(plan: Plan, samples: range, writer: DatasetWriter) -> Iterato
     for batch in generator.batches(plan.source, samples, plan.seed, plan.settings):
         columns: dict[str, NDArray[Any]] = {"images": batch.images, "grid_row": batch.grid_row,
                                             "sample_index": batch.sample_index}
+        if batch.condition is not None:
+            columns["condition"] = batch.condition
         if generator.manifest.conditions:
             columns["requested"] = batch.requested
         if batch.masks is not None:

@@ -40,13 +40,15 @@ Item = TypeVar("Item")
 class Batch(NamedTuple):
     """n samples: images (n, C, *spatial) float32 in the bundle's value range, masks (n, *spatial) uint8 or None where
     no condition comes from label maps, requested (n, A) float32 in the domain's attribute order (NaN where undefined or
-    not asked for), sample_index (n,) int64, grid_row (n,) int64."""
+    not asked for), sample_index (n,) int64, grid_row (n,) int64, condition (n,) int64 or None where every sample has
+    its own."""
 
     images: Images
     masks: LabelMap | None
     requested: NDArray[np.float32]
     sample_index: NDArray[np.int64]
     grid_row: NDArray[np.int64]
+    condition: NDArray[np.int64] | None = None
 
 
 class Generator:
@@ -209,8 +211,10 @@ class Generator:
             raise BundleError(f"bundle {self.bundle.path}: the decoder gave NaN or infinite intensities. Check the "
                               "bundle with cldm verify.")
         images, count = np.clip(images, *self.manifest.image.value_range), len(requests)
+        conditions = [request.condition for request in requests if request.condition is not None]
         return Batch(images[:count], None if masks is None else masks[:count], requested[:count], indices[:count],
-                     np.array([request.grid_row for request in requests], dtype=np.int64))
+                     np.array([request.grid_row for request in requests], dtype=np.int64),
+                     np.array(conditions, dtype=np.int64) if conditions else None)
 
 
 def _attribute_table(manifest: Manifest, domain: Domain) -> NDArray[np.float64] | None:

@@ -29,6 +29,7 @@ class SampleRequest:
 
     requested: (A,) in the domain's order and the user's units, NaN where undefined, unknown or not asked for.
     mask: (*spatial) label map that the image is to show; None where it is made from attributes alone, or from nothing.
+    condition: number of the condition that the sample shares with others of the run; None where it shares none.
     """
 
     index: int
@@ -36,6 +37,7 @@ class SampleRequest:
     requested: NDArray[np.float32]
     mask: LabelMap | None
     rotation_deg: float = 0.0
+    condition: int | None = None
 
 
 class RequestSource(Protocol):

@@ -15,6 +15,7 @@ from ..generate import Existing, Plan, check_output, generate_dataset, is_finish
 from ..generator import Generator
 from ..grid import read_grid
 from ..mask_grid import MaskGridRequests
+from ..repeats import conditions_of, repeated
 from ..requests import FreeRequests, GridRequests, RequestSource, read_masks
 from ..samplers import SAMPLERS
 from .progress import show_progress
@@ -25,6 +26,7 @@ Examples:
   cldm-gen --n 256 --attributes examples/grid.csv --out out/samples.h5
   cldm-gen --n 100 --masks cohort.h5 --steps 20 --seed 7
   cldm-gen --n 640 --masks cohort.h5 --subset d8 --attributes examples/rotations.csv
+  cldm-gen --n 512 --per-condition 8 --attributes examples/grid.csv --out out/repeated.h5
   cldm-gen --n 100000 --attributes grid.csv --out big.h5 --resume
   cldm-gen --n 256 --attributes examples/grid.csv --dry-run --json
 """
@@ -40,6 +42,8 @@ Examples:
                    "has its attributes if the bundle needs attributes. With a grid, each map passes through all rows.")
 @click.option("--subset", default="", metavar="NAME", help="Only the label maps of that /subset of the dataset, "
               "such as d8.")
+@click.option("--per-condition", type=click.IntRange(min=1), default=1, show_default=True, metavar="K",
+              help="Images of each condition (label map, attributes, grid row), which differ in their noise alone.")
 @click.option("--bundle", "bundle_folder", type=click.Path(path_type=Path), metavar="DIR", envvar="CLDM_BUNDLE",
               default=Path(DEFAULT_BUNDLE), show_default=True, show_envvar=True, help="Generator bundle.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("samples.h5"), show_default=True, metavar="FILE",
@@ -62,8 +66,8 @@ Examples:
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file or unfinished run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan or the result as JSON.")
-def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: str, bundle_folder: Path, out: Path,
-        seed: int, steps: int | None, sampler: str | None, guidance: float | None,
+def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: str, per_condition: int,
+        bundle_folder: Path, out: Path, seed: int, steps: int | None, sampler: str | None, guidance: float | None,
         guidance_interval: tuple[float, float] | None, batch_size: int | None, provider: str, dry_run: bool,
         resume: bool, overwrite: bool, as_json: bool) -> None:
     """Generate N images into one HDF5 dataset, with what was asked for and, if they were made from them, label maps.
@@ -77,7 +81,8 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
     generator = Generator(Bundle.load(bundle_folder), provider)
     settings = generator.settings(sampler=sampler, steps=steps, batch_size=batch_size, guidance=guidance,
                                   guidance_interval=guidance_interval)
-    plan = Plan(generator, _requests(generator, samples, grid_file, masks_file, subset), samples, seed, settings)
+    source = _requests(generator, conditions_of(samples, per_condition), grid_file, masks_file, subset)
+    plan = Plan(generator, repeated(source, per_condition), samples, seed, settings)
     for note in plan.source.notes():
         click.echo(f"note: {note}", err=True)
     if dry_run:
@@ -86,7 +91,7 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
         _generate(plan, out, existing, as_json)
 
 
-def _requests(generator: Generator, samples: int, grid_file: Path | None, masks_file: Path | None,
+def _requests(generator: Generator, conditions: int, grid_file: Path | None, masks_file: Path | None,
               subset: str) -> RequestSource:
     """Where the requests come from. Raises InputError where the files given are not what the bundle takes."""
     if subset and masks_file is None:
@@ -99,9 +104,9 @@ def _requests(generator: Generator, samples: int, grid_file: Path | None, masks_
     grid = None if grid_file is None else read_grid(grid_file, generator.domain, for_masks=masks_file is not None)
     if masks_file is not None:
         masks = read_masks(masks_file, generator.canvas, subset)
-        return masks if grid is None else MaskGridRequests.spread(grid, samples, masks)
+        return masks if grid is None else MaskGridRequests.spread(grid, conditions, masks)
     assert grid is not None
-    return GridRequests.spread(grid, samples, generator.canvas)
+    return GridRequests.spread(grid, conditions, generator.canvas)
 
 
 def _print_plan(plan: Plan, out: Path, existing: Existing, as_json: bool) -> None:

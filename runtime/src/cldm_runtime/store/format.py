@@ -39,6 +39,7 @@ COLUMNS = {
     "mask_reasons": Column("attributes/mask_reasons", "u1", "attributes"),
     "grid_row": Column("grid_row", "i8", ""),
     "sample_index": Column("sample_index", "i8", ""),
+    "condition": Column("condition", "i8", ""),
     "patients": Column("patients", f"S{TEXT_BYTES}", ""),
     "slices": Column("slices", "i4", ""),
     "subset": Column("subset", f"S{TEXT_BYTES}", ""),

@@ -230,6 +230,13 @@ class Dataset(_Columns):
         return None if values is None else values.astype(np.int64, copy=False)
 
     @property
+    def condition(self) -> NDArray[np.int64] | None:
+        """(N,) number of each sample's condition: samples of one number differ in their noise alone. None where every
+        sample is its own condition."""
+        values = self._all("condition")
+        return None if values is None else values.astype(np.int64, copy=False)
+
+    @property
     def slices(self) -> NDArray[np.int64] | None:
         values = self._all("slices")
         return None if values is None else values.astype(np.int64)

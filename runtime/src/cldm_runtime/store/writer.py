@@ -224,8 +224,9 @@ class DatasetWriter(_ColumnWriter):
     def append(self, *, images: ArrayLike | None = None, masks: ArrayLike | None = None,
                requested: ArrayLike | None = None, mask_attributes: ArrayLike | None = None,
                mask_reasons: ArrayLike | None = None, grid_row: ArrayLike | None = None,
-               sample_index: ArrayLike | None = None, patients: ArrayLike | None = None,
-               slices: ArrayLike | None = None, subset: ArrayLike | None = None) -> None:
+               sample_index: ArrayLike | None = None, condition: ArrayLike | None = None,
+               patients: ArrayLike | None = None, slices: ArrayLike | None = None,
+               subset: ArrayLike | None = None) -> None:
         """Add n rows to each of the given columns.
 
         images (n, C, *spatial) float in the intensity range; masks (n, *spatial) uint8; requested, mask_attributes
@@ -234,7 +235,7 @@ class DatasetWriter(_ColumnWriter):
         """
         self._append({"images": images, "masks": masks, "requested": requested, "mask_attributes": mask_attributes,
                       "mask_reasons": mask_reasons, "grid_row": grid_row, "sample_index": sample_index,
-                      "patients": patients, "slices": slices, "subset": subset})
+                      "condition": condition, "patients": patients, "slices": slices, "subset": subset})
 
     def _encode(self, name: str, value: ArrayLike) -> NDArray[np.generic]:
         if name != "images":
