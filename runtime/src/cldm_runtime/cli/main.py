@@ -17,6 +17,7 @@ COMMANDS = {
     "measure": ("measure", "Measure attributes and scores of masks and segmentations."),
     "report": ("report", "Write report.html, scores.csv and scores.json."),
     "evaluate": ("evaluate", "Segment, measure and report in one go."),
+    "distance": ("distance", "Frechet and kernel distance of two datasets."),
     "inspect": ("inspect", "Say what a bundle is."),
     "verify": ("verify", "Replay a bundle's reference on this machine."),
 }

@@ -1,5 +1,6 @@
 """onnxruntime. A provider that was asked for and not obtained is an error, never a silent run on the CPU."""
 
+import hashlib
 import os
 from typing import Any
 
@@ -48,6 +49,23 @@ class OnnxEngine:
         results = self._session.run(self._outputs, contiguous)
         # Copied, because an output may share memory with an input or with the session.
         return {name: np.array(result) for name, result in zip(self._outputs, results, strict=True)}
+
+
+def declared_graph(data: bytes, file: str, threads: int | None = None) -> GraphSpec:
+    """What an ONNX model says of itself, for a graph that no manifest describes: a size that it leaves open is "N" on
+    the first axis and "?" elsewhere. Raises BundleError for bytes that do not load or types that bundles do not hold.
+    """
+    session = _open_session(data, GraphSpec(file, "", "fp32", (), ()), "cpu", threads)
+    sides = tuple(tuple(_declared_tensor(tensor, file) for tensor in tensors)
+                  for tensors in (session.get_inputs(), session.get_outputs()))
+    return GraphSpec(file, hashlib.sha256(data).hexdigest(), "fp32", *sides)
+
+
+def _declared_tensor(tensor: Any, file: str) -> TensorSpec:
+    if tensor.type not in _TYPES:
+        raise BundleError(f"graph {file}: {tensor.name} is {tensor.type}, expected one of {', '.join(_TYPES)}.")
+    shape = tuple(size if isinstance(size, int) else "?" if axis else "N" for axis, size in enumerate(tensor.shape))
+    return TensorSpec(tensor.name, _TYPES[tensor.type], shape, "as the graph declares it")
 
 
 def _open_session(data: bytes, graph: GraphSpec, provider: str, threads: int | None) -> "onnxruntime.InferenceSession":

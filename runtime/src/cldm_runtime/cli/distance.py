@@ -1,0 +1,89 @@
+"""`cldm distance`: Frechet and kernel distance of two datasets by the features of a network."""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from ..distances import REPEATS, feature_distances
+from ..engines import PROVIDERS
+from ..errors import InputError
+from ..features import SEGMENTER, Extractor, Features, open_extractor
+from ..store import open_dataset
+from .progress import show_progress
+
+_BLOCK = 128
+_ROWS = (("Frechet distance", "frechet", None, "floor_frechet"),
+         ("kernel distance", "kernel", "kernel_sd", "floor_kernel"))
+
+
+@click.command()
+@click.argument("real", metavar="REAL", type=click.Path(path_type=Path))
+@click.argument("synthetic", metavar="SYNTHETIC", type=click.Path(path_type=Path))
+@click.option("--features", type=click.Path(path_type=Path), metavar="FILE",
+              help="ONNX file that gives the features; FILE.json beside it states what it wants to see "
+                   "(docs/metrics.md).  [default: the segmenter's encoder]")
+@click.option("--segmenter", type=click.Path(path_type=Path), metavar="DIR", default=SEGMENTER, show_default=True,
+              help="Segmenter bundle whose encoder gives the features.")
+@click.option("--subset", metavar="NAME", help="Of REAL, this subset alone, for example test.  [default: all samples]")
+@click.option("--synthetic-subset", metavar="NAME", help="The same for SYNTHETIC.  [default: all samples]")
+@click.option("--repeats", type=click.IntRange(min=1), metavar="R", default=REPEATS, show_default=True,
+              help="Draws that are averaged.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="S", default=0, show_default=True, help="Of the draws.")
+@click.option("--provider", type=click.Choice(PROVIDERS), default="cpu", show_default=True,
+              help="What runs the network; never replaced by another.")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N",
+              help="Threads of one operator.  [default: all cores]")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
+def distance(real: Path, synthetic: Path, features: Path | None, segmenter: Path, subset: str | None,
+             synthetic_subset: str | None, repeats: int, seed: int, provider: str, threads: int | None,
+             as_json: bool) -> None:
+    """Frechet and kernel distance of the images of SYNTHETIC to those of REAL, beside those of two halves of REAL.
+
+    Both sides of every comparison hold n images, drawn at random: distances at another n, or by another network, do not
+    compare.
+
+    \b
+    Examples:
+      cldm distance cohort.h5 out/samples.h5 --subset test
+      cldm distance cohort.h5 out/samples.h5 --features inception.onnx --json
+    """
+    extractor = open_extractor(features, segmenter, provider, threads)
+    one, patients = _features(real, subset, extractor)
+    other, _ = _features(synthetic, synthetic_subset, extractor)
+    found = feature_distances(one, other, patients=patients, repeats=repeats, seed=seed)
+    told: dict[str, str | float | bool | None] = {
+        "features": extractor.name, "features_sha256": extractor.sha256, "by_patient": patients is not None, **found}
+    if as_json:
+        clean = {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in told.items()}
+        click.echo(json.dumps(clean, indent=1))
+        return
+    click.echo(f"{'':18}{'distance':>12}{'deviation':>12}{'floor':>12}")
+    for title, value, deviation, floor in _ROWS:
+        shown = f"{found[deviation]:12.4g}" if deviation else f"{'':12}"
+        click.echo(f"{title:18}{found[value]:12.4g}{shown}{found[floor]:12.4g}")
+    halves = "patients" if patients is not None else "slices"
+    click.echo(f"n = {found['n']} a side (kernel: {found['kernel_n']}), {repeats} draws; floor: two halves of REAL, "
+               f"cut by {halves}; features: {extractor.name}")
+
+
+def _features(path: Path, subset: str | None, extractor: Extractor) -> tuple[Features, NDArray[np.str_] | None]:
+    """Features (N, F) of a dataset's images, and the patients (N,) where all are named."""
+    with open_dataset(path) as dataset, show_progress(path.name, 0, sys.stderr) as progress:
+        rows = np.arange(len(dataset))
+        if subset is not None:
+            known = dataset.subset
+            rows = rows[:0] if known is None else np.flatnonzero(known == subset)
+        if not len(rows):
+            raise InputError(f"{path}: has no samples{f' of the subset {subset}' if subset else ''}.")
+        parts = []
+        for start in range(0, len(rows), _BLOCK):
+            parts.append(extractor(dataset.images(rows[start:start + _BLOCK]), dataset.spacing_mm))
+            progress(min(start + _BLOCK, len(rows)), len(rows))
+        patients = dataset.patients
+        named = patients is not None and all(patients[rows])
+        return np.concatenate(parts), patients[rows] if named and patients is not None else None
