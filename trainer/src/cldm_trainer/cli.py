@@ -22,10 +22,12 @@ STAGES: dict[str, tuple[str, str, str]] = {
     "mask-codec": ("stages.codec", "run_mask_codec", "Train the mask codec."),
     "texture": ("stages.texture", "run", "Fit the noise texture that the image codec leaves out."),
     "latents": ("stages.latents", "run", "Encode the cohort for the diffusion model (done by `diffusion` too)."),
-    "label-vae": ("stages.label_vae", "run", "Train the VAE or AR-VAE of label maps (diffusion.condition label-vae)."),
+    "label-vae": ("stages.label_vae", "run", "Train the VAE or AR-VAE of label maps, which conditions images or is exported."),
     "diffusion": ("stages.diffusion", "run", "Train the latent diffusion model."),
     "segmenter": ("stages.segmenter", "run", "Train nnU-Net on the cohort."),
 }
+
+_OF_A_GENERATOR = ("image-codec", "mask-codec", "texture", "latents", "diffusion")
 
 _CONFIG = click.option("--config", "config_path", required=True, type=click.Path(), metavar="FILE",
                        help="TOML file, such as trainer/configs/phantom-tiny.toml.")
@@ -63,19 +65,23 @@ for _name in STAGES:
 @_CONFIG
 def run_all(config_path: str) -> None:
     """Run every stage that the configuration needs, in order; finished ones return at once."""
-    config = load_config(config_path)
-    for name in STAGES:
-        if not _needed(name, config):
-            continue
-        click.echo(f"-- {name}", err=True)
-        stage_function(name)(config)
+    _run_stages(load_config(config_path), *STAGES)
+
+
+def _run_stages(config: Config, *names: str) -> None:
+    """Those of the stages that are needed."""
+    for name in names:
+        if _needed(name, config):
+            click.echo(f"-- {name}", err=True)
+            stage_function(name)(config)
 
 
 def _needed(stage: str, config: Config) -> bool:
     """Whether `all` runs a stage. The segmenter belongs to the run that owns the codecs."""
-    made = config.cohort_file.exists()
-    unneeded = {"phantom": made or bool(config.prepare.raw), "prepare": made, "segmenter": bool(config.run.codecs),
-                "label-vae": config.diffusion.condition != "label-vae"}
+    made, export = config.cohort_file.exists(), config.export
+    unneeded = dict.fromkeys(_OF_A_GENERATOR, not export.generator)
+    unneeded |= {"phantom": made or bool(config.prepare.raw), "prepare": made, "segmenter": bool(config.run.codecs),
+                 "label-vae": not export.anatomy and config.diffusion.condition != "label-vae"}
     return not unneeded.get(stage, False)
 
 
@@ -90,8 +96,8 @@ def adopt(config_path: str, bundle: str) -> None:
 
 @cli.command()
 @_CONFIG
-@click.option("--what", type=click.Choice(["generator", "segmenter", "all"]), default="all", show_default=True,
-              help="Which bundles to write.")
+@click.option("--what", type=click.Choice(["generator", "segmenter", "anatomy", "all"]), default="all",
+              show_default=True, help="Which bundles to write.")
 @click.option("--nnunet", default="", type=click.Path(), metavar="DIR",
               help="Write the segmenter bundle of this nnU-Net 2-D result folder, and nothing else.")
 @click.option("--force", is_flag=True, help="Replace bundles that exist.")
@@ -113,31 +119,35 @@ def export(config_path: str, what: str, nnunet: str, force: bool, torchscript: b
 @click.option("--grid", default="examples/grid.csv", show_default=True, type=click.Path(), metavar="CSV",
               help="Requested attributes.")
 def results(config_path: str, out: str, grid: str) -> None:
-    """Measure the exported bundles on the cohort and write the results; goes on where it was stopped."""
-    command = f"cldm-train results --config {config_path}"
-    page = import_module("cldm_trainer.results").run(load_config(config_path), command, out=Path(out), grid=Path(grid))
+    """Measure the exported bundles on the cohort, which is made if it is missing, and write the results; goes on where
+    it was stopped."""
+    config, command = load_config(config_path), f"cldm-train results --config {config_path}"
+    _run_stages(config, "phantom", "prepare")
+    page = import_module("cldm_trainer.results").run(config, command, out=Path(out), grid=Path(grid))
     click.echo(str(page))
 
 
 @cli.command()
 @_CONFIG
 @click.option("--samples", default=None, type=click.Path(), metavar="FILE",
-              help="Generated dataset to audit. [default: one image of the exported generator for each test mask]")
+              help="Generated dataset to audit. [default: images of the exported generator for the test slices]")
+@click.option("--seeds", default=2, show_default=True, type=click.IntRange(min=1), metavar="N",
+              help="Images that are generated for each test slice.")
 @click.option("--out", default=None, type=click.Path(), metavar="DIR",
               help="Where audit.md, audit.json and the pictures, which show training slices, go. [default: the run's "
                    "folder]")
-@click.option("--grid", default="examples/grid.csv", show_default=True, type=click.Path(), metavar="CSV",
-              help="Requested attributes, for a generator that takes no masks.")
 @click.option("--quantile", default=0.01, show_default=True, type=click.FloatRange(0, 1, min_open=True, max_open=True),
               help="Of the distances of held-out slices: what is nearer to the training set may be a copy.")
-def audit(config_path: str, samples: str | None, out: str | None, grid: str, quantile: float) -> None:
+@click.option("--write-card", is_flag=True, help="Put the figures into the MODEL_CARD.md of the exported generator.")
+def audit(config_path: str, samples: str | None, seeds: int, out: str | None, quantile: float,
+          write_card: bool) -> None:
     """Ask whether synthetic images can be told from real ones, and whether they are copies of training slices."""
     module = import_module("cldm_trainer.audit")
     given = f" --samples {Path(samples).name}" if samples else ""
-    page = module.run(load_config(config_path), f"cldm-train audit --config {config_path}{given}",
-                      samples=Path(samples) if samples else None, out=Path(out) if out else None, grid=Path(grid),
-                      options=module.Options(quantile=quantile))
-    click.echo(str(page))
+    found = module.run(load_config(config_path), f"cldm-train audit --config {config_path}{given}",
+                       samples=Path(samples) if samples else None, out=Path(out) if out else None, card=write_card,
+                       options=module.Options(quantile=quantile, seeds=seeds))
+    click.echo("\n".join(str(path) for path in (found.page, found.card) if path))
 
 
 @cli.command()
@@ -148,7 +158,7 @@ def verify(context: click.Context, config_path: str, provider: str) -> None:
     """Replay the references of the exported bundles: the hashes, every graph, and a whole sampling run."""
     replay = import_module("cldm_runtime.cli.verify").verify
     export = load_config(config_path).export
-    for folder in (export.generator, export.segmenter):
+    for folder in filter(None, (export.generator, export.segmenter, export.anatomy)):
         click.echo(folder, err=True)
         context.invoke(replay, bundle=Path(folder), provider=provider, threads=None, as_json=False)
 

@@ -171,8 +171,9 @@ class SegmenterConfig:
 
 @dataclass(frozen=True)
 class ExportConfig:
-    generator: str = "exported/lge"
+    generator: str = "exported/lge"  # empty: the run has no diffusion, and what only that needs is not trained
     segmenter: str = "exported/lge-segmenter"
+    anatomy: str = ""  # bundle of the label VAE, which draws label maps for attributes; empty: none
     version: str = "1.0"  # revision of the bundles' content
     weights: str = "fp32"  # fp16: large weights of the generator are rounded, and stored in half the bytes
     sampler: str = "ddim"
@@ -194,6 +195,8 @@ class ExportConfig:
 @dataclass(frozen=True)
 class ResultsConfig:
     without: dict[str, str] = dataclasses.field(default_factory=dict)  # subset -> label: also shown without its slices
+    strategies: dict[str, str] = dataclasses.field(default_factory=dict)  # number in the paper -> bundle to compare
+    features: str = ""  # an ONNX file for Frechet and kernel distance, such as an Inception; empty: the segmenter's
 
 
 @dataclass(frozen=True)

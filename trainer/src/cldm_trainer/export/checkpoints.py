@@ -69,15 +69,16 @@ def read_training(config: Config, folders: Mapping[str, Path]) -> Training:
         rows = rows[np.linspace(0, len(rows) - 1, min(_REAL_SLICES, len(rows))).astype(int)]
         images, masks = dataset.images(rows), dataset.masks(rows)
         counts = count_slices(dataset)
-    steps = {
-        stage: checkpoint.metadata(folder / checkpoint.MODEL).get("step", "0") for stage, folder in folders.items()
-    }
+    steps = {stage: int(checkpoint.metadata(folder / checkpoint.MODEL).get("step", "0"))
+             for stage, folder in folders.items()}
+    if diffusion.STAGE in folders:
+        steps |= {f"{diffusion.STAGE} of {run}": number for run, number in diffusion.inherited_steps(config).items()}
     return Training(
         counts,
         attributes[subset == "train"],
         torch.from_numpy(images),
         one_hot(torch.from_numpy(masks), len(get_domain(config.cohort.domain).labels)),
-        {stage: int(step) for stage, step in steps.items()},
+        steps,
         {stage: last_figures(folder / "validation.csv") for stage, folder in folders.items()},
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from cldm_runtime import __version__ as runtime_version
+from cldm_runtime.features import open_extractor
 from cldm_runtime.generator import Generator
 from cldm_runtime.segment import Segmenter
 from cldm_runtime.store import open_dataset
@@ -17,7 +18,7 @@ from cldm_runtime.summary import without_nan
 from .. import __version__
 from ..config import Config
 from ..data import require_cohort
-from . import pictures
+from . import pictures, sweeps
 from .figures_of_merit import (
     Json,
     Measured,
@@ -32,7 +33,10 @@ from .figures_of_merit import (
 )
 from .goals import goals
 from .markdown import results_page
+from .paper import TITLES
 from .sets import Sizes, Workshop, grid_set, real_set, reconstructed_set, synthetic_set
+from .strategies import strategies, strategy_figures
+from .trade import trade_figures
 
 GRID = Path("examples/grid.csv")
 
@@ -55,6 +59,8 @@ def run(
         sizes or Sizes(),
         lambda text: click.echo(text, err=True),
         config.results.without,
+        config.results.strategies,
+        Path(config.results.features) if config.results.features else None,
     )
     figures = collect(shop, command, out)
     out.mkdir(parents=True, exist_ok=True)
@@ -95,14 +101,33 @@ def collect(shop: Workshop, command: str, out: Path) -> Json:
         ],
         "grid": grid_summary | {"split": error_split(test, requested, attributes)},
     }
-    figures["goals"] = goals(figures)
-    figures["made"] = _made(shop, command)
+    figures |= _strategies(shop, real, out)
     pictures.montage(out / "montage.png", real, shop.generator, shop.compared[:2])
     panels = {"real, test": test, "synthetic, test": synthetic.samples("test")}
     pictures.scatter(out / "figures" / "agreement.png", panels, attributes)
     pictures.scatter(out / "figures" / "grid.png", {"grid": requested}, attributes, requested=True)
+    figures["goals"] = goals(figures)
+    figures["made"] = _made(shop, command)
     clean: Json = without_nan(figures)
     return clean
+
+
+def _strategies(shop: Workshop, real: Measured, out: Path) -> Json:
+    """The comparison of all strategies; nothing where the configuration names none."""
+    if not shop.strategies:
+        return {}
+    extractor = open_extractor(shop.features, shop.segmenter.bundle.path)
+    chosen = strategies(shop)
+    compared = strategy_figures(shop, real, chosen, extractor)
+    attributes = list(compared["rows"]["real, test"]["agreement"])
+    panels = {TITLES.get(strategy.key, strategy.key): strategy.test() for strategy in chosen}
+    pictures.scatter(out / "figures" / "strategies.png", panels, attributes)
+    trade = trade_figures(shop, chosen, extractor)
+    pictures.trade(out / "figures" / "trade.png", trade, attributes)
+    for strategy in chosen:
+        generator = strategy.shop.generator
+        sweeps.picture(out / "figures" / f"sweep-{generator.bundle.path.name}.png", generator, shop.segmenter)
+    return {"strategies": compared, "trade": trade}
 
 
 def _rows(shop: Workshop, real: Measured, mean: Measured, textured: Measured, synthetic: Measured) -> list[Json]:

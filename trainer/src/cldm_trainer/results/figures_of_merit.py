@@ -90,17 +90,18 @@ def table_row(name: str, samples: Samples) -> Json:
 
 
 def summary_figures(summary: Summary, lesion: str | None) -> Json:
-    """What the tables show of a summary, as JSON values; the whole of it comes along."""
+    """What the tables show of a summary, as JSON values: agreement with the mask, or with the request where there is no
+    mask."""
     document = summary.to_json()
-    pairs = [
-        item for item in document["agreement"] if (item["measured"], item["reference"]) == ("segmentation", "mask")
-    ]
+    told = [item for item in document["agreement"] if item["measured"] == "segmentation"]
+    reference = "mask" if any(item["reference"] == "mask" for item in told) else "requested"
+    pairs = [item for item in told if item["reference"] == reference]
     return {
         "slices": summary.n_samples,
         "patients": summary.n_patients,
         "agreement": _by_attribute(pairs),
         "regions": {region["region"]: region for region in document["regions"]},
-        "false_rate": document["false_detections"].get(lesion),
+        "false_rate": document["false_detections"].get(lesion) or (document["detection"] or {}).get("false_rate"),
     }
 
 

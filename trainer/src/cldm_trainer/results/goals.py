@@ -7,6 +7,7 @@ from typing import Any
 Json = dict[str, Any]
 CODEC_DICE, CODEC_R2, SYNTHETIC_R2, FALSE_RATE, GRID_R2 = 0.03, 0.05, 0.05, 0.05, 0.85
 HIGH_FREQUENCY, SPREAD = (0.8, 1.25), (0.95, 1.05)
+CONTROL_R2, TELLING = 0.15, 0.9
 
 
 def goals(figures: Mapping[str, Any]) -> list[Json]:
@@ -29,6 +30,8 @@ def goals(figures: Mapping[str, Any]) -> list[Json]:
         ),
         *_texture(figures["texture"]),
         *_grid(figures["grid"], attributes),
+        *(_strategies(figures["strategies"], attributes) if figures.get("strategies") else ()),
+        *_realism(figures.get("realism") or {}),
     ]
 
 
@@ -59,6 +62,25 @@ def _grid(grid: Json, attributes: list[str]) -> Iterator[Json]:
         for name in attributes:
             found = _value(grid["parts"]["request to segmentation"].get(name, {}).get(kind, {}).get("r2"))
             yield _at_least(f"grid: r2 of requested and measured {name}, {samples}", found, GRID_R2)
+
+
+def _strategies(compared: Json, attributes: list[str]) -> Iterator[Json]:
+    """Tokens with an identity against bare numbers; the outlined strategies against real slices."""
+    rows, keys = compared["rows"], compared["keys"]
+    for name in attributes:
+        if {"1.1", "1.1 as released"} <= set(keys):
+            wanted = r2(rows["1.1 as released, test"], name, "lesion")
+            yield _at_least(f"1.1: r2 of {name}, above that as released", r2(rows["1.1, test"], name, "lesion"), wanted)
+        for key, loss in (("2", CONTROL_R2), ("3", SYNTHETIC_R2)):
+            if key in keys:
+                wanted = r2(rows["real, test"], name, "lesion") - loss
+                yield _at_least(f"{key}: r2 of {name}, test, a seed each", r2(rows[f"{key}, test"], name, "lesion"),
+                                wanted)
+
+
+def _realism(figures: Json) -> Iterator[Json]:
+    for key, item in figures.items():
+        yield _at_most(f"{key}: accuracy of telling synthetic from real", _value(item["accuracy"]), TELLING)
 
 
 def _at_most(name: str, found: float, limit: float) -> Json:

@@ -1,11 +1,12 @@
 """docs/results.md, written from docs/results.json alone."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .strategy_page import strategies_text
+from .tables import NOTHING, estimate, number, percent, table
+
 Json = Mapping[str, Any]
-NOTHING = "–"
 
 _INTRODUCTION = """\
 # Results
@@ -30,6 +31,7 @@ def results_page(figures: Json) -> str:
     made = figures["made"]
     parts = [
         _INTRODUCTION.format(lesion=figures["lesion"], **made),
+        *([strategies_text(figures)] if figures.get("strategies") else []),
         "## Goals\n\n" + goals_table(figures["goals"]),
         "## Segmenter against label map\n\n"
         + agreement_table(figures["sets"], figures["attributes"], figures["lesion"]),
@@ -181,30 +183,3 @@ def grid_text(figures: Json) -> str:
             table(("attribute", "segmenter", "generator", "both"), split),
         ]
     )
-
-
-def estimate(value: Json | None, digits: int = 2) -> str:
-    """0.83 [0.71, 0.90]"""
-    if value is None or value.get("value") is None:
-        return NOTHING
-    if value.get("low") is None:
-        return number(value["value"], digits)
-    return f"{number(value['value'], digits)} [{number(value['low'], digits)}, {number(value['high'], digits)}]"
-
-
-def percent(value: Json | None) -> str:
-    """12 % [8, 17]"""
-    if value is None or value.get("value") is None:
-        return NOTHING
-    return f"{100 * value['value']:.0f} % [{100 * value['low']:.0f}, {100 * value['high']:.0f}]"
-
-
-def number(value: float | None, digits: int) -> str:
-    """A fixed number of digits; a dash where there is no number."""
-    return NOTHING if value is None or math.isnan(value) else f"{value:.{digits}f}"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)

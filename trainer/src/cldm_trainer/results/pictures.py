@@ -1,7 +1,7 @@
 """docs/montage.png and the scatter plots."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import matplotlib
 
@@ -14,7 +14,9 @@ from cldm_runtime.generator import Generator
 from cldm_runtime.store import open_dataset
 from cldm_runtime.summary import Samples
 
-from .figures_of_merit import Measured
+from .figures_of_merit import Json, Measured
+from .goals import r2
+from .paper import TITLES
 
 COLUMNS = 10
 _CROP = 16  # pixels of each side that the montage leaves out
@@ -55,8 +57,8 @@ def scatter(path: Path, panels: dict[str, Samples], attributes: list[str], *, re
     rows, columns = len(panels), len(attributes)
     figure, axes = plt.subplots(rows, columns, figsize=(3.0 * columns, 3.0 * rows), squeeze=False)
     for row, (title, samples) in enumerate(panels.items()):
-        truth = samples.requested if requested else samples.mask
-        assert truth is not None  # every set of the results has it
+        truth = samples.requested if requested or samples.mask is None else samples.mask
+        assert truth is not None  # every set of the results has one or the other
         for column, name in enumerate(attributes):
             number, axis = samples.domain.attribute_names.index(name), axes[row, column]
             axis.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
@@ -68,6 +70,45 @@ def scatter(path: Path, panels: dict[str, Samples], attributes: list[str], *, re
     figure.supylabel("measured on the segmentation", fontsize=9)
     figure.tight_layout()
     _save(figure, path)
+
+
+def trade(path: Path, figures: Json, attributes: list[str]) -> None:
+    """r2, mean of the attributes, against variety: for each strategy a line over the weights of guidance, and a mark
+    for each other setting."""
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.6))
+    for key, settings in figures["strategies"].items():
+        for axis, variety in zip(axes, ("ssim", "feature_spread"), strict=True):
+            _trade_line(axis, TITLES.get(key, key), [_TradePoint.of(item, variety, attributes) for item in settings])
+    axes[0].set(xlabel="MS-SSIM within a condition (less: more varied)", ylabel="mean r2 of the attributes")
+    axes[1].set(xlabel="spread of features within a condition (more: more varied)")
+    axes[0].legend(fontsize=7)
+    figure.tight_layout()
+    _save(figure, path)
+
+
+class _TradePoint(NamedTuple):
+    variety: float
+    obedience: float
+    label: str
+    plain: bool  # only the weight differs from the bundle's own sampling
+
+    @classmethod
+    def of(cls, item: Json, variety: str, attributes: list[str]) -> Self:
+        x = item[variety]["value"] if isinstance(item[variety], dict) else item[variety]
+        obedience = float(np.mean([r2(item["row"], name, "lesion") for name in attributes]))
+        plain = tuple(item["interval"]) == (0.0, 1.0) and item["eta"] == 0.0
+        return cls(x, obedience, item["setting"].removeprefix("guidance-").replace("-", " "), plain)
+
+
+def _trade_line(axis: Any, title: str, points: list[_TradePoint]) -> None:
+    line = [point for point in points if point.plain]
+    (drawn,) = axis.plot([p.variety for p in line], [p.obedience for p in line], "o-", markersize=3, linewidth=1,
+                         label=title)
+    for point in points:
+        if not point.plain:
+            axis.plot(point.variety, point.obedience, "x", color=drawn.get_color(), markersize=5)
+        axis.annotate(point.label, (point.variety, point.obedience), fontsize=6 if point.plain else 5, xytext=(2, 2),
+                      textcoords="offset points")
 
 
 def _save(figure: Any, path: Path) -> None:

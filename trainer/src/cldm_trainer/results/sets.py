@@ -6,8 +6,8 @@ Each is made once. A file that exists is used again if it was made from the same
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from cldm_runtime.errors import InputError
 from cldm_runtime.generate import Plan, generate_dataset
 from cldm_runtime.generator import Generator
 from cldm_runtime.grid import read_grid
+from cldm_runtime.manifest import SamplingSpec
 from cldm_runtime.pipeline import Pipeline, decoder_noise
 from cldm_runtime.requests import GridRequests
 from cldm_runtime.segment import Segmenter
@@ -34,7 +35,8 @@ Rows = NDArray[np.int64]
 class Sizes:
     """How much is measured: training slices, slices of each further test subset, seeds for each mask of the first test
     subset, images of the grid, and the numbers of sampling steps and the weights of guidance that are shown beside the
-    bundle's own."""
+    bundle's own. trade: the weights of guidance at which obedience and variety are compared, for so many conditions and
+    seeds of each."""
 
     train: int = 600
     other: int = 750
@@ -43,6 +45,9 @@ class Sizes:
     steps: tuple[int, ...] = (4, 10, 20)
     guidance: tuple[float, ...] = (1.0, 1.5, 2.0)
     features_repeats: int = 10
+    trade: tuple[float, ...] = (0.5, 1.0, 2.0, 3.0, 4.0)
+    trade_conditions: int = 30
+    trade_seeds: int = 3
 
 
 @dataclass
@@ -57,6 +62,8 @@ class Workshop:
     sizes: Sizes = Sizes()
     say: Say = print
     without: Mapping[str, str] = field(default_factory=dict)  # subset -> label whose slices are left out once more
+    strategies: Mapping[str, str] = field(default_factory=dict)  # number in the paper -> bundle
+    features: Path | None = None  # an ONNX file for Frechet and kernel distance; None: the segmenter's encoder
     seconds: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -67,8 +74,13 @@ class Workshop:
             self.seconds |= json.loads(timings.read_text(encoding="utf-8"))
 
     def recipe(self, **choices: Any) -> str:
-        """What decides the content of a set, as text."""
-        basis = {"cohort": self.cohort_sha256, "generator": self.generator.bundle.manifest_sha256}
+        """What decides the content of a set, as text. Of the bundle that is its networks and its schedule: new defaults
+        or figures in its manifest make no other images."""
+        manifest = self.generator.manifest
+        assert manifest.schedule is not None  # a generator has it: the manifest was checked
+        networks = {role: graph.sha256 for role, graph in manifest.graphs.items()}
+        basis = {"cohort": self.cohort_sha256, "networks": networks, "schedule": asdict(manifest.schedule),
+                 "nulls": [condition.null for condition in manifest.conditions]}
         return json.dumps(basis | choices, sort_keys=True)
 
     def timed(self, name: str, work: Callable[[], object]) -> None:
@@ -78,6 +90,11 @@ class Workshop:
         work()
         self.seconds[name] = round(time.monotonic() - begun, 1)
         (self.folder / "seconds.json").write_text(json.dumps(self.seconds, indent=1) + "\n", encoding="utf-8")
+
+    @property
+    def from_masks(self) -> bool:
+        """Whether the generator is told label maps, and not their attributes alone."""
+        return "masks" in self.generator.manifest.sources
 
     @property
     def subsets(self) -> tuple[str, ...]:
@@ -169,9 +186,10 @@ def reconstructed_set(shop: Workshop, *, texture: bool) -> Path:
 
 
 def synthetic_set(shop: Workshop, *, steps: int | None = None, guidance: float | None = None) -> Path:
-    """Images for the masks of the compared subsets: each mask of `test` once for each seed, every other mask once.
+    """Images for the slices of the compared subsets: each slice of `test` once for each seed, every other slice once,
+    and no other for a bundle that is told attributes alone.
 
-    With `steps` or `guidance`, which replace the bundle's own: test masks and the first seed only. The sampled latents
+    With `steps` or `guidance`, which replace the bundle's own: test slices and the first seed only. The sampled latents
     go to `<name>-latents.npy`.
     """
     default = shop.generator.sampling
@@ -180,8 +198,16 @@ def synthetic_set(shop: Workshop, *, steps: int | None = None, guidance: float |
     trial = steps is not None or guidance is not None
     test, others = shop.rows("test"), [shop.rows(name) for name in shop.compared[1:]]
     jobs = [(seed, test) for seed in range(1 if trial else shop.sizes.seeds)]
-    jobs += [(0, rows) for rows in others if not trial]
+    jobs += [(0, rows) for rows in others if shop.from_masks and not trial]
     name = f"synthetic-{settings.steps:03d}-steps-guidance-{settings.guidance:g}" if trial else "synthetic"
+    choices = {"other": shop.sizes.other, "seeds": shop.sizes.seeds} if not trial else {}
+    return drawn_set(shop, name, jobs, settings, **choices)
+
+
+def drawn_set(shop: Workshop, name: str, jobs: Sequence[tuple[int, Rows]], settings: SamplingSpec,
+              **choices: Any) -> Path:
+    """Images for jobs of (seed, rows of the cohort); `sample_index` is the row. Masks stand in the file where the
+    bundle takes masks; else the attributes that were asked for, which are those of the slice's mask."""
     latents: list[NDArray[np.float32]] = []
 
     def fill(writer: DatasetWriter) -> None:
@@ -191,12 +217,19 @@ def synthetic_set(shop: Workshop, *, steps: int | None = None, guidance: float |
             for part, _, masks, known in read_rows(shop.cohort, rows):
                 told = encoder_inputs(pipeline.manifest, shop.generator.domain, masks, known["mask_attributes"])
                 batch = pipeline.sample(told, plan, seed, part)
-                writer.append(images=batch.image, masks=masks, sample_index=part, **known)
+                writer.append(images=batch.image, sample_index=part, **_truth(shop, masks, known))
                 latents.append(batch.latent)
         np.save(latents_file(shop, name), np.concatenate(latents))
 
-    choices = {"other": shop.sizes.other, "seeds": shop.sizes.seeds} if not trial else {}
-    return shop.make(name, shop.recipe(kind=name, **choices), fill)
+    settings = replace(settings, batch_size=BATCH)  # which is the batch here, whatever the bundle's is
+    return shop.make(name, shop.recipe(kind=name, settings=asdict(settings), **choices), fill)
+
+
+def _truth(shop: Workshop, masks: NDArray[np.uint8], known: Mapping[str, Any]) -> dict[str, Any]:
+    if shop.from_masks:
+        return {**known, "masks": masks}
+    whose = {key: known[key] for key in ("patients", "slices", "subset") if key in known}
+    return {**whose, "requested": known["mask_attributes"]}
 
 
 def latents_file(shop: Workshop, name: str) -> Path:

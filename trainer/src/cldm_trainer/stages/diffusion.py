@@ -240,6 +240,18 @@ def _require_denoiser(config: Config, run: str) -> Path:
     return folder
 
 
+def inherited_steps(config: Config) -> dict[str, int]:
+    """Steps of the denoisers whose weights this one began with or stands on, by run, the nearest first."""
+    steps: dict[str, int] = {}
+    control = config.diffusion.condition == "control"
+    run = config.control.base if control else config.diffusion.start
+    while run and run not in steps:
+        folder = Path(config.run.folder) / run / STAGE
+        steps[run] = int(checkpoint.metadata(folder / checkpoint.MODEL).get("step", 0))
+        run = str(checkpoint.begun_with(folder).get("start", ""))
+    return steps
+
+
 def _condition_of(folder: Path) -> str:
     return str(checkpoint.begun_with(folder).get("condition", "mask"))  # older runs had masks only
 

@@ -1,0 +1,152 @@
+"""The strategies side by side: images of every bundle for the same slices, and what is measured on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cldm_runtime.features import Extractor
+from cldm_runtime.generator import Generator
+from cldm_runtime.realism import frechet_distance, kernel_distance
+from cldm_runtime.store import open_dataset
+from cldm_runtime.summary import Samples
+
+from .figures_of_merit import Json, Measured, measure_set, restrict, table_row, without_label
+from .sets import Workshop, synthetic_set
+
+Features = NDArray[np.float32]
+SEEDS = 1  # of every test slice, in the tables that compare strategies: as many images as the paper has
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A bundle, known by the paper's number of the strategy, and the workshop of its sets."""
+
+    key: str
+    shop: Workshop
+
+    @cached_property
+    def measured(self) -> Measured:
+        """Its images for the slices of the compared subsets, segmented."""
+        return measure_set(self.shop, synthetic_set(self.shop))
+
+    @property
+    def outlined(self) -> bool:
+        """Whether its images follow the outlines of a label map, so that overlap with it means something."""
+        return any(condition.kind == "spatial" for condition in self.shop.generator.manifest.conditions)
+
+    def test(self) -> Samples:
+        """Every test slice, `SEEDS` times."""
+        samples = self.measured.samples("test")
+        slices = len(self.shop.rows("test"))
+        return restrict(samples, np.arange(len(samples)) < SEEDS * slices)
+
+
+def strategies(shop: Workshop) -> list[Strategy]:
+    """The bundles that the workshop names, in its order; its own generator keeps its workshop.
+
+    Raises BundleError for a bundle that is missing or damaged.
+    """
+    found = []
+    for key, folder in shop.strategies.items():
+        own = Path(folder).resolve() == shop.generator.bundle.path.resolve()
+        found.append(Strategy(key, shop if own else _workshop(shop, Path(folder))))
+    return found
+
+
+def _workshop(shop: Workshop, folder: Path) -> Workshop:
+    generator = Generator.load(folder)
+    sizes = replace(shop.sizes, seeds=SEEDS)
+    return replace(shop, folder=shop.folder / folder.name, generator=generator, sizes=sizes, seconds={})
+
+
+def strategy_figures(shop: Workshop, real: Measured, chosen: list[Strategy], extractor: Extractor) -> Json:
+    """Both tables: agreement and distances of the real subsets and of every strategy, overlap where it is outlined."""
+    rows = {f"real, {name}": table_row(f"real, {name}", real.samples(name)) for name in shop.subsets}
+    for name, label in shop.without.items():
+        title = f"real, {name} without {label}"
+        rows[title] = table_row(title, without_label(real, real.samples(name), label))
+    distances = Distances(shop, real, extractor)
+    found = {"real, test": distances.real()}
+    for strategy in chosen:
+        rows |= {row["set"]: row for row in _rows(strategy)}
+        found[strategy.key] = distances.synthetic(strategy)
+    return {"keys": [strategy.key for strategy in chosen],
+            "outlined": [strategy.key for strategy in chosen if strategy.outlined],
+            "seeds": SEEDS,
+            "folders": {strategy.key: strategy.shop.generator.bundle.path.name for strategy in chosen},
+            "bundles": {strategy.key: strategy.shop.generator.bundle.identity for strategy in chosen},
+            "budgets": {strategy.key: _budget(strategy) for strategy in chosen},
+            "sampling": {strategy.key: _sampling(strategy) for strategy in chosen},
+            "rows": rows, "distances": found, "features": extractor.name}
+
+
+def _rows(strategy: Strategy) -> list[Json]:
+    """The strategy's rows: test, and where it is outlined every other compared subset, whole and without its label."""
+    rows = [table_row(f"{strategy.key}, test", strategy.test())]
+    if not strategy.outlined:
+        return rows
+    shop, measured = strategy.shop, strategy.measured
+    for name in shop.compared[1:]:
+        samples = measured.samples(name)
+        rows.append(table_row(f"{strategy.key}, {name}", samples))
+        if name in shop.without:
+            label = shop.without[name]
+            rows.append(table_row(f"{strategy.key}, {name} without {label}", without_label(measured, samples, label)))
+    return rows
+
+
+def _budget(strategy: Strategy) -> Json:
+    """Training steps of every network in the bundle, as its manifest states them."""
+    steps = strategy.shop.generator.manifest.provenance.get("steps", {})
+    return dict(steps) if isinstance(steps, Mapping) else {}
+
+
+def _sampling(strategy: Strategy) -> str:
+    sampling = strategy.shop.generator.sampling
+    return f"{sampling.sampler}, {sampling.steps} steps, guidance {sampling.guidance:g}"
+
+
+class Distances:
+    """Frechet and kernel distance to training slices, of real test slices and of synthetic ones for the same slices.
+
+    Both sides count n, the number of test slices; the training slices are drawn anew in each repeat. `floor`: training
+    slices against other training slices, of which there must be 2 n.
+    """
+
+    def __init__(self, shop: Workshop, real: Measured, extractor: Extractor) -> None:
+        self.extractor, self.spacing = extractor, shop.generator.manifest.image.spacing_mm
+        self.repeats = shop.sizes.features_repeats
+        self.training = self._features(real.path, real.samples("train").rows)
+        self.test = self._features(real.path, real.samples("test").rows)
+        self.n = min(len(self.test), len(self.training) // 2)
+
+    def _features(self, path: Path, rows: NDArray[np.int64]) -> Features:
+        with open_dataset(path) as dataset:
+            return self.extractor(dataset.images(rows), self.spacing)
+
+    def real(self) -> Json:
+        """Real test slices against training slices."""
+        return self._against(self.test)
+
+    def synthetic(self, strategy: Strategy) -> Json:
+        """The strategy's images of the first seed against training slices."""
+        rows = strategy.test().rows[:len(self.test)]
+        return self._against(self._features(strategy.measured.path, rows))
+
+    def _against(self, features: Features) -> Json:
+        frechet, kernel, floors = [], [], []
+        for repeat in range(self.repeats):
+            random = np.random.default_rng(repeat)
+            order, chosen = random.permutation(len(self.training)), random.permutation(len(features))[:self.n]
+            one, other = self.training[order[:self.n]], self.training[order[self.n:2 * self.n]]
+            frechet.append(frechet_distance(features[chosen], one))
+            kernel.append(kernel_distance(features[chosen], one))
+            floors.append((frechet_distance(other, one), kernel_distance(other, one)))
+        floor = np.mean(floors, axis=0)
+        return {"n": self.n, "frechet": float(np.mean(frechet)), "kernel": float(np.mean(kernel)),
+                "kernel_sd": float(np.std(kernel, ddof=1)) if self.repeats > 1 else None,
+                "frechet_floor": float(floor[0]), "kernel_floor": float(floor[1])}

@@ -1,0 +1,163 @@
+"""The part of docs/results.md that compares the strategies, written from docs/results.json alone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import paper
+from .tables import NOTHING, estimate, number, percent, table
+
+Json = Mapping[str, Any]
+
+_OPENING = """\
+Every strategy is a bundle in `exported/`, made by configuration of one architecture. Each gets the same {slices} test
+slices, as label maps or as the attributes measured on them, with {seeds} seed each, its own sampling defaults, and the
+same segmenter. "Paper": what the cLDM paper reports on patients (MYOSAIQ). **The data differ**: ours is the built-in
+phantom, so the columns show whether the strategies rank alike, not which implementation is better."""
+
+
+def strategies_text(figures: Json) -> str:
+    """Both tables with what belongs to them."""
+    compared, lesion, attributes = figures["strategies"], figures["lesion"], figures["attributes"]
+    slices = compared["rows"]["real, test"]["slices"]
+    parts = [
+        "## The strategies",
+        _OPENING.format(slices=slices, seeds=compared["seeds"]),
+        "### Table 1: agreement of the attributes",
+        agreement(compared, attributes, lesion),
+        _distances_note(compared),
+        "![target against measured](figures/strategies.png)",
+        "### Table 2: overlap with the label map",
+        overlap(compared, figures["compared"], figures["without"], lesion),
+        "Strategies that are told attributes or a vector draw their own outlines, so overlap means nothing for them. "
+        "HD in mm: mean Hausdorff distance over the slices where both hold the region.",
+        "### Training",
+        budgets(compared),
+        "### Control",
+        "One attribute at a time, seed and everything else held: `figures/sweep-<bundle>.png`; last row: the anatomy "
+        "turned.",
+        *(f"![{title(key)}](figures/sweep-{folder}.png)" for key, folder in compared["folders"].items()),
+    ]
+    if figures.get("trade"):
+        parts += ["### Guidance: obedience against variety", trade(figures["trade"], attributes, lesion)]
+    if figures.get("realism"):
+        parts += ["### Realism and memorisation", realism(figures["realism"])]
+    return "\n\n".join(parts)
+
+
+def title(key: str) -> str:
+    """A strategy's name, or a real set's."""
+    return paper.TITLES.get(key, key)
+
+
+def agreement(compared: Json, attributes: Sequence[str], lesion: str) -> str:
+    """Table 1: r2 over slices with the lesion, and distances."""
+    head = ["images", "n"]
+    for name in attributes:
+        head += [f"r2 {name}", "paper"]
+    head += [f"false {lesion}", "Frechet", "kernel x 1000", "paper, Inception"]
+    lines = []
+    for key in ("real, train", "real, val", "real, test", *compared["keys"]):
+        row = compared["rows"][key if key.startswith("real") else f"{key}, test"]
+        said = paper.R2.get(key, ())
+        cells: list[Any] = [title(key), row["slices"]]
+        for name in attributes:
+            cells.append(estimate(row["agreement"].get(name, {}).get("lesion", {}).get("r2")))
+            known = bool(said) and name in paper.ATTRIBUTES
+            cells.append(number(said[paper.ATTRIBUTES.index(name)], 2) if known else NOTHING)
+        distance = compared["distances"].get(key)
+        cells += [percent(row["false_rate"]), *_distance_cells(distance)]
+        cells.append(number(paper.FRECHET[key], 1) if key in paper.FRECHET else NOTHING)
+        lines.append(cells)
+    return table(head, lines) + f"\n\nr2 over slices with {lesion}; the paper does not say over which."
+
+
+def _distance_cells(distance: Json | None) -> tuple[str, str]:
+    if distance is None:
+        return NOTHING, NOTHING
+    kernel = f"{number(1000 * distance['kernel'], 2)} ± {number(1000 * (distance['kernel_sd'] or 0.0), 2)}"
+    return number(distance["frechet"], 4), kernel
+
+
+def _distances_note(compared: Json) -> str:
+    real = compared["distances"]["real, test"]
+    return (f"Frechet and kernel (unbiased MMD², cubic) distance: features of {compared['features']}, {real['n']} "
+            "images against as many training slices, which are of other patients. The row of the real test slices is "
+            "what other patients alone make; training slices against other training slices give "
+            f"{number(real['frechet_floor'], 4)} and {number(1000 * real['kernel_floor'], 2)} x 10⁻³.")
+
+
+def overlap(compared: Json, subsets: Sequence[str], without: Json, lesion: str) -> str:
+    """Table 2: Dice and HD of the strategies that are told outlines."""
+    regions = [region for region in compared["rows"]["real, test"]["regions"] if region != "lv_cavity"]
+    head = ["images", "n"]
+    for region in regions:
+        head += [f"{region} Dice", "paper", "HD mm", "paper"]
+    lines = []
+    for subset in subsets:
+        names = [subset, *([f"{subset} without {without[subset]}"] if subset in without else [])]
+        for name in names:
+            for key in ("real", *compared["outlined"]):
+                lines.append(_overlap_line(compared["rows"][f"{key}, {name}"], key, name, subset, regions))
+    return table([*head, f"false {lesion}"], lines)
+
+
+def _overlap_line(row: Json, key: str, name: str, subset: str, regions: Sequence[str]) -> list[Any]:
+    # The paper's D8 is without MVO.
+    said = paper.OVERLAP.get(f"{key}, {subset}") if name != "d8" else None
+    cells: list[Any] = [f"{title(key)}, {name}", row["slices"]]
+    for place, region in enumerate(regions):
+        figures = row["regions"][region]
+        cells += [f"{number(figures['dice']['mean'], 3)} ± {number(figures['dice']['sd'], 2)}",
+                  number(said[2 * place], 2) if said else NOTHING,
+                  number(figures["hd_mm"]["mean"], 1), number(said[2 * place + 1], 1) if said else NOTHING]
+    return [*cells, percent(row["false_rate"])]
+
+
+def budgets(compared: Json) -> str:
+    """Training steps behind each bundle."""
+    lines = []
+    for key in compared["keys"]:
+        steps = compared["budgets"][key]
+        own = {name: count for name, count in steps.items() if name not in ("image-codec", "texture", "diffusion")}
+        before = ", ".join(f"{name} {count}" for name, count in own.items())
+        lines.append((title(key), compared["bundles"][key], steps.get("diffusion", NOTHING), before,
+                      compared["sampling"][key]))
+    return table(("strategy", "bundle", "steps of its own denoiser", "and before it", "sampling"), lines) + (
+        "\n\nAll share image codec and texture. 1.x and 2 begin with, or stand on, the same unconditional denoiser, "
+        "which itself began with strategy 3's and its null condition; their own steps are equal. Strategy 3 was told "
+        "label maps in all of its steps.")
+
+
+def trade(figures: Json, attributes: Sequence[str], lesion: str) -> str:
+    """Every strategy and setting."""
+    head = ("strategy", "setting", *(f"r2 {name}" for name in attributes), f"{lesion} Dice", "MS-SSIM within",
+            "feature spread", "latent spread")
+    lines = []
+    for key, settings in figures["strategies"].items():
+        for item in settings:
+            row = item["row"]
+            r2 = [estimate(row["agreement"].get(name, {}).get("lesion", {}).get("r2")) for name in attributes]
+            dice = row["regions"].get(lesion, {}).get("dice", {}).get("mean")
+            lines.append((title(key), item["setting"].replace("-", " "), *r2, number(dice, 3),
+                          number(item["ssim"]["value"], 3), number(item["feature_spread"], 3),
+                          number(item["latent_spread"], 3)))
+    different = number(figures["different_slices_ssim"]["value"], 3)
+    note = (f"{figures['conditions']} slices of {figures['subset']}, {figures['seeds']} seeds each. MS-SSIM within: "
+            "mean over pairs of images of one condition, less is more varied (real slices of different conditions: "
+            f"{different}). Feature spread: variance within a condition over that of real slices' features.")
+    return "\n\n".join(["![obedience against variety](figures/trade.png)", note, table(head, lines)])
+
+
+def realism(figures: Json) -> str:
+    """Two-sample accuracy and copy rate of every strategy."""
+    lines = [(title(key), estimate(item["accuracy"]), estimate(item["accuracy_real"]),
+              percent(item["copies_pixels"]), percent(item["copies_features"]), item["images"])
+             for key, item in figures.items()]
+    head = ("strategy", "two-sample accuracy", "the same, real against real", "copies, pixels", "copies, features",
+            "images")
+    return table(head, lines) + (
+        "\n\nTwo-sample accuracy: of a small network that learned to tell synthetic slices from real ones, on patients "
+        "it has not seen; 0.5 is chance. Copies: share of images that are nearer to a training slice than all but 5 % "
+        "of held-out real slices are, in any of 8 symmetries; 5 % is expected of images that copy nothing. In the "
+        "paper, "
+        + paper.EXPERTS + ".")
