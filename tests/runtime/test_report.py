@@ -81,7 +81,8 @@ def test_every_case_picture_has_its_own_identifier(page: str) -> None:
 def test_the_keys_of_the_summary_are_pinned(dataset: Path, tmp_path: Path) -> None:
     summary = json.loads(write_report(dataset, "nnunet", tmp_path).json.read_text())
     assert list(summary) == ["format", "format_version", "metric_definition", "run", "counts", "bootstrap", "regions",
-                             "false_detections", "detection", "agreement"]
+                             "false_detections", "detection", "agreement", "uncertainty"]
+    assert summary["uncertainty"] is None
     assert summary["format"] == "cldm-scores"
     assert summary["counts"] == {"samples": 12, "patients": 4}
     assert summary["bootstrap"] == {"unit": "patient", "replicates": 1000, "seed": 0, "level": 0.95}

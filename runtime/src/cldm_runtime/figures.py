@@ -1,9 +1,10 @@
-"""Charts as inline SVG: scatter with regression line, Bland-Altman plot, histogram. Text is escaped."""
+"""Charts as inline SVG: scatter with regression line, Bland-Altman plot, histogram, calibration. Text is escaped."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,16 @@ class Axes:
 
     def py(self, value: float) -> float:
         return HEIGHT - BOTTOM - (value - self.y[0]) / (self.y[1] - self.y[0]) * (HEIGHT - TOP - BOTTOM)
+
+
+@dataclass(frozen=True)
+class CalibrationPoint:
+    """What was predicted, what came, and the interval of that where there is one."""
+
+    predicted: float
+    actual: float
+    low: float = math.nan
+    high: float = math.nan
 
 
 def scatter(x: Values, y: Values, marked: NDArray[np.bool_], found: Agreement, labels: tuple[str, str],
@@ -62,6 +73,28 @@ def bland_altman(x: Values, y: Values, marked: NDArray[np.bool_], found: Agreeme
                          f'text-anchor="end">{_text(level, "+.1f")}</text>')
     labels = (f"mean of both ({unit})", f"difference ({unit})")
     return _frame(axes, labels, parts, f"Bland-Altman plot, {len(x)} points")
+
+
+def calibration(points: Sequence[CalibrationPoint], labels: tuple[str, str], title: str,
+                predicted: Values | None = None, actual: Values | None = None) -> str:
+    """Actual against predicted error, both 0 or more, as joined points; single cases (N,) lie behind them as dots.
+
+    On the dashed line both are equal.
+    """
+    x = np.array([point.predicted for point in points])
+    y = np.array([value for point in points for value in (point.actual, point.high) if math.isfinite(value)])
+    dots = (np.zeros(0), np.zeros(0)) if predicted is None or actual is None else (predicted, actual)
+    right, top = (1.05 * max([*values.tolist(), 1e-9]) for values in (np.append(x, dots[0]), np.append(y, dots[1])))
+    axes, end = Axes((0.0, right), (0.0, top)), min(right, top)
+    parts = [_line(axes, (0.0, 0.0), (end, end), "identity"), _points(axes, *dots, np.zeros(len(dots[0]), dtype=bool))]
+    for one, other in pairwise(points):
+        parts.append(_line(axes, (one.predicted, one.actual), (other.predicted, other.actual), "fit"))
+    for point in points:
+        if math.isfinite(point.low) and math.isfinite(point.high):
+            parts.append(_line(axes, (point.predicted, point.low), (point.predicted, point.high), "whisker"))
+        parts.append(f'<circle class="bin" cx="{axes.px(point.predicted):.1f}" cy="{axes.py(point.actual):.1f}" '
+                     'r="4.5"/>')
+    return _frame(axes, labels, parts, f"Calibration of {title}, {len(points)} points")
 
 
 def histogram(values: Values, label: str, bins: int = 20) -> str:

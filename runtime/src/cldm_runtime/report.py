@@ -4,7 +4,7 @@ The page is one file without scripts or outside references: charts and contours 
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -29,9 +29,11 @@ from .report_tables import (
     shown_scale,
     shown_unit,
 )
+from .report_uncertainty import HOW_TO, uncertainty_section
 from .score_files import scores_csv, scores_json, write_text
 from .store import Dataset, open_dataset
 from .summary import Comparison, Samples, Summary, read_samples, rows_of, summarise_samples
+from .uncertainty_reader import read_uncertainty
 
 _REFERENCES = {"mask": "the reference mask", "requested": "what was requested"}
 _HIDDEN_RUN_KEYS = ("manifest", "step_table", "plan", "format", "format_version", "complete", "domain")
@@ -58,7 +60,8 @@ def write_report(path: str | os.PathLike[str], name: str, folder: str | os.PathL
     written = ReportFiles(out / "report.html", out / "scores.csv", out / "scores.json")
     with open_dataset(path) as dataset:
         samples = read_samples(dataset, name, subset)
-        summary = summarise_samples(samples, describe_run(dataset, name, subset), seed)
+        summary = replace(summarise_samples(samples, describe_run(dataset, name, subset), seed),
+                          uncertainty=read_uncertainty(dataset, name, samples, seed))
         page = render(dataset, name, samples, summary)
     write_text(written.csv, scores_csv(samples))
     write_text(written.json, scores_json(summary))
@@ -95,8 +98,11 @@ def render(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> s
     """The whole page."""
     style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     title = f"{name} on {dataset.path.name}"
+    found = summary.uncertainty
     sections = [_head(title, samples, summary), _overlap(samples, summary), _agreement(samples, summary),
-                gallery(dataset, name, samples), _reading(samples, summary), _run(summary)]
+                gallery(dataset, name, samples),
+                "" if found is None else uncertainty_section(dataset, name, samples, found),
+                _reading(samples, summary), _run(summary)]
     body = "\n".join(sections)
     return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -184,7 +190,6 @@ def _attribute_charts(samples: Samples, column: int, attribute: Attribute, found
 
 
 def _reading(samples: Samples, summary: Summary) -> str:
-    unit = "patients" if summary.n_patients is not None else "samples"
     entries = {
         "Dice": "Overlap of two regions, 0 to 1. The mean runs over samples whose reference holds the region; a missed "
                 "region counts 0. “With absence” runs over all samples: agreeing that a region is absent counts 1, "
@@ -198,12 +203,14 @@ def _reading(samples: Samples, summary: Summary) -> str:
         "Limits": "Limits of agreement: 95 % of differences lie between them if differences are normally distributed.",
         "ICC": "ICC(2,1), absolute agreement: bias lowers it too.",
         "Excluded": "Pairs where the attribute is undefined in the reference, or in the segmentation alone.",
-        "Intervals": f"95 % intervals of a bootstrap over {unit} ({summary.replicates} replicates, seed "
+        "Intervals": f"95 % intervals of a bootstrap over {summary.unit}s ({summary.replicates} replicates, seed "
                      f"{summary.seed}); of rates, Wilson's.",
     }
     if samples.requested is not None:
         entries["Requested"] = ("Agreement with the request joins errors of the generator and of the segmenter. The "
                                 "same segmenter on real images shows its own share.")
+    if summary.uncertainty is None and samples.sample_index is not None:
+        entries["Uncertainty"] = HOW_TO
     listed = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in entries.items())
     return f"<h2>How to read this</h2><dl>{listed}</dl>"
 

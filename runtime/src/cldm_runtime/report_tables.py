@@ -7,6 +7,7 @@ from html import escape
 from .agreement import Estimate
 from .metrics import Spread
 from .summary import ALL, Comparison, Detection, Samples, Summary
+from .uncertainty import AttributeSpread, PixelCalibration
 
 DASH = "–"
 
@@ -86,6 +87,30 @@ def detection_table(found: Detection) -> str:
     row = [escape(as_title(found.region)), str(found.n_with), _counted(found.n_missed, found.missed_rate),
            str(found.n_without), _counted(found.n_false, found.false_rate)]
     return _table(head, [row])
+
+
+def spread_table(spreads: Sequence[AttributeSpread]) -> str:
+    """Spread over the images of a condition, and errors; one line for each attribute and set of conditions."""
+    head = ["Attribute", "Conditions", "Excluded<br>ref. + seg.", "Undefined<br>measurements", "Spread",
+            "Error of<br>the mean", "Error of<br>one image", "Error /<br>predicted", "ρ"]
+    rows, classes, last = [], [], ""
+    for found in spreads:
+        first, scale = found.attribute != last, shown_scale(found.unit)
+        last = found.attribute
+        classes.append("" if first else "second")
+        rows.append([
+            escape(f"{as_title(found.attribute)} ({shown_unit(found.unit)})" if first else found.samples), str(found.n),
+            f"{found.n_reference_undefined} + {found.n_too_few}", str(found.n_values_undefined),
+            _estimate(found.rms_spread, scale, 2), _estimate(found.rms_error, scale, 2),
+            _estimate(found.rms_error_single, scale, 2), _estimate(found.ratio, 1, 2), _estimate(found.rho, 1, 2)])
+    return _table(head, rows, classes)
+
+
+def pixel_table(pixels: PixelCalibration) -> str:
+    """Disagreement and error rate, bin by bin."""
+    rows = [["0" if point.high == 0 else f"{point.low:g} to {point.high:g}", str(point.n), str(point.n_wrong),
+             number(100 * point.disagreement, 1), _estimate(point.error_rate, 100, 1)] for point in pixels.bins]
+    return _table(["Disagreement", "Pixels", "Wrong", "Mean<br>disagreement (%)", "Error rate (%)"], rows)
 
 
 def comparisons_made(samples: Samples, summary: Summary) -> str:

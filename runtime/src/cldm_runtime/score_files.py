@@ -59,8 +59,8 @@ def safe_text(text: str) -> str:
 
 def _columns(samples: Samples) -> Iterator[tuple[str, Iterable[Cell]]]:
     yield "row", samples.rows.tolist()
-    known = {"sample_index": samples.sample_index, "grid_row": samples.grid_row, "patient": samples.patients,
-             "slice": samples.slices, "subset": samples.subset}
+    known = {"sample_index": samples.sample_index, "grid_row": samples.grid_row, "condition": samples.condition,
+             "patient": samples.patients, "slice": samples.slices, "subset": samples.subset}
     for name, column in known.items():
         if column is not None:
             yield name, column.tolist()

@@ -14,6 +14,7 @@ from .domain import Domain, get_domain
 from .errors import DatasetError, InputError
 from .metrics import DEFINITION, RegionSummary, ScoreReason, Scores, summarise
 from .store import Dataset, Segmentation
+from .uncertainty import Uncertainty
 
 FORMAT = "cldm-scores"
 FORMAT_VERSION = 1
@@ -45,9 +46,16 @@ class Samples:
     subset: NDArray[np.str_] | None
     grid_row: NDArray[np.int64] | None
     sample_index: NDArray[np.int64] | None
+    condition: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def clusters(self) -> tuple[str, NDArray[np.generic] | None]:
+        """What a bootstrap draws whole, because its samples are alike, and (N,) which of them each sample is of."""
+        known = {"patient": self.patients, "condition": self.condition}
+        return next(((unit, names) for unit, names in known.items() if names is not None), ("sample", None))
 
     @property
     def lesion_reference(self) -> str | None:
@@ -89,7 +97,8 @@ class Comparison:
 @dataclass(frozen=True)
 class Summary:
     """Everything that scores.json says. `run`: what was run, as text and numbers. `regions` and `false_detections` are
-    against masks, and empty without."""
+    against masks, and empty without. unit: what intervals draw: patient, condition or sample. uncertainty: None where
+    no condition has several samples."""
 
     run: Mapping[str, str | int | float]
     n_samples: int
@@ -100,18 +109,20 @@ class Summary:
     comparisons: tuple[Comparison, ...]
     seed: int
     replicates: int = REPLICATES
+    unit: str = "sample"
+    uncertainty: Uncertainty | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, None for NaN; the keys are part of the format."""
         document = {
             "format": FORMAT, "format_version": FORMAT_VERSION, "metric_definition": DEFINITION, "run": dict(self.run),
             "counts": {"samples": self.n_samples, "patients": self.n_patients},
-            "bootstrap": {"unit": "sample" if self.n_patients is None else "patient", "replicates": self.replicates,
-                          "seed": self.seed, "level": 0.95},
+            "bootstrap": {"unit": self.unit, "replicates": self.replicates, "seed": self.seed, "level": 0.95},
             "regions": [asdict(region) for region in self.regions],
             "false_detections": {region: asdict(rate) for region, rate in self.false_detections.items()},
             "detection": None if self.detection is None else asdict(self.detection),
             "agreement": [_flat(comparison) for comparison in self.comparisons],
+            "uncertainty": None if self.uncertainty is None else asdict(self.uncertainty),
         }
         cleaned: dict[str, Any] = without_nan(document)
         return cleaned
@@ -137,7 +148,8 @@ def read_samples(dataset: Dataset, name: str, subset: str | None = None) -> Samp
     return Samples(
         domain, rows, attributes[rows], reasons[rows], requested, mask, scores,
         _with_lesion(scores, _lesion_size(domain, mask, requested), domain), chosen(dataset.patients),
-        chosen(dataset.slices), chosen(dataset.subset), chosen(dataset.grid_row), chosen(dataset.sample_index))
+        chosen(dataset.slices), chosen(dataset.subset), chosen(dataset.grid_row), chosen(dataset.sample_index),
+        chosen(dataset.condition))
 
 
 def rows_of(dataset: Dataset, subset: str | None) -> NDArray[np.int64]:
@@ -153,12 +165,14 @@ def rows_of(dataset: Dataset, subset: str | None) -> NDArray[np.int64]:
 
 def summarise_samples(samples: Samples, run: Mapping[str, str | int | float], seed: int = 0,
                       replicates: int = REPLICATES) -> Summary:
-    """All summary figures. Intervals are by patient where the file names patients, else by sample."""
+    """All summary figures but those of uncertainty. Intervals are by patient where the file names patients, else by
+    condition where it names those, else by sample."""
     regions = () if samples.scores is None else summarise(samples.scores)
     rates = {region.region: rate_estimate(region.n_false, region.n_empty_reference) for region in regions}
     patients = None if samples.patients is None else len(np.unique(samples.patients))
     compared = compare(samples, seed, replicates)
-    return Summary(run, len(samples), patients, regions, rates, detect(samples), compared, seed, replicates)
+    return Summary(run, len(samples), patients, regions, rates, detect(samples), compared, seed, replicates,
+                   samples.clusters[0])
 
 
 def detect(samples: Samples) -> Detection | None:
@@ -179,15 +193,15 @@ def compare(samples: Samples, seed: int = 0, replicates: int = REPLICATES) -> tu
     subsets = {ALL: np.ones(len(samples), dtype=bool)}
     if samples.with_lesion is not None:
         subsets[f"{samples.domain.lesion} only"] = samples.with_lesion
-    found = []
+    found, (_, clusters) = [], samples.clusters
     for measured, reference in (("segmentation", "mask"), ("segmentation", "requested"), ("mask", "requested")):
         x, y = tables[reference], tables[measured]
         if x is None or y is None:
             continue
         for number, attribute in enumerate(samples.domain.attributes):
             for name, kept in subsets.items():
-                clusters = None if samples.patients is None else samples.patients[kept]
-                result = agreement(x[kept, number], y[kept, number], clusters, replicates, seed)
+                result = agreement(x[kept, number], y[kept, number], None if clusters is None else clusters[kept],
+                                   replicates, seed)
                 if result.n:
                     found.append(Comparison(attribute.name, attribute.unit, measured, reference, name, result))
     return tuple(found)
