@@ -8,7 +8,7 @@ import pytest
 from cldm_runtime.domain import get_domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.store import DatasetSpec, create_dataset
-from cldm_trainer.audit.images import ImageRows, standardised, symmetries, turned
+from cldm_trainer.audit.images import ImageRows, levelled, standardised, symmetries, turned
 from cldm_trainer.audit.memorisation import judge
 from cldm_trainer.audit.nearest import FeatureSpace, Neighbours, PixelSpace, nearest
 
@@ -55,6 +55,19 @@ def test_the_symmetries_are_eight_and_each_has_its_inverse_among_them() -> None:
     assert len({one.tobytes() for one in made}) == 8
     assert all(any((turned(one, number) == image).all() for number in range(8)) for one in made)
     assert [turned(np.zeros((1, 1, 2, 3)), number).shape for number in symmetries((2, 3))] == [(1, 1, 2, 3)] * 4
+
+
+def test_levelling_puts_the_percentiles_at_black_and_white() -> None:
+    image = np.arange(101, dtype=np.float32).reshape(1, 1, 1, 101) / 500 + 0.3
+    found = levelled(image, (10.0, 90.0))
+    assert found[0, 0, 0, [0, 10, 50, 90, 100]] == pytest.approx([0, 0, 0.5, 1, 1], abs=1e-5)
+    assert levelled(found, (10.0, 90.0)) == pytest.approx(found, abs=2e-5)
+    assert (levelled(np.ones((1, 1, 2, 2)), (10.0, 90.0)) == 0).all()
+
+
+def test_levelling_without_percentiles_clips_and_rounds_to_16_bits() -> None:
+    found = levelled(np.array([-1.0, 0.1, 2.0]).reshape(1, 1, 1, 3), None)
+    assert found.ravel() == pytest.approx([0, 6554 / 65535, 1])
 
 
 def test_standardising_takes_brightness_and_contrast_away() -> None:

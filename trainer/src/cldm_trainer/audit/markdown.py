@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..results.markdown import NOTHING, estimate, number, percent, table
+from ..tables import NOTHING, estimate, number, percent, table
 
 Json = Mapping[str, Any]
 
@@ -14,15 +14,21 @@ Written by `{command}`; every number stands in [audit.json](audit.json). {versio
 ({source}), generator `{generator}`. This folder shows slices of the training set: treat it as you treat the scans."""
 
 _TWO_SAMPLE = """\
-A small network is trained to tell the two sets apart and asked about images that it has not seen, {folds} folds, no
-patient on both sides. 0.5: it cannot; 1: it always can. Brackets are 95 % Wilson intervals. The line real against real
-says what the test gives where there is nothing to find; a synthetic set is as good as this test can see once its
-interval holds 0.5. What gives it away is in the picture."""
+A small network is trained to tell the two sets apart ({steps} steps of {batch} images) and asked about images that it
+has not seen, {folds} folds, no patient on both sides; {pairs}. 0.5: it cannot tell; 1: it always can. Brackets are 95 %
+intervals, a bootstrap of patients. The line real against real says what the test gives where there is nothing to find;
+a synthetic set is as good as this test can see once its interval holds 0.5. The accuracy is a lower limit: another
+network, or a longer training, may tell more. What gives it away is in the picture."""
+
+_LEVELLED = """\
+Before the test both sets were levelled: {how}. Else the share of black and white pixels alone would tell. As stored,
+the median image has {real_black} black and {real_white} white pixels if real, {synthetic_black} and
+{synthetic_white} if synthetic."""
 
 _MEMORISATION = """\
-For each image the nearest of {training} training slices over the symmetries of the square; d is 1 minus the
-correlation, of pixels or of the features of `{features}`. An image is called a copy if d **and** the ratio of d to the
-distance to the nearest slice of another patient are below the {quantile:g} quantile of {held_out} held-out slices
+For each of {searched} images the nearest of {training} training slices over the symmetries of the square; d is 1 minus
+the correlation, of pixels or of the features of `{features}`. An image is called a copy if d **and** the ratio of d to
+the distance to the nearest slice of another patient are below the {quantile:g} quantile of {held_out} held-out slices
 ({subsets}), which nobody can have copied. The same rule calls some held-out slices copies: a rate not above theirs is
 no sign of memorisation. Copies of a part of an image, and copies that were moved, scaled or turned by other than 90
 degrees, are not searched for."""
@@ -30,14 +36,16 @@ degrees, are not searched for."""
 
 def audit_page(figures: Json) -> str:
     """The whole page."""
+    told, copies = figures["two_sample"], figures["memorisation"]
     parts = [
         _INTRODUCTION.format(**figures["made"]),
-        "## Can a classifier tell them from real slices?\n\n" + _TWO_SAMPLE.format(**figures["two_sample"]["settings"]),
-        two_sample_table(figures["two_sample"]["tests"]),
+        "## Can a classifier tell them from real slices?\n\n" + _two_sample_text(told["settings"]),
+        two_sample_table(told["tests"]),
+        _levelled_text(told),
         "![the images that the classifier is surest of](two-sample.png)",
-        "## Are they copies of training slices?\n\n" + _MEMORISATION.format(**figures["memorisation"]["settings"]),
-        memorisation_table(figures["memorisation"]["spaces"]),
-        *(f"![nearest pairs by {name}](pairs-{name}.png)" for name, space in figures["memorisation"]["spaces"].items()
+        "## Are they copies of training slices?\n\n" + _MEMORISATION.format(**copies["settings"]),
+        memorisation_table(copies["spaces"]),
+        *(f"![nearest pairs by {name}](pairs-{name}.png)" for name, space in copies["spaces"].items()
           if "reason" not in space),
         "The pictures show, from the worst on: the synthetic image, its nearest training slice, the difference.",
     ]
@@ -46,8 +54,9 @@ def audit_page(figures: Json) -> str:
 
 def two_sample_table(tests: list[Json]) -> str:
     """Accuracy of each comparison."""
-    rows = [(test["compared"], test["images"], estimate(test["accuracy"])) for test in tests]
-    return table(("compared", "images a side", "accuracy"), rows)
+    rows = [(test["compared"], test["images"], f"{test['trained_on'][0]:.0f} and {test['trained_on'][1]:.0f}",
+             estimate(test["accuracy"])) for test in tests]
+    return table(("compared", "asked a side", "trained on in a fold", "accuracy"), rows)
 
 
 def memorisation_table(spaces: Json) -> str:
@@ -59,8 +68,24 @@ def memorisation_table(spaces: Json) -> str:
             reasons.append(f"{name}: not measured, {space['reason']}")
             continue
         medians = f"{number(space['median_distance'], 3)} ({number(space['held_out_median_distance'], 3)})"
-        rows.append((name, space["copies"], percent(space["rate"]), percent(space["held_out_rate"]), medians,
+        rows.append((name, space["copies"], percent(space["rate"], 1), percent(space["held_out_rate"], 1), medians,
                      number(space["distance_threshold"], 3), number(space["ratio_threshold"], 2)))
     head = ("space", "copies", "copy rate", "held-out slices by the same rule", "median d (held-out)", "d below",
             "and ratio below")
     return "\n\n".join([table(head, rows), *reasons])
+
+
+def _two_sample_text(settings: Json) -> str:
+    pairs = ("both sides show the same label maps or attributes" if settings["paired"]
+             else "nothing says what an image was made for, so the two sides may show different things")
+    return _TWO_SAMPLE.format(pairs=pairs, **settings)
+
+
+def _levelled_text(told: Json) -> str:
+    ends = told["settings"]["percentiles"]
+    how = "clipped and rounded to 16 bits" if ends is None else (
+        f"percentiles {ends[0]:g} and {ends[1]:g} of each image to 0 and 1, clipped, rounded to 16 bits, as `prepare` "
+        "does")
+    shares = {f"{name}_{end}": f"{100 * share:.2f} %" for name, found in told["saturated"].items()
+              for end, share in found.items()}
+    return _LEVELLED.format(how=how, **shares)

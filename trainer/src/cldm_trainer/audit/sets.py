@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cldm_runtime.bundle import sha256_of
 from cldm_runtime.errors import InputError
 from cldm_runtime.generate import Plan, generate_dataset
 from cldm_runtime.generator import Generator
-from cldm_runtime.grid import read_grid
-from cldm_runtime.labels import LabelMap
-from cldm_runtime.requests import FreeRequests, GridRequests, MaskRequests, RequestSource
+from cldm_runtime.mask_rows import DatasetMasks
+from cldm_runtime.requests import FreeRequests, MaskRequests, RequestSource
 from cldm_runtime.store import Dataset, open_dataset
 
 from .images import ImageRows, Names, Rows, rows_of_subsets
@@ -22,117 +20,123 @@ from .images import ImageRows, Names, Rows, rows_of_subsets
 TRAINED_ON = ("train",)
 HELD_OUT = ("val", "test")
 COMPARED = ("test",)
+NOBODY = -1  # the partner of an image that was made for no compared slice
 
 
 @dataclass(frozen=True)
-class Sets:
-    """synthetic: the images that are audited. training: what the generator was trained on. held_out: slices of the same
-    population that it was not trained on. compared: the real slices that the classifier meets the synthetic ones with,
-    and `synthetic_compared` those synthetic ones. `made` says where the synthetic images come from."""
+class CohortSets:
+    """training: what generators were trained on. held_out: slices of the same population that they were not trained on.
+    compared: the held-out slices that synthetic ones are told from. percentiles: those of each slice that black and
+    white stand for, None where the cohort does not say."""
 
-    synthetic: ImageRows
     training: ImageRows
     held_out: ImageRows
     compared: ImageRows
-    synthetic_compared: ImageRows
+    percentiles: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Synthetic images. partners: (M,) for each the position in `CohortSets.compared` of the slice whose label map or
+    attributes it was made for, or NOBODY; None where nothing says so. `made` says where the images come from."""
+
+    images: ImageRows
+    partners: Rows | None
     made: str
 
 
-def generated_sets(cohort: Path, generator: Generator, grid: Path, folder: Path, say: Callable[[str], None]) -> Sets:
-    """Sets with images of the generator, one for each test slice: made from its label map where the generator takes
-    label maps, from the grid where it takes attributes alone, from nothing where it takes nothing.
-
-    They are kept in `folder` and used again. Raises InputError for a cohort that does not fit the generator.
-    """
-    compared = rows_of_subsets(cohort, COMPARED)
+def cohort_sets(cohort: Path) -> CohortSets:
+    """The sets of a cohort file. Raises InputError where a subset is missing or a patient is on both sides."""
+    training, held_out = rows_of_subsets(cohort, TRAINED_ON), rows_of_subsets(cohort, HELD_OUT)
+    both = np.intersect1d(training.groups("training"), held_out.groups("held-out"))
+    if len(both):
+        raise InputError(f"{cohort}: {len(both)} patients are in train and in {' or '.join(HELD_OUT)}; nothing can be "
+                         "held out then. Split the cohort by patient.")
     with open_dataset(cohort) as dataset:
-        source, made, patients = _requests(dataset, cohort, generator, grid, compared)
-        plan = Plan(generator, source, len(compared), 0, generator.settings())
+        known = [dataset.metadata.get(f"percentile_{end}") for end in ("low", "high")]
+    percentiles = None if None in known else (float(known[0] or 0.0), float(known[1] or 0.0))
+    return CohortSets(training, held_out, rows_of_subsets(cohort, COMPARED), percentiles)
+
+
+def generated_samples(sets: CohortSets, generator: Generator, folder: Path, seeds: int,
+                      say: Callable[[str], None]) -> Samples:
+    """Images of the generator, `seeds` for each compared slice: from its label map or its attributes, whichever the
+    generator takes, or from nothing. They are kept in `folder` and used again.
+
+    Raises InputError for a cohort that does not fit the generator.
+    """
+    compared, count = sets.compared, len(sets.compared) * seeds
+    with open_dataset(compared.path) as dataset:
+        source = _requests(dataset, generator, compared)
+        plan = Plan(generator, source, count, 0, generator.settings())
         path = folder / f"synthetic-{plan.sha256[:12]}.h5"
         if not path.exists():
-            say(f"generating {len(compared)} images ...")
+            say(f"generating {count} images ...")
         generate_dataset(plan, path, "resume")
-    synthetic = ImageRows(path, np.arange(len(compared), dtype=np.int64), patients)
-    return _checked(Sets(synthetic, rows_of_subsets(cohort, TRAINED_ON), rows_of_subsets(cohort, HELD_OUT), compared,
-                         synthetic, made))
+    asked = bool(generator.manifest.sources)
+    partners = np.arange(count) % len(compared) if asked else None
+    made = f"{seeds} for each of {len(compared)} test slices" if asked else "made from nothing"
+    return _checked(Samples(_of_partners(path, partners, compared), partners, made), sets)
 
 
-def given_sets(cohort: Path, samples: Path) -> Sets:
-    """Sets with the images of a generated file. The classifier compares those that the file says are of test patients,
-    or all of them where it does not say. Raises InputError for a file that does not fit the cohort."""
-    with open_dataset(samples) as dataset:
-        patients, subset, count = dataset.patients, dataset.subset, len(dataset)
-    synthetic = ImageRows(samples, np.arange(count, dtype=np.int64), patients)
-    of_test = np.zeros(count, dtype=bool) if subset is None else np.isin(subset, COMPARED)
-    chosen = synthetic.chosen(np.flatnonzero(of_test)) if of_test.any() else synthetic
-    return _checked(Sets(synthetic, rows_of_subsets(cohort, TRAINED_ON), rows_of_subsets(cohort, HELD_OUT),
-                         rows_of_subsets(cohort, COMPARED), chosen, f"the images of {samples.name}"))
-
-
-def equal_numbers(one: ImageRows, other: ImageRows, seed: int) -> tuple[ImageRows, ImageRows]:
-    """As many of the one as of the other: the longer is thinned at random, its order is kept."""
-    count = min(len(one), len(other))
-    return thinned(one, count, seed), thinned(other, count, seed)
+def given_samples(sets: CohortSets, path: Path) -> Samples:
+    """The images of a file. The columns patients, slices and subset, where it has them, say which slice each was made
+    for; images for slices of other subsets have no partner. Raises InputError for a file that does not fit."""
+    with open_dataset(path) as dataset, open_dataset(sets.compared.path) as cohort:
+        named, slices = _keys(dataset), _keys(cohort)
+    partners: Rows | None = None
+    if named is not None and slices is not None:
+        position = {slices[row]: number for number, row in enumerate(sets.compared.rows.tolist())}
+        partners = np.array([position.get(key, NOBODY) for key in named], dtype=np.int64)
+        if (partners == NOBODY).all():
+            raise InputError(f"{path}: none of its images was made for a {' or '.join(COMPARED)} slice of "
+                             f"{sets.compared.path}. Give images for those slices, or a file without patients.")
+    return _checked(Samples(_of_partners(path, partners, sets.compared), partners, f"those of {path.name}"), sets)
 
 
 def thinned(images: ImageRows, count: int, seed: int) -> ImageRows:
-    """`count` of the images, drawn at random."""
+    """`count` of the images at most, drawn at random; their order is kept."""
     order = np.random.default_rng([seed, len(images)]).permutation(len(images))
     return images.chosen(np.sort(order[:count]).astype(np.int64))
 
 
-def whole_patients(images: ImageRows, count: int, seed: int) -> ImageRows:
-    """At most `count` slices of patients drawn at random, each with all slices but the last: as a test set has them."""
-    names = images.groups("slice")
-    found = np.random.default_rng([seed, len(images)]).permutation(np.unique(names))
-    rank = {name: number for number, name in enumerate(found.tolist())}
-    order = np.argsort([rank[name] for name in names.tolist()], kind="stable")
-    return images.chosen(np.sort(order[:count]).astype(np.int64))
+def _keys(dataset: Dataset) -> list[tuple[str, str, int]] | None:
+    """(subset, patient, slice) of every image; None where one of them is not known."""
+    subset, patients, slices = dataset.subset, dataset.patients, dataset.slices
+    if subset is None or patients is None or slices is None:
+        return None
+    return list(zip(subset.tolist(), patients.tolist(), slices.tolist(), strict=True))
 
 
-class _SubsetMasks:
-    """Label maps of chosen rows of an open cohort."""
-
-    def __init__(self, dataset: Dataset, rows: Rows) -> None:
-        self._dataset, self._rows, self._attributes = dataset, rows, dataset.mask_attributes
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def mask(self, row: int) -> LabelMap:
-        return self._dataset.masks(int(self._rows[row]))
-
-    def known_attributes(self, row: int) -> NDArray[np.float32] | None:
-        return None if self._attributes is None else self._attributes[self._rows[row]]
+def _of_partners(path: Path, partners: Rows | None, compared: ImageRows) -> ImageRows:
+    """Every image of a file, under the patient of its partner."""
+    with open_dataset(path) as dataset:
+        rows = np.arange(len(dataset), dtype=np.int64)
+    names: Names | None = None
+    if partners is not None:
+        names = np.where(partners == NOBODY, "nobody", compared.groups("test slice")[partners])
+    return ImageRows(path, rows, names)
 
 
-def _requests(dataset: Dataset, cohort: Path, generator: Generator, grid: Path,
-              compared: ImageRows) -> tuple[RequestSource, str, Names | None]:
-    """What the generator is asked for, the same in words, and the patients whose label maps are shown."""
-    sources = generator.manifest.sources
-    if "masks" in sources:
-        image = generator.manifest.image
-        if dataset.shape != tuple(image.shape):
-            raise InputError(f"{cohort}: slices are {dataset.shape}, the generator makes {tuple(image.shape)}. Prepare "
-                             "the cohort that it was trained on.")
-        digest = hashlib.sha256(sha256_of(cohort).encode() + compared.rows.tobytes()).hexdigest()
-        masks = MaskRequests(_SubsetMasks(dataset, compared.rows), digest, generator.canvas)
-        return masks, "one image for each label map of the test patients", compared.patients
-    if "attributes" in sources:
-        rows = read_grid(grid, generator.domain)
-        return GridRequests.spread(rows, len(compared), generator.canvas), f"images of the grid {grid.name}", None
-    return FreeRequests(generator.domain), "images that nothing was asked of", None
+def _requests(dataset: Dataset, generator: Generator, compared: ImageRows) -> RequestSource:
+    """What the generator is asked for: what the compared slices show."""
+    if not generator.manifest.sources:
+        return FreeRequests(generator.domain)
+    image = generator.manifest.image
+    if dataset.shape != tuple(image.shape):
+        raise InputError(f"{compared.path}: slices are {dataset.shape}, the generator makes {tuple(image.shape)}. "
+                         "Prepare the cohort that it was trained on.")
+    digest = hashlib.sha256(sha256_of(compared.path).encode() + compared.rows.tobytes()).hexdigest()
+    known = dataset.mask_attributes
+    masks = DatasetMasks(dataset, compared.rows, None if known is None else known[compared.rows])
+    return MaskRequests(masks, digest, generator.canvas)
 
 
-def _checked(sets: Sets) -> Sets:
-    """Raises InputError for images of another shape than the cohort's, or patients on both sides of the split."""
-    with open_dataset(sets.training.path) as cohort, open_dataset(sets.synthetic.path) as samples:
-        found, expected = (samples.channels, *samples.shape), (cohort.channels, *cohort.shape)
+def _checked(samples: Samples, sets: CohortSets) -> Samples:
+    """Raises InputError for images of another shape than the cohort's."""
+    with open_dataset(sets.training.path) as cohort, open_dataset(samples.images.path) as file:
+        found, expected = (file.channels, *file.shape), (cohort.channels, *cohort.shape)
     if found != expected:
-        raise InputError(f"{sets.synthetic.path}: images are {found}, those of the cohort {expected}. Give images that "
+        raise InputError(f"{samples.images.path}: images are {found}, those of the cohort {expected}. Give images that "
                          "a generator of this cohort made.")
-    both = np.intersect1d(sets.training.groups("training"), sets.held_out.groups("held-out"))
-    if len(both):
-        raise InputError(f"{sets.training.path}: {len(both)} patients are in train and in {' or '.join(HELD_OUT)}; "
-                         "nothing can be held out then. Split the cohort by patient.")
-    return sets
+    return samples

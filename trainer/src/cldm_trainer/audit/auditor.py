@@ -1,0 +1,176 @@
+"""Audits the images of one generator after the other against one cohort; what belongs to the cohort alone, the test of
+real against real slices and the distances of held-out slices, is computed once.
+
+    auditor = Auditor(Path("cohort.h5"), Segmenter.load("exported/lge-segmenter"))
+    figures = auditor.audit(Path("samples.h5"), Path("audit/lge"), name="lge 2.0")
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cldm_runtime import __version__ as runtime_version
+from cldm_runtime.segment import Segmenter
+from cldm_runtime.summary import without_nan
+
+from .. import __version__
+from . import pictures
+from .comparisons import real_and_real, real_and_synthetic
+from .images import ImageRows
+from .markdown import audit_page
+from .memorisation import QUANTILE, Verdict, judge
+from .nearest import FeatureSpace, Neighbours, PixelSpace, Space, nearest
+from .sets import COMPARED, HELD_OUT, CohortSets, Samples, cohort_sets, given_samples
+from .two_sample import Side, Training, TwoSample, two_sample
+
+FEATURES_BATCH = 16
+Json = dict[str, Any]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the audit is done. seeds: images that are generated for each slice, where none are given. further: images of
+    each class that the classifier is trained on beside those that it is asked about. searched: synthetic images that
+    are searched for copies, the first of the file. quantile: of held-out slices, see `memorisation`."""
+
+    seeds: int = 2
+    further: int = 800
+    searched: int = 532
+    quantile: float = QUANTILE
+    training: Training = field(default_factory=Training)
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """A space of the training slices, and the neighbours that held-out slices have in it."""
+
+    space: Space
+    held_out: Neighbours
+
+
+class Auditor:
+    """See the module. Raises InputError for a cohort without training or held-out slices, or with patients in both."""
+
+    def __init__(self, cohort: Path, segmenter: Segmenter | None, options: Options | None = None,
+                 say: Say = lambda text: None) -> None:
+        self.sets: CohortSets = cohort_sets(cohort)
+        self.segmenter, self.options, self._say = segmenter, options or Options(), say
+
+    def audit(self, samples: Samples | Path, target: Path, name: str, command: str = "") -> Json:
+        """Write audit.json, audit.md and the pictures of these images into the folder `target`; returns the figures.
+
+        `name` is the generator's. Raises InputError for images that do not fit the cohort.
+        """
+        chosen = given_samples(self.sets, samples) if isinstance(samples, Path) else samples
+        made = {"command": command, "versions": f"cldm-trainer {__version__}, cldm-runtime {runtime_version}",
+                "images": len(chosen.images), "source": chosen.made, "generator": name}
+        figures: Json = without_nan({"made": made, "two_sample": self._told_apart(chosen, target),
+                                     "memorisation": self._copies(chosen, target)})
+        target.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(figures, indent=1, allow_nan=False) + "\n"
+        (target / "audit.json").write_text(text, encoding="utf-8")
+        (target / "audit.md").write_text(audit_page(figures), encoding="utf-8")
+        return figures
+
+    @cached_property
+    def real_against_real(self) -> TwoSample:
+        """What the test gives where there is nothing to find."""
+        options = self.options
+        return self._test("real against real", *real_and_real(self.sets, options.further, options.training.seed))
+
+    @cached_property
+    def yardsticks(self) -> Mapping[str, Yardstick]:
+        """By name: pixels, and features where there is a segmenter with a features graph."""
+        spaces: dict[str, Space] = {"pixels": PixelSpace(self.sets.training)}
+        segmenter = self.segmenter
+        if segmenter is not None and "features" in segmenter.bundle.manifest.graphs:
+            self._say("features of the training slices ...")
+            spaces["features"] = FeatureSpace(
+                self.sets.training, lambda images: segmenter.features(images, batch_size=FEATURES_BATCH))
+        found = {}
+        for name, space in spaces.items():
+            self._say(f"nearest training slices of held-out slices by {name} ...")
+            found[name] = Yardstick(space, nearest(space, self.sets.held_out, self.sets.training))
+        return found
+
+    def _test(self, title: str, zero: Side, one: Side) -> TwoSample:
+        return two_sample(zero, one, self.options.training,
+                          lambda done, folds: self._say(f"{title}: fold {done} of {folds}"))
+
+    def _told_apart(self, samples: Samples, target: Path) -> Json:
+        """Figures of the two-sample test; draws the picture."""
+        options = self.options
+        real, synthetic = real_and_synthetic(self.sets, samples, options.further, options.training.seed)
+        found, null = self._test("real against synthetic", real, synthetic), self.real_against_real
+        pictures.surest(target / "two-sample.png", found, real.images[:real.asked], synthetic.images[:real.asked],
+                        ("real", "synthetic"))
+        tests = [{"compared": name, "images": result.images, "trained_on": list(result.trained_on),
+                  "accuracy": dataclasses.asdict(result.accuracy)}
+                 for name, result in (("real against synthetic", found), ("real against real of other patients", null))]
+        settings = dataclasses.asdict(options.training) | {
+            "subsets": " and ".join(COMPARED), "patients_known": self.sets.compared.patients is not None,
+            "paired": samples.partners is not None, "percentiles": self.sets.percentiles}
+        return {"settings": settings, "tests": tests, "saturated": self._saturated(samples)}
+
+    def _saturated(self, samples: Samples) -> Json:
+        """Median share of black and of white pixels in an image as it is stored, before both sides are levelled."""
+        shares = {}
+        for name, rows in (("real", self.sets.compared), ("synthetic", samples.images)):
+            images = rows.chosen(np.arange(min(len(rows), len(self.sets.compared)))).take(slice(None))
+            shares[name] = {"black": float(np.median((images <= 0).mean(axis=(1, 2, 3)))),
+                            "white": float(np.median((images >= 1).mean(axis=(1, 2, 3))))}
+        return shares
+
+    def _copies(self, samples: Samples, target: Path) -> Json:
+        """The rule in every space; draws the pictures."""
+        searched = samples.images.chosen(np.arange(min(len(samples.images), self.options.searched)))
+        spaces: Json = {name: self._space_figures(name, yardstick, searched, target)
+                        for name, yardstick in self.yardsticks.items()}
+        if "features" not in spaces:
+            spaces["features"] = {"reason": "there is no segmenter bundle with a features graph."}
+        known = "features" in self.yardsticks and self.segmenter is not None
+        settings = {"quantile": self.options.quantile, "training": len(self.sets.training), "searched": len(searched),
+                    "held_out": len(self.sets.held_out), "subsets": " and ".join(HELD_OUT),
+                    "patients_known": self.sets.training.patients is not None,
+                    "features": self.segmenter.bundle.identity if known and self.segmenter else "nothing"}
+        return {"settings": settings, "spaces": spaces}
+
+    def _space_figures(self, name: str, yardstick: Yardstick, searched: ImageRows, target: Path) -> Json:
+        self._say(f"nearest training slices by {name} ...")
+        training = self.sets.training
+        found = nearest(yardstick.space, searched, training)
+        verdict = judge(found, yardstick.held_out, self.options.quantile)
+        pictures.pairs(target / f"pairs-{name}.png", searched, training, found, verdict)
+        return {"copies": int(verdict.copies.sum()), "rate": dataclasses.asdict(verdict.rate),
+                "held_out_rate": dataclasses.asdict(verdict.held_out_rate),
+                "distance_threshold": verdict.distance_threshold, "ratio_threshold": verdict.ratio_threshold,
+                "median_distance": float(np.median(found.distance)),
+                "held_out_median_distance": float(np.median(yardstick.held_out.distance)),
+                "worst": _worst(found, verdict, training)}
+
+
+def summary(figures: Mapping[str, Any]) -> Json:
+    """The headline of `Auditor.audit`'s figures: `accuracy` and `accuracy_real` of the two-sample test,
+    `copies_<space>` and `copies_<space>_held_out`; each {value, low, high}, or None where it was not measured. `asked`
+    and `searched` are numbers of synthetic images."""
+    found, null = figures["two_sample"]["tests"]
+    rates: Json = {}
+    for name, space in figures["memorisation"]["spaces"].items():
+        rates |= {f"copies_{name}": space.get("rate"), f"copies_{name}_held_out": space.get("held_out_rate")}
+    return {"asked": found["images"], "searched": figures["memorisation"]["settings"]["searched"],
+            "accuracy": found["accuracy"], "accuracy_real": null["accuracy"], **rates}
+
+
+def _worst(found: Neighbours, verdict: Verdict, training: ImageRows) -> list[Json]:
+    """The pairs of the picture."""
+    return [{"image": number, "training_row": int(training.rows[found.position[number]]),
+             "symmetry": int(found.symmetry[number]), "distance": float(found.distance[number]),
+             "ratio": float(found.ratio[number]), "copy": bool(verdict.copies[number])}
+            for number in pictures.worst_first(verdict).tolist()]

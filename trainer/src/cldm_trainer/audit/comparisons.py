@@ -1,0 +1,62 @@
+"""What the classifier is trained on and asked about: two classes that differ in nothing but what is to be found out.
+
+Both show the same label maps or attributes where these are known, both went through `levelled`, and the patients that
+are asked about were not trained on.
+"""
+
+import numpy as np
+
+from .images import ImageRows, Rows, levelled
+from .sets import NOBODY, CohortSets, Samples, thinned
+from .two_sample import Side
+
+
+def real_and_synthetic(sets: CohortSets, samples: Samples, further: int, seed: int) -> tuple[Side, Side]:
+    """Each compared slice against the first image that was made for it.
+
+    Further images for the same slices, at most `further`, are trained on too, and as many training slices on the real
+    side. Where nothing says what an image was made for, as many images as slices are drawn at random.
+    """
+    compared, made = sets.compared, samples.images
+    if samples.partners is None:
+        count = min(len(compared), len(made))
+        one, other = thinned(compared, count, seed), thinned(made, count, seed)
+        return _side(sets, one, one.chosen(_NONE)), _side(sets, other, other.chosen(_NONE))
+    partners, first = np.unique(samples.partners, return_index=True)
+    known = partners != NOBODY
+    others = np.setdiff1d(np.flatnonzero(samples.partners != NOBODY), first[known])
+    more = thinned(made.chosen(others.astype(np.int64)), further, seed)
+    real = _side(sets, compared.chosen(partners[known]), thinned(sets.training, len(more), seed))
+    return real, _side(sets, made.chosen(first[known].astype(np.int64)), more)
+
+
+def real_and_real(sets: CohortSets, further: int, seed: int) -> tuple[Side, Side]:
+    """The compared slices of one half of the patients against those of the other: nothing is to be found but patients.
+
+    At most `further` training slices of other patients are trained on, on each side.
+    """
+    asked, more = (_halves(rows, seed) for rows in (sets.compared, sets.training))
+    count = min(len(half) for half in asked)
+    one, other = (_side(sets, thinned(half, count, seed), thinned(extra, further, seed))
+                  for half, extra in zip(asked, more, strict=True))
+    return one, other
+
+
+_NONE: Rows = np.zeros(0, dtype=np.int64)
+
+
+def _side(sets: CohortSets, asked: ImageRows, more: ImageRows) -> Side:
+    kinds = [asked.groups(f"{asked.path} slice")] + ([more.groups(f"{more.path} slice")] if len(more) else [])
+    images = [rows.take(slice(None)) for rows in (asked, more) if len(rows)]
+    return Side(levelled(np.concatenate(images), sets.percentiles), np.concatenate(kinds), len(asked))
+
+
+def _halves(images: ImageRows, seed: int) -> tuple[ImageRows, ImageRows]:
+    """Two halves by patient, in random order, each patient to the half with fewer slices."""
+    names, numbers = np.unique(images.groups("slice"), return_inverse=True)
+    counts, side, filled = np.bincount(numbers), np.zeros(len(names), dtype=np.int64), [0, 0]
+    for name in np.random.default_rng([seed, len(names)]).permutation(len(names)):
+        side[name] = int(filled[1] < filled[0])
+        filled[side[name]] += int(counts[name])
+    one, other = (images.chosen(np.flatnonzero(side[numbers] == half).astype(np.int64)) for half in (0, 1))
+    return one, other
