@@ -80,6 +80,7 @@ def strategy_figures(shop: Workshop, real: Measured, chosen: list[Strategy], ext
             "folders": {strategy.key: strategy.shop.generator.bundle.path.name for strategy in chosen},
             "bundles": {strategy.key: strategy.shop.generator.bundle.identity for strategy in chosen},
             "budgets": {strategy.key: _budget(strategy) for strategy in chosen},
+            "label_vaes": {strategy.key: found for strategy in chosen if (found := _label_vae(strategy))},
             "sampling": {strategy.key: _sampling(strategy) for strategy in chosen},
             "rows": rows, "distances": found, "features": extractor.name}
 
@@ -103,6 +104,12 @@ def _budget(strategy: Strategy) -> Json:
     """Training steps of every network in the bundle, as its manifest states them."""
     steps = strategy.shop.generator.manifest.provenance.get("steps", {})
     return dict(steps) if isinstance(steps, Mapping) else {}
+
+
+def _label_vae(strategy: Strategy) -> Json:
+    """What the manifest states of its VAE of label maps on validation slices; empty where it has none."""
+    stages = strategy.shop.generator.manifest.quality.get("validation", {})
+    return dict(stages.get("label-vae", {})) if isinstance(stages, Mapping) else {}
 
 
 def _sampling(strategy: Strategy) -> str:

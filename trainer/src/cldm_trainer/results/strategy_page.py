@@ -32,6 +32,7 @@ def strategies_text(figures: Json) -> str:
         "HD in mm: mean Hausdorff distance over the slices where both hold the region.",
         "### Training",
         budgets(compared),
+        *_label_vaes(compared, attributes, lesion),
         "### Control",
         "One attribute at a time, seed and everything else held: `figures/sweep-<bundle>.png`; last row: the anatomy "
         "turned.",
@@ -126,6 +127,23 @@ def budgets(compared: Json) -> str:
         "\n\nAll share image codec and texture. 1.x and 2 begin with, or stand on, the same unconditional denoiser, "
         "which itself began with strategy 3's and its null condition; their own steps are equal. Strategy 3 was told "
         "label maps in all of its steps.")
+
+
+def _label_vaes(compared: Json, attributes: Sequence[str], lesion: str) -> list[str]:
+    """Reconstruction, and how well each regularised dimension tells its attribute; nothing without such bundles."""
+    if not compared["label_vaes"]:
+        return []
+    head = ["VAE of", f"{lesion} Dice", *(f"{name}: |Spearman|, r2" for name in attributes)]
+    lines = []
+    for key, figures in compared["label_vaes"].items():
+        cells = [title(key), number(figures.get(f"dice_{lesion}"), 3)]
+        for name in attributes:
+            told = figures.get(f"spearman_{name}"), figures.get(f"r2_{name}")
+            cells.append(NOTHING if None in told else ", ".join(number(value, 2) for value in told))
+        lines.append(cells)
+    return ["### What the VAEs' dimensions mean", table(head, lines),
+            "Validation slices. A VAE's dimensions belong to no attribute; the AR-VAE's first ones follow the attributes "
+            "in order."]
 
 
 def trade(figures: Json, attributes: Sequence[str], lesion: str) -> str:
