@@ -56,7 +56,8 @@ def _attribute_charts(samples: Samples, groups: dict[int, Positions], found: Unc
         spread = spread_of(samples, positions, column)
         points = [CalibrationPoint(each.rms_predicted * scale, each.rms_error * scale) for each in item.bins]
         title = as_title(item.attribute)
-        charts.append(f"<figure><figcaption>{escape(title)}: {item.n} conditions, {len(points)} bins</figcaption>" +
+        bins = f", {len(points)} bins" if len(points) > 1 else ""
+        charts.append(f"<figure><figcaption>{escape(title)}: {item.n} conditions{bins}</figcaption>" +
                       calibration(points, (f"predicted error ({unit})", f"error of the mean ({unit})"), title,
                                   spread.predicted * scale, np.abs(spread.error) * scale) + "</figure>")
     return "".join(charts)
