@@ -142,8 +142,8 @@ def _label_vaes(compared: Json, attributes: Sequence[str], lesion: str) -> list[
             cells.append(NOTHING if None in told else ", ".join(number(value, 2) for value in told))
         lines.append(cells)
     return ["### What the VAEs' dimensions mean", table(head, lines),
-            "Validation slices. A VAE's dimensions belong to no attribute; the AR-VAE's first ones follow the attributes "
-            "in order."]
+            "Validation slices. A VAE's dimensions belong to no attribute; the AR-VAE's first ones follow the "
+            "attributes in order."]
 
 
 def trade(figures: Json, attributes: Sequence[str], lesion: str) -> str:
