@@ -29,4 +29,4 @@ def draw_anatomy(index: int, infarct_size: float) -> np.ndarray:
     """(128, 128) label map."""
     anatomy = get_domain("lge").anatomy
     request = anatomy.complete({"infarct_size": infarct_size}, Stream(0, index, Purpose.CONDITION))
-    return anatomy.draw(request, Stream(0, index, Purpose.ANATOMY), shape=(128, 128), spacing_mm=(1.0, 1.0))
+    return anatomy.draw(request, Stream(0, index, Purpose.ANATOMY), shape=(128, 128), spacing_mm=(1.0, 1.0)).labels

@@ -9,6 +9,7 @@ import pytest
 def _bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Bundles written once; tests get them by name and must not change them."""
     pytest.importorskip("onnx")
+    import anatomy_fixtures
     import onnx_fixtures
 
     folder = tmp_path_factory.mktemp("bundles")
@@ -18,6 +19,7 @@ def _bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
                              "free": ()}.items():
         onnx_fixtures.make_generator(folder / name, conditions=conditions, null=0.0, name=f"tiny-{name}")
     onnx_fixtures.make_segmenter(folder / "segmenter")
+    anatomy_fixtures.make_anatomy(folder / "lge-anatomy")
     return folder
 
 
@@ -64,3 +66,9 @@ def tiny_free(_bundles: Path) -> Path:
 def tiny_segmenter(_bundles: Path) -> Path:
     """Folder of a segmenter bundle that reads the greys of `tiny_generator` back. Read only."""
     return _bundles / "segmenter"
+
+
+@pytest.fixture
+def tiny_anatomy(_bundles: Path) -> Path:
+    """Folder of an anatomy bundle, 128x128, beside the generators: rings with an infarct. Read only."""
+    return _bundles / "lge-anatomy"

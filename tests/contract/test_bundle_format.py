@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cldm_runtime import manifest, onnx_scan
+from cldm_runtime.latent_prior import LatentComponent, LatentPriorSpec
 from cldm_runtime.segment_spec import SegmenterSpec
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "bundle-format.md").read_text(encoding="utf-8")
@@ -19,7 +20,7 @@ def test_the_version_is_the_one_that_the_code_reads():
 @pytest.mark.parametrize("record", [
     manifest.Manifest, manifest.ImageSpec, manifest.LabelsSpec, manifest.AttributeSpec, manifest.DistributionSpec,
     manifest.GraphSpec, manifest.TensorSpec, manifest.ReferenceSpec, manifest.LatentSpec, manifest.ScheduleSpec,
-    manifest.ConditionSpec, manifest.SamplingSpec, SegmenterSpec])
+    manifest.ConditionSpec, manifest.SamplingSpec, SegmenterSpec, LatentPriorSpec, LatentComponent])
 def test_every_field_is_described(record):
     missing = [field.name for field in dataclasses.fields(record)
                if not re.search(rf"[`\".]{field.name}[`\"]", DOCUMENT)]

@@ -19,7 +19,7 @@ def request(size, depth, surface, position=0.5):
 
 
 def draw(asked, index=0, **options):
-    return ANATOMY.draw(asked, Stream(1, index, Purpose.ANATOMY), **(GRID | options))
+    return ANATOMY.draw(asked, Stream(1, index, Purpose.ANATOMY), **(GRID | options)).labels
 
 
 def feasible_rows(count):

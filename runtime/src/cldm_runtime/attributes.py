@@ -33,6 +33,11 @@ class Attribute:
     tolerance: float
     description: str
 
+    @property
+    def measurable(self) -> bool:
+        """Whether a label map can tell it. What it cannot tell is met by construction: the tolerance is its range."""
+        return self.tolerance < self.high - self.low
+
 
 @dataclass(frozen=True)
 class Measurement:

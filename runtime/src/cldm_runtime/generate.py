@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from . import __version__
 from .errors import CldmError, DatasetError, InputError, InterruptedRun
-from .generator import Generator
+from .generator import Batch, Generator
 from .manifest import SamplingSpec
 from .requests import RequestSource, measured_attributes
 from .store import DatasetSpec, DatasetWriter, MetadataValue, create_dataset, open_dataset, publish
@@ -27,6 +27,7 @@ from .store import DatasetSpec, DatasetWriter, MetadataValue, create_dataset, op
 PART_SAMPLES = 128  # about; a part holds whole batches
 PLAN_FILE = "plan.json"
 _MERGE_ROWS = 64
+_DRAWS = "anatomy_draws"  # root attribute: label maps drawn in all, of which each sample took one
 _SMALL_COLUMNS = ("requested", "mask_attributes", "mask_reasons", "grid_row", "sample_index", "condition")  # if there
 _ROW_OVERHEAD_BYTES = 256  # attributes, indices and chunk tables
 
@@ -191,13 +192,15 @@ def _write_parts(plan: Plan, folder: Path, progress: Progress | None) -> None:
     done = plan.samples - sum(len(samples) for _, samples in missing)
     for path, samples in missing:
         with create_dataset(path, _spec(plan, {"plan_sha256": plan.sha256}), overwrite=True) as writer:
-            for count in _write_batches(plan, samples, writer):
-                done += count
+            draws = 0
+            for batch in _write_batches(plan, samples, writer):
+                done, draws = done + len(batch.images), draws + batch.draws
                 if progress:
                     progress(done, plan.samples)
+            writer.set_metadata({_DRAWS: draws})
 
 
-def _write_batches(plan: Plan, samples: range, writer: DatasetWriter) -> Iterator[int]:
+def _write_batches(plan: Plan, samples: range, writer: DatasetWriter) -> Iterator[Batch]:
     generator = plan.generator
     for batch in generator.batches(plan.source, samples, plan.seed, plan.settings):
         columns: dict[str, NDArray[Any]] = {"images": batch.images, "grid_row": batch.grid_row,
@@ -211,7 +214,7 @@ def _write_batches(plan: Plan, samples: range, writer: DatasetWriter) -> Iterato
             columns["mask_attributes"], columns["mask_reasons"] = measured_attributes(
                 batch.masks, list(batch.requested), generator.domain)
         writer.append(**columns)
-        yield len(batch.images)
+        yield batch
 
 
 def _spec(plan: Plan, metadata: dict[str, MetadataValue]) -> DatasetSpec:
@@ -221,10 +224,11 @@ def _spec(plan: Plan, metadata: dict[str, MetadataValue]) -> DatasetSpec:
 
 def _merge(plan: Plan, folder: Path, target: Path, existing: Existing) -> None:
     """Copy the parts into one file beside them, then give it its name in one step."""
-    merged = folder / "merged.h5"
+    merged, draws = folder / "merged.h5", 0
     with create_dataset(merged, _spec(plan, _provenance(plan)), overwrite=True) as writer:
         for number in range(len(plan.parts)):
             with open_dataset(_part_path(folder, number)) as part:
+                draws += int(part.metadata.get(_DRAWS, 0))
                 small = {name: getattr(part, name) for name in _SMALL_COLUMNS if name in part}
                 for start in range(0, len(part), _MERGE_ROWS):
                     rows = slice(start, start + _MERGE_ROWS)
@@ -232,6 +236,7 @@ def _merge(plan: Plan, folder: Path, target: Path, existing: Existing) -> None:
                     if "masks" in part:
                         columns["masks"] = part.masks(rows)
                     writer.append(images=part.images(rows), **columns)
+        writer.set_metadata({_DRAWS: draws} if draws else {})
     publish(merged, target, overwrite=existing != "refuse")
 
 
@@ -245,6 +250,7 @@ def _provenance(plan: Plan) -> dict[str, MetadataValue]:
         "batch_size": plan.settings.batch_size, "plan": plan.text, "plan_sha256": plan.sha256,
         "runtime_version": __version__, "provider_requested": plan.generator.provider_requested,
         "provider_obtained": plan.generator.provider,
+        **{name: value for name, value in plan.source.identity().items() if name.startswith("anatomy")},
     }
 
 

@@ -17,6 +17,7 @@ from .errors import BundleError, InputError, list_faults
 from .grid import grid_from_mapping, row_from_request
 from .guidance import Interval
 from .labels import LabelMap
+from .learned_anatomy import learned_domain
 from .manifest import Manifest, SamplingSpec
 from .mask_grid import MaskGridRequests
 from .mask_rows import ArrayMasks
@@ -41,7 +42,7 @@ class Batch(NamedTuple):
     """n samples: images (n, C, *spatial) float32 in the bundle's value range, masks (n, *spatial) uint8 or None where
     no condition comes from label maps, requested (n, A) float32 in the domain's attribute order (NaN where undefined or
     not asked for), sample_index (n,) int64, grid_row (n,) int64, condition (n,) int64 or None where every sample has
-    its own."""
+    its own, draws: how many label maps were drawn for them."""
 
     images: Images
     masks: LabelMap | None
@@ -49,6 +50,7 @@ class Batch(NamedTuple):
     sample_index: NDArray[np.int64]
     grid_row: NDArray[np.int64]
     condition: NDArray[np.int64] | None = None
+    draws: int = 0
 
 
 class Generator:
@@ -57,24 +59,28 @@ class Generator:
     Sample i depends on the bundle, the seed, i and its request, and on nothing else.
     """
 
-    def __init__(self, bundle: Bundle, provider: str = "cpu", threads: int | None = None) -> None:
-        """Opens every graph that generation needs. Raises BundleError or ProviderError."""
+    def __init__(self, bundle: Bundle, provider: str = "cpu", threads: int | None = None,
+                 anatomy: Bundle | None = None) -> None:
+        """Opens every graph that generation needs. anatomy: the bundle that label maps for attributes are drawn with;
+        None: they are drawn as the domain defines. Raises InputError, BundleError or ProviderError."""
         self.bundle = bundle
         self.provider_requested = provider
         self.manifest: Manifest = bundle.manifest
-        self.domain: Domain = bundle.domain()
+        self.domain: Domain = bundle.domain() if anatomy is None else learned_domain(bundle, anatomy)
         self._pipeline = Pipeline.open(bundle, provider, threads)
         assert bundle.manifest.sampling is not None  # a generator has it: the manifest was checked
         self.sampling = bundle.manifest.sampling
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], provider: str = "cpu", threads: int | None = None) -> Self:
+    def load(cls, path: str | os.PathLike[str], provider: str = "cpu", threads: int | None = None,
+             anatomy: str | os.PathLike[str] | None = None) -> Self:
         """Load a bundle folder, after checking versions and the hash of every file.
 
         provider: cpu, cuda, tensorrt, torchscript or openvino. threads: of one operator; None takes all cores.
-        Raises BundleError or ProviderError.
+        anatomy: folder of an anatomy bundle, with which label maps are drawn for attributes; None: as the domain
+        defines. Raises BundleError or ProviderError, InputError for an anatomy where no label maps are needed.
         """
-        return cls(Bundle.load(path), provider, threads)
+        return cls(Bundle.load(path), provider, threads, None if anatomy is None else Bundle.load(anatomy))
 
     @property
     def provider(self) -> str:
@@ -214,7 +220,8 @@ class Generator:
         conditions = [request.condition for request in requests if request.condition is not None]
         return Batch(images[:count], None if masks is None else masks[:count], requested[:count], indices[:count],
                      np.array([request.grid_row for request in requests], dtype=np.int64),
-                     np.array(conditions, dtype=np.int64) if conditions else None)
+                     np.array(conditions, dtype=np.int64) if conditions else None,
+                     sum(request.draws for request in requests))
 
 
 def _attribute_table(manifest: Manifest, domain: Domain) -> NDArray[np.float64] | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from .errors import BundleError, list_faults
+from .latent_prior import LatentPriorSpec
 from .records import plain, read_record
 from .segment_spec import SegmenterSpec
 
@@ -168,7 +169,7 @@ class SamplingSpec:
 class Manifest:
     name: str
     bundle_version: str  # revision of the content; `format_version` is the revision of the format
-    kind: Literal["generator", "segmenter"]
+    kind: Literal["generator", "segmenter", "anatomy"]
     domain: str
     description: str
     intended_use: str
@@ -186,6 +187,7 @@ class Manifest:
     conditions: tuple[ConditionSpec, ...] = ()
     sampling: SamplingSpec | None = None
     segmenter: SegmenterSpec | None = None
+    latent_prior: LatentPriorSpec | None = None
     format: Literal["cldm-bundle"] = "cldm-bundle"
     format_version: int = FORMAT_VERSION
 

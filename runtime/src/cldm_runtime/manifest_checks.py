@@ -6,13 +6,16 @@ from itertools import pairwise
 
 from .conditions import condition_faults
 from .guidance import guidance_faults
+from .latent_prior import LatentPriorSpec
 from .manifest import GraphSpec, Manifest, ScheduleSpec
 from .segment_spec import SegmenterSpec
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_REQUIRED_GRAPHS = {"generator": ("denoiser", "decoder"), "segmenter": ("segmenter",)}
-_REQUIRED_SECTIONS = {"generator": ("latent", "schedule", "sampling"), "segmenter": ("segmenter",)}
+_REQUIRED_GRAPHS = {"generator": ("denoiser", "decoder"), "segmenter": ("segmenter",), "anatomy": ("decoder",)}
+_KINDS = {"generator": "a generator", "segmenter": "a segmenter", "anatomy": "an anatomy"}
+_REQUIRED_SECTIONS = {"generator": ("latent", "schedule", "sampling"), "segmenter": ("segmenter",),
+                      "anatomy": ("latent_prior",)}
 # Inputs and outputs that the runtime feeds and reads by these names; a graph may have more. What the encoders of
 # conditions take follows from the conditions.
 _TENSORS = {
@@ -22,18 +25,22 @@ _TENSORS = {
     "segmenter": (("image",), ("logits",)),
     "features": (("image",), ("features",)),
 }
+_ANATOMY_TENSORS = {"decoder": (("z",), ("logits",))}  # of the bundles that draw label maps
 
 
 def consistency_faults(manifest: Manifest) -> list[str]:
     """Every contradiction in the manifest, one line each; empty for a sound one."""
     faults = [*_file_faults(manifest), *_section_faults(manifest), *_image_faults(manifest), *_label_faults(manifest)]
     for role, graph in manifest.graphs.items():
-        faults += _graph_faults(role, graph)
+        tensors = _ANATOMY_TENSORS if manifest.kind == "anatomy" else _TENSORS
+        faults += _graph_faults(role, graph, tensors.get(role, ((), ())))
     if manifest.schedule:
         faults += _schedule_faults(manifest.schedule)
     faults += [*condition_faults(manifest), *_sampling_faults(manifest), *_attribute_faults(manifest)]
     if manifest.segmenter:
         faults += _segmenter_faults(manifest.segmenter, manifest)
+    if manifest.latent_prior:
+        faults += _latent_prior_faults(manifest.latent_prior, manifest)
     return faults + _tolerance_faults(manifest)
 
 
@@ -48,10 +55,10 @@ def _file_faults(manifest: Manifest) -> Iterable[str]:
 def _section_faults(manifest: Manifest) -> Iterable[str]:
     for role in _REQUIRED_GRAPHS[manifest.kind]:
         if role not in manifest.graphs:
-            yield f"graphs.{role}: missing; a {manifest.kind} needs it."
+            yield f"graphs.{role}: missing; {_KINDS[manifest.kind]} needs it."
     for name in _REQUIRED_SECTIONS[manifest.kind]:
         if getattr(manifest, name) is None:
-            yield f"{name}: missing; a {manifest.kind} needs it."
+            yield f"{name}: missing; {_KINDS[manifest.kind]} needs it."
 
 
 def _image_faults(manifest: Manifest) -> Iterable[str]:
@@ -77,7 +84,7 @@ def _label_faults(manifest: Manifest) -> Iterable[str]:
             yield f"labels.regions.{region}: {list(values)} holds no label, or one outside 0..{count - 1}."
 
 
-def _graph_faults(role: str, graph: GraphSpec) -> Iterable[str]:
+def _graph_faults(role: str, graph: GraphSpec, needed: tuple[tuple[str, ...], tuple[str, ...]]) -> Iterable[str]:
     for side, specs in (("inputs", graph.inputs), ("outputs", graph.outputs)):
         names = [spec.name for spec in specs]
         if not names or len(set(names)) != len(names):
@@ -87,9 +94,8 @@ def _graph_faults(role: str, graph: GraphSpec) -> Iterable[str]:
                 yield f'graphs.{role}.{side}.{spec.name}: shape {list(spec.shape)}; expected positive integers and "N".'
             if spec.range and spec.range[0] > spec.range[1]:
                 yield f"graphs.{role}.{side}.{spec.name}: range {list(spec.range)} is empty."
-    needed_inputs, needed_outputs = _TENSORS.get(role, ((), ()))
-    for side, specs, needed in (("inputs", graph.inputs, needed_inputs), ("outputs", graph.outputs, needed_outputs)):
-        for name in set(needed) - {spec.name for spec in specs}:
+    for side, specs, wanted in (("inputs", graph.inputs, needed[0]), ("outputs", graph.outputs, needed[1])):
+        for name in set(wanted) - {spec.name for spec in specs}:
             yield f"graphs.{role}.{side}: {name} is missing."
 
 
@@ -136,6 +142,17 @@ def _segmenter_faults(spec: SegmenterSpec, manifest: Manifest) -> Iterable[str]:
         yield f"segmenter.normalisation: {len(spec.normalisation)} entries for {manifest.image.channels} channels."
     if any(not 0 <= value < len(manifest.labels.names) for value in spec.label_values):
         yield f"segmenter.label_values: {list(spec.label_values)} holds a value that labels.names does not define."
+
+
+def _latent_prior_faults(prior: LatentPriorSpec, manifest: Manifest) -> Iterable[str]:
+    yield from prior.faults(len(manifest.attributes))
+    decoder = manifest.graphs.get("decoder")
+    wanted: dict[str, tuple[int, ...]] = {
+        "z": (prior.dimensions,), "logits": (len(manifest.labels.names), *manifest.image.shape)}
+    for spec in (*decoder.inputs, *decoder.outputs) if decoder else ():
+        if spec.name in wanted and (spec.dtype, spec.shape[1:]) != ("float32", wanted[spec.name]):
+            yield (f"graphs.decoder: {spec.name} is {spec.dtype} {list(spec.shape)}, expected float32 "
+                   f"{['N', *wanted[spec.name]]}.")
 
 
 def _tolerance_faults(manifest: Manifest) -> list[str]:

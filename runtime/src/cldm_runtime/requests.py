@@ -30,6 +30,7 @@ class SampleRequest:
     requested: (A,) in the domain's order and the user's units, NaN where undefined, unknown or not asked for.
     mask: (*spatial) label map that the image is to show; None where it is made from attributes alone, or from nothing.
     condition: number of the condition that the sample shares with others of the run; None where it shares none.
+    draws: how many label maps were drawn until one met the request; 0 where none was.
     """
 
     index: int
@@ -38,6 +39,7 @@ class SampleRequest:
     mask: LabelMap | None
     rotation_deg: float = 0.0
     condition: int | None = None
+    draws: int = 0
 
 
 class RequestSource(Protocol):
@@ -105,7 +107,8 @@ class GridRequests:
             raise InputError(f"{self.grid.name}, line {line}, sample {index}: {error} Or use another seed.") from error
 
     def identity(self) -> dict[str, str | int]:
-        return {"source": "grid", "grid_sha256": self.grid.sha256, "grid_rows": len(self.grid)}
+        drawn = self.canvas.domain.anatomy.identity() if self.canvas.maps else {}
+        return {"source": "grid", "grid_sha256": self.grid.sha256, "grid_rows": len(self.grid), **drawn}
 
     def notes(self) -> list[str]:
         turned = not self.canvas.maps and any(row.rotation_deg for row in self.grid.rows)
@@ -126,20 +129,24 @@ def draw_request(row: GridRow, number: int, canvas: Canvas, seed: int, index: in
     What was left out is drawn again, a few times, where no anatomy is found. Raises InputError after that.
     """
     domain, conditions = canvas.domain, Stream(seed, index, Purpose.CONDITION)
-    mask = None
+    drawn = None
     for attempt in range(_DRAWS):
         complete = domain.anatomy.complete(row.request, conditions, canvas.table)
         if not canvas.maps:
             break
         try:
-            mask = domain.anatomy.draw(complete, Stream(seed, index, Purpose.ANATOMY, attempt), shape=canvas.shape,
-                                       spacing_mm=canvas.spacing_mm, rotation_deg=row.rotation_deg)
+            drawn = domain.anatomy.draw(complete, Stream(seed, index, Purpose.ANATOMY, attempt), shape=canvas.shape,
+                                        spacing_mm=canvas.spacing_mm, rotation_deg=row.rotation_deg)
             break
         except InputError:
             if attempt == _DRAWS - 1:
                 raise
     requested = np.array([complete.get(name, np.nan) for name in domain.attribute_names], dtype=np.float32)
-    return SampleRequest(index, number, canvas.told(requested), mask, row.rotation_deg)
+    if drawn is None:
+        return SampleRequest(index, number, canvas.told(requested), None, row.rotation_deg)
+    free = [name not in complete for name in domain.attribute_names]
+    requested = np.where(free, domain.measure(drawn.labels[None]).values[0], requested) if any(free) else requested
+    return SampleRequest(index, number, canvas.told(requested), drawn.labels, row.rotation_deg, draws=drawn.draws)
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,17 @@ from ..mask_grid import MaskGridRequests
 from ..repeats import conditions_of, repeated
 from ..requests import FreeRequests, GridRequests, RequestSource, read_masks
 from ..samplers import SAMPLERS
+from ..store import open_dataset
 from .progress import show_progress
 
 DEFAULT_BUNDLE = "exported/lge"
+ANATOMIES = ("parametric", "learned")
 EXAMPLES = """\b
 Examples:
   cldm-gen --n 256 --attributes examples/grid.csv --out out/samples.h5
   cldm-gen --n 100 --masks cohort.h5 --steps 20 --seed 7
   cldm-gen --n 640 --masks cohort.h5 --subset d8 --attributes examples/rotations.csv
+  cldm-gen --n 256 --attributes examples/grid.csv --anatomy learned
   cldm-gen --n 512 --per-condition 8 --attributes examples/grid.csv --out out/repeated.h5
   cldm-gen --n 100000 --attributes grid.csv --out big.h5 --resume
   cldm-gen --n 256 --attributes examples/grid.csv --dry-run --json
@@ -42,6 +45,12 @@ Examples:
                    "has its attributes if the bundle needs attributes. With a grid, each map passes through all rows.")
 @click.option("--subset", default="", metavar="NAME", help="Only the label maps of that /subset of the dataset, "
               "such as d8.")
+@click.option("--anatomy", type=click.Choice(ANATOMIES), default=ANATOMIES[0], show_default=True,
+              help="How label maps are drawn for attributes: as the domain defines, or as an anatomy bundle learned "
+                   "from a cohort.")
+@click.option("--anatomy-bundle", "anatomy_folder", type=click.Path(path_type=Path), metavar="DIR",
+              envvar="CLDM_ANATOMY", show_envvar=True, help="Anatomy bundle of --anatomy learned.  [default: "
+              "<domain>-anatomy beside the generator bundle]")
 @click.option("--per-condition", type=click.IntRange(min=1), default=1, show_default=True, metavar="K",
               help="Images of each condition (label map, attributes, grid row), which differ in their noise alone.")
 @click.option("--bundle", "bundle_folder", type=click.Path(path_type=Path), metavar="DIR", envvar="CLDM_BUNDLE",
@@ -66,8 +75,9 @@ Examples:
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file or unfinished run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan or the result as JSON.")
-def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: str, per_condition: int,
-        bundle_folder: Path, out: Path, seed: int, steps: int | None, sampler: str | None, guidance: float | None,
+def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: str, anatomy: str,
+        anatomy_folder: Path | None, per_condition: int, bundle_folder: Path, out: Path, seed: int,
+        steps: int | None, sampler: str | None, guidance: float | None,
         guidance_interval: tuple[float, float] | None, batch_size: int | None, provider: str, dry_run: bool,
         resume: bool, overwrite: bool, as_json: bool) -> None:
     """Generate N images into one HDF5 dataset, with what was asked for and, if they were made from them, label maps.
@@ -78,7 +88,9 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
     if resume and overwrite:
         raise InputError("--resume and --overwrite exclude each other. Pass one of them.")
     existing: Existing = "resume" if resume else "overwrite" if overwrite else "refuse"
-    generator = Generator(Bundle.load(bundle_folder), provider)
+    bundle = Bundle.load(bundle_folder)
+    learned = _anatomy_bundle(bundle, anatomy_folder, masks_file) if anatomy == "learned" else None
+    generator = Generator(bundle, provider, anatomy=learned)
     settings = generator.settings(sampler=sampler, steps=steps, batch_size=batch_size, guidance=guidance,
                                   guidance_interval=guidance_interval)
     source = _requests(generator, conditions_of(samples, per_condition), grid_file, masks_file, subset)
@@ -89,6 +101,16 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
         _print_plan(plan, out, existing, as_json)
     else:
         _generate(plan, out, existing, as_json)
+
+
+def _anatomy_bundle(bundle: Bundle, folder: Path | None, masks_file: Path | None) -> Bundle:
+    """The bundle of --anatomy learned. Raises InputError where no label map is to be drawn."""
+    if masks_file is not None:
+        raise InputError("--anatomy learned draws label maps, --masks gives them. Pass one of the two.")
+    if "masks" not in bundle.manifest.sources:
+        raise InputError(f"--anatomy learned: bundle {bundle.path} needs no label maps (see cldm inspect). Leave "
+                         "--anatomy out.")
+    return Bundle.load(folder or os.path.normpath(bundle.path / os.pardir / f"{bundle.manifest.domain}-anatomy"))
 
 
 def _requests(generator: Generator, conditions: int, grid_file: Path | None, masks_file: Path | None,
@@ -126,9 +148,20 @@ def _generate(plan: Plan, out: Path, existing: Existing, as_json: bool) -> None:
     start = time.monotonic()
     with show_progress("generating", plan.samples, sys.stderr) as progress:
         generate_dataset(plan, out, existing, progress)
-    seconds = time.monotonic() - start
+    seconds, drawn = time.monotonic() - start, _acceptance(plan, out)
     if as_json:
         click.echo(json.dumps({"out": os.fspath(out), "samples": plan.samples, "seconds": round(seconds, 3),
-                               "plan_sha256": plan.sha256}))
+                               "plan_sha256": plan.sha256, **drawn}))
     else:
         click.echo(f"{out}: {plan.samples} images in {seconds:.1f} s.")
+        if drawn:
+            click.echo(f"label maps: {drawn['anatomy_acceptance']:.0%} of {drawn['anatomy_draws']} draws accepted.")
+
+
+def _acceptance(plan: Plan, out: Path) -> dict[str, float]:
+    """How many label maps a learned anatomy drew, and the share that met the request; empty without one."""
+    if plan.generator.domain.anatomy.identity()["anatomy"] != "learned":
+        return {}
+    with open_dataset(out) as dataset:
+        draws = int(dataset.metadata["anatomy_draws"])
+    return {"anatomy_draws": draws, "anatomy_acceptance": round(plan.samples / draws, 4)}

@@ -49,6 +49,11 @@ def summary(manifest: Manifest) -> Iterator[tuple[str, str]]:
     for role, graph in manifest.graphs.items():
         yield "graph", f"{role} ({graph.precision}): {_tensors(graph.inputs)} -> {_tensors(graph.outputs)}"
     yield from _generator_lines(manifest)
+    if manifest.latent_prior:
+        prior = manifest.latent_prior
+        shares = [sum(c.share for c in prior.components if c.lesion == lesion) for lesion in (True, False)]
+        yield "prior", (f"{prior.dimensions} dimensions, {len(prior.components)} Gaussians; of the slices "
+                        f"{shares[0]:.0%} with a lesion, {shares[1]:.0%} without")
     for name, figure in manifest.quality.items():
         yield "quality", f"{name}: {figure}"
 

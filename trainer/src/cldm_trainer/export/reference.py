@@ -76,9 +76,10 @@ def draw_sources(manifest: Manifest, domain: Domain, seed: int, count: int) -> A
     for index in range(count):
         request = domain.anatomy.complete({}, Stream(seed, index, Purpose.CONDITION))
         stream = Stream(seed, index, Purpose.ANATOMY)
-        masks.append(
-            domain.anatomy.draw(request, stream, shape=manifest.image.shape, spacing_mm=manifest.image.spacing_mm)
+        drawn = domain.anatomy.draw(
+            request, stream, shape=manifest.image.shape, spacing_mm=manifest.image.spacing_mm
         )
+        masks.append(drawn.labels)
         requests.append([request.get(name, np.nan) for name in domain.attribute_names])
     labels = np.stack(masks)
     measured = domain.measure(labels)

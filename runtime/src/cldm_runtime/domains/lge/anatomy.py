@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ...domain import Drawn
 from ...errors import InputError
 from ...labels import LabelMap
 from ...noise import Purpose, Stream
@@ -139,7 +140,13 @@ def _thinned(ventricle: Ventricle, request: Mapping[str, float], angle: float, s
 class LgeAnatomy:
     """The anatomy of the lge domain; see `cldm_runtime.domain.Anatomy`."""
 
+    def identity(self) -> dict[str, str]:
+        return {"anatomy": "parametric"}
+
     def faults(self, request: Mapping[str, float]) -> list[str]:
+        return self.contradictions(request) or self._trial(request)
+
+    def contradictions(self, request: Mapping[str, float]) -> list[str]:
         size, depth = request.get("infarct_size"), request.get("transmurality")
         surface = request.get("endocardial_surface_length")
         if size == 0 or (size is None and surface is None and depth == 0):
@@ -155,7 +162,7 @@ class LgeAnatomy:
         if size is not None and depth is not None and depth < size - _TOLERANCE["transmurality"]:
             return [f"transmurality = {depth:g} is below infarct_size = {size:g}: an infarct that goes all the way "
                     f"round has a transmurality equal to its size; raise transmurality to {size:g} or more"]
-        return self._trial(request)
+        return []
 
     def _trial(self, request: Mapping[str, float]) -> list[str]:
         """A row that leaves part of the infarct open is faulty only if every way of completing it fails."""
@@ -176,7 +183,7 @@ class LgeAnatomy:
         return complete(request, stream, table)
 
     def draw(self, request: Mapping[str, float], stream: Stream, *, shape: tuple[int, ...],
-             spacing_mm: tuple[float, ...], rotation_deg: float = 0.0) -> LabelMap:
+             spacing_mm: tuple[float, ...], rotation_deg: float = 0.0) -> Drawn:
         """See `cldm_runtime.domain.Anatomy.draw`; shape is (H, W). `request` holds all attributes of the domain."""
         if len(shape) != 2 or len(spacing_mm) != 2:
             raise InputError(f"the lge domain draws (H, W) slices, asked for shape {shape}, spacing {spacing_mm}.")
@@ -184,9 +191,9 @@ class LgeAnatomy:
 
 
 def _draw(request: Mapping[str, float], stream: Stream, shape: tuple[int, int], spacing_mm: tuple[float, float],
-          rotation_deg: float, attempts: int) -> LabelMap:
+          rotation_deg: float, attempts: int) -> Drawn:
     best: dict[str, float] = {}
-    for _ in range(attempts):
+    for draws in range(1, attempts + 1):
         ventricle, style = Ventricle.draw(stream), _Style.draw(stream)
         centre = (stream.normal(0.0, 3.0), stream.normal(0.0, 3.0))
         empty = request["infarct_size"] == 0
@@ -194,12 +201,12 @@ def _draw(request: Mapping[str, float], stream: Stream, shape: tuple[int, int], 
             ventricle = _thinned(ventricle, request, style.foci[0][0], stream)
         canvas = _draw_canvas(ventricle, request["slice_position"], centre, shape, spacing_mm, rotation_deg)
         if empty:
-            return canvas.labels
+            return Drawn(canvas.labels, draws)
         fit = _Fit(canvas, style, request)
         infarct = fit.solve()
         error = fit.error(infarct)
         if all(abs(error[name]) <= _TOLERANCE[name] for name in error):
-            return _paint(canvas, infarct)
+            return Drawn(_paint(canvas, infarct), draws)
         best = min(best, error, key=_largest) if best else error
     raise InputError(_unmet(request, best))
 
