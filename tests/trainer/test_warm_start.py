@@ -148,3 +148,21 @@ def test_a_run_does_not_go_on_where_what_it_began_with_has_changed(lender: Confi
     checkpoint.save_tensors(path, weights | {"null": weights["null"] + 1.0}, checkpoint.metadata(path))
     with pytest.raises(InputError, match="begun_with: was "):
         diffusion.run(config)
+
+
+def test_tokens_at_a_level_where_the_trunk_did_not_attend_change_nothing_at_first() -> None:
+    trunk = make("none", 0, attention=(False, False))
+    own = Denoiser(2, SHAPES["attributes"], replace(SECTION, condition="attributes", attention=(False, True))).eval()
+    own.begin_with(trunk)
+    x, tokens = torch.randn(2, 2, 8, 8), torch.randn(2, *SHAPES["attributes"])
+    assert torch.equal(own(x, T, tokens), own(x, T, -tokens))  # attention's last layer begins at zero
+    level = own.unet.down_blocks[1].resnets[0].state_dict()
+    assert all(torch.equal(value, trunk.unet.down_blocks[1].resnets[0].state_dict()[name])
+               for name, value in level.items())
+
+
+@pytest.mark.parametrize(("skew", "mean"), [(0.0, 1 / 2), (0.5, 7 / 12), (1.0, 2 / 3)])
+def test_skewed_timesteps_are_noisier_on_the_mean(skew: float, mean: float) -> None:
+    u = (torch.arange(10_000) + 0.5) / 10_000
+    drawn = diffusion._skewed(u, skew)
+    assert drawn.mean().item() == pytest.approx(mean, abs=1e-4) and drawn.min() >= 0 and drawn.max() <= 1

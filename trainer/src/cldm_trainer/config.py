@@ -135,6 +135,7 @@ class DiffusionConfig:
     value_dropout: float = 0.0  # share of the attributes hidden in training: unknown ones may then be left out
     context_width: int = 64  # of the tokens of attributes and label-vae, in cross-attention
     sample_steps: int = 50  # DDIM steps of the pictures
+    noisy_timesteps: float = 0.0  # 0: uniform; up to 1: noisier timesteps more often, density 1 + x (2 t / T - 1)
     start: str = ""  # the run whose trained denoiser this one begins with, as far as their networks are alike
 
 

@@ -6,7 +6,7 @@ a, sig   sqrt(abar_t) and sqrt(1 - abar_t)
 x_t      a * x0 + sig * eps
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -38,8 +38,9 @@ from .latents import Latents, load_affines, load_latents, trained_codec
 STAGE = "diffusion"
 _PICTURES = 8
 _SPREAD_SLICES = 32
-_OF_THE_BASE = ("channels", "residual_blocks", "attention", "head_channels", "norm_groups", "objective", "schedule",
-                "timesteps", "beta_start", "beta_end")
+_OF_THE_TRUNK = ("channels", "residual_blocks", "norm_groups", "objective", "schedule", "timesteps", "beta_start",
+                 "beta_end")
+_OF_THE_BASE = (*_OF_THE_TRUNK, "attention", "head_channels")
 
 
 def noise_schedule(config: DiffusionConfig) -> NoiseSchedule:
@@ -92,7 +93,8 @@ class DiffusionTask:
         # Stratified over the batch: one timestep from each of N equal parts, in random order of samples.
         n = len(x0)
         u = (torch.arange(n) + torch.rand(n, generator=step.generator)) / n
-        t = (u * self.config.timesteps).long().clamp_max(self.config.timesteps - 1)
+        t = (_skewed(u, self.config.noisy_timesteps) * self.config.timesteps).long()
+        t = t.clamp_max(self.config.timesteps - 1)
         sources = self._hide_values(sources, step.generator)
         share = self.config.condition_dropout
         dropped = torch.rand(n, generator=step.generator) < share if share > 0 else None
@@ -156,6 +158,13 @@ class DiffusionTask:
         return montage([grey(image.numpy()) for image in decoded])
 
 
+def _skewed(u: Tensor, skew: float) -> Tensor:
+    """Uniform numbers in 0..1 to numbers of density 1 + skew (2 x - 1): the inverse of (1 - skew) x + skew x^2."""
+    if skew == 0.0:
+        return u
+    return ((1.0 - skew) ** 2 + 4.0 * skew * u).sqrt().sub(1.0 - skew) / (2.0 * skew)
+
+
 def make_task(config: Config) -> DiffusionTask:
     """The task on the latents of the run, or of the run that lends its codecs."""
     folder = config.codecs_folder / latents_stage.STAGE
@@ -183,7 +192,7 @@ def _depends_on(config: Config) -> dict[str, Any]:
     """What the weights depend on besides the latents."""
     facts: dict[str, Any] = {}
     if config.diffusion.start:
-        facts["begun_with"] = checkpoint.sha256(_require_denoiser(config, config.diffusion.start) / checkpoint.MODEL)
+        facts["begun_with"] = checkpoint.sha256(_require_trunk(config) / checkpoint.MODEL)
     if config.diffusion.condition == "label-vae":
         label_vae.trained_label_vae(config)  # says what to run where there is none
         facts["label_vae"] = checkpoint.sha256(config.run_folder / label_vae.STAGE / checkpoint.MODEL)
@@ -205,7 +214,7 @@ def unconditional_base(config: Config) -> Denoiser:
     Raises InputError where it has not been trained, or differs in its architecture, schedule or latents from what this
     configuration says.
     """
-    folder = _require_denoiser(config, config.control.base)
+    folder = _require_denoiser(config, config.control.base, _OF_THE_BASE)
     if _condition_of(folder) != "none":
         raise InputError(f"{folder}: its condition is {_condition_of(folder)}. Name a run with diffusion.condition = "
                          "\"none\" as control.base.")
@@ -217,12 +226,14 @@ def unconditional_base(config: Config) -> Denoiser:
 
 def _begin_with_trunk(config: Config, denoiser: Denoiser) -> None:
     """Fill a denoiser from the run that `diffusion.start` names. Raises InputError where that cannot be."""
-    folder = _require_denoiser(config, config.diffusion.start)
+    folder = _require_trunk(config)
     condition, weights = _condition_of(folder), load_file(folder / checkpoint.MODEL)
     if condition not in ("none", "mask"):
         raise InputError(f"{folder}: its condition is {condition}. Name a run whose diffusion.condition is none or "
                          "mask as diffusion.start.")
-    section = replace(config.diffusion, condition=condition, condition_dropout=0.1 if "null" in weights else 0.0)
+    was = checkpoint.begun_with(folder)
+    section = replace(config.diffusion, condition=condition, condition_dropout=0.1 if "null" in weights else 0.0,
+                      attention=tuple(was["attention"]), head_channels=was["head_channels"])
     shape = (len(weights["null"]),) if "null" in weights else (config.mask_codec.latent_channels,)
     trunk = Denoiser(config.image_codec.latent_channels, shape if condition == "mask" else (), section)
     try:
@@ -232,10 +243,15 @@ def _begin_with_trunk(config: Config, denoiser: Denoiser) -> None:
         raise InputError(f"{folder}: cannot be diffusion.start of this run: {error}.") from error
 
 
-def _require_denoiser(config: Config, run: str) -> Path:
-    """The diffusion stage of another run, finished, with this run's architecture, schedule and latents."""
+def _require_trunk(config: Config) -> Path:
+    """The diffusion stage that `diffusion.start` names; it may attend at other levels."""
+    return _require_denoiser(config, config.diffusion.start, _OF_THE_TRUNK)
+
+
+def _require_denoiser(config: Config, run: str, keys: Sequence[str]) -> Path:
+    """The diffusion stage of another run, finished, with this run's latents and values of some keys."""
     folder = Path(config.run.folder) / run / STAGE
-    same = {key: value for key, value in plain(config.diffusion).items() if key in _OF_THE_BASE}
+    same = {key: value for key, value in plain(config.diffusion).items() if key in keys}
     checkpoint.require(folder, STAGE, None, same | {"latents": latents_stage.fingerprint(config)})
     return folder
 
