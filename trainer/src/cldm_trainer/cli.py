@@ -22,7 +22,7 @@ STAGES: dict[str, tuple[str, str, str]] = {
     "mask-codec": ("stages.codec", "run_mask_codec", "Train the mask codec."),
     "texture": ("stages.texture", "run", "Fit the noise texture that the image codec leaves out."),
     "latents": ("stages.latents", "run", "Encode the cohort for the diffusion model (done by `diffusion` too)."),
-    "label-vae": ("stages.label_vae", "run", "Train the VAE or AR-VAE of label maps, which conditions images or is exported."),
+    "label-vae": ("stages.label_vae", "run", "Train the VAE or AR-VAE of label maps, a condition or an anatomy."),
     "diffusion": ("stages.diffusion", "run", "Train the latent diffusion model."),
     "segmenter": ("stages.segmenter", "run", "Train nnU-Net on the cohort."),
 }

@@ -3,24 +3,29 @@
 from pathlib import Path
 from typing import Literal
 
+from cldm_runtime.errors import InputError
+
 from ..config import Config
 
-What = Literal["generator", "segmenter", "all"]
+What = Literal["generator", "segmenter", "anatomy", "all"]
 
 
 def run(config: Config, *, force: bool = False, torchscript: bool = False, what: What = "all") -> list[Path]:
-    """Write the bundles of a finished run and return their folders. A run that uses another's codecs has no segmenter
-    of its own: "all" is its generator.
+    """Write the bundles of a finished run and return their folders. "all" is those that the configuration names, but
+    for the segmenter of a run that uses another's codecs: it has none of its own.
 
     Raises BundleError where a bundle exists and `force` is not given, ParityError where a graph does not compute what
     torch computes, InputError where a stage has not been trained.
     """
     from .bundle_writer import refuse_to_overwrite  # here, because torch and nnU-Net take seconds to import
 
-    targets = {"segmenter": Path(config.export.segmenter), "generator": Path(config.export.generator)}
-    if what == "all" and config.run.codecs:
-        what = "generator"
-    chosen = [kind for kind in targets if what in (kind, "all")]
+    section = config.export
+    named = {"segmenter": section.segmenter, "generator": section.generator, "anatomy": section.anatomy}
+    if what != "all" and not named[what]:
+        raise InputError(f"export.{what}: empty, expected the folder of the {what} bundle.")
+    targets = {kind: Path(folder) for kind, folder in named.items() if folder}
+    chosen = [kind for kind in targets if what == kind or (
+        what == "all" and not (kind == "segmenter" and config.run.codecs))]
     for kind in chosen:
         refuse_to_overwrite(targets[kind], force=force)
     written = []
@@ -33,4 +38,8 @@ def run(config: Config, *, force: bool = False, torchscript: bool = False, what:
 
         export = load_generator(config, torchscript=torchscript or config.export.torchscript)
         written.append(export.write(targets["generator"], force=force))
+    if "anatomy" in chosen:
+        from .anatomy import export_anatomy
+
+        written.append(export_anatomy(config, targets["anatomy"], force=force, torchscript=torchscript))
     return written

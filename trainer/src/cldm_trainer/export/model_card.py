@@ -31,6 +31,14 @@ _SEGMENTER_LIMITS = (
     "Small and patchy infarcts and microvascular obstruction are found less reliably than large ones.",
 )
 
+_ANATOMY_LIMITS = (
+    "It has seen the label maps of the training cohort and nothing else: it draws hearts as that cohort has them, and "
+    "refuses attributes that its hearts do not reach.",
+    "Its borders are smoother than hand-drawn ones, and fine patches of an infarct are lost.",
+    "Small details such as microvascular obstruction are drawn rarely and roughly; no attribute asks for them.",
+    "Single slices: neighbouring slices of a stack are drawn independently of each other.",
+)
+
 
 def generator_card(manifest: Manifest) -> str:
     """The card of a generator."""
@@ -52,6 +60,20 @@ def segmenter_card(manifest: Manifest) -> str:
     """The card of a segmenter."""
     use = f"cldm segment samples.h5 --segmenter {manifest.name}\ncldm verify {manifest.name}"
     return _card(manifest, _image_facts(manifest), use, _SEGMENTER_LIMITS)
+
+
+def anatomy_card(manifest: Manifest) -> str:
+    """The card of an anatomy."""
+    prior = manifest.latent_prior
+    assert prior is not None  # an anatomy's manifest was checked
+    use = (f"cldm-gen --n 256 --attributes grid.csv --anatomy learned --anatomy-bundle {manifest.name}\n"
+           f"cldm verify {manifest.name}")
+    facts = {
+        "latent vector": f"{prior.dimensions} dimensions; {len(prior.components)} Gaussians, fitted to latent vectors "
+        "and attributes of all training slices together",
+        **_image_facts(manifest),
+    }
+    return _card(manifest, facts, use, _ANATOMY_LIMITS)
 
 
 def _card(manifest: Manifest, facts: Mapping[str, str], use: str, limits: Sequence[str]) -> str:
