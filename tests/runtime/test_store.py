@@ -66,8 +66,8 @@ def test_header_says_what_the_file_is(tmp_path: Path) -> None:
 def test_all_columns_read_back(tmp_path: Path) -> None:
     values = np.array([[0.1, np.nan], [0.2, 3], [0.3, 4]], dtype=np.float32)
     path = write(tmp_path / "a.h5", requested=values, mask_attributes=values, mask_reasons=np.array([[0, 1]] * 3),
-                 grid_row=[0, 0, 1], sample_index=[5, 6, 7], condition=[2, 2, 3], patients=["p1", "p1", "pä"], slices=[0, 1, 0],
-                 subset=["train"] * 3)
+                 grid_row=[0, 0, 1], sample_index=[5, 6, 7], condition=[2, 2, 3], patients=["p1", "p1", "pä"],
+                 slices=[0, 1, 0], subset=["train"] * 3)
     with open_dataset(path) as dataset:
         assert np.array_equal(dataset.requested, values, equal_nan=True)
         assert dataset.attribute_names == ("size", "depth") and dataset.attribute_units == ("fraction", "mm")

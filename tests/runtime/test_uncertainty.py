@@ -55,7 +55,7 @@ def test_the_ratio_is_one_where_truth_is_one_more_draw() -> None:
     assert summary.n == 400 and summary.ratio.value == pytest.approx(1, abs=0.1)
     assert summary.ratio.low < 1 < summary.ratio.high and summary.rho.low > 0.3
     for point in summary.bins:
-        assert point.rms_error == pytest.approx(point.rms_predicted, rel=0.3)
+        assert point.rms_error.value == pytest.approx(point.rms_predicted, rel=0.3)
     assert [point.n for point in summary.bins] == [67, 67, 67, 67, 66, 66]
     assert summary.rms_error_single.value > summary.rms_error.value
 
@@ -79,8 +79,9 @@ def test_bins_hold_equal_numbers_in_the_order_of_what_is_predicted() -> None:
     values = np.stack([-np.arange(10.0), np.arange(10.0)], axis=1).ravel()  # s = sqrt(2) c, p = sqrt(3) c
     found = condition_spread(values, np.repeat(np.arange(10.0), 2), np.repeat(np.arange(10), 2))
     low, high = calibration_bins(found)
-    assert low.n == high.n == 5 and low.rms_error == pytest.approx(math.sqrt((0 + 1 + 4 + 9 + 16) / 5))
-    assert low.rms_predicted == pytest.approx(math.sqrt(3) * low.rms_error)
+    assert low.n == high.n == 5 and low.rms_error.value == pytest.approx(math.sqrt((0 + 1 + 4 + 9 + 16) / 5))
+    assert low.rms_predicted == pytest.approx(math.sqrt(3) * low.rms_error.value)
+    assert 0 <= low.rms_error.low < low.rms_error.value < low.rms_error.high <= 4
 
 
 def test_rank_correlation_agrees_with_scipy() -> None:

@@ -54,7 +54,8 @@ def _attribute_charts(samples: Samples, groups: dict[int, Positions], found: Unc
         column = samples.domain.attribute_names.index(item.attribute)
         scale, unit = shown_scale(item.unit), shown_unit(item.unit)
         spread = spread_of(samples, positions, column)
-        points = [CalibrationPoint(each.rms_predicted * scale, each.rms_error * scale) for each in item.bins]
+        points = [CalibrationPoint(each.rms_predicted * scale, each.rms_error.value * scale, each.rms_error.low * scale,
+                                   each.rms_error.high * scale) for each in item.bins]
         title = as_title(item.attribute)
         bins = f", {len(points)} bins" if len(points) > 1 else ""
         charts.append(f"<figure><figcaption>{escape(title)}: {item.n} conditions{bins}</figcaption>" +

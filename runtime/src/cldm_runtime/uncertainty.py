@@ -59,7 +59,7 @@ class SpreadBin:
 
     n: int
     rms_predicted: float
-    rms_error: float
+    rms_error: Estimate
 
 
 @dataclass(frozen=True)
@@ -173,16 +173,17 @@ def attribute_spread(found: ConditionSpread, attribute: str, unit: str, referenc
     return AttributeSpread(
         attribute, unit, reference, samples, len(found.spread), found.n_reference_undefined, found.n_too_few,
         found.n_values_undefined, spread, error, single, ratio,
-        spearman(found.predicted, np.abs(found.error), replicates, seed), calibration_bins(found))
+        spearman(found.predicted, np.abs(found.error), replicates, seed), calibration_bins(found, replicates, seed))
 
 
-def calibration_bins(found: ConditionSpread) -> tuple[SpreadBin, ...]:
-    """The calibration curve: conditions in the order of p, cut into bins of equal number."""
+def calibration_bins(found: ConditionSpread, replicates: int = 1000, seed: int = 0) -> tuple[SpreadBin, ...]:
+    """The calibration curve: conditions in the order of p, cut into bins of equal number. Intervals are of each bin."""
     if not len(found.predicted):
         return ()
     count = min(BINS, max(1, len(found.predicted) // BIN_CONDITIONS))
     chosen = np.array_split(np.argsort(found.predicted, kind="stable"), count)
-    return tuple(SpreadBin(len(rows), _rms(found.predicted[rows]), _rms(found.error[rows])) for rows in chosen)
+    return tuple(SpreadBin(len(rows), float(np.sqrt((found.predicted[rows]**2).mean())),
+                           _rms(found.error[rows], replicates, seed)) for rows in chosen)
 
 
 def spearman(x: Values, y: Values, replicates: int = 1000, seed: int = 0) -> Estimate:
@@ -248,8 +249,11 @@ def _ranks(values: Values) -> Values:
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[inverse])
 
 
-def _rms(values: Values) -> float:
-    return float(np.sqrt((values**2).mean()))
+def _rms(values: Values, replicates: int, seed: int) -> Estimate:
+    squares = np.stack([np.ones_like(values), values**2], axis=1)
+    (found,) = bootstrap(squares, np.arange(len(values)), lambda sums: np.sqrt(sums[..., 1:] / sums[..., :1]),
+                         replicates, seed)
+    return found
 
 
 def _sum(values: Values, groups: NDArray[np.int64], count: int) -> Values:
