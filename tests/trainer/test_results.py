@@ -46,7 +46,9 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
 def test_page_numbers_and_pictures_are_written(measured: tuple[Config, Path]) -> None:
     docs = measured[1] / "docs"
     files = {str(path.relative_to(docs)) for path in docs.rglob("*") if path.is_file()}
-    assert files == {"results.md", "results.json", "montage.png", "figures/agreement.png", "figures/grid.png"}
+    assert files == {"results.md", "results.json", "montage.png", "figures/agreement.png", "figures/grid.png",
+                     "figures/uncertainty.png"}
+    assert "## Uncertainty" in (docs / "results.md").read_text()  # each test mask has two images
 
 
 def test_every_set_is_in_the_table(measured: tuple[Config, Path]) -> None:

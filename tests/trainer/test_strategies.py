@@ -13,7 +13,7 @@ from cldm_trainer.results.figures_of_merit import Json, measure_set
 from cldm_trainer.results.goals import goals
 from cldm_trainer.results.sets import Sizes, Workshop, real_set
 from cldm_trainer.results.strategies import SEEDS, Strategy, strategies, strategy_figures
-from cldm_trainer.results.strategy_page import strategies_text
+from cldm_trainer.results.strategy_page import _label_vaes, realism, strategies_text
 from cldm_trainer.results.trade import OTHERS, trade_figures
 from cohort_fixtures import write_drawn_cohort
 
@@ -80,6 +80,16 @@ def test_the_page_has_both_tables_and_the_papers_values(shop: Workshop, compared
     (line,) = (line for line in page.splitlines() if line.startswith(f"| 3 mask latent | {4 * SEEDS} "))
     assert "| 0.90 |" in line and "| 86.7 |" in line  # the paper's r2 of the size, and its Frechet distance
     assert "| 3 mask latent, d8 | 4 |" in page and (tmp_path / "trade.png").stat().st_size > 1000
+
+
+def test_the_page_tells_realism_and_what_dimensions_mean() -> None:
+    some = {"value": 0.71, "low": 0.66, "high": 0.76}
+    told = realism({"3": {"accuracy": some, "accuracy_real": some, "copies_pixels": some, "asked": 8, "searched": 8,
+                          "quantile": 0.01}})
+    assert "| 3 mask latent | 0.71 [0.66, 0.76] |" in told and "1 % of held-out" in told
+    vaes = _label_vaes({"label_vaes": {"1.3": {"dice_infarct": 0.5, "spearman_infarct_size": 0.98,
+                                               "r2_infarct_size": 0.96}}}, ATTRIBUTES, "infarct")
+    assert "| 1.3 AR-VAE | 0.500 | 0.98, 0.96 | – | – |" in vaes[1]
 
 
 def test_a_sweep_shows_what_was_asked_for(shop: Workshop, tmp_path: Path) -> None:

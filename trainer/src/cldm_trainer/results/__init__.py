@@ -34,6 +34,7 @@ from .figures_of_merit import (
 from .goals import goals
 from .markdown import results_page
 from .paper import TITLES
+from .realism import realism_figures, uncertainty_figures
 from .sets import Sizes, Workshop, grid_set, real_set, reconstructed_set, synthetic_set
 from .strategies import strategies, strategy_figures
 from .trade import trade_figures
@@ -102,6 +103,9 @@ def collect(shop: Workshop, command: str, out: Path) -> Json:
         "grid": grid_summary | {"split": error_split(test, requested, attributes)},
     }
     figures |= _strategies(shop, real, out)
+    figures["uncertainty"] = uncertainty_figures(synthetic, "test")
+    if figures["uncertainty"] is not None:
+        pictures.calibration(out / "figures" / "uncertainty.png", figures["uncertainty"])
     pictures.montage(out / "montage.png", real, shop.generator, shop.compared[:2])
     panels = {"real, test": test, "synthetic, test": synthetic.samples("test")}
     pictures.scatter(out / "figures" / "agreement.png", panels, attributes)
@@ -127,7 +131,7 @@ def _strategies(shop: Workshop, real: Measured, out: Path) -> Json:
     for strategy in chosen:
         generator = strategy.shop.generator
         sweeps.picture(out / "figures" / f"sweep-{generator.bundle.path.name}.png", generator, shop.segmenter)
-    return {"strategies": compared, "trade": trade}
+    return {"strategies": compared, "trade": trade, "realism": realism_figures(shop, chosen)}
 
 
 def _rows(shop: Workshop, real: Measured, mean: Measured, textured: Measured, synthetic: Measured) -> list[Json]:

@@ -41,6 +41,7 @@ def results_page(figures: Json) -> str:
         "## Texture\n\n" + texture_text(figures),
         "## Requested attributes\n\n" + grid_text(figures),
         "![requested against measured attributes](figures/grid.png)",
+        *(["## Uncertainty\n\n" + uncertainty_text(figures["uncertainty"])] if figures.get("uncertainty") else []),
         "## Time\n\n" + table(("step", "seconds"), made["seconds"].items()),
     ]
     return "\n\n".join(parts) + "\n"
@@ -155,6 +156,26 @@ def _trials_table(figures: Json, kind: str) -> str:
         false = percent(item["row"]["false_rate"])
         rows.append((item[kind], *agreement, overlap, *_texture_cells(item["texture"]), false))
     return table(head, rows) + f"\n\nr2 over slices with {lesion}."
+
+
+def uncertainty_text(figures: Json) -> str:
+    """Spread over the images of a condition against the error of their mean."""
+    head = ("attribute", "slices", "conditions", "spread", "error of the mean", "error / predicted", "rank correlation")
+    rows = [(item["attribute"], item["samples"], item["n"], estimate(item["rms_spread"], 3),
+             estimate(item["rms_error"], 3), estimate(item["ratio"]), estimate(item["rho"]))
+            for item in figures["attributes"]]
+    lines = [
+        f"{figures['n_conditions']} test slices with {figures['images_low']} to {figures['images_high']} synthetic "
+        "images each, which differ in their noise alone (docs/metrics.md). Spread: standard deviation of the measured "
+        "attribute within a condition. Error / predicted: 1 where the spread says how large the error is. Rank "
+        "correlation: whether it says which conditions have the larger errors.",
+        table(head, rows)]
+    pixels = figures["pixels"]
+    if pixels is not None:
+        lines.append(f"Pixels: disagreement of the segmentations misses the error rate by "
+                     f"{estimate(pixels['calibration_error'], 3)} on the mean; "
+                     f"{percent(pixels['unanimous_wrong'])} of the wrong pixels are not disputed by any image.")
+    return "\n\n".join([*lines, "![spread against error](figures/uncertainty.png)"])
 
 
 def grid_text(figures: Json) -> str:

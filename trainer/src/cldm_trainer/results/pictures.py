@@ -111,6 +111,27 @@ def _trade_line(axis: Any, title: str, points: list[_TradePoint]) -> None:
                       textcoords="offset points")
 
 
+def calibration(path: Path, figures: Json) -> None:
+    """Predicted against true error: of each attribute by bins of conditions, and of pixels by bins of disagreement."""
+    attributes = [item for item in figures["attributes"] if item["bins"]]
+    panels = [(item["attribute"] + ", " + item["samples"],
+               [(b["rms_predicted"], b["rms_error"]["value"]) for b in item["bins"]]) for item in attributes]
+    if figures["pixels"] is not None:
+        bins = figures["pixels"]["bins"]
+        panels.append(("pixels", [(b["disagreement"], b["error_rate"]["value"]) for b in bins if b["n"]]))
+    figure, axes = plt.subplots(1, max(len(panels), 1), figsize=(2.6 * max(len(panels), 1), 2.8), squeeze=False)
+    for axis, (title, points) in zip(axes[0], panels, strict=False):
+        top = 1.1 * max((value for point in points for value in point if np.isfinite(value)), default=1.0)
+        axis.plot([0, top], [0, top], color="0.6", linewidth=0.8)
+        axis.plot([x for x, _ in points], [y for _, y in points], "o-", markersize=3, linewidth=1)
+        axis.set_title(title, fontsize=7)
+        axis.tick_params(labelsize=6)
+    figure.supxlabel("predicted from the spread over seeds", fontsize=8)
+    figure.supylabel("true error", fontsize=8)
+    figure.tight_layout()
+    _save(figure, path)
+
+
 def _save(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})

@@ -206,8 +206,8 @@ def synthetic_set(shop: Workshop, *, steps: int | None = None, guidance: float |
 
 def drawn_set(shop: Workshop, name: str, jobs: Sequence[tuple[int, Rows]], settings: SamplingSpec,
               **choices: Any) -> Path:
-    """Images for jobs of (seed, rows of the cohort); `sample_index` is the row. Masks stand in the file where the
-    bundle takes masks; else the attributes that were asked for, which are those of the slice's mask."""
+    """Images for jobs of (seed, rows of the cohort); `sample_index` and `condition` are the row. Masks stand in the
+    file where the bundle takes masks; else the attributes that were asked for, which are those of the slice's mask."""
     latents: list[NDArray[np.float32]] = []
 
     def fill(writer: DatasetWriter) -> None:
@@ -217,7 +217,7 @@ def drawn_set(shop: Workshop, name: str, jobs: Sequence[tuple[int, Rows]], setti
             for part, _, masks, known in read_rows(shop.cohort, rows):
                 told = encoder_inputs(pipeline.manifest, shop.generator.domain, masks, known["mask_attributes"])
                 batch = pipeline.sample(told, plan, seed, part)
-                writer.append(images=batch.image, sample_index=part, **_truth(shop, masks, known))
+                writer.append(images=batch.image, sample_index=part, condition=part, **_truth(shop, masks, known))
                 latents.append(batch.latent)
         np.save(latents_file(shop, name), np.concatenate(latents))
 

@@ -80,7 +80,7 @@ def strategy_figures(shop: Workshop, real: Measured, chosen: list[Strategy], ext
             "folders": {strategy.key: strategy.shop.generator.bundle.path.name for strategy in chosen},
             "bundles": {strategy.key: strategy.shop.generator.bundle.identity for strategy in chosen},
             "budgets": {strategy.key: _budget(strategy) for strategy in chosen},
-            "label_vaes": {strategy.key: found for strategy in chosen if (found := _label_vae(strategy))},
+            "label_vaes": {strategy.key: stated for strategy in chosen if (stated := _label_vae(strategy))},
             "sampling": {strategy.key: _sampling(strategy) for strategy in chosen},
             "rows": rows, "distances": found, "features": extractor.name}
 

@@ -168,14 +168,14 @@ def trade(figures: Json, attributes: Sequence[str], lesion: str) -> str:
 
 def realism(figures: Json) -> str:
     """Two-sample accuracy and copy rate of every strategy."""
-    lines = [(title(key), estimate(item["accuracy"]), estimate(item["accuracy_real"]),
-              percent(item["copies_pixels"]), percent(item["copies_features"]), item["images"])
+    lines = [(title(key), estimate(item["accuracy"]), estimate(item["accuracy_real"]), item["asked"],
+              percent(item["copies_pixels"]), percent(item.get("copies_features")), item["searched"])
              for key, item in figures.items()]
-    head = ("strategy", "two-sample accuracy", "the same, real against real", "copies, pixels", "copies, features",
+    quantile = 100 * next(iter(figures.values()))["quantile"]
+    head = ("strategy", "two-sample accuracy", "real against real", "images", "copies, pixels", "copies, features",
             "images")
     return table(head, lines) + (
         "\n\nTwo-sample accuracy: of a small network that learned to tell synthetic slices from real ones, on patients "
-        "it has not seen; 0.5 is chance. Copies: share of images that are nearer to a training slice than all but 5 % "
-        "of held-out real slices are, in any of 8 symmetries; 5 % is expected of images that copy nothing. In the "
-        "paper, "
+        "it has not seen; 0.5 is chance. Copies: share of images that are as near to one training slice, in any of 8 "
+        f"symmetries, and as far from the others, as {quantile:g} % of held-out real slices are. In the paper, "
         + paper.EXPERTS + ".")

@@ -1,0 +1,34 @@
+"""The audit of every strategy, and the spread over the seeds of a condition, as the results show them."""
+
+import dataclasses
+
+from cldm_runtime.store import open_dataset
+from cldm_runtime.uncertainty_reader import read_uncertainty
+
+from ..audit import Auditor, summary, write_card
+from .figures_of_merit import Json, Measured
+from .sets import Workshop
+from .strategies import Strategy
+
+AUDIT = "audit"
+
+
+def realism_figures(shop: Workshop, strategies: list[Strategy]) -> Json:
+    """Two-sample accuracy and copy rates by strategy, which go into the bundles' model cards too; pages and pictures,
+    which show training slices, go to the workshop's folder."""
+    auditor = Auditor(shop.cohort, shop.segmenter, say=shop.say)
+    found = {}
+    for strategy in strategies:
+        bundle = strategy.shop.generator.bundle
+        folder = shop.folder / AUDIT / bundle.path.name
+        figures = auditor.audit(strategy.measured.path, folder, bundle.identity, "cldm-train results")
+        write_card(bundle.path, figures)
+        found[strategy.key] = summary(figures) | {"quantile": auditor.options.quantile}
+    return found
+
+
+def uncertainty_figures(made: Measured, subset: str) -> Json | None:
+    """What several seeds of a condition say of each attribute and pixel; None where every condition has one image."""
+    with open_dataset(made.path) as dataset:
+        found = read_uncertainty(dataset, made.segmentation, made.samples(subset))
+    return None if found is None else dataclasses.asdict(found)
