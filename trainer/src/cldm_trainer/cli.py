@@ -131,7 +131,7 @@ def results(config_path: str, out: str, grid: str) -> None:
 @_CONFIG
 @click.option("--samples", default=None, type=click.Path(), metavar="FILE",
               help="Generated dataset to audit. [default: images of the exported generator for the test slices]")
-@click.option("--seeds", default=2, show_default=True, type=click.IntRange(min=1), metavar="N",
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(min=1), metavar="N",
               help="Images that are generated for each test slice.")
 @click.option("--out", default=None, type=click.Path(), metavar="DIR",
               help="Where audit.md, audit.json and the pictures, which show training slices, go. [default: the run's "
