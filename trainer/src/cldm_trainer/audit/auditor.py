@@ -38,8 +38,8 @@ Say = Callable[[str], None]
 class Options:
     """How the audit is done. seeds: images that are generated for each slice, where none are given. further: images of
     each class that the classifier is trained on beside those that it is asked about; none by default, because training
-    slices on one side and other seeds on the other differ in what they show, which distracts it. searched: synthetic
-    images that are searched for copies, the first of the file. quantile: of held-out slices, see `memorisation`."""
+    slices on one side and other seeds on the other differ in what they show. searched: synthetic images that are
+    searched for copies, the first of the file. quantile: of held-out slices, see `memorisation`."""
 
     seeds: int = 1
     further: int = 0
