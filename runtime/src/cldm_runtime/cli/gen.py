@@ -28,7 +28,7 @@ Examples:
   cldm-gen --n 256 --attributes examples/grid.csv --out out/samples.h5
   cldm-gen --n 100 --masks cohort.h5 --steps 20 --seed 7
   cldm-gen --n 640 --masks cohort.h5 --subset d8 --attributes examples/rotations.csv
-  cldm-gen --n 256 --attributes examples/grid.csv --anatomy learned
+  cldm-gen --n 256 --attributes grid.csv --anatomy learned
   cldm-gen --n 512 --per-condition 8 --attributes examples/grid.csv --out out/repeated.h5
   cldm-gen --n 100000 --attributes grid.csv --out big.h5 --resume
   cldm-gen --n 256 --attributes examples/grid.csv --dry-run --json
