@@ -13,7 +13,7 @@ from cldm_trainer.config import Config
 from cldm_trainer.results import run
 from cldm_trainer.results.goals import goals
 from cldm_trainer.results.sets import Sizes
-from cldm_trainer.results.tables import estimate, number, percent, table
+from cldm_trainer.tables import estimate, number, percent, table
 from cohort_fixtures import write_drawn_cohort
 
 SUBSETS = {"train": 6, "val": 3, "test": 6, "d8": 6}

@@ -15,6 +15,7 @@ from .segment_spec import SegmenterSpec
 
 FORMAT = "cldm-bundle"
 FORMAT_VERSION = 1
+DType = Literal["float32", "float16", "int64", "uint8"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class TensorSpec:
     """One input or output of a graph. `shape` holds integers and, for the batch dimension, "N"."""
 
     name: str
-    dtype: Literal["float32", "float16", "int64", "uint8"]
+    dtype: DType
     shape: tuple[int | str, ...]
     meaning: str
     range: tuple[float, float] | None = None  # None: unbounded

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BundleError, ProviderError, list_faults
-from ..manifest import GraphSpec, TensorSpec
+from ..manifest import DType, GraphSpec, TensorSpec
 from . import Tensors, check_inputs, shapes_agree
 
 try:
@@ -24,7 +24,8 @@ _INSTALL = {"cpu": "pip install 'cldm-runtime[cpu]'", "cuda": "pip install 'cldm
             "tensorrt": "pip install 'cldm-runtime[gpu]'", "openvino": "pip install onnxruntime-openvino"}
 # TF32 has 10 bits of mantissa: fast, but outside the tolerances of an fp32 bundle.
 _OPTIONS: dict[str, dict[str, str]] = {"cuda": {"use_tf32": "0"}}
-_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64", "tensor(uint8)": "uint8"}
+_TYPES: dict[str, DType] = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64",
+                            "tensor(uint8)": "uint8"}
 _SEVERITY_ERROR = 3
 _LOAD_ERRORS = (RuntimeError, ValueError, ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.InvalidGraph,
                 ort_errors.InvalidProtobuf, ort_errors.NotImplemented, ort_errors.RuntimeException)
@@ -56,9 +57,9 @@ def declared_graph(data: bytes, file: str, threads: int | None = None) -> GraphS
     the first axis and "?" elsewhere. Raises BundleError for bytes that do not load or types that bundles do not hold.
     """
     session = _open_session(data, GraphSpec(file, "", "fp32", (), ()), "cpu", threads)
-    sides = tuple(tuple(_declared_tensor(tensor, file) for tensor in tensors)
-                  for tensors in (session.get_inputs(), session.get_outputs()))
-    return GraphSpec(file, hashlib.sha256(data).hexdigest(), "fp32", *sides)
+    inputs, outputs = (tuple(_declared_tensor(tensor, file) for tensor in tensors)
+                       for tensors in (session.get_inputs(), session.get_outputs()))
+    return GraphSpec(file, hashlib.sha256(data).hexdigest(), "fp32", inputs, outputs)
 
 
 def _declared_tensor(tensor: Any, file: str) -> TensorSpec:

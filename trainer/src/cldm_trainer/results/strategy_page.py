@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..tables import NOTHING, estimate, number, percent, table
 from . import paper
-from .tables import NOTHING, estimate, number, percent, table
 
 Json = Mapping[str, Any]
 
