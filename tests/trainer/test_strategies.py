@@ -28,7 +28,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     onnx_fixtures.make_generator(folder / "lge-attributes", encoder=True, conditions=("attributes",), null=0.0)
     onnx_fixtures.make_segmenter(folder / "lge-segmenter")
     write_drawn_cohort(folder / "cohort.h5", {"train": 8, "val": 3, "test": 4, "d8": 5})
-    bundles = {"1.1": str(folder / "lge-attributes"), "3": str(folder / "lge")}
+    bundles = {"1.1": str(folder / "lge-attributes"), "2": str(folder / "lge-controlnet"), "3": str(folder / "lge")}
     return Workshop(folder / "sets", folder / "cohort.h5", Generator.load(folder / "lge"),
                     Segmenter.load(folder / "lge-segmenter"), folder / "grid.csv", SIZES, lambda text: None, {},
                     bundles)
@@ -44,6 +44,7 @@ def test_every_strategy_gets_the_same_test_slices(compared: Json) -> None:
     slices = {name: row["slices"] for name, row in compared["rows"].items() if not name.startswith("real")}
     assert slices == {"1.1, test": 4 * SEEDS, "3, test": 4 * SEEDS, "3, d8": 4}
     assert compared["keys"] == ["1.1", "3"] and compared["outlined"] == ["3"]
+    assert compared["missing"] == ["2"]  # has no bundle
 
 
 def test_a_strategy_that_obeys_has_the_real_slices_agreement(compared: Json) -> None:
@@ -79,7 +80,8 @@ def test_the_page_has_both_tables_and_the_papers_values(shop: Workshop, compared
                             "compared": ["test", "d8"], "without": {}})
     (line,) = (line for line in page.splitlines() if line.startswith(f"| 3 mask latent | {4 * SEEDS} "))
     assert "| 0.90 |" in line and "| 86.7 |" in line  # the paper's r2 of the size, and its Frechet distance
-    assert "| 3 mask latent, d8 | 4 |" in page and (tmp_path / "trade.png").stat().st_size > 1000
+    assert "left out: 2 ControlNet." in page and "| 3 mask latent, d8 | 4 |" in page
+    assert (tmp_path / "trade.png").stat().st_size > 1000
 
 
 def test_the_page_tells_realism_and_what_dimensions_mean() -> None:

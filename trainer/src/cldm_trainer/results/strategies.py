@@ -46,12 +46,16 @@ class Strategy:
 
 
 def strategies(shop: Workshop) -> list[Strategy]:
-    """The bundles that the workshop names, in its order; its own generator keeps its workshop.
+    """The bundles that the workshop names, in its order; its own generator keeps its workshop. Those that have not been
+    exported are left out, and named.
 
     Raises BundleError for a bundle that is missing or damaged.
     """
     found = []
     for key, folder in shop.strategies.items():
+        if not Path(folder).exists():
+            shop.say(f"{folder}: no such bundle, so strategy {key} is left out. Train and export it first.")
+            continue
         own = Path(folder).resolve() == shop.generator.bundle.path.resolve()
         found.append(Strategy(key, shop if own else _workshop(shop, Path(folder))))
     return found
@@ -75,6 +79,7 @@ def strategy_figures(shop: Workshop, real: Measured, chosen: list[Strategy], ext
         rows |= {row["set"]: row for row in _rows(strategy)}
         found[strategy.key] = distances.synthetic(strategy)
     return {"keys": [strategy.key for strategy in chosen],
+            "missing": [key for key in shop.strategies if key not in found],
             "outlined": [strategy.key for strategy in chosen if strategy.outlined],
             "seeds": SEEDS,
             "folders": {strategy.key: strategy.shop.generator.bundle.path.name for strategy in chosen},

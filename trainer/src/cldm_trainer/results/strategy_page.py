@@ -22,6 +22,7 @@ def strategies_text(figures: Json) -> str:
     parts = [
         "## The strategies",
         _OPENING.format(slices=slices, seeds=compared["seeds"]),
+        *_left_out(compared["missing"]),
         "### Table 1: agreement of the attributes",
         agreement(compared, attributes, lesion),
         _distances_note(compared),
@@ -43,6 +44,10 @@ def strategies_text(figures: Json) -> str:
     if figures.get("realism"):
         parts += ["### Realism and memorisation", realism(figures["realism"])]
     return "\n\n".join(parts)
+
+
+def _left_out(keys: Sequence[str]) -> list[str]:
+    return [f"Without a bundle, and so left out: {', '.join(map(title, keys))}."] if keys else []
 
 
 def title(key: str) -> str:
