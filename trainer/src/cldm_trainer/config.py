@@ -116,7 +116,7 @@ class FinishConfig:
     numbers: int = 4  # of a scan, which its resolution and noise depend on
     l1_weight: float = 1.0  # of the mean image
     gradient_weight: float = 0.5
-    adversarial_weight: float = 0.02
+    adversarial_weight: float = 0.05
     critic_channels: tuple[int, ...] = (24, 48, 64)
     critic_rate: float = 2e-3
 

@@ -81,7 +81,8 @@ class FinishTask:
         both = torch.cat([x, d.clamp(0.0, 1.0)], dim=1)
         real, fake = turn_and_mirror(both, step.generator).chunk(2, dim=1)
         assert critic is not None
-        parts["adversarial"] = least_squares_generator(critic(fake))
+        # Real images beside the drawn ones, as where the critic learns: it normalises over the batch.
+        parts["adversarial"] = least_squares_generator(critic(torch.cat([real, fake]))[len(real):])
         self._pair = (real.detach(), fake.detach())
         return loss + c.adversarial_weight * parts["adversarial"], parts
 
