@@ -15,7 +15,7 @@ from cldm_trainer.adopt import adopt
 from cldm_trainer.config import Config, ControlConfig, LabelVaeConfig, OptimiserConfig, load_config
 from cldm_trainer.export import run
 from cldm_trainer.export.checkpoints import last_figures, load_generator, read_training
-from cldm_trainer.stages import codec, diffusion, finish, label_vae, latents, texture
+from cldm_trainer.stages import codec, diffusion, label_vae, latents, texture
 from cohort_fixtures import write_drawn_cohort
 
 SHORT = """
@@ -36,10 +36,6 @@ latent_channels = 3
 optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
 [texture]
 channels = 4
-optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
-[finish]
-enabled = true
-critic_channels = [4, 8]
 optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
 [diffusion]
 channels = [8, 8]
@@ -65,7 +61,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Config:
         export=replace(config.export, generator=str(folder / "lge"), segmenter=str(folder / "none")),
     )
     write_drawn_cohort(config.cohort_file, {"train": 6, "val": 3})
-    for train in (codec.run_image_codec, codec.run_mask_codec, latents.run, texture.run, finish.run, diffusion.run):
+    for train in (codec.run_image_codec, codec.run_mask_codec, latents.run, texture.run, diffusion.run):
         train(config)
     return config
 
@@ -81,11 +77,11 @@ def test_a_bundle_begins_a_run_with_its_weights(trained: Config, tmp_path: Path)
     folder = Path(trained.export.generator)
     other = replace(trained, run=replace(trained.run, folder=str(tmp_path)))
     adopt(other, folder)
+    for made, model in ((diffusion.trained_denoiser(other), diffusion.trained_denoiser(trained)),
+                        (texture.trained_texture(other), texture.trained_texture(trained))):
+        assert all(torch.equal(value, model.state_dict()[key]) for key, value in made.state_dict().items())
     codec.run_image_codec(other)  # finished: returns at once
     latents.run(other)
-    for made, model in ((diffusion.trained_denoiser(other), diffusion.trained_denoiser(trained)),
-                        (finish.trained_decoder(other), finish.trained_decoder(trained))):
-        assert all(torch.equal(value, model.state_dict()[key]) for key, value in made.state_dict().items())
     assert torch.equal(latents.load_affines(tmp_path / "short" / "latents")[0].std,
                        latents.load_affines(trained.run_folder / "latents")[0].std)
     with pytest.raises(InputError, match="already holds image-codec"):

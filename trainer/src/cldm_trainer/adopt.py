@@ -23,8 +23,8 @@ from . import checkpoint
 from .config import Config, OptimiserConfig, plain
 from .export.accurate_norm import use_accurate_norms
 from .export.graphs import export_graph
-from .networks import Affine, Codec, Denoiser, Encoder, FinishedDecoder, MaskEncoder, Texture, TexturedDecoder
-from .stages import codec, diffusion, finish, latents, texture
+from .networks import Affine, Codec, Denoiser, Encoder, MaskEncoder, Texture, TexturedDecoder
+from .stages import codec, diffusion, latents, texture
 from .stages.conditions import make_model
 
 Weights = dict[str, NDArray[np.float32]]
@@ -66,11 +66,10 @@ def _untrained(config: Config) -> dict[str, nn.Module]:
     image, masks = Codec(1, config.image_codec), Codec(classes, config.mask_codec)
     affine = _no_affine(image.latent_channels)
     section = config.texture
-    textured = TexturedDecoder(image, affine, Texture(image.latent_channels, section.channels, section.kernel_size,
-                                                      image.stride))
     return {
         "encoder": Encoder(image, affine),
-        "decoder": finish.finished(config, textured) if config.finish.enabled else textured,
+        "decoder": TexturedDecoder(image, affine, Texture(image.latent_channels, section.channels, section.kernel_size,
+                                                          image.stride)),
         "mask_encoder": MaskEncoder(masks, _no_affine(masks.latent_channels)),
         "denoiser": make_model(config),
     }
@@ -140,8 +139,8 @@ def _fill(module: nn.Module, graph: GraphSpec, data: bytes, role: str) -> set[st
 
 def _require_all(modules: Mapping[str, nn.Module], found: Mapping[str, set[str]]) -> None:
     """Raise InputError for a weight of the denoiser, the image codec or its texture that no graph holds."""
-    both = _unfinished(found["encoder"] | found["decoder"])
-    missing = _unfinished(key for role in ("encoder", "decoder") for key in modules[role].state_dict()) - both
+    both = found["encoder"] | found["decoder"]
+    missing = {key for role in ("encoder", "decoder") for key in modules[role].state_dict()} - both
     missing |= set(modules["denoiser"].state_dict()) - found["denoiser"] - {"null"}
     missing |= {"affine.mean", "affine.std"} - found["mask_encoder"]
     if missing:
@@ -149,15 +148,9 @@ def _require_all(modules: Mapping[str, nn.Module], found: Mapping[str, set[str]]
                          "version of cldm-trainer or of torch.")
 
 
-def _unfinished(keys: Iterable[str]) -> set[str]:
-    """Names of weights as a decoder without a finish, and the encoder, have them."""
-    return {key.removeprefix("textured.") for key in keys}
-
-
 def _save(config: Config, modules: Mapping[str, nn.Module], bundle: Bundle) -> None:
     decoder, masks, denoiser = modules["decoder"], modules["mask_encoder"], modules["denoiser"]
-    assert isinstance(decoder, TexturedDecoder | FinishedDecoder) and isinstance(masks, MaskEncoder)
-    assert isinstance(denoiser, Denoiser)
+    assert isinstance(decoder, TexturedDecoder) and isinstance(masks, MaskEncoder) and isinstance(denoiser, Denoiser)
     if denoiser.null is not None:
         null = bundle.manifest.conditions[0].null
         if null is None:
@@ -171,8 +164,6 @@ def _save(config: Config, modules: Mapping[str, nn.Module], bundle: Bundle) -> N
         (diffusion.STAGE, denoiser, config.diffusion.optimiser),
     ):
         _save_stage(config.run_folder / stage, module, int(steps.get(stage, 0)), optimiser)
-    if isinstance(decoder, FinishedDecoder):
-        _save_stage(config.run_folder / finish.STAGE, finish.Learner(decoder), int(steps.get(finish.STAGE, 0)), None)
     _save_stage(config.run_folder / codec.MASK_STAGE, masks.codec, int(steps.get(codec.MASK_STAGE, 0)), None)
     for stage, section in ((codec.IMAGE_STAGE, config.image_codec), (codec.MASK_STAGE, config.mask_codec)):
         checkpoint.agree_on_config(config.run_folder / stage, {"seed": config.run.seed, **plain(section)}, begun=False)

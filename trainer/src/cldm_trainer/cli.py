@@ -21,14 +21,13 @@ STAGES: dict[str, tuple[str, str, str]] = {
     "image-codec": ("stages.codec", "run_image_codec", "Train the image codec."),
     "mask-codec": ("stages.codec", "run_mask_codec", "Train the mask codec."),
     "texture": ("stages.texture", "run", "Fit the noise texture that the image codec leaves out."),
-    "finish": ("stages.finish", "run", "Teach the decoder, against a critic, to make images as a scanner does."),
     "latents": ("stages.latents", "run", "Encode the cohort for the diffusion model (done by `diffusion` too)."),
     "label-vae": ("stages.label_vae", "run", "Train the VAE or AR-VAE of label maps, a condition or an anatomy."),
     "diffusion": ("stages.diffusion", "run", "Train the latent diffusion model."),
     "segmenter": ("stages.segmenter", "run", "Train nnU-Net on the cohort."),
 }
 
-_OF_A_GENERATOR = ("image-codec", "mask-codec", "texture", "finish", "latents", "diffusion")
+_OF_A_GENERATOR = ("image-codec", "mask-codec", "texture", "latents", "diffusion")
 
 _CONFIG = click.option("--config", "config_path", required=True, type=click.Path(), metavar="FILE",
                        help="TOML file, such as trainer/configs/phantom-tiny.toml.")
@@ -81,7 +80,6 @@ def _needed(stage: str, config: Config) -> bool:
     """Whether `all` runs a stage. The segmenter belongs to the run that owns the codecs."""
     made, export = config.cohort_file.exists(), config.export
     unneeded = dict.fromkeys(_OF_A_GENERATOR, not export.generator)
-    unneeded["finish"] = not (export.generator and config.finish.enabled)
     unneeded |= {"phantom": made or bool(config.prepare.raw), "prepare": made, "segmenter": bool(config.run.codecs),
                  "label-vae": not export.anatomy and config.diffusion.condition != "label-vae"}
     return not unneeded.get(stage, False)

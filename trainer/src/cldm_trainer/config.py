@@ -108,20 +108,6 @@ class TextureConfig:
 
 
 @dataclass(frozen=True)
-class FinishConfig:
-    enabled: bool = False  # whether the exported decoder is the finished one
-    optimiser: OptimiserConfig = OptimiserConfig(steps=1000, batch_size=16, learning_rate=5e-4)
-    channels: int = 8
-    kernel_size: int = 5  # pixels, odd
-    numbers: int = 4  # of a scan, which its resolution and noise depend on
-    l1_weight: float = 1.0  # of the mean image
-    gradient_weight: float = 0.5
-    adversarial_weight: float = 0.05
-    critic_channels: tuple[int, ...] = (24, 48, 64)
-    critic_rate: float = 2e-3
-
-
-@dataclass(frozen=True)
 class LatentsConfig:
     copies: int = 1  # encodings of each training slice: the first plain, the others moved
     rotation_deg: float = 15.0  # at most, either way
@@ -226,7 +212,6 @@ class Config:
     diffusion: DiffusionConfig
     prepare: PrepareConfig = PrepareConfig()
     latents: LatentsConfig = LatentsConfig()
-    finish: FinishConfig = FinishConfig()
     label_vae: LabelVaeConfig = LabelVaeConfig()
     control: ControlConfig = ControlConfig()
     segmenter: SegmenterConfig = SegmenterConfig()
@@ -298,7 +283,7 @@ def _rule_faults(config: Config) -> list[str]:
         if any(width % section.norm_groups for width in section.channels):
             faults.append(f"{name}.channels: found {list(section.channels)}, expected multiples of norm_groups = "
                           f"{section.norm_groups}.")
-    for name in ("image_codec", "mask_codec", "texture", "finish", "diffusion", "label_vae"):
+    for name in ("image_codec", "mask_codec", "texture", "diffusion", "label_vae"):
         optimiser = getattr(config, name).optimiser
         faults += [f"{name}.optimiser.{key}: found {getattr(optimiser, key)}, expected at least 1."
                    for key in _POSITIVE if getattr(optimiser, key) < 1]

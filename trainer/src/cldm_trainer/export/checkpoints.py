@@ -15,8 +15,8 @@ from cldm_runtime.store import Dataset, open_dataset
 from .. import checkpoint
 from ..config import Config
 from ..data import one_hot
-from ..networks import Encoder
-from ..stages import codec, diffusion, finish, label_vae, latents, texture
+from ..networks import Encoder, TexturedDecoder
+from ..stages import codec, diffusion, label_vae, latents, texture
 from .accurate_norm import use_accurate_norms
 from .conditions import condition_facts
 from .generator import GeneratorExport, Networks
@@ -37,7 +37,7 @@ def load_generator(config: Config, *, torchscript: bool = False) -> GeneratorExp
     networks = Networks(
         denoiser=diffusion.trained_denoiser(config),
         condition_encoder=encoder,
-        decoder=finish.trained_decoder(config).eval().requires_grad_(False),
+        decoder=TexturedDecoder(image_codec, affine, texture.trained_texture(config)).eval().requires_grad_(False),
         encoder=Encoder(image_codec, affine).eval().requires_grad_(False),
     )
     use_accurate_norms(encoder)  # it runs once a sample, so it need not be fast
@@ -52,8 +52,7 @@ def generator_stages(config: Config) -> dict[str, Path]:
     """The stages whose weights are in the bundle, and their folders."""
     mask = [codec.MASK_STAGE] if config.diffusion.condition == "mask" else []
     vector = [label_vae.STAGE] if config.diffusion.condition == "label-vae" else []
-    last = [finish.STAGE] if config.finish.enabled else []
-    folders = {stage: config.codecs_folder / stage for stage in (codec.IMAGE_STAGE, *mask, texture.STAGE, *last)}
+    folders = {stage: config.codecs_folder / stage for stage in (codec.IMAGE_STAGE, *mask, texture.STAGE)}
     return folders | {stage: config.run_folder / stage for stage in (*vector, diffusion.STAGE)}
 
 

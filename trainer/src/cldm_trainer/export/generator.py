@@ -16,7 +16,7 @@ from cldm_runtime.manifest import TensorSpec
 from cldm_runtime.schedule import NoiseSchedule
 
 from ..config import Config
-from ..networks import Affine, Denoiser, Encoder, FinishedDecoder, TexturedDecoder
+from ..networks import Affine, Denoiser, Encoder, TexturedDecoder
 from . import reference as reference_case
 from .bundle_writer import GraphFile, Reference, draft_manifest, refuse_to_overwrite, write_bundle
 from .conditions import ConditionFacts, condition_facts, random_sources
@@ -37,7 +37,7 @@ class Networks:
 
     denoiser: Denoiser
     condition_encoder: nn.Module  # from label maps or attributes to what the denoiser takes
-    decoder: TexturedDecoder | FinishedDecoder
+    decoder: TexturedDecoder
     encoder: Encoder
 
     @property
@@ -125,13 +125,13 @@ class GeneratorExport:
         def noise(like: Tensor) -> Tensor:
             return torch.randn(like.shape, generator=generator)
 
-        texture, posterior = self.networks.decoder.noise(latent, generator), noise(latent)
+        texture, posterior = noise(images), noise(latent)
 
         def inputs(image: Tensor, source: dict[str, Tensor], z: Tensor, told: Tensor) -> dict[str, dict[str, Tensor]]:
             return {
                 "denoiser": {"x": z, "timestep": steps, facts.feeds: told},
                 facts.encoder: source,
-                "decoder": {"latent": z, **texture},
+                "decoder": {"latent": z, "texture_noise": texture},
                 "encoder": {"image": image, "posterior_noise": posterior},
             }
 
@@ -182,7 +182,6 @@ _INPUTS: dict[str, dict[str, tuple[str, Limits]]] = {
     "decoder": {
         "latent": (_LATENT, None),
         "texture_noise": ("independent standard normal numbers; zeros give the mean image", None),
-        "scan": ("independent standard normal numbers: resolution and noise of the scan", None),
     },
     "encoder": {
         "image": ("image in image.value_range", (0.0, 1.0)),

@@ -7,7 +7,6 @@ for the diffusion model are standardised per channel: (z - mean) / std.
 from .codec import Affine, Codec, Encoder, MaskEncoder, discriminator
 from .control import ControlEncoder
 from .denoiser import Conditioned, Denoiser
-from .finish import Critic, Finish, FinishedDecoder
 from .label_vae import LabelVae, LabelVectorEncoder
 from .texture import Texture, TexturedDecoder
 from .tokens import AttributeTokens
@@ -18,11 +17,8 @@ __all__ = [
     "Codec",
     "Conditioned",
     "ControlEncoder",
-    "Critic",
     "Denoiser",
     "Encoder",
-    "Finish",
-    "FinishedDecoder",
     "LabelVae",
     "LabelVectorEncoder",
     "MaskEncoder",

@@ -47,11 +47,6 @@ class TexturedDecoder(nn.Module):
         super().__init__()
         self.codec, self.affine, self.texture = codec, affine, texture
 
-    def noise(self, latent: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """What `forward` takes besides the latent."""
-        rows, columns = (size * self.codec.stride for size in latent.shape[-2:])
-        return {"texture_noise": torch.randn((len(latent), 1, rows, columns), generator=generator)}
-
     def mean(self, latent: Tensor) -> Tensor:
         return 0.5 * (self.codec.decode(self.affine.restore(latent)) + 1.0)
 
