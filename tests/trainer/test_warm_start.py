@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -148,6 +149,17 @@ def test_a_run_does_not_go_on_where_what_it_began_with_has_changed(lender: Confi
     checkpoint.save_tensors(path, weights | {"null": weights["null"] + 1.0}, checkpoint.metadata(path))
     with pytest.raises(InputError, match="begun_with: was "):
         diffusion.run(config)
+
+
+def test_the_steps_of_every_ancestor_are_known(tmp_path: Path) -> None:
+    for run, start, step in (("trunk", "", 7), ("middle", "trunk", 3)):
+        folder = tmp_path / run / diffusion.STAGE
+        folder.mkdir(parents=True)
+        (folder / checkpoint.CONFIG).write_text(f'{{"start": "{start}"}}')
+        checkpoint.save_tensors(folder / checkpoint.MODEL, {"a": torch.zeros(1)}, {"step": str(step)})
+    section = replace(SECTION, condition="attributes", start="middle")
+    config = SimpleNamespace(diffusion=section, run=SimpleNamespace(folder=str(tmp_path)))
+    assert diffusion.inherited_steps(config) == {"middle": 3, "trunk": 7}
 
 
 def test_tokens_at_a_level_where_the_trunk_did_not_attend_change_nothing_at_first() -> None:
