@@ -158,3 +158,11 @@ def test_a_reference_that_holds_objects_is_refused(copy):
 def test_a_reference_that_is_no_npz_is_refused(copy, data):
     with pytest.raises(BundleError, match="not a readable npz"):
         replace_reference(copy, data).reference()
+
+
+def test_a_reference_that_unpacks_to_too_much_is_refused(copy, monkeypatch):
+    monkeypatch.setattr("cldm_runtime.bundle._LARGEST_REFERENCE", 1000)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, x=np.zeros(1000, dtype=np.float32))
+    with pytest.raises(BundleError, match="when unpacked"):
+        replace_reference(copy, buffer.getvalue()).reference()

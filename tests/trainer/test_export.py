@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,11 +16,12 @@ from cldm_runtime.domain import get_domain
 from cldm_runtime.errors import BundleError
 from cldm_runtime.schedule import NoiseSchedule
 from cldm_runtime.verify import verify_bundle
+from cldm_trainer.adopt import node_inputs, read_weights
 from cldm_trainer.config import load_config
 from cldm_trainer.data import one_hot
 from cldm_trainer.export.accurate_norm import AccurateGroupNorm, use_accurate_norms
 from cldm_trainer.export.generator import GeneratorExport, Networks
-from cldm_trainer.export.graphs import export_graph, round_to_half, write_matmul
+from cldm_trainer.export.graphs import export_graph, round_to_bytes, round_to_half, write_matmul
 from cldm_trainer.export.manifest_sections import Training, distribution_section, without_paths
 from cldm_trainer.export.parity import Parity, ParityError, require
 from cldm_trainer.networks import Affine, Codec, Denoiser, Encoder, MaskEncoder, Texture, TexturedDecoder
@@ -143,17 +145,43 @@ def test_the_distribution_is_json_with_null_for_undefined() -> None:
     assert rows == [[0.1, 0.3333, 0.1, 0.5], [0.2, None, 0.1, 0.5]]
 
 
-def test_rounded_weights_take_half_the_bytes_and_compute_the_same() -> None:
+@pytest.mark.parametrize(("rounded", "share"), [(round_to_half, 0.6), (round_to_bytes, 0.4)])
+def test_rounded_weights_take_fewer_bytes_and_compute_the_same(rounded: Any, share: float) -> None:
     import onnxruntime
 
     torch.manual_seed(0)
-    module, x = torch.nn.Conv2d(8, 64, 3), torch.randn(2, 8, 8, 8)
-    exact = export_graph(module, {"x": x}, ["y"])
-    round_to_half(module)
+    module = torch.nn.Sequential(torch.nn.Conv2d(8, 64, 3), torch.nn.Linear(6, 192, bias=False))
+    x = torch.randn(2, 8, 8, 8)
+    exact, before = export_graph(module, {"x": x}, ["y"]), copy.deepcopy(module)
+    rounded(module)
     data = export_graph(module, {"x": x}, ["y"])
-    assert len(data) < 0.6 * len(exact)
+    assert len(data) < share * len(exact)
     found = onnxruntime.InferenceSession(data).run(None, {"x": x.numpy()})[0]
     np.testing.assert_allclose(found, module(x).detach().numpy(), atol=1e-5)
+    assert float((module(x) - before(x)).detach().abs().max()) < 0.02
+
+
+def test_weights_in_bytes_differ_by_half_a_step_of_their_own_channel() -> None:
+    torch.manual_seed(0)
+    module = torch.nn.Conv2d(8, 64, 3)
+    with torch.no_grad():
+        module.weight[0] *= 100
+        module.weight[1] = 0
+    before = module.weight.detach().clone()
+    round_to_bytes(module)
+    step = before.abs().amax((1, 2, 3), keepdim=True) / 127 * (1 + 2**-10)
+    assert bool(((module.weight - before).abs() <= step / 2).all())
+
+
+def test_small_storage_is_read_back_for_adoption() -> None:
+    torch.manual_seed(0)
+    module = torch.nn.Linear(64, 96, bias=False)
+    round_to_bytes(module)
+    model = onnx.load_from_string(export_graph(module, {"x": torch.randn(2, 64)}, ["y"]))
+    assert [node.op_type for node in model.graph.node][:2] == ["Cast", "Mul"]
+    (values,), ((_, name),) = read_weights(model).values(), node_inputs(model)
+    assert name in read_weights(model)
+    np.testing.assert_array_equal(values if values.shape == (96, 64) else values.T, module.weight.detach().numpy())
 
 
 @torch.no_grad()

@@ -24,6 +24,7 @@ from .onnx_scan import scan_model
 
 MANIFEST_FILE = "manifest.json"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LARGEST_REFERENCE = 2**30  # bytes, unpacked
 _LARGEST_MANIFEST = 16 * 2**20  # bytes; a manifest of 1000 steps takes 30 kB
 _CHUNK = 2**20
 
@@ -114,6 +115,11 @@ class Bundle:
         spec = self.manifest.reference
         data = _read_file(self.path, spec.file, spec.sha256)
         try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                size = sum(item.file_size for item in archive.infolist())
+            if size > _LARGEST_REFERENCE:
+                raise BundleError(f"reference {self.path / spec.file}: {size} bytes when unpacked, expected at most "
+                                  f"{_LARGEST_REFERENCE}.")
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 return {key: arrays[key] for key in arrays.files}
         except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:

@@ -9,11 +9,8 @@
 | KD | mean k(x, x') + mean k(y, y') - 2 mean k(x, y), x' not x, y' not y: the unbiased MMD^2 (Binkowski et al., 2018) |
 
 FD is biased upwards in small samples, KD is not but scatters around 0: both are only given between sets of equal size,
-beside the distance of two disjoint real sets of that size: the floor.
+beside the distance of two disjoint real sets of that size, the floor (`distances`).
 """
-
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,29 +20,6 @@ from .errors import InputError
 CUTOFF_PER_MM = 0.25  # half of the highest frequency that 1 mm pixels can hold
 
 Values = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class FrechetResult:
-    """FD of synthetic against real features, and of real against real, means over `repeats` draws of `n` samples."""
-
-    distance: float
-    floor: float
-    n: int
-    repeats: int
-
-
-@dataclass(frozen=True)
-class KernelResult:
-    """KD of synthetic against real features, and of real against real, means over `repeats` draws of `n` samples; the
-    deviations are the standard deviations over the draws, NaN for a single one. KD may be negative."""
-
-    distance: float
-    floor: float
-    distance_deviation: float
-    floor_deviation: float
-    n: int
-    repeats: int
 
 
 def power_spectra(images: NDArray[np.floating], spacing_mm: tuple[float, float]) -> tuple[Values, Values]:
@@ -116,20 +90,6 @@ def frechet_distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     return max(0.0, float(distance))
 
 
-def frechet_against_floor(synthetic: NDArray[np.floating], real: NDArray[np.floating], repeats: int = 10,
-                          seed: int = 0) -> FrechetResult:
-    """FD at equal sizes beside its real/real floor: n = min(len(synthetic), len(real) // 2) samples a side.
-
-    Each repeat splits the real set into two disjoint halves of n: one meets n synthetic samples, and the other half.
-    """
-    n = min(len(synthetic), len(real) // 2)
-    distances, floors = [], []
-    for chosen, one, other in _draws(synthetic, real, n, repeats, seed):
-        distances.append(frechet_distance(chosen, one))
-        floors.append(frechet_distance(other, one))
-    return FrechetResult(float(np.mean(distances)), float(np.mean(floors)), n, repeats)
-
-
 def kernel_distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     """KD of two feature sets (N, F) and (M, F). Raises InputError on fewer than two samples or differing F.
 
@@ -141,30 +101,6 @@ def kernel_distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
                          "with the same F and at least two samples each.")
     x, y = a.astype(np.float64), b.astype(np.float64)
     return _mean_of_pairs(x) + _mean_of_pairs(y) - 2 * float(_cubic_kernel(x, y).mean())
-
-
-def kernel_against_floor(synthetic: NDArray[np.floating], real: NDArray[np.floating], repeats: int = 100,
-                         subset: int = 1000, seed: int = 0) -> KernelResult:
-    """KD at equal sizes beside its real/real floor: n = min(subset, len(synthetic), len(real) // 2) samples a side.
-
-    Draws as in `frechet_against_floor`; the paper averages over subsets of 1000 or fewer. Raises InputError where
-    fewer than two samples a side are left.
-    """
-    n = min(subset, len(synthetic), len(real) // 2)
-    distances, floors = [], []
-    for chosen, one, other in _draws(synthetic, real, n, repeats, seed):
-        distances.append(kernel_distance(chosen, one))
-        floors.append(kernel_distance(other, one))
-    spread = [float(np.std(values, ddof=1)) if repeats > 1 else float("nan") for values in (distances, floors)]
-    return KernelResult(float(np.mean(distances)), float(np.mean(floors)), spread[0], spread[1], n, repeats)
-
-
-def _draws(synthetic: NDArray[np.floating], real: NDArray[np.floating], n: int, repeats: int,
-           seed: int) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]]:
-    """For each repeat n synthetic samples, n real ones, and n other real ones."""
-    for repeat in range(repeats):
-        order, chosen = _shuffled(len(real), seed, 2 * repeat), _shuffled(len(synthetic), seed, 2 * repeat + 1)[:n]
-        yield synthetic[chosen], real[order[:n]], real[order[n:2 * n]]
 
 
 def _cubic_kernel(x: Values, y: Values) -> Values:
@@ -186,9 +122,3 @@ def _root(symmetric: Values) -> Values:
     """The symmetric square root; eigenvalues that rounding made negative count as 0."""
     values, vectors = np.linalg.eigh(symmetric)
     return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
-
-
-def _shuffled(count: int, seed: int, draw: int) -> NDArray[np.int64]:
-    """A permutation that depends on its arguments alone: the order of Philox words."""
-    words = np.random.Philox(key=np.array([seed, draw], dtype=np.uint64)).random_raw(count)
-    return np.argsort(words, kind="stable")

@@ -22,14 +22,13 @@ from cldm_runtime.manifest import GraphSpec
 from . import checkpoint
 from .config import Config, OptimiserConfig, plain
 from .export.accurate_norm import use_accurate_norms
-from .export.graphs import export_graph
+from .export.graphs import HALF, INT8, SCALE, export_graph
 from .networks import Affine, Codec, Denoiser, Encoder, MaskEncoder, Texture, TexturedDecoder
 from .stages import codec, diffusion, latents, texture
 from .stages.conditions import make_model
 
 Weights = dict[str, NDArray[np.float32]]
 Places = dict[str, tuple[int, int, bool]]  # weight of a module -> which input of which node it is; whether transposed
-_HALF = ".half"  # how export marks weights that are stored in half precision
 
 
 def adopt(config: Config, folder: Path) -> Path:
@@ -81,15 +80,18 @@ def _no_affine(channels: int) -> Affine:
 
 def read_weights(model: onnx.ModelProto) -> Weights:
     """Weights of an ONNX graph by name, in single precision."""
-    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
-    return {tensor.name.removesuffix(_HALF): numpy_helper.to_array(tensor).astype(np.float32)
-            for tensor in model.graph.initializer if tensor.data_type in floats}
+    held = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer
+            if tensor.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT8)}
+    scales = {name.removesuffix(SCALE): held.pop(name) for name in list(held) if name.endswith(SCALE)}
+    plain = {name.removesuffix(HALF).removesuffix(INT8): values.astype(np.float32) for name, values in held.items()}
+    return {name: values * scales.get(name, np.float32(1)) for name, values in plain.items()}
 
 
 def node_inputs(model: onnx.ModelProto) -> list[list[str]]:
-    """The inputs of every node in order, without the Casts of weights that are stored in half precision."""
+    """The inputs of every node in order, without the nodes that unpack weights in small storage."""
     return [list(node.input) for node in model.graph.node
-            if not (node.op_type == "Cast" and node.input[0].endswith(_HALF))]
+            if not (node.op_type == "Cast" and node.input[0].endswith((HALF, INT8)))
+            and not (node.op_type == "Mul" and node.input[1].endswith(SCALE))]
 
 
 def weight_places(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Iterable[str]) -> Places:

@@ -176,7 +176,7 @@ class ExportConfig:
     segmenter: str = "exported/lge-segmenter"
     anatomy: str = ""  # bundle of the label VAE, which draws label maps for attributes; empty: none
     version: str = "1.0"  # revision of the bundles' content
-    weights: str = "fp32"  # fp16: large weights of the generator are rounded, and stored in half the bytes
+    weights: str = "fp32"  # fp16, int8: large weights of the generator are rounded, and stored in fewer bytes
     sampler: str = "ddim"
     steps: int = 50
     spacing: str = "trailing"
@@ -300,8 +300,8 @@ def _condition_faults(config: Config) -> list[str]:
         faults.append(f"diffusion.value_dropout: found {diffusion.value_dropout}, expected 0 to below 1.")
     if diffusion.condition == "none" and dropout > 0.0:
         faults.append(f"diffusion.condition_dropout: found {dropout}, expected 0: there is no condition to drop.")
-    if config.export.weights not in ("fp32", "fp16"):
-        faults.append(f"export.weights: found {config.export.weights!r}, expected fp32 or fp16.")
+    if config.export.weights not in ("fp32", "fp16", "int8"):
+        faults.append(f"export.weights: found {config.export.weights!r}, expected fp32, fp16 or int8.")
     if config.export.guidance != 1.0 and dropout == 0.0:
         faults.append(f"export.guidance: found {config.export.guidance}, expected 1 where diffusion.condition_dropout "
                       "is 0: there is nothing to guide away from.")

@@ -108,7 +108,7 @@ def export_anatomy(config: Config, target: Path, *, force: bool = False, torchsc
     not do what torch does."""
     domain, stage = get_domain(config.cohort.domain), label_vae.STAGE
     vae = label_vae.trained_label_vae(config)
-    if config.export.weights == "fp16":
+    if config.export.weights != "fp32":
         round_to_half(vae.decoder)
     training = read_training(config, {stage: config.run_folder / stage})
     slices, classes = read_slices(config), len(domain.labels)

@@ -108,7 +108,7 @@ def _write_files(folder: Path, graphs: Sequence[GraphFile], reference: Reference
             (folder / f"{graph.role}.ts").write_bytes(graph.torchscript)
     with (folder / REFERENCE).open("wb") as stream:
         arrays: dict[str, Any] = {name: np.asarray(array) for name, array in reference.arrays.items()}
-        np.savez(stream, **arrays)
+        np.savez_compressed(stream, **arrays)
     return file_sections(graphs, reference, sha256_of(folder / REFERENCE))
 
 

@@ -20,7 +20,7 @@ from ..stages import codec, diffusion, label_vae, latents, texture
 from .accurate_norm import use_accurate_norms
 from .conditions import condition_facts
 from .generator import GeneratorExport, Networks
-from .graphs import round_to_half
+from .graphs import round_to_bytes, round_to_half
 from .manifest_sections import Training
 
 _REAL_SLICES = 128
@@ -41,11 +41,21 @@ def load_generator(config: Config, *, torchscript: bool = False) -> GeneratorExp
         encoder=Encoder(image_codec, affine).eval().requires_grad_(False),
     )
     use_accurate_norms(encoder)  # it runs once a sample, so it need not be fast
-    if config.export.weights == "fp16":
-        for module in networks.modules().values():
-            round_to_half(module)
+    round_weights(networks, config.export.weights)
     schedule = diffusion.noise_schedule(config.diffusion)
     return GeneratorExport(config, networks, schedule, read_training(config, generator_stages(config)), torchscript)
+
+
+def round_weights(networks: Networks, stored: str) -> None:
+    """Round large weights in place for storage as "fp32", "fp16" or "int8". The last is the denoiser's alone: the
+    others stay in fp16, since they are small and run once."""
+    if stored == "fp32":
+        return
+    for role, module in networks.modules().items():
+        if stored == "int8" and role == "denoiser":
+            round_to_bytes(module)
+        else:
+            round_to_half(module)
 
 
 def generator_stages(config: Config) -> dict[str, Path]:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldm_runtime.distances import feature_distances
 from cldm_runtime.errors import InputError
 from cldm_runtime.evaluate import evaluate_dataset
-from cldm_runtime.realism import frechet_against_floor, high_frequency_ratio, latent_spread
+from cldm_runtime.realism import high_frequency_ratio, latent_spread
 from cldm_runtime.segment import Segmenter
 from cldm_runtime.store import open_dataset
 from cldm_runtime.summary import ALL, Samples, Summary, read_samples, summarise_samples
@@ -173,15 +174,15 @@ def texture_figures(shop: Workshop, synthetic: Measured, name: str) -> Json:
     """Texture, latent spread and Frechet distance of a synthetic set, against the real slices of the same masks."""
     with open_dataset(synthetic.path) as dataset:
         assert dataset.sample_index is not None  # the row of the cohort; the workshop writes it
-        images, rows = dataset.images(), np.unique(dataset.sample_index)
+        images, (rows, first) = dataset.images(), np.unique(dataset.sample_index, return_index=True)
+        patients = None if dataset.patients is None else dataset.patients[first]
     originals = real_images(shop, rows)
     sampled = np.load(latents_file(shop, name), allow_pickle=False)
     # Sampled latents stand for draws from the posterior, which is what the denoiser was trained on.
     drawn, means = encode(shop, originals, np.random.default_rng(0)), encode(shop, originals)
     spread, again = latent_spread(sampled, drawn), latent_spread(encode(shop, images), means)
-    frechet = frechet_against_floor(
-        features(shop.segmenter, images), features(shop.segmenter, originals), shop.sizes.features_repeats
-    )
+    found = feature_distances(features(shop.segmenter, originals), features(shop.segmenter, images), patients=patients,
+                              repeats=shop.sizes.features_repeats)
     return {
         "slices": len(images),
         "high_frequency_ratio": _texture_ratio(shop, images, originals),
@@ -189,10 +190,10 @@ def texture_figures(shop: Workshop, synthetic: Measured, name: str) -> Json:
         "latent_spread_channels": spread.tolist(),
         "latent_spread_reencoded": float(again.mean()),
         "frechet": {
-            "distance": frechet.distance,
-            "floor": frechet.floor,
-            "slices": frechet.n,
-            "repeats": frechet.repeats,
+            "distance": found["frechet"],
+            "floor": found["floor_frechet"],
+            "slices": found["n"],
+            "repeats": found["repeats"],
         },
     }
 

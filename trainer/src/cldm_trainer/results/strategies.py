@@ -8,16 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cldm_runtime.features import Extractor
+from cldm_runtime.distances import feature_distances
+from cldm_runtime.features import Extractor, Features
 from cldm_runtime.generator import Generator
-from cldm_runtime.realism import frechet_distance, kernel_distance
 from cldm_runtime.store import open_dataset
 from cldm_runtime.summary import Samples
 
 from .figures_of_merit import Json, Measured, measure_set, restrict, table_row, without_label
 from .sets import Workshop, synthetic_set
 
-Features = NDArray[np.float32]
 SEEDS = 1  # of every test slice, in the tables that compare strategies: as many images as the paper has
 
 
@@ -123,42 +122,28 @@ def _sampling(strategy: Strategy) -> str:
 
 
 class Distances:
-    """Frechet and kernel distance to training slices, of real test slices and of synthetic ones for the same slices.
-
-    Both sides count n, the number of test slices; the training slices are drawn anew in each repeat. `floor`: training
-    slices against other training slices, of which there must be 2 n.
-    """
+    """Distance of real test slices, and of synthetic ones for the same slices, to training slices: `feature_distances`,
+    whose floor is that of training slices of one half of the patients to those of the other."""
 
     def __init__(self, shop: Workshop, real: Measured, extractor: Extractor) -> None:
         self.extractor, self.spacing = extractor, shop.generator.manifest.image.spacing_mm
         self.repeats = shop.sizes.features_repeats
-        self.training = self._features(real.path, real.samples("train").rows)
-        self.test = self._features(real.path, real.samples("test").rows)
-        self.n = min(len(self.test), len(self.training) // 2)
+        training, test = real.samples("train"), real.samples("test")
+        self.patients = training.patients
+        self.training, self.test = (self._features(real.path, samples.rows) for samples in (training, test))
 
     def _features(self, path: Path, rows: NDArray[np.int64]) -> Features:
         with open_dataset(path) as dataset:
             return self.extractor(dataset.images(rows), self.spacing)
 
     def real(self) -> Json:
-        """Real test slices against training slices."""
+        """Of the test slices."""
         return self._against(self.test)
 
     def synthetic(self, strategy: Strategy) -> Json:
-        """The strategy's images of the first seed against training slices."""
+        """Of the strategy's images of the first seed."""
         rows = strategy.test().rows[:len(self.test)]
         return self._against(self._features(strategy.measured.path, rows))
 
     def _against(self, features: Features) -> Json:
-        frechet, kernel, floors = [], [], []
-        for repeat in range(self.repeats):
-            random = np.random.default_rng(repeat)
-            order, chosen = random.permutation(len(self.training)), random.permutation(len(features))[:self.n]
-            one, other = self.training[order[:self.n]], self.training[order[self.n:2 * self.n]]
-            frechet.append(frechet_distance(features[chosen], one))
-            kernel.append(kernel_distance(features[chosen], one))
-            floors.append((frechet_distance(other, one), kernel_distance(other, one)))
-        floor = np.mean(floors, axis=0)
-        return {"n": self.n, "frechet": float(np.mean(frechet)), "kernel": float(np.mean(kernel)),
-                "kernel_sd": float(np.std(kernel, ddof=1)) if self.repeats > 1 else None,
-                "frechet_floor": float(floor[0]), "kernel_floor": float(floor[1])}
+        return dict(feature_distances(self.training, features, patients=self.patients, repeats=self.repeats))

@@ -89,7 +89,7 @@ def _distances_note(compared: Json) -> str:
     return (f"Frechet and kernel (unbiased MMD², cubic) distance: features of {compared['features']}, {real['n']} "
             "images against as many training slices, which are of other patients. The row of the real test slices is "
             "what other patients alone make; training slices against other training slices give "
-            f"{number(real['frechet_floor'], 4)} and {number(1000 * real['kernel_floor'], 2)} x 10⁻³.")
+            f"{number(real['floor_frechet'], 4)} and {number(1000 * real['floor_kernel'], 2)} x 10⁻³.")
 
 
 def overlap(compared: Json, subsets: Sequence[str], without: Json, lesion: str) -> str:
