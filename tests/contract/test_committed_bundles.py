@@ -1,0 +1,54 @@
+"""Every committed bundle on this machine: its reference, the commands, and what it weighs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cldm_runtime.bundle import Bundle
+from cldm_runtime.cli.main import cldm, run
+from cldm_runtime.store import open_dataset
+
+EXPORTED = Path(__file__).parents[2] / "exported"
+BUNDLES = {file.parent.name: Bundle.load(file.parent) for file in sorted(EXPORTED.glob("*/manifest.json"))}
+GRID = "infarct_size,transmurality,slice_position\n0.2,0.6,0.5\n0,,0.5\n"
+
+
+def of_kind(kind: str) -> list[str]:
+    return [name for name, bundle in BUNDLES.items() if bundle.manifest.kind == kind]
+
+
+@pytest.fixture(autouse=True)
+def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "grid.csv").write_text(GRID)
+    return tmp_path
+
+
+def test_what_is_committed_stays_small() -> None:
+    sizes = {path: path.stat().st_size for path in EXPORTED.rglob("*") if path.is_file()}
+    assert max(sizes.values()) <= 12e6 and sum(sizes.values()) <= 60e6
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_the_reference_is_reproduced(name: str) -> None:
+    assert run(cldm, ["verify", str(EXPORTED / name)]) == 0
+
+
+@pytest.mark.parametrize("name", of_kind("generator"))
+def test_a_generator_works_with_the_two_commands(name: str, grid: Path) -> None:
+    asked = ["--n", "2", "--steps", "4", "--attributes", "grid.csv"]
+    assert run(cldm, ["gen", *asked, "--bundle", str(EXPORTED / name), "--out", "made.h5"]) == 0
+    assert run(cldm, ["evaluate", "made.h5", "--segmenter", str(EXPORTED / "lge-segmenter"), "--out", "."]) == 0
+    assert (grid / "report.html").exists() and (grid / "scores.csv").exists()
+    with open_dataset(grid / "made.h5") as dataset:
+        images = dataset.images()
+    assert np.isfinite(images).all() and (images.std(axis=(1, 2, 3)) > 0.05).all()
+
+
+@pytest.mark.parametrize("name", of_kind("anatomy"))
+def test_an_anatomy_draws_label_maps_for_a_generator(name: str, grid: Path) -> None:
+    options = ["--anatomy", "learned", "--anatomy-bundle", str(EXPORTED / name), "--bundle", str(EXPORTED / "lge")]
+    assert run(cldm, ["gen", "--n", "2", "--steps", "2", "--attributes", "grid.csv", *options, "--out", "made.h5"]) == 0
+    with open_dataset(grid / "made.h5") as dataset:
+        assert abs(dataset.requested[0] - dataset.mask_attributes[0])[:2].max() <= 0.04
