@@ -59,9 +59,10 @@ def test_without_masks_the_request_is_the_reference(compared: Json) -> None:
 
 
 def test_both_distances_stand_beside_their_floor(compared: Json) -> None:
+    assert len({found["n"] for found in compared["distances"].values()}) == 1
     for key in ("real, test", "1.1", "3"):
         found = compared["distances"][key]
-        assert found["n"] == 4 and found["frechet"] >= 0 and found["floor_frechet"] >= 0
+        assert found["frechet"] >= 0 and found["floor_frechet"] >= 0
 
 
 def test_the_trade_covers_weights_and_for_the_default_bundle_more(shop: Workshop) -> None:

@@ -70,7 +70,7 @@ def round_to_bytes(module: nn.Module) -> None:
 def _round_up(scale: NDArray[np.float32]) -> NDArray[np.float32]:
     """The next number of 11 significant bits, so that its first 127 multiples are exact in single precision."""
     mantissa, exponent = np.frexp(scale)
-    return np.ldexp(np.ceil(mantissa * 2048) / 2048, exponent).astype(np.float32)
+    return np.asarray(np.ldexp(np.ceil(mantissa * 2048) / 2048, exponent), dtype=np.float32)
 
 
 def store_small(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -109,7 +109,7 @@ def _scale_of(values: NDArray[np.float32]) -> NDArray[np.float32] | None:
     """The scales, along the first or the last axis, of weights that `round_to_bytes` rounded; None for others."""
     for axis in sorted({0, values.ndim - 1}) if values.ndim > 1 else ():
         others = tuple(i for i in range(values.ndim) if i != axis)
-        scale = np.abs(values).max(axis=others, keepdims=True) / np.float32(_LARGEST)
+        scale = np.asarray(np.abs(values).max(axis=others, keepdims=True) / np.float32(_LARGEST))
         whole = np.divide(values, scale, out=np.zeros_like(values), where=scale > 0)
         if np.array_equal(np.round(whole) * scale, values):
             return scale

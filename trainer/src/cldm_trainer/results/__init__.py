@@ -61,7 +61,7 @@ def run(
         lambda text: click.echo(text, err=True),
         config.results.without,
         config.results.strategies,
-        Path(config.results.features) if config.results.features else None,
+        features=Path(config.results.features) if config.results.features else None,
     )
     figures = collect(shop, command, out)
     out.mkdir(parents=True, exist_ok=True)

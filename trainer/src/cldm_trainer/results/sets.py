@@ -63,6 +63,7 @@ class Workshop:
     say: Say = print
     without: Mapping[str, str] = field(default_factory=dict)  # subset -> label whose slices are left out once more
     strategies: Mapping[str, str] = field(default_factory=dict)  # number in the paper -> bundle
+    only: tuple[str, ...] = ()  # the compared subsets; empty: all that were not trained on
     features: Path | None = None  # an ONNX file for Frechet and kernel distance; None: the segmenter's encoder
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -109,7 +110,7 @@ class Workshop:
     @property
     def compared(self) -> tuple[str, ...]:
         """Subsets that reconstructions and synthetic images are made for: test and whatever else was not trained on."""
-        return tuple(name for name in self.subsets if name not in ("train", "val"))
+        return self.only or tuple(name for name in self.subsets if name not in ("train", "val"))
 
     def rows(self, subset: str) -> Rows:
         """Rows of a subset of the cohort; some of them, evenly picked, where `sizes` asks for fewer."""

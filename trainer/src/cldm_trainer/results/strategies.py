@@ -35,7 +35,7 @@ class Strategy:
     @property
     def outlined(self) -> bool:
         """Whether its images follow the outlines of a label map, so that overlap with it means something."""
-        return any(condition.kind == "spatial" for condition in self.shop.generator.manifest.conditions)
+        return _outlined(self.shop.generator)
 
     def test(self) -> Samples:
         """Every test slice, `SEEDS` times."""
@@ -61,9 +61,14 @@ def strategies(shop: Workshop) -> list[Strategy]:
 
 
 def _workshop(shop: Workshop, folder: Path) -> Workshop:
+    """A workshop for another bundle; one without outlines makes the test slices alone, since Table 2 leaves it out."""
     generator = Generator.load(folder)
-    sizes = replace(shop.sizes, seeds=SEEDS)
-    return replace(shop, folder=shop.folder / folder.name, generator=generator, sizes=sizes, seconds={})
+    return replace(shop, folder=shop.folder / folder.name, generator=generator, sizes=replace(shop.sizes, seeds=SEEDS),
+                   only=() if _outlined(generator) else ("test",), seconds={})
+
+
+def _outlined(generator: Generator) -> bool:
+    return any(condition.kind == "spatial" for condition in generator.manifest.conditions)
 
 
 def strategy_figures(shop: Workshop, real: Measured, chosen: list[Strategy], extractor: Extractor) -> Json:
