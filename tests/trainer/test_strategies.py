@@ -91,8 +91,9 @@ def test_the_page_tells_realism_and_what_dimensions_mean() -> None:
                           "quantile": 0.01}})
     assert "| 3 mask latent | 0.71 [0.66, 0.76] |" in told and "1 % of held-out" in told
     vaes = _label_vaes({"label_vaes": {"1.3": {"dice_infarct": 0.5, "spearman_infarct_size": 0.98,
-                                               "r2_infarct_size": 0.96}}}, ATTRIBUTES, "infarct")
-    assert "| 1.3 AR-VAE | 0.500 | 0.98, 0.96 | – | – |" in vaes[1]
+                                               "r2_infarct_size": 0.96}},
+                        "traversals": {"1.3": "figures/t.png"}}, ATTRIBUTES, "infarct")
+    assert "| 1.3 AR-VAE | 0.500 | 0.98, 0.96 | – | – |" in vaes[1] and vaes[-1].endswith("(figures/t.png)")
 
 
 def test_a_sweep_shows_what_was_asked_for(shop: Workshop, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from .graphs import BATCH, export_graph, round_to_half, trace
 from .manifest_sections import common_sections
 from .model_card import anatomy_card
 from .parity import as_table, compare_graph, compare_reference, require
+from .traversal import CAPTION, TRAVERSAL, traversal_of
 
 SEED = 20242
 PARITY_SLICES = 8
@@ -72,6 +73,7 @@ class AnatomyExport:
     validation: Mapping[str, Any]
     tolerance: float
     torchscript: bool = False
+    traversal: bytes | None = None  # a picture of what the dimensions mean
 
     def write(self, target: Path, *, force: bool = False) -> Path:
         """Write the bundle. Raises ParityError, and writes nothing, where the graph differs from torch."""
@@ -91,8 +93,10 @@ class AnatomyExport:
             return {"parity": as_table(found), "validation": dict(self.validation), "measured": measured}
 
         sections = {**self.sections, "name": target.name, "latent_prior": plain(self.prior)}
-        return write_bundle(target, sections, [self._graph(z, logits)], reference, anatomy_card, check=check,
-                            force=force)
+        pictures = {} if self.traversal is None else {TRAVERSAL: self.traversal}
+        return write_bundle(target, sections, [self._graph(z, logits)], reference,
+                            lambda manifest: anatomy_card(manifest, dict.fromkeys(pictures, CAPTION)),
+                            check=check, pictures=pictures, force=force)
 
     def _graph(self, z: Tensor, logits: Tensor) -> GraphFile:
         return GraphFile(
@@ -118,9 +122,10 @@ def export_anatomy(config: Config, target: Path, *, force: bool = False, torchsc
     del common["attribute_distribution"]  # the prior holds it
     sections = {**common, "bundle_version": config.export.version, "kind": KIND, "description": _DESCRIPTION}
     prior = fit_prior(means, deviations, slices.training_attributes, domain)
+    decoder = SmoothDecoder(vae.decoder, classes).eval()
     export = AnatomyExport(
-        SmoothDecoder(vae.decoder, classes).eval(), prior, sections, torch.from_numpy(latent).float(), slices,
-        training.validation, config.export.parity_tolerance, torchscript or config.export.torchscript)
+        decoder, prior, sections, torch.from_numpy(latent).float(), slices, training.validation,
+        config.export.parity_tolerance, torchscript or config.export.torchscript, traversal_of(config, vae, decoder))
     return export.write(target, force=force)
 
 

@@ -63,15 +63,17 @@ def write_bundle(
     model_card: Callable[[Manifest], str],
     *,
     check: Callable[[Bundle], Mapping[str, Any]],
+    pictures: Mapping[str, bytes] | None = None,
     force: bool = False,
 ) -> Path:
     """Write the folder `target` and return it.
 
     `manifest` is the manifest as JSON values, without `format`, `graphs`, `reference` and `quality`. The first three
     follow from the files; the quality figures are what `check` returns, which gets the bundle as a user would open it.
-    `model_card` writes the card from the finished manifest. The folder takes its name at the very end: raises
-    BundleError where the target exists and `force` is not given, or when the manifest is not valid, and lets through
-    whatever `check` raises; in every such case the target is as it was before.
+    `model_card` writes the card from the finished manifest; `pictures` are files that it shows, by name. The folder
+    takes its name at the very end: raises BundleError where the target exists and `force` is not given, or when the
+    manifest is not valid, and lets through whatever `check` raises; in every such case the target is as it was
+    before.
     """
     refuse_to_overwrite(target, force=force)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -84,6 +86,8 @@ def write_bundle(
         quality = check(Bundle.load(draft))
         finished = _write_manifest(draft, {**manifest, **sections, "quality": dict(quality)})
         (draft / MODEL_CARD).write_text(model_card(finished), encoding="utf-8")
+        for name, data in (pictures or {}).items():
+            (draft / name).write_bytes(data)
         _replace(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

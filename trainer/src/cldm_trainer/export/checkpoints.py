@@ -22,6 +22,7 @@ from .conditions import condition_facts
 from .generator import GeneratorExport, Networks
 from .graphs import round_to_bytes, round_to_half
 from .manifest_sections import Training
+from .traversal import traversal_of
 
 _REAL_SLICES = 128
 
@@ -42,8 +43,13 @@ def load_generator(config: Config, *, torchscript: bool = False) -> GeneratorExp
     )
     use_accurate_norms(encoder)  # it runs once a sample, so it need not be fast
     round_weights(networks, config.export.weights)
+    picture = None
+    if config.diffusion.condition == "label-vae":
+        vae = label_vae.trained_label_vae(config)
+        picture = traversal_of(config, vae, vae.decode)
     schedule = diffusion.noise_schedule(config.diffusion)
-    return GeneratorExport(config, networks, schedule, read_training(config, generator_stages(config)), torchscript)
+    training = read_training(config, generator_stages(config))
+    return GeneratorExport(config, networks, schedule, training, torchscript, picture)
 
 
 def round_weights(networks: Networks, stored: str) -> None:

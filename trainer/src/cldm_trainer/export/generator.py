@@ -25,6 +25,7 @@ from .manifest_sections import Training, generator_sections
 from .model_card import generator_card
 from .parity import Parity, as_table, compare_graph, compare_reference, require
 from .quality import measure_generator
+from .traversal import CAPTION, TRAVERSAL
 
 PARITY_SLICES = 8  # about: real slices that every graph is compared on
 LOOP_FACTOR = 10  # rounding adds up over the steps of a whole run, so it may be that many times a graph's tolerance
@@ -69,6 +70,7 @@ class GeneratorExport:
     schedule: NoiseSchedule
     training: Training
     torchscript: bool = False
+    traversal: bytes | None = None  # a picture of what the label VAE's dimensions mean
 
     def write(self, target: Path, *, force: bool = False) -> Path:
         """Write the bundle. Raises ParityError, and writes nothing, where a graph or the loop differs from torch."""
@@ -96,7 +98,10 @@ class GeneratorExport:
             measured = measure_generator(bundle, Path(self.config.export.segmenter), images, labels)
             return {"parity": as_table(found), "validation": dict(self.training.validation), "measured": measured}
 
-        return write_bundle(target, sections, graphs, reference, generator_card, check=check, force=force)
+        pictures = {} if self.traversal is None else {TRAVERSAL: self.traversal}
+        return write_bundle(target, sections, graphs, reference,
+                            lambda manifest: generator_card(manifest, dict.fromkeys(pictures, CAPTION)),
+                            check=check, pictures=pictures, force=force)
 
     def compare(self, bundle: Bundle, examples: Mapping[str, Mapping[str, Mapping[str, Tensor]]]) -> list[Parity]:
         """Every graph on random and real inputs, and the reference with the whole loop."""

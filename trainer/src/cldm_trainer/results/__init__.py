@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import platform
+import shutil
 from pathlib import Path
 
 import click
@@ -18,6 +19,7 @@ from cldm_runtime.summary import without_nan
 from .. import __version__
 from ..config import Config
 from ..data import require_cohort
+from ..export.traversal import TRAVERSAL
 from . import pictures, sweeps
 from .figures_of_merit import (
     Json,
@@ -36,7 +38,7 @@ from .markdown import results_page
 from .paper import TITLES
 from .realism import realism_figures, uncertainty_figures
 from .sets import Sizes, Workshop, grid_set, real_set, reconstructed_set, synthetic_set
-from .strategies import strategies, strategy_figures
+from .strategies import Strategy, strategies, strategy_figures
 from .trade import trade_figures
 
 GRID = Path("examples/grid.csv")
@@ -122,7 +124,7 @@ def _strategies(shop: Workshop, real: Measured, out: Path) -> Json:
         return {}
     extractor = open_extractor(shop.features, shop.segmenter.bundle.path)
     chosen = strategies(shop)
-    compared = strategy_figures(shop, real, chosen, extractor)
+    compared = strategy_figures(shop, real, chosen, extractor) | {"traversals": _copy_traversals(chosen, out)}
     attributes = list(compared["rows"]["real, test"]["agreement"])
     panels = {TITLES.get(strategy.key, strategy.key): strategy.test() for strategy in chosen}
     pictures.scatter(out / "figures" / "strategies.png", panels, attributes)
@@ -132,6 +134,18 @@ def _strategies(shop: Workshop, real: Measured, out: Path) -> Json:
         generator = strategy.shop.generator
         sweeps.picture(out / "figures" / f"sweep-{generator.bundle.path.name}.png", generator, shop.segmenter)
     return {"strategies": compared, "trade": trade, "realism": realism_figures(shop, chosen)}
+
+
+def _copy_traversals(chosen: list[Strategy], out: Path) -> dict[str, str]:
+    """The bundles' pictures of what their label VAE's dimensions mean, beside the page: strategy -> link."""
+    found = {}
+    for strategy in chosen:
+        bundle = strategy.shop.generator.bundle.path
+        if (bundle / TRAVERSAL).is_file():
+            found[strategy.key] = f"figures/traversal-{bundle.name}.png"
+            (out / "figures").mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(bundle / TRAVERSAL, out / found[strategy.key])
+    return found
 
 
 def _rows(shop: Workshop, real: Measured, mean: Measured, textured: Measured, synthetic: Measured) -> list[Json]:

@@ -148,7 +148,9 @@ def _label_vaes(compared: Json, attributes: Sequence[str], lesion: str) -> list[
         lines.append(cells)
     return ["### What the VAEs' dimensions mean", table(head, lines),
             "Validation slices. A VAE's dimensions belong to no attribute; the AR-VAE's first ones follow the "
-            "attributes in order."]
+            "attributes in order. Below, label maps along the dimension that tells an attribute best while the others "
+            "stay at their mean; above each map what is measured on it.",
+            *(f"![dimensions of {title(key)}]({link})" for key, link in compared["traversals"].items())]
 
 
 def trade(figures: Json, attributes: Sequence[str], lesion: str) -> str:
