@@ -128,10 +128,18 @@ def budgets(compared: Json) -> str:
         before = ", ".join(f"{name} {count}" for name, count in own.items())
         lines.append((title(key), compared["bundles"][key], steps.get("diffusion", NOTHING), before,
                       compared["sampling"][key]))
+    own_steps = {key: compared["budgets"][key].get("diffusion") for key in compared["keys"] if key != "3"}
     return table(("strategy", "bundle", "steps of its own denoiser", "and before it", "sampling"), lines) + (
         "\n\nAll share image codec and texture. 1.x and 2 begin with, or stand on, the same unconditional denoiser, "
-        "which itself began with strategy 3's and its null condition; their own steps are equal. Strategy 3 was told "
+        f"which itself began with strategy 3's and its null condition; {_equality(own_steps)}. Strategy 3 was told "
         "label maps in all of its steps.")
+
+
+def _equality(steps: Mapping[str, int | None]) -> str:
+    """Whether the strategies had the same number of steps of their own."""
+    if len(set(steps.values())) <= 1:
+        return "their own steps are equal"
+    return "their own steps are not all equal: " + ", ".join(f"{title(key)} {count}" for key, count in steps.items())
 
 
 def _label_vaes(compared: Json, attributes: Sequence[str], lesion: str) -> list[str]:
