@@ -13,7 +13,7 @@ from cldm_trainer.results.figures_of_merit import Json, measure_set
 from cldm_trainer.results.goals import goals
 from cldm_trainer.results.sets import Sizes, Workshop, real_set
 from cldm_trainer.results.strategies import SEEDS, Strategy, strategies, strategy_figures
-from cldm_trainer.results.strategy_page import _label_vaes, realism, strategies_text
+from cldm_trainer.results.strategy_page import _contests, _label_vaes, _widest, realism, strategies_text
 from cldm_trainer.results.trade import OTHERS, trade_figures
 from cohort_fixtures import write_drawn_cohort
 
@@ -94,6 +94,24 @@ def test_the_page_tells_realism_and_what_dimensions_mean() -> None:
                                                "r2_infarct_size": 0.96}},
                         "traversals": {"1.3": "figures/t.png"}}, ATTRIBUTES, "infarct")
     assert "| 1.3 AR-VAE | 0.500 | 0.98, 0.96 | – | – |" in vaes[1] and vaes[-1].endswith("(figures/t.png)")
+
+
+def test_the_most_varied_setting_is_one_that_loses_no_r2() -> None:
+    def item(name: str, r2: float | None, spread: float) -> Json:
+        return {"setting": name, "row": {"agreement": {"infarct_size": {"lesion": {"r2": {"value": r2}}}}},
+                "feature_spread": spread}
+
+    settings = [item("guidance-1", 0.8, 0.9), item("guidance-2", 0.91, 0.7), item("guidance-3", 0.92, 0.5)]
+    assert _widest("3", settings, ["infarct_size"]).startswith("- 3 mask latent: guidance 2, feature spread 0.700;")
+    assert "highest r2 too" in _widest("3", [settings[0], item("guidance-4", 0.95, 0.95)], ["infarct_size"])
+    assert not _widest("3", [item("guidance-1", None, 0.9)], ["infarct_size"])
+
+
+def test_two_strategies_are_set_against_each_other() -> None:
+    rows = {f"{key}, test": {"agreement": {"infarct_size": {"lesion": {"r2": {"value": r2}}}}}
+            for key, r2 in (("1.2", 0.4), ("1.3", 0.6), ("1.1", 0.5))}
+    found = _contests({"keys": ["1.1", "1.2", "1.3"], "rows": rows}, ["infarct_size"])
+    assert found == ["1.3 AR-VAE against 1.2 VAE: infarct_size 0.60 against 0.40 (higher)."]
 
 
 def test_a_sweep_shows_what_was_asked_for(shop: Workshop, tmp_path: Path) -> None:

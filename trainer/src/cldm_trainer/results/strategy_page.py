@@ -8,6 +8,8 @@ from . import paper
 
 Json = Mapping[str, Any]
 
+SAME_R2 = 0.02  # a setting that is no further below the best counts as its equal
+
 _OPENING = """\
 Every strategy is a bundle in `exported/`, made by configuration of one architecture. Each gets the same {slices} test
 slices, as label maps or as the attributes measured on them, with {seeds} seed each, its own sampling defaults, and the
@@ -25,6 +27,7 @@ def strategies_text(figures: Json) -> str:
         *_left_out(compared["missing"]),
         "### Table 1: agreement of the attributes",
         agreement(compared, attributes, lesion),
+        *_contests(compared, attributes),
         _distances_note(compared),
         "![target against measured](figures/strategies.png)",
         "### Table 2: overlap with the label map",
@@ -82,6 +85,21 @@ def _distance_cells(distance: Json | None) -> tuple[str, str]:
         return NOTHING, NOTHING
     kernel = f"{number(1000 * distance['kernel'], 2)} ± {number(1000 * (distance['kernel_sd'] or 0.0), 2)}"
     return number(distance["frechet"], 4), kernel
+
+
+def _contests(compared: Json, attributes: Sequence[str]) -> list[str]:
+    """Which of two strategies is the better one, attribute by attribute, by r2 over slices with the lesion."""
+    said = []
+    for one, other in (("1.1", "1.1 as released"), ("1.3", "1.2")):
+        if not {one, other} <= set(compared["keys"]):
+            continue
+        parts = []
+        for name in attributes:
+            a, b = (_r2({"row": compared["rows"][f"{key}, test"]}, name) for key in (one, other))
+            if a is not None and b is not None:
+                parts.append(f"{name} {number(a, 2)} against {number(b, 2)} ({'higher' if a > b else 'not higher'})")
+        said.append(f"{title(one)} against {title(other)}: " + ", ".join(parts) + ".")
+    return said
 
 
 def _distances_note(compared: Json) -> str:
@@ -178,7 +196,32 @@ def trade(figures: Json, attributes: Sequence[str], lesion: str) -> str:
     note = (f"{figures['conditions']} slices of {figures['subset']}, {figures['seeds']} seeds each. MS-SSIM within: "
             "mean over pairs of images of one condition, less is more varied (real slices of different conditions: "
             f"{different}). Feature spread: variance within a condition over that of real slices' features.")
-    return "\n\n".join(["![obedience against variety](figures/trade.png)", note, table(head, lines)])
+    widest = [line for key, settings in figures["strategies"].items() if (line := _widest(key, settings, attributes))]
+    parts = ["![obedience against variety](figures/trade.png)", note, table(head, lines)]
+    return "\n\n".join([*parts, "The most varied setting that costs no r2, by strategy:", "\n".join(widest)])
+
+
+def _widest(key: str, settings: Sequence[Json], attributes: Sequence[str]) -> str:
+    """The setting with the largest feature spread among those that lose no r2 to the best one; nothing where r2 is
+    undefined."""
+    told = {item["setting"]: [_r2(item, name) for name in attributes] for item in settings}
+    known = [item for item in settings if None not in told[item["setting"]]]
+    if not known:
+        return ""
+    best = max(known, key=lambda item: sum(told[item["setting"]]))
+    kept = [item for item in known
+            if all(a >= b - SAME_R2 for a, b in zip(told[item["setting"]], told[best["setting"]], strict=True))]
+    widest = max(kept, key=lambda item: float(item["feature_spread"]))
+    spread, other = (number(item["feature_spread"], 3) for item in (widest, best))
+    chosen, most = (item["setting"].replace("-", " ") for item in (widest, best))
+    if widest is best:
+        return f"- {title(key)}: {chosen}, which has the highest r2 too (feature spread {spread})."
+    return (f"- {title(key)}: {chosen}, feature spread {spread}; its r2 is within {SAME_R2:g} of that of {most}, the "
+            f"best in sum, which has {other}.")
+
+
+def _r2(item: Json, name: str) -> Any:
+    return (item["row"]["agreement"].get(name, {}).get("lesion", {}).get("r2") or {}).get("value")
 
 
 def realism(figures: Json) -> str:
