@@ -25,18 +25,23 @@ TRAVERSAL = "traversal.png"
 CAPTION = ("Label maps along the dimension that tells an attribute best, the others at their mean over the validation "
            "slices with all attributes; above each map what is measured on it.")
 _COLUMNS = 9
+_FEWEST = 3
 _QUANTILES = (0.02, 0.98)
 
 Values = NDArray[np.floating]
 
 
-def traversal_of(config: Config, vae: LabelVae, decoder: Callable[[Tensor], Tensor]) -> bytes:
-    """The picture of a VAE of label maps on the validation slices of the run's cohort; decoder: (n, d) to logits."""
+def traversal_of(config: Config, vae: LabelVae, decoder: Callable[[Tensor], Tensor]) -> bytes | None:
+    """The picture of a VAE of label maps on the validation slices of the run's cohort, or None where too few of them
+    have attributes; decoder: (n, d) to logits."""
     domain = get_domain(config.cohort.domain)
     means = encode(vae, load_slices(config.cohort_file, "val").masks, len(domain.labels))[0]
     with open_dataset(config.cohort_file) as dataset:
         assert dataset.mask_attributes is not None and dataset.subset is not None  # training has asked for them
         attributes = dataset.mask_attributes[dataset.subset == "val"]
+
+    if np.isfinite(attributes).all(axis=1).sum() < _FEWEST:
+        return None
 
     @torch.no_grad()
     def decode(z: Values) -> NDArray[np.uint8]:
@@ -57,9 +62,10 @@ def traversal_picture(decode: Callable[[Values], NDArray[np.uint8]], means: Valu
     """
     start = means[np.isfinite(attributes).all(axis=1)].mean(axis=0)
     colours = np.array(domain.labels.colours, dtype=np.uint8)
-    names = domain.attribute_names
-    figure, axes = plt.subplots(len(names), _COLUMNS, figsize=(1.3 * _COLUMNS, 1.8 * len(names)), squeeze=False)
-    for number, (line, name) in enumerate(zip(axes, names, strict=True)):
+    shown = [number for number, column in enumerate(attributes.T) if np.nanmin(column) < np.nanmax(column)]
+    figure, axes = plt.subplots(len(shown), _COLUMNS, figsize=(1.3 * _COLUMNS, 1.8 * len(shown)), squeeze=False)
+    for number, line in zip(shown, axes, strict=True):
+        name = domain.attribute_names[number]
         dimension, correlation = best_dimension(means, attributes[:, number])
         low, high = np.quantile(means[:, dimension], _QUANTILES)[::1 if correlation >= 0 else -1]
         z = np.repeat(start[None], _COLUMNS, axis=0)
