@@ -181,8 +181,9 @@ def test_a_folder_without_permission_is_named(cli: Cli, folder: Path) -> None:
     assert code == 4 and "closed" in err
 
 
+# A shell without job control has its background programs ignore SIGINT, and their children with them: asked for again.
 STOPPED_RUN = """
-import os, sys
+import os, signal, sys
 from contextlib import contextmanager
 from cldm_runtime import generate
 from cldm_runtime.cli import gen, main
@@ -191,6 +192,7 @@ from cldm_runtime.cli import gen, main
 def stop_at_ten(label, total, stream):
     yield lambda done, total: os.kill(os.getpid(), int(sys.argv[1])) if done >= 10 else None
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 generate.PART_SAMPLES, gen.show_progress = 4, stop_at_ten
 sys.exit(main.run(gen.gen, sys.argv[2:]))
 """

@@ -164,8 +164,9 @@ def uncertainty_text(figures: Json) -> str:
     rows = [(item["attribute"], item["samples"], item["n"], estimate(item["rms_spread"], 3),
              estimate(item["rms_error"], 3), estimate(item["ratio"]), estimate(item["rho"]))
             for item in figures["attributes"]]
+    low, high = figures["images_low"], figures["images_high"]
     lines = [
-        f"{figures['n_conditions']} test slices with {figures['images_low']} to {figures['images_high']} synthetic "
+        f"{figures['n_conditions']} test slices with {low if low == high else f'{low} to {high}'} synthetic "
         "images each, which differ in their noise alone (docs/metrics.md). Spread: standard deviation of the measured "
         "attribute within a condition. Error / predicted: 1 where the spread says how large the error is. Rank "
         "correlation: whether it says which conditions have the larger errors.",
