@@ -10,7 +10,7 @@ from cldm_runtime.cli.main import cldm, run
 from cldm_runtime.store import open_dataset
 
 EXPORTED = Path(__file__).parents[2] / "exported"
-BUNDLES = {file.parent.name: Bundle.load(file.parent) for file in sorted(EXPORTED.glob("*/manifest.json"))}
+BUNDLES = {file.parent.name: Bundle.load(file.parent) for file in sorted(EXPORTED.glob("[!.]*/manifest.json"))}
 GRID = "infarct_size,transmurality,slice_position\n0.2,0.6,0.5\n0,,0.5\n"
 
 

@@ -1,7 +1,7 @@
 """A trained VAE of label maps to an anatomy bundle: from attributes to label maps."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,13 @@ from ..data import load_slices
 from ..stages import label_vae
 from .anatomy_prior import encode, fit_prior
 from .anatomy_quality import MeasuredSlices, measure_anatomy
-from .bundle_writer import GraphFile, Reference, refuse_to_overwrite, write_bundle
+from .bundle_writer import GraphFile, Picture, Reference, refuse_to_overwrite, write_bundle
 from .checkpoints import read_training
 from .graphs import BATCH, export_graph, round_to_half, trace
 from .manifest_sections import common_sections
 from .model_card import anatomy_card
 from .parity import as_table, compare_graph, compare_reference, require
-from .traversal import CAPTION, TRAVERSAL, traversal_of
+from .traversal import traversal_of
 
 SEED = 20242
 PARITY_SLICES = 8
@@ -73,7 +73,7 @@ class AnatomyExport:
     validation: Mapping[str, Any]
     tolerance: float
     torchscript: bool = False
-    traversal: bytes | None = None  # a picture of what the dimensions mean
+    pictures: Mapping[str, Picture] = field(default_factory=dict)
 
     def write(self, target: Path, *, force: bool = False) -> Path:
         """Write the bundle. Raises ParityError, and writes nothing, where the graph differs from torch."""
@@ -93,10 +93,8 @@ class AnatomyExport:
             return {"parity": as_table(found), "validation": dict(self.validation), "measured": measured}
 
         sections = {**self.sections, "name": target.name, "latent_prior": plain(self.prior)}
-        pictures = {} if self.traversal is None else {TRAVERSAL: self.traversal}
-        return write_bundle(target, sections, [self._graph(z, logits)], reference,
-                            lambda manifest: anatomy_card(manifest, dict.fromkeys(pictures, CAPTION)),
-                            check=check, pictures=pictures, force=force)
+        return write_bundle(target, sections, [self._graph(z, logits)], reference, anatomy_card, check=check,
+                            pictures=self.pictures, force=force)
 
     def _graph(self, z: Tensor, logits: Tensor) -> GraphFile:
         return GraphFile(

@@ -55,25 +55,33 @@ class Reference:
     tolerances: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A PNG that the model card shows, with its caption. Nothing of a patient may be in it."""
+
+    data: bytes
+    caption: str
+
+
 def write_bundle(
     target: Path,
     manifest: Mapping[str, Any],
     graphs: Sequence[GraphFile],
     reference: Reference,
-    model_card: Callable[[Manifest], str],
+    model_card: Callable[[Manifest, Mapping[str, str]], str],
     *,
     check: Callable[[Bundle], Mapping[str, Any]],
-    pictures: Mapping[str, bytes] | None = None,
+    pictures: Mapping[str, Picture] | None = None,
     force: bool = False,
 ) -> Path:
     """Write the folder `target` and return it.
 
     `manifest` is the manifest as JSON values, without `format`, `graphs`, `reference` and `quality`. The first three
     follow from the files; the quality figures are what `check` returns, which gets the bundle as a user would open it.
-    `model_card` writes the card from the finished manifest; `pictures` are files that it shows, by name. The folder
-    takes its name at the very end: raises BundleError where the target exists and `force` is not given, or when the
-    manifest is not valid, and lets through whatever `check` raises; in every such case the target is as it was
-    before.
+    `model_card` writes the card from the finished manifest and the captions of `pictures`, both by file name. The
+    folder takes its name at the very end: raises BundleError where the target exists and `force` is not given, or
+    when the manifest is not valid, and lets through whatever `check` raises; in every such case the target is as it
+    was before.
     """
     refuse_to_overwrite(target, force=force)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -85,9 +93,11 @@ def write_bundle(
         _write_manifest(draft, {**manifest, **sections})
         quality = check(Bundle.load(draft))
         finished = _write_manifest(draft, {**manifest, **sections, "quality": dict(quality)})
-        (draft / MODEL_CARD).write_text(model_card(finished), encoding="utf-8")
-        for name, data in (pictures or {}).items():
-            (draft / name).write_bytes(data)
+        shown = pictures or {}
+        for name, picture in shown.items():
+            (draft / name).write_bytes(picture.data)
+        captions = {name: picture.caption for name, picture in shown.items()}
+        (draft / MODEL_CARD).write_text(model_card(finished, captions), encoding="utf-8")
         _replace(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -43,13 +43,13 @@ def load_generator(config: Config, *, torchscript: bool = False) -> GeneratorExp
     )
     use_accurate_norms(encoder)  # it runs once a sample, so it need not be fast
     round_weights(networks, config.export.weights)
-    picture = None
+    pictures = {}
     if config.diffusion.condition == "label-vae":
         vae = label_vae.trained_label_vae(config)
-        picture = traversal_of(config, vae, vae.decode)
+        pictures = traversal_of(config, vae, vae.decode)
     schedule = diffusion.noise_schedule(config.diffusion)
     training = read_training(config, generator_stages(config))
-    return GeneratorExport(config, networks, schedule, training, torchscript, picture)
+    return GeneratorExport(config, networks, schedule, training, torchscript, pictures)
 
 
 def round_weights(networks: Networks, stored: str) -> None:

@@ -1,7 +1,7 @@
 """Trained codecs, texture and denoiser to a generator bundle."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,13 @@ from cldm_runtime.schedule import NoiseSchedule
 from ..config import Config
 from ..networks import Affine, Denoiser, Encoder, TexturedDecoder
 from . import reference as reference_case
-from .bundle_writer import GraphFile, Reference, draft_manifest, refuse_to_overwrite, write_bundle
+from .bundle_writer import GraphFile, Picture, Reference, draft_manifest, refuse_to_overwrite, write_bundle
 from .conditions import ConditionFacts, condition_facts, random_sources
 from .graphs import BATCH, export_graph, trace
 from .manifest_sections import Training, generator_sections
 from .model_card import generator_card
 from .parity import Parity, as_table, compare_graph, compare_reference, require
 from .quality import measure_generator
-from .traversal import CAPTION, TRAVERSAL
 
 PARITY_SLICES = 8  # about: real slices that every graph is compared on
 LOOP_FACTOR = 10  # rounding adds up over the steps of a whole run, so it may be that many times a graph's tolerance
@@ -70,7 +69,7 @@ class GeneratorExport:
     schedule: NoiseSchedule
     training: Training
     torchscript: bool = False
-    traversal: bytes | None = None  # a picture of what the label VAE's dimensions mean
+    pictures: Mapping[str, Picture] = field(default_factory=dict)
 
     def write(self, target: Path, *, force: bool = False) -> Path:
         """Write the bundle. Raises ParityError, and writes nothing, where a graph or the loop differs from torch."""
@@ -98,10 +97,8 @@ class GeneratorExport:
             measured = measure_generator(bundle, Path(self.config.export.segmenter), images, labels)
             return {"parity": as_table(found), "validation": dict(self.training.validation), "measured": measured}
 
-        pictures = {} if self.traversal is None else {TRAVERSAL: self.traversal}
-        return write_bundle(target, sections, graphs, reference,
-                            lambda manifest: generator_card(manifest, dict.fromkeys(pictures, CAPTION)),
-                            check=check, pictures=pictures, force=force)
+        return write_bundle(target, sections, graphs, reference, generator_card, check=check, pictures=self.pictures,
+                            force=force)
 
     def compare(self, bundle: Bundle, examples: Mapping[str, Mapping[str, Mapping[str, Tensor]]]) -> list[Parity]:
         """Every graph on random and real inputs, and the reference with the whole loop."""

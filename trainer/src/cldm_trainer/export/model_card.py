@@ -40,8 +40,8 @@ _ANATOMY_LIMITS = (
 )
 
 
-def generator_card(manifest: Manifest, pictures: Mapping[str, str] | None = None) -> str:
-    """The card of a generator; pictures: caption by file name."""
+def generator_card(manifest: Manifest, captions: Mapping[str, str]) -> str:
+    """The card of a generator; captions of its pictures by file name."""
     sampling, schedule = manifest.sampling, manifest.schedule
     assert sampling is not None and schedule is not None  # a generator's manifest was checked
     use = (
@@ -54,17 +54,17 @@ def generator_card(manifest: Manifest, pictures: Mapping[str, str] | None = None
         **_image_facts(manifest),
     }
     return _card(manifest, facts, use, _GENERATOR_LIMITS if "masks" in manifest.sources else _ATTRIBUTE_LIMITS,
-                 pictures or {})
+                 captions)
 
 
-def segmenter_card(manifest: Manifest) -> str:
-    """The card of a segmenter."""
+def segmenter_card(manifest: Manifest, captions: Mapping[str, str]) -> str:
+    """The card of a segmenter; captions of its pictures by file name."""
     use = f"cldm segment samples.h5 --segmenter {manifest.name}\ncldm verify {manifest.name}"
-    return _card(manifest, _image_facts(manifest), use, _SEGMENTER_LIMITS, {})
+    return _card(manifest, _image_facts(manifest), use, _SEGMENTER_LIMITS, captions)
 
 
-def anatomy_card(manifest: Manifest, pictures: Mapping[str, str] | None = None) -> str:
-    """The card of an anatomy; pictures: caption by file name."""
+def anatomy_card(manifest: Manifest, captions: Mapping[str, str]) -> str:
+    """The card of an anatomy; captions of its pictures by file name."""
     prior = manifest.latent_prior
     assert prior is not None  # an anatomy's manifest was checked
     use = (f"cldm-gen --n 256 --attributes grid.csv --anatomy learned --anatomy-bundle {manifest.name}\n"
@@ -74,11 +74,11 @@ def anatomy_card(manifest: Manifest, pictures: Mapping[str, str] | None = None) 
         "and attributes of all training slices together",
         **_image_facts(manifest),
     }
-    return _card(manifest, facts, use, _ANATOMY_LIMITS, pictures or {})
+    return _card(manifest, facts, use, _ANATOMY_LIMITS, captions)
 
 
 def _card(manifest: Manifest, facts: Mapping[str, str], use: str, limits: Sequence[str],
-          pictures: Mapping[str, str]) -> str:
+          captions: Mapping[str, str]) -> str:
     provenance, quality = manifest.provenance, manifest.quality
     parts = [
         f"# {manifest.name}\n\n{manifest.description}",
@@ -88,7 +88,7 @@ def _card(manifest: Manifest, facts: Mapping[str, str], use: str, limits: Sequen
         + _table(("role", "inputs", "outputs", "precision"), [_graph_row(*item) for item in manifest.graphs.items()]),
         "## Data and training\n\n" + _training(provenance),
         "## Measured quality\n\n" + _quality(quality),
-        *(f"![{caption}]({name})\n\n{caption}" for name, caption in pictures.items()),
+        *(f"![{caption}]({name})\n\n{caption}" for name, caption in captions.items()),
         "## Limits\n\n" + "\n".join(f"- {limit}" for limit in limits),
         f"## Use\n\n```\n{use}\n```",
         f"## Licence\n\n{manifest.licence}. Content version {manifest.bundle_version}.",

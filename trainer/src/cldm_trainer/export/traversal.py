@@ -20,10 +20,11 @@ from ..config import Config
 from ..data import load_slices
 from ..networks import LabelVae
 from .anatomy_prior import encode
+from .bundle_writer import Picture
 
 TRAVERSAL = "traversal.png"
-CAPTION = ("Label maps along the dimension that tells an attribute best, the others at their mean over the validation "
-           "slices with all attributes; above each map what is measured on it.")
+_CAPTION = ("Label maps along the dimension that tells an attribute best, the others at their mean over the validation "
+            "slices with all attributes; above each map what is measured on it.")
 _COLUMNS = 9
 _FEWEST = 3
 _QUANTILES = (0.02, 0.98)
@@ -31,8 +32,8 @@ _QUANTILES = (0.02, 0.98)
 Values = NDArray[np.floating]
 
 
-def traversal_of(config: Config, vae: LabelVae, decoder: Callable[[Tensor], Tensor]) -> bytes | None:
-    """The picture of a VAE of label maps on the validation slices of the run's cohort, or None where too few of them
+def traversal_of(config: Config, vae: LabelVae, decoder: Callable[[Tensor], Tensor]) -> dict[str, Picture]:
+    """The picture of a VAE of label maps on the validation slices of the run's cohort, or none where too few of them
     have attributes; decoder: (n, d) to logits."""
     domain = get_domain(config.cohort.domain)
     means = encode(vae, load_slices(config.cohort_file, "val").masks, len(domain.labels))[0]
@@ -41,14 +42,14 @@ def traversal_of(config: Config, vae: LabelVae, decoder: Callable[[Tensor], Tens
         attributes = dataset.mask_attributes[dataset.subset == "val"]
 
     if np.isfinite(attributes).all(axis=1).sum() < _FEWEST:
-        return None
+        return {}
 
     @torch.no_grad()
     def decode(z: Values) -> NDArray[np.uint8]:
         labels: NDArray[np.uint8] = decoder(torch.from_numpy(z).float()).argmax(1).to(torch.uint8).numpy()
         return labels
 
-    return traversal_picture(decode, means, attributes, domain)
+    return {TRAVERSAL: Picture(traversal_picture(decode, means, attributes, domain), _CAPTION)}
 
 
 def traversal_picture(decode: Callable[[Values], NDArray[np.uint8]], means: Values, attributes: Values,
