@@ -37,7 +37,7 @@ def untrained() -> GeneratorExport:
     image_codec, mask_codec = Codec(1, config.image_codec).eval(), Codec(5, config.mask_codec).eval()
     affine = Affine(torch.zeros(image_codec.latent_channels), torch.ones(image_codec.latent_channels))
     mask_affine = Affine(torch.zeros(mask_codec.latent_channels), torch.ones(mask_codec.latent_channels))
-    texture = Texture(image_codec.latent_channels, config.texture.channels, 7, image_codec.stride)
+    texture = Texture(image_codec.latent_channels, config.texture.channels, image_codec.stride)
     networks = Networks(
         Denoiser(image_codec.latent_channels, (mask_codec.latent_channels,), config.diffusion).eval(),
         MaskEncoder(mask_codec, mask_affine).eval(),

@@ -60,8 +60,8 @@ def test_min_snr_weight(objective: str, weight: float) -> None:
     assert losses.min_snr_weight(objective, a, sig, 0.0).item() == 1.0
 
 
-def test_likelihood_is_best_at_the_true_deviation() -> None:
-    energy = torch.tensor(0.04)
-    best = losses.gaussian_nll(torch.tensor(math.log(0.2)), energy).item()
-    assert best == pytest.approx(math.log(0.2) + 0.5)
-    assert all(losses.gaussian_nll(torch.tensor(math.log(s)), energy).item() > best for s in (0.1, 0.3))
+def test_the_relativistic_loss_compares_each_image_with_its_partner() -> None:
+    real, drawn = (torch.tensor([2.0, -1.0]),), (torch.tensor([0.0, -3.0]),)  # each preferred by 2
+    assert losses.relativistic(real, drawn).item() == pytest.approx(math.log1p(math.exp(-2.0)))
+    assert losses.relativistic(drawn, real).item() == pytest.approx(math.log1p(math.exp(2.0)))
+    assert losses.relativistic(real * 2, drawn * 2).item() == pytest.approx(2 * math.log1p(math.exp(-2.0)))

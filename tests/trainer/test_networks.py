@@ -61,13 +61,26 @@ def test_exported_modules_map_images_to_latents_and_back(small: Config) -> None:
     latent = Encoder(image, affine)(torch.rand(2, 1, 32, 32), torch.zeros(2, 2, 8, 8))
     assert latent.shape == (2, 2, 8, 8)
     assert MaskEncoder(mask, Affine(torch.zeros(3), torch.ones(3)))(torch.rand(2, 5, 32, 32)).shape == (2, 3, 8, 8)
-    drawn = TexturedDecoder(image, affine, Texture(2, 4, 7, 4))(latent, torch.randn(2, 1, 32, 32))
+    drawn = TexturedDecoder(image, affine, Texture(2, 4, 4))(latent, torch.randn(2, 1, 32, 32))
     assert drawn.shape == (2, 1, 32, 32) and drawn.min() >= 0.0 and drawn.max() <= 1.0
 
 
-def test_texture_has_the_deviation_that_the_head_states() -> None:
-    texture = Texture(2, 4, 7, 4)
-    for parameter in texture.head.parameters():
-        torch.nn.init.zeros_(parameter)  # log deviation 0
-    drawn = texture.draw(torch.zeros(8, 2, 16, 16), torch.randn(8, 1, 64, 64))
-    assert drawn.std().item() == pytest.approx(1.0, abs=0.05)
+def test_the_texture_of_a_window_is_that_of_the_slice() -> None:
+    torch.manual_seed(0)
+    texture = Texture(2, 4, 4)
+    mean, z, noise = torch.rand(1, 1, 64, 64), torch.randn(1, 2, 16, 16), torch.randn(1, 1, 64, 64)
+    whole = texture(mean, z, noise)
+    pixels = slice(16, 48)
+    part = texture(mean[..., pixels, pixels], z, noise[..., pixels, pixels], (slice(4, 12), slice(4, 12)))
+    inner = slice(10, -10)  # beyond it the window's own border counts
+    torch.testing.assert_close(part[..., inner, inner], whole[..., pixels, pixels][..., inner, inner])
+
+
+def test_the_texture_knows_the_scan_as_a_whole() -> None:
+    torch.manual_seed(0)
+    texture = Texture(2, 4, 4)
+    mean, z, noise = torch.rand(1, 1, 64, 64), torch.randn(1, 2, 16, 16), torch.randn(1, 1, 64, 64)
+    elsewhere = z.clone()
+    elsewhere[..., :4, :4] += 5.0
+    changed = (texture(mean, elsewhere, noise) - texture(mean, z, noise)).abs()
+    assert changed[..., -8:, -8:].max() > 0.0

@@ -5,14 +5,19 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import onnx_fixtures
 from cldm_runtime.errors import DatasetError
+from cldm_runtime.generator import Generator
+from cldm_runtime.pipeline import Pipeline
+from cldm_runtime.segment import Segmenter
+from cldm_runtime.store import open_dataset
 from cldm_trainer.config import Config
 from cldm_trainer.results import run
 from cldm_trainer.results.goals import goals
-from cldm_trainer.results.sets import Sizes
+from cldm_trainer.results.sets import Sizes, Workshop, synthetic_set
 from cldm_trainer.tables import estimate, number, percent, table
 from cohort_fixtures import write_drawn_cohort
 
@@ -56,9 +61,11 @@ def test_every_set_is_in_the_table(measured: tuple[Config, Path]) -> None:
     slices = {row["set"]: row["slices"] for row in figures["sets"]}
     assert slices == {
         "real, train": 4, "real, val": 3, "real, test": 6, "real, d8": 6, "real, d8, the same slices": 4,
-        "reconstructed mean, test": 6, "reconstructed mean, d8": 4, "reconstructed, test": 6, "reconstructed, d8": 4,
+        "reconstructed without noise, test": 6, "reconstructed without noise, d8": 4,
+        "reconstructed, test": 6, "reconstructed, d8": 4,
         "synthetic, test": 12, "synthetic, d8": 4,
-        **{f"{kind}, d8 without infarct": 2 for kind in ("real", "reconstructed mean", "reconstructed", "synthetic")},
+        **{f"{kind}, d8 without infarct": 2
+           for kind in ("real", "reconstructed without noise", "reconstructed", "synthetic")},
     }
 
 
@@ -75,6 +82,20 @@ def test_a_second_run_makes_no_set_again(measured: tuple[Config, Path]) -> None:
     run(config, "cldm-train results", out=folder / "docs", grid=folder / "grid.csv", sizes=SIZES)
     assert {path: path.stat().st_mtime_ns for path in config.run_folder.rglob("*.h5")} == made
     assert len(made) == 7
+
+
+def test_another_decoder_makes_images_of_the_same_latents(measured: tuple[Config, Path],
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    config, folder = measured
+    shop = Workshop(folder / "again", config.cohort_file, Generator.load(folder / "lge"),
+                    Segmenter.load(folder / "lge-segmenter"), folder / "grid.csv", SIZES)
+    with open_dataset(synthetic_set(shop)) as dataset:
+        first = dataset.images()
+    recipe = Workshop.recipe
+    monkeypatch.setattr(Workshop, "recipe", lambda self, **choices: recipe(self, decoder="another", **choices))
+    monkeypatch.setattr(Pipeline, "sample", None)  # nothing is sampled again
+    with open_dataset(synthetic_set(shop)) as dataset:
+        np.testing.assert_array_equal(dataset.images(), first)
 
 
 def test_a_missing_cohort_is_named(measured: tuple[Config, Path]) -> None:

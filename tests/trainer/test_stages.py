@@ -10,12 +10,13 @@ from cldm_runtime.errors import InputError
 from cldm_trainer.checkpoint import MODEL
 from cldm_trainer.cli import STAGES, stage_function
 from cldm_trainer.config import Config
-from cldm_trainer.data import load_slices
-from cldm_trainer.networks import Codec
+from cldm_trainer.data import Slices, load_slices
+from cldm_trainer.loop import train
+from cldm_trainer.networks import Affine, Codec, Texture
 from cldm_trainer.stages import codec, diffusion, latents, texture
 from cldm_trainer.stages.codec import ImageCodecTask
 from cldm_trainer.stages.latents import Latents, statistics
-from cldm_trainer.stages.texture import colouring_kernel, local_energy
+from cldm_trainer.stages.texture import TextureTask, coarse_energy
 
 
 def test_every_stage_runs_in_order_and_leaves_its_weights(small: Config) -> None:
@@ -27,7 +28,7 @@ def test_every_stage_runs_in_order_and_leaves_its_weights(small: Config) -> None
     task = diffusion.make_task(small)
     drawn = task.sample(diffusion.trained_denoiser(small), (torch.zeros(1, 3, 8, 8),), 1, 0, torch.device("cpu"))
     assert drawn.shape == (1, 2, 8, 8) and torch.isfinite(drawn).all()
-    assert texture.trained_texture(small).kernel.square().sum().item() == pytest.approx(1.0, abs=1e-5)
+    assert isinstance(texture.trained_texture(small), Texture)
 
 
 def test_a_stage_names_the_one_that_it_needs(small: Config) -> None:
@@ -66,30 +67,41 @@ def test_an_adversarial_codec_trains_its_critic(small: Config) -> None:
     assert "adversarial" in parts and critic_loss is not None and torch.isfinite(loss + critic_loss)
 
 
-def test_local_energy_of_a_constant() -> None:
-    assert torch.allclose(local_energy(torch.full((1, 1, 8, 8), 3.0), 5), torch.tensor(9.0))
+def test_fine_texture_has_little_coarse_energy() -> None:
+    rows = torch.arange(32) % 2 * 2.0 - 1.0
+    checks = (rows[:, None] * rows).expand(1, 1, 32, 32)
+    assert coarse_energy(checks).item() < 0.01
+    assert coarse_energy(torch.full((1, 1, 32, 32), 3.0)).item() == pytest.approx(9.0)
 
 
-def test_the_kernel_of_white_noise_is_a_point() -> None:
-    noise = torch.randn((256, 1, 16, 16), generator=torch.Generator().manual_seed(0))
-    kernel = colouring_kernel(noise, torch.ones_like(noise), 5)[0, 0]
-    assert kernel[2, 2].item() == pytest.approx(1.0, abs=0.02)
+def test_the_texture_learns_the_grain_that_the_codec_left_out(small: Config) -> None:
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn((64, 2, 8, 8), generator=generator)
+    smooth = 0.5 + 0.1 * torch.nn.functional.interpolate(z[:, :1], scale_factor=4, mode="bicubic")
+    slices = Slices(smooth + 0.03 * torch.randn((64, 1, 32, 32), generator=generator), torch.zeros(64, 32, 32))
+    encoded = Latents(z.half(), torch.zeros_like(z).half(), z.half())
+    optimiser = replace(small.texture.optimiser, steps=300, batch_size=16, learning_rate=3e-3, momentum=0.0,
+                        second_momentum=0.98, gradient_clip=10.0, warmup_steps=10, ema_decay=0.95)
+    section = replace(small.texture, channels=8, critic_channels=8, optimiser=optimiser)
+    torch.manual_seed(0)
+    task = TextureTask(section, _Smooth(), Affine(torch.zeros(2), torch.ones(2)), (slices, encoded), (slices, encoded),
+                       (1.0, 1.0))
+    train(lambda: task, optimiser, small.run, small.run_folder / "grain", {})
+    with torch.no_grad():
+        found = task.validate(task.model, torch.device("cpu"))
+    assert found["high_frequency_plain"] < 0.1
+    assert found["high_frequency_textured"] == pytest.approx(1.0, abs=0.5)
 
 
-def test_the_kernel_allows_for_the_deviation_map() -> None:
-    noise = torch.randn((256, 1, 32, 32), generator=torch.Generator().manual_seed(0))
-    deviation = 1.0 + 0.5 * torch.sin(torch.arange(32) * torch.pi / 8).expand(256, 1, 32, 32)
-    kernel = colouring_kernel(deviation * noise, deviation, 5)[0, 0]
-    assert kernel[2, 2].item() == pytest.approx(1.0, abs=0.02)
+class _Smooth(Codec):
+    """Decodes to the smooth part of the images of the test above."""
 
+    def __init__(self) -> None:
+        torch.nn.Module.__init__(self)
+        self.latent_channels, self.stride = 2, 4
 
-def test_the_kernel_colours_as_the_residual_is_coloured() -> None:
-    noise = torch.randn((256, 1, 32, 32), generator=torch.Generator().manual_seed(0))
-    smooth = (noise + noise.roll(1, -1)) / 2**0.5  # neighbours in a row correlate by 1/2
-    kernel = colouring_kernel(smooth, torch.ones_like(smooth), 7)
-    drawn = torch.nn.functional.conv2d(noise, kernel)
-    assert (drawn[..., 1:] * drawn[..., :-1]).mean().item() == pytest.approx(0.5, abs=0.05)
-    assert (drawn[..., 1:, :] * drawn[..., :-1, :]).mean().item() == pytest.approx(0.0, abs=0.05)
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        return 0.2 * torch.nn.functional.interpolate(z[:, :1], scale_factor=4, mode="bicubic")
 
 
 def test_mask_codecs_see_one_channel_for_each_label(small: Config) -> None:

@@ -23,7 +23,7 @@ from . import checkpoint
 from .config import Config, OptimiserConfig, plain
 from .export.accurate_norm import use_accurate_norms
 from .export.graphs import HALF, INT8, SCALE, export_graph
-from .networks import Affine, Codec, Denoiser, Encoder, MaskEncoder, Texture, TexturedDecoder
+from .networks import Affine, Codec, Denoiser, Encoder, MaskEncoder, TexturedDecoder
 from .stages import codec, diffusion, latents, texture
 from .stages.conditions import make_model
 
@@ -64,11 +64,9 @@ def _untrained(config: Config) -> dict[str, nn.Module]:
     classes = len(get_domain(config.cohort.domain).labels)
     image, masks = Codec(1, config.image_codec), Codec(classes, config.mask_codec)
     affine = _no_affine(image.latent_channels)
-    section = config.texture
     return {
         "encoder": Encoder(image, affine),
-        "decoder": TexturedDecoder(image, affine, Texture(image.latent_channels, section.channels, section.kernel_size,
-                                                          image.stride)),
+        "decoder": TexturedDecoder(image, affine, texture.make_texture(config)),
         "mask_encoder": MaskEncoder(masks, _no_affine(masks.latent_channels)),
         "denoiser": make_model(config),
     }

@@ -66,6 +66,8 @@ class OptimiserConfig:
     warmup_steps: int = 100
     final_rate: float = 0.0  # of the cosine decay, as a share of learning_rate; 1 holds the rate constant
     weight_decay: float = 0.0
+    momentum: float = 0.9  # Adam's first beta; 0 where a critic is trained against the model
+    second_momentum: float = 0.999  # Adam's second beta
     gradient_clip: float = 1.0  # norm
     ema_decay: float = 0.999
     log_every: int = 50
@@ -103,8 +105,10 @@ class CodecConfig:
 class TextureConfig:
     optimiser: OptimiserConfig
     channels: int = 32
-    kernel_size: int = 15  # pixels, odd; less leaks noise beyond the resolution of the scans
-    energy_window: int = 9  # pixels, odd; the local energy that the deviation map is fitted to
+    window: int = 64  # pixels, what the critic sees at once; a whole slice where that is smaller
+    coarse_weight: float = 400.0  # of what the texture changes beyond fine detail
+    critic_channels: int = 24
+    critic_penalty: float = 0.05  # on the critic's squared gradient at real slices
 
 
 @dataclass(frozen=True)

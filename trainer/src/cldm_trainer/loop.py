@@ -137,7 +137,8 @@ class _Trainer:
 
     def _optimiser(self, module: nn.Module) -> torch.optim.Optimizer:
         config, learned = self.config, [parameter for parameter in module.parameters() if parameter.requires_grad]
-        return torch.optim.AdamW(learned, lr=config.learning_rate, weight_decay=config.weight_decay)
+        return torch.optim.AdamW(learned, lr=config.learning_rate, betas=(config.momentum, config.second_momentum),
+                                 weight_decay=config.weight_decay)
 
     def restore(self) -> None:
         """Go on from the last checkpoint, if there is one."""
@@ -148,7 +149,7 @@ class _Trainer:
         self.module.load_state_dict(state["model"])
         self.average.module.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
-        if self.critic_module is not None:
+        if self.critic_module is not None and "critic" in state:  # an adopted model comes without its critic
             self.critic_module.load_state_dict(state["critic"])
             self.critic_optimiser.load_state_dict(state["critic_optimiser"])
         self.step = int(state["step"])

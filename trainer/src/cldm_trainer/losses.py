@@ -48,6 +48,13 @@ def least_squares_generator(fake: Tensor) -> Tensor:
     return (fake - 1.0).square().mean()
 
 
+def relativistic(preferred: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Tensor:
+    """Relativistic pairing (Jolicoeur-Martineau, arXiv 1807.00734): by every verdict of a critic, each `preferred`
+    image is to look more real than the `other` one that it is paired with. The sum over the verdicts."""
+    pairs = zip(preferred, other, strict=True)
+    return torch.stack([functional.softplus(less - more).mean() for more, less in pairs]).sum()
+
+
 def diffusion_target(objective: str, x0: Tensor, eps: Tensor, a: Tensor, sig: Tensor) -> Tensor:
     """What the denoiser should say: eps, x0, or v = a * eps - sig * x0 (Salimans and Ho, ICLR 2022)."""
     if objective == "epsilon":
@@ -68,11 +75,6 @@ def min_snr_weight(objective: str, a: Tensor, sig: Tensor, gamma: float) -> Tens
     if objective == "sample":
         return clipped
     return clipped / snr if objective == "epsilon" else clipped / (snr + 1.0)
-
-
-def gaussian_nll(log_deviation: Tensor, energy: Tensor) -> Tensor:
-    """Negative log-likelihood, up to a constant, of residuals with the given local energy (mean square)."""
-    return (log_deviation + 0.5 * energy * torch.exp(-2.0 * log_deviation)).mean()
 
 
 def attribute_order(z: Tensor, attributes: Tensor, defined: Tensor, delta: float) -> Tensor:

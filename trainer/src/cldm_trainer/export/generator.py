@@ -183,7 +183,7 @@ _INPUTS: dict[str, dict[str, tuple[str, Limits]]] = {
     },
     "decoder": {
         "latent": (_LATENT, None),
-        "texture_noise": ("independent standard normal numbers; zeros give the mean image", None),
+        "texture_noise": ("independent standard normal numbers; zeros give an image without grain", None),
     },
     "encoder": {
         "image": ("image in image.value_range", (0.0, 1.0)),

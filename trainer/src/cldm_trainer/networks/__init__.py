@@ -8,7 +8,7 @@ from .codec import Affine, Codec, Encoder, MaskEncoder, discriminator
 from .control import ControlEncoder
 from .denoiser import Conditioned, Denoiser
 from .label_vae import LabelVae, LabelVectorEncoder
-from .texture import Texture, TexturedDecoder
+from .texture import Texture, TextureCritic, TexturedDecoder
 from .tokens import AttributeTokens
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "LabelVectorEncoder",
     "MaskEncoder",
     "Texture",
+    "TextureCritic",
     "TexturedDecoder",
     "discriminator",
 ]

@@ -150,7 +150,7 @@ def _copy_traversals(chosen: list[Strategy], out: Path) -> dict[str, str]:
 
 def _rows(shop: Workshop, real: Measured, mean: Measured, textured: Measured, synthetic: Measured) -> list[Json]:
     """One row for each set, in the order of the table."""
-    made = {"real": real, "reconstructed mean": mean, "reconstructed": textured, "synthetic": synthetic}
+    made = {"real": real, "reconstructed without noise": mean, "reconstructed": textured, "synthetic": synthetic}
     rows = []
     for kind, measured in made.items():
         for name in shop.subsets if kind == "real" else shop.compared:

@@ -89,7 +89,7 @@ def _sets_text(figures: Json) -> str:
         f"Training slices: at most {sizes['train']}, evenly picked. Reconstructions and synthetic images use the masks "
         f'of every test slice and of at most {sizes["other"]} evenly picked slices of any other subset; "the same '
         f'slices" is the segmenter on exactly those. Each test mask gives {sizes["seeds"]} synthetic images, with '
-        'different seeds. "Reconstructed mean" has zeros in the place of the decoder\'s texture noise. Slope and bias '
+        'different seeds. "Reconstructed without noise" has zeros in the place of the decoder\'s noise. Slope and bias '
         "belong to the slices with " + str(figures["lesion"]) + "." + "".join(
             f' "{name} without {label}": the slices of {name} whose mask holds no {label}; goals are set for those.'
             for name, label in figures["without"].items()
@@ -104,8 +104,8 @@ def texture_text(figures: Json) -> str:
         table(
             ("images", "high-frequency energy over real", "latent spread over real", "re-encoded", "Frechet", "floor"),
             [
-                ("reconstructed, mean", number(reconstruction["mean"], 2), "", "", "", ""),
-                ("reconstructed, with texture", number(reconstruction["textured"], 2), "", "", "", ""),
+                ("reconstructed, without noise", number(reconstruction["mean"], 2), "", "", "", ""),
+                ("reconstructed", number(reconstruction["textured"], 2), "", "", "", ""),
                 ("synthetic", *_texture_cells(texture)),
             ],
         ),

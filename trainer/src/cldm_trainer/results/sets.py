@@ -77,12 +77,20 @@ class Workshop:
     def recipe(self, **choices: Any) -> str:
         """What decides the content of a set, as text. Of the bundle that is its networks and its schedule: new defaults
         or figures in its manifest make no other images."""
+        return self._recipe(list(self.generator.manifest.graphs), choices)
+
+    def latents_recipe(self, **choices: Any) -> str:
+        """What decides the sampled latents of a set: its recipe without the networks of the image codec."""
+        return self._recipe([role for role in self.generator.manifest.graphs if role not in ("encoder", "decoder")],
+                            choices)
+
+    def _recipe(self, roles: Sequence[str], choices: Mapping[str, Any]) -> str:
         manifest = self.generator.manifest
         assert manifest.schedule is not None  # a generator has it: the manifest was checked
-        networks = {role: graph.sha256 for role, graph in manifest.graphs.items()}
+        networks = {role: manifest.graphs[role].sha256 for role in roles}
         basis = {"cohort": self.cohort_sha256, "networks": networks, "schedule": asdict(manifest.schedule),
                  "nulls": [condition.null for condition in manifest.conditions]}
-        return json.dumps(basis | choices, sort_keys=True)
+        return json.dumps({**basis, **choices}, sort_keys=True)
 
     def timed(self, name: str, work: Callable[[], object]) -> None:
         """Do some work and write down how long it took."""
@@ -129,7 +137,7 @@ class Workshop:
     def make(self, name: str, recipe: str, fill: Callable[[DatasetWriter], None]) -> Path:
         """The file `<name>.h5`, filled unless it is there with the same recipe."""
         path = self.folder / f"{name}.h5"
-        digest = hashlib.sha256(recipe.encode()).hexdigest()
+        digest = _digest(recipe)
         if path.exists():
             with open_dataset(path) as dataset:
                 if dataset.metadata.get("recipe_sha256") == digest:
@@ -209,21 +217,45 @@ def drawn_set(shop: Workshop, name: str, jobs: Sequence[tuple[int, Rows]], setti
               **choices: Any) -> Path:
     """Images for jobs of (seed, rows of the cohort); `sample_index` and `condition` are the row. Masks stand in the
     file where the bundle takes masks; else the attributes that were asked for, which are those of the slice's mask."""
+    settings = replace(settings, batch_size=BATCH)  # which is the batch here, whatever the bundle's is
+    choices = {"kind": name, "settings": asdict(settings), **choices}
+    sampled = _sampled_before(shop, name, shop.latents_recipe(**choices))
     latents: list[NDArray[np.float32]] = []
 
     def fill(writer: DatasetWriter) -> None:
-        pipeline = Pipeline.open(shop.generator.bundle)
-        plan = pipeline.plan(settings)
+        pipeline, done = Pipeline.open(shop.generator.bundle), 0
+        plan, decoder = pipeline.plan(settings), pipeline.manifest.graphs["decoder"]
         for seed, rows in jobs:
             for part, _, masks, known in read_rows(shop.cohort, rows):
-                told = encoder_inputs(pipeline.manifest, shop.generator.domain, masks, known["mask_attributes"])
-                batch = pipeline.sample(told, plan, seed, part)
-                writer.append(images=batch.image, sample_index=part, condition=part, **_truth(shop, masks, known))
-                latents.append(batch.latent)
+                if sampled is None:
+                    told = encoder_inputs(pipeline.manifest, shop.generator.domain, masks, known["mask_attributes"])
+                    batch = pipeline.sample(told, plan, seed, part)
+                    latent, image = batch.latent, batch.image
+                else:
+                    latent = sampled[done : done + len(part)]
+                    image = pipeline.decode(latent, decoder_noise(decoder, seed, part))
+                done += len(part)
+                writer.append(images=image, sample_index=part, condition=part, **_truth(shop, masks, known))
+                latents.append(latent)
         np.save(latents_file(shop, name), np.concatenate(latents))
+        recipe = shop.latents_recipe(**choices)
+        latents_file(shop, name).with_suffix(".sha256").write_text(_digest(recipe), encoding="utf-8")
 
-    settings = replace(settings, batch_size=BATCH)  # which is the batch here, whatever the bundle's is
-    return shop.make(name, shop.recipe(kind=name, settings=asdict(settings), **choices), fill)
+    return shop.make(name, shop.recipe(**choices), fill)
+
+
+def _sampled_before(shop: Workshop, name: str, recipe: str) -> NDArray[np.float32] | None:
+    """Latents of an earlier set with this recipe, of which another decoder made images; None: there are none."""
+    kept = latents_file(shop, name)
+    stated = kept.with_suffix(".sha256")
+    if not (kept.exists() and stated.exists()) or stated.read_text(encoding="utf-8") != _digest(recipe):
+        return None
+    latents: NDArray[np.float32] = np.load(kept)
+    return latents
+
+
+def _digest(recipe: str) -> str:
+    return hashlib.sha256(recipe.encode()).hexdigest()
 
 
 def _truth(shop: Workshop, masks: NDArray[np.uint8], known: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """Makes the decoder a probability distribution: what the codec leaves out is drawn, not blurred.
 
 symbol   meaning
-x        slice in [0, 1];  y: its reconstruction from a draw z of the latent;  r = x - y: the residual
-e        local energy of r: its square, averaged over a small window
-s(z)     deviation map, predicted from the standardised latent, fitted to e by the Gaussian likelihood
-K        fixed small kernel of unit energy that colours white noise, so that the draw has the spectrum of r
-draw     clip(y + s(z) * (K * white noise), 0, 1)
+x        slice in [0, 1];  y: its reconstruction from a draw z of the latent
+T        texture of (y, z, white noise), so that y + T is a draw of x
+C        critic of (image, y), trained against T: relativistic, on pairs of one y (Jolicoeur-Martineau, arXiv
+         1807.00734), with a penalty on its gradient at real slices (R1: Mescheder, Geiger and Nowozin, ICML 2018), the
+         pair that Huang et al. (arXiv 2501.05441) find to be stable without further tricks
+
+The anatomy stays the decoder's: T is held to change nothing coarser than a few pixels. Both are trained on windows of
+the slices, the latent's statistics on whole slices.
 """
 
 import numpy as np
@@ -20,8 +23,8 @@ from .. import checkpoint
 from ..config import Config, TextureConfig, plain
 from ..data import Slices, in_batches, load_slices, step_generator
 from ..loop import Step, train_shared
-from ..losses import gaussian_nll
-from ..networks import Affine, Codec, Texture
+from ..losses import relativistic
+from ..networks import Affine, Codec, Texture, TextureCritic
 from ..records import grey, montage
 from . import latents as latents_stage
 from .codec import IMAGE_STAGE
@@ -29,42 +32,8 @@ from .latents import Latents, load_affines, load_latents, trained_codec
 
 STAGE = "texture"
 _PICTURES = 8
-_KERNEL_SLICES = 512
-_FLOOR = 1e-6  # of the energy: a deviation of 0.001
-
-
-def local_energy(residual: Tensor, window: int) -> Tensor:
-    """(N, 1, H, W) -> mean square over window x window pixels."""
-    padded = functional.pad(residual.square(), [window // 2] * 4, mode="reflect")
-    energy: Tensor = functional.avg_pool2d(padded, window, stride=1)
-    return energy
-
-
-def colouring_kernel(residual: Tensor, deviation: Tensor, size: int) -> Tensor:
-    """The even kernel K of unit energy for which deviation * (K * white noise) has the residual's mean spectrum.
-
-    The autocorrelation of such a product is that of K * noise times that of the deviation. So the quotient of the two
-    measured ones, tapered to lags below `size`, gives the power spectrum of K, and its root has zero phase.
-    Takes (N, 1, H, W), returns (1, 1, size, size).
-    """
-    quotient = _autocorrelation(residual) / _autocorrelation(deviation)
-    taper = torch.hann_window(2 * size + 1, periodic=False)[1:-1]
-    height, width = quotient.shape
-    rows, columns = ((torch.arange(n) - n // 2).abs() < size for n in (height, width))
-    lags = torch.zeros_like(quotient)
-    lags[rows[:, None] & columns] = (quotient[rows][:, columns] * taper[:, None] * taper).flatten()
-    power = torch.fft.fft2(torch.fft.ifftshift(lags)).real.clamp_min(0.0)
-    kernel = torch.fft.fftshift(torch.fft.ifft2(power.sqrt()).real)
-    top, left, half = height // 2, width // 2, size // 2
-    cut = kernel[top - half : top + half + 1, left - half : left + half + 1]
-    unit: Tensor = cut / cut.square().sum().sqrt()
-    return unit[None, None]
-
-
-def _autocorrelation(x: Tensor) -> Tensor:
-    """Mean over (N, 1, H, W), circular, lag 0 in the middle: (H, W)."""
-    lags: Tensor = torch.fft.fftshift(torch.fft.ifft2(torch.fft.fft2(x[:, 0]).abs().square().mean(0)).real)
-    return lags
+_COARSE = 5  # pixels: averages over so many are to stay as they are
+_PENALTY_EVERY = 4  # steps
 
 
 def draw_posterior(latents: Latents, count: int, seed: int) -> Tensor:
@@ -84,59 +53,89 @@ def decode_all(codec: Codec, z: Tensor) -> Tensor:
     return 0.5 * (torch.cat(parts) + 1.0)
 
 
-class TextureTask:
-    """Fits the deviation map; the kernel is computed once, at the start."""
+def coarse_energy(texture: Tensor) -> Tensor:
+    """Mean square of a texture (N, 1, H, W) averaged over squares of a few pixels."""
+    padded = functional.pad(texture, [_COARSE // 2] * 4, mode="reflect")
+    return functional.avg_pool2d(padded, _COARSE, stride=1).square().mean()
 
-    critic = None
-    critic_rate = 0.0
+
+class TextureTask:
+    """Trains the texture and its critic on windows of the training slices."""
 
     def __init__(self, config: TextureConfig, codec: Codec, affine: Affine, training: tuple[Slices, Latents],
                  validation: tuple[Slices, Latents], spacing_mm: tuple[float, float]) -> None:
-        self.config, self.spacing_mm = config, spacing_mm
+        self.config, self.spacing_mm, self.stride = config, spacing_mm, codec.stride
         slices, latents = training
         self.count = len(slices)  # the first encodings are those of the slices as they are
         z = draw_posterior(latents, self.count, 0)
-        self.latents = affine.standardise(z)
-        residual = slices.images - decode_all(codec, z)
-        self.energy = local_energy(residual, config.energy_window)
+        self.images, self.means, self.latents = slices.images, decode_all(codec, z), affine.standardise(z)
         unseen = draw_posterior(validation[1], len(validation[1]), 1)
-        self.real, self.mean = validation[0].images, decode_all(codec, unseen)
-        self.validation = affine.standardise(unseen)
-        texture = Texture(codec.latent_channels, config.channels, config.kernel_size, codec.stride)
-        chosen = np.linspace(0, self.count - 1, min(self.count, _KERNEL_SLICES)).astype(int)
-        deviation = self.energy[chosen].clamp_min(_FLOOR).sqrt()
-        texture.kernel.copy_(colouring_kernel(residual[chosen], deviation, config.kernel_size))
-        last = texture.head[-3]
-        assert isinstance(last, nn.Conv2d) and last.bias is not None
-        nn.init.constant_(last.bias, 0.5 * float(self.energy.mean().clamp_min(_FLOOR).log()))
-        self.model: nn.Module = texture
+        self.real, self.unseen_means = validation[0].images, decode_all(codec, unseen)
+        self.unseen_latents = affine.standardise(unseen)
+        self.model: nn.Module = Texture(codec.latent_channels, config.channels, codec.stride)
+        self.critic: nn.Module | None = TextureCritic(config.critic_channels)
+        self.critic_rate = config.optimiser.learning_rate
+        self._pair: tuple[Tensor, Tensor] | None = None  # what the critic sees of real and drawn images
+
+    def _window(self, generator: torch.Generator) -> tuple[slice, slice]:
+        """A window of the latent, the same for a whole batch."""
+        sizes = self.latents.shape[2:]
+        side = min(self.config.window // self.stride, *sizes)
+        starts = [int(torch.randint(0, size - side + 1, (1,), generator=generator)) for size in sizes]
+        return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
 
     def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
-        z, energy = self.latents[step.rows].to(step.device), self.energy[step.rows].to(step.device)
-        return gaussian_nll(model(z), energy.clamp_min(_FLOOR)), {}
+        assert critic is not None
+        window = self._window(step.generator)
+        rows, columns = (slice(part.start * self.stride, part.stop * self.stride) for part in window)
+        real, mean = (images[step.rows][..., rows, columns].to(step.device) for images in (self.images, self.means))
+        noise = torch.randn(mean.shape, generator=step.generator).to(step.device)
+        texture = model(mean, self.latents[step.rows].to(step.device), noise, window)
+        drawn = mean + texture
+        seen_real, seen_drawn = TextureCritic.see(real, mean), TextureCritic.see(drawn, mean)
+        self._pair = seen_real, seen_drawn.detach()
+        critic.requires_grad_(False)
+        with torch.no_grad():
+            said_real = critic(seen_real)
+        fooled = relativistic(critic(seen_drawn), said_real)
+        critic.requires_grad_(True)
+        coarse = coarse_energy(texture)
+        return fooled + self.config.coarse_weight * coarse, {"fooled": fooled, "coarse": coarse,
+                                                             "texture": texture.std(), "lost": (real - mean).std()}
 
     def critic_loss(self, critic: nn.Module, step: Step) -> Tensor | None:
-        return None
+        assert self._pair is not None
+        real, drawn = self._pair
+        penalised = step.number % _PENALTY_EVERY == 0
+        real.requires_grad_(penalised)
+        said = critic(real)
+        loss = relativistic(said, critic(drawn))
+        if penalised:
+            total = said[0].sum() + said[1].mean(dim=1).sum()
+            gradient = torch.autograd.grad(total, real, create_graph=True)[0]
+            penalty = gradient.square().sum((1, 2, 3)).mean()
+            loss = loss + 0.5 * _PENALTY_EVERY * self.config.critic_penalty * penalty
+        return loss
 
     def draw(self, model: nn.Module, rows: slice | NDArray[np.int64], device: torch.device) -> Tensor:
         """Textured reconstructions of validation slices."""
-        assert isinstance(model, Texture)
-        z, mean = self.validation[rows], self.mean[rows]
+        mean = self.unseen_means[rows]
         noise = torch.randn(mean.shape, generator=step_generator(0, 0))
-        return torch.clamp(mean + model.draw(z.to(device), noise.to(device)).cpu(), 0.0, 1.0)
+        texture = model(*(value.to(device) for value in (mean, self.unseen_latents[rows], noise))).cpu()
+        return torch.clamp(mean + texture, 0.0, 1.0)
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """High-frequency share of unseen slices' reconstructions over that of the slices, without and with texture."""
-        real, mean = self.real[:, 0].numpy(), self.mean[:, 0].clamp(0.0, 1.0).numpy()
+        real, mean = self.real[:, 0].numpy(), self.unseen_means[:, 0].clamp(0.0, 1.0).numpy()
         drawn = self.draw(model, slice(None), device)[:, 0].numpy()
         return {"high_frequency_plain": high_frequency_ratio(mean, real, self.spacing_mm),
                 "high_frequency_textured": high_frequency_ratio(drawn, real, self.spacing_mm)}
 
     def picture(self, model: nn.Module, device: torch.device) -> NDArray[np.uint8]:
-        """Slices, plain and textured reconstructions, and five times the deviation map."""
+        """Slices, plain and textured reconstructions, and five times what was lost and what was drawn."""
         rows = np.linspace(0, len(self.real) - 1, min(_PICTURES, len(self.real))).astype(np.int64)
-        deviation = torch.exp(model(self.validation[rows].to(device))).cpu()
-        shown = (self.real[rows], self.mean[rows], self.draw(model, rows, device), 5.0 * deviation)
+        real, mean, drawn = self.real[rows], self.unseen_means[rows], self.draw(model, rows, device)
+        shown = (real, mean, drawn, 0.5 + 5.0 * (real - mean), 0.5 + 5.0 * (drawn - mean))
         return montage([grey(image.numpy()) for image in shown])
 
 
@@ -151,7 +150,7 @@ def make_task(config: Config) -> TextureTask:
 
 
 def run(config: Config) -> None:
-    """Encode the cohort if that is not done, then fit the texture of the image codec."""
+    """Encode the cohort if that is not done, then train the texture of the image codec."""
     latents_stage.run(config)
     resolved = plain(config.texture) | {IMAGE_STAGE: latents_stage.fingerprint(config)["image_codec"]}
     train_shared(lambda: make_task(config), STAGE, config.texture.optimiser, config, resolved)
@@ -159,7 +158,12 @@ def run(config: Config) -> None:
 
 def trained_texture(config: Config) -> Texture:
     """The trained texture, frozen, in evaluation mode. Raises InputError if there is none."""
-    section, stride = config.texture, config.image_codec.patch * 2 ** (len(config.image_codec.channels) - 1)
-    texture = Texture(config.image_codec.latent_channels, section.channels, section.kernel_size, stride)
+    texture = make_texture(config)
     checkpoint.load_weights(texture, config.codecs_folder / STAGE, STAGE)
     return texture
+
+
+def make_texture(config: Config) -> Texture:
+    """The untrained texture of the configuration."""
+    stride = config.image_codec.patch * 2 ** (len(config.image_codec.channels) - 1)
+    return Texture(config.image_codec.latent_channels, config.texture.channels, stride)
