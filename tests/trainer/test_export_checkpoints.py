@@ -84,6 +84,9 @@ def test_a_bundle_begins_a_run_with_its_weights(trained: Config, tmp_path: Path)
     latents.run(other)
     assert torch.equal(latents.load_affines(tmp_path / "short" / "latents")[0].std,
                        latents.load_affines(trained.run_folder / "latents")[0].std)
+    section = other.texture
+    longer = replace(section, optimiser=replace(section.optimiser, steps=section.optimiser.steps + 1))
+    texture.run(replace(other, texture=longer))  # goes on, with a fresh critic
     with pytest.raises(InputError, match="already holds image-codec"):
         adopt(other, folder)
 

@@ -20,7 +20,7 @@ STAGES: dict[str, tuple[str, str, str]] = {
     "prepare": ("prepare", "run", "Crop, resample and normalise an nnU-Net raw dataset into cohort.h5."),
     "image-codec": ("stages.codec", "run_image_codec", "Train the image codec."),
     "mask-codec": ("stages.codec", "run_mask_codec", "Train the mask codec."),
-    "texture": ("stages.texture", "run", "Fit the noise texture that the image codec leaves out."),
+    "texture": ("stages.texture", "run", "Train the texture that the image codec leaves out."),
     "latents": ("stages.latents", "run", "Encode the cohort for the diffusion model (done by `diffusion` too)."),
     "label-vae": ("stages.label_vae", "run", "Train the VAE or AR-VAE of label maps, a condition or an anatomy."),
     "diffusion": ("stages.diffusion", "run", "Train the latent diffusion model."),

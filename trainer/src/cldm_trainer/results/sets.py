@@ -219,7 +219,8 @@ def drawn_set(shop: Workshop, name: str, jobs: Sequence[tuple[int, Rows]], setti
     file where the bundle takes masks; else the attributes that were asked for, which are those of the slice's mask."""
     settings = replace(settings, batch_size=BATCH)  # which is the batch here, whatever the bundle's is
     choices = {"kind": name, "settings": asdict(settings), **choices}
-    sampled = _sampled_before(shop, name, shop.latents_recipe(**choices))
+    digest = _digest(shop.latents_recipe(**choices))
+    sampled = _sampled_before(shop, name, digest)
     latents: list[NDArray[np.float32]] = []
 
     def fill(writer: DatasetWriter) -> None:
@@ -238,17 +239,16 @@ def drawn_set(shop: Workshop, name: str, jobs: Sequence[tuple[int, Rows]], setti
                 writer.append(images=image, sample_index=part, condition=part, **_truth(shop, masks, known))
                 latents.append(latent)
         np.save(latents_file(shop, name), np.concatenate(latents))
-        recipe = shop.latents_recipe(**choices)
-        latents_file(shop, name).with_suffix(".sha256").write_text(_digest(recipe), encoding="utf-8")
+        latents_file(shop, name).with_suffix(".sha256").write_text(digest, encoding="utf-8")
 
     return shop.make(name, shop.recipe(**choices), fill)
 
 
-def _sampled_before(shop: Workshop, name: str, recipe: str) -> NDArray[np.float32] | None:
-    """Latents of an earlier set with this recipe, of which another decoder made images; None: there are none."""
+def _sampled_before(shop: Workshop, name: str, digest: str) -> NDArray[np.float32] | None:
+    """Latents sampled by the recipe of this digest, of which another decoder made images; None: there are none."""
     kept = latents_file(shop, name)
     stated = kept.with_suffix(".sha256")
-    if not (kept.exists() and stated.exists()) or stated.read_text(encoding="utf-8") != _digest(recipe):
+    if not (kept.exists() and stated.exists()) or stated.read_text(encoding="utf-8") != digest:
         return None
     latents: NDArray[np.float32] = np.load(kept)
     return latents
