@@ -167,6 +167,16 @@ class SamplingSpec:
 
 
 @dataclass(frozen=True)
+class DistilledSpec:
+    """A denoiser that learned the steps of `sampling` from another bundle's, and serves no other number of steps,
+    sampler or spacing. `guidance` is the weight that is part of its weights; it takes none. teacher: that bundle."""
+
+    teacher: str
+    teacher_sha256: str  # of its manifest
+    guidance: float
+
+
+@dataclass(frozen=True)
 class Manifest:
     name: str
     bundle_version: str  # revision of the content; `format_version` is the revision of the format
@@ -189,6 +199,7 @@ class Manifest:
     sampling: SamplingSpec | None = None
     segmenter: SegmenterSpec | None = None
     latent_prior: LatentPriorSpec | None = None
+    distilled: DistilledSpec | None = None
     format: Literal["cldm-bundle"] = "cldm-bundle"
     format_version: int = FORMAT_VERSION
 

@@ -122,6 +122,8 @@ def _sampling_faults(manifest: Manifest) -> Iterable[str]:
     yield from (f"sampling.{fault}" for fault in guidance_faults(sampling.guidance, sampling.guidance_interval))
     if sampling.guidance != 1 and not manifest.can_guide:
         yield f"sampling.guidance = {sampling.guidance:g}: needs a null in every condition."
+    if manifest.distilled and (sampling.guidance != 1 or manifest.can_guide):
+        yield "distilled: its guidance is part of the denoiser; expected sampling.guidance 1 and no null condition."
 
 
 def _attribute_faults(manifest: Manifest) -> Iterable[str]:

@@ -3,7 +3,7 @@
 All randomness is drawn here, from the streams of the samples, and handed to the graphs as inputs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -80,7 +80,7 @@ class Pipeline:
     def plan(self, settings: SamplingSpec) -> SamplingPlan:
         """Raises InputError for settings that the schedule, the sampler or the bundle does not take."""
         weight, interval = settings.guidance, settings.guidance_interval
-        for fault in guidance_faults(weight, interval):
+        for fault in (*guidance_faults(weight, interval), *distilled_faults(self.manifest, settings)):
             raise InputError(fault)
         if weight != 1 and not self.manifest.can_guide:
             raise InputError(f"guidance = {weight:g}: bundle {self.manifest.name} was trained without a null "
@@ -145,6 +145,22 @@ class Pipeline:
         x = initial_noise(graphs["denoiser"], seed, indices)
         latent = self.latents(x, self.encode(sources), plan, seed, indices)
         return Batch(latent, self.decode(latent, decoder_noise(graphs["decoder"], seed, indices)))
+
+
+def distilled_faults(manifest: Manifest, settings: SamplingSpec) -> Iterator[str]:
+    """What a distilled bundle cannot do of what the settings ask for, one line each."""
+    only = manifest.sampling
+    if manifest.distilled is None or only is None:
+        return
+    found = (settings.steps, settings.sampler, settings.spacing, settings.eta)
+    if found != (only.steps, only.sampler, only.spacing, only.eta):
+        yield (f"{settings.steps} steps of {settings.sampler}, {settings.spacing} spacing, eta {settings.eta:g}: "
+               f"bundle {manifest.name} was distilled for {only.steps} steps of {only.sampler}, {only.spacing} "
+               f"spacing, eta {only.eta:g}, and serves no others. Leave them out, or take its teacher, "
+               f"{manifest.distilled.teacher}.")
+    if settings.guidance != 1:
+        yield (f"guidance = {settings.guidance:g}: guidance {manifest.distilled.guidance:g} is part of the weights of "
+               f"bundle {manifest.name}. Leave it out, or take its teacher, {manifest.distilled.teacher}.")
 
 
 def _sample_shape(spec: TensorSpec) -> tuple[int, ...]:

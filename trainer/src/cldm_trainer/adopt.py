@@ -5,6 +5,7 @@ is found by exporting the same network with weights that are all different: the 
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,24 @@ from cldm_runtime.manifest import GraphSpec
 from . import checkpoint
 from .config import Config, OptimiserConfig, plain
 from .export.accurate_norm import use_accurate_norms
+from .export.conditions import condition_facts
 from .export.graphs import HALF, INT8, SCALE, export_graph
-from .networks import Affine, Codec, Denoiser, Encoder, MaskEncoder, TexturedDecoder
+from .networks import (
+    Affine,
+    AttributeTokens,
+    Codec,
+    Denoiser,
+    Encoder,
+    LabelVectorEncoder,
+    MaskEncoder,
+    TexturedDecoder,
+)
 from .stages import codec, diffusion, latents, texture
-from .stages.conditions import make_model
+from .stages.conditions import make_encoder, make_model
+from .stages.label_vae import untrained_label_vae
 
 Weights = dict[str, NDArray[np.float32]]
+_CODEC_ROLES = ("encoder", "decoder", "mask_encoder")
 Places = dict[str, tuple[int, int, bool]]  # weight of a module -> which input of which node it is; whether transposed
 
 
@@ -59,8 +72,58 @@ def adopt(config: Config, folder: Path) -> Path:
     return config.run_folder
 
 
+def load_denoiser(config: Config, bundle: Bundle) -> Denoiser:
+    """The denoiser of a generator bundle of any condition, without its null condition, frozen, in evaluation mode.
+
+    Raises InputError where it is not the network that the configuration's [diffusion] describes.
+    """
+    manifest = bundle.manifest
+    if manifest.kind != "generator" or len(manifest.conditions) != 1 or manifest.latent is None:
+        raise InputError(f"{bundle.path}: is a {manifest.kind} with {len(manifest.conditions)} condition(s), expected "
+                         "a generator with one.")
+    told = condition_facts(config.diffusion.condition).encoder
+    if manifest.conditions[0].encoder != told:
+        raise InputError(f"{bundle.path}: its condition comes from {manifest.conditions[0].encoder}, that of the "
+                         f"configuration, {config.diffusion.condition}, from {told}.")
+    graph = manifest.graphs["denoiser"]
+    shape = [int(size) for size in graph.input(manifest.conditions[0].feeds).shape[1:]]
+    denoiser = Denoiser(manifest.latent.channels, shape, replace(config.diffusion, condition_dropout=0.0))
+    found = _fill(denoiser, graph, (bundle.path / graph.file).read_bytes(), "denoiser")
+    missing = set(denoiser.state_dict()) - found
+    if missing:
+        raise InputError(f"{bundle.path}: the denoiser's graph lacks {', '.join(sorted(missing)[:5])}.")
+    return denoiser.eval().requires_grad_(False)
+
+
+def load_module(config: Config, bundle: Bundle, role: str) -> nn.Module:
+    """The encoder, decoder or condition's encoder of a bundle in torch, frozen, in evaluation mode.
+
+    Raises InputError where it is not the network that the configuration describes, or the bundle has none.
+    """
+    if role not in bundle.manifest.graphs:
+        raise InputError(f"{bundle.path}: has no {role}; it has {', '.join(bundle.manifest.graphs)}.")
+    told, graph = _condition_encoder(config), bundle.manifest.graphs[role]
+    module = told if told is not None and role not in _CODEC_ROLES else _codec_modules(config)[role]
+    _fill(module, graph, (bundle.path / graph.file).read_bytes(), role)
+    return module.eval().requires_grad_(False)
+
+
 def _untrained(config: Config) -> dict[str, nn.Module]:
-    """The networks of the configuration by graph role. Encoder and decoder share the image codec."""
+    """The networks of the configuration by graph role."""
+    return {**_codec_modules(config), "denoiser": make_model(config)}
+
+
+def _condition_encoder(config: Config) -> nn.Module | None:
+    """The untrained encoder of a condition that is no mask's latent; None for one that is."""
+    learned = make_encoder(config)
+    if config.diffusion.condition == "label-vae":
+        assert isinstance(learned, AttributeTokens)
+        return LabelVectorEncoder(untrained_label_vae(config), learned)
+    return learned
+
+
+def _codec_modules(config: Config) -> dict[str, nn.Module]:
+    """The networks of the codecs by graph role. Encoder and decoder share the image codec."""
     classes = len(get_domain(config.cohort.domain).labels)
     image, masks = Codec(1, config.image_codec), Codec(classes, config.mask_codec)
     affine = _no_affine(image.latent_channels)
@@ -68,7 +131,6 @@ def _untrained(config: Config) -> dict[str, nn.Module]:
         "encoder": Encoder(image, affine),
         "decoder": TexturedDecoder(image, affine, texture.make_texture(config)),
         "mask_encoder": MaskEncoder(masks, _no_affine(masks.latent_channels)),
-        "denoiser": make_model(config),
     }
 
 

@@ -24,6 +24,11 @@ STAGES: dict[str, tuple[str, str, str]] = {
     "latents": ("stages.latents", "run", "Encode the cohort for the diffusion model (done by `diffusion` too)."),
     "label-vae": ("stages.label_vae", "run", "Train the VAE or AR-VAE of label maps, a condition or an anatomy."),
     "diffusion": ("stages.diffusion", "run", "Train the latent diffusion model."),
+    "trajectories": ("stages.trajectories", "run", "Walk a bundle's trajectories, which `distil` learns from."),
+    "distil": ("stages.distil", "run", "Train a denoiser of few steps from a bundle's."),
+    "small-decoder": ("stages.small_codec", "run_decoder", "Train a small stand-in for a bundle's decoder."),
+    "small-mask-encoder": ("stages.small_codec", "run_mask_encoder",
+                           "Train a small stand-in for a bundle's mask encoder."),
     "segmenter": ("stages.segmenter", "run", "Train nnU-Net on the cohort."),
 }
 

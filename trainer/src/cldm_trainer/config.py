@@ -162,6 +162,28 @@ class ControlConfig:
 
 
 @dataclass(frozen=True)
+class DistilConfig:
+    optimiser: OptimiserConfig = OptimiserConfig(steps=3000, batch_size=32, learning_rate=3e-4)
+    bundle: str = ""  # the generator that is distilled, any with this configuration's [diffusion]; empty: none
+    steps: int = 4  # of the student
+    teacher_steps: int = 20  # a multiple of the student's
+    guidance: float = 0.0  # that the student is taught to stand for; 0: the bundle's own
+    trajectories: int = 6400
+    critic_weight: float = 0.0  # of an adversarial loss beside the squared error, 0: none
+    critic_channels: int = 48
+    critic_penalty: float = 0.05  # on the critic's squared gradient at the teacher's latents
+    critic_start: int = 0  # step
+
+
+@dataclass(frozen=True)
+class SmallCodecConfig:
+    optimiser: OptimiserConfig = OptimiserConfig(steps=3000, batch_size=16, learning_rate=1e-3)
+    channels: int = 48  # at the latent's resolution, half as many at twice that
+    blocks: int = 1  # at the latent's resolution
+    border_weight: float = 0.5  # images: L1 between image gradients
+
+
+@dataclass(frozen=True)
 class SegmenterConfig:
     planned: bool = True  # nnU-Net's own plan; False: features, convolutions and batch_size replace its own
     features: tuple[int, ...] = (16, 32, 64, 128, 128)
@@ -218,6 +240,8 @@ class Config:
     latents: LatentsConfig = LatentsConfig()
     label_vae: LabelVaeConfig = LabelVaeConfig()
     control: ControlConfig = ControlConfig()
+    distil: DistilConfig = DistilConfig()
+    small_codec: SmallCodecConfig = SmallCodecConfig()
     segmenter: SegmenterConfig = SegmenterConfig()
     export: ExportConfig = ExportConfig()
     results: ResultsConfig = ResultsConfig()

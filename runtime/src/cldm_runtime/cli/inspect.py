@@ -74,6 +74,9 @@ def _generator_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
                            f"batches of {chosen.batch_size}")
         low, high = chosen.guidance_interval
         yield "guidance", f"weight {chosen.guidance:g} from {low:g} to {high:g} of the training timesteps"
+    if manifest.distilled:
+        yield "distilled", (f"from {manifest.distilled.teacher}, guidance {manifest.distilled.guidance:g} included; "
+                            "serves these steps only")
 
 
 def _tensors(specs: tuple[TensorSpec, ...]) -> str:

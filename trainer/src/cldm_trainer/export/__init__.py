@@ -35,8 +35,10 @@ def run(config: Config, *, force: bool = False, torchscript: bool = False, what:
         written.append(export_segmenter(config, targets["segmenter"], force=force, torchscript=torchscript))
     if "generator" in chosen:
         from .checkpoints import load_generator
+        from .few_steps import load_few_steps
 
-        export = load_generator(config, torchscript=torchscript or config.export.torchscript)
+        load = load_few_steps if config.distil.bundle else load_generator
+        export = load(config, torchscript=torchscript or config.export.torchscript)
         written.append(export.write(targets["generator"], force=force))
     if "anatomy" in chosen:
         from .anatomy import export_anatomy

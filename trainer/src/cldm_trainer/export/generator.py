@@ -17,6 +17,7 @@ from cldm_runtime.schedule import NoiseSchedule
 
 from ..config import Config
 from ..networks import Affine, Denoiser, Encoder, TexturedDecoder
+from ..networks.small import SmallTexturedDecoder
 from . import reference as reference_case
 from .bundle_writer import GraphFile, Picture, Reference, draft_manifest, refuse_to_overwrite, write_bundle
 from .conditions import ConditionFacts, condition_facts, random_sources
@@ -37,7 +38,7 @@ class Networks:
 
     denoiser: Denoiser
     condition_encoder: nn.Module  # from label maps or attributes to what the denoiser takes
-    decoder: TexturedDecoder
+    decoder: TexturedDecoder | SmallTexturedDecoder
     encoder: Encoder
 
     @property
@@ -48,7 +49,7 @@ class Networks:
     @property
     def affine(self) -> Affine:
         """Standardisation of the image's latents."""
-        return self.decoder.affine
+        return self.encoder.affine
 
     def modules(self) -> dict[str, nn.Module]:
         """By graph role."""
@@ -70,6 +71,7 @@ class GeneratorExport:
     training: Training
     torchscript: bool = False
     pictures: Mapping[str, Picture] = field(default_factory=dict)
+    sections: Mapping[str, Any] = field(default_factory=dict)  # of the manifest, in the place of the usual ones
 
     def write(self, target: Path, *, force: bool = False) -> Path:
         """Write the bundle. Raises ParityError, and writes nothing, where a graph or the loop differs from torch."""
@@ -80,7 +82,7 @@ class GeneratorExport:
         null = self.networks.denoiser.null
         condition = self.networks.condition.section(None if null is None else null.flatten().tolist())
         sections = generator_sections(self.config, affine, self.latent_shape, self.schedule, self.training,
-                                      self.networks.condition.description, condition)
+                                      self.networks.condition.description, condition) | dict(self.sections)
         tolerance = self.config.export.parity_tolerance
         domain = get_domain(self.config.cohort.domain)
         draft = draft_manifest(sections, graphs, reference_case.SEED)

@@ -144,6 +144,11 @@ def run(config: Config) -> None:
 
 def trained_label_vae(config: Config) -> LabelVae:
     """The trained VAE, frozen, in evaluation mode. Raises InputError if there is none."""
-    vae = LabelVae(len(get_domain(config.cohort.domain).labels), config.prepare.shape, config.label_vae)
+    vae = untrained_label_vae(config)
     checkpoint.load_weights(vae, config.run_folder / STAGE, STAGE)
     return vae
+
+
+def untrained_label_vae(config: Config) -> LabelVae:
+    """The VAE of the configuration."""
+    return LabelVae(len(get_domain(config.cohort.domain).labels), config.prepare.shape, config.label_vae)

@@ -1,0 +1,173 @@
+"""A denoiser of few steps from one of many: a student learns where a bundle's trajectories lead.
+
+symbol      meaning
+x, x_next   states of a trajectory at two neighbouring steps of the student (`trajectories.py`), (N, C, h, w)
+a, s        alpha and sigma of the first; a_next, s_next: of the second, which is 1, 0 at the end
+x0          clean latent that leads from x to x_next in one DDIM step: x_next = a_next x0 + s_next (x - a x0) / s
+
+That is progressive distillation (Salimans and Ho, arXiv 2202.00512) in a single round, on trajectories of the guided
+teacher in the place of noised data, so that guidance is distilled as well (Meng et al., arXiv 2210.03142). A squared
+error alone shrinks what the student cannot follow; a critic of x0 given (x, condition, step), trained against the
+student as the texture's is, gives it back.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cldm_runtime.bundle import Bundle
+from cldm_runtime.schedule import NoiseSchedule, StepTable
+
+from .. import checkpoint
+from ..adopt import load_denoiser
+from ..config import Config, DistilConfig, plain
+from ..data import in_batches
+from ..loop import Step, train
+from ..losses import clean_image, relativistic
+from ..networks import Denoiser
+from ..networks.latent_critic import LatentCritic
+from ..records import grey, montage
+from . import trajectories as trajectories_stage
+from .trajectories import Trajectories, load_trajectories
+
+STAGE = "distil"
+_PENALTY_EVERY = 4
+_PICTURES = 8
+_BATCH = 32
+_HIGH = 0.25  # cycles per latent pixel: above is what shrinks first
+
+
+class DistilTask:
+    """See the module. `schedule` is the teacher's."""
+
+    def __init__(self, config: DistilConfig, student: Denoiser, schedule: NoiseSchedule,
+                 training: Trajectories, unseen: Trajectories) -> None:
+        self.config, self.schedule = config, schedule
+        self.model: nn.Module = student.train().requires_grad_(True)
+        self.table = schedule.step_table(config.steps, "trailing")
+        self.training, self.unseen, self.count = training, unseen, len(training)
+        channels, told = training.x.shape[2], training.condition
+        spatial = told.shape[1] if told.ndim == 4 else 0
+        self.critic: nn.Module | None = None
+        if config.critic_weight > 0:
+            self.critic = LatentCritic(2 * channels + spatial + 1, config.critic_channels)
+        self.critic_rate = config.optimiser.learning_rate
+        self._pair: tuple[Tensor, Tensor] | None = None  # what the critic sees of the teacher's and the student's x0
+
+    def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
+        n, steps = len(step.rows), len(self.table)
+        first = int(torch.randint(0, steps, (1,), generator=step.generator))
+        k = (torch.arange(n) + first) % steps  # every step of the student as often as the others
+        rows = torch.from_numpy(step.rows)
+        x, x_next = (self.training.x[rows, number].float().to(step.device) for number in (k, k + 1))
+        told = self.training.condition[rows].float().to(step.device)
+        a, s, a_next, s_next = (value.to(step.device) for value in levels(self.table, k))
+        x0 = self.predict(model, x, k, told)
+        wanted = (x_next - s_next / s * x) / (a_next - a * s_next / s)
+        # One unit of x0 moves the next state by (a_next - a s_next / s), one unit of v moves x0 by s.
+        error = ((x0 - wanted) / s).square().mean()
+        parts = {"error": error.detach()}
+        if critic is None or step.number < self.config.critic_start:
+            self._pair = None
+            return error, parts
+        whose = _seen_with(x, told, k / steps)
+        seen_wanted, seen = torch.cat([wanted, whose], dim=1), torch.cat([x0, whose], dim=1)
+        self._pair = seen_wanted, seen.detach()
+        critic.requires_grad_(False)
+        with torch.no_grad():
+            said_wanted = critic(seen_wanted)
+        fooled = relativistic(critic(seen), said_wanted)
+        critic.requires_grad_(True)
+        return error + self.config.critic_weight * fooled, parts | {"fooled": fooled.detach()}
+
+    def critic_loss(self, critic: nn.Module, step: Step) -> Tensor | None:
+        if self._pair is None:
+            return None
+        wanted, seen = self._pair
+        penalised = step.number % _PENALTY_EVERY == 0
+        wanted.requires_grad_(penalised)
+        said = critic(wanted)
+        loss = relativistic(said, critic(seen))
+        if penalised:
+            total = said[0].sum() + said[1].mean(dim=1).sum()
+            gradient = torch.autograd.grad(total, wanted, create_graph=True)[0]
+            loss = loss + 0.5 * _PENALTY_EVERY * self.config.critic_penalty * gradient.square().sum((1, 2, 3)).mean()
+        return loss
+
+    def predict(self, model: nn.Module, x: Tensor, k: Tensor, told: Tensor) -> Tensor:
+        """x0 (N, C, h, w) at steps k (N,) of the student."""
+        t = torch.from_numpy(self.table.timesteps)[k].float().to(x.device)
+        a, s, _, _ = (value.to(x.device) for value in levels(self.table, k))
+        return clean_image(self.schedule.prediction_type, model(x, t, told).float(), x, a, s)
+
+    @torch.no_grad()
+    def sample(self, model: nn.Module, rows: slice | NDArray[np.int64], device: torch.device) -> Tensor:
+        """Finished latents from the noise and conditions of some unseen trajectories."""
+        x = self.unseen.x[rows, 0].float().to(device)
+        told = self.unseen.condition[rows].float().to(device)
+        for number in range(len(self.table)):
+            k = torch.full((len(x),), number)
+            a, s, a_next, s_next = (value.to(device) for value in levels(self.table, k))
+            x0 = self.predict(model, x, k, told)
+            x = a_next * x0 + s_next * (x - a * x0) / s
+        return x.cpu()
+
+    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Whole runs against the teacher's: mean squared distance, and deviation and high-frequency power as shares of
+        the teacher's."""
+        wanted = self.unseen.x[:, -1].float()
+        drawn = torch.cat([self.sample(model, part, device) for part in in_batches(len(wanted), _BATCH)])
+        return {"distance": float((drawn - wanted).square().mean()),
+                "latent_spread": float((drawn.std((0, 2, 3)) / wanted.std((0, 2, 3))).mean()),
+                "high_frequency": high_power(drawn) / high_power(wanted)}
+
+    def picture(self, model: nn.Module, device: torch.device) -> NDArray[np.uint8]:
+        """The first channel of latents: the teacher's and the student's."""
+        rows = np.linspace(0, len(self.unseen) - 1, min(_PICTURES, len(self.unseen))).astype(np.int64)
+        pair = self.unseen.x[rows, -1].float(), self.sample(model, rows, device)
+        return montage([grey(0.5 + 0.2 * latents[:, :1].numpy()) for latents in pair])
+
+
+def levels(table: StepTable, k: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """alpha and sigma at steps k (N,) of a table, and at the next ones, each (N, 1, 1, 1)."""
+    alpha, sigma = (torch.from_numpy(values).float().reshape(-1, 1, 1, 1) for values in (table.alpha, table.sigma))
+    return alpha[k], sigma[k], alpha[k + 1], sigma[k + 1]
+
+
+def high_power(latents: Tensor) -> float:
+    """Mean power of latents (N, C, h, w) above `_HIGH` cycles per pixel."""
+    power = torch.fft.fft2(latents).abs().square().mean((0, 1))
+    rows, columns = (torch.fft.fftfreq(size) for size in latents.shape[2:])
+    return float(power[torch.hypot(rows[:, None], columns) > _HIGH].mean())
+
+
+def _seen_with(x: Tensor, told: Tensor, share: Tensor) -> Tensor:
+    """What the critic sees beside x0: the state, a spatial condition, and how far the run has come."""
+    far = share.to(x).reshape(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])
+    spatial = [functional.interpolate(told, x.shape[2:])] if told.ndim == 4 else []
+    return torch.cat([x, *spatial, far], dim=1)
+
+
+def make_task(config: Config) -> DistilTask:
+    """The task on the run's trajectories; the student begins as the teacher."""
+    bundle = Bundle.load(config.distil.bundle)
+    assert bundle.manifest.schedule is not None  # a generator has it: the manifest was checked
+    training, unseen = (load_trajectories(config, subset) for subset in trajectories_stage.SUBSETS)
+    schedule = NoiseSchedule.from_spec(bundle.manifest.schedule)
+    return DistilTask(config.distil, load_denoiser(config, bundle), schedule, training, unseen)
+
+
+def run(config: Config) -> None:
+    """Walk the trajectories if that is not done, then train the student."""
+    trajectories_stage.run(config)
+    resolved = plain(config.distil) | {"trajectories": trajectories_stage.recipe(config)}
+    train(lambda: make_task(config), config.distil.optimiser, config.run, config.run_folder / STAGE, resolved)
+
+
+def trained_student(config: Config, bundle: Bundle) -> Denoiser:
+    """The trained student, frozen, in evaluation mode. Raises InputError if there is none."""
+    student = load_denoiser(config, bundle)
+    checkpoint.load_weights(student, config.run_folder / STAGE, STAGE)
+    return student

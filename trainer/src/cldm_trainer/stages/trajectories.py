@@ -1,0 +1,213 @@
+"""Where a bundle's denoiser walks from noise to latents: what a student of fewer steps learns from.
+
+    <run folder>/trajectories/<subset>-<part>.safetensors
+        x (n, K + 1, C, h, w)    the states that the student's K steps go between, from noise to the finished latent
+        condition (n, ...)       what the denoiser was told; both float16
+
+The teacher walks in more steps, of second order, with the guidance that the bundle stands for, so the student needs
+none. Only a bundle and a cohort's label maps are needed, no image and no run folder.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from cldm_runtime.bundle import Bundle
+from cldm_runtime.conditions import encoder_inputs
+from cldm_runtime.engines import Tensors
+from cldm_runtime.errors import InputError
+from cldm_runtime.manifest import GraphSpec, SamplingSpec
+from cldm_runtime.pipeline import Pipeline, initial_noise
+from cldm_runtime.samplers import Denoise, Noise
+from cldm_runtime.schedule import Array, StepTable
+
+from .. import checkpoint
+from ..adopt import load_denoiser
+from ..config import Config, DistilConfig, plain
+from ..data import in_batches
+from .moved import label_maps, measured_attributes
+
+STAGE = "trajectories"
+SUBSETS = ("train", "val")
+_PART, _BATCH = 320, 32
+_UNSEEN = 128  # trajectories of validation slices
+_SEEDS = {"train": 0, "val": 1}
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """States (N, K + 1, C, h, w) and conditions (N, ...), float16."""
+
+    x: Tensor
+    condition: Tensor
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+def run(config: Config) -> None:
+    """Walk every trajectory that is missing. Raises InputError for a [distil] section that does not fit the bundle."""
+    torch.set_num_threads(config.run.threads)
+    folder = config.run_folder / STAGE
+    missing = [(subset, number) for subset in SUBSETS for number in range(_parts(config.distil, subset))
+               if checkpoint.metadata(_file(folder, subset, number)) != recipe(config)]
+    if not missing:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    teacher = Teacher(config)
+    for subset in SUBSETS:
+        numbers = [number for name, number in missing if name == subset]
+        with click.progressbar(numbers, label=f"trajectories, {subset}") as shown:
+            for number in shown if numbers else ():
+                tensors = teacher.walk(subset, number)
+                checkpoint.save_tensors(_file(folder, subset, number), tensors, recipe(config))
+
+
+def load_trajectories(config: Config, subset: str) -> Trajectories:
+    """The trajectories of a subset. Raises InputError if they have not been walked."""
+    folder = config.run_folder / STAGE
+    paths = [_file(folder, subset, number) for number in range(_parts(config.distil, subset))]
+    if any(checkpoint.metadata(path) != recipe(config) for path in paths):
+        raise InputError(f"{folder}: missing or out of date. Make it first: {checkpoint.command(STAGE, folder)}.")
+    parts = [load_file(path) for path in paths]
+    return Trajectories(*(torch.cat([part[name] for part in parts]) for name in ("x", "condition")))
+
+
+def student_table(config: Config, pipeline: Pipeline) -> StepTable:
+    """The steps of the student."""
+    return pipeline.schedule.step_table(config.distil.steps, "trailing")
+
+
+class Teacher:
+    """The bundle's denoiser in torch, on label maps of a cohort."""
+
+    def __init__(self, config: Config) -> None:
+        self.config, self.bundle = config, Bundle.load(config.distil.bundle)
+        manifest = self.bundle.manifest
+        self.pipeline = Pipeline(manifest, {
+            **{condition.encoder: self.bundle.open(condition.encoder) for condition in manifest.conditions},
+            "denoiser": TorchEngine(load_denoiser(config, self.bundle), manifest.graphs["denoiser"], config)})
+        self.table = student_table(config, self.pipeline)
+        self.settings = teacher_settings(config.distil, manifest.sampling)
+        missing = set(self.table.timesteps) - set(self.pipeline.plan(self.settings).table.timesteps)
+        if missing:
+            raise InputError(f"distil.teacher_steps = {self.settings.steps}: its steps do not pass through the "
+                             f"student's {config.distil.steps} (training steps {sorted(int(t) for t in missing)} are "
+                             "left out). Take a multiple of the student's.")
+        self._sources: dict[str, tuple[NDArray[np.uint8], NDArray[np.float32] | None]] = {}
+
+    def walk(self, subset: str, number: int) -> dict[str, Tensor]:
+        """One part of the trajectories of a subset."""
+        rows = part_rows(self.config.distil, subset, number)
+        states, told = [], []
+        for part in in_batches(len(rows), _BATCH):
+            x, fed = self._batch(subset, rows[part])
+            states.append(torch.from_numpy(x).half())
+            told.append(torch.from_numpy(fed).half())
+        return {"x": torch.cat(states), "condition": torch.cat(told)}
+
+    def _batch(self, subset: str, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        masks, attributes = self._told(subset)
+        rows = indices % len(masks)
+        manifest = self.bundle.manifest
+        requested = np.zeros((len(rows), 0), np.float32) if attributes is None else attributes[rows]
+        fed = self.pipeline.encode(encoder_inputs(manifest, self.bundle.domain(), masks[rows], requested))
+        seed = _SEEDS[subset]
+        start = initial_noise(manifest.graphs["denoiser"], seed, indices)
+        plan = self.pipeline.plan(self.settings)
+        states: list[Array] = []
+        recording = replace(plan, sampler=recorded(plan.sampler, set(self.table.timesteps.tolist()), states))
+        states.append(self.pipeline.latents(start, fed, recording, seed, indices))
+        return np.stack(states, axis=1), fed[manifest.conditions[0].feeds]
+
+    def _told(self, subset: str) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+        """Label maps (N, H, W) and, where the bundle is told them, attributes (N, A), in an order of their own."""
+        if subset not in self._sources:
+            masks = label_maps(self.config, subset).numpy()
+            order = np.random.default_rng(self.config.run.seed).permutation(len(masks))
+            attributes = None
+            if "attributes" in self.bundle.manifest.sources:
+                values, defined = measured_attributes(self.config, subset)
+                attributes = np.where(defined.numpy() > 0, values.numpy(), np.nan)[order].astype(np.float32)
+            self._sources[subset] = masks[order], attributes
+        return self._sources[subset]
+
+
+class TorchEngine:
+    """A torch denoiser where the pipeline expects a graph's engine."""
+
+    def __init__(self, module: nn.Module, graph: GraphSpec, config: Config) -> None:
+        accelerator = config.run.accelerator
+        cuda = accelerator == "cuda" or (accelerator == "auto" and torch.cuda.is_available())
+        self.device = torch.device("cuda" if cuda else "cpu")
+        self._half = config.run.precision.startswith("bf16")
+        self._module, self._graph = module.eval().to(self.device), graph
+
+    @property
+    def provider(self) -> str:
+        return "torch"
+
+    @torch.inference_mode()
+    def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        tensors = [torch.from_numpy(np.ascontiguousarray(inputs[spec.name])).to(self.device)
+                   for spec in self._graph.inputs]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+            said = self._module(*tensors)
+        return {self._graph.outputs[0].name: said.float().cpu().numpy()}
+
+
+def recorded(sampler: Callable[..., Array], stops: set[int], states: list[Array]) -> Callable[..., Array]:
+    """A sampler that puts its state at some training steps into `states`."""
+    def sample(denoise: Denoise, x: Array, table: StepTable, noise: Noise) -> Array:
+        def seen(x: Array, timestep: int, alpha: float, sigma: float) -> Array:
+            if timestep in stops:
+                states.append(x)
+            return denoise(x, timestep, alpha, sigma)
+
+        return sampler(seen, x, table, noise)
+
+    return sample
+
+
+def teacher_settings(section: DistilConfig, default: SamplingSpec | None) -> SamplingSpec:
+    """How the teacher walks: deterministic, second order, guided as its bundle is unless told otherwise."""
+    assert default is not None  # a generator has it: the manifest was checked
+    return replace(default, sampler="dpm++2m", eta=0.0, spacing="trailing", steps=section.teacher_steps,
+                   guidance=section.guidance or default.guidance)
+
+
+def part_rows(section: DistilConfig, subset: str, number: int) -> NDArray[np.int64]:
+    """Numbers of the trajectories of a part."""
+    return np.arange(number * _PART, min((number + 1) * _PART, _count(section, subset)), dtype=np.int64)
+
+
+def _file(folder: Path, subset: str, number: int) -> Path:
+    return folder / f"{subset}-{number:03d}.safetensors"
+
+
+def _count(section: DistilConfig, subset: str) -> int:
+    return section.trajectories if subset == "train" else min(_UNSEEN, section.trajectories)
+
+
+def _parts(section: DistilConfig, subset: str) -> int:
+    return -(-_count(section, subset) // _PART)
+
+
+def recipe(config: Config) -> dict[str, str]:
+    """What the trajectories depend on."""
+    section, bundle = config.distil, Path(config.distil.bundle)
+    return {"steps": str(section.steps), "teacher_steps": str(section.teacher_steps),
+            "guidance": str(section.guidance), "trajectories": str(section.trajectories),
+            "precision": config.run.precision, "seed": str(config.run.seed), "cohort": str(config.cohort_file),
+            "moved": json.dumps(plain(config.latents), sort_keys=True),
+            "bundle": Bundle.load(bundle).manifest_sha256}
+
