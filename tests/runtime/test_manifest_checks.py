@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from cldm_runtime.bundle import Bundle
+from cldm_runtime.manifest import DistilledSpec
 from cldm_runtime.manifest_checks import consistency_faults
 
 
@@ -32,6 +33,11 @@ def test_missing_graph_and_section(manifest):
 def test_a_schedule_must_fall(manifest):
     rising = replace(manifest.schedule, alphas_cumprod=tuple(reversed(manifest.schedule.alphas_cumprod)))
     assert any("fall strictly" in fault for fault in consistency_faults(replace(manifest, schedule=rising)))
+
+
+def test_a_distilled_bundle_has_its_guidance_inside(guided):
+    told = DistilledSpec("teacher 1.0", "0" * 64, 2.0)
+    assert any(fault.startswith("distilled:") for fault in consistency_faults(replace(guided, distilled=told)))
 
 
 def test_an_input_that_nothing_feeds(manifest):

@@ -7,8 +7,9 @@ import pytest
 
 from cldm_runtime.bundle import Bundle
 from cldm_runtime.errors import BundleError, InputError
+from cldm_runtime.manifest import DistilledSpec
 from cldm_runtime.noise import Purpose, Stream
-from cldm_runtime.pipeline import Pipeline, decoder_noise, initial_noise
+from cldm_runtime.pipeline import Pipeline, decoder_noise, distilled_faults, initial_noise
 
 
 @pytest.fixture
@@ -49,6 +50,16 @@ def test_settings_that_do_not_fit_are_refused(bundle):
     pipeline = Pipeline.open(bundle)
     with pytest.raises(InputError, match="steps"):
         pipeline.plan(replace(bundle.manifest.sampling, steps=0))
+
+
+@pytest.mark.parametrize("asked", [{"steps": 3}, {"sampler": "ddpm"}, {"spacing": "leading"}, {"eta": 0.5}])
+def test_a_distilled_bundle_serves_its_own_steps_alone(bundle, asked):
+    manifest = replace(bundle.manifest, distilled=DistilledSpec("teacher 1.0", "0" * 64, 2.0))
+    assert list(distilled_faults(manifest, manifest.sampling)) == []
+    (fault,) = distilled_faults(manifest, replace(manifest.sampling, **asked))
+    assert "was distilled for 4 steps of ddim, trailing spacing, eta 0" in fault
+    (fault,) = distilled_faults(manifest, replace(manifest.sampling, guidance=3.0))
+    assert "guidance 2 is part of the weights" in fault
 
 
 class Counting:

@@ -166,7 +166,8 @@ class DistilConfig:
     optimiser: OptimiserConfig = OptimiserConfig(steps=3000, batch_size=32, learning_rate=3e-4)
     bundle: str = ""  # the generator that is distilled, any with this configuration's [diffusion]; empty: none
     steps: int = 4  # of the student
-    teacher_steps: int = 20  # a multiple of the student's
+    states: int = 4  # kept of each trajectory, its noise not counted; a multiple of steps
+    teacher_steps: int = 20  # a multiple of states
     guidance: float = 0.0  # that the student is taught to stand for; 0: the bundle's own
     trajectories: int = 6400
     critic_weight: float = 0.0  # of an adversarial loss beside the squared error, 0: none
@@ -304,6 +305,9 @@ def _rule_faults(config: Config) -> list[str]:
         if found not in allowed:
             faults.append(f"{key}: found {found!r}, expected one of {', '.join(allowed)}.")
     faults += _condition_faults(config)
+    if config.distil.states % config.distil.steps or config.distil.teacher_steps % config.distil.states:
+        faults.append(f"distil: found {config.distil.steps} steps, {config.distil.states} states, "
+                      f"{config.distil.teacher_steps} teacher_steps, expected each to be a multiple of the one before.")
     for name in ("image_codec", "mask_codec", "diffusion"):
         section = getattr(config, name)
         if section.attention and len(section.attention) != len(section.channels):

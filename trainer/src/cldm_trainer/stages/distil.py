@@ -47,7 +47,9 @@ class DistilTask:
         self.config, self.schedule = config, schedule
         self.model: nn.Module = student.train().requires_grad_(True)
         self.table = schedule.step_table(config.steps, "trailing")
-        self.training, self.unseen, self.count = training, unseen, len(training)
+        every = config.states // config.steps
+        self.training, self.unseen = (Trajectories(kept.x[:, ::every], kept.condition) for kept in (training, unseen))
+        self.count = len(training)
         channels, told = training.x.shape[2], training.condition
         spatial = told.shape[1] if told.ndim == 4 else 0
         self.critic: nn.Module | None = None

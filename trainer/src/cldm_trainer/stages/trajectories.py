@@ -1,7 +1,7 @@
 """Where a bundle's denoiser walks from noise to latents: what a student of fewer steps learns from.
 
     <run folder>/trajectories/<subset>-<part>.safetensors
-        x (n, K + 1, C, h, w)    the states that the student's K steps go between, from noise to the finished latent
+        x (n, S + 1, C, h, w)    states at S evenly spaced steps, from noise to the finished latent
         condition (n, ...)       what the denoiser was told; both float16
 
 The teacher walks in more steps, of second order, with the guidance that the bundle stands for, so the student needs
@@ -45,7 +45,7 @@ _SEEDS = {"train": 0, "val": 1}
 
 @dataclass(frozen=True)
 class Trajectories:
-    """States (N, K + 1, C, h, w) and conditions (N, ...), float16."""
+    """States (N, S + 1, C, h, w) and conditions (N, ...), float16."""
 
     x: Tensor
     condition: Tensor
@@ -82,11 +82,6 @@ def load_trajectories(config: Config, subset: str) -> Trajectories:
     return Trajectories(*(torch.cat([part[name] for part in parts]) for name in ("x", "condition")))
 
 
-def student_table(config: Config, pipeline: Pipeline) -> StepTable:
-    """The steps of the student."""
-    return pipeline.schedule.step_table(config.distil.steps, "trailing")
-
-
 class Teacher:
     """The bundle's denoiser in torch, on label maps of a cohort."""
 
@@ -96,13 +91,13 @@ class Teacher:
         self.pipeline = Pipeline(manifest, {
             **{condition.encoder: self.bundle.open(condition.encoder) for condition in manifest.conditions},
             "denoiser": TorchEngine(load_denoiser(config, self.bundle), manifest.graphs["denoiser"], config)})
-        self.table = student_table(config, self.pipeline)
+        self.table = self.pipeline.schedule.step_table(config.distil.states, "trailing")
         self.settings = teacher_settings(config.distil, manifest.sampling)
         missing = set(self.table.timesteps) - set(self.pipeline.plan(self.settings).table.timesteps)
         if missing:
             raise InputError(f"distil.teacher_steps = {self.settings.steps}: its steps do not pass through the "
-                             f"student's {config.distil.steps} (training steps {sorted(int(t) for t in missing)} are "
-                             "left out). Take a multiple of the student's.")
+                             f"{config.distil.states} states to keep (training steps "
+                             f"{sorted(int(t) for t in missing)} are left out). Take a multiple of the states.")
         self._sources: dict[str, tuple[NDArray[np.uint8], NDArray[np.float32] | None]] = {}
 
     def walk(self, subset: str, number: int) -> dict[str, Tensor]:
@@ -205,7 +200,7 @@ def _parts(section: DistilConfig, subset: str) -> int:
 def recipe(config: Config) -> dict[str, str]:
     """What the trajectories depend on."""
     section, bundle = config.distil, Path(config.distil.bundle)
-    return {"steps": str(section.steps), "teacher_steps": str(section.teacher_steps),
+    return {"steps": str(section.states), "teacher_steps": str(section.teacher_steps),
             "guidance": str(section.guidance), "trajectories": str(section.trajectories),
             "precision": config.run.precision, "seed": str(config.run.seed), "cohort": str(config.cohort_file),
             "moved": json.dumps(plain(config.latents), sort_keys=True),

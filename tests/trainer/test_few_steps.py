@@ -1,0 +1,186 @@
+"""From a bundle of many steps to one of few: trajectories, the student, the small codec networks, and the bundle."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import onnx_fixtures
+from cldm_runtime.bundle import Bundle
+from cldm_runtime.errors import InputError
+from cldm_runtime.generator import Generator
+from cldm_runtime.schedule import NoiseSchedule
+from cldm_trainer.config import Config, DiffusionConfig, DistilConfig, OptimiserConfig, load_config
+from cldm_trainer.export import run
+from cldm_trainer.losses import clean_image, diffusion_target
+from cldm_trainer.networks import Denoiser
+from cldm_trainer.networks.small import SmallDecoder, SmallMaskEncoder
+from cldm_trainer.stages import codec, diffusion, distil, latents, small_codec, texture, trajectories
+from cldm_trainer.stages.trajectories import Trajectories
+from cohort_fixtures import write_drawn_cohort
+
+OPTIMISER = OptimiserConfig(steps=2, batch_size=2, learning_rate=1e-3)
+SHORT = """
+[run]
+name = "teacher"
+threads = 1
+[cohort]
+folder = "cohort"
+[image_codec]
+patch = 2
+channels = [8, 8]
+latent_channels = 2
+optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
+[mask_codec]
+patch = 2
+channels = [8, 8]
+latent_channels = 3
+optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
+[texture]
+channels = 4
+optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
+[diffusion]
+channels = [8, 8]
+norm_groups = 4
+head_channels = 8
+sample_steps = 2
+condition_dropout = 0.5
+optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
+[export]
+steps = 4
+guidance = 2.0
+"""
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """The configuration of a bundle that was trained for a step."""
+    folder = tmp_path_factory.mktemp("few")
+    (folder / "teacher.toml").write_text(SHORT)
+    config = load_config(folder / "teacher.toml")
+    config = replace(
+        config,
+        run=replace(config.run, folder=str(folder / "runs")),
+        cohort=replace(config.cohort, folder=str(folder / "cohort")),
+        export=replace(config.export, generator=str(folder / "teacher"), segmenter=str(folder / "none")),
+    )
+    write_drawn_cohort(config.cohort_file, {"train": 4, "val": 2})
+    for train in (codec.run_image_codec, codec.run_mask_codec, latents.run, texture.run, diffusion.run):
+        train(config)
+    run(config, what="generator")
+    return config
+
+
+@pytest.fixture(scope="module")
+def student(teacher: Config) -> Config:
+    """The configuration of a run whose student and small networks were trained for two steps on that bundle."""
+    few = DistilConfig(OPTIMISER, teacher.export.generator, steps=2, states=2, teacher_steps=4, trajectories=4,
+                       critic_weight=0.1, critic_channels=4, critic_start=1)
+    config = replace(
+        teacher, run=replace(teacher.run, name="few"), distil=few,
+        small_codec=replace(teacher.small_codec, optimiser=OPTIMISER, channels=8),
+        export=replace(teacher.export, generator=str(Path(teacher.export.generator).parent / "few")),
+    )
+    for train in (distil.run, small_codec.run_decoder, small_codec.run_mask_encoder):
+        train(config)
+    return config
+
+
+def test_trajectories_pass_through_the_students_steps(student: Config) -> None:
+    found = trajectories.load_trajectories(student, "train")
+    teacher = trajectories.Teacher(student)
+    assert found.x.shape == (4, 3, 2, 32, 32) and found.condition.shape == (4, 3, 32, 32)
+    plan, indices = teacher.pipeline.plan(teacher.settings), np.arange(4)
+    fed = {"mask_latent": found.condition.float().numpy()}
+    assert plan.guidance == 2.0
+    last = teacher.pipeline.latents(found.x[:, 0].float().numpy(), fed, plan, 0, indices)
+    np.testing.assert_allclose(found.x[:, -1].float().numpy(), last, atol=0.02)  # both were stored in half precision
+
+
+def test_a_bundle_of_few_steps_generates_with_them_alone(student: Config) -> None:
+    (folder,) = run(student, what="generator")
+    generator = Generator.load(folder)
+    images, _ = generator.sample(attributes={"infarct_size": 0.2}, seed=0)
+    assert images.shape == (1, 1, 128, 128) and generator.sampling.steps == 2
+    assert generator.manifest.distilled is not None and generator.manifest.distilled.guidance == 2.0
+    for asked in ({"steps": 4}, {"sampler": "ddpm"}, {"guidance": 3.0}):
+        with pytest.raises(InputError, match=r"take its teacher, teacher 1\.0"):
+            generator.settings(**asked)
+
+
+def test_other_teacher_steps_than_a_multiple_are_refused(student: Config) -> None:
+    wrong = replace(student, distil=replace(student.distil, teacher_steps=5))
+    with pytest.raises(InputError, match="Take a multiple of the states"):
+        trajectories.Teacher(wrong)
+
+
+def test_a_bundle_of_another_condition_is_refused(teacher: Config, student: Config) -> None:
+    wrong = replace(student, diffusion=replace(student.diffusion, condition="control"))
+    with pytest.raises(InputError, match="comes from mask_encoder"):
+        trajectories.Teacher(wrong)
+
+
+def test_a_segmenter_cannot_be_distilled(student: Config, tmp_path: Path) -> None:
+    folder = onnx_fixtures.make_segmenter(tmp_path / "segmenter")
+    with pytest.raises(InputError, match="expected a generator"):
+        distil.load_denoiser(student, Bundle.load(folder))
+
+
+@pytest.mark.parametrize("objective", ["epsilon", "v", "sample"])
+def test_the_clean_image_is_what_the_target_was_made_from(objective: str) -> None:
+    x0, eps = torch.randn(2, 3), torch.randn(2, 3)
+    a, s = torch.tensor(0.6), torch.tensor(0.8)
+    said = diffusion_target(objective, x0, eps, a, s)
+    torch.testing.assert_close(clean_image(objective, said, a * x0 + s * eps, a, s), x0)
+
+
+CHECKS = (torch.arange(4)[:, None] + torch.arange(4)) % 2 * 2.0 - 1.0
+
+
+class Perfect(torch.nn.Module):
+    """Says the v that leads to x0 = CHECKS from everywhere."""
+
+    def __init__(self, schedule: NoiseSchedule) -> None:
+        super().__init__()
+        self.share = torch.from_numpy(schedule.alphas_cumprod).float()
+
+    def forward(self, x: torch.Tensor, timestep: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
+        share = self.share[timestep.long()].reshape(-1, 1, 1, 1)
+        return (share.sqrt() * x - CHECKS) / (1.0 - share).sqrt()
+
+
+def straight(schedule: NoiseSchedule, count: int) -> Trajectories:
+    """Trajectories of 2 steps from noise to CHECKS, without rounding."""
+    table, eps = schedule.step_table(2), torch.randn(count, 1, 1, 4, 4)
+    levels = [torch.from_numpy(values).float().reshape(1, 3, 1, 1, 1) for values in (table.alpha, table.sigma)]
+    return Trajectories(levels[0] * CHECKS + levels[1] * eps, torch.zeros(count, 1, 4, 4))
+
+
+def test_the_loss_of_a_perfect_student_is_zero_and_its_latents_are_the_teachers() -> None:
+    schedule = NoiseSchedule.cosine(10, prediction_type="v")
+    section = DistilConfig(OPTIMISER, steps=2, states=2)
+    untrained = Denoiser(1, (1,), DiffusionConfig(OPTIMISER, channels=(8, 8), norm_groups=4, head_channels=8))
+    task = distil.DistilTask(section, untrained, schedule, straight(schedule, 4), straight(schedule, 4))
+    perfect = Perfect(schedule)
+    step = distil.Step(0, np.arange(4), torch.Generator().manual_seed(0), torch.device("cpu"))
+    assert task.loss(perfect, None, step)[0].item() < 1e-8
+    assert task.validate(perfect, torch.device("cpu"))["distance"] < 1e-8
+    assert task.loss(untrained, None, step)[0].item() > 0.01
+
+
+def test_a_student_may_take_every_other_state() -> None:
+    schedule = NoiseSchedule.cosine(10, prediction_type="v")
+    untrained = Denoiser(1, (1,), DiffusionConfig(OPTIMISER, channels=(8, 8), norm_groups=4, head_channels=8))
+    task = distil.DistilTask(DistilConfig(OPTIMISER, steps=1, states=2), untrained, schedule, straight(schedule, 4),
+                             straight(schedule, 4))
+    step = distil.Step(0, np.arange(4), torch.Generator().manual_seed(0), torch.device("cpu"))
+    assert task.training.x.shape[1] == 2 and task.loss(Perfect(schedule), None, step)[0].item() < 1e-8
+
+
+@pytest.mark.parametrize("stride", [2, 4])
+def test_small_networks_have_the_shapes_of_large_ones(stride: int) -> None:
+    assert SmallDecoder(3, 8, 1, stride)(torch.randn(2, 3, 8, 8)).shape == (2, 1, 8 * stride, 8 * stride)
+    encoded = SmallMaskEncoder(5, 4, 8, 1, stride)(torch.randn(2, 5, 8 * stride, 8 * stride))
+    assert encoded.shape == (2, 4, 8, 8)
