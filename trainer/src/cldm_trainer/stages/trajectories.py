@@ -8,6 +8,7 @@ The teacher walks in more steps, of second order, with the guidance that the bun
 none. Only a bundle and a cohort's label maps are needed, no image and no run folder.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -198,11 +199,14 @@ def _parts(section: DistilConfig, subset: str) -> int:
 
 
 def recipe(config: Config) -> dict[str, str]:
-    """What the trajectories depend on."""
-    section, bundle = config.distil, Path(config.distil.bundle)
-    return {"steps": str(section.states), "teacher_steps": str(section.teacher_steps),
-            "guidance": str(section.guidance), "trajectories": str(section.trajectories),
-            "precision": config.run.precision, "seed": str(config.run.seed), "cohort": str(config.cohort_file),
-            "moved": json.dumps(plain(config.latents), sort_keys=True),
-            "bundle": Bundle.load(bundle).manifest_sha256}
-
+    """What the trajectories depend on: of the bundle, its networks, schedule and guidance."""
+    section, manifest = config.distil, Bundle.load(config.distil.bundle).manifest
+    basis = {
+        "section": {name: plain(section)[name] for name in ("states", "teacher_steps", "trajectories")},
+        "networks": {role: graph.sha256 for role, graph in manifest.graphs.items()
+                     if role not in ("encoder", "decoder")},
+        "schedule": plain(manifest.schedule), "nulls": [condition.null for condition in manifest.conditions],
+        "settings": plain(teacher_settings(section, manifest.sampling)), "moved": plain(config.latents),
+        "precision": config.run.precision, "seed": config.run.seed, "cohort": str(config.cohort_file),
+    }
+    return {"recipe_sha256": hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()}
