@@ -84,8 +84,12 @@ def _run_stages(config: Config, *names: str) -> None:
 def _needed(stage: str, config: Config) -> bool:
     """Whether `all` runs a stage. The segmenter belongs to the run that owns the codecs."""
     made, export = config.cohort_file.exists(), config.export
-    unneeded = dict.fromkeys(_OF_A_GENERATOR, not export.generator)
-    unneeded |= {"phantom": made or bool(config.prepare.raw), "prepare": made, "segmenter": bool(config.run.codecs),
+    few, small = bool(config.distil.bundle), bool(config.distil.bundle) and config.small_codec.channels > 0
+    unneeded = dict.fromkeys(_OF_A_GENERATOR, not export.generator or few)
+    unneeded |= {"trajectories": not few, "distil": not few, "small-decoder": not small,
+                 "small-mask-encoder": not small or config.diffusion.condition != "mask"}
+    unneeded |= {"phantom": made or bool(config.prepare.raw), "prepare": made,
+                 "segmenter": bool(config.run.codecs) or few,
                  "label-vae": not export.anatomy and config.diffusion.condition != "label-vae"}
     return not unneeded.get(stage, False)
 

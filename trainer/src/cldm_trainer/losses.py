@@ -7,7 +7,7 @@ a, sig   alpha and sigma of the forward process: x_t = a * x0 + sig * eps, a^2 +
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 
@@ -53,6 +53,16 @@ def relativistic(preferred: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Te
     image is to look more real than the `other` one that it is paired with. The sum over the verdicts."""
     pairs = zip(preferred, other, strict=True)
     return torch.stack([functional.softplus(less - more).mean() for more, less in pairs]).sum()
+
+
+def squared_gradient(critic: nn.Module, seen: Tensor) -> Tensor:
+    """R1 (Mescheder, Geiger and Nowozin, ICML 2018): the squared gradient of a critic's verdicts at `seen`, (N, ...),
+    averaged over the batch."""
+    plain = getattr(critic, "module", critic)  # what Fabric wraps: its wrapper forbids a gradient of a gradient
+    seen = seen.detach().requires_grad_(True)
+    whole, patches = plain(seen)
+    gradient = torch.autograd.grad(whole.sum() + patches.mean(dim=1).sum(), seen, create_graph=True)[0]
+    return gradient.square().flatten(1).sum(1).mean()
 
 
 def diffusion_target(objective: str, x0: Tensor, eps: Tensor, a: Tensor, sig: Tensor) -> Tensor:

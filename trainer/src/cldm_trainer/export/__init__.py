@@ -12,7 +12,7 @@ What = Literal["generator", "segmenter", "anatomy", "all"]
 
 def run(config: Config, *, force: bool = False, torchscript: bool = False, what: What = "all") -> list[Path]:
     """Write the bundles of a finished run and return their folders. "all" is those that the configuration names, but
-    for the segmenter of a run that uses another's codecs: it has none of its own.
+    for the segmenter of a run that uses another's codecs or distils a bundle: it has none of its own.
 
     Raises BundleError where a bundle exists and `force` is not given, ParityError where a graph does not compute what
     torch computes, InputError where a stage has not been trained.
@@ -25,7 +25,7 @@ def run(config: Config, *, force: bool = False, torchscript: bool = False, what:
         raise InputError(f"export.{what}: empty, expected the folder of the {what} bundle.")
     targets = {kind: Path(folder) for kind, folder in named.items() if folder}
     chosen = [kind for kind in targets if what == kind or (
-        what == "all" and not (kind == "segmenter" and config.run.codecs))]
+        what == "all" and not (kind == "segmenter" and (config.run.codecs or config.distil.bundle)))]
     for kind in chosen:
         refuse_to_overwrite(targets[kind], force=force)
     written = []

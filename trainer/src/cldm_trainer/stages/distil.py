@@ -25,7 +25,7 @@ from ..adopt import load_denoiser
 from ..config import Config, DistilConfig, plain
 from ..data import in_batches
 from ..loop import Step, train
-from ..losses import clean_image, relativistic
+from ..losses import clean_image, relativistic, squared_gradient
 from ..networks import Denoiser
 from ..networks.latent_critic import LatentCritic
 from ..records import grey, montage
@@ -88,14 +88,10 @@ class DistilTask:
         if self._pair is None:
             return None
         wanted, seen = self._pair
-        penalised = step.number % _PENALTY_EVERY == 0
-        wanted.requires_grad_(penalised)
-        said = critic(wanted)
-        loss = relativistic(said, critic(seen))
-        if penalised:
-            total = said[0].sum() + said[1].mean(dim=1).sum()
-            gradient = torch.autograd.grad(total, wanted, create_graph=True)[0]
-            loss = loss + 0.5 * _PENALTY_EVERY * self.config.critic_penalty * gradient.square().sum((1, 2, 3)).mean()
+        loss = relativistic(critic(wanted), critic(seen))
+        if step.number % _PENALTY_EVERY == 0:
+            penalty = squared_gradient(critic, wanted)
+            loss = loss + 0.5 * _PENALTY_EVERY * self.config.critic_penalty * penalty
         return loss
 
     def predict(self, model: nn.Module, x: Tensor, k: Tensor, told: Tensor) -> Tensor:

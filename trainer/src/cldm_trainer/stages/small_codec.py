@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from cldm_runtime.bundle import Bundle
 from cldm_runtime.domain import get_domain
+from cldm_runtime.errors import InputError
 
 from .. import checkpoint
 from ..adopt import load_module
@@ -115,17 +116,20 @@ def make_mask_encoder_task(config: Config) -> ImitationTask:
 def run_decoder(config: Config) -> None:
     """Walk the trajectories if that is not done, then train the small decoder."""
     trajectories_stage.run(config)
-    _train(config, DECODER, make_decoder_task)
+    _train(config, DECODER, "decoder", make_decoder_task)
 
 
 def run_mask_encoder(config: Config) -> None:
     """Train the small mask encoder."""
-    _train(config, MASK_ENCODER, make_mask_encoder_task)
+    _train(config, MASK_ENCODER, "mask_encoder", make_mask_encoder_task)
 
 
-def _train(config: Config, stage: str, make_task: Callable[[Config], ImitationTask]) -> None:
-    section = config.small_codec
-    resolved = plain(section) | {"bundle": Bundle.load(config.distil.bundle).manifest_sha256}
+def _train(config: Config, stage: str, role: str, make_task: Callable[[Config], ImitationTask]) -> None:
+    section, graphs = config.small_codec, Bundle.load(config.distil.bundle).manifest.graphs
+    if role not in graphs:
+        raise InputError(f"{config.distil.bundle}: has no {role}, so nothing for {stage} to learn from. Leave the "
+                         "stage out.")
+    resolved = plain(section) | {"teacher": graphs[role].sha256}
     train(lambda: make_task(config), section.optimiser, config.run, config.run_folder / stage, resolved)
 
 

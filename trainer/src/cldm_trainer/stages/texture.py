@@ -23,7 +23,7 @@ from .. import checkpoint
 from ..config import Config, TextureConfig, plain
 from ..data import Slices, in_batches, load_slices, step_generator
 from ..loop import Step, train_shared
-from ..losses import relativistic
+from ..losses import relativistic, squared_gradient
 from ..networks import Affine, Codec, Texture, TextureCritic
 from ..records import grey, montage
 from . import latents as latents_stage
@@ -106,14 +106,9 @@ class TextureTask:
     def critic_loss(self, critic: nn.Module, step: Step) -> Tensor | None:
         assert self._pair is not None
         real, drawn = self._pair
-        penalised = step.number % _PENALTY_EVERY == 0
-        real.requires_grad_(penalised)
-        said = critic(real)
-        loss = relativistic(said, critic(drawn))
-        if penalised:
-            total = said[0].sum() + said[1].mean(dim=1).sum()
-            gradient = torch.autograd.grad(total, real, create_graph=True)[0]
-            penalty = gradient.square().sum((1, 2, 3)).mean()
+        loss = relativistic(critic(real), critic(drawn))
+        if step.number % _PENALTY_EVERY == 0:
+            penalty = squared_gradient(critic, real)
             loss = loss + 0.5 * _PENALTY_EVERY * self.config.critic_penalty * penalty
         return loss
 
