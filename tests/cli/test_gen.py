@@ -7,13 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cldm_runtime import generate
 from cldm_runtime.store import open_dataset
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -64,7 +64,7 @@ def test_a_dry_run_prints_the_resolved_plan_and_writes_nothing(cli: Cli, folder:
     code, out, _ = cli("--n", 300, "--attributes", "grid.csv", "--dry-run", "--json")
     plan = json.loads(out)
     assert code == 0 and plan["sampler"] == "ddim" and plan["steps"] == 4 and plan["batch_size"] == 4
-    assert plan["samples"] == 300 and plan["parts"] == 3 and plan["provider"] == "cpu"
+    assert plan["samples"] == 300 and plan["parts"] == 19 and plan["provider"] == "cpu"
     code, out, _ = cli("--n", 300, "--attributes", "grid.csv", "--dry-run")
     assert code == 0 and "steps             4" in out.splitlines() and untouched(folder)
 
@@ -183,24 +183,30 @@ def test_a_folder_without_permission_is_named(cli: Cli, folder: Path) -> None:
 
 # A shell without job control has its background programs ignore SIGINT, and their children with them: asked for again.
 STOPPED_RUN = """
-import os, signal, sys
+import multiprocessing, os, signal, sys
 from contextlib import contextmanager
-from cldm_runtime import generate
+from cldm_runtime import plan
 from cldm_runtime.cli import gen, main
 
 @contextmanager
 def stop_at_ten(label, total, stream):
-    yield lambda done, total: os.kill(os.getpid(), int(sys.argv[1])) if done >= 10 else None
+    def stop(done, total):
+        if done >= 10:
+            print(*(process.pid for process in multiprocessing.active_children()), flush=True)
+            os.kill(os.getpid(), int(sys.argv[1]))
 
-signal.signal(signal.SIGINT, signal.default_int_handler)
-generate.PART_SAMPLES, gen.show_progress = 4, stop_at_ten
-sys.exit(main.run(gen.gen, sys.argv[2:]))
+    yield stop
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    plan.PART_SAMPLES, gen.show_progress = 4, stop_at_ten
+    sys.exit(main.run(gen.gen, sys.argv[2:]))
 """
 
 
 def test_a_stopped_run_resumes_to_the_same_bytes(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generate, "PART_SAMPLES", 4)
-    flags = ["--n", "14", "--masks", "masks.npy"]
+    monkeypatch.setattr("cldm_runtime.plan.PART_SAMPLES", 4)
+    flags = ["--n", "14", "--masks", "masks.npy", "--workers", "1"]
     assert cli(*flags, "--out", "whole.h5")[0] == 0
     for stop, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130)):
         command = [sys.executable, "-c", STOPPED_RUN, str(int(stop)), *flags]
@@ -212,6 +218,21 @@ def test_a_stopped_run_resumes_to_the_same_bytes(cli: Cli, folder: Path, monkeyp
         assert digest(folder / "samples.h5") == digest(folder / "whole.h5")
         (folder / "samples.h5").unlink()
     assert sorted(path.name for path in folder.iterdir()) == ["grid.csv", "masks.npy", "whole.h5"]
+
+
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 130)])
+def test_workers_end_with_the_run_that_started_them(cli: Cli, folder: Path, stop: signal.Signals, code: int) -> None:
+    flags = ["--n", "30", "--masks", "masks.npy", "--workers", "2"]
+    stopped = subprocess.run([sys.executable, "-c", STOPPED_RUN, str(int(stop)), *flags], capture_output=True,
+                             text=True, check=False)
+    assert stopped.returncode == code and "Traceback" not in stopped.stderr
+    workers = stopped.stdout.split()
+    assert len(workers) == 2
+    deadline = time.monotonic() + 60
+    while any(Path("/proc", pid).exists() for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(Path("/proc", pid).exists() for pid in workers)
+    assert cli(*flags, "--resume")[0] == 0 and not (folder / "samples.h5.parts").exists()
 
 
 def test_help_shows_defaults_units_and_examples(cli: Cli) -> None:

@@ -31,7 +31,7 @@ def guided(tiny_guided: Path) -> Generator:
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generate, "PART_SAMPLES", 4)
+    monkeypatch.setattr("cldm_runtime.plan.PART_SAMPLES", 4)
 
 
 def make_plan(model: Generator, samples: int = 10, seed: int = 5, **settings: object) -> Plan:
@@ -261,7 +261,7 @@ def test_a_full_disk_is_noticed_before_the_run(model: Generator, tmp_path: Path,
                                                monkeypatch: pytest.MonkeyPatch) -> None:
     usage = generate.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(generate.shutil, "disk_usage", lambda path: usage._replace(free=1000))
-    with pytest.raises(DatasetError, match=r"10 samples need up to 988 kB .* has 1 kB free"):
+    with pytest.raises(DatasetError, match=r"10 samples need up to 742 kB .* has 1 kB free"):
         generate_dataset(make_plan(model), tmp_path / "a.h5")
     assert list(tmp_path.iterdir()) == []
 

@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 import textwrap
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -53,6 +54,34 @@ def test_images_read_back_within_half_a_step(tmp_path: Path) -> None:
         assert dataset.images(1).shape == (1, 8, 8)
         assert np.array_equal(dataset.masks(slice(1, 3)), MASKS[1:3])
         assert np.array_equal(dataset.masks(np.array([2, 0, 2])), MASKS[[2, 0, 2]])
+
+
+@pytest.mark.parametrize("lengths", [(16, 16, 5), (16, 3, 16, 1)])  # chunks of 8 images and of 16 label maps
+def test_rows_of_other_files_are_appended_as_they_are_stored(tmp_path: Path, lengths: tuple[int, ...]) -> None:
+    rng, spec = np.random.default_rng(0), DatasetSpec(DOMAIN, (128, 128), (1.0, 1.0))
+    images = rng.random((sum(lengths), 1, 128, 128), dtype=np.float32)
+    masks, index = (images[:, 0] > 0.5).astype(np.uint8), np.arange(sum(lengths))
+    starts = np.cumsum((0, *lengths))
+    with create_dataset(tmp_path / "whole.h5", spec) as whole:
+        for number, (start, end) in enumerate(pairwise(starts)):
+            part = tmp_path / f"{number}.h5"
+            with create_dataset(part, spec) as writer:
+                writer.append(images=images[start:end], masks=masks[start:end], sample_index=index[start:end])
+            with open_dataset(part) as dataset:
+                whole.append_dataset(dataset)
+    with open_dataset(tmp_path / "whole.h5") as dataset:
+        assert np.abs(dataset.images() - images).max() <= 0.5 / 65535 + 1e-7
+        assert np.array_equal(dataset.masks(), masks) and np.array_equal(dataset.sample_index, index)
+
+
+def test_appending_a_damaged_file_says_which(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", repeats=100)
+    with h5py.File(path, "r+") as file:  # a chunk that was never written
+        file["masks"].resize(2000, axis=0)
+        file["images"].resize(2000, axis=0)
+    with open_dataset(path) as part, pytest.raises(DatasetError, match=r"a\.h5: cannot be read"), \
+            create_dataset(tmp_path / "b.h5", SPEC) as writer:
+        writer.append_dataset(part)
 
 
 def test_header_says_what_the_file_is(tmp_path: Path) -> None:

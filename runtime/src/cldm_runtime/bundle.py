@@ -66,6 +66,10 @@ class Bundle:
             bundle.check_files()
         return bundle
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process loads the folder, and checks it, for itself."""
+        return Bundle.load, (self.path.absolute(),)
+
     @property
     def manifest_sha256(self) -> str:
         return sha256_of_bytes(self.manifest_text.encode("utf-8"))

@@ -1,7 +1,7 @@
 """A domain names the labels, attributes and anatomy that belong together. The rest of the package asks it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -77,6 +77,10 @@ class Domain:
     tidy: Tidy | None = None  # None: maps that a network drew are taken as they are
     widen: Widen | None = None  # None: the lesions of this domain cannot be widened
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process gets the domain by its name; only the anatomy may be another than the domain's own."""
+        return _named_domain, (self.name, self.anatomy)
+
     @property
     def attribute_names(self) -> tuple[str, ...]:
         return tuple(attribute.name for attribute in self.attributes)
@@ -93,6 +97,10 @@ def get_domain(name: str) -> Domain:
     if name not in DOMAINS:
         raise InputError(f"domain {name!r} is unknown. Known: {', '.join(sorted(DOMAINS))}.")
     return DOMAINS[name]()
+
+
+def _named_domain(name: str, anatomy: Anatomy) -> Domain:
+    return replace(get_domain(name), anatomy=anatomy)
 
 
 def measure(labels: NDArray[np.integer], domain: str = "lge") -> Measurement:

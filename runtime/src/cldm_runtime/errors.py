@@ -37,6 +37,12 @@ class ProviderError(CldmError):
     exit_code = 5
 
 
+class WorkerError(CldmError):
+    """A worker process ended before its work was done: killed from outside, or out of memory."""
+
+    exit_code = 6
+
+
 class InterruptedRun(CldmError):
     """The user stopped the run; what is committed on disk can be resumed."""
 

@@ -2,90 +2,41 @@
 
 While a run is under way its finished parts lie in `<out>.parts`, each a dataset file of its own. A run that was stopped
 or killed is resumed by doing the parts that are missing. The same plan gives the same bytes, however often it was
-stopped: samples are computed in canonical batches, and merging sees the same parts in the same order.
+stopped and however many workers it had: samples are computed in canonical batches, each network on one core of the CPU,
+and merging sees the same parts in the same order.
 """
 
-import hashlib
-import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from .errors import CldmError, DatasetError, InputError, InterruptedRun, WorkerError
+from .parts import Merge, is_committed, parts_of, write_parts
+from .plan import Plan, differences
+from .store import open_dataset, publish
+from .workers import stoppable, write_parts_with
 
-from . import __version__
-from .errors import CldmError, DatasetError, InputError, InterruptedRun
-from .generator import Batch, Generator
-from .manifest import SamplingSpec
-from .requests import RequestSource, measured_attributes
-from .store import DatasetSpec, DatasetWriter, MetadataValue, create_dataset, open_dataset, publish
+__all__ = ["Existing", "Plan", "Progress", "check_output", "generate_dataset", "is_finished", "parts_folder"]
 
-PART_SAMPLES = 128  # about; a part holds whole batches
 PLAN_FILE = "plan.json"
-_MERGE_ROWS = 64
-_DRAWS = "anatomy_draws"  # root attribute: label maps drawn in all, of which each sample took one
-_SMALL_COLUMNS = ("requested", "mask_attributes", "mask_reasons", "grid_row", "sample_index", "condition")  # if there
-_ROW_OVERHEAD_BYTES = 256  # attributes, indices and chunk tables
+MERGED_FILE = "merged.h5"
 
 Existing = Literal["refuse", "resume", "overwrite"]
 Progress = Callable[[int, int], None]  # (samples done, samples in all)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Everything that decides the content of a generated file."""
-
-    generator: Generator
-    source: RequestSource
-    samples: int
-    seed: int
-    settings: SamplingSpec
-
-    def content(self) -> dict[str, Any]:
-        """The plan as plain values."""
-        manifest, settings = self.generator.manifest, self.settings
-        return {
-            "bundle": manifest.name, "bundle_version": manifest.bundle_version,
-            "manifest_sha256": self.generator.bundle.manifest_sha256, "provider": self.generator.provider,
-            "requests": self.source.identity(), "samples": self.samples, "seed": self.seed,
-            "sampler": settings.sampler, "steps": settings.steps, "spacing": settings.spacing, "eta": settings.eta,
-            "guidance": settings.guidance, "guidance_interval": list(settings.guidance_interval),
-            "batch_size": settings.batch_size, "runtime_version": __version__,
-        }
-
-    @property
-    def text(self) -> str:
-        return json.dumps(self.content(), sort_keys=True)
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
-    @property
-    def parts(self) -> list[range]:
-        """The samples of each part; every part but the last holds the same number of whole batches."""
-        size = self.settings.batch_size * max(1, PART_SAMPLES // self.settings.batch_size)
-        return [range(start, min(start + size, self.samples)) for start in range(0, self.samples, size)]
-
-    @property
-    def bytes_needed(self) -> int:
-        """Free space that the run takes at most: its parts and the merged file."""
-        image = self.generator.manifest.image
-        pixels = int(np.prod(image.shape))
-        return 2 * self.samples * (2 * pixels * image.channels + pixels + _ROW_OVERHEAD_BYTES)
-
-
 def generate_dataset(plan: Plan, out: str | os.PathLike[str], existing: Existing = "refuse",
-                     progress: Progress | None = None) -> Path:
+                     progress: Progress | None = None, workers: int = 1) -> Path:
     """Carry out the plan; the file `out` appears, whole, at the end.
 
-    existing: what to do about a file or an unfinished run of that name. progress is called after every batch.
-    Raises InputError for a name that is taken, DatasetError for a folder that cannot be written or is full, and
-    InterruptedRun on Ctrl-C, after which "resume" goes on.
+    existing: what to do about a file or an unfinished run of that name. progress is called after every batch. workers:
+    processes that write parts, at most one for each part; 1: this process. A script that asks for more must be guarded
+    by `if __name__ == "__main__":`, for Python imports it in each of them.
+    Raises InputError for a name that is taken, DatasetError for a folder that cannot be written or is full, WorkerError
+    for a worker that was killed, and InterruptedRun on Ctrl-C and SIGTERM; after the last two "resume" goes on.
     """
     target = Path(out)
     folder = parts_folder(target)
@@ -95,17 +46,40 @@ def generate_dataset(plan: Plan, out: str | os.PathLike[str], existing: Existing
     check_output(plan, target, existing)
     _prepare_folder(plan, target, existing)
     try:
-        _write_parts(plan, folder, progress)
-        _merge(plan, folder, target, existing)
+        with stoppable():
+            _generate(plan.on_one_thread(), folder, workers, progress)
+            publish(folder / MERGED_FILE, target, overwrite=existing != "refuse")
     except KeyboardInterrupt as error:
-        raise InterruptedRun(f"{target}: stopped; {_committed(plan, folder)} of {plan.samples} samples are kept in "
-                             f"{folder}. Run the same command with --resume to go on.") from error
+        raise InterruptedRun(f"{target}: stopped; {_kept(plan, folder)}") from error
+    except WorkerError as error:
+        raise WorkerError(f"{target}: {error} {_kept(plan, folder)}") from error
     except CldmError:
         if not _committed(plan, folder):
             shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(folder, ignore_errors=True)
     return target
+
+
+def _generate(plan: Plan, folder: Path, workers: int, progress: Progress | None) -> None:
+    """Write the parts that are missing, and merge all of them."""
+    parts = parts_of(plan, folder)
+    missing = [part for part in parts if not is_committed(plan, part)]
+    count = plan.samples - sum(len(part.samples) for part in missing)
+
+    def done(samples: int) -> None:
+        nonlocal count
+        count += samples
+        if progress:
+            progress(count, plan.samples)
+
+    processes = min(workers, len(missing))
+    written = write_parts(plan, missing, done) if processes < 2 else write_parts_with(processes, plan, missing, done)
+    with Merge(plan, parts, folder / MERGED_FILE) as merge, closing(written):
+        merge.add(set(parts).difference(missing))
+        for part in written:
+            merge.add([part])
+        merge.finish()
 
 
 def parts_folder(target: Path) -> Path:
@@ -120,7 +94,7 @@ def is_finished(plan: Plan, target: Path, existing: Existing) -> bool:
     with open_dataset(target) as dataset:
         found = dataset.metadata.get("plan", "{}")
     if found != plan.text:
-        raise InputError(f"{target}: exists and is of another plan: {_differences(str(found), plan)}. "
+        raise InputError(f"{target}: exists and is of another plan: {differences(str(found), plan)}. "
                          "Choose another --out, or pass --overwrite.")
     return True
 
@@ -137,7 +111,7 @@ def check_output(plan: Plan, target: Path, existing: Existing) -> None:
     if existing == "resume" and (folder / PLAN_FILE).exists():
         found = (folder / PLAN_FILE).read_text()
         if found != plan.text:
-            raise InputError(f"{folder}: holds an unfinished run of another plan: {_differences(found, plan)}. Repeat "
+            raise InputError(f"{folder}: holds an unfinished run of another plan: {differences(found, plan)}. Repeat "
                              "its flags to resume it, or pass --overwrite to start anew.")
     _check_space(plan, target, existing)
 
@@ -159,6 +133,8 @@ def _prepare_folder(plan: Plan, target: Path, existing: Existing) -> None:
         if existing == "overwrite" and folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=existing == "resume")
+        for leftover in folder.glob("*.partial"):  # of processes that were killed
+            leftover.unlink()
         unfinished = folder / (PLAN_FILE + ".partial")
         unfinished.write_text(plan.text)
         unfinished.replace(folder / PLAN_FILE)
@@ -166,105 +142,13 @@ def _prepare_folder(plan: Plan, target: Path, existing: Existing) -> None:
         raise DatasetError(f"{folder}: cannot be written ({error.strerror}). Choose another --out.") from error
 
 
-def _part_path(folder: Path, number: int) -> Path:
-    return folder / f"part-{number:05d}.h5"
-
-
-def _is_committed(plan: Plan, path: Path, samples: range) -> bool:
-    if not path.exists():
-        return False
-    try:
-        with open_dataset(path) as part:
-            index = part.sample_index
-            return (part.metadata.get("plan_sha256") == plan.sha256 and index is not None
-                    and np.array_equal(index, np.arange(samples.start, samples.stop)))
-    except DatasetError:  # damaged: it is computed again
-        return False
-
-
 def _committed(plan: Plan, folder: Path) -> int:
-    return sum(len(samples) for number, samples in enumerate(plan.parts) if _part_path(folder, number).exists())
+    return sum(len(part.samples) for part in parts_of(plan, folder) if part.path.exists())
 
 
-def _write_parts(plan: Plan, folder: Path, progress: Progress | None) -> None:
-    numbered = [(_part_path(folder, number), samples) for number, samples in enumerate(plan.parts)]
-    missing = [(path, samples) for path, samples in numbered if not _is_committed(plan, path, samples)]
-    done = plan.samples - sum(len(samples) for _, samples in missing)
-    for path, samples in missing:
-        with create_dataset(path, _spec(plan, {"plan_sha256": plan.sha256}), overwrite=True) as writer:
-            draws = 0
-            for batch in _write_batches(plan, samples, writer):
-                done, draws = done + len(batch.images), draws + batch.draws
-                if progress:
-                    progress(done, plan.samples)
-            writer.set_metadata({_DRAWS: draws})
-
-
-def _write_batches(plan: Plan, samples: range, writer: DatasetWriter) -> Iterator[Batch]:
-    generator = plan.generator
-    for batch in generator.batches(plan.source, samples, plan.seed, plan.settings):
-        columns: dict[str, NDArray[Any]] = {"images": batch.images, "grid_row": batch.grid_row,
-                                            "sample_index": batch.sample_index}
-        if batch.condition is not None:
-            columns["condition"] = batch.condition
-        if generator.manifest.conditions:
-            columns["requested"] = batch.requested
-        if batch.masks is not None:
-            columns["masks"] = batch.masks
-            columns["mask_attributes"], columns["mask_reasons"] = measured_attributes(
-                batch.masks, list(batch.requested), generator.domain)
-        writer.append(**columns)
-        yield batch
-
-
-def _spec(plan: Plan, metadata: dict[str, MetadataValue]) -> DatasetSpec:
-    domain, image = plan.generator.domain, plan.generator.manifest.image
-    return DatasetSpec(domain, image.shape, image.spacing_mm, image.channels, image.value_range, metadata)
-
-
-def _merge(plan: Plan, folder: Path, target: Path, existing: Existing) -> None:
-    """Copy the parts into one file beside them, then give it its name in one step."""
-    merged, draws = folder / "merged.h5", 0
-    with create_dataset(merged, _spec(plan, _provenance(plan)), overwrite=True) as writer:
-        for number in range(len(plan.parts)):
-            with open_dataset(_part_path(folder, number)) as part:
-                draws += int(part.metadata.get(_DRAWS, 0))
-                small = {name: getattr(part, name) for name in _SMALL_COLUMNS if name in part}
-                for start in range(0, len(part), _MERGE_ROWS):
-                    rows = slice(start, start + _MERGE_ROWS)
-                    columns = {name: values[rows] for name, values in small.items()}
-                    if "masks" in part:
-                        columns["masks"] = part.masks(rows)
-                    writer.append(images=part.images(rows), **columns)
-        writer.set_metadata({_DRAWS: draws} if draws else {})
-    publish(merged, target, overwrite=existing != "refuse")
-
-
-def _provenance(plan: Plan) -> dict[str, MetadataValue]:
-    table = plan.generator.step_table(plan.settings)
-    steps = {"timesteps": table.timesteps.tolist(), "alpha": table.alpha.tolist(), "sigma": table.sigma.tolist()}
-    return {
-        "manifest": plan.generator.bundle.manifest_text, "manifest_sha256": plan.generator.bundle.manifest_sha256,
-        "seed": plan.seed, "sampler": plan.settings.sampler, "step_table": json.dumps(steps),
-        "guidance": plan.settings.guidance, "guidance_interval": json.dumps(plan.settings.guidance_interval),
-        "batch_size": plan.settings.batch_size, "plan": plan.text, "plan_sha256": plan.sha256,
-        "runtime_version": __version__, "provider_requested": plan.generator.provider_requested,
-        "provider_obtained": plan.generator.provider,
-        **{name: value for name, value in plan.source.identity().items() if name.startswith("anatomy")},
-    }
-
-
-def _differences(found: str, plan: Plan) -> str:
-    """Where a plan found on disk differs from this one."""
-    try:
-        other = json.loads(found)
-    except ValueError:
-        return "its plan cannot be read"
-    here = json.loads(plan.text)
-    if not isinstance(other, dict):
-        return "its plan cannot be read"
-    keys = [key for key in sorted({*other, *here}) if other.get(key) != here.get(key)]
-    return ", ".join(f"{key} was {other.get(key)}, now {here.get(key)}" for key in keys) or "another version wrote it"
+def _kept(plan: Plan, folder: Path) -> str:
+    return (f"{_committed(plan, folder)} of {plan.samples} samples are kept in {folder}. Run the same command with "
+            "--resume to go on.")
 
 
 def _size(count: float) -> str:

@@ -63,7 +63,7 @@ class Generator:
                  anatomy: Bundle | None = None) -> None:
         """Opens every graph that generation needs. anatomy: the bundle that label maps for attributes are drawn with;
         None: they are drawn as the domain defines. Raises InputError, BundleError or ProviderError."""
-        self.bundle = bundle
+        self.bundle, self.anatomy, self.threads = bundle, anatomy, threads
         self.provider_requested = provider
         self.manifest: Manifest = bundle.manifest
         self.domain: Domain = bundle.domain() if anatomy is None else learned_domain(bundle, anatomy)
@@ -81,6 +81,14 @@ class Generator:
         defines. Raises BundleError or ProviderError, InputError for an anatomy where no label maps are needed.
         """
         return cls(Bundle.load(path), provider, threads, None if anatomy is None else Bundle.load(anatomy))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process opens the graphs for itself, on the provider that this one obtained."""
+        return Generator, (self.bundle, self.provider, self.threads, self.anatomy)
+
+    def with_threads(self, threads: int | None) -> "Generator":
+        """The same with its graphs opened anew, for another number of threads."""
+        return Generator(self.bundle, self.provider_requested, threads, self.anatomy)
 
     @property
     def provider(self) -> str:

@@ -52,8 +52,15 @@ class LearnedAnatomy:
     base: Anatomy
     shape: tuple[int, ...]
     spacing_mm: tuple[float, ...]
-    name: str
-    manifest_sha256: str
+    bundle: Bundle
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process opens the decoder for itself."""
+        return LearnedAnatomy.load, (self.bundle,)
+
+    @property
+    def name(self) -> str:
+        return self.bundle.manifest.name
 
     @classmethod
     def load(cls, bundle: Bundle) -> "LearnedAnatomy":
@@ -67,11 +74,11 @@ class LearnedAnatomy:
         exactness = {a.name: _EXACTNESS * a.tolerance if a.measurable else _BY_CONSTRUCTION * (a.high - a.low)
                      for a in domain.attributes}
         return cls(bundle.open("decoder", threads=1), LatentPrior(manifest.latent_prior, names, exactness), domain,
-                   domain.anatomy, manifest.image.shape, manifest.image.spacing_mm, manifest.name,
-                   bundle.manifest_sha256)
+                   domain.anatomy, manifest.image.shape, manifest.image.spacing_mm, bundle)
 
     def identity(self) -> dict[str, str]:
-        return {"anatomy": "learned", "anatomy_bundle": self.name, "anatomy_manifest_sha256": self.manifest_sha256}
+        return {"anatomy": "learned", "anatomy_bundle": self.name,
+                "anatomy_manifest_sha256": self.bundle.manifest_sha256}
 
     def contradictions(self, request: Mapping[str, float]) -> list[str]:
         return self.base.contradictions(request)

@@ -27,9 +27,14 @@ class MaskRows(Protocol):
 
 @dataclass(frozen=True)
 class ArrayMasks:
-    """(M, *spatial) label maps in memory, or memory-mapped."""
+    """(M, *spatial) label maps in memory, or memory-mapped from the file `source`."""
 
     masks: NDArray[np.integer]
+    source: Path | None = None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process maps the file for itself."""
+        return (ArrayMasks, (self.masks,)) if self.source is None else (npy_masks, (self.source.absolute(),))
 
     def __len__(self) -> int:
         return len(self.masks)
@@ -76,7 +81,7 @@ def npy_masks(source: Path) -> ArrayMasks:
         raise InputError(f"{source}: cannot be read as a numpy array ({error}). Save it with numpy.save.") from error
     if not isinstance(masks, np.ndarray) or masks.ndim < 3:
         raise InputError(f"{source}: expected an array of shape (masks, height, width).")
-    return ArrayMasks(masks)
+    return ArrayMasks(masks, source)
 
 
 def dataset_masks(source: Path, spacing_mm: tuple[float, ...], domain: Domain, subset: str = "") -> DatasetMasks:

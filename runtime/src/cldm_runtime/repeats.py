@@ -23,6 +23,9 @@ class RepeatedRequests:
         self.source, self.per_condition = source, per_condition
         self._drawn = lru_cache(_KEPT)(source.request)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return RepeatedRequests, (self.source, self.per_condition)
+
     def request(self, seed: int, index: int) -> SampleRequest:
         condition = index // self.per_condition
         return replace(self._drawn(seed, condition), index=index, condition=condition)

@@ -11,14 +11,16 @@ import click
 from ..bundle import Bundle
 from ..engines import PROVIDERS
 from ..errors import InputError
-from ..generate import Existing, Plan, check_output, generate_dataset, is_finished
+from ..generate import Existing, check_output, generate_dataset, is_finished
 from ..generator import Generator
 from ..grid import read_grid
 from ..mask_grid import MaskGridRequests
+from ..plan import CPU_PROVIDERS, Plan
 from ..repeats import conditions_of, repeated
 from ..requests import FreeRequests, GridRequests, RequestSource, read_masks
 from ..samplers import SAMPLERS
 from ..store import open_dataset
+from ..workers import default_workers
 from .progress import show_progress
 
 DEFAULT_BUNDLE = "exported/lge"
@@ -69,6 +71,9 @@ Examples:
                    "[default: from bundle]")
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="B",
               help="Images computed at once.  [default: from bundle]")
+@click.option("--workers", type=click.IntRange(min=1), metavar="W",
+              help="Processes that generate, each on one core; any number gives the same file.  [default: the cores "
+                   "that may be used; 1 on a GPU]")
 @click.option("--provider", type=click.Choice(PROVIDERS), default="cpu", show_default=True,
               help="What runs the networks; never replaced by another.")
 @click.option("--dry-run", is_flag=True, help="Check everything, print the resolved plan, write nothing.")
@@ -78,29 +83,31 @@ Examples:
 def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: str, anatomy: str,
         anatomy_folder: Path | None, per_condition: int, bundle_folder: Path, out: Path, seed: int,
         steps: int | None, sampler: str | None, guidance: float | None,
-        guidance_interval: tuple[float, float] | None, batch_size: int | None, provider: str, dry_run: bool,
-        resume: bool, overwrite: bool, as_json: bool) -> None:
+        guidance_interval: tuple[float, float] | None, batch_size: int | None, workers: int | None,
+        provider: str, dry_run: bool, resume: bool, overwrite: bool, as_json: bool) -> None:
     """Generate N images into one HDF5 dataset, with what was asked for and, if they were made from them, label maps.
 
-    The same command gives the same file, bit for bit, also after it was stopped and resumed.
-    Exit codes: 0 done, 2 usage or input, 3 bundle, 4 dataset, 5 provider, 130 interrupted (and resumable).
+    The same command gives the same file, bit for bit, also after it was stopped and resumed, with any --workers.
+    Exit codes: 0 done, 2 usage or input, 3 bundle, 4 dataset, 5 provider, 6 a worker was killed, 130 interrupted (the
+    last two resumable).
     """
     if resume and overwrite:
         raise InputError("--resume and --overwrite exclude each other. Pass one of them.")
     existing: Existing = "resume" if resume else "overwrite" if overwrite else "refuse"
     bundle = Bundle.load(bundle_folder)
     learned = _anatomy_bundle(bundle, anatomy_folder, masks_file) if anatomy == "learned" else None
-    generator = Generator(bundle, provider, anatomy=learned)
+    generator = Generator(bundle, provider, 1 if provider in CPU_PROVIDERS else None, anatomy=learned)
     settings = generator.settings(sampler=sampler, steps=steps, batch_size=batch_size, guidance=guidance,
                                   guidance_interval=guidance_interval)
     source = _requests(generator, conditions_of(samples, per_condition), grid_file, masks_file, subset)
     plan = Plan(generator, repeated(source, per_condition), samples, seed, settings)
     for note in plan.source.notes():
         click.echo(f"note: {note}", err=True)
+    workers = workers or default_workers(generator.provider)
     if dry_run:
-        _print_plan(plan, out, existing, as_json)
+        _print_plan(plan, out, existing, workers, as_json)
     else:
-        _generate(plan, out, existing, as_json)
+        _generate(plan, out, existing, workers, as_json)
 
 
 def _anatomy_bundle(bundle: Bundle, folder: Path | None, masks_file: Path | None) -> Bundle:
@@ -131,11 +138,11 @@ def _requests(generator: Generator, conditions: int, grid_file: Path | None, mas
     return GridRequests.spread(grid, conditions, generator.canvas)
 
 
-def _print_plan(plan: Plan, out: Path, existing: Existing, as_json: bool) -> None:
+def _print_plan(plan: Plan, out: Path, existing: Existing, workers: int, as_json: bool) -> None:
     if not is_finished(plan, out, existing):
         check_output(plan, out, existing)
-    resolved = {"out": str(out), "existing": existing, "parts": len(plan.parts), "bytes_at_most": plan.bytes_needed,
-                "bundle_path": str(plan.generator.bundle.path), **plan.content()}
+    resolved = {"out": str(out), "existing": existing, "parts": len(plan.parts), "workers": workers,
+                "bytes_at_most": plan.bytes_needed, "bundle_path": str(plan.generator.bundle.path), **plan.content()}
     if as_json:
         click.echo(json.dumps(resolved, indent=1))
         return
@@ -144,10 +151,10 @@ def _print_plan(plan: Plan, out: Path, existing: Existing, as_json: bool) -> Non
         click.echo(f"{name:<17} {shown}")
 
 
-def _generate(plan: Plan, out: Path, existing: Existing, as_json: bool) -> None:
+def _generate(plan: Plan, out: Path, existing: Existing, workers: int, as_json: bool) -> None:
     start = time.monotonic()
     with show_progress("generating", plan.samples, sys.stderr) as progress:
-        generate_dataset(plan, out, existing, progress)
+        generate_dataset(plan, out, existing, progress, workers)
     seconds, drawn = time.monotonic() - start, _acceptance(plan, out)
     if as_json:
         click.echo(json.dumps({"out": os.fspath(out), "samples": plan.samples, "seconds": round(seconds, 3),

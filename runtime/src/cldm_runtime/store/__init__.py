@@ -8,11 +8,11 @@
         editor.segmentation("nnunet").append(masks=segmented)            # the file changes only when the block ends
 """
 
-from .format import DatasetSpec, MetadataValue
+from .format import DatasetSpec, MetadataValue, chunk_rows
 from .reader import Dataset, Segmentation, open_dataset
 from .writer import DatasetWriter, SegmentationWriter, create_dataset, edit_dataset, publish
 
 __all__ = [
-    "Dataset", "DatasetSpec", "DatasetWriter", "MetadataValue", "Segmentation", "SegmentationWriter", "create_dataset",
-    "edit_dataset", "open_dataset", "publish",
+    "Dataset", "DatasetSpec", "DatasetWriter", "MetadataValue", "Segmentation", "SegmentationWriter", "chunk_rows",
+    "create_dataset", "edit_dataset", "open_dataset", "publish",
 ]

@@ -16,6 +16,7 @@ TEXT_BYTES = 32  # of /patients and /subset, UTF-8
 TEXT = h5py.string_dtype("utf-8", TEXT_BYTES)
 STORED_MAX = 65535  # images are stored as uint16
 CHUNK_BYTES = 256 * 1024
+_CHUNK_ROWS = 1024  # at most
 RESERVED = ("format", "format_version", "complete", "domain")
 
 MetadataValue = str | int | float
@@ -75,6 +76,11 @@ class DatasetSpec:
             raise DatasetError(f"metadata must not set {', '.join(clash)}: the format defines them.")
         if len(self.shape) != len(self.spacing_mm):
             raise DatasetError(f"shape {self.shape} needs one spacing_mm for each axis, found {self.spacing_mm}.")
+
+
+def chunk_rows(row_bytes: int) -> int:
+    """Rows of one chunk of a column with so many bytes a row."""
+    return min(_CHUNK_ROWS, max(1, CHUNK_BYTES // max(1, row_bytes)))
 
 
 def encode_images(images: NDArray[np.floating], low: float, high: float) -> NDArray[np.uint16]:

@@ -135,6 +135,10 @@ class Dataset(_Columns):
             file.close()
             raise
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process opens the file for itself."""
+        return open_dataset, (self.path.absolute(),)
+
     def __enter__(self) -> Self:
         return self
 

@@ -5,8 +5,8 @@ that is killed leaves `<name>.<process>.partial` behind, which nobody reads and 
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,7 +20,6 @@ from ..domain import Domain, get_domain
 from ..errors import DatasetError
 from ..metrics import ScoreReason
 from .format import (
-    CHUNK_BYTES,
     COLUMNS,
     FORMAT,
     FORMAT_VERSION,
@@ -30,10 +29,12 @@ from .format import (
     Column,
     DatasetSpec,
     MetadataValue,
+    chunk_rows,
     encode_images,
     encode_text,
 )
-from .reader import open_dataset
+from .guard import reading
+from .reader import Dataset, open_dataset
 
 _LIBVER = ("v108", "v108")  # the oldest file version that holds attributes above 64 KiB (the manifest's text)
 
@@ -88,11 +89,8 @@ class _ColumnWriter:
         if len({len(rows) for rows in given.values()}) > 1:
             raise DatasetError(f"append: the columns differ in length: { {n: len(v) for n, v in given.items()} }.")
         for name, rows in given.items():
-            try:
+            with _writing(self._group.file):
                 self._extend(name, rows)
-            except OSError as error:
-                raise DatasetError(f"{self._group.file.filename}: writing failed ({error.strerror or error}). Free "
-                                   "some space and run again.") from error
 
     def _extend(self, name: str, rows: NDArray[np.generic]) -> None:
         dataset = self._dataset(name, rows.shape[1:])
@@ -122,12 +120,12 @@ class _ColumnWriter:
             raise DatasetError(f"{self._group.name.rstrip('/')}/{column.path} exists already. Name it in `replace` to "
                                "write it anew.")
         self._fresh[name] = 0
-        row_bytes = max(1, int(np.prod(trailing, dtype=np.int64)) * np.dtype(column.dtype).itemsize)
+        row_bytes = int(np.prod(trailing, dtype=np.int64)) * np.dtype(column.dtype).itemsize
         options = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if column.compress else {}
         dtype = TEXT if column.dtype.startswith("S") else column.dtype
         dataset = self._group.create_dataset(
             column.path, (0, *trailing), maxshape=(None, *trailing), dtype=dtype,
-            chunks=(min(1024, max(1, CHUNK_BYTES // row_bytes)), *trailing), **options)
+            chunks=(chunk_rows(row_bytes), *trailing), **options)
         self._describe(dataset, name, column)
         return dataset
 
@@ -244,6 +242,35 @@ class DatasetWriter(_ColumnWriter):
         low = float(attributes["rescale_intercept"])
         return encode_images(np.asarray(value), low, low + STORED_MAX * float(attributes["rescale_slope"]))
 
+    def append_dataset(self, other: Dataset) -> None:
+        """Add all rows of another file with the same spec. Images and label maps are copied as they are stored, without
+        decoding them, where the rows so far fill whole chunks.
+
+        Raises DatasetError where the other file is damaged or this one cannot be written.
+        """
+        for name in self._columns:
+            if name in other:
+                with _writing(self._file):
+                    self._extend_from(name, other)
+
+    def _extend_from(self, name: str, other: Dataset) -> None:
+        source = other._dataset(name)
+        dataset, start = self._dataset(name, source.shape[1:]), self._fresh[name]
+        rows, rest = dataset.chunks[0], (0,) * (source.ndim - 1)
+        whole = self._columns[name].trailing in ("image", "mask") and source.chunks == dataset.chunks
+        if not whole or start % rows:
+            for row in range(0, len(source), rows):
+                with reading(other.path):
+                    values = source[row : row + rows]
+                self._extend(name, values)
+            return
+        dataset.resize(start + len(source), axis=0)
+        for row in range(0, len(source), rows):
+            with reading(other.path):
+                filters, stored = source.id.read_direct_chunk((row, *rest))
+            dataset.id.write_direct_chunk((start + row, *rest), stored, filters)
+        self._fresh[name] = start + len(source)
+
     def set_metadata(self, metadata: Mapping[str, MetadataValue]) -> None:
         """Set root attributes."""
         _set_attributes(self._file, metadata)
@@ -288,6 +315,15 @@ class DatasetWriter(_ColumnWriter):
         with suppress(OSError, RuntimeError):  # closing flushes, which fails on a full disk
             self._file.close()
         self._partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(file: h5py.File) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(f"{file.filename}: writing failed ({error.strerror or error}). Free some space and run "
+                           "again.") from error
 
 
 def _set_attributes(group: h5py.Group, metadata: Mapping[str, MetadataValue]) -> None:

@@ -14,6 +14,7 @@ from cldm_runtime.generator import Generator
 from cldm_runtime.mask_rows import DatasetMasks
 from cldm_runtime.requests import FreeRequests, MaskRequests, RequestSource
 from cldm_runtime.store import Dataset, open_dataset
+from cldm_runtime.workers import default_workers
 
 from .images import ImageRows, Names, Rows, rows_of_subsets
 
@@ -72,7 +73,7 @@ def generated_samples(sets: CohortSets, generator: Generator, folder: Path, seed
         path = folder / f"synthetic-{plan.sha256[:12]}.h5"
         if not path.exists():
             say(f"generating {count} images ...")
-        generate_dataset(plan, path, "resume")
+        generate_dataset(plan, path, "resume", workers=default_workers(generator.provider))
     asked = bool(generator.manifest.sources)
     partners = np.arange(count) % len(compared) if asked else None
     made = f"{seeds} for each of {len(compared)} test slices" if asked else "made from nothing"

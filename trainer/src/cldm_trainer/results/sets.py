@@ -25,6 +25,7 @@ from cldm_runtime.pipeline import Pipeline, decoder_noise
 from cldm_runtime.requests import GridRequests
 from cldm_runtime.segment import Segmenter
 from cldm_runtime.store import DatasetSpec, DatasetWriter, create_dataset, open_dataset
+from cldm_runtime.workers import default_workers
 
 BATCH = 16
 Say = Callable[[str], None]
@@ -283,7 +284,8 @@ def grid_set(shop: Workshop) -> Path:
             if dataset.metadata.get("plan") == plan.text:
                 return path
         path.unlink()
-    shop.timed("grid", lambda: generate_dataset(plan, path, "resume"))
+    workers = default_workers(shop.generator.provider)
+    shop.timed("grid", lambda: generate_dataset(plan, path, "resume", workers=workers))
     return path
 
 
