@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import __version__
+from .engines import PROVIDERS
 from .errors import CldmError, DatasetError, InputError, InterruptedRun
 from .generator import Batch, Generator
 from .manifest import SamplingSpec
@@ -51,6 +52,7 @@ class Plan:
         return {
             "bundle": manifest.name, "bundle_version": manifest.bundle_version,
             "manifest_sha256": self.generator.bundle.manifest_sha256, "provider": self.generator.provider,
+            "precision": self.generator.choice.precision,
             "requests": self.source.identity(), "samples": self.samples, "seed": self.seed,
             "sampler": settings.sampler, "steps": settings.steps, "spacing": settings.spacing, "eta": settings.eta,
             "guidance": settings.guidance, "guidance_interval": list(settings.guidance_interval),
@@ -111,6 +113,24 @@ def generate_dataset(plan: Plan, out: str | os.PathLike[str], existing: Existing
 def parts_folder(target: Path) -> Path:
     """Where the finished parts of an unfinished run lie."""
     return target.with_name(target.name + ".parts")
+
+
+def provider_under_way(target: Path) -> str | None:
+    """The provider of the unfinished run of that name, else of the finished file; None where neither can be read."""
+    try:
+        found = (parts_folder(target) / PLAN_FILE).read_text()
+    except (OSError, UnicodeDecodeError):
+        try:
+            with open_dataset(target) as dataset:
+                found = str(dataset.metadata.get("plan"))
+        except DatasetError:
+            return None
+    try:
+        plan = json.loads(found)
+    except ValueError:
+        return None
+    provider = plan.get("provider") if isinstance(plan, dict) else None
+    return provider if provider in PROVIDERS else None
 
 
 def is_finished(plan: Plan, target: Path, existing: Existing) -> bool:
@@ -248,8 +268,8 @@ def _provenance(plan: Plan) -> dict[str, MetadataValue]:
         "seed": plan.seed, "sampler": plan.settings.sampler, "step_table": json.dumps(steps),
         "guidance": plan.settings.guidance, "guidance_interval": json.dumps(plan.settings.guidance_interval),
         "batch_size": plan.settings.batch_size, "plan": plan.text, "plan_sha256": plan.sha256,
-        "runtime_version": __version__, "provider_requested": plan.generator.provider_requested,
-        "provider_obtained": plan.generator.provider,
+        "runtime_version": __version__, "provider_requested": plan.generator.choice.requested,
+        "provider_obtained": plan.generator.provider, "precision": plan.generator.choice.precision,
         **{name: value for name, value in plan.source.identity().items() if name.startswith("anatomy")},
     }
 
