@@ -238,3 +238,32 @@ def test_workers_end_with_the_run_that_started_them(cli: Cli, folder: Path, stop
 def test_help_shows_defaults_units_and_examples(cli: Cli) -> None:
     code, out, _ = cli("--help")
     assert code == 0 and "cldm-gen --n 256 --attributes examples/grid.csv" in out and "[default: from bundle]" in out
+
+
+def test_auto_says_what_it_chose_and_a_resumed_run_keeps_it(cli: Cli, folder: Path,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = ["--n", 9, "--masks", "masks.npy", "--provider", "auto"]
+    monkeypatch.setattr("cldm_runtime.engines.choose._fastest", lambda *_: ("cpu", "for a reason"))
+    code, out, err = cli(*flags)
+    assert code == 0 and "provider auto: cpu, for a reason" in err.splitlines()
+    with open_dataset(folder / "samples.h5") as dataset:
+        found = dataset.metadata
+        assert (found["provider_requested"], found["provider_obtained"], found["precision"]) == ("auto", "cpu", "fp32")
+    parts = generate.parts_folder(folder / "samples.h5")
+    parts.mkdir()
+    (parts / generate.PLAN_FILE).write_text(str(found["plan"]))
+    monkeypatch.setattr("cldm_runtime.engines.choose._fastest", lambda *_: ("openvino", "it is faster now"))
+    (folder / "samples.h5").unlink()
+    for _ in range(2):  # the unfinished run, then the finished file
+        code, out, err = cli(*flags, "--resume")
+        assert code == 0 and "provider auto: cpu, as in the run that is resumed" in err
+
+
+@pytest.mark.parametrize(("flags", "said"), [
+    (("--precision", "bf16"), "precision bf16 was requested, but provider cpu offers: fp32"),
+    (("--precision", "bf16", "--provider", "auto"), "--provider openvino --precision bf16"),
+])
+def test_a_precision_that_is_not_to_be_had_exits_with_5(cli: Cli, folder: Path, flags: Sequence[str],
+                                                        said: str) -> None:
+    code, _, err = cli("--n", 1, "--masks", "masks.npy", *flags)
+    assert code == 5 and said in err and untouched(folder)

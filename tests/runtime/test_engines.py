@@ -1,8 +1,13 @@
 """Engines: named tensors through graphs, and providers that are what was asked for."""
 
+import importlib.util
 import io
+import os
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +16,7 @@ from cldm_runtime.bundle import Bundle
 from cldm_runtime.engines import PROVIDERS, open_engine
 from cldm_runtime.errors import BundleError, InputError, ProviderError
 from cldm_runtime.manifest import GraphSpec, TensorSpec
+from cldm_runtime.reference import Reference
 
 A, B, SUM = (TensorSpec(name, "float32", ("N", 2), "a number") for name in ("a", "b", "sum"))
 ADDER = GraphSpec("adder.onnx", "0" * 64, "fp32", (A, B), (SUM,))
@@ -23,6 +29,13 @@ def adder():
     import onnx_fixtures
 
     return onnx_fixtures.model([onnx_fixtures.make_node("Add", ["a", "b"], ["sum"])], ADDER.inputs, ADDER.outputs)
+
+
+@pytest.fixture(scope="module")
+def need_openvino():
+    """Skips where openvino is not installed; imported through the engine, which leaves its telemetry out."""
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("openvino is not installed: pip install 'cldm-runtime[openvino]'")
 
 
 def ones(batch=1):
@@ -49,8 +62,8 @@ def test_the_provider_is_the_one_asked_for(adder):
 
 def test_a_provider_that_is_missing_is_an_error_with_the_pip_line(adder, monkeypatch):
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
-    lines = {"cuda": r"pip install 'cldm-runtime\[gpu\]'", "openvino": "pip install onnxruntime-openvino"}
-    for provider, line in lines.items():
+    line = r"pip install 'cldm-runtime\[gpu\]'"
+    for provider in ("cuda", "tensorrt"):
         with pytest.raises(ProviderError, match=f"{provider} was requested, but onnxruntime offers: CPU.*{line}"):
             open_engine(adder, ADDER, provider)
 
@@ -133,3 +146,121 @@ def test_torchscript_bytes_that_do_not_load():
     pytest.importorskip("torch")
     with pytest.raises(BundleError, match="does not load"):
         open_engine(b"nonsense", ADDER, "torchscript")
+
+
+@pytest.fixture(scope="module")
+def twice(need_openvino):
+    """Bytes and description of a graph that doubles a, in int8 by static quantisation in steps of 0.5, and has an input
+    that nothing reads."""
+    pytest.importorskip("onnx")
+    import onnx_fixtures as f
+
+    graph = replace(ADDER, inputs=(A, replace(B, name="unread")), outputs=(replace(SUM, name="twice"),))
+    nodes = [f.make_node("QuantizeLinear", ["a", "step", "zero"], ["q"]),
+             f.make_node("DequantizeLinear", ["q", "step", "zero"], ["rounded"]),
+             f.make_node("DequantizeLinear", ["weights", "step", "zero"], ["w"]),
+             f.make_node("MatMul", ["rounded", "w"], ["twice"])]
+    constants = {"step": np.float32(0.5), "zero": np.int8(0), "weights": 4 * np.eye(2, dtype=np.int8)}
+    return f.model(nodes, graph.inputs, graph.outputs, constants), graph
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_openvino_adds_as_onnxruntime_does(adder, need_openvino, batch):
+    engine = open_engine(adder, ADDER, "openvino", threads=1)
+    assert engine.provider == "openvino"
+    np.testing.assert_array_equal(engine.run(ones(batch))["sum"], open_engine(adder, ADDER).run(ones(batch))["sum"])
+
+
+def test_openvino_keeps_few_compilations_and_gives_outputs_away(adder, need_openvino):
+    engine = open_engine(adder, ADDER, "openvino", threads=1)
+    first = engine.run(ones())["sum"]
+    for batch in (2, 3, 4, 5, 6, 1):
+        assert engine.run(ones(batch))["sum"].tolist() == [[3.0, 3.0]] * batch
+    first += 10
+    assert len(engine._requests) == 4 and engine.run(ones())["sum"].tolist() == [[3.0, 3.0]]
+
+
+def test_openvino_reads_static_int8_and_leaves_out_what_nothing_reads(twice):
+    inputs = {"a": np.array([[1.0, 2.1]], np.float32), "unread": np.zeros((1, 2), np.float32)}
+    assert open_engine(*twice, "openvino", threads=1).run(inputs)["twice"].tolist() == [[2.0, 4.0]]
+    assert open_engine(*twice, threads=1).run(inputs)["twice"].tolist() == [[2.0, 4.0]]
+
+
+@pytest.mark.parametrize(("graph", "fault"), [
+    (replace(ADDER, inputs=(A,)), "input b is not described"),
+    (replace(ADDER, outputs=(SUM, TensorSpec("extra", "float32", ("N",), ""))), "output extra is missing"),
+    (replace(ADDER, inputs=(A, replace(B, shape=("N", 3)))), r"input b is float32 \['N', 2\], described as"),
+])
+def test_openvino_checks_the_description(adder, need_openvino, graph, fault):
+    with pytest.raises(BundleError, match=fault):
+        open_engine(adder, graph, "openvino")
+
+
+@pytest.mark.parametrize("data", [b"", b"nonsense", b"\x08\x08", b"<?xml version='1.0'?><net name='a' version='11'/>"])
+def test_bytes_that_openvino_does_not_load(need_openvino, data):
+    with pytest.raises(BundleError, match=r"adder\.onnx does not load on openvino"):
+        open_engine(data, ADDER, "openvino")
+
+
+def test_openvino_that_is_missing_is_an_error_with_the_pip_line(adder, monkeypatch):
+    from cldm_runtime.engines import openvino
+
+    openvino._core.cache_clear()
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ProviderError, match=r"not installed.*pip install 'cldm-runtime\[openvino\]'"):
+        open_engine(adder, ADDER, "openvino")
+
+
+def test_a_precision_that_the_provider_lacks(adder):
+    with pytest.raises(ProviderError, match=r"precision bf16 .* provider cpu offers: fp32\. Pass --provider openvino"):
+        open_engine(adder, ADDER, "cpu", precision="bf16")
+    with pytest.raises(InputError, match="Known: fp32, bf16"):
+        open_engine(adder, ADDER, "openvino", precision="fp8")
+
+
+def test_a_precision_that_the_machine_lacks(adder, need_openvino, monkeypatch):
+    from cldm_runtime.engines import openvino
+
+    class Old:
+        def get_property(self, *_):
+            return ["FP32", "INT8"]
+
+    monkeypatch.setattr(openvino, "_core", Old)
+    with pytest.raises(ProviderError, match=r"this CPU offers: fp32\. Pass --precision fp32"):
+        open_engine(adder, ADDER, "openvino", precision="bf16")
+
+
+def test_single_precision_is_single_also_where_the_cpu_has_bf16(need_openvino):
+    """1 + 2^-12 is lost in bf16, which has 8 bits of mantissa; a product of matrices, since those are what it takes."""
+    pytest.importorskip("onnx")
+    import onnx_fixtures as f
+
+    wide, sums = replace(A, shape=("N", 64)), replace(SUM, shape=("N", 64))
+    graph = replace(ADDER, inputs=(wide,), outputs=(sums,))
+    data = f.model([f.make_node("MatMul", ["a", "eye"], ["sum"])], graph.inputs, graph.outputs,
+                   {"eye": np.eye(64, dtype=np.float32)})
+    given = np.full((64, 64), 1 + 2**-12, np.float32)
+    assert np.array_equal(open_engine(data, graph, "openvino", threads=1).run({"a": given})["sum"], given)
+    try:
+        halved = open_engine(data, graph, "openvino", threads=1, precision="bf16")
+    except ProviderError:
+        return  # a CPU without it
+    assert np.array_equal(halved.run({"a": given})["sum"], np.ones((64, 64), np.float32))
+
+
+def test_openvino_comes_without_its_telemetry(need_openvino, tmp_path):
+    """Imported plainly, it leaves an identifier in the home folder and sends an event."""
+    code = ("import sys; from cldm_runtime.engines.openvino import _core; _core();"
+            "print('openvino' in sys.modules, 'openvino_telemetry' in sys.modules)")
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout == "True False\n" and not list(tmp_path.iterdir())
+
+
+def test_openvino_reproduces_a_committed_bundle(need_openvino):
+    bundle = Bundle.load(Path(__file__).parents[2] / "exported/lge")
+    reference = Reference.from_arrays(bundle.reference())
+    for role, case in reference.graphs.items():
+        found = bundle.open(role, "openvino", threads=1).run(case.inputs)
+        for name, expected in case.outputs.items():
+            assert np.abs(found[name] - expected).max() <= bundle.manifest.reference.tolerances[f"{role}/{name}"]

@@ -183,3 +183,20 @@ def test_progress_reaches_the_total(tmp_path: Path, segmenter: Segmenter) -> Non
 def test_nothing_to_measure_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="cldm segment"):
         measure_dataset(write(tmp_path / "a.h5", masks=False))
+
+
+def test_auto_uses_what_another_provider_said(tmp_path: Path, segmenter: Segmenter) -> None:
+    """It may choose differently every time; asked for by name, a provider is what it is."""
+    segment_dataset(path := write(tmp_path / "a.h5"), dataclasses.replace(segmenter, engine=Elsewhere()))
+    chosen = dataclasses.replace(segmenter, choice=Choice("auto", "cpu"))
+    assert is_segmented(path, chosen) and not is_segmented(path, segmenter)
+    assert not is_segmented(path, dataclasses.replace(chosen, choice=Choice("auto", "openvino", "bf16")))
+
+
+class Elsewhere:
+    """An engine that says background everywhere, on another provider."""
+
+    provider = "openvino"
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {"logits": np.zeros((len(inputs["image"]), 5, *inputs["image"].shape[2:]), np.float32)}

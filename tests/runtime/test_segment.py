@@ -8,6 +8,7 @@ import pytest
 
 from cldm_runtime.bundle import Bundle
 from cldm_runtime.domain import get_domain
+from cldm_runtime.engines.choose import Choice
 from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.manifest import (
     GraphSpec,
@@ -63,7 +64,7 @@ class Fake:
 
 
 def segmenter(function, chosen=SPEC):
-    return Segmenter(bundle_of(chosen), get_domain("lge"), chosen, Fake(function), "cpu")
+    return Segmenter(bundle_of(chosen), get_domain("lge"), chosen, Fake(function), Choice("cpu", "cpu"))
 
 
 def bands(image):

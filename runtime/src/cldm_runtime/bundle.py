@@ -94,11 +94,12 @@ class Bundle:
         """The bytes of a listed file, which have the listed hash. Raises BundleError."""
         return _read_file(self.path, file.file, file.sha256)
 
-    def open(self, role: str, provider: str = "cpu", threads: int | None = None) -> Engine:
-        """An engine for the graph of that role. `threads`: of one operator; None takes all cores.
+    def open(self, role: str, provider: str = "cpu", threads: int | None = None, precision: str = "fp32") -> Engine:
+        """An engine for the graph of that role. `threads`: of one operator; None takes all cores. `precision`: fp32, or
+        bf16 with openvino.
 
-        Raises BundleError for a graph that is missing, altered or not allowed, ProviderError for a provider that
-        is not available.
+        Raises BundleError for a graph that is missing, altered or not allowed, ProviderError for a provider or
+        precision that is not available.
         """
         graph = self.manifest.graphs.get(role)
         if graph is None:
@@ -107,12 +108,12 @@ class Bundle:
             if graph.torchscript is None:
                 raise BundleError(f"bundle {self.path} holds no TorchScript form of {role}. Export it with "
                                   "--torchscript, or pass another --provider.")
-            return open_engine(self.read(graph.torchscript), graph, provider, threads)
+            return open_engine(self.read(graph.torchscript), graph, provider, threads, precision)
         data = self.read(graph)
         faults = scan_model(data)
         if faults:
             raise BundleError(list_faults(f"graph {self.path / graph.file} is refused.", faults))
-        return open_engine(data, graph, provider, threads)
+        return open_engine(data, graph, provider, threads, precision)
 
     def reference(self) -> dict[str, NDArray[Any]]:
         """The arrays of the reference file, by key (the layout stands in `verify.py`). Raises BundleError."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .attributes import Measurement, Reason
 from .domain import Domain, get_domain
+from .engines import AUTO
 from .errors import DatasetError, InputError
 from .labels import LabelMap
 from .metrics import DEFINITION, score
@@ -57,8 +58,12 @@ def is_segmented(path: Path, segmenter: Segmenter, mirror: bool | None = None) -
     """Whether the file holds the answer of this very bundle, provider and mirroring."""
     with open_dataset(path) as dataset:
         found = dataset.segmentations.get(segmenter.name)
-        return found is not None and "masks" in found and all(
-            found.metadata.get(key) == value for key, value in _description(segmenter, mirror).items())
+        if found is None or "masks" not in found:
+            return False
+        wanted = _description(segmenter, mirror)
+        if segmenter.choice.requested == AUTO:
+            del wanted["provider"]  # which may turn out differently every time
+        return all({"precision": "fp32", **found.metadata}.get(key) == value for key, value in wanted.items())
 
 
 def segment_dataset(path: Path, segmenter: Segmenter, *, batch_size: int = BATCH_SIZE, mirror: bool | None = None,
@@ -162,6 +167,7 @@ def _description(segmenter: Segmenter, mirror: bool | None) -> dict[str, str | i
     used = segmenter.spec.mirror_by_default if mirror is None else mirror
     return {"bundle": manifest.name, "bundle_version": manifest.bundle_version,
             "manifest_sha256": segmenter.bundle.manifest_sha256, "provider": segmenter.engine.provider,
+            "precision": segmenter.choice.precision,
             "mirror": int(used)}
 
 

@@ -6,6 +6,7 @@ stopped and however many workers it had: samples are computed in canonical batch
 and merging sees the same parts in the same order.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -13,13 +14,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
+from .engines import PROVIDERS
 from .errors import CldmError, DatasetError, InputError, InterruptedRun, WorkerError
 from .parts import Merge, is_committed, parts_of, write_parts
 from .plan import Plan, differences
 from .store import open_dataset, publish
 from .workers import stoppable, write_parts_with
 
-__all__ = ["Existing", "Plan", "Progress", "check_output", "generate_dataset", "is_finished", "parts_folder"]
+__all__ = ["Existing", "Plan", "Progress", "check_output", "generate_dataset", "is_finished", "parts_folder",
+           "provider_under_way"]
 
 PLAN_FILE = "plan.json"
 MERGED_FILE = "merged.h5"
@@ -85,6 +88,24 @@ def _generate(plan: Plan, folder: Path, workers: int, progress: Progress | None)
 def parts_folder(target: Path) -> Path:
     """Where the finished parts of an unfinished run lie."""
     return target.with_name(target.name + ".parts")
+
+
+def provider_under_way(target: Path) -> str | None:
+    """The provider of the unfinished run of that name, else of the finished file; None where neither can be read."""
+    try:
+        found = (parts_folder(target) / PLAN_FILE).read_text()
+    except (OSError, UnicodeDecodeError):
+        try:
+            with open_dataset(target) as dataset:
+                found = str(dataset.metadata.get("plan"))
+        except DatasetError:
+            return None
+    try:
+        plan = json.loads(found)
+    except ValueError:
+        return None
+    provider = plan.get("provider") if isinstance(plan, dict) else None
+    return provider if provider in PROVIDERS else None
 
 
 def is_finished(plan: Plan, target: Path, existing: Existing) -> bool:

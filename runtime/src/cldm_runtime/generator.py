@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .bundle import Bundle
 from .conditions import encoder_inputs
 from .domain import Domain
+from .engines.choose import Choice, choose_provider
 from .errors import BundleError, InputError, list_faults
 from .grid import grid_from_mapping, row_from_request
 from .guidance import Interval
@@ -59,40 +60,43 @@ class Generator:
     Sample i depends on the bundle, the seed, i and its request, and on nothing else.
     """
 
-    def __init__(self, bundle: Bundle, provider: str = "cpu", threads: int | None = None,
-                 anatomy: Bundle | None = None) -> None:
-        """Opens every graph that generation needs. anatomy: the bundle that label maps for attributes are drawn with;
-        None: they are drawn as the domain defines. Raises InputError, BundleError or ProviderError."""
+    def __init__(self, bundle: Bundle, provider: str | Choice = "cpu", threads: int | None = None,
+                 anatomy: Bundle | None = None, precision: str = "fp32") -> None:
+        """Opens every graph that generation needs. provider: a name, or what was chosen already, which then states the
+        precision too. anatomy: the bundle that label maps for attributes are drawn with; None: they are drawn as the
+        domain defines. Raises InputError, BundleError or ProviderError."""
         self.bundle, self.anatomy, self.threads = bundle, anatomy, threads
-        self.provider_requested = provider
+        self.choice = choice = (provider if isinstance(provider, Choice) else
+                                choose_provider(bundle, provider, threads, precision))
         self.manifest: Manifest = bundle.manifest
         self.domain: Domain = bundle.domain() if anatomy is None else learned_domain(bundle, anatomy)
-        self._pipeline = Pipeline.open(bundle, provider, threads)
+        self._pipeline = Pipeline.open(bundle, choice.provider, threads, choice.precision)
         assert bundle.manifest.sampling is not None  # a generator has it: the manifest was checked
         self.sampling = bundle.manifest.sampling
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], provider: str = "cpu", threads: int | None = None,
-             anatomy: str | os.PathLike[str] | None = None) -> Self:
+             anatomy: str | os.PathLike[str] | None = None, precision: str = "fp32") -> Self:
         """Load a bundle folder, after checking versions and the hash of every file.
 
-        provider: cpu, cuda, tensorrt, torchscript or openvino. threads: of one operator; None takes all cores.
-        anatomy: folder of an anatomy bundle, with which label maps are drawn for attributes; None: as the domain
-        defines. Raises BundleError or ProviderError, InputError for an anatomy where no label maps are needed.
+        provider: cpu, cuda, tensorrt, torchscript or openvino, or auto: the fastest here, measured while loading
+        (`choice.reason` says why). threads: of one operator; None takes all cores. anatomy: folder of an anatomy
+        bundle, with which label maps are drawn for attributes; None: as the domain defines. precision: fp32, or bf16
+        with openvino. Raises BundleError or ProviderError, InputError for an anatomy where no label maps are needed.
         """
-        return cls(Bundle.load(path), provider, threads, None if anatomy is None else Bundle.load(anatomy))
+        return cls(Bundle.load(path), provider, threads, None if anatomy is None else Bundle.load(anatomy), precision)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Another process opens the graphs for itself, on the provider that this one obtained."""
-        return Generator, (self.bundle, self.provider, self.threads, self.anatomy)
+        return Generator, (self.bundle, self.choice, self.threads, self.anatomy)
 
     def with_threads(self, threads: int | None) -> "Generator":
         """The same with its graphs opened anew, for another number of threads."""
-        return Generator(self.bundle, self.provider_requested, threads, self.anatomy)
+        return Generator(self.bundle, self.choice, threads, self.anatomy)
 
     @property
     def provider(self) -> str:
-        """The provider obtained, which is always the one asked for."""
+        """The provider obtained, which is the one asked for, or the one that auto chose."""
         return self._pipeline.provider
 
     @property

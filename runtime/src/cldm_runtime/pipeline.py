@@ -64,13 +64,14 @@ class Pipeline:
         self._engines = engines
 
     @classmethod
-    def open(cls, bundle: Bundle, provider: str = "cpu", threads: int | None = None) -> Self:
+    def open(cls, bundle: Bundle, provider: str = "cpu", threads: int | None = None,
+             precision: str = "fp32") -> Self:
         """Open the graphs that generation needs. Raises BundleError and ProviderError."""
         encoders = [condition.encoder for condition in bundle.manifest.conditions]
         roles = dict.fromkeys(["denoiser", *encoders, "decoder"])
         if bundle.manifest.kind != "generator":
             raise BundleError(f"bundle {bundle.path} is a {bundle.manifest.kind}; generating needs a generator.")
-        return cls(bundle.manifest, {role: bundle.open(role, provider, threads) for role in roles})
+        return cls(bundle.manifest, {role: bundle.open(role, provider, threads, precision) for role in roles})
 
     @property
     def provider(self) -> str:

@@ -41,6 +41,7 @@ class Plan:
         return {
             "bundle": manifest.name, "bundle_version": manifest.bundle_version,
             "manifest_sha256": self.generator.bundle.manifest_sha256, "provider": self.generator.provider,
+            "precision": self.generator.choice.precision,
             "requests": self.source.identity(), "samples": self.samples, "seed": self.seed,
             "sampler": settings.sampler, "steps": settings.steps, "spacing": settings.spacing, "eta": settings.eta,
             "guidance": settings.guidance, "guidance_interval": list(settings.guidance_interval),
@@ -100,8 +101,8 @@ class Plan:
             "seed": self.seed, "sampler": settings.sampler, "step_table": json.dumps(steps),
             "guidance": settings.guidance, "guidance_interval": json.dumps(settings.guidance_interval),
             "batch_size": settings.batch_size, "plan": self.text, "plan_sha256": self.sha256,
-            "runtime_version": __version__, "provider_requested": generator.provider_requested,
-            "provider_obtained": generator.provider,
+            "runtime_version": __version__, "provider_requested": generator.choice.requested,
+            "provider_obtained": generator.provider, "precision": generator.choice.precision,
             **{name: value for name, value in self.source.identity().items() if name.startswith("anatomy")},
         }
 

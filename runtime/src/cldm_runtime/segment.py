@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .bundle import Bundle
 from .domain import Domain
 from .engines import Engine
+from .engines.choose import Choice, choose_provider
 from .errors import BundleError, InputError
 from .labels import LabelMap
 from .segment_prepare import Image, Prepared, prepare, resample
@@ -31,13 +32,15 @@ class Segmenter:
     domain: Domain
     spec: SegmenterSpec
     engine: Engine
-    provider: str
+    choice: Choice
     threads: int | None = None
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], provider: str = "cpu", threads: int | None = None) -> Self:
+    def load(cls, path: str | os.PathLike[str], provider: str = "cpu", threads: int | None = None,
+             precision: str = "fp32") -> Self:
         """Open and check the bundle, and start its graph.
 
+        provider, threads, precision: as in `Generator.load`.
         Raises BundleError for a bundle that is damaged or not a segmenter, ProviderError for a provider that is not
         available.
         """
@@ -47,7 +50,9 @@ class Segmenter:
             raise BundleError(f"bundle {path} is a {bundle.manifest.kind}, expected a segmenter. Pass the folder of a "
                               "segmenter bundle, for example exported/lge-segmenter.")
         _check_graph(bundle, spec)
-        return cls(bundle, bundle.domain(), spec, bundle.open("segmenter", provider, threads), provider, threads)
+        choice = choose_provider(bundle, provider, threads, precision)
+        engine = bundle.open("segmenter", choice.provider, threads, choice.precision)
+        return cls(bundle, bundle.domain(), spec, engine, choice, threads)
 
     @property
     def name(self) -> str:
@@ -88,7 +93,7 @@ class Segmenter:
         Raises BundleError when the bundle holds no `features` graph.
         """
         slices = self._checked(images)
-        engine = self.bundle.open("features", self.provider, self.threads)
+        engine = self.bundle.open("features", self.choice.provider, self.threads, self.choice.precision)
         found: dict[int, NDArray[np.float32]] = {}
         for rows, group in self._groups(slices, spacing_mm, batch_size):
             padded, _ = pad_to_patch(np.stack([prepared.image for prepared in group]), self.spec.patch_size)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import Bundle
+from .engines.choose import Choice, choose_provider
 from .errors import BundleError, list_faults
 from .manifest import Manifest
 from .pipeline import Pipeline, decoder_noise, initial_noise
@@ -29,19 +30,22 @@ class Check:
         return self.max_abs <= self.tolerance
 
 
-def verify_bundle(bundle: Bundle, provider: str = "cpu", threads: int | None = None) -> list[Check]:
+def verify_bundle(bundle: Bundle, provider: str | Choice = "cpu", threads: int | None = None,
+                  precision: str = "fp32") -> list[Check]:
     """Replay the reference and return one check for each output, in the order of the graphs, the loop last.
 
     A check that fails is in the list; what cannot be replayed at all raises BundleError. Raises ProviderError too.
     """
+    choice = provider if isinstance(provider, Choice) else choose_provider(bundle, provider, threads, precision)
+    asked = choice.provider, threads, choice.precision
     reference = Reference.from_arrays(bundle.reference())
     _require_complete(bundle.manifest, reference)
     checks: list[Check] = []
     for role, case in reference.graphs.items():
-        outputs = bundle.open(role, provider, threads).run(case.inputs)
+        outputs = bundle.open(role, *asked).run(case.inputs)
         checks += _compare(bundle.manifest, role, outputs, case.outputs)
     if reference.loop:
-        checks += _check_loop(bundle, reference.loop, reference.loop_steps, Pipeline.open(bundle, provider, threads))
+        checks += _check_loop(bundle, reference.loop, reference.loop_steps, Pipeline.open(bundle, *asked))
     return checks
 
 

@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import NoReturn
 
+from .engines import available_cores
 from .errors import BundleError, CldmError, WorkerError
 from .parts import Part, write_part
 from .plan import CPU_PROVIDERS, Plan
@@ -30,8 +31,6 @@ def default_workers(provider: str) -> int:
     """As many as there are cores that this process may use, where the CPU runs the networks; else 1."""
     if provider not in CPU_PROVIDERS:
         return 1
-    from .engines.onnx import available_cores  # here, because it loads onnxruntime
-
     return available_cores()
 
 

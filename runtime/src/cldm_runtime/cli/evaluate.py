@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from ..engines import PROVIDERS
 from ..evaluate import evaluate_dataset
 from ..report import check_report, write_report
 from ..segment import BATCH_SIZE, Segmenter
 from .progress import show_progress
+from .provider import provider_option, say_choice
 from .report import echo_files
 
 
@@ -19,8 +19,7 @@ from .report import echo_files
               help="Segmenter bundle.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: that of DATASET]")
 @click.option("--subset", metavar="NAME", help="Report on this subset alone, for example test.  [default: all samples]")
-@click.option("--provider", type=click.Choice(PROVIDERS), default="cpu", show_default=True,
-              help="What runs the network; never replaced by another.")
+@provider_option
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="B", default=BATCH_SIZE, show_default=True,
               help="Slices computed at once.")
 @click.option("--mirror/--no-mirror", default=None, help="Average over mirrored copies.  [default: from bundle]")
@@ -42,6 +41,7 @@ def evaluate(dataset: Path, bundle: Path, out: Path | None, subset: str | None, 
     folder = out or dataset.parent
     check_report(dataset, folder, subset)
     segmenter = Segmenter.load(bundle, provider, threads)
+    say_choice(segmenter.choice)
     name = evaluate_dataset(dataset, segmenter, batch_size=batch_size, mirror=mirror, overwrite=overwrite,
                             stage=lambda label: show_progress(label, 0, sys.stderr))
     echo_files(write_report(dataset, name, folder, subset=subset), as_json)

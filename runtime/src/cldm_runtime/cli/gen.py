@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 
 from ..bundle import Bundle
-from ..engines import PROVIDERS
+from ..engines import AUTO
+from ..engines.choose import Choice, choose_provider
 from ..errors import InputError
-from ..generate import Existing, check_output, generate_dataset, is_finished
+from ..generate import Existing, check_output, generate_dataset, is_finished, provider_under_way
 from ..generator import Generator
 from ..grid import read_grid
 from ..mask_grid import MaskGridRequests
@@ -22,6 +23,7 @@ from ..samplers import SAMPLERS
 from ..store import open_dataset
 from ..workers import default_workers
 from .progress import show_progress
+from .provider import precision_option, provider_option, say_choice
 
 DEFAULT_BUNDLE = "exported/lge"
 ANATOMIES = ("parametric", "learned")
@@ -74,8 +76,8 @@ Examples:
 @click.option("--workers", type=click.IntRange(min=1), metavar="W",
               help="Processes that generate, each on one core; any number gives the same file.  [default: the cores "
                    "that may be used; 1 on a GPU]")
-@click.option("--provider", type=click.Choice(PROVIDERS), default="cpu", show_default=True,
-              help="What runs the networks; never replaced by another.")
+@provider_option
+@precision_option
 @click.option("--dry-run", is_flag=True, help="Check everything, print the resolved plan, write nothing.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file or unfinished run.")
@@ -83,8 +85,8 @@ Examples:
 def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: str, anatomy: str,
         anatomy_folder: Path | None, per_condition: int, bundle_folder: Path, out: Path, seed: int,
         steps: int | None, sampler: str | None, guidance: float | None,
-        guidance_interval: tuple[float, float] | None, batch_size: int | None, workers: int | None,
-        provider: str, dry_run: bool, resume: bool, overwrite: bool, as_json: bool) -> None:
+        guidance_interval: tuple[float, float] | None, batch_size: int | None, workers: int | None, provider: str,
+        precision: str, dry_run: bool, resume: bool, overwrite: bool, as_json: bool) -> None:
     """Generate N images into one HDF5 dataset, with what was asked for and, if they were made from them, label maps.
 
     The same command gives the same file, bit for bit, also after it was stopped and resumed, with any --workers.
@@ -96,7 +98,8 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
     existing: Existing = "resume" if resume else "overwrite" if overwrite else "refuse"
     bundle = Bundle.load(bundle_folder)
     learned = _anatomy_bundle(bundle, anatomy_folder, masks_file) if anatomy == "learned" else None
-    generator = Generator(bundle, provider, 1 if provider in CPU_PROVIDERS else None, anatomy=learned)
+    choice = say_choice(_choice(bundle, provider, precision, out, existing))
+    generator = Generator(bundle, choice, 1 if choice.provider in CPU_PROVIDERS else None, anatomy=learned)
     settings = generator.settings(sampler=sampler, steps=steps, batch_size=batch_size, guidance=guidance,
                                   guidance_interval=guidance_interval)
     source = _requests(generator, conditions_of(samples, per_condition), grid_file, masks_file, subset)
@@ -108,6 +111,14 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
         _print_plan(plan, out, existing, workers, as_json)
     else:
         _generate(plan, out, existing, workers, as_json)
+
+
+def _choice(bundle: Bundle, provider: str, precision: str, out: Path, existing: Existing) -> Choice:
+    """What runs the networks; a run that is resumed keeps what auto chose when it began."""
+    before = provider_under_way(out) if provider == AUTO and existing == "resume" else None
+    if before is not None:
+        return Choice(provider, before, precision, f"provider auto: {before}, as in the run that is resumed")
+    return choose_provider(bundle, provider, 1, precision)  # each worker runs the networks on one core
 
 
 def _anatomy_bundle(bundle: Bundle, folder: Path | None, masks_file: Path | None) -> Bundle:

@@ -5,26 +5,26 @@ from pathlib import Path
 
 import click
 
-from ..engines import PROVIDERS
 from ..evaluate import segment_dataset
 from ..segment import BATCH_SIZE, Segmenter
 from .progress import show_progress
+from .provider import precision_option, provider_option, say_choice
 
 
 @click.command()
 @click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
 @click.option("--segmenter", "bundle", required=True, metavar="DIR", type=click.Path(path_type=Path),
               help="Segmenter bundle.")
-@click.option("--provider", type=click.Choice(PROVIDERS), default="cpu", show_default=True,
-              help="What runs the network; never replaced by another.")
+@provider_option
+@precision_option
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="B", default=BATCH_SIZE, show_default=True,
               help="Slices computed at once.")
 @click.option("--mirror/--no-mirror", default=None, help="Average over mirrored copies.  [default: from bundle]")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N",
               help="Threads of one operator.  [default: all cores]")
 @click.option("--overwrite", is_flag=True, help="Replace what this segmenter said before.")
-def segment(dataset: Path, bundle: Path, provider: str, batch_size: int, mirror: bool | None, threads: int | None,
-            overwrite: bool) -> None:
+def segment(dataset: Path, bundle: Path, provider: str, precision: str, batch_size: int, mirror: bool | None,
+            threads: int | None, overwrite: bool) -> None:
     """Segment every image of DATASET; the label maps are added to it under /segmentations.
 
     The file is replaced only when all is done.
@@ -33,7 +33,8 @@ def segment(dataset: Path, bundle: Path, provider: str, batch_size: int, mirror:
     Example:
       cldm segment out/samples.h5 --segmenter exported/lge-segmenter
     """
-    segmenter = Segmenter.load(bundle, provider, threads)
+    segmenter = Segmenter.load(bundle, provider, threads, precision)
+    say_choice(segmenter.choice)
     with show_progress("segmenting", 0, sys.stderr) as progress:
         segment_dataset(dataset, segmenter, batch_size=batch_size, mirror=mirror, overwrite=overwrite,
                         progress=progress)

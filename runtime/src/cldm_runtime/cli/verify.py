@@ -8,19 +8,20 @@ from pathlib import Path
 import click
 
 from ..bundle import Bundle
-from ..engines import PROVIDERS
+from ..engines.choose import Choice, choose_provider
 from ..errors import BundleError
 from ..verify import Check, verify_bundle
+from .provider import precision_option, provider_option, say_choice
 
 
 @click.command()
 @click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
-@click.option("--provider", type=click.Choice(PROVIDERS), default="cpu", show_default=True,
-              help="What runs the graphs.")
+@provider_option
+@precision_option
 @click.option("--threads", type=click.IntRange(min=1), metavar="N",
               help="Threads of one operator. [default: all cores]")
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
-def verify(bundle: Path, provider: str, threads: int | None, as_json: bool) -> None:
+def verify(bundle: Path, provider: str, precision: str, threads: int | None, as_json: bool) -> None:
     """Check the hashes of BUNDLE, then replay its reference: every graph, the noise and a whole sampling run.
 
     Exits with 3 when an output is further from the reference than the manifest's tolerance.
@@ -30,12 +31,15 @@ def verify(bundle: Path, provider: str, threads: int | None, as_json: bool) -> N
       cldm verify exported/lge
       cldm verify exported/lge --provider cuda
     """
-    checks = verify_bundle(Bundle.load(bundle), provider, threads)
-    click.echo(as_json_text(checks, provider) if as_json else as_table(checks))
+    opened = Bundle.load(bundle)
+    choice = say_choice(choose_provider(opened, provider, threads, precision))
+    checks = verify_bundle(opened, choice, threads)
+    click.echo(as_json_text(checks, choice) if as_json else as_table(checks))
     failed = [check.name for check in checks if not check.passed]
     if failed:
-        raise BundleError(f"bundle {bundle}: {', '.join(failed)} differ from the reference on provider {provider} by "
-                          "more than the tolerance. Do not use it here: update onnxruntime, or try another --provider.")
+        raise BundleError(f"bundle {bundle}: {', '.join(failed)} differ from the reference on provider "
+                          f"{choice.provider} ({choice.precision}) by more than the tolerance. Do not use it here: "
+                          "update the provider's package, or try another --provider or --precision fp32.")
 
 
 def as_table(checks: Sequence[Check]) -> str:
@@ -45,9 +49,10 @@ def as_table(checks: Sequence[Check]) -> str:
                      f"{'ok' if check.passed else 'FAILED'}" for check in checks)
 
 
-def as_json_text(checks: Sequence[Check], provider: str) -> str:
-    """An object with the provider, the verdict and the checks; an error that is not a number is null."""
+def as_json_text(checks: Sequence[Check], choice: Choice) -> str:
+    """An object with provider and precision, the verdict and the checks; an error that is not a number is null."""
     listed = [{"name": check.name, "max_abs": check.max_abs if math.isfinite(check.max_abs) else None,
                "tolerance": check.tolerance, "passed": check.passed} for check in checks]
     passed = all(check.passed for check in checks)
-    return json.dumps({"provider": provider, "passed": passed, "checks": listed}, indent=1)
+    return json.dumps({"provider": choice.provider, "precision": choice.precision, "passed": passed,
+                       "checks": listed}, indent=1)

@@ -1,14 +1,17 @@
 """Engines run named tensors through a graph. They know nothing of diffusion."""
 
+import os
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from ..errors import BundleError, InputError, list_faults
+from ..errors import BundleError, InputError, ProviderError, list_faults
 from ..manifest import GraphSpec
 
 PROVIDERS = ("cpu", "cuda", "tensorrt", "openvino", "torchscript")
+AUTO = "auto"  # settled in choose.py, before an engine is opened
+PRECISIONS = ("fp32", "bf16")
 
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -26,14 +29,25 @@ class Engine(Protocol):
         """
 
 
-def open_engine(data: bytes, graph: GraphSpec, provider: str = "cpu", threads: int | None = None) -> Engine:
+def open_engine(data: bytes, graph: GraphSpec, provider: str = "cpu", threads: int | None = None,
+                precision: str = "fp32") -> Engine:
     """An engine for the bytes of a graph: an ONNX model, or a TorchScript archive for the torchscript provider.
 
-    Raises InputError for an unknown provider, ProviderError for one that is not installed or does not start, and
+    precision: of the arithmetic, fp32, or bf16 with openvino where the CPU has it. Raises InputError for an unknown
+    provider or precision, ProviderError for one that is not installed, does not start or is not to be had, and
     BundleError for a graph that does not load or is not as described.
     """
     if provider not in PROVIDERS:
         raise InputError(f"provider {provider!r} is unknown. Known: {', '.join(PROVIDERS)}.")
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision!r} is unknown. Known: {', '.join(PRECISIONS)}.")
+    if provider == "openvino":
+        from .openvino import OpenVinoEngine  # here, because it is the one that needs openvino
+
+        return OpenVinoEngine(data, graph, threads, precision)
+    if precision != "fp32":
+        raise ProviderError(f"precision {precision} was requested, but provider {provider} offers: fp32. Pass "
+                            f"--provider openvino, or leave --precision out.")
     if provider == "torchscript":
         from .torchscript import TorchScriptEngine  # here, because it is the one that needs torch
 
@@ -65,3 +79,10 @@ def shapes_agree(described: tuple[int | str, ...], found: tuple[Any, ...]) -> bo
     """Whether `found` has the described sizes; a symbol such as "N" stands for any size."""
     return len(described) == len(found) and all(
         isinstance(size, str) or size == other for size, other in zip(described, found, strict=True))
+
+
+def available_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,15 +1,15 @@
 """onnxruntime. A provider that was asked for and not obtained is an error, never a silent run on the CPU."""
 
 import hashlib
-import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BundleError, ProviderError, list_faults
+from ..errors import BundleError, ProviderError
 from ..manifest import DType, GraphSpec, TensorSpec
-from . import Tensors, check_inputs, shapes_agree
+from . import Tensors, available_cores, check_inputs
+from .description import Found, check_description
 
 try:
     import onnxruntime
@@ -18,10 +18,9 @@ except ImportError as error:
     raise ProviderError("onnxruntime is not installed. Run: pip install 'cldm-runtime[cpu]', "
                         "or on a machine with an NVIDIA GPU: pip install 'cldm-runtime[gpu]'") from error
 
-_NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider",
-          "openvino": "OpenVINOExecutionProvider"}
+_NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _INSTALL = {"cpu": "pip install 'cldm-runtime[cpu]'", "cuda": "pip install 'cldm-runtime[gpu]'",
-            "tensorrt": "pip install 'cldm-runtime[gpu]'", "openvino": "pip install onnxruntime-openvino"}
+            "tensorrt": "pip install 'cldm-runtime[gpu]'"}
 # TF32 has 10 bits of mantissa: fast, but outside the tolerances of an fp32 bundle.
 _OPTIONS: dict[str, dict[str, str]] = {"cuda": {"use_tf32": "0"}}
 _TYPES: dict[str, DType] = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64",
@@ -38,7 +37,7 @@ class OnnxEngine:
         self._graph, self._provider = graph, provider
         self._session = _open_session(data, graph, provider, threads)
         self._outputs = [spec.name for spec in graph.outputs]
-        _check_description(self._session, graph)
+        check_description(graph, _found(self._session.get_inputs()), _found(self._session.get_outputs()))
 
     @property
     def provider(self) -> str:
@@ -98,36 +97,5 @@ def _session_options(threads: int | None) -> "onnxruntime.SessionOptions":
     return options
 
 
-def available_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _check_description(session: "onnxruntime.InferenceSession", graph: GraphSpec) -> None:
-    faults = [*_differences("input", graph.inputs, session.get_inputs()),
-              *_differences("output", graph.outputs, session.get_outputs())]
-    if faults:
-        raise BundleError(list_faults(f"graph {graph.file} is not as the manifest describes it.", faults))
-
-
-def _differences(side: str, described: tuple[TensorSpec, ...], found: list[Any]) -> list[str]:
-    tensors = {tensor.name: tensor for tensor in found}
-    faults = [f"{side} {name} is not described" for name in tensors.keys() - {spec.name for spec in described}]
-    for spec in described:
-        if spec.name not in tensors:
-            faults.append(f"{side} {spec.name} is missing")
-            continue
-        tensor = tensors[spec.name]
-        shape = tuple(size if isinstance(size, int) else "N" for size in tensor.shape)
-        if _TYPES.get(tensor.type) != spec.dtype or not _described(spec.shape, shape):
-            faults.append(f"{side} {spec.name} is {tensor.type} {list(tensor.shape)}, described as "
-                          f"{spec.dtype} {list(spec.shape)}")
-    return faults
-
-
-def _described(described: tuple[int | str, ...], found: tuple[Any, ...]) -> bool:
-    """A size that the graph leaves open agrees with any; shape inference often leaves output sizes open."""
-    known = tuple(size if other == "N" else other for size, other in zip(described, found, strict=False))
-    return len(described) == len(found) and shapes_agree(described, known)
+def _found(tensors: list[Any]) -> list[Found]:
+    return [Found(tensor.name, tensor.type, _TYPES.get(tensor.type), tuple(tensor.shape)) for tensor in tensors]

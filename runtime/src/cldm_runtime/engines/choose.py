@@ -1,0 +1,123 @@
+"""What runs the graphs: the provider that was asked for, or with "auto" the one that is the fastest here.
+
+A GPU that starts is taken. Without one, openvino is taken where a short measurement on the bundle's heaviest graph says
+that it is clearly faster than onnxruntime and as right as the bundle's tolerance demands; else cpu.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bundle import Bundle
+from ..errors import BundleError, ProviderError
+from ..reference import Case, Reference
+from . import AUTO, Engine
+
+FASTER = 1.05  # below that, a difference is noise
+_HEAVIEST = {"generator": "denoiser", "segmenter": "segmenter", "anatomy": "decoder"}  # kind of bundle -> role
+_LARGEST_BATCH = 8
+_RUN_SECONDS = 0.06  # about; what one run of a measurement may take where that is possible
+_TURNS, _RUNS = 3, 2
+_LONGEST_SECONDS = 1.5  # after which no further turn begins
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What runs the graphs. `provider` is the one obtained; `requested` differs from it for "auto" alone, and `reason`
+    then says, for people, why it was chosen."""
+
+    requested: str
+    provider: str
+    precision: str = "fp32"
+    reason: str = ""
+
+
+def choose_provider(bundle: Bundle, provider: str = "cpu", threads: int | None = None,
+                    precision: str = "fp32") -> Choice:
+    """Settle "auto"; any other provider is taken as it is, and opening a graph tells whether it is there.
+
+    Raises ProviderError for a precision that "auto" does not compare, BundleError for a bundle that cannot be measured.
+    """
+    if provider != AUTO:
+        return Choice(provider, provider, precision)
+    if precision != "fp32":
+        raise ProviderError(f"precision {precision} was requested with provider auto, which offers: fp32. Pass "
+                            f"--provider openvino --precision {precision}, or leave --precision out.")
+    chosen, why = _fastest(bundle, _HEAVIEST[bundle.manifest.kind], threads)
+    return Choice(AUTO, chosen, precision, f"provider auto: {chosen}, {why}")
+
+
+def _fastest(bundle: Bundle, role: str, threads: int | None) -> tuple[str, str]:
+    """The provider and why."""
+    if _starts_cuda(bundle, role, threads):
+        return "cuda", "which onnxruntime offers and starts"
+    file = bundle.manifest.graphs[role].file
+    try:
+        rivals = {name: bundle.open(name, "openvino", threads) for name in bundle.manifest.graphs}
+    except ProviderError:
+        return "cpu", "openvino is not installed (pip install 'cldm-runtime[openvino]')"
+    except BundleError:
+        return "cpu", "openvino does not take all graphs of the bundle"
+    own, rival = bundle.open(role, "cpu", threads), rivals[role]
+    case = _sized(bundle, role, own)
+    if not _agrees(bundle, role, rival, case):
+        return "cpu", f"openvino is further from the reference of {file} than its tolerance"
+    batch = max(len(array) for array in case.inputs.values())
+    there, here = (seconds / batch * 1000 for seconds in _best_seconds((own, rival), case.inputs))
+    told = f"as fast as onnxruntime on {file} ({here:.2g} against {there:.2g} ms an image)"
+    if there >= FASTER * here:
+        return "openvino", f"{there / here:.2f}x {told}"
+    return "cpu", f"openvino is {there / here:.2f}x {told}"
+
+
+def _starts_cuda(bundle: Bundle, role: str, threads: int | None) -> bool:
+    try:
+        bundle.open(role, "cuda", threads)
+    except (ProviderError, BundleError):
+        return False
+    return True
+
+
+def _sized(bundle: Bundle, role: str, engine: Engine) -> Case:
+    """The graph's reference at a batch that takes about _RUN_SECONDS."""
+    graph, case = bundle.manifest.graphs[role], Reference.from_arrays(bundle.reference()).graphs[role]
+    if any(spec.shape[:1] != ("N",) for spec in (*graph.inputs, *graph.outputs)):
+        return case  # made for one batch size
+    single = _repeated(case, 1)
+    engine.run(single.inputs)
+    (seconds,) = _best_seconds([engine], single.inputs, turns=1)
+    return _repeated(case, int(np.clip(_RUN_SECONDS / max(seconds, 1e-6), 1, _LARGEST_BATCH)))
+
+
+def _repeated(case: Case, count: int) -> Case:
+    """The first `count` samples, after the last of them the first again."""
+    def resize(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        return {name: array[np.arange(count) % len(array)] for name, array in arrays.items()}
+
+    return Case(resize(case.inputs), resize(case.outputs))
+
+
+def _agrees(bundle: Bundle, role: str, engine: Engine, case: Case) -> bool:
+    found, tolerances = engine.run(case.inputs), bundle.manifest.reference.tolerances
+    return all(bool(np.max(np.abs(found[name] - expected)) <= tolerances[f"{role}/{name}"])
+               for name, expected in case.outputs.items())
+
+
+def _best_seconds(engines: Sequence[Engine], inputs: Mapping[str, NDArray[Any]], turns: int = _TURNS) -> list[float]:
+    """The shortest run of each engine. They take turns, since the machine may be busy for a while; the first run of a
+    turn does not count, since the threads of the engine before may still be waiting for work."""
+    best, started = [np.inf] * len(engines), time.perf_counter()
+    for turn in range(turns):
+        if turn and time.perf_counter() - started > _LONGEST_SECONDS:
+            break
+        for number, engine in enumerate(engines):
+            engine.run(inputs)
+            for _ in range(_RUNS):
+                begun = time.perf_counter()
+                engine.run(inputs)
+                best[number] = min(best[number], time.perf_counter() - begun)
+    return best
