@@ -138,7 +138,7 @@ def their_multistep_run(name, schedule, table):
         len(schedule.alphas_cumprod), solver_order=2, solver_type=solver, final_sigmas_type="zero",
         lower_order_final=True, use_flow_sigmas=flow,
         prediction_type="flow_prediction" if flow else THEIR_KIND[schedule.prediction_type])
-    scheduler.set_timesteps(len(table))
+    scheduler.num_inference_steps = len(table)
     norm = 1.0 / (table.alpha + table.sigma) if flow else np.ones(len(table))
     scheduler.sigmas = torch.from_numpy(table.sigma * norm if flow else table.sigma / table.alpha)
     scheduler.timesteps = torch.from_numpy(table.timesteps.copy())

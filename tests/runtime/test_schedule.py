@@ -71,6 +71,7 @@ def test_pure_noise_takes_the_place_of_the_noisiest_step_with_a_signal():
     assert NoiseSchedule.flow(1).step_table(1, "karras").timesteps.tolist() == [0]
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # theirs
 @pytest.mark.parametrize("steps", [2, 5, 10, 20])
 @pytest.mark.parametrize(("spacing", "theirs"), [("karras", "use_karras_sigmas"), ("log-snr", "use_lu_lambdas")])
 def test_steps_even_in_the_noise_agree_with_diffusers(spacing, theirs, steps):

@@ -58,7 +58,7 @@ def ddpm(denoise: Denoise, x: Array, table: StepTable, noise: Noise) -> Array:
         a, s, a_next, s_next = _coefficients(table, k)
         x0 = denoise(x, int(table.timesteps[k]), a, s)
         alpha_t = (a / a_next) ** 2
-        beta_t = 1.0 - alpha_t
+        beta_t = s**2 - alpha_t * s_next**2  # is 1 - alpha_t, and in the last step s**2 to the last bit
         x = (a_next * beta_t / s**2) * x0 + (math.sqrt(alpha_t) * s_next**2 / s**2) * x
         spread = _posterior_deviation(a, s, a_next, s_next)
         if spread > 0:
