@@ -52,11 +52,12 @@ def test_json_is_all_that_stands_on_stdout(cli: Cli) -> None:
 
 
 def test_every_setting_reaches_the_file(cli: Cli, folder: Path) -> None:
-    cli("--n", 3, "--masks", "masks.npy", "--seed", 9, "--steps", 3, "--sampler", "ddpm", "--batch-size", 2)
+    cli("--n", 3, "--masks", "masks.npy", "--seed", 9, "--steps", 3, "--sampler", "ddpm", "--batch-size", 2,
+        "--spacing", "leading")
     with open_dataset(folder / "samples.h5") as dataset:
         found = dataset.metadata
         assert (found["seed"], found["sampler"], found["batch_size"]) == (9, "ddpm", 2)
-        assert len(json.loads(str(found["step_table"]))["timesteps"]) == 3
+        assert json.loads(str(found["step_table"]))["timesteps"] == [66, 33, 0]
         assert json.loads(str(found["plan"]))["requests"]["source"] == "masks"
 
 
@@ -100,6 +101,7 @@ def test_guidance_is_in_the_plan_and_in_the_file(cli: Cli, folder: Path, tiny_gu
     (["--n", 1, "--attributes", "grid.csv", "--provider", "npu"], 2, "'npu' is not one of"),
     (["--n", 1, "--attributes", "grid.csv", "--provider", "cuda"], 5, "--provider cpu"),
     (["--n", 1, "--attributes", "grid.csv", "--sampler", "euler"], 2, "'euler' is not one of"),
+    (["--n", 1, "--attributes", "grid.csv", "--spacing", "even"], 2, "'log-snr', 'karras'"),
     (["--n", 1, "--attributes", "grid.csv", "--steps", 5000], 2, "steps = 5000: expected 1 to 100"),
     (["--n", 1, "--attributes", "grid.csv", "--seed", -1], 2, "-1 is not in the range"),
     (["--n", 1, "--attributes", "grid.csv", "--per-condition", 0], 2, "0 is not in the range x>=1"),

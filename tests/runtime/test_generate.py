@@ -108,6 +108,15 @@ def test_a_stream_is_lazy_and_agrees_with_sample(model: Generator) -> None:
     stream.close()
 
 
+@pytest.mark.parametrize("sampler", ["dpm++2m", "unipc"])
+def test_sampler_and_spacing_reach_the_batches(model: Generator, sampler: str) -> None:
+    batch = next(model.stream([{"infarct_size": 0.2}], seed=3, steps=5, sampler=sampler, spacing="karras"))
+    images, _ = model.sample(attributes={"infarct_size": 0.2}, seed=3, steps=5, sampler=sampler, spacing="karras",
+                             batch_size=model.sampling.batch_size)
+    assert np.array_equal(batch.images, images)
+    assert model.settings(spacing="karras").spacing == "karras" != model.settings().spacing
+
+
 def test_a_stochastic_sampler_is_reproducible_too(model: Generator) -> None:
     first, again = (model.sample(attributes=ATTRIBUTES, sampler="ddpm", steps=5)[0] for _ in range(2))
     assert np.array_equal(first, again)

@@ -119,7 +119,15 @@ def test_a_graph_needs_the_tensors_of_its_role(value):
 def test_epsilon_cannot_be_predicted_from_pure_noise(value):
     value["schedule"]["prediction_type"] = "epsilon"
     value["schedule"]["alphas_cumprod"][-1] = 0.0
-    assert "Use v or sample" in faults_of(value)
+    assert "Use v, sample or flow" in faults_of(value)
+
+
+@pytest.mark.parametrize("kind", ["v", "sample", "flow"])
+def test_a_schedule_may_end_in_pure_noise(value, kind):
+    value["schedule"]["prediction_type"] = kind
+    value["schedule"]["alphas_cumprod"][-1] = 0.0
+    value["sampling"]["spacing"] = "log-snr"
+    assert Manifest.from_json(json.dumps(value)).schedule.alphas_cumprod[-1] == 0.0
 
 
 def test_hashes_must_be_hashes(value):

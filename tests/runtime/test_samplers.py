@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cldm_runtime.errors import InputError
-from cldm_runtime.samplers import ddim, ddpm, denoiser, get_sampler, no_noise
+from cldm_runtime.samplers import SAMPLERS, ddim, ddpm, denoiser, dpm_solver_2m, get_sampler, no_noise, unipc
+from cldm_runtime.schedule import SPACINGS as ALL_SPACINGS
 from cldm_runtime.schedule import NoiseSchedule, StepTable
 
 SHAPE = (2, 3, 4)
@@ -112,10 +113,110 @@ def test_ddim_with_eta_1_is_ddpm():
     np.testing.assert_allclose(ddim(denoise, start(), table, noise, eta=1.0), ddpm(denoise, start(), table, noise))
 
 
-@pytest.mark.parametrize("sampler", [ddim, ddpm])
-def test_a_perfect_denoiser_gives_the_image_exactly(sampler):
+@pytest.fixture
+def double(monkeypatch):
+    """diffusers' DPM-Solver rounds x to single precision in each step: here, to double."""
+    torch = pytest.importorskip("torch")
+
+    class Double:
+        float32 = torch.float64
+
+        def __getattr__(self, name):
+            return getattr(torch, name)
+
+    module = pytest.importorskip("diffusers.schedulers.scheduling_dpmsolver_multistep")
+    monkeypatch.setattr(module, "torch", Double())
+
+
+def their_multistep_run(name, schedule, table):
+    """A whole run of theirs on our table: they keep sigma / alpha in single precision, and place linspace and leading
+    for one step more. A flow's x is the plain (1 - tau) x0 + tau eps there, divided by its norm for the network."""
+    diffusers, torch = pytest.importorskip("diffusers"), pytest.importorskip("torch")
+    flow = schedule.prediction_type == "flow"
+    solver = {"UniPCMultistepScheduler": "bh2", "DPMSolverMultistepScheduler": "midpoint"}[name]
+    scheduler = getattr(diffusers, name)(  # sigma 0 at the end, which makes the last step one of first order
+        len(schedule.alphas_cumprod), solver_order=2, solver_type=solver, final_sigmas_type="zero",
+        lower_order_final=True, use_flow_sigmas=flow,
+        prediction_type="flow_prediction" if flow else THEIR_KIND[schedule.prediction_type])
+    scheduler.num_inference_steps = len(table)
+    norm = 1.0 / (table.alpha + table.sigma) if flow else np.ones(len(table))
+    scheduler.sigmas = torch.from_numpy(table.sigma * norm if flow else table.sigma / table.alpha)
+    scheduler.timesteps = torch.from_numpy(table.timesteps.copy())
+    x = start() * norm[0]
+    for t, n in zip(table.timesteps.tolist(), norm, strict=False):
+        x = scheduler.step(torch.from_numpy(predict(x / n, t)), t, torch.from_numpy(x)).prev_sample.numpy()
+    return x
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 20])
+@pytest.mark.parametrize("spacing", ALL_SPACINGS)
+@pytest.mark.parametrize("kind", [*KINDS, "flow"])
+@pytest.mark.parametrize(("sampler", "theirs"), [(dpm_solver_2m, "DPMSolverMultistepScheduler"),
+                                                 (unipc, "UniPCMultistepScheduler")])
+def test_a_multistep_run_agrees_with_diffusers(sampler, theirs, kind, spacing, steps, double):
+    schedule = NoiseSchedule.flow() if kind == "flow" else NoiseSchedule.scaled_linear(prediction_type=kind)
+    table = schedule.step_table(steps, spacing)
+    if table.alpha[0] == 0 and steps > 2 and sampler is unipc:
+        pytest.skip("diffusers' UniPC gives NaN from pure noise")
+    expected = their_multistep_run(theirs, schedule, table)
+    np.testing.assert_allclose(sampler(denoiser(predict, schedule), start(), table, no_noise), expected, atol=1e-9)
+
+
+def test_a_ddim_run_on_a_flow_is_eulers():
+    schedule = NoiseSchedule.flow(1000)
+    x, tau = start(), np.linspace(1.0, 0.0, 9)
+    for k in range(8):
+        u = predict(x / np.hypot(1.0 - tau[k], tau[k]), round(1000 * tau[k]) - 1)
+        x = x + (tau[k + 1] - tau[k]) * u
+    ours = ddim(denoiser(predict, schedule), start(), schedule.step_table(8), no_noise)
+    np.testing.assert_allclose(ours, x, atol=1e-12)
+
+
+def test_a_ddim_run_on_a_flow_agrees_with_diffusers_euler():
+    torch, diffusers = pytest.importorskip("torch"), pytest.importorskip("diffusers")
+    schedule, theirs = NoiseSchedule.flow(1000), diffusers.FlowMatchEulerDiscreteScheduler(1000)
+    theirs.set_timesteps(sigmas=np.linspace(1.0, 0.1, 10))
+    x = torch.from_numpy(start())
+    for t in theirs.timesteps:
+        tau = float(t) / 1000
+        u = predict(x.numpy() / np.hypot(1.0 - tau, tau), round(float(t)) - 1)
+        x = theirs.step(torch.from_numpy(u), t, x).prev_sample
+    ours = ddim(denoiser(predict, schedule), start(), schedule.step_table(10), no_noise)
+    np.testing.assert_allclose(ours, x.numpy(), atol=1e-5)  # they keep x and tau in single precision
+
+
+@pytest.mark.parametrize(("sampler", "order"), [(ddim, 1), (dpm_solver_2m, 2), (unipc, 2)])
+def test_the_error_falls_with_the_order(sampler, order):
+    """Images of N(0, 1/4): x0 has a closed form, and so has the way from pure noise, which ends at x / 2."""
+    schedule = NoiseSchedule.flow(10**6)
+    errors = [abs(sampler(lambda x, _, a, s: 0.25 * a * x / (0.25 * a**2 + s**2), np.ones(1),
+                          schedule.step_table(steps), no_noise)[0] - 0.5) for steps in (200, 400)]
+    assert errors[0] / errors[1] > 0.8 * 2**order  # 2 and 4 in the limit
+
+
+@pytest.mark.parametrize("spacing", ALL_SPACINGS)
+@pytest.mark.parametrize("steps", [1, 2, 3, 20])
+@pytest.mark.parametrize("sampler", SAMPLERS.values())
+def test_a_run_may_begin_at_pure_noise(sampler, steps, spacing):
+    for schedule in (NoiseSchedule.flow(), NoiseSchedule.linear(prediction_type="v").zero_terminal_snr(),
+                     NoiseSchedule.linear(prediction_type="sample").zero_terminal_snr()):
+        with np.errstate(all="raise"):
+            found = sampler(denoiser(predict, schedule), start(), schedule.step_table(steps, spacing), noise)
+        assert np.isfinite(found).all() and np.abs(found).max() < 10
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS.values())
+def test_the_network_is_asked_once_a_step(sampler):
+    table, asked = NoiseSchedule.cosine(prediction_type="v").step_table(5), []
+    sampler(lambda x, timestep, *_: asked.append(timestep) or 0.5 * x, start(), table, noise)
+    assert asked == table.timesteps.tolist()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 10])
+@pytest.mark.parametrize("sampler", SAMPLERS.values())
+def test_a_perfect_denoiser_gives_the_image_exactly(sampler, steps):
     image = np.arange(24.0).reshape(SHAPE)
-    table = NoiseSchedule.cosine(prediction_type="v").step_table(10)
+    table = NoiseSchedule.cosine(prediction_type="v").step_table(steps)
     np.testing.assert_array_equal(sampler(lambda *_: image, start(), table, noise), image)
 
 
@@ -144,17 +245,17 @@ def test_noise_is_asked_for_by_step_and_never_for_the_last():
     assert asked == [0, 1, 2]
 
 
-@pytest.mark.parametrize("sampler", [ddim, ddpm])
+@pytest.mark.parametrize("sampler", SAMPLERS.values())
 def test_single_precision_stays_single_and_the_input_is_not_changed(sampler):
     schedule = NoiseSchedule.linear(prediction_type="v")
     x = start().astype(np.float32)
     before = x.copy()
-    result = sampler(lambda x, *_: 0.5 * x, x, schedule.step_table(3), lambda k: noise(k).astype(np.float32))
+    result = sampler(lambda x, *_: 0.5 * x, x, schedule.step_table(4), lambda k: noise(k).astype(np.float32))
     assert result.dtype == np.float32
     np.testing.assert_array_equal(x, before)
 
 
-@pytest.mark.parametrize(("name", "eta", "message"), [("euler", 0.0, "Known: ddim, ddpm"), ("ddpm", 0.5, "has none"),
+@pytest.mark.parametrize(("name", "eta", "message"), [("euler", 0.0, "ddpm, .*, unipc"), ("ddpm", 0.5, "has none"),
                                                       ("ddim", 1.5, "expected 0")])
 def test_unknown_samplers_and_settings_are_refused(name, eta, message):
     with pytest.raises(InputError, match=message):

@@ -6,6 +6,7 @@ import pytest
 
 from cldm_runtime.errors import InputError
 from cldm_trainer.config import Config, load_config
+from cldm_trainer.stages.diffusion import noise_schedule
 
 PRESETS = sorted((Path(__file__).parents[2] / "trainer" / "configs").glob("*.toml"))
 CPU = next(path for path in PRESETS if path.stem == "phantom-cpu")
@@ -93,3 +94,23 @@ def test_a_condition_agrees_with_the_rest(tmp_path: Path, changes: str, message:
     (tmp_path / "child.toml").write_text(f'extends = "{CPU}"\n[diffusion]\n{changes}\n')
     with pytest.raises(InputError, match=message):
         load_config(tmp_path / "child.toml")
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ('objective = "flow"', "diffusion.schedule: found 'cosine', expected 'flow'"),
+    ('objective = "epsilon"\nschedule = "flow"', "diffusion.objective: found 'epsilon', which tells nothing"),
+    ('objective = "epsilon"\nzero_terminal_snr = true', "Use v or sample"),
+    ('schedule = "flow"\nzero_terminal_snr = true', "diffusion.zero_terminal_snr: found True, expected False"),
+    ('[export]\nsampler = "euler"\nspacing = "even"', r"(?s)export\.sampler.*export\.spacing: .*log-snr, karras"),
+])
+def test_what_is_predicted_agrees_with_the_schedule(tmp_path: Path, changes: str, message: str) -> None:
+    (tmp_path / "child.toml").write_text(f'extends = "{CPU}"\n[diffusion]\n{changes}\n')
+    with pytest.raises(InputError, match=message):
+        load_config(tmp_path / "child.toml")
+
+
+@pytest.mark.parametrize("changes", ['objective = "flow"\nschedule = "flow"', "zero_terminal_snr = true"])
+def test_a_schedule_may_end_in_pure_noise(tmp_path: Path, changes: str) -> None:
+    (tmp_path / "child.toml").write_text(f'extends = "{CPU}"\n[diffusion]\n{changes}\n')
+    schedule = noise_schedule(load_config(tmp_path / "child.toml").diffusion)
+    assert schedule.alphas_cumprod[-1] == 0.0 < schedule.alphas_cumprod[-2]

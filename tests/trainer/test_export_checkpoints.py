@@ -11,6 +11,7 @@ import onnx_fixtures
 from cldm_runtime.bundle import Bundle
 from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.generator import Generator
+from cldm_runtime.verify import verify_bundle
 from cldm_trainer.adopt import adopt
 from cldm_trainer.config import Config, ControlConfig, LabelVaeConfig, OptimiserConfig, load_config
 from cldm_trainer.export import run
@@ -117,6 +118,10 @@ def test_torchscript_graphs_are_listed_and_hashed(trained: Config) -> None:
     assert Generator.load(folder).manifest.files().keys() >= {"denoiser.ts", "denoiser.onnx", "reference.npz"}
 
 
+OBJECTIVES = {"attributes": {"objective": "flow", "schedule": "flow"},
+              "label-vae": {"objective": "sample", "zero_terminal_snr": True}}
+
+
 @pytest.mark.parametrize("condition", ["attributes", "label-vae", "control"])
 def test_a_run_on_lent_codecs_becomes_a_bundle(trained: Config, tmp_path: Path, condition: str) -> None:
     config = lent(trained, condition, tmp_path / "lge")
@@ -133,17 +138,21 @@ def test_a_run_on_lent_codecs_becomes_a_bundle(trained: Config, tmp_path: Path, 
     images, masks = generator.sample(attributes={"infarct_size": 0.2}, seed=0, guidance=1.5)
     assert images.shape == (1, 1, 128, 128) and (masks is None) == (condition == "attributes")
     assert not np.array_equal(images, generator.sample(attributes={"infarct_size": 0.2}, seed=0, guidance=0.0)[0])
+    schedule = generator.manifest.schedule
+    assert schedule is not None and schedule.prediction_type == config.diffusion.objective
+    assert (schedule.alphas_cumprod[-1] == 0.0) == (condition in OBJECTIVES)
+    assert all(check.passed for check in verify_bundle(generator.bundle))
     assert config.run.codecs == "short" and diffusion.STAGE in generator.manifest.provenance["steps"]
 
 
 def lent(lender: Config, condition: str, target: Path) -> Config:
-    """A run of its own with another condition, on the codecs of the lender."""
+    """A run of its own with another condition and objective, on the codecs of the lender."""
     dropout = 0.0 if condition == "none" else 0.1
     return replace(lender, run=replace(lender.run, name=condition, codecs=lender.run.name),
                    control=ControlConfig("none", (4, 4, 8)),
                    label_vae=LabelVaeConfig(OptimiserConfig(2, 2, 1e-3), channels=(4, 4, 4)),
                    diffusion=replace(lender.diffusion, condition=condition, condition_dropout=dropout,
-                                     context_width=4),
+                                     context_width=4, **OBJECTIVES.get(condition, {})),
                    export=replace(lender.export, generator=str(target)))
 
 

@@ -128,7 +128,7 @@ def test_a_segmenter_cannot_be_distilled(student: Config, tmp_path: Path) -> Non
         distil.load_denoiser(student, Bundle.load(folder))
 
 
-@pytest.mark.parametrize("objective", ["epsilon", "v", "sample"])
+@pytest.mark.parametrize("objective", ["epsilon", "v", "sample", "flow"])
 def test_the_clean_image_is_what_the_target_was_made_from(objective: str) -> None:
     x0, eps = torch.randn(2, 3), torch.randn(2, 3)
     a, s = torch.tensor(0.6), torch.tensor(0.8)

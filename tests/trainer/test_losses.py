@@ -53,7 +53,14 @@ def test_v_target_gives_back_x0_and_noise() -> None:
     assert (sig * x + a * v).item() == pytest.approx(-1.3)
 
 
-@pytest.mark.parametrize(("objective", "weight"), [("sample", 5.0), ("epsilon", 5.0 / 16.0), ("v", 5.0 / 17.0)])
+def test_the_velocity_of_a_flow_gives_back_x0() -> None:
+    x0, eps, a, sig = torch.tensor(0.7), torch.tensor(-1.3), torch.tensor(0.8), torch.tensor(0.6)
+    u, x = losses.diffusion_target("flow", x0, eps, a, sig), a * x0 + sig * eps
+    assert u.item() == pytest.approx(-2.0) and ((x - sig * u) / (a + sig)).item() == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(("objective", "weight"), [("sample", 5.0), ("epsilon", 5.0 / 16.0), ("v", 5.0 / 17.0),
+                                                  ("flow", 5.0 / 25.0)])
 def test_min_snr_weight(objective: str, weight: float) -> None:
     a, sig = torch.tensor(math.sqrt(16.0 / 17.0)), torch.tensor(math.sqrt(1.0 / 17.0))  # snr 16
     assert losses.min_snr_weight(objective, a, sig, 5.0).item() == pytest.approx(weight, rel=1e-5)

@@ -19,7 +19,7 @@ from .grid import grid_from_mapping, row_from_request
 from .guidance import Interval
 from .labels import LabelMap
 from .learned_anatomy import learned_domain
-from .manifest import Manifest, SamplingSpec
+from .manifest import Manifest, SamplingSpec, Spacing
 from .mask_grid import MaskGridRequests
 from .mask_rows import ArrayMasks
 from .pipeline import Pipeline
@@ -107,18 +107,20 @@ class Generator:
         return Canvas(self.domain, image.shape, image.spacing_mm, _attribute_table(manifest, self.domain),
                       "masks" in manifest.sources, names)
 
-    def settings(self, *, sampler: str | None = None, steps: int | None = None, batch_size: int | None = None,
-                 guidance: float | None = None, guidance_interval: Interval | None = None) -> SamplingSpec:
+    def settings(self, *, sampler: str | None = None, steps: int | None = None, spacing: Spacing | None = None,
+                 batch_size: int | None = None, guidance: float | None = None,
+                 guidance_interval: Interval | None = None) -> SamplingSpec:
         """The bundle's sampling defaults with the given changes. Raises InputError for what the bundle cannot do.
 
-        guidance: weight of classifier-free guidance; 1 none, 0 unconditional. guidance_interval: (low, high), the
-        shares of the training timesteps (0 clean, 1 noise) between which it acts.
+        spacing: which training steps are visited, one of `schedule.SPACINGS`. guidance: weight of classifier-free
+        guidance; 1 none, 0 unconditional. guidance_interval: (low, high), the shares of the training timesteps (0
+        clean, 1 noise) between which it acts.
         """
         default = self.sampling
         if batch_size is not None and batch_size < 1:
             raise InputError(f"batch_size = {batch_size}: expected 1 or more.")
         chosen = replace(default, sampler=sampler or default.sampler, steps=default.steps if steps is None else steps,
-                         batch_size=batch_size or default.batch_size,
+                         spacing=spacing or default.spacing, batch_size=batch_size or default.batch_size,
                          eta=default.eta if sampler in (None, default.sampler) else 0.0,
                          guidance=default.guidance if guidance is None else float(guidance),
                          guidance_interval=default.guidance_interval if guidance_interval is None else
@@ -132,7 +134,7 @@ class Generator:
 
     def sample(self, attributes: Mapping[str, float | Sequence[float]] | None = None, *,
                masks: NDArray[np.integer] | None = None, seed: int = 0, n: int | None = None, steps: int | None = None,
-               sampler: str | None = None, batch_size: int | None = None,
+               sampler: str | None = None, spacing: Spacing | None = None, batch_size: int | None = None,
                guidance: float | None = None) -> tuple[Images, LabelMap | None]:
         """Images and their label maps, for attributes or for given label maps.
 
@@ -140,12 +142,12 @@ class Generator:
         bundle made for attributes takes those measured on them. Give neither to a bundle without conditions. Given
         both, `attributes` holds `rotation_deg`, `widening_mm` or both: how each map is turned and its lesion widened.
         n: number of samples, spread over the rows as `cldm-gen` does; None: one for each row or mask, or each pair.
-        steps, sampler, batch_size, guidance: as in `settings`; None: the bundle's.
+        steps, sampler, spacing, batch_size, guidance: as in `settings`; None: the bundle's.
         Returns images (n, C, *spatial) float32, and masks (n, *spatial) uint8 or None for a bundle that has no
         condition from label maps: its images are made from attributes alone, or from nothing. Raises InputError.
         """
         source, count = self._requests(attributes, masks, n)
-        settings = self.settings(sampler=sampler, steps=steps, guidance=guidance,
+        settings = self.settings(sampler=sampler, steps=steps, spacing=spacing, guidance=guidance,
                                  batch_size=batch_size or min(count, self.sampling.batch_size))
         batches = list(self.batches(source, range(count), seed, settings))
         maps = [batch.masks for batch in batches if batch.masks is not None]
@@ -173,7 +175,7 @@ class Generator:
         return FreeRequests(self.domain) if grid is None else GridRequests.spread(grid, count, self.canvas), count
 
     def stream(self, requests: Iterable[Mapping[str, float]], seed: int = 0, *, steps: int | None = None,
-               sampler: str | None = None, batch_size: int | None = None,
+               sampler: str | None = None, spacing: Spacing | None = None, batch_size: int | None = None,
                guidance: float | None = None) -> Iterator[Batch]:
         """Batches for any number of requests, drawn lazily and in constant memory.
 
@@ -181,7 +183,8 @@ class Generator:
         i-th is sample i. A bundle without conditions takes empty ones. Raises InputError at the first request that
         cannot be met.
         """
-        settings = self.settings(sampler=sampler, steps=steps, batch_size=batch_size, guidance=guidance)
+        settings = self.settings(sampler=sampler, steps=steps, spacing=spacing, batch_size=batch_size,
+                                 guidance=guidance)
         canvas = self.canvas
 
         def draw(numbered: tuple[int, Mapping[str, float]]) -> SampleRequest:

@@ -8,7 +8,7 @@
     guided = null + weight (conditional - null)
 
 weight 1 is the conditional prediction, 0 the unconditional one, and more than 1 goes past the conditional one, away
-from the unconditional. Predictions mix linearly, so it is all one whether they are of epsilon, v or x0.
+from the unconditional. Predictions mix linearly, so it is all one whether they are of epsilon, v, x0 or a flow.
 """
 
 import math

@@ -16,6 +16,8 @@ from .segment_spec import SegmenterSpec
 FORMAT = "cldm-bundle"
 FORMAT_VERSION = 1
 DType = Literal["float32", "float16", "int64", "uint8"]
+PredictionType = Literal["epsilon", "v", "sample", "flow"]
+Spacing = Literal["trailing", "leading", "linspace", "log-snr", "karras"]
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ class LatentSpec:
 class ScheduleSpec:
     """`alphas_cumprod[t]` is the signal's share of the variance at training step t (alpha-bar of DDPM)."""
 
-    prediction_type: Literal["epsilon", "v", "sample"]
+    prediction_type: PredictionType
     train_timesteps: int
     alphas_cumprod: tuple[float, ...]
 
@@ -159,7 +161,7 @@ class SamplingSpec:
 
     sampler: str
     steps: int
-    spacing: Literal["trailing", "leading", "linspace"]
+    spacing: Spacing
     eta: float
     batch_size: int
     guidance: float = 1.0

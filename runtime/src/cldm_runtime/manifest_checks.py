@@ -106,7 +106,8 @@ def _schedule_faults(schedule: ScheduleSpec) -> Iterable[str]:
     elif not numbers[0] < 1 or not numbers[-1] >= 0 or any(late >= early for early, late in pairwise(numbers)):
         yield "schedule.alphas_cumprod: expected numbers that fall strictly from below 1 to 0 or more."
     elif schedule.prediction_type == "epsilon" and numbers[-1] == 0:
-        yield "schedule.alphas_cumprod: reaches 0, where the clean image cannot be told from epsilon. Use v or sample."
+        yield ("schedule.alphas_cumprod: reaches 0, where the clean image cannot be told from epsilon. Use v, sample "
+               "or flow.")
 
 
 def _sampling_faults(manifest: Manifest) -> Iterable[str]:

@@ -6,7 +6,13 @@
     x0, eps           f_theta (9), epsilon_theta       x_0 (15), epsilon_theta
     spread            sigma_t (16)                     sigma_t, the second choice of 3.2 ("fixed small")
 
-"t-1" is the next entry of the step table, whatever the spacing. x0 is never clipped.
+    here              DPM-Solver++ (arXiv 2211.01095)   UniPC (arXiv 2302.04867)
+    h                 h_i = lambda_i - lambda_(i-1)     h_i;  lambda = log(a / s)
+    known             x_theta at t_(i-1), t_(i-2)       the same; r = h_before / h is -r_1
+    -expm1(-h)        1 - e^-h                          B_2 of data prediction
+
+"t-1" is the next entry of the step table, whatever the spacing. x0 is never clipped. A table may begin at a = 0, which
+is pure noise and lambda = -infinity; it always ends at s = 0.
 """
 
 import math
@@ -52,7 +58,7 @@ def ddpm(denoise: Denoise, x: Array, table: StepTable, noise: Noise) -> Array:
         a, s, a_next, s_next = _coefficients(table, k)
         x0 = denoise(x, int(table.timesteps[k]), a, s)
         alpha_t = (a / a_next) ** 2
-        beta_t = 1.0 - alpha_t
+        beta_t = s**2 - alpha_t * s_next**2  # is 1 - alpha_t, and in the last step s**2 to the last bit
         x = (a_next * beta_t / s**2) * x0 + (math.sqrt(alpha_t) * s_next**2 / s**2) * x
         spread = _posterior_deviation(a, s, a_next, s_next)
         if spread > 0:
@@ -66,20 +72,37 @@ def dpm_solver_2m(denoise: Denoise, x: Array, table: StepTable, noise: Noise) ->
     Deterministic. The first step has nothing before it and is of first order, which is DDIM; so is the last, to
     sigma = 0, where the order would be lost in an infinite step.
     """
-    before, h_before = None, 0.0
+    known: list[Array] = []
+    h = 0.0
     for k in range(len(table)):
         a, s, a_next, s_next = _coefficients(table, k)
-        x0 = denoise(x, int(table.timesteps[k]), a, s)
-        h = _log_ratio(a_next, s_next) - _log_ratio(a, s)
-        direction = x0
-        if before is not None and math.isfinite(h) and math.isfinite(h_before):
-            direction = x0 + (h / (2.0 * h_before)) * (x0 - before)
-        x = (s_next / s) * x - a_next * math.expm1(-h) * direction
-        before, h_before = x0, h
+        known = [*known[-1:], denoise(x, int(table.timesteps[k]), a, s)]
+        h_before, h = h, _log_ratio(a_next, s_next) - _log_ratio(a, s)
+        x = (s_next / s) * x - a_next * math.expm1(-h) * _extrapolated(known, h, h_before)
     return x
 
 
-SAMPLERS: dict[str, Callable[..., Array]] = {"ddim": ddim, "ddpm": ddpm, "dpm++2m": dpm_solver_2m}
+def unipc(denoise: Denoise, x: Array, table: StepTable, noise: Noise) -> Array:
+    """UniPC of order 2 with B_2(h) and data prediction (arXiv 2302.04867): each step is that of DPM-Solver++(2M).
+
+    Deterministic. A step is made again, more accurately (UniC), once its end has been denoised for the next one, so the
+    network is asked no more often. The last, to sigma = 0, is that of DDIM.
+    """
+    known: list[Array] = []
+    start, s_start, h, h_before = x, 1.0, 0.0, 0.0
+    for k in range(len(table)):
+        a, s, a_next, s_next = _coefficients(table, k)
+        x0 = denoise(x, int(table.timesteps[k]), a, s)
+        if known:
+            x = (s / s_start) * start - a * math.expm1(-h) * _interpolated(known, x0, h, h_before)
+        known = [*known[-1:], x0]
+        h_before, h = h, _log_ratio(a_next, s_next) - _log_ratio(a, s)
+        start, s_start = x, s
+        x = (s_next / s) * x - a_next * math.expm1(-h) * _extrapolated(known, h, h_before)
+    return x
+
+
+SAMPLERS: dict[str, Callable[..., Array]] = {"ddim": ddim, "ddpm": ddpm, "dpm++2m": dpm_solver_2m, "unipc": unipc}
 
 
 def get_sampler(name: str, eta: float = 0.0) -> Sampler:
@@ -118,6 +141,25 @@ def _log_ratio(alpha: float, sigma: float) -> float:
     if alpha <= 0.0 or sigma <= 0.0:
         return math.inf if sigma <= 0.0 else -math.inf
     return math.log(alpha / sigma)
+
+
+def _extrapolated(known: list[Array], h: float, h_before: float) -> Array:
+    """x0 in the middle of a step of length h, from x0 at its start and, if there is one, at the start of the step
+    before (known, the latest last). An infinite step takes the latest: after one, h / h_before is 0."""
+    if len(known) == 1 or not math.isfinite(h):
+        return known[-1]
+    return known[1] + (h / (2.0 * h_before)) * (known[1] - known[0])
+
+
+def _interpolated(known: list[Array], x0: Array, h: float, h_before: float) -> Array:
+    """The same once x0 at the end of the step is known too: UniC, whose rho solves R_2(h) rho = phi_2(h) / B_2(h)."""
+    if len(known) == 1:
+        return 0.5 * (known[0] + x0)  # rho_1 = 1/2 whatever h, as in the authors' code; h is infinite from pure noise
+    b_1 = -1.0 / h - 1.0 / math.expm1(-h)
+    b_2 = -2.0 * b_1 / h - 1.0 / math.expm1(-h)
+    r = h_before / h
+    rho_1 = (b_1 - b_2) / (1.0 + r)
+    return known[1] + (rho_1 / r) * (known[1] - known[0]) + (b_1 - rho_1) * (x0 - known[1])
 
 
 def _posterior_deviation(a: float, s: float, a_next: float, s_next: float) -> float:

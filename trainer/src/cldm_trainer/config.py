@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from cldm_runtime.errors import InputError, list_faults
+from cldm_runtime.samplers import SAMPLERS
+from cldm_runtime.schedule import SPACINGS
 
 from .toml_records import build, read_toml
 
+OBJECTIVES = ("v", "epsilon", "sample", "flow")
+SCHEDULES = ("linear", "scaled_linear", "cosine", "flow")
 CONDITIONS = ("none", "mask", "attributes", "label-vae", "control")
 _POSITIVE = ("steps", "batch_size", "log_every", "validate_every", "picture_every", "checkpoint_every")
 
@@ -127,11 +131,12 @@ class DiffusionConfig:
     attention: tuple[bool, ...] = (False, True)
     head_channels: int = 64
     norm_groups: int = 32
-    objective: str = "v"  # v, epsilon or sample
-    schedule: str = "linear"  # linear, scaled_linear or cosine
+    objective: str = "v"  # v, epsilon, sample, or flow, which has the schedule flow
+    schedule: str = "linear"  # linear, scaled_linear, cosine or flow
     timesteps: int = 1000
     beta_start: float = 1e-4
     beta_end: float = 2e-2
+    zero_terminal_snr: bool = False  # the schedule is rescaled to end in pure noise, for v and sample
     min_snr_gamma: float = 0.0  # 0: every timestep weighs the same
     condition: str = "mask"  # none, mask, attributes, label-vae or control
     condition_dropout: float = 0.0  # share of training samples without their condition; above 0 allows guidance
@@ -295,16 +300,18 @@ def _rule_faults(config: Config) -> list[str]:
     faults = []
     diffusion = config.diffusion
     choices = {
-        "diffusion.objective": (diffusion.objective, ("v", "epsilon", "sample")),
-        "diffusion.schedule": (diffusion.schedule, ("linear", "scaled_linear", "cosine")),
+        "diffusion.objective": (diffusion.objective, OBJECTIVES),
+        "diffusion.schedule": (diffusion.schedule, SCHEDULES),
         "diffusion.condition": (diffusion.condition, CONDITIONS),
         "diffusion.tokens": (diffusion.tokens, ("corrected", "as-released")),
         "run.accelerator": (config.run.accelerator, ("cpu", "cuda", "auto")),
+        "export.sampler": (config.export.sampler, tuple(SAMPLERS)),
+        "export.spacing": (config.export.spacing, tuple(SPACINGS)),
     }
     for key, (found, allowed) in choices.items():
         if found not in allowed:
             faults.append(f"{key}: found {found!r}, expected one of {', '.join(allowed)}.")
-    faults += _condition_faults(config)
+    faults += [*_schedule_faults(config.diffusion), *_condition_faults(config)]
     if config.distil.states % config.distil.steps or config.distil.teacher_steps % config.distil.states:
         faults.append(f"distil: found {config.distil.steps} steps, {config.distil.states} states, "
                       f"{config.distil.teacher_steps} teacher_steps, expected each to be a multiple of the one before.")
@@ -320,6 +327,19 @@ def _rule_faults(config: Config) -> list[str]:
         faults += [f"{name}.optimiser.{key}: found {getattr(optimiser, key)}, expected at least 1."
                    for key in _POSITIVE if getattr(optimiser, key) < 1]
     return faults
+
+
+def _schedule_faults(diffusion: DiffusionConfig) -> list[str]:
+    """Contradictions between what is predicted and the noise that it is predicted from."""
+    objective, schedule = diffusion.objective, diffusion.schedule
+    if objective == "flow" and schedule != "flow":
+        return [f"diffusion.schedule: found {schedule!r}, expected 'flow', the schedule of the objective flow."]
+    if objective == "epsilon" and (schedule == "flow" or diffusion.zero_terminal_snr):
+        return ["diffusion.objective: found 'epsilon', which tells nothing of the image in the pure noise that this "
+                "schedule ends in. Use v or sample, or another schedule without zero_terminal_snr."]
+    if schedule == "flow" and diffusion.zero_terminal_snr:
+        return ["diffusion.zero_terminal_snr: found True, expected False: the schedule flow ends in pure noise anyway."]
+    return []
 
 
 def _condition_faults(config: Config) -> list[str]:

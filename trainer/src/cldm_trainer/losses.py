@@ -66,9 +66,12 @@ def squared_gradient(critic: nn.Module, seen: Tensor) -> Tensor:
 
 
 def diffusion_target(objective: str, x0: Tensor, eps: Tensor, a: Tensor, sig: Tensor) -> Tensor:
-    """What the denoiser should say: eps, x0, or v = a * eps - sig * x0 (Salimans and Ho, ICLR 2022)."""
+    """What the denoiser should say: eps, x0, v = a * eps - sig * x0 (Salimans and Ho, ICLR 2022), or the velocity of a
+    rectified flow, eps - x0 (Liu et al., ICLR 2023)."""
     if objective == "epsilon":
         return eps
+    if objective == "flow":
+        return eps - x0
     return x0 if objective == "sample" else a * eps - sig * x0
 
 
@@ -76,6 +79,8 @@ def clean_image(objective: str, said: Tensor, x: Tensor, a: Tensor, sig: Tensor)
     """x0 from what the denoiser says at x = a x0 + sig eps: the inverse of `diffusion_target`."""
     if objective == "epsilon":
         return (x - sig * said) / a
+    if objective == "flow":
+        return (x - sig * said) / (a + sig)
     return said if objective == "sample" else a * x - sig * said
 
 
@@ -83,7 +88,8 @@ def min_snr_weight(objective: str, a: Tensor, sig: Tensor, gamma: float) -> Tens
     """Min-SNR-gamma (Hang et al., ICCV 2023), as a weight on the squared error of the given target.
 
     With snr = a^2 / sig^2, the squared error of x0 gets min(snr, gamma); one unit of it is 1/snr units of eps and
-    1/(snr + 1) units of v. gamma 0: weight 1.
+    1/(snr + 1) units of v and 1/(sqrt(snr) + 1)^2 units of a flow's velocity. gamma 0: weight 1. Pure noise, snr 0, has
+    the weight 0 unless gamma is 0.
     """
     if gamma <= 0.0:
         return torch.ones_like(a)
@@ -91,6 +97,8 @@ def min_snr_weight(objective: str, a: Tensor, sig: Tensor, gamma: float) -> Tens
     clipped = snr.clamp_max(gamma)
     if objective == "sample":
         return clipped
+    if objective == "flow":
+        return clipped / (a / sig + 1.0).square()
     return clipped / snr if objective == "epsilon" else clipped / (snr + 1.0)
 
 

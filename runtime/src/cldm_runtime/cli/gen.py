@@ -15,11 +15,13 @@ from ..errors import InputError
 from ..generate import Existing, check_output, generate_dataset, is_finished, provider_under_way
 from ..generator import Generator
 from ..grid import read_grid
+from ..manifest import Spacing
 from ..mask_grid import MaskGridRequests
 from ..plan import CPU_PROVIDERS, Plan
 from ..repeats import conditions_of, repeated
 from ..requests import FreeRequests, GridRequests, RequestSource, read_masks
 from ..samplers import SAMPLERS
+from ..schedule import SPACINGS
 from ..store import open_dataset
 from ..workers import default_workers
 from .progress import show_progress
@@ -65,6 +67,8 @@ Examples:
               help="Seed of all randomness.")
 @click.option("--steps", type=click.IntRange(min=1), metavar="K", help="Sampling steps.  [default: from bundle]")
 @click.option("--sampler", type=click.Choice(list(SAMPLERS)), help="Sampling method.  [default: from bundle]")
+@click.option("--spacing", type=click.Choice(list(SPACINGS)), help="Which training steps are visited: even in the step "
+              "(trailing, leading, linspace), or in the noise.  [default: from bundle]")
 @click.option("--guidance", type=float, metavar="W",
               help="Weight of classifier-free guidance (1: none); needs a bundle with a null condition.  "
                    "[default: from bundle]")
@@ -84,7 +88,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print the plan or the result as JSON.")
 def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: str, anatomy: str,
         anatomy_folder: Path | None, per_condition: int, bundle_folder: Path, out: Path, seed: int,
-        steps: int | None, sampler: str | None, guidance: float | None,
+        steps: int | None, sampler: str | None, spacing: Spacing | None, guidance: float | None,
         guidance_interval: tuple[float, float] | None, batch_size: int | None, workers: int | None, provider: str,
         precision: str, dry_run: bool, resume: bool, overwrite: bool, as_json: bool) -> None:
     """Generate N images into one HDF5 dataset, with what was asked for and, if they were made from them, label maps.
@@ -100,8 +104,8 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
     learned = _anatomy_bundle(bundle, anatomy_folder, masks_file) if anatomy == "learned" else None
     choice = say_choice(_choice(bundle, provider, precision, out, existing))
     generator = Generator(bundle, choice, 1 if choice.provider in CPU_PROVIDERS else None, anatomy=learned)
-    settings = generator.settings(sampler=sampler, steps=steps, batch_size=batch_size, guidance=guidance,
-                                  guidance_interval=guidance_interval)
+    settings = generator.settings(sampler=sampler, steps=steps, spacing=spacing, batch_size=batch_size,
+                                  guidance=guidance, guidance_interval=guidance_interval)
     source = _requests(generator, conditions_of(samples, per_condition), grid_file, masks_file, subset)
     plan = Plan(generator, repeated(source, per_condition), samples, seed, settings)
     for note in plan.source.notes():

@@ -18,9 +18,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cldm_runtime.errors import InputError
+from cldm_runtime.manifest import PredictionType
 from cldm_runtime.realism import latent_spread
 from cldm_runtime.samplers import ddim, denoiser, no_noise
-from cldm_runtime.schedule import NoiseSchedule, PredictionType
+from cldm_runtime.schedule import NoiseSchedule
 
 from .. import checkpoint
 from ..config import Config, DiffusionConfig, plain
@@ -39,21 +40,25 @@ STAGE = "diffusion"
 _PICTURES = 8
 _SPREAD_SLICES = 32
 _OF_THE_TRUNK = ("channels", "residual_blocks", "norm_groups", "objective", "schedule", "timesteps", "beta_start",
-                 "beta_end")
+                 "beta_end", "zero_terminal_snr")
 _OF_THE_BASE = (*_OF_THE_TRUNK, "attention", "head_channels")
 
 
 def noise_schedule(config: DiffusionConfig) -> NoiseSchedule:
     """The schedule that training uses and that the manifest gets."""
     objective = cast(PredictionType, config.objective)  # load_config has checked it
+    if config.schedule == "flow":
+        return NoiseSchedule.flow(config.timesteps, prediction_type=objective)
     if config.schedule == "cosine":
-        return NoiseSchedule.cosine(config.timesteps, prediction_type=objective)
-    make = NoiseSchedule.linear if config.schedule == "linear" else NoiseSchedule.scaled_linear
-    return make(config.timesteps, config.beta_start, config.beta_end, prediction_type=objective)
+        schedule = NoiseSchedule.cosine(config.timesteps, prediction_type=objective)
+    else:
+        make = NoiseSchedule.linear if config.schedule == "linear" else NoiseSchedule.scaled_linear
+        schedule = make(config.timesteps, config.beta_start, config.beta_end, prediction_type=objective)
+    return schedule.zero_terminal_snr() if config.zero_terminal_snr else schedule
 
 
 class DiffusionTask:
-    """Mean squared error on v, epsilon or x0, optionally with min-SNR weights. x0 is never clipped."""
+    """Mean squared error on v, epsilon, x0 or a flow, optionally with min-SNR weights. x0 is never clipped."""
 
     critic = None
     critic_rate = 0.0
@@ -65,7 +70,9 @@ class DiffusionTask:
         self.training, self.validation = latents["train"], latents["val"]
         self.image_affine, self.image_codec = image, image_codec
         self.schedule = noise_schedule(config)
-        self.cumulative = torch.from_numpy(np.asarray(self.schedule.alphas_cumprod)).float()
+        # Rounded last: in single precision, 1 - abar would lose the sigma of the cleanest steps.
+        self.alpha, self.sigma = (torch.from_numpy(values).float() for values in
+                                  self.schedule.alpha_sigma(np.arange(config.timesteps)))
         self.count = len(self.training)
 
     def _batch(self, subset: str, rows: Rows, generator: torch.Generator) -> tuple[Tensor, Sources]:
@@ -78,8 +85,7 @@ class DiffusionTask:
                 device: torch.device, dropped: Tensor | None = None) -> Tensor:
         """Weighted squared error of each sample. dropped (N,): which samples are denoised without their condition."""
         eps = torch.randn(x0.shape, generator=generator)
-        cumulative = self.cumulative[t].reshape(-1, 1, 1, 1)
-        a, sig = cumulative.sqrt(), (1.0 - cumulative).sqrt()
+        a, sig = (values[t].reshape(-1, 1, 1, 1) for values in (self.alpha, self.sigma))
         target = diffusion_target(self.config.objective, x0, eps, a, sig).to(device)
         inputs = [(a * x0 + sig * eps), t.float(), *sources]
         said = model(*(value.to(device) for value in inputs),
