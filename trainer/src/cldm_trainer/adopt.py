@@ -49,17 +49,17 @@ def adopt(config: Config, folder: Path) -> Path:
     if begun:
         raise InputError(f"{config.run_folder}: already holds {', '.join(begun)}. Choose another run.name, or delete "
                          "it.")
-    modules = _untrained(config)
+    modules = untrained(config)
     found = {}
     for role, module in modules.items():
         graph = bundle.manifest.graphs[role]
-        found[role] = _fill(module, graph, (bundle.path / graph.file).read_bytes(), role)
+        found[role] = fill(module, graph, (bundle.path / graph.file).read_bytes(), role)
     _require_all(modules, found)
     _save(config, modules, bundle)
     return config.run_folder
 
 
-def _untrained(config: Config) -> dict[str, nn.Module]:
+def untrained(config: Config) -> dict[str, nn.Module]:
     """The networks of the configuration by graph role. Encoder and decoder share the image codec."""
     classes = len(get_domain(config.cohort.domain).labels)
     image, masks = Codec(1, config.image_codec), Codec(classes, config.mask_codec)
@@ -111,7 +111,7 @@ def weight_places(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Iter
     return {key: known[values] for key, values in keys.items() if values in known}
 
 
-def _fill(module: nn.Module, graph: GraphSpec, data: bytes, role: str) -> set[str]:
+def fill(module: nn.Module, graph: GraphSpec, data: bytes, role: str) -> set[str]:
     """Put the weights of a bundle's graph into a module; those that the graph lacks stay as they are. Returns the names
     of those that it has."""
     before = {key: value.clone() for key, value in module.state_dict().items()}

@@ -1,7 +1,6 @@
 """onnxruntime. A provider that was asked for and not obtained is an error, never a silent run on the CPU."""
 
 import hashlib
-import os
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..errors import BundleError, ProviderError, list_faults
 from ..manifest import DType, GraphSpec, TensorSpec
-from . import Tensors, check_inputs, shapes_agree
+from . import Tensors, available_cores, check_inputs, shapes_agree
 
 try:
     import onnxruntime
@@ -96,13 +95,6 @@ def _session_options(threads: int | None) -> "onnxruntime.SessionOptions":
     # Bytes are ONNX and nothing else; without this the format is guessed from them.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     return options
-
-
-def available_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _check_description(session: "onnxruntime.InferenceSession", graph: GraphSpec) -> None:
