@@ -16,6 +16,8 @@ DEMO := .venv-demo/bin
 SAMPLES ?= 256
 EXPORT_FLAGS ?=
 RESULTS_CONFIG ?= trainer/configs/phantom-cpu.toml
+BENCH_CONFIG ?= trainer/configs/phantom-cpu.toml
+BENCH_FLAGS ?=
 
 .PHONY: help demo test lint train export results bench clean
 
@@ -47,8 +49,8 @@ export: .venv/installed  ## bundles of the trained networks of CONFIG, checked a
 results: .venv/installed  ## measure the committed bundles on RESULTS_CONFIG's cohort; writes docs/results.md and pictures
 	$(BIN)/cldm-train results --config $(RESULTS_CONFIG)
 
-bench: .venv/installed  ## time generation, one row for each batch size
-	$(BIN)/python examples/time_generation.py exported/lge
+bench: .venv/installed  ## time the committed bundles against MONAI, diffusers and nnU-Net; writes docs/benchmarks.md (hours)
+	$(BIN)/cldm-train bench --config $(BENCH_CONFIG) $(BENCH_FLAGS)
 
 clean:  ## remove environments, caches and out/ (data/ and runs/ stay)
 	rm -rf .venv .venv-demo out .pytest_cache .mypy_cache .ruff_cache .hypothesis runtime/build trainer/build

@@ -63,8 +63,9 @@ class Fake:
         return {"logits": self.function(inputs["image"])}
 
 
-def segmenter(function, chosen=SPEC):
-    return Segmenter(bundle_of(chosen), get_domain("lge"), chosen, Fake(function), Choice("cpu", "cpu"))
+def segmenter(function, chosen=SPEC, provider="cpu", workers=1):
+    return Segmenter(bundle_of(chosen), get_domain("lge"), chosen, Fake(function), Choice(provider, provider),
+                     workers=workers)
 
 
 def bands(image):
@@ -150,10 +151,19 @@ def test_tiles_of_a_pixelwise_network_make_a_seamless_whole():
     assert np.allclose(found, bands(image), atol=1e-4)
 
 
-def test_equal_slices_go_through_the_network_in_one_batch():
-    network = segmenter(bands)
+@pytest.mark.parametrize(("provider", "batches"), [("cuda", [(8, 1, 16, 16)]), ("cpu", [(2, 1, 16, 16)] * 4)])
+def test_equal_slices_go_through_the_network_in_one_batch_and_a_few_at_a_time_on_the_cpu(provider, batches):
+    network = segmenter(bands, provider=provider)
     network.segment(noise(8, 16, 16), mirror=False)
-    assert network.engine.batches == [(8, 1, 16, 16)]
+    assert network.engine.batches == batches
+
+
+def test_any_number_of_workers_says_the_same():
+    images = noise(7, 16, 20)
+    expected = segmenter(bands).segment(images)
+    assert np.array_equal(segmenter(bands, workers=3).segment(images), expected)
+    with pytest.raises(ZeroDivisionError):
+        segmenter(lambda image: 1 // 0, workers=3).segment(images)
 
 
 def test_labels_are_mapped_and_pasted_back():

@@ -100,12 +100,14 @@ class Generator:
         return self._pipeline.provider
 
     @property
+    def pipeline(self) -> Pipeline:
+        """The opened networks."""
+        return self._pipeline
+
+    @property
     def canvas(self) -> Canvas:
         """What this bundle's images are made from, and what label maps for it are drawn on."""
-        manifest, image = self.manifest, self.manifest.image
-        names = tuple(spec.name for spec in manifest.attributes) if "attributes" in manifest.sources else ()
-        return Canvas(self.domain, image.shape, image.spacing_mm, _attribute_table(manifest, self.domain),
-                      "masks" in manifest.sources, names)
+        return canvas_of(self.manifest, self.domain)
 
     def settings(self, *, sampler: str | None = None, steps: int | None = None, spacing: Spacing | None = None,
                  batch_size: int | None = None, guidance: float | None = None,
@@ -237,6 +239,13 @@ class Generator:
                      np.array([request.grid_row for request in requests], dtype=np.int64),
                      np.array(conditions, dtype=np.int64) if conditions else None,
                      sum(request.draws for request in requests))
+
+
+def canvas_of(manifest: Manifest, domain: Domain) -> Canvas:
+    """What a bundle's images are made from, and what label maps for it are drawn on."""
+    names = tuple(spec.name for spec in manifest.attributes) if "attributes" in manifest.sources else ()
+    return Canvas(domain, manifest.image.shape, manifest.image.spacing_mm, _attribute_table(manifest, domain),
+                  "masks" in manifest.sources, names)
 
 
 def _attribute_table(manifest: Manifest, domain: Domain) -> NDArray[np.float64] | None:

@@ -4,7 +4,8 @@
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from .bundle import Bundle
 from .domain import Domain
-from .engines import Engine
+from .engines import Engine, available_cores
 from .engines.choose import Choice, choose_provider
 from .errors import BundleError, InputError
 from .labels import LabelMap
@@ -22,11 +23,14 @@ from .segment_spec import SegmenterSpec
 from .segment_window import Batch, pad_to_patch, predict_logits, tiles
 
 BATCH_SIZE = 16
+CPU_SLICES = 2
+"""Slices that the CPU computes at once, on one thread for each: what they need then stays in the cache."""
 
 
 @dataclass(frozen=True)
 class Segmenter:
-    """A loaded segmenter bundle. `spacing_mm` is that of the images it was exported for."""
+    """A loaded segmenter bundle. `spacing_mm` is that of the images it was exported for. `workers`: threads that work
+    on different slices; on the CPU each of them computes all of a slice by itself."""
 
     bundle: Bundle
     domain: Domain
@@ -34,6 +38,7 @@ class Segmenter:
     engine: Engine
     choice: Choice
     threads: int | None = None
+    workers: int = 1
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], provider: str = "cpu", threads: int | None = None,
@@ -51,8 +56,10 @@ class Segmenter:
                               "segmenter bundle, for example exported/lge-segmenter.")
         _check_graph(bundle, spec)
         choice = choose_provider(bundle, provider, threads, precision)
-        engine = bundle.open("segmenter", choice.provider, threads, choice.precision)
-        return cls(bundle, bundle.domain(), spec, engine, choice, threads)
+        on_cores = choice.provider == "cpu"
+        workers = (threads or available_cores()) if on_cores else 1
+        engine = bundle.open("segmenter", choice.provider, 1 if on_cores else threads, choice.precision)
+        return cls(bundle, bundle.domain(), spec, engine, choice, threads, workers)
 
     @property
     def name(self) -> str:
@@ -70,21 +77,41 @@ class Segmenter:
         spacing_mm: of the images, (rows, columns); None takes the bundle's. mirror: average over mirrored copies; None
         takes the bundle's default. Raises InputError for images that the segmenter cannot take.
         """
-        slices = self._checked(images)
+        slices, spacing = self._checked(images), self._checked_spacing(spacing_mm)
+        if batch_size < 1:
+            raise InputError(f"segment: batch_size is {batch_size}, expected 1 or more.")
         use_mirror = self.spec.mirror_by_default if mirror is None else mirror
+        size = min(batch_size, CPU_SLICES) if self.choice.provider == "cpu" else batch_size
+        labels = np.zeros((len(slices), *slices.shape[2:]), dtype=np.uint8)
+
+        def work(start: int) -> None:
+            rows = slice(start, start + size)
+            labels[rows] = self._labels(slices[rows], spacing, use_mirror)
+
+        starts = range(0, len(slices), size)
+        if self.workers == 1 or len(starts) < 2:
+            for start in starts:
+                work(start)
+        else:
+            with ThreadPoolExecutor(self.workers) as pool:
+                list(pool.map(work, starts))  # a list, so that a failure is raised here
+        return np.ascontiguousarray(labels.transpose(0, *(axis + 1 for axis in self.spec.axis_order)))
+
+    def _labels(self, slices: Image, spacing_mm: tuple[float, float], mirror: bool) -> LabelMap:
+        """Label maps (n, H, W) of a few checked slices (n, C, H, W), axes in the network's order."""
         labels = np.zeros((len(slices), *slices.shape[2:]), dtype=np.uint8)
 
         def network(batch: Batch) -> Batch:
             logits: Batch = self.engine.run({"image": batch})["logits"]
             return logits
 
-        for rows, group in self._groups(slices, spacing_mm, batch_size):
+        for rows, group in self._groups(slices, spacing_mm):
             stack = np.stack([prepared.image for prepared in group])
-            logits = predict_logits(network, stack, self.spec, use_mirror)
+            logits = predict_logits(network, stack, self.spec, mirror)
             for row, prepared, scores in zip(rows, group, logits, strict=True):
                 back = resample(scores, prepared.cropped_shape, self.spec.logits_order)
                 labels[row][prepared.box] = decide(back, self.spec)
-        return np.ascontiguousarray(labels.transpose(0, *(axis + 1 for axis in self.spec.axis_order)))
+        return labels
 
     def features(self, images: NDArray[np.floating], spacing_mm: tuple[float, float] | None = None,
                  batch_size: int = BATCH_SIZE) -> NDArray[np.float32]:
@@ -92,15 +119,16 @@ class Segmenter:
 
         Raises BundleError when the bundle holds no `features` graph.
         """
-        slices = self._checked(images)
+        slices, spacing = self._checked(images), self._checked_spacing(spacing_mm)
         engine = self.bundle.open("features", self.choice.provider, self.threads, self.choice.precision)
         found: dict[int, NDArray[np.float32]] = {}
-        for rows, group in self._groups(slices, spacing_mm, batch_size):
-            padded, _ = pad_to_patch(np.stack([prepared.image for prepared in group]), self.spec.patch_size)
-            boxes = tiles((padded.shape[2], padded.shape[3]), self.spec)
-            answers = [engine.run({"image": np.ascontiguousarray(padded[:, :, *box])})["features"] for box in boxes]
-            mean: NDArray[np.float32] = np.stack(answers).mean(axis=0)
-            found.update(zip(rows, mean, strict=True))
+        for start in range(0, len(slices), batch_size):
+            for rows, group in self._groups(slices[start:start + batch_size], spacing):
+                padded, _ = pad_to_patch(np.stack([prepared.image for prepared in group]), self.spec.patch_size)
+                boxes = tiles((padded.shape[2], padded.shape[3]), self.spec)
+                answers = [engine.run({"image": np.ascontiguousarray(padded[:, :, *box])})["features"] for box in boxes]
+                mean: NDArray[np.float32] = np.stack(answers).mean(axis=0)
+                found.update(zip([start + row for row in rows], mean, strict=True))
         return np.stack([found[row] for row in range(len(slices))])
 
     def _checked(self, images: NDArray[np.floating]) -> Image:
@@ -113,22 +141,23 @@ class Segmenter:
             raise InputError("segment: the images hold NaN or infinite values. Replace them first.")
         return slices.astype(np.float32).transpose(0, 1, *(axis + 2 for axis in self.spec.axis_order))
 
-    def _groups(self, slices: Image, spacing_mm: tuple[float, float] | None,
-                batch_size: int) -> Iterator[tuple[list[int], list[Prepared]]]:
-        """Rows and prepared slices that share a shape, at most `batch_size` at a time."""
-        if batch_size < 1:
-            raise InputError(f"segment: batch_size is {batch_size}, expected 1 or more.")
+    def _checked_spacing(self, spacing_mm: tuple[float, float] | None) -> tuple[float, float]:
+        """(rows, columns) in the network's order."""
         spacing = self.spacing_mm if spacing_mm is None else spacing_mm
         if len(spacing) != 2 or not all(np.isfinite(spacing)) or min(spacing) <= 0:
             raise InputError(f"segment: spacing_mm is {spacing}, expected two positive numbers (rows, columns).")
         rows, columns = (spacing[axis] for axis in self.spec.axis_order)
-        for start in range(0, len(slices), batch_size):
-            groups: dict[tuple[int, ...], list[tuple[int, Prepared]]] = {}
-            for row, image in enumerate(slices[start:start + batch_size], start):
-                prepared = prepare(image, (rows, columns), self.spec)
-                groups.setdefault(prepared.image.shape, []).append((row, prepared))
-            for group in groups.values():
-                yield [row for row, _ in group], [prepared for _, prepared in group]
+        return rows, columns
+
+    def _groups(self, slices: Image, spacing_mm: tuple[float, float]) -> Iterable[tuple[list[int], list[Prepared]]]:
+        """Rows and prepared slices that share a shape."""
+        groups: dict[tuple[int, ...], tuple[list[int], list[Prepared]]] = {}
+        for row, image in enumerate(slices):
+            prepared = prepare(image, spacing_mm, self.spec)
+            rows, group = groups.setdefault(prepared.image.shape, ([], []))
+            rows.append(row)
+            group.append(prepared)
+        return groups.values()
 
 
 def decide(logits: NDArray[np.float32], spec: SegmenterSpec) -> LabelMap:

@@ -62,11 +62,11 @@ def adopt(config: Config, folder: Path) -> Path:
     if begun:
         raise InputError(f"{config.run_folder}: already holds {', '.join(begun)}. Choose another run.name, or delete "
                          "it.")
-    modules = _untrained(config)
+    modules = untrained(config)
     found = {}
     for role, module in modules.items():
         graph = bundle.manifest.graphs[role]
-        found[role] = _fill(module, graph, (bundle.path / graph.file).read_bytes(), role)
+        found[role] = fill(module, graph, (bundle.path / graph.file).read_bytes(), role)
     _require_all(modules, found)
     _save(config, modules, bundle)
     return config.run_folder
@@ -88,7 +88,7 @@ def load_denoiser(config: Config, bundle: Bundle) -> Denoiser:
     graph = manifest.graphs["denoiser"]
     shape = [int(size) for size in graph.input(manifest.conditions[0].feeds).shape[1:]]
     denoiser = Denoiser(manifest.latent.channels, shape, replace(config.diffusion, condition_dropout=0.0))
-    found = _fill(denoiser, graph, (bundle.path / graph.file).read_bytes(), "denoiser")
+    found = fill(denoiser, graph, (bundle.path / graph.file).read_bytes(), "denoiser")
     missing = set(denoiser.state_dict()) - found
     if missing:
         raise InputError(f"{bundle.path}: the denoiser's graph lacks {', '.join(sorted(missing)[:5])}.")
@@ -104,11 +104,11 @@ def load_module(config: Config, bundle: Bundle, role: str) -> nn.Module:
         raise InputError(f"{bundle.path}: has no {role}; it has {', '.join(bundle.manifest.graphs)}.")
     told, graph = _condition_encoder(config), bundle.manifest.graphs[role]
     module = told if told is not None and role not in _CODEC_ROLES else _codec_modules(config)[role]
-    _fill(module, graph, (bundle.path / graph.file).read_bytes(), role)
+    fill(module, graph, (bundle.path / graph.file).read_bytes(), role)
     return module.eval().requires_grad_(False)
 
 
-def _untrained(config: Config) -> dict[str, nn.Module]:
+def untrained(config: Config) -> dict[str, nn.Module]:
     """The networks of the configuration by graph role."""
     return {**_codec_modules(config), "denoiser": make_model(config)}
 
@@ -173,7 +173,7 @@ def weight_places(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Iter
     return {key: known[values] for key, values in keys.items() if values in known}
 
 
-def _fill(module: nn.Module, graph: GraphSpec, data: bytes, role: str) -> set[str]:
+def fill(module: nn.Module, graph: GraphSpec, data: bytes, role: str) -> set[str]:
     """Put the weights of a bundle's graph into a module; those that the graph lacks stay as they are. Returns the names
     of those that it has."""
     before = {key: value.clone() for key, value in module.state_dict().items()}

@@ -161,6 +161,22 @@ def audit(config_path: str, samples: str | None, seeds: int, out: str | None, qu
 
 @cli.command()
 @_CONFIG
+@click.option("--out", default="docs", show_default=True, type=click.Path(), metavar="DIR",
+              help="Where benchmarks.md, benchmarks/bench.jsonl and figures/quality-speed.png go.")
+@click.option("--rounds", default=None, type=click.IntRange(min=1), metavar="R",
+              help="Turns of every contender. [default: bench.rounds]")
+@click.option("--only", default="", metavar="TEXT", help="Contenders whose names hold TEXT. [default: all]")
+def bench(config_path: str, out: str, rounds: int | None, only: str) -> None:
+    """Time the exported bundles against MONAI, diffusers and nnU-Net, with the quality of every setting beside."""
+    config, command = load_config(config_path), f"cldm-train bench --config {config_path}"
+    if rounds is not None:
+        config = replace(config, bench=replace(config.bench, rounds=rounds))
+    file = import_module("cldm_trainer.bench").run(config, Path(config_path), command, out=Path(out), only=only)
+    click.echo(str(file))
+
+
+@cli.command()
+@_CONFIG
 @click.option("--provider", default="cpu", show_default=True, metavar="NAME", help="What runs the graphs.")
 @click.pass_context
 def verify(context: click.Context, config_path: str, provider: str) -> None:

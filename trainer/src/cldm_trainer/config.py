@@ -233,6 +233,23 @@ class ResultsConfig:
 
 
 @dataclass(frozen=True)
+class BenchConfig:
+    """A sampling is "sampler steps", such as "ddim 8", with the guidance that its bundle has by default."""
+
+    bundles: dict[str, str] = dataclasses.field(default_factory=dict)  # name -> folder; empty: export.generator
+    many_steps: str = ""  # the bundle of `samplings` and of the loops in torch; empty: the last one
+    samplings: tuple[str, ...] = ("ddim 4", "ddim 8", "ddim 25", "dpm++2m 8", "dpm++2m 16", "unipc 8", "ddpm 1000")
+    torch_samplings: tuple[str, ...] = ("ddim 50", "ddim 25", "dpm++2m 50", "dpm++2m 25")  # diffusers' schedulers
+    paper: str = "trainer/configs/phantom-paper.toml"  # sizes of the networks that MONAI's inferer is given
+    monai_samplings: tuple[str, ...] = ("ddpm 1000", "ddim 50")
+    segmenter_slices: int = 64
+    quality: bool = True  # images of every sampling are made and measured, once
+    rounds: int = 5
+    seconds: float = 0.0  # that each turn lasts at least
+    batches: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything that a run depends on. Sections are named as in the file."""
 
@@ -251,6 +268,7 @@ class Config:
     segmenter: SegmenterConfig = SegmenterConfig()
     export: ExportConfig = ExportConfig()
     results: ResultsConfig = ResultsConfig()
+    bench: BenchConfig = BenchConfig()
 
     @property
     def run_folder(self) -> Path:

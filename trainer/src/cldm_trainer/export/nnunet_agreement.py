@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,27 +53,44 @@ def compare_predictors(segmenter: Segmenter, result: NnunetResult, images: NDArr
     """Segment (N, C, H, W) images of the bundle's spacing with both predictors."""
     ours = segmenter.segment(images, mirror=mirror)
     theirs = nnunet_labels(result, images, segmenter.spacing_mm, segmenter.spec.label_values, mirror=mirror)
-    names = segmenter.domain.labels.names
+    return agreement_of(ours, theirs, segmenter.domain.labels.names, mirror=mirror)
+
+
+def agreement_of(ours: NDArray[np.uint8], theirs: NDArray[np.uint8], names: Sequence[str], *,
+                 mirror: bool) -> Agreement:
+    """Of label maps (N, H, W) by both predictors; names: label value -> name."""
     dice, pixels = {}, {}
     for value, name in enumerate(names):
         a, b = ours == value, theirs == value
         if a.any() or b.any():
             dice[name] = 2.0 * float((a & b).sum()) / float(a.sum() + b.sum())
             pixels[name] = int(b.sum())
-    return Agreement(len(images), mirror, int((ours != theirs).sum()), ours.size, dice, pixels)
+    return Agreement(len(ours), mirror, int((ours != theirs).sum()), ours.size, dice, pixels)
 
 
 def nnunet_labels(result: NnunetResult, images: NDArray[np.float32], spacing_mm: tuple[float, float],
                   label_values: tuple[int, ...], *, mirror: bool) -> NDArray[np.uint8]:
     """What nnUNetPredictor says of (N, C, H, W) images, in the domain's label values (N, H, W)."""
+    return predictor_labels(make_predictor(result, mirror=mirror), result, images, spacing_mm, label_values)
+
+
+def make_predictor(result: NnunetResult, *, mirror: bool) -> Any:
+    """nnU-Net's own predictor on the CPU, with the network of a result."""
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
-    plans, configuration, labels = result.managers
+    plans, configuration, _ = result.managers
     with contextlib.redirect_stdout(io.StringIO()):  # it says that the CPU is no GPU
         predictor = nnUNetPredictor(use_mirroring=mirror and bool(result.mirror_axes), device=torch.device("cpu"),
                                     perform_everything_on_device=False, allow_tqdm=False)
     predictor.manual_initialization(result.network, plans, configuration, [result.network.state_dict()],
                                     dict(result.dataset), result.trainer, result.mirror_axes)
+    return predictor
+
+
+def predictor_labels(predictor: Any, result: NnunetResult, images: NDArray[np.float32],
+                     spacing_mm: tuple[float, float], label_values: tuple[int, ...]) -> NDArray[np.uint8]:
+    """What a predictor of `make_predictor` says, as `nnunet_labels`."""
+    labels = result.managers[2]
     channels = labels.regions_class_order if labels.has_regions else labels.all_labels
     lookup = np.zeros(256, np.uint8)
     lookup[[int(value) for value in channels]] = label_values

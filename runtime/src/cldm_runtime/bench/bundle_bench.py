@@ -1,0 +1,79 @@
+"""The contenders of one generator bundle: its networks, and the whole path to images in memory and to a file."""
+
+import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..bundle import Bundle
+from ..errors import BundleError
+from .contest import Contender, Options, Say, run_contest
+from .machine import PRODUCT_SIZE, machine, versions
+from .remote import Remote
+from .rows import Json, Setting, make_rows
+
+NETWORKS = "cldm_runtime.bench.work:BundleNetworks"
+WHOLE_PATH = "cldm_runtime.bench.work:WholePath"
+PACKAGES = ("cldm-runtime", "numpy", "scipy", "onnxruntime", "onnxruntime-gpu", "openvino", "h5py")
+LONG_LOOP = 200  # steps from which on a few are timed in the place of all
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a bundle is sampled; None: its own default."""
+
+    sampler: str | None = None
+    steps: int | None = None
+    guidance: float | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        return {"sampler": self.sampler, "steps": self.steps, "guidance": self.guidance}
+
+
+def networks_contender(title: str, bundle: Path, sampling: Sampling, options: Options, provider: str = "cpu",
+                       seed: int = 0) -> Contender:
+    """The bundle's networks at one setting. Raises BundleError for a bundle that cannot generate."""
+    default = Bundle.load(bundle).manifest.sampling
+    if default is None:
+        raise BundleError(f"bundle {bundle}: expected a generator, which has sampling defaults.")
+    sampler, steps = sampling.sampler or default.sampler, sampling.steps or default.steps
+    arguments = {"bundle": str(bundle), "provider": provider, "threads": options.threads, "seed": seed,
+                 **sampling.arguments()}
+    return Contender(f"{title}, {sampler} {steps}", "networks", NETWORKS, arguments, {"provider": provider},
+                     extrapolate=steps >= LONG_LOOP)
+
+
+def path_contenders(like: Contender) -> list[Contender]:
+    """From requests to images in memory and to a file, at the setting and batch size of a contender of networks."""
+    return [Contender(f"{like.name}, requests to {target}", f"requests to {target}", WHOLE_PATH,
+                      {**like.arguments, "to_file": to_file}, like.describes, batch_of=like.name)
+            for target, to_file in (("memory", False), ("file", True))]
+
+
+def bench_bundle(bundle: Path, samplings: Sequence[Sampling], providers: Sequence[str], options: Options, command: str,
+                 seed: int = 0, say: Say = lambda text: None, log: Path | None = None) -> list[Json]:
+    """Rows of a bundle's networks at every setting on every provider, and of the whole path at the first setting."""
+    title = Bundle.load(bundle).manifest.name
+    contenders = []
+    for provider in providers:
+        shown = f"{title} on {provider}" if len(providers) > 1 else title
+        chosen = [networks_contender(shown, bundle, sampling, options, provider, seed) for sampling in samplings]
+        contenders += [*chosen, *path_contenders(chosen[0])]
+    return time_contenders(contenders, options, command, seed, PACKAGES, say, log)
+
+
+def time_contenders(contenders: Sequence[Contender], options: Options, command: str, seed: int,
+                    packages: Sequence[str], say: Say, log: Path | None = None,
+                    product_size: int = PRODUCT_SIZE) -> list[Json]:
+    """Time contenders against each other on this machine; one row each."""
+    start: Callable[[], Remote] = partial(Remote, options.threads, log)
+
+    def product() -> float:
+        with start() as process:
+            return process.product(product_size)
+
+    setting = Setting(machine(), versions(packages), options.threads, seed,
+                      datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), command)
+    return make_rows(run_contest(contenders, options, start, product, say), setting)

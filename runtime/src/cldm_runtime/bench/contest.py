@@ -1,0 +1,211 @@
+"""Contenders against each other: each at its best batch size, timed in turn, round after round, in one run.
+
+Every contender has processes of its own: one in which its first image is timed and batch sizes are tried, and a fresh
+one for the rounds, whose memory is that of the best batch size alone. All of the latter stay alive during the rounds;
+one of them works at a time.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .remote import ContenderFailed
+
+BATCHES = (1, 2, 4, 8, 16, 32)
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """factory and arguments: see `child`. describes: what its row says beside what its `Work` says. batches: sizes that
+    are tried; empty: those of the options. batch_of: the contender whose batch size this one takes. extrapolate: its
+    rounds time a few steps of its sampling loop, and what the whole takes follows from them; check: once, after the
+    rounds, the whole is carried out too."""
+
+    name: str
+    kind: str
+    factory: str
+    arguments: Mapping[str, Any]
+    describes: Mapping[str, Any] = field(default_factory=dict)
+    batches: tuple[int, ...] = ()
+    batch_of: str = ""
+    extrapolate: bool = False
+    check: bool = False
+
+
+@dataclass(frozen=True)
+class Options:
+    """seconds: each turn goes on for at least so long, in whole batches."""
+
+    rounds: int = 5
+    seconds: float = 0.0
+    batches: tuple[int, ...] = BATCHES
+    threads: int = 2
+
+
+@dataclass
+class Timed:
+    """One contender's figures. first: seconds to its first image in a fresh process, and of import and loading. scan:
+    batch size -> images a second. seconds: of one image, in every round. turns: the position of each of these in the
+    sequence of all turns of the run. error: why there are no figures."""
+
+    contender: Contender
+    first: dict[str, float] = field(default_factory=dict)
+    scan: dict[int, float] = field(default_factory=dict)
+    batch: int = 0
+    seconds: list[float] = field(default_factory=list)
+    turns: list[int] = field(default_factory=list)
+    parts: dict[str, float] | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    check: dict[str, float] | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Contest:
+    """products: billions of operations a second of a matrix product before, amid and after the rounds."""
+
+    timed: list[Timed]
+    products: list[float]
+
+
+class Opened(Protocol):
+    """A contender's process, see `remote.Remote`."""
+
+    begun: float
+
+    def load(self, factory: str, arguments: Mapping[str, Any]) -> dict[str, Any]: ...
+
+    def prepare(self, batch: int) -> None: ...
+
+    def complete(self) -> tuple[float, int]: ...
+
+    def estimate(self) -> dict[str, float] | None: ...
+
+    def facts(self) -> dict[str, Any]: ...
+
+    def close(self) -> None: ...
+
+
+def run_contest(contenders: Sequence[Contender], options: Options, start: Callable[[], Opened],
+                product: Callable[[], float], say: Say = lambda text: None,
+                clock: Callable[[], float] = time.perf_counter) -> Contest:
+    """Try batch sizes, then time all contenders in turn. `start` begins a process, `product` times a matrix product.
+
+    A contender that fails keeps its error and takes no further part.
+    """
+    results = [Timed(contender) for contender in contenders]
+    products = [product()]
+    for timed in results:
+        say(f"{timed.contender.name}: batch sizes ...")
+        _guarded(timed, lambda timed=timed: _try_batches(timed, results, options, start, clock))  # type: ignore[misc]
+    opened: dict[int, Opened] = {}
+    try:
+        for number, timed in enumerate(results):
+            if timed.error is None:
+                opened[number] = start()
+                _guarded(timed, lambda n=number, t=timed: _warm_up(t, opened[n]))  # type: ignore[misc]
+        _rounds(results, opened, options, products, product, say)
+        for number, timed in enumerate(results):
+            if timed.error is None:
+                _guarded(timed, lambda n=number, t=timed: _finish(t, opened[n], say))  # type: ignore[misc]
+    finally:
+        for process in opened.values():
+            process.close()
+    products.append(product())
+    return Contest(results, products)
+
+
+def _guarded(timed: Timed, work: Callable[[], None]) -> None:
+    try:
+        work()
+    except ContenderFailed as error:
+        timed.error = str(error)
+
+
+def _try_batches(timed: Timed, results: Sequence[Timed], options: Options, start: Callable[[], Opened],
+                 clock: Callable[[], float]) -> None:
+    """Time the first image of a fresh process, then every batch size; one that fails ends the search."""
+    contender, process = timed.contender, start()
+    try:
+        loaded = process.load(contender.factory, contender.arguments)
+        process.prepare(1)
+        process.complete()
+        timed.first = {"seconds": clock() - process.begun, **{name: float(value) for name, value in loaded.items()}}
+        if contender.batch_of:
+            timed.batch = next((other.batch for other in results if other.contender.name == contender.batch_of), 1) or 1
+            return
+        for batch in contender.batches or options.batches:
+            try:
+                process.prepare(batch)
+                _once(process)
+                timed.scan[batch] = 1.0 / _once(process)
+            except ContenderFailed:
+                if not timed.scan:
+                    raise
+                break
+        timed.batch = max(timed.scan, key=lambda batch: timed.scan[batch])
+    finally:
+        process.close()
+
+
+def _once(process: Opened) -> float:
+    """Seconds of one image, estimated where the contender can."""
+    seconds, images = _estimated(process) or process.complete()
+    return seconds / images
+
+
+def _estimated(process: Opened) -> tuple[float, int] | None:
+    parts = process.estimate()
+    return None if parts is None else (sum(value for name, value in parts.items() if name != "images"),
+                                       int(parts["images"]))
+
+
+def _warm_up(timed: Timed, process: Opened) -> None:
+    process.load(timed.contender.factory, timed.contender.arguments)
+    process.prepare(timed.batch)
+    if timed.contender.extrapolate:
+        process.estimate()
+    else:
+        process.complete()
+
+
+def _rounds(results: Sequence[Timed], opened: Mapping[int, Opened], options: Options, products: list[float],
+            product: Callable[[], float], say: Say) -> None:
+    """One turn of every contender, and again. Amid them the matrix product has a turn."""
+    turn = 0
+    for count in range(options.rounds):
+        say(f"round {count + 1} of {options.rounds} ...")
+        if count == options.rounds // 2:
+            products.append(product())
+        for number, timed in enumerate(results):
+            if timed.error is not None:
+                continue
+            _guarded(timed, lambda n=number, t=timed: t.seconds.append(_turn(t, opened[n], options)))  # type: ignore[misc]
+            timed.turns.append(turn)
+            turn += 1
+
+
+def _turn(timed: Timed, process: Opened, options: Options) -> float:
+    """Seconds of one image, over as many batches as the options ask for."""
+    if timed.contender.extrapolate:
+        return _once(process)
+    spent, images = 0.0, 0
+    while not images or spent < options.seconds:
+        seconds, count = process.complete()
+        spent, images = spent + seconds, images + count
+    return spent / images
+
+
+def _finish(timed: Timed, process: Opened, say: Say) -> None:
+    """The parts of a batch, the whole of what was extrapolated, and what the contender says of itself."""
+    parts = process.estimate()
+    if parts is not None:
+        images = parts.pop("images")
+        timed.parts = {name: seconds / images for name, seconds in parts.items()}
+    if timed.contender.check:
+        say(f"{timed.contender.name}: once in full ...")
+        seconds, images = process.complete()
+        timed.check = {"images": images, "seconds": seconds, "seconds_per_image": seconds / images}
+    timed.facts = process.facts()

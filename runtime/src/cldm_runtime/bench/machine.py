@@ -1,0 +1,79 @@
+"""What the figures were measured on, and the matrix product that they are measured against."""
+
+import os
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PRODUCT_SIZE = 4096
+PRODUCT_REPEATS = 3
+_STATUS = Path("/proc/self/status")
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores that this process may use, memory in GiB, operating system."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"cpu": _cpu(), "cores": cores, "memory_gib": _memory_gib(), "os": platform.platform(terse=True),
+            "load": [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None}
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Python's version and those of the packages that are installed."""
+    found = {"python": platform.python_version()}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def matrix_product_gflops(size: int = PRODUCT_SIZE, repeats: int = PRODUCT_REPEATS,
+                          clock: Callable[[], float] = time.perf_counter) -> float:
+    """Billions of operations a second of numpy's product of two float32 matrices: the best of some repeats.
+
+    It runs on as many threads as OMP_NUM_THREADS or OPENBLAS_NUM_THREADS said when this process began.
+    """
+    rng = np.random.default_rng(0)
+    a, b = (rng.random((size, size), dtype=np.float32) for _ in range(2))
+    seconds = []
+    for _ in range(repeats + 1):  # the first one is a warm-up
+        begun = clock()
+        np.matmul(a, b)
+        seconds.append(clock() - begun)
+    return 2.0 * size**3 / min(seconds[1:]) / 1e9
+
+
+def peak_memory_bytes() -> int:
+    """The most memory that this process has held at a time.
+
+    On Linux of this program alone: getrusage counts what the process held before it became this program.
+    """
+    if _STATUS.exists():
+        for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _cpu() -> str:
+    """The processor's name, where the system tells it."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _memory_gib() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (AttributeError, ValueError, OSError):
+        return None

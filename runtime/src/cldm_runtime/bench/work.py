@@ -1,0 +1,273 @@
+"""What a contender can do, each class in a process of its own (`child.py`), where a `Work` is made by its factory."""
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bundle import Bundle
+from ..conditions import encoder_inputs
+from ..errors import InputError
+from ..generate import Plan, generate_dataset
+from ..generator import Generator, canvas_of
+from ..grid import grid_from_mapping
+from ..manifest import Manifest, SamplingSpec
+from ..pipeline import Pipeline, decoder_noise, initial_noise
+from ..requests import FreeRequests, GridRequests, RequestSource
+from ..segment import Segmenter
+from ..store import DatasetSpec, create_dataset, open_dataset
+from .onnx_flops import graph_flops
+
+ESTIMATE_STEPS = 4
+_MAPS = 8  # label maps that are drawn; larger batches repeat them
+Clock = Callable[[], float]
+Parts = dict[str, float]
+
+
+class Work(Protocol):
+    """One contender, loaded."""
+
+    def facts(self) -> dict[str, Any]:
+        """What its row says beside times, such as evaluations and flops of an image."""
+
+    def prepare(self, batch: int) -> None:
+        """Make the inputs of a batch; this is not timed."""
+
+    def complete(self) -> int:
+        """Carry out one batch, whole, and return its number of images."""
+
+    def estimate(self) -> Parts:
+        """Seconds of one batch by part, those of the sampling loop told from a few of its steps, and `images`, their
+        number. A work without such a loop raises NotImplementedError: it is timed whole."""
+
+
+class BundleNetworks:
+    """The networks of a generator bundle: from conditions in memory to images in memory."""
+
+    def __init__(self, bundle: str, provider: str = "cpu", threads: int | None = None, seed: int = 0,
+                 opening: Mapping[str, Any] | None = None, clock: Clock = time.perf_counter, **settings: Any) -> None:
+        """opening: what else `Generator.load` takes. settings: sampler, steps, guidance; None or absent: the
+        bundle's."""
+        self._generator, self._seed = Generator.load(bundle, provider, threads, **(opening or {})), seed
+        self._clock = clock
+        self._manifest, self._pipeline = self._generator.manifest, self._generator.pipeline
+        self._settings = self._generator.settings(**settings)
+        self._indices: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._sources: Mapping[str, Any] = {}
+
+    def facts(self) -> dict[str, Any]:
+        return sampling_facts(self._generator.bundle, self._settings)
+
+    def prepare(self, batch: int) -> None:
+        self._indices = np.arange(batch, dtype=np.int64)
+        self._sources = example_sources(self._generator.bundle, batch, self._seed)
+
+    def image(self) -> NDArray[np.float32]:
+        """The first image of the batch, (1, C, *spatial), as the decoder gives it."""
+        plan = self._pipeline.plan(self._settings)
+        first = {name: value[:1] for name, value in self._sources.items()}
+        return self._pipeline.sample(first, plan, self._seed, self._indices[:1]).image
+
+    def complete(self) -> int:
+        self._pipeline.sample(self._sources, self._pipeline.plan(self._settings), self._seed, self._indices)
+        return len(self._indices)
+
+    def estimate(self) -> Parts:
+        steps = min(ESTIMATE_STEPS, self._settings.steps)
+        full, few = (denoiser_evaluations(self._manifest, replace(self._settings, steps=count))
+                     for count in (self._settings.steps, steps))
+        parts, graphs = {"images": float(len(self._indices))}, self._manifest.graphs
+        begun = self._clock()
+        x = initial_noise(graphs["denoiser"], self._seed, self._indices)
+        texture = decoder_noise(graphs["decoder"], self._seed, self._indices)
+        parts["noise"], begun = self._clock() - begun, self._clock()
+        fed = self._pipeline.encode(self._sources)
+        parts["condition encoder"], begun = self._clock() - begun, self._clock()
+        plan = self._pipeline.plan(replace(self._settings, steps=steps))
+        latent = self._pipeline.latents(x, fed, plan, self._seed, self._indices)
+        parts["denoiser and sampler"], begun = (self._clock() - begun) * full / few, self._clock()
+        self._pipeline.decode(latent, texture)
+        parts["decoder"] = self._clock() - begun
+        return parts
+
+
+class WholePath:
+    """From requested attributes to images in memory, or to a file: drawing label maps, networks, clipping, writing.
+
+    Two batches each time, because the label maps of one batch are drawn while the networks work on the one before.
+    """
+
+    def __init__(self, bundle: str, provider: str = "cpu", threads: int | None = None, seed: int = 0,
+                 opening: Mapping[str, Any] | None = None, to_file: bool = False, clock: Clock = time.perf_counter,
+                 **settings: Any) -> None:
+        """opening, settings: as for `BundleNetworks`."""
+        self._generator, self._seed = Generator.load(bundle, provider, threads, **(opening or {})), seed
+        self._to_file = to_file
+        self._settings, self._clock = self._generator.settings(**settings), clock
+        self._source = example_requests(self._generator.bundle, 1)
+
+    def facts(self) -> dict[str, Any]:
+        return {**sampling_facts(self._generator.bundle, self._settings), "stages": self._stages()}
+
+    def prepare(self, batch: int) -> None:
+        self._settings = replace(self._settings, batch_size=batch)
+        self._source = example_requests(self._generator.bundle, self.images)
+
+    @property
+    def images(self) -> int:
+        return 2 * self._settings.batch_size
+
+    def complete(self) -> int:
+        if not self._to_file:
+            return sum(len(batch.images) for batch in self._generator.batches(
+                self._source, range(self.images), self._seed, self._settings))
+        plan = Plan(self._generator, self._source, self.images, self._seed, self._settings)
+        with tempfile.TemporaryDirectory() as folder:
+            generate_dataset(plan, Path(folder) / "samples.h5")
+        return self.images
+
+    def estimate(self) -> Parts:
+        raise NotImplementedError
+
+    def _stages(self) -> Parts:
+        """Seconds an image for what the networks do not do; in `complete` drawing hides behind them."""
+        begun = self._clock()
+        requests = [self._source.request(self._seed, index) for index in range(self.images)]
+        stages = {"drawing label maps": (self._clock() - begun) / self.images}
+        image = self._generator.manifest.image
+        columns: dict[str, NDArray[Any]] = {
+            "images": np.zeros((self.images, image.channels, *image.shape), np.float32)}
+        if requests[0].mask is not None:
+            columns["masks"] = np.stack([request.mask for request in requests if request.mask is not None])
+        spec = DatasetSpec(self._generator.domain, image.shape, image.spacing_mm, image.channels, image.value_range)
+        with tempfile.TemporaryDirectory() as folder:
+            begun = self._clock()
+            with create_dataset(Path(folder) / "written.h5", spec) as writer:
+                writer.append(**columns)
+            stages["writing"] = (self._clock() - begun) / self.images
+        return stages
+
+
+class Segmenting:
+    """A segmenter bundle on slices of a dataset, preparation and label decision included."""
+
+    def __init__(self, bundle: str, dataset: str, slices: int, subset: str | None = None, mirror: bool | None = None,
+                 provider: str = "cpu", threads: int | None = None, labels: str | None = None) -> None:
+        """labels: where the label maps go, as .npy, when they are asked for with `facts`."""
+        self._segmenter = Segmenter.load(bundle, provider, threads)
+        self._images, self._spacing_mm = some_slices(dataset, slices, subset)
+        self._mirror, self._batch, self._labels = mirror, 1, labels
+
+    def facts(self) -> dict[str, Any]:
+        manifest, spec = self._segmenter.bundle.manifest, self._segmenter.spec
+        mirror = spec.mirror_by_default if self._mirror is None else self._mirror
+        copies = 2 ** len(spec.mirror_axes) if mirror else 1
+        if self._labels is not None:
+            np.save(self._labels, self._segmenter.segment(self._images, self._spacing_mm, mirror=mirror))
+        flops = graph_flops(self._segmenter.bundle.read(manifest.graphs["segmenter"]), manifest.graphs["segmenter"])
+        return {"networks": self._segmenter.bundle.identity, "precision": manifest.graphs["segmenter"].precision,
+                "mirrored_copies": copies, "evaluations": copies, "gflop_per_image": copies * flops / 1e9,
+                "slices": len(self._images)}
+
+    def prepare(self, batch: int) -> None:
+        self._batch = batch
+
+    def complete(self) -> int:
+        self._segmenter.segment(self._images, self._spacing_mm, batch_size=self._batch, mirror=self._mirror)
+        return len(self._images)
+
+    def estimate(self) -> Parts:
+        raise NotImplementedError
+
+
+class _NoNetwork:
+    """In the place of a denoiser: counts the samples that it is asked about, and predicts zeros."""
+
+    provider = "none"
+
+    def __init__(self) -> None:
+        self.samples = 0
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        self.samples += len(inputs["x"])
+        return {"prediction": np.zeros_like(inputs["x"])}
+
+
+def denoiser_evaluations(manifest: Manifest, settings: SamplingSpec) -> int:
+    """How often the denoiser is asked for one image, both halves of a guided step counted."""
+    counter = _NoNetwork()
+    pipeline = Pipeline(manifest, {"denoiser": counter})
+    indices = np.zeros(1, np.int64)
+    specs = {spec.name: spec for spec in manifest.graphs["denoiser"].inputs}
+    fed = {condition.feeds: np.zeros((1, *(int(size) for size in specs[condition.feeds].shape[1:])), np.float32)
+           for condition in manifest.conditions}
+    x = initial_noise(manifest.graphs["denoiser"], 0, indices)
+    pipeline.latents(x, fed, pipeline.plan(settings), 0, indices)
+    return counter.samples
+
+
+def bundle_flops(bundle: Bundle) -> dict[str, int | None]:
+    """Operations of each graph for one sample; None where an operator is not counted."""
+    found: dict[str, int | None] = {}
+    for role, graph in bundle.manifest.graphs.items():
+        try:
+            found[role] = graph_flops(bundle.read(graph), graph)
+        except InputError:
+            found[role] = None
+    return found
+
+
+def gflop_per_image(flops: Mapping[str, int | None], manifest: Manifest, evaluations: int) -> float | None:
+    """Of the conditions' encoders once, the denoiser so many times and the decoder once."""
+    counts = [flops[condition.encoder] for condition in manifest.conditions] + [flops["decoder"]]
+    each = flops["denoiser"]
+    known = [count for count in counts if count is not None]
+    return None if each is None or len(known) < len(counts) else (sum(known) + each * evaluations) / 1e9
+
+
+def sampling_facts(bundle: Bundle, settings: SamplingSpec) -> dict[str, Any]:
+    """What a row says of networks and sampling."""
+    manifest = bundle.manifest
+    evaluations = denoiser_evaluations(manifest, settings)
+    return {"networks": bundle.identity, "sampler": settings.sampler, "steps": settings.steps,
+            "spacing": settings.spacing, "eta": settings.eta, "guidance": settings.guidance,
+            "precision": " and ".join(sorted({graph.precision for graph in manifest.graphs.values()})),
+            "evaluations": evaluations, "gflop_per_image": gflop_per_image(bundle_flops(bundle), manifest, evaluations)}
+
+
+def example_requests(bundle: Bundle, count: int) -> RequestSource:
+    """Requests for a benchmark: three values of the first attribute, spread over the lower third of its range."""
+    domain = bundle.domain()
+    if not bundle.manifest.conditions:
+        return FreeRequests(domain)
+    first = domain.attributes[0]
+    values = [first.low + share * (first.high - first.low) for share in (0.1, 0.2, 0.3)]
+    return GridRequests.spread(grid_from_mapping({first.name: values}, domain), max(count, len(values)),
+                               canvas_of(bundle.manifest, domain))
+
+
+def example_sources(bundle: Bundle, batch: int, seed: int) -> dict[str, NDArray[Any]]:
+    """What the conditions' encoders are told for a batch of example requests; no graph is opened for it."""
+    count = min(batch, _MAPS)
+    source = example_requests(bundle, count)
+    drawn = [source.request(seed, index) for index in range(count)]
+    requests = [drawn[index % count] for index in range(batch)]
+    maps = [request.mask for request in requests if request.mask is not None]
+    requested = np.stack([request.requested for request in requests])
+    return dict(encoder_inputs(bundle.manifest, bundle.domain(), np.stack(maps) if maps else None, requested))
+
+
+def some_slices(dataset: str, count: int, subset: str | None) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    """(n, C, H, W) evenly picked slices of a subset, or of the whole file, and their spacing."""
+    with open_dataset(dataset) as opened:
+        rows = np.arange(len(opened)) if subset is None else np.flatnonzero(np.asarray(opened.subset) == subset)
+        if not rows.size:
+            raise InputError(f"{dataset}: has no slices of subset {subset}.")
+        chosen = rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
+        rows_mm, columns_mm = opened.spacing_mm
+        return opened.images(chosen), (rows_mm, columns_mm)

@@ -1,0 +1,58 @@
+"""`cldm bench`: how fast a bundle generates on this machine."""
+
+import json
+from pathlib import Path
+
+import click
+
+from ..bench.bundle_bench import Sampling, bench_bundle
+from ..bench.contest import BATCHES, Options
+from ..bench.rows import append_rows, speed_table
+from ..engines import PROVIDERS, available_cores
+from ..errors import ProviderError, list_faults
+from ..samplers import SAMPLERS
+from .gen import DEFAULT_BUNDLE
+
+
+@click.command()
+@click.option("--bundle", type=click.Path(path_type=Path), metavar="DIR", envvar="CLDM_BUNDLE",
+              default=Path(DEFAULT_BUNDLE), show_default=True, show_envvar=True, help="Generator bundle.")
+@click.option("--provider", "providers", type=click.Choice(PROVIDERS), multiple=True, default=("cpu",),
+              show_default=True, help="What runs the networks; may be given several times.")
+@click.option("--sampler", type=click.Choice(list(SAMPLERS)), help="Sampler.  [default: from bundle]")
+@click.option("--steps", "steps", type=click.IntRange(min=1), metavar="K", multiple=True,
+              help="Sampling steps; may be given several times.  [default: from bundle]")
+@click.option("--guidance", type=float, metavar="W", help="Weight of guidance.  [default: from bundle]")
+@click.option("--batch-size", "batches", type=click.IntRange(min=1), metavar="B", multiple=True, default=BATCHES,
+              show_default=True, help="Batch sizes to try; the fastest is timed.")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads.  [default: all cores]")
+@click.option("--rounds", type=click.IntRange(min=1), metavar="R", default=5, show_default=True,
+              help="Turns of every contender.")
+@click.option("--seconds", type=click.FloatRange(min=0), metavar="S", default=0.0, show_default=True,
+              help="How long each turn lasts at least; 0: one batch.")
+@click.option("--seed", type=int, metavar="S", default=0, show_default=True, help="Seed of the images.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
+              help="Add the rows to this file, as JSON lines.")
+@click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON lines instead of a table.")
+def bench(bundle: Path, providers: tuple[str, ...], sampler: str | None, steps: tuple[int, ...],
+          guidance: float | None, batches: tuple[int, ...], threads: int | None, rounds: int, seconds: float, seed: int,
+          out: Path | None, as_json: bool) -> None:
+    """Time a bundle: its networks alone, and the whole path from requests to images in memory and to a file.
+
+    Each of these runs in a process of its own, at the batch size that suits it best, in turn with the others.
+
+    \b
+    Examples:
+      cldm bench
+      cldm bench --bundle exported/lge --steps 8 --steps 25 --rounds 3 --out bench.jsonl
+    """
+    options = Options(rounds, seconds, batches, threads or available_cores())
+    samplings = [Sampling(sampler, count, guidance) for count in steps or (None,)]
+    command = " ".join(["cldm bench", f"--bundle {bundle.name}", *(f"--steps {count}" for count in steps)])
+    rows = bench_bundle(bundle, samplings, providers, options, command, seed, lambda text: click.echo(text, err=True))
+    if out is not None:
+        append_rows(out, rows)
+    faults = [f"{row['name']}: {row['error']}" for row in rows if row["error"] is not None]
+    if len(faults) == len(rows):
+        raise ProviderError(list_faults(f"bundle {bundle}: nothing could be timed.", faults))
+    click.echo("\n".join(json.dumps(row) for row in rows) if as_json else speed_table(rows))

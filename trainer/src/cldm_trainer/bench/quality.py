@@ -1,0 +1,72 @@
+"""How good the images of a setting are, beside how fast they come: each figure is computed once and kept.
+
+    runs/<run>/bench/<bundle>/quality-<digest>.json, and the images that it was measured on
+"""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from cldm_runtime.manifest import SamplingSpec
+from cldm_runtime.summary import without_nan
+
+from ..audit.comparisons import real_and_synthetic
+from ..audit.sets import cohort_sets, given_samples
+from ..audit.two_sample import Training, two_sample
+from ..results.figures_of_merit import Json, measure_set, table_row, texture_figures
+from ..results.sets import Workshop, drawn_set
+
+
+def quality(shop: Workshop, settings: SamplingSpec, training: Training | None = None) -> Json:
+    """Figures of the images that the workshop's generator makes for every test slice with these settings.
+
+    r2: attribute -> of the segmentation against the mask, all test slices. frechet and its floor in features of the
+    segmenter; two_sample: accuracy of a classifier against the real slices; latent_spread, high_frequency_ratio: 1 is
+    that of real slices. Images and figures are made once. Raises InputError for settings that the bundle cannot do.
+    """
+    shop.generator.pipeline.plan(settings)  # an unknown sampler is found before anything is made
+    how = training or Training()
+    file = shop.folder / f"quality-{_digest(shop, settings, how)}.json"
+    if not file.exists():
+        figures = without_nan(_measure(shop, settings, how))
+        file.write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    found: Json = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def _measure(shop: Workshop, settings: SamplingSpec, training: Training) -> Json:
+    name = set_name(settings)
+    made = measure_set(shop, drawn_set(shop, name, [(0, shop.rows("test"))], settings))
+    row, texture = table_row(name, made.samples()), texture_figures(shop, made, name)
+    agreement = {attribute: found["all"]["r2"]["value"] for attribute, found in row["agreement"].items()}
+    dice = {region: found["dice"]["value"] for region, found in row["regions"].items() if found.get("dice")}
+    return {"slices": texture["slices"], "r2": agreement, "dice": dice, "false_rate": row["false_rate"],
+            "frechet": texture["frechet"]["distance"], "frechet_floor": texture["frechet"]["floor"],
+            "two_sample": _told_apart(shop, made.path, training), "latent_spread": texture["latent_spread"],
+            "high_frequency_ratio": texture["high_frequency_ratio"], "sampling": asdict(settings),
+            "segmenter": shop.segmenter.bundle.identity}
+
+
+def _told_apart(shop: Workshop, path: Path, training: Training) -> float:
+    """Accuracy of the two-sample test against the real test slices."""
+    sets = cohort_sets(shop.cohort)
+    real, synthetic = real_and_synthetic(sets, given_samples(sets, path), 0, training.seed)
+    shop.say(f"two-sample test of {path.stem} ...")
+    with torch.random.fork_rng(devices=[]):
+        return float(two_sample(real, synthetic, training).accuracy.value)
+
+
+def set_name(settings: SamplingSpec) -> str:
+    """The name of the file with a setting's images."""
+    return f"{settings.sampler}-{settings.steps:04d}-guidance-{settings.guidance:g}".replace("+", "p")
+
+
+def _digest(shop: Workshop, settings: SamplingSpec, training: Training) -> str:
+    """Of everything that decides the figures; the batch size of the settings does not."""
+    basis = {"settings": {name: value for name, value in asdict(settings).items() if name != "batch_size"},
+             "segmenter": shop.segmenter.bundle.manifest_sha256, "training": asdict(training),
+             "repeats": shop.sizes.features_repeats}
+    return hashlib.sha256(shop.recipe(kind="quality", **basis).encode()).hexdigest()[:16]
