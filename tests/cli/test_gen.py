@@ -246,7 +246,7 @@ def test_auto_says_what_it_chose_and_a_resumed_run_keeps_it(cli: Cli, folder: Pa
                                                             monkeypatch: pytest.MonkeyPatch) -> None:
     flags = ["--n", 9, "--masks", "masks.npy", "--provider", "auto"]
     monkeypatch.setattr("cldm_runtime.engines.choose._fastest", lambda *_: ("cpu", "for a reason"))
-    code, out, err = cli(*flags)
+    code, _, err = cli(*flags)
     assert code == 0 and "provider auto: cpu, for a reason" in err.splitlines()
     with open_dataset(folder / "samples.h5") as dataset:
         found = dataset.metadata
@@ -257,7 +257,7 @@ def test_auto_says_what_it_chose_and_a_resumed_run_keeps_it(cli: Cli, folder: Pa
     monkeypatch.setattr("cldm_runtime.engines.choose._fastest", lambda *_: ("openvino", "it is faster now"))
     (folder / "samples.h5").unlink()
     for _ in range(2):  # the unfinished run, then the finished file
-        code, out, err = cli(*flags, "--resume")
+        code, _, err = cli(*flags, "--resume")
         assert code == 0 and "provider auto: cpu, as in the run that is resumed" in err
 
 

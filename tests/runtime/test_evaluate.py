@@ -1,5 +1,7 @@
 """Segmenting and measuring dataset files, with a segmenter that reads the labels off their greys."""
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ pytest.importorskip("onnx")
 
 from cldm_runtime.attributes import Reason
 from cldm_runtime.domain import get_domain
+from cldm_runtime.engines.choose import Choice
 from cldm_runtime.errors import DatasetError, InputError
 from cldm_runtime.evaluate import evaluate_dataset, is_segmented, measure_dataset, segment_dataset, silent_stage
 from cldm_runtime.metrics import ScoreReason
