@@ -140,10 +140,15 @@ class Pipeline:
     def sample(self, sources: Mapping[str, Array], plan: SamplingPlan, seed: int,
                indices: Sequence[int] | Indices) -> Batch:
         """The samples of the given indices, each fixed by (bundle, seed, index, its condition) alone."""
+        return self.sample_encoded(self.encode(sources), plan, seed, indices)
+
+    def sample_encoded(self, fed: Mapping[str, Array], plan: SamplingPlan, seed: int,
+                       indices: Sequence[int] | Indices) -> Batch:
+        """`sample` for conditions that are encoded."""
         indices = np.asarray(indices, dtype=np.int64)
         graphs = self.manifest.graphs
         x = initial_noise(graphs["denoiser"], seed, indices)
-        latent = self.latents(x, self.encode(sources), plan, seed, indices)
+        latent = self.latents(x, fed, plan, seed, indices)
         return Batch(latent, self.decode(latent, decoder_noise(graphs["decoder"], seed, indices)))
 
 
