@@ -127,6 +127,14 @@ class Generator:
         """The steps that sampling with these settings walks."""
         return self._pipeline.plan(settings).table
 
+    def seconds_a_sample(self, settings: SamplingSpec) -> float:
+        """How long the networks take for a sample, estimated from a single batch and one of its steps."""
+        image, indices = self.manifest.image, np.arange(settings.batch_size)
+        masks = np.zeros((len(indices), *image.shape), dtype=np.uint8) if self.canvas.maps else None
+        requested = np.full((len(indices), len(self.domain.attributes)), np.nan, dtype=np.float32)
+        sources = encoder_inputs(self.manifest, self.domain, masks, requested)
+        return self._pipeline.seconds_a_sample(sources, self._pipeline.plan(settings), indices)
+
     def sample(self, attributes: Mapping[str, float | Sequence[float]] | None = None, *,
                masks: NDArray[np.integer] | None = None, seed: int = 0, n: int | None = None, steps: int | None = None,
                sampler: str | None = None, batch_size: int | None = None,

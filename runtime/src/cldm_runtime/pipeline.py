@@ -3,6 +3,7 @@
 All randomness is drawn here, from the streams of the samples, and handed to the graphs as inputs.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -150,6 +151,21 @@ class Pipeline:
         x = initial_noise(graphs["denoiser"], seed, indices)
         latent = self.latents(x, fed, plan, seed, indices)
         return Batch(latent, self.decode(latent, decoder_noise(graphs["decoder"], seed, indices)))
+
+
+    def seconds_a_sample(self, sources: Mapping[str, Array], plan: SamplingPlan, indices: Indices) -> float:
+        """How long sampling would take, estimated from one step of it."""
+        graphs, guided = self.manifest.graphs, plan.guidance != 1
+        x = initial_noise(graphs["denoiser"], 0, indices)
+        marks = [time.perf_counter()]
+        fed = self.encode(sources)
+        marks.append(time.perf_counter())
+        self._predict(np.concatenate([x, x]) if guided else x, 0, self._with_null(fed) if guided else fed)
+        marks.append(time.perf_counter())
+        self.decode(x, decoder_noise(graphs["decoder"], 0, indices))
+        marks.append(time.perf_counter())
+        encode, step, decode = np.diff(marks)
+        return float(encode + len(plan.table.timesteps) * step + decode) / len(indices)
 
 
 def _sample_shape(spec: TensorSpec) -> tuple[int, ...]:
