@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cldm_runtime import generate
 from cldm_runtime.store import open_dataset
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -235,6 +236,18 @@ def test_workers_end_with_the_run_that_started_them(cli: Cli, folder: Path, stop
         time.sleep(0.05)
     assert not any(Path("/proc", pid).exists() for pid in workers)
     assert cli(*flags, "--resume")[0] == 0 and not (folder / "samples.h5.parts").exists()
+
+
+def test_the_fastest_batch_size_is_said_and_kept_for_a_resumed_run(cli: Cli, folder: Path,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = ["--n", 6, "--masks", "masks.npy", "--batch-size", "auto"]
+    monkeypatch.setattr("cldm_runtime.cli.gen.best_batch_size", lambda generator, settings: 2)
+    code, _, err = cli(*flags)
+    assert code == 0 and "batch size: 2\n" in err
+    monkeypatch.setattr("cldm_runtime.cli.gen.best_batch_size", lambda generator, settings: 4)
+    assert cli(*flags, "--resume")[0] == 0 and cli(*flags, "--resume", "--seed", 1)[0] == 2
+    with open_dataset(folder / "samples.h5") as dataset:
+        assert dataset.metadata["batch_size"] == 2
 
 
 def test_help_shows_defaults_units_and_examples(cli: Cli) -> None:

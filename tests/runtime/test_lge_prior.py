@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cldm_runtime.domains.lge.attributes import NAMES
-from cldm_runtime.domains.lge.prior import complete
+from cldm_runtime.domains.lge.prior import _nearest, complete
 from cldm_runtime.noise import Purpose, Stream
 
 SIZE, DEPTH, SURFACE, POSITION = NAMES
@@ -51,3 +51,9 @@ def test_a_table_of_single_slices_leaves_the_position_to_chance():
     table = np.array([[0.1, 0.5, 0.2, np.nan]])
     positions = {completed({}, table, index)[POSITION] for index in range(5)}
     assert len(positions) == 5 and all(0 <= position < 1 for position in positions)
+
+
+def test_the_nearest_rows_come_in_the_order_of_a_stable_sort():
+    distance = np.random.default_rng(0).integers(0, 40, 200).astype(float)
+    for count in (1, 24, 199, 200, 300):
+        np.testing.assert_array_equal(_nearest(distance, count), np.argsort(distance, kind="stable")[:count])

@@ -53,6 +53,16 @@ def test_normals_are_sums_of_table_entries():
     assert Stream(5, 6, Purpose.STEP).normals((1,))[0] == np.float32(total * 2.0**-24 / math.sqrt(5))
 
 
+def test_few_normals_and_many_are_the_same():
+    many = Stream(5, 6, Purpose.STEP).normals((64,))
+    for count in (1, 8, 9):
+        np.testing.assert_array_equal(Stream(5, 6, Purpose.STEP).normals((count,)), many[:count])
+
+
+def test_a_uniform_is_the_first_of_many():
+    assert Stream(5, 6, Purpose.STEP).uniform() == Stream(5, 6, Purpose.STEP).uniforms(3)[0]
+
+
 def test_normals_have_the_moments_and_the_shape_of_a_normal():
     sample = Stream(3, 0, Purpose.INITIAL).normals((400_000,)).astype(float)
     assert sample.mean() == pytest.approx(0, abs=0.008)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cldm_runtime import Generator
+from cldm_runtime import Generator, workers
 from cldm_runtime.errors import BundleError, InterruptedRun, WorkerError
 from cldm_runtime.generate import generate_dataset, parts_folder
 from cldm_runtime.grid import grid_from_mapping
@@ -131,5 +131,10 @@ def test_merged_chunks_hold_what_the_samples_show(model: Generator, tmp_path: Pa
         assert np.abs(dataset.images() - images).max() < 2e-5 and np.array_equal(dataset.masks(), masks)
 
 
-def test_one_worker_for_each_core_of_the_cpu() -> None:
-    assert default_workers("cuda") == 1 and default_workers("cpu") == len(os.sched_getaffinity(0))
+@pytest.mark.parametrize(("quota", "count"), [("max 100000", 8), ("250000 100000", 3), ("10000 100000", 1)])
+def test_one_worker_for_each_core_of_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str,
+                                             count: int) -> None:
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(workers, "_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
+    assert default_workers("cpu") == count and default_workers("cuda") == 1

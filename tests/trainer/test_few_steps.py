@@ -83,7 +83,7 @@ def student(teacher: Config) -> Config:
         small_codec=replace(teacher.small_codec, optimiser=OPTIMISER, channels=8),
         export=replace(teacher.export, generator=str(Path(teacher.export.generator).parent / "few")),
     )
-    for train in (distil.run, small_codec.run_decoder, small_codec.run_mask_encoder):
+    for train in (distil.run, small_codec.run_decoder, small_codec.run_texture, small_codec.run_mask_encoder):
         train(config)
     return config
 

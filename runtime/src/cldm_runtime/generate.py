@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -21,8 +21,8 @@ from .plan import Plan, differences
 from .store import open_dataset, publish
 from .workers import stoppable, write_parts_with
 
-__all__ = ["Existing", "Plan", "Progress", "check_output", "generate_dataset", "is_finished", "parts_folder",
-           "provider_under_way"]
+__all__ = ["Existing", "Plan", "Progress", "batch_size_under_way", "check_output", "generate_dataset", "is_finished",
+           "parts_folder", "provider_under_way"]
 
 PLAN_FILE = "plan.json"
 MERGED_FILE = "merged.h5"
@@ -118,6 +118,20 @@ def is_finished(plan: Plan, target: Path, existing: Existing) -> bool:
         raise InputError(f"{target}: exists and is of another plan: {differences(str(found), plan)}. "
                          "Choose another --out, or pass --overwrite.")
     return True
+
+
+def batch_size_under_way(target: Path) -> int | None:
+    """The batch size of the finished or unfinished run of that name; None where there is none to resume."""
+    found = "{}"
+    if target.is_file():
+        with open_dataset(target) as dataset:
+            found = str(dataset.metadata.get("plan", "{}"))
+    elif (parts_folder(target) / PLAN_FILE).exists():
+        found = (parts_folder(target) / PLAN_FILE).read_text()
+    with suppress(ValueError, AttributeError):
+        size = json.loads(found).get("batch_size")
+        return size if isinstance(size, int) and size > 0 else None
+    return None
 
 
 def check_output(plan: Plan, target: Path, existing: Existing) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .bundle import Bundle
 from .conditions import encoder_inputs
 from .domain import Domain
+from .encodings import Encodings
 from .engines.choose import Choice, choose_provider
 from .errors import BundleError, InputError, list_faults
 from .grid import grid_from_mapping, row_from_request
@@ -134,6 +135,14 @@ class Generator:
         """The steps that sampling with these settings walks."""
         return self._pipeline.plan(settings).table
 
+    def seconds_a_sample(self, settings: SamplingSpec) -> float:
+        """How long the networks take for a sample, estimated from a single batch and one of its steps."""
+        image, indices = self.manifest.image, np.arange(settings.batch_size)
+        masks = np.zeros((len(indices), *image.shape), dtype=np.uint8) if self.canvas.maps else None
+        requested = np.full((len(indices), len(self.domain.attributes)), np.nan, dtype=np.float32)
+        sources = encoder_inputs(self.manifest, self.domain, masks, requested)
+        return self._pipeline.seconds_a_sample(sources, self._pipeline.plan(settings), indices)
+
     def sample(self, attributes: Mapping[str, float | Sequence[float]] | None = None, *,
                masks: NDArray[np.integer] | None = None, seed: int = 0, n: int | None = None, steps: int | None = None,
                sampler: str | None = None, spacing: Spacing | None = None, batch_size: int | None = None,
@@ -210,7 +219,7 @@ class Generator:
     def _overlapped(self, items: Iterable[Item], draw: Callable[[Item], SampleRequest], seed: int,
                     settings: SamplingSpec) -> Iterator[Batch]:
         """Draws the requests of the next batch on another thread while the networks work on this one."""
-        waiting = iter(items)
+        waiting, known = iter(items), Encodings()
 
         def next_requests() -> list[SampleRequest]:
             return [draw(item) for item in islice(waiting, settings.batch_size)]
@@ -219,17 +228,20 @@ class Generator:
             requests = next_requests()
             while requests:
                 ahead = pool.submit(next_requests)
-                yield self.batch(requests, seed, settings)
+                yield self.batch(requests, seed, settings, known)
                 requests = ahead.result()
 
-    def batch(self, requests: Sequence[SampleRequest], seed: int, settings: SamplingSpec) -> Batch:
-        """Generate one batch; a short one is filled up with copies of its last request, so that all have one shape."""
+    def batch(self, requests: Sequence[SampleRequest], seed: int, settings: SamplingSpec,
+              known: Encodings | None = None) -> Batch:
+        """Generate one batch; a short one is filled up with copies of its last request, so that all have one shape.
+        known: encodings of batches before, where there are some."""
         padded = [*requests, *[requests[-1]] * (settings.batch_size - len(requests))]
         indices = np.array([request.index for request in padded], dtype=np.int64)
         maps = [request.mask for request in padded if request.mask is not None]
         masks, requested = np.stack(maps) if maps else None, np.stack([request.requested for request in padded])
-        sources = encoder_inputs(self.manifest, self.domain, masks, requested)
-        images = self._pipeline.sample(sources, self._pipeline.plan(settings), seed, indices).image
+        encoded = (known or Encodings()).of(self._encoded_from(masks, requested), lambda: self._pipeline.encode(
+            encoder_inputs(self.manifest, self.domain, masks, requested)))
+        images = self._pipeline.sample_encoded(encoded, self._pipeline.plan(settings), seed, indices).image
         if not np.isfinite(images).all():
             raise BundleError(f"bundle {self.bundle.path}: the decoder gave NaN or infinite intensities. Check the "
                               "bundle with cldm verify.")
@@ -239,6 +251,12 @@ class Generator:
                      np.array([request.grid_row for request in requests], dtype=np.int64),
                      np.array(conditions, dtype=np.int64) if conditions else None,
                      sum(request.draws for request in requests))
+
+    def _encoded_from(self, masks: LabelMap | None, requested: NDArray[np.float32]) -> list[bytes]:
+        """What the encoding of each sample depends on."""
+        parts = [masks] if masks is not None and "masks" in self.manifest.sources else []
+        taken = [*parts, requested] if "attributes" in self.manifest.sources else parts
+        return [b"".join(array[row].tobytes() for array in taken) for row in range(len(requested))]
 
 
 def canvas_of(manifest: Manifest, domain: Domain) -> Canvas:

@@ -3,6 +3,7 @@
 All randomness is drawn here, from the streams of the samples, and handed to the graphs as inputs.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -141,11 +142,30 @@ class Pipeline:
     def sample(self, sources: Mapping[str, Array], plan: SamplingPlan, seed: int,
                indices: Sequence[int] | Indices) -> Batch:
         """The samples of the given indices, each fixed by (bundle, seed, index, its condition) alone."""
+        return self.sample_encoded(self.encode(sources), plan, seed, indices)
+
+    def sample_encoded(self, fed: Mapping[str, Array], plan: SamplingPlan, seed: int,
+                       indices: Sequence[int] | Indices) -> Batch:
+        """`sample` for conditions that are encoded."""
         indices = np.asarray(indices, dtype=np.int64)
         graphs = self.manifest.graphs
         x = initial_noise(graphs["denoiser"], seed, indices)
-        latent = self.latents(x, self.encode(sources), plan, seed, indices)
+        latent = self.latents(x, fed, plan, seed, indices)
         return Batch(latent, self.decode(latent, decoder_noise(graphs["decoder"], seed, indices)))
+
+    def seconds_a_sample(self, sources: Mapping[str, Array], plan: SamplingPlan, indices: Indices) -> float:
+        """How long sampling would take, estimated from one step of it."""
+        graphs, guided = self.manifest.graphs, plan.guidance != 1
+        x = initial_noise(graphs["denoiser"], 0, indices)
+        marks = [time.perf_counter()]
+        fed = self.encode(sources)
+        marks.append(time.perf_counter())
+        self._predict(np.concatenate([x, x]) if guided else x, 0, self._with_null(fed) if guided else fed)
+        marks.append(time.perf_counter())
+        self.decode(x, decoder_noise(graphs["decoder"], 0, indices))
+        marks.append(time.perf_counter())
+        encode, step, decode = np.diff(marks)
+        return float(encode + len(plan.table.timesteps) * step + decode) / len(indices)
 
 
 def distilled_faults(manifest: Manifest, settings: SamplingSpec) -> Iterator[str]:

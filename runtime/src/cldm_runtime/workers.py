@@ -8,6 +8,7 @@ process that started them, however that ends. Over its pipe a worker says what i
     (0, (error, trace))    it failed, and ends
 """
 
+import math
 import multiprocessing
 import os
 import signal
@@ -17,6 +18,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from typing import NoReturn
 
 from .engines import available_cores
@@ -24,6 +26,7 @@ from .errors import BundleError, CldmError, WorkerError
 from .parts import Part, write_part
 from .plan import CPU_PROVIDERS, Plan
 
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _PATIENCE_S = 5.0  # for a process that was told to end
 
 
@@ -31,7 +34,16 @@ def default_workers(provider: str) -> int:
     """As many as there are cores that this process may use, where the CPU runs the networks; else 1."""
     if provider not in CPU_PROVIDERS:
         return 1
-    return available_cores()
+    return max(1, math.ceil(min(available_cores(), _container_cores())))
+
+
+def _container_cores() -> float:
+    """What a container's limit on processor time leaves of the cores; infinite where there is none."""
+    try:
+        quota, period = _QUOTA.read_text().split()
+        return int(quota) / int(period)
+    except (OSError, ValueError):  # ValueError: the quota is "max"
+        return math.inf
 
 
 def write_parts_with(workers: int, plan: Plan, parts: Iterable[Part], done: Callable[[int], None]

@@ -27,6 +27,7 @@ STAGES: dict[str, tuple[str, str, str]] = {
     "trajectories": ("stages.trajectories", "run", "Walk a bundle's trajectories, which `distil` learns from."),
     "distil": ("stages.distil", "run", "Train a denoiser of few steps from a bundle's."),
     "small-decoder": ("stages.small_codec", "run_decoder", "Train a small stand-in for a bundle's decoder."),
+    "small-texture": ("stages.small_codec", "run_texture", "Train the texture that the small decoder leaves out."),
     "small-mask-encoder": ("stages.small_codec", "run_mask_encoder",
                            "Train a small stand-in for a bundle's mask encoder."),
     "segmenter": ("stages.segmenter", "run", "Train nnU-Net on the cohort."),
@@ -86,7 +87,7 @@ def _needed(stage: str, config: Config) -> bool:
     made, export = config.cohort_file.exists(), config.export
     few, small = bool(config.distil.bundle), bool(config.distil.bundle) and config.small_codec.channels > 0
     unneeded = dict.fromkeys(_OF_A_GENERATOR, not export.generator or few)
-    unneeded |= {"trajectories": not few, "distil": not few, "small-decoder": not small,
+    unneeded |= {"trajectories": not few, "distil": not few, "small-decoder": not small, "small-texture": not small,
                  "small-mask-encoder": not small or config.diffusion.condition != "mask"}
     unneeded |= {"phantom": made or bool(config.prepare.raw), "prepare": made,
                  "segmenter": bool(config.run.codecs) or few,

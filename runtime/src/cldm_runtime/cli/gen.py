@@ -4,18 +4,28 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import click
 
+from ..batch_size import best_batch_size
 from ..bundle import Bundle
 from ..engines import AUTO
 from ..engines.choose import Choice, choose_provider
 from ..errors import InputError
-from ..generate import Existing, check_output, generate_dataset, is_finished, provider_under_way
+from ..generate import (
+    Existing,
+    batch_size_under_way,
+    check_output,
+    generate_dataset,
+    is_finished,
+    provider_under_way,
+)
 from ..generator import Generator
 from ..grid import read_grid
-from ..manifest import Spacing
+from ..manifest import SamplingSpec, Spacing
 from ..mask_grid import MaskGridRequests
 from ..plan import CPU_PROVIDERS, Plan
 from ..repeats import conditions_of, repeated
@@ -26,6 +36,20 @@ from ..store import open_dataset
 from ..workers import default_workers
 from .progress import show_progress
 from .provider import precision_option, provider_option, say_choice
+
+
+class BatchSize(click.ParamType):
+    """A number of images, or "auto"."""
+
+    name = "batch size"
+
+    def convert(self, value: object, parameter: click.Parameter | None,
+                context: click.Context | None) -> int | Literal["auto"]:
+        if value == "auto":
+            return "auto"
+        size: int = click.IntRange(min=1).convert(value, parameter, context)
+        return size
+
 
 DEFAULT_BUNDLE = "exported/lge"
 ANATOMIES = ("parametric", "learned")
@@ -75,8 +99,10 @@ Examples:
 @click.option("--guidance-interval", type=float, nargs=2, metavar="LOW HIGH",
               help="Where guidance acts, in shares of the training timesteps (0 clean, 1 noise).  "
                    "[default: from bundle]")
-@click.option("--batch-size", type=click.IntRange(min=1), metavar="B",
-              help="Images computed at once.  [default: from bundle]")
+@click.option("--batch-size", type=BatchSize(), metavar="B|auto",
+              help="Images computed at once; auto: what is fastest here, measured once (2 s) and remembered in "
+                   "$CLDM_CACHE or ~/.cache/cldm. Files are the same bit for bit only for the same size.  "
+                   "[default: from bundle]")
 @click.option("--workers", type=click.IntRange(min=1), metavar="W",
               help="Processes that generate, each on one core; any number gives the same file.  [default: the cores "
                    "that may be used; 1 on a GPU]")
@@ -89,8 +115,8 @@ Examples:
 def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: str, anatomy: str,
         anatomy_folder: Path | None, per_condition: int, bundle_folder: Path, out: Path, seed: int,
         steps: int | None, sampler: str | None, spacing: Spacing | None, guidance: float | None,
-        guidance_interval: tuple[float, float] | None, batch_size: int | None, workers: int | None, provider: str,
-        precision: str, dry_run: bool, resume: bool, overwrite: bool, as_json: bool) -> None:
+        guidance_interval: tuple[float, float] | None, batch_size: int | Literal["auto"] | None, workers: int | None,
+        provider: str, precision: str, dry_run: bool, resume: bool, overwrite: bool, as_json: bool) -> None:
     """Generate N images into one HDF5 dataset, with what was asked for and, if they were made from them, label maps.
 
     The same command gives the same file, bit for bit, also after it was stopped and resumed, with any --workers.
@@ -104,8 +130,11 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
     learned = _anatomy_bundle(bundle, anatomy_folder, masks_file) if anatomy == "learned" else None
     choice = say_choice(_choice(bundle, provider, precision, out, existing))
     generator = Generator(bundle, choice, 1 if choice.provider in CPU_PROVIDERS else None, anatomy=learned)
-    settings = generator.settings(sampler=sampler, steps=steps, spacing=spacing, batch_size=batch_size,
-                                  guidance=guidance, guidance_interval=guidance_interval)
+    settings = generator.settings(sampler=sampler, steps=steps, spacing=spacing, guidance=guidance,
+                                  batch_size=None if batch_size == "auto" else batch_size,
+                                  guidance_interval=guidance_interval)
+    if batch_size == "auto":
+        settings = _with_best_batch_size(generator, settings, out, resume)
     source = _requests(generator, conditions_of(samples, per_condition), grid_file, masks_file, subset)
     plan = Plan(generator, repeated(source, per_condition), samples, seed, settings)
     for note in plan.source.notes():
@@ -123,6 +152,13 @@ def _choice(bundle: Bundle, provider: str, precision: str, out: Path, existing: 
     if before is not None:
         return Choice(provider, before, precision, f"provider auto: {before}, as in the run that is resumed")
     return choose_provider(bundle, provider, 1, precision)  # each worker runs the networks on one core
+
+
+def _with_best_batch_size(generator: Generator, settings: SamplingSpec, out: Path, resume: bool) -> SamplingSpec:
+    """The settings with the batch size that is fastest here, or that of the run which is resumed."""
+    size = (batch_size_under_way(out) if resume else None) or best_batch_size(generator, settings)
+    click.echo(f"batch size: {size}", err=True)
+    return replace(settings, batch_size=size)
 
 
 def _anatomy_bundle(bundle: Bundle, folder: Path | None, masks_file: Path | None) -> Bundle:

@@ -64,7 +64,7 @@ def few_steps_stages(config: Config) -> dict[str, Path]:
     """The stages whose weights are in the bundle beside the teacher's, and their folders."""
     names = [distil.STAGE]
     if config.small_codec.channels > 0:
-        names.append(small_codec.DECODER)
+        names += [small_codec.DECODER, small_codec.TEXTURE]
         if config.diffusion.condition == "mask":
             names.append(small_codec.MASK_ENCODER)
     return {name: config.run_folder / name for name in names}

@@ -1,9 +1,8 @@
 """Small stand-ins for the networks of a bundle's codecs that run once an image: the decoder and the mask encoder.
 
     <run folder>/small-decoder/          learns the mean image of the latents that the trajectories end in
+    <run folder>/small-texture/          the large decoder's texture, trained on with what the small one leaves out
     <run folder>/small-mask-encoder/     learns the mask latent of label maps
-
-The decoder's texture is kept as it is: it sees the mean, and the small decoder's mean is close to the large one's.
 """
 
 from collections.abc import Callable
@@ -20,17 +19,19 @@ from cldm_runtime.errors import InputError
 from .. import checkpoint
 from ..adopt import load_module
 from ..config import Config, plain
-from ..data import in_batches, one_hot, permute_labels
+from ..data import Slices, in_batches, load_slices, one_hot, permute_labels
 from ..loop import Step, train
 from ..losses import gradient_l1
-from ..networks import TexturedDecoder
+from ..networks import Encoder, TexturedDecoder
 from ..networks.small import SmallDecoder, SmallMaskEncoder, SmallTexturedDecoder
 from ..records import grey, montage
 from . import trajectories as trajectories_stage
+from .latents import Latents
 from .moved import label_maps
+from .texture import TextureTask, make_texture
 from .trajectories import load_trajectories
 
-DECODER, MASK_ENCODER = "small-decoder", "small-mask-encoder"
+DECODER, TEXTURE, MASK_ENCODER = "small-decoder", "small-texture", "small-mask-encoder"
 _BATCH = 32
 _PICTURES = 8
 _RELABELLED = 0.35  # share of the label maps whose labels are permuted, so that rare ones are learned
@@ -119,6 +120,47 @@ def run_decoder(config: Config) -> None:
     _train(config, DECODER, "decoder", make_decoder_task)
 
 
+def run_texture(config: Config) -> None:
+    """Train the small decoder's texture against a critic; it begins as the large one's."""
+    teacher = _large_decoder(config)
+
+    def make() -> TextureTask:
+        decoder = _small_decoder(config)
+        checkpoint.load_weights(decoder, config.run_folder / DECODER, DECODER)
+        encoder = load_module(config, Bundle.load(config.distil.bundle), "encoder")
+        assert isinstance(encoder, Encoder)
+        sides = [encoded(encoder, load_slices(config.cohort_file, subset)) for subset in ("train", "val")]
+        row_mm, column_mm = config.prepare.spacing_mm
+        task = TextureTask(config.texture, Stand(decoder, encoder), encoder.affine, sides[0], sides[1],
+                           (row_mm, column_mm))
+        task.model.load_state_dict(teacher.texture.state_dict())
+        return task
+
+    resolved = plain(config.texture) | {
+        DECODER: checkpoint.sha256(config.run_folder / DECODER / checkpoint.MODEL)}
+    train(make, config.texture.optimiser, config.run, config.run_folder / TEXTURE, resolved)
+
+
+class Stand:
+    """A small decoder where the texture's task expects a codec: raw latents to images in [-1, 1]."""
+
+    def __init__(self, decoder: SmallDecoder, encoder: Encoder) -> None:
+        self._decoder, self._affine = decoder, encoder.affine
+        self.latent_channels, self.stride = encoder.codec.latent_channels, encoder.codec.stride
+
+    def decode(self, z: Tensor) -> Tensor:
+        image: Tensor = self._decoder(self._affine.standardise(z))
+        return 2.0 * image - 1.0
+
+
+@torch.no_grad()
+def encoded(encoder: Encoder, slices: Slices) -> tuple[Slices, Latents]:
+    """Slices and their raw latents."""
+    parts = [encoder.codec.encode(2.0 * slices.images[part] - 1.0) for part in in_batches(len(slices), _BATCH)]
+    mean, deviation = (torch.cat(column) for column in zip(*parts, strict=True))
+    return slices, Latents(mean, deviation, torch.zeros(len(mean), 0))
+
+
 def run_mask_encoder(config: Config) -> None:
     """Train the small mask encoder."""
     _train(config, MASK_ENCODER, "mask_encoder", make_mask_encoder_task)
@@ -134,10 +176,12 @@ def _train(config: Config, stage: str, role: str, make_task: Callable[[Config], 
 
 
 def trained_decoder(config: Config) -> SmallTexturedDecoder:
-    """The trained small decoder with the large one's texture, frozen. Raises InputError if there is none."""
+    """The trained small decoder with its texture, frozen. Raises InputError if there is none."""
     decoder = _small_decoder(config)
     checkpoint.load_weights(decoder, config.run_folder / DECODER, DECODER)
-    return SmallTexturedDecoder(decoder, _large_decoder(config).texture).eval().requires_grad_(False)
+    texture = make_texture(config)
+    checkpoint.load_weights(texture, config.run_folder / TEXTURE, TEXTURE)
+    return SmallTexturedDecoder(decoder, texture).eval().requires_grad_(False)
 
 
 def trained_mask_encoder(config: Config) -> SmallMaskEncoder:

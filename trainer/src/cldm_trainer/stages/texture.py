@@ -11,6 +11,8 @@ The anatomy stays the decoder's: T is held to change nothing coarser than a few 
 the slices, the latent's statistics on whole slices.
 """
 
+from typing import Protocol
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -24,7 +26,7 @@ from ..config import Config, TextureConfig, plain
 from ..data import Slices, in_batches, load_slices, step_generator
 from ..loop import Step, train_shared
 from ..losses import relativistic, squared_gradient
-from ..networks import Affine, Codec, Texture, TextureCritic
+from ..networks import Affine, Texture, TextureCritic
 from ..records import grey, montage
 from . import latents as latents_stage
 from .codec import IMAGE_STAGE
@@ -47,7 +49,7 @@ def draw_posterior(latents: Latents, count: int, seed: int) -> Tensor:
 
 
 @torch.no_grad()
-def decode_all(codec: Codec, z: Tensor) -> Tensor:
+def decode_all(codec: "Decodes", z: Tensor) -> Tensor:
     """Reconstructions in [0, 1], (N, 1, H, W), from raw latents."""
     parts = [codec.decode(z[part]) for part in in_batches(len(z), 32)]
     return 0.5 * (torch.cat(parts) + 1.0)
@@ -59,10 +61,23 @@ def coarse_energy(texture: Tensor) -> Tensor:
     return functional.avg_pool2d(padded, _COARSE, stride=1).square().mean()
 
 
+class Decodes(Protocol):
+    """What the task needs of a codec."""
+
+    @property
+    def latent_channels(self) -> int: ...
+
+    @property
+    def stride(self) -> int: ...
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Raw latents (N, C, h, w) -> images (N, 1, H, W) in [-1, 1]."""
+
+
 class TextureTask:
     """Trains the texture and its critic on windows of the training slices."""
 
-    def __init__(self, config: TextureConfig, codec: Codec, affine: Affine, training: tuple[Slices, Latents],
+    def __init__(self, config: TextureConfig, codec: Decodes, affine: Affine, training: tuple[Slices, Latents],
                  validation: tuple[Slices, Latents], spacing_mm: tuple[float, float]) -> None:
         self.config, self.spacing_mm, self.stride = config, spacing_mm, codec.stride
         slices, latents = training

@@ -17,8 +17,8 @@ from ...domain import Drawn
 from ...errors import InputError
 from ...labels import LabelMap
 from ...noise import Purpose, Stream
-from .attributes import ATTRIBUTES, HEALTHY, INFARCT, LV_CAVITY, NAMES, Wall, find_wall, transmurality
-from .ventricle import Field, Roughness, Ventricle, draw_territory, polar, wrap
+from .attributes import ATTRIBUTES, HEALTHY, INFARCT, LV_CAVITY, NAMES, SECTIONS, Wall, find_wall, mean_share
+from .ventricle import Field, Roughness, Ventricle, draw_territory, pixel_axes, wrap
 
 _ATTEMPTS = 100
 # A row passes only if each of a few draws meets it quickly, so that generation, with many attempts, never fails on it.
@@ -26,7 +26,9 @@ _TRIALS, _TRIAL_ATTEMPTS = 4, 8
 _TOLERANCE = {attribute.name: attribute.tolerance for attribute in ATTRIBUTES}
 _LOG_ASPECT = (-3.0, 4.5)
 _DEEPEST_LAYER = 0.75
-_OUTLINE_POINTS = 360
+_OUTLINE = np.linspace(-np.pi, np.pi, 360, endpoint=False)  # rad: where R and W are computed; linear in between
+_TURN = 2 * np.pi
+_MARGIN_MM = 1e-6  # far above rounding, far below a pixel
 
 
 @dataclass(frozen=True)
@@ -59,18 +61,44 @@ class _Style:
 
 def _draw_canvas(ventricle: Ventricle, z: float, centre_mm: tuple[float, float], shape: tuple[int, int],
                  spacing_mm: tuple[float, float], rotation_deg: float) -> _Canvas:
-    theta, rho = polar(shape, spacing_mm, centre_mm, rotation_deg)
-    turn = np.linspace(-np.pi, np.pi, _OUTLINE_POINTS, endpoint=False)
-    endocardium = np.interp(theta, turn, ventricle.endocardium(turn, z), period=2 * np.pi)
-    radius = (rho - endocardium) / np.interp(theta, turn, ventricle.thickness_at(turn, z), period=2 * np.pi)
-    labels = np.where(radius < 0, LV_CAVITY, np.where(radius < 1, HEALTHY, 0)).astype(np.uint8)
-    wall = find_wall(labels)
-    return _Canvas(labels, wall, theta.reshape(-1)[wall.index], np.clip(radius.reshape(-1)[wall.index], 0.0, 1.0))
+    """Angles are computed only where the wall can be: between the least R and the greatest R + W."""
+    endocardium, thickness = ventricle.endocardium(_OUTLINE, z), ventricle.thickness_at(_OUTLINE, z)
+    y, x = pixel_axes(shape, spacing_mm, centre_mm)
+    rho = np.hypot(y[:, None], x[None, :])
+    cavity = rho < endocardium.min() - _MARGIN_MM
+    ring = np.flatnonzero((rho < (endocardium + thickness).max() + _MARGIN_MM) & ~cavity)
+    row, column = np.divmod(ring, shape[1])
+    theta = np.arctan2(-y[row], x[column]) - np.deg2rad(rotation_deg)
+    radius = (rho.reshape(-1)[ring] - _around(theta, endocardium)) / _around(theta, thickness)
+    labels = np.where(cavity, LV_CAVITY, 0).astype(np.uint8)
+    labels.reshape(-1)[ring] = np.where(radius < 0, LV_CAVITY, np.where(radius < 1, HEALTHY, 0))
+    in_wall = (radius >= 0) & (radius < 1)
+    return _Canvas(labels, find_wall(labels), theta[in_wall], radius[in_wall])
+
+
+def _periodic_knots() -> tuple[Field, NDArray[np.intp]]:
+    """The angles of the outline within [0, 2 pi), in order and with one more on each side, and which each is."""
+    turned = _OUTLINE % _TURN
+    order = np.argsort(turned)
+    order = np.concatenate([order[-1:], order, order[:1]])
+    knots = turned[order]
+    knots[0], knots[-1] = knots[0] - _TURN, knots[-1] + _TURN
+    return knots, order
+
+
+_KNOTS, _KNOT_ORDER = _periodic_knots()
+
+
+def _around(theta: Field, values: Field) -> Field:
+    """Values at the angles of the outline, interpolated. What np.interp does for a period, prepared once."""
+    return np.interp(theta % _TURN, _KNOTS, values[_KNOT_ORDER])
 
 
 def _nearest_pixels(distance: Field, count: int) -> NDArray[np.bool_]:
-    chosen = np.zeros(distance.shape, dtype=np.bool_)
-    chosen[np.argpartition(distance, count - 1)[:count]] = True
+    chosen: NDArray[np.bool_] = distance <= np.partition(distance, count - 1)[count - 1]
+    if np.count_nonzero(chosen) != count:  # pixels at the same distance
+        chosen = np.zeros(distance.shape, dtype=np.bool_)
+        chosen[np.argpartition(distance, count - 1)[:count]] = True
     return chosen
 
 
@@ -88,35 +116,61 @@ def _bisect(measure: Callable[[float], float], target: float, low: float, high: 
 
 
 class _Fit:
-    """Searches the aspect and the layer that give a canvas the wanted transmurality and endocardial surface length."""
+    """Searches the aspect and the layer that give a canvas the wanted transmurality and endocardial surface length.
+
+    The infarct is the set of wall pixels nearest to the lesion, a superellipse in (theta, r) about each focus. With
+    half width h, power p, lag l and roughness b, a pixel is at the distance
+
+        ((|r - layer| h)^p + (|theta - angle| / h)^p) (1 + l) b
+
+    from a focus. Only the order of distances matters, so that they are taken over h^p: what stands before h^-2p is
+    computed once for a layer, and once for the canvas.
+    """
 
     def __init__(self, canvas: _Canvas, style: _Style, request: Mapping[str, float]) -> None:
-        self.canvas, self.style = canvas, style
+        self.canvas, self.power = canvas, style.power
         self.border = 1.0 + style.roughness(canvas.theta, canvas.radius)
-        self.offsets = [(np.abs(wrap(canvas.theta - angle)), 1.0 + lag) for angle, lag in style.foci]
+        self.foci = [((np.abs(wrap(canvas.theta - angle)) ** style.power) * self.border, 1.0 + lag)
+                     for angle, lag in style.foci]
         self.count = max(1, round(request["infarct_size"] * canvas.wall.index.size))
         self.transmurality = request["transmurality"]
         self.surface = request["endocardial_surface_length"]
+        assert canvas.wall.section is not None and canvas.wall.inner is not None
+        self.section, self.inner = canvas.wall.section, canvas.wall.inner
+        self.wall_count, self.inner_count = np.bincount(self.section, minlength=SECTIONS), np.count_nonzero(self.inner)
+        self._across: dict[float, Field] = {}
+        self._infarcts: dict[tuple[float, float], NDArray[np.bool_]] = {}
+        self._reached: dict[tuple[float, float], float] = {}
 
     def infarct(self, log_aspect: float, layer: float) -> NDArray[np.bool_]:
-        """The wall pixels nearest to the lesion: a superellipse in (theta, r) about each focus."""
-        half_width = float(np.exp(log_aspect / 2))
-        across = (np.abs(self.canvas.radius - layer) * half_width) ** self.style.power
-        foci = [(across + (along / half_width) ** self.style.power) * lag for along, lag in self.offsets]
-        return _nearest_pixels(np.minimum.reduce(foci) * self.border, self.count)
+        key = (log_aspect, layer)
+        if key not in self._infarcts:
+            if layer not in self._across:
+                self._across[layer] = np.abs(self.canvas.radius - layer) ** self.power * self.border
+            across, narrow = self._across[layer], float(np.exp(-log_aspect * self.power))
+            distance = across + self.foci[0][0] * narrow  # the first focus has no lag
+            for along, lag in self.foci[1:]:
+                distance = np.minimum(distance, (across + along * narrow) * lag)
+            self._infarcts[key] = _nearest_pixels(distance, self.count)
+        return self._infarcts[key]
 
-    def measured(self, infarct: NDArray[np.bool_]) -> tuple[float, float]:
-        section, inner = self.canvas.wall.section, self.canvas.wall.inner
-        assert section is not None and inner is not None
-        return transmurality(infarct, section), float(infarct[inner].mean())
+    def reached(self, log_aspect: float, layer: float) -> float:
+        """The transmurality there."""
+        key = (log_aspect, layer)
+        if key not in self._reached:
+            self._reached[key] = mean_share(self.infarct(log_aspect, layer), self.section, self.wall_count)
+        return self._reached[key]
+
+    def covered(self, infarct: NDArray[np.bool_]) -> float:
+        """The endocardial surface length."""
+        return float(np.count_nonzero(infarct & self.inner) / self.inner_count)
 
     def best_aspect(self, layer: float, steps: int) -> float:
-        return _bisect(lambda aspect: self.measured(self.infarct(aspect, layer))[0], self.transmurality, *_LOG_ASPECT,
-                       steps)
+        return _bisect(lambda aspect: self.reached(aspect, layer), self.transmurality, *_LOG_ASPECT, steps)
 
     def solve(self) -> NDArray[np.bool_]:
         def surface(layer: float) -> float:
-            return self.measured(self.infarct(self.best_aspect(layer, 6), layer))[1]
+            return self.covered(self.infarct(self.best_aspect(layer, 6), layer))
 
         layer = 0.0
         if surface(0.0) > self.surface + 0.5 * _TOLERANCE["endocardial_surface_length"]:
@@ -124,8 +178,9 @@ class _Fit:
         return self.infarct(self.best_aspect(layer, 10), layer)
 
     def error(self, infarct: NDArray[np.bool_]) -> dict[str, float]:
-        reached, surface = self.measured(infarct)
-        return {"transmurality": reached - self.transmurality, "endocardial_surface_length": surface - self.surface}
+        reached = mean_share(infarct, self.section, self.wall_count)
+        return {"transmurality": reached - self.transmurality,
+                "endocardial_surface_length": self.covered(infarct) - self.surface}
 
 
 def _thinned(ventricle: Ventricle, request: Mapping[str, float], angle: float, stream: Stream) -> Ventricle:

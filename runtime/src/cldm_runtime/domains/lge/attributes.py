@@ -71,8 +71,8 @@ def find_wall(labels: LabelMap) -> Wall:
         cavity = ndimage.binary_fill_holes(wall) & ~wall
     if not cavity.any() or not index.size:
         return Wall(index, None, None)
-    to_endocardium = ndimage.distance_transform_edt(~cavity)[y, x] - 0.5
-    to_epicardium = ndimage.distance_transform_edt(wall | cavity)[y, x] - 0.5
+    to_endocardium = _distances(~cavity, y, x) - 0.5
+    to_epicardium = _distances(wall | cavity, y, x) - 0.5
     radius = to_endocardium / (to_endocardium + to_epicardium)
     centre_y, centre_x = (np.mean(axis) for axis in np.nonzero(cavity))
     theta = np.arctan2(centre_y - y, x - centre_x)
@@ -80,12 +80,24 @@ def find_wall(labels: LabelMap) -> Wall:
     return Wall(index, section, radius < INNER_QUARTER)
 
 
+def _distances(region: NDArray[np.bool_], y: NDArray[np.intp], x: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Euclidean distance, in pixels, of some pixels of a region to the nearest one outside it."""
+    nearest = ndimage.distance_transform_edt(region, return_distances=False, return_indices=True)
+    squared = (nearest[0][y, x] - y) ** 2 + (nearest[1][y, x] - x) ** 2
+    distances: NDArray[np.float64] = np.sqrt(squared.astype(np.float64))
+    return distances
+
+
 def transmurality(infarct: NDArray[np.bool_], section: NDArray[np.intp]) -> float:
     """Mean infarct share over the sections that hold infarct; NaN if none does. Both arrays run over wall pixels."""
-    wall_count = np.bincount(section, minlength=SECTIONS)
+    return mean_share(infarct, section, np.bincount(section, minlength=SECTIONS))
+
+
+def mean_share(infarct: NDArray[np.bool_], section: NDArray[np.intp], wall_count: NDArray[np.intp]) -> float:
+    """`transmurality` where the wall pixels of each section are counted."""
     infarct_count = np.bincount(section[infarct], minlength=SECTIONS)
-    held = infarct_count > 0
-    return float((infarct_count[held] / wall_count[held]).mean()) if held.any() else float("nan")
+    held = infarct_count.nonzero()[0]
+    return float((infarct_count[held] / wall_count[held]).sum() / len(held)) if len(held) else float("nan")
 
 
 def _measure_slice(labels: LabelMap) -> tuple[list[float], list[Reason]]:

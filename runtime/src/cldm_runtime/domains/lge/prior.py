@@ -62,9 +62,18 @@ def _from_table(request: Mapping[str, float], stream: Stream, table: NDArray[np.
     for column, name in enumerate(NAMES):
         if name in request:
             distance += np.nan_to_num((rows[:, column] - request[name]) ** 2, nan=1.0)
-    near = np.argsort(distance, kind="stable")[: _NEIGHBOURS if request else len(rows)]
+    near = _nearest(distance, _NEIGHBOURS) if request else np.arange(len(rows))
     chosen = rows[near[int(stream.uniform() * len(near))]]
     return dict(zip(NAMES, (float(value) for value in chosen), strict=True))
+
+
+def _nearest(distance: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """The rows with the smallest distances, nearest first, and among equals the first first."""
+    if count < len(distance):
+        near = np.flatnonzero(distance <= np.partition(distance, count - 1)[count - 1])
+    else:
+        near = np.arange(len(distance))
+    return near[np.argsort(distance[near], kind="stable")][:count]
 
 
 def _from_prior(stream: Stream) -> dict[str, float]:

@@ -116,9 +116,10 @@ class Roughness:
         return cls(amplitude, along, across, stream.uniforms(waves) * 2 * np.pi)
 
     def __call__(self, theta: Field, radius: Field) -> Field:
-        field = np.zeros_like(theta)
-        for along, across, phase in zip(self.along, self.across, self.phase, strict=True):
-            field += np.cos(along * theta + across * radius + phase)
+        angle = self.along[:, None] * theta
+        angle += self.across[:, None] * radius
+        angle += self.phase[:, None]
+        field = np.cos(angle, out=angle).sum(axis=0)
         bounded: Field = self.amplitude * np.tanh(np.sqrt(2.0 / len(self.phase)) * field)
         return bounded
 
@@ -128,11 +129,18 @@ def wrap(angle: Field) -> Field:
     return (angle + np.pi) % (2 * np.pi) - np.pi
 
 
+def pixel_axes(shape: tuple[int, int], spacing_mm: tuple[float, float],
+               centre_mm: tuple[float, float]) -> tuple[Field, Field]:
+    """(y, x) of the rows and columns of pixels, mm down and to the right of the LV centre."""
+    y: Field = (np.arange(shape[0]) - (shape[0] - 1) / 2) * spacing_mm[0] - centre_mm[0]
+    x: Field = (np.arange(shape[1]) - (shape[1] - 1) / 2) * spacing_mm[1] - centre_mm[1]
+    return y, x
+
+
 def polar(shape: tuple[int, int], spacing_mm: tuple[float, float], centre_mm: tuple[float, float],
           rotation_deg: float = 0.0) -> tuple[Field, Field]:
     """(theta, rho) of every pixel centre; `centre_mm` (down, right) is the LV centre's offset from the image centre."""
-    y = (np.arange(shape[0]) - (shape[0] - 1) / 2) * spacing_mm[0] - centre_mm[0]
-    x = (np.arange(shape[1]) - (shape[1] - 1) / 2) * spacing_mm[1] - centre_mm[1]
+    y, x = pixel_axes(shape, spacing_mm, centre_mm)
     theta = np.arctan2(-y[:, None], x[None, :]) - np.deg2rad(rotation_deg)
     return theta, np.hypot(y[:, None], x[None, :])
 
