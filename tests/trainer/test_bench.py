@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_export_segmenter import export_of, result_folder, slices
 
 import onnx_fixtures
 from cldm_runtime.bench.contest import Options
@@ -27,6 +26,7 @@ from cldm_trainer.config import Config, load_config
 from cldm_trainer.export.nnunet_agreement import nnunet_labels
 from cldm_trainer.results.sets import Sizes, Workshop
 from cohort_fixtures import write_drawn_cohort
+from nnunet_fixtures import export_of, result_folder, slices
 
 ROOT = Path(__file__).parents[2]
 PHANTOM = ROOT / "trainer" / "configs" / "phantom-cpu.toml"
@@ -65,7 +65,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
     onnx_fixtures.make_segmenter(folder / "lge-segmenter")
     loaded = load_config(ROOT / "trainer" / "configs" / "phantom-tiny.toml")
     targets = {"generator": str(folder / "lge"), "segmenter": str(folder / "lge-segmenter")}
-    section = dataclasses.replace(loaded.bench, samplings=("ddim 2", "no-such 3"), torch_samplings=("ddim 2",))
+    section = dataclasses.replace(loaded.bench, samplings=("ddim 2", "no-such 3"), torch_samplings=("ddim 2",),
+                                  providers=("cpu",))
     changed = dataclasses.replace(
         loaded, run=dataclasses.replace(loaded.run, folder=str(folder / "runs")), bench=section,
         cohort=dataclasses.replace(loaded.cohort, folder=str(folder / "cohort")),
