@@ -92,7 +92,7 @@ class DiffusersLoop:
         guided = self._guidance != 1
         told = torch.cat([condition, self._null.expand_as(condition)]) if guided else condition
         self._scheduler.set_timesteps(steps)
-        x = self._noise * self._scheduler.init_noise_sigma
+        x: Tensor = self._noise * self._scheduler.init_noise_sigma
         for t in self._scheduler.timesteps:
             asked = torch.cat([x, x]) if guided else x
             prediction = self._denoise(asked, t.float().expand(len(asked)), told)
