@@ -77,9 +77,7 @@ class Segmenter:
         spacing_mm: of the images, (rows, columns); None takes the bundle's. mirror: average over mirrored copies; None
         takes the bundle's default. Raises InputError for images that the segmenter cannot take.
         """
-        slices, spacing = self._checked(images), self._checked_spacing(spacing_mm)
-        if batch_size < 1:
-            raise InputError(f"segment: batch_size is {batch_size}, expected 1 or more.")
+        slices, spacing = self._checked(images, batch_size), self._checked_spacing(spacing_mm)
         use_mirror = self.spec.mirror_by_default if mirror is None else mirror
         size = min(batch_size, CPU_SLICES) if self.choice.provider == "cpu" else batch_size
         labels = np.zeros((len(slices), *slices.shape[2:]), dtype=np.uint8)
@@ -119,7 +117,7 @@ class Segmenter:
 
         Raises BundleError when the bundle holds no `features` graph.
         """
-        slices, spacing = self._checked(images), self._checked_spacing(spacing_mm)
+        slices, spacing = self._checked(images, batch_size), self._checked_spacing(spacing_mm)
         engine = self.bundle.open("features", self.choice.provider, self.threads, self.choice.precision)
         found: dict[int, NDArray[np.float32]] = {}
         for start in range(0, len(slices), batch_size):
@@ -131,8 +129,10 @@ class Segmenter:
                 found.update(zip([start + row for row in rows], mean, strict=True))
         return np.stack([found[row] for row in range(len(slices))])
 
-    def _checked(self, images: NDArray[np.floating]) -> Image:
+    def _checked(self, images: NDArray[np.floating], batch_size: int) -> Image:
         """(N, C, H, W) float32 with the in-plane axes in the network's order."""
+        if batch_size < 1:
+            raise InputError(f"segment: batch_size is {batch_size}, expected 1 or more.")
         slices = images[:, None] if images.ndim == 3 else images
         channels = len(self.spec.normalisation)
         if slices.ndim != 4 or slices.shape[1] != channels or min(slices.shape[2:]) < 1:

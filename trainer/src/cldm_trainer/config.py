@@ -237,6 +237,7 @@ class BenchConfig:
     """A sampling is "sampler steps", such as "ddim 8", with the guidance that its bundle has by default."""
 
     bundles: dict[str, str] = dataclasses.field(default_factory=dict)  # name -> folder; empty: export.generator
+    providers: tuple[str, ...] = ("cpu", "openvino")  # that every bundle's own sampling is timed on
     many_steps: str = ""  # the bundle of `samplings` and of the loops in torch; empty: the last one
     samplings: tuple[str, ...] = ("ddim 4", "ddim 8", "ddim 25", "dpm++2m 8", "dpm++2m 16", "unipc 8", "ddpm 1000")
     torch_samplings: tuple[str, ...] = ("ddim 50", "ddim 25", "dpm++2m 50", "dpm++2m 25")  # diffusers' schedulers

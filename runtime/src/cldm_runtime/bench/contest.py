@@ -99,17 +99,17 @@ def run_contest(contenders: Sequence[Contender], options: Options, start: Callab
     products = [product()]
     for timed in results:
         say(f"{timed.contender.name}: batch sizes ...")
-        _guarded(timed, lambda timed=timed: _try_batches(timed, results, options, start, clock))  # type: ignore[misc]
+        _guarded(timed, _try_batches, timed, results, options, start, clock)
     opened: dict[int, Opened] = {}
     try:
         for number, timed in enumerate(results):
             if timed.error is None:
                 opened[number] = start()
-                _guarded(timed, lambda n=number, t=timed: _warm_up(t, opened[n]))  # type: ignore[misc]
+                _guarded(timed, _warm_up, timed, opened[number])
         _rounds(results, opened, options, products, product, say)
         for number, timed in enumerate(results):
             if timed.error is None:
-                _guarded(timed, lambda n=number, t=timed: _finish(t, opened[n], say))  # type: ignore[misc]
+                _guarded(timed, _finish, timed, opened[number], say)
     finally:
         for process in opened.values():
             process.close()
@@ -117,9 +117,10 @@ def run_contest(contenders: Sequence[Contender], options: Options, start: Callab
     return Contest(results, products)
 
 
-def _guarded(timed: Timed, work: Callable[[], None]) -> None:
+def _guarded(timed: Timed, work: Callable[..., None], *arguments: Any) -> None:
+    """Do some work; where the contender fails in it, that is noted and the others go on."""
     try:
-        work()
+        work(*arguments)
     except ContenderFailed as error:
         timed.error = str(error)
 
@@ -182,20 +183,21 @@ def _rounds(results: Sequence[Timed], opened: Mapping[int, Opened], options: Opt
         for number, timed in enumerate(results):
             if timed.error is not None:
                 continue
-            _guarded(timed, lambda n=number, t=timed: t.seconds.append(_turn(t, opened[n], options)))  # type: ignore[misc]
+            _guarded(timed, _turn, timed, opened[number], options)
             timed.turns.append(turn)
             turn += 1
 
 
-def _turn(timed: Timed, process: Opened, options: Options) -> float:
-    """Seconds of one image, over as many batches as the options ask for."""
+def _turn(timed: Timed, process: Opened, options: Options) -> None:
+    """Time one image, over as many batches as the options ask for."""
     if timed.contender.extrapolate:
-        return _once(process)
+        timed.seconds.append(_once(process))
+        return
     spent, images = 0.0, 0
     while not images or spent < options.seconds:
         seconds, count = process.complete()
         spent, images = spent + seconds, images + count
-    return spent / images
+    timed.seconds.append(spent / images)
 
 
 def _finish(timed: Timed, process: Opened, say: Say) -> None:

@@ -51,7 +51,7 @@ def _row(timed: Timed, products: Sequence[float], setting: Setting) -> Json:
         "seconds_per_image": [_rounded(value) for value in timed.seconds],
         "turns": timed.turns,
         "timing": EXTRAPOLATED if contender.extrapolate else WHOLE,
-        "check": timed.check and {name: _rounded(value) for name, value in timed.check.items()},
+        "check": None if timed.check is None else {name: _rounded(value) for name, value in timed.check.items()},
         "scan": {str(batch): _rounded(value) for batch, value in timed.scan.items()},
         "gflop_per_image": _rounded(gflop),
         "matrix_product_gflops": [_rounded(value) for value in products],

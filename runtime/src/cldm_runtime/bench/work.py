@@ -53,7 +53,8 @@ class BundleNetworks:
                  opening: Mapping[str, Any] | None = None, clock: Clock = time.perf_counter, **settings: Any) -> None:
         """opening: what else `Generator.load` takes. settings: sampler, steps, guidance; None or absent: the
         bundle's."""
-        self._generator, self._seed = Generator.load(bundle, provider, threads, **(opening or {})), seed
+        self._opening: dict[str, Any] = dict(opening or {})
+        self._generator, self._seed = Generator.load(bundle, provider, threads, **self._opening), seed
         self._clock = clock
         self._manifest, self._pipeline = self._generator.manifest, self._generator.pipeline
         self._settings = self._generator.settings(**settings)
@@ -61,7 +62,7 @@ class BundleNetworks:
         self._sources: Mapping[str, Any] = {}
 
     def facts(self) -> dict[str, Any]:
-        return sampling_facts(self._generator.bundle, self._settings)
+        return {**sampling_facts(self._generator.bundle, self._settings), **self._opening}
 
     def prepare(self, batch: int) -> None:
         self._indices = np.arange(batch, dtype=np.int64)
@@ -106,13 +107,15 @@ class WholePath:
                  opening: Mapping[str, Any] | None = None, to_file: bool = False, clock: Clock = time.perf_counter,
                  **settings: Any) -> None:
         """opening, settings: as for `BundleNetworks`."""
-        self._generator, self._seed = Generator.load(bundle, provider, threads, **(opening or {})), seed
+        self._opening: dict[str, Any] = dict(opening or {})
+        self._generator, self._seed = Generator.load(bundle, provider, threads, **self._opening), seed
         self._to_file = to_file
         self._settings, self._clock = self._generator.settings(**settings), clock
         self._source = example_requests(self._generator.bundle, 1)
 
     def facts(self) -> dict[str, Any]:
-        return {**sampling_facts(self._generator.bundle, self._settings), "stages": self._stages()}
+        facts = sampling_facts(self._generator.bundle, self._settings)
+        return {**facts, **self._opening, "stages": self._stages()}
 
     def prepare(self, batch: int) -> None:
         self._settings = replace(self._settings, batch_size=batch)

@@ -58,17 +58,21 @@ def all_entries(config: Config, config_path: Path, options: Options, folder: Pat
 
 
 def bundle_entries(config: Config, options: Options) -> list[Entry]:
-    """Every bundle at its own setting, with the whole path; the bundle of many steps at every other one too."""
-    found = []
+    """Every bundle at its own setting on every provider, with the whole path; the bundle of many steps at every other
+    setting too. Quality is measured on the CPU, whatever the provider."""
+    found: list[Entry] = []
     for name, bundle in bundles(config).items():
-        own = networks_contender(name, bundle, Sampling(), options, seed=config.run.seed)
-        found.append(Entry(own, (bundle, Sampling())))
-        found += [Entry(contender, (bundle, Sampling())) for contender in path_contenders(own)]
+        taken = set()
+        for provider in config.bench.providers:
+            shown = name if provider == "cpu" else f"{name} on {provider}"
+            own = networks_contender(shown, bundle, Sampling(), options, provider, config.run.seed)
+            found += [Entry(contender, (bundle, Sampling())) for contender in (own, *path_contenders(own))]
+            taken.add(own.name)
         others = config.bench.samplings if name == many_steps(config) else ()
         for text in others:
             sampling = read_sampling(text)
             contender = networks_contender(name, bundle, sampling, options, seed=config.run.seed)
-            if contender.name != own.name:
+            if contender.name not in taken:
                 found.append(Entry(contender, (bundle, sampling)))
     return found
 

@@ -1,7 +1,6 @@
 """A loop with diffusers' schedulers around this project's trained denoiser and decoder in torch, plain and compiled."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +39,8 @@ class DiffusersLoop:
         self._guidance, self._name, self._steps = manifest.sampling.guidance, sampler, steps
         self._scheduler = make_scheduler(sampler, np.array(manifest.schedule.alphas_cumprod),
                                          _PREDICTIONS[manifest.schedule.prediction_type])
-        wrap: Callable[[nn.Module], Any] = torch.compile if compiled else _unchanged
         self._denoise, self._decode, self._encode = (
-            wrap(self._modules[role]) for role in ("denoiser", "decoder", "mask_encoder"))
+            _wrapped(self._modules[role], compiled) for role in ("denoiser", "decoder", "mask_encoder"))
         self._null = torch.tensor(manifest.conditions[0].null or ()).reshape(1, -1, 1, 1)
         self._one_hot, self._noise, self._texture = torch.zeros(0), torch.zeros(0), torch.zeros(0)
         self.prepare(1)
@@ -94,7 +92,7 @@ class DiffusersLoop:
         guided = self._guidance != 1
         told = torch.cat([condition, self._null.expand_as(condition)]) if guided else condition
         self._scheduler.set_timesteps(steps)
-        x = self._noise * self._scheduler.init_noise_sigma
+        x: Tensor = self._noise * self._scheduler.init_noise_sigma
         for t in self._scheduler.timesteps:
             asked = torch.cat([x, x]) if guided else x
             prediction = self._denoise(asked, t.float().expand(len(asked)), told)
@@ -140,5 +138,5 @@ def make_scheduler(sampler: str, alphas_cumprod: np.ndarray[Any, np.dtype[np.flo
     raise InputError(f"sampler {sampler!r}: diffusers is driven with ddim and dpm++2m.")
 
 
-def _unchanged(module: nn.Module) -> nn.Module:
-    return module
+def _wrapped(module: nn.Module, compiled: bool) -> Any:
+    return torch.compile(module) if compiled else module

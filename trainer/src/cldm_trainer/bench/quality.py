@@ -42,7 +42,7 @@ def _measure(shop: Workshop, settings: SamplingSpec, training: Training) -> Json
     made = measure_set(shop, drawn_set(shop, name, [(0, shop.rows("test"))], settings))
     row, texture = table_row(name, made.samples()), texture_figures(shop, made, name)
     agreement = {attribute: found["all"]["r2"]["value"] for attribute, found in row["agreement"].items()}
-    dice = {region: found["dice"]["value"] for region, found in row["regions"].items() if found.get("dice")}
+    dice = {region: found["dice"]["mean"] for region, found in row["regions"].items() if found.get("dice")}
     return {"slices": texture["slices"], "r2": agreement, "dice": dice, "false_rate": row["false_rate"],
             "frechet": texture["frechet"]["distance"], "frechet_floor": texture["frechet"]["floor"],
             "two_sample": _told_apart(shop, made.path, training), "latent_spread": texture["latent_spread"],

@@ -1,6 +1,7 @@
 """Operations of a torch module: twice the multiply-adds of its convolutions and matrix products."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -8,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 def call_flops(call: Callable[[], object]) -> int:
     """Operations of one call, as torch counts them for the same operators as `cldm_runtime.bench.onnx_flops`."""
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    counter: Any = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
         call()
     return int(counter.get_total_flops())
