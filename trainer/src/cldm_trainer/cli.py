@@ -85,10 +85,11 @@ def _run_stages(config: Config, *names: str) -> None:
 def _needed(stage: str, config: Config) -> bool:
     """Whether `all` runs a stage. The segmenter belongs to the run that owns the codecs."""
     made, export = config.cohort_file.exists(), config.export
-    few, small = bool(config.distil.bundle), bool(config.distil.bundle) and config.small_codec.channels > 0
+    few, small, mask = bool(config.distil.bundle), config.small_codec, config.diffusion.condition == "mask"
     unneeded = dict.fromkeys(_OF_A_GENERATOR, not export.generator or few)
-    unneeded |= {"trajectories": not few, "distil": not few, "small-decoder": not small, "small-texture": not small,
-                 "small-mask-encoder": not small or config.diffusion.condition != "mask"}
+    unneeded |= dict.fromkeys(("trajectories", "distil"), not few)
+    unneeded |= dict.fromkeys(("small-decoder", "small-texture"), not (few and small.decoder))
+    unneeded |= {"small-mask-encoder": not (few and small.mask_encoder and mask)}
     unneeded |= {"phantom": made or bool(config.prepare.raw), "prepare": made,
                  "segmenter": bool(config.run.codecs) or few,
                  "label-vae": not export.anatomy and config.diffusion.condition != "label-vae"}

@@ -184,6 +184,8 @@ class DistilConfig:
 @dataclass(frozen=True)
 class SmallCodecConfig:
     optimiser: OptimiserConfig = OptimiserConfig(steps=3000, batch_size=16, learning_rate=1e-3)
+    decoder: bool = True  # whether the bundle gets a small decoder, and its texture
+    mask_encoder: bool = True  # whether it gets a small encoder of label maps
     channels: int = 48  # at the latent's resolution, half as many at twice that
     blocks: int = 1  # at the latent's resolution
     border_weight: float = 0.5  # images: L1 between image gradients

@@ -46,16 +46,16 @@ def load_few_steps(config: Config, *, torchscript: bool = False) -> GeneratorExp
 
 def load_networks(config: Config, teacher: Bundle) -> Networks:
     """The student, and the small networks where the configuration has them, else the teacher's."""
-    small = config.small_codec.channels > 0
+    small = config.small_codec
     role = condition_facts(config.diffusion.condition).encoder
     condition_encoder: nn.Module
-    if small and role == "mask_encoder":
+    if small.mask_encoder and role == "mask_encoder":
         condition_encoder = small_codec.trained_mask_encoder(config)
     else:
         condition_encoder = load_module(config, teacher, role)
         use_accurate_norms(condition_encoder)
     encoder = load_module(config, teacher, "encoder")
-    decoder = small_codec.trained_decoder(config) if small else load_module(config, teacher, "decoder")
+    decoder = small_codec.trained_decoder(config) if small.decoder else load_module(config, teacher, "decoder")
     assert isinstance(encoder, Encoder) and isinstance(decoder, TexturedDecoder | SmallTexturedDecoder)
     return Networks(distil.trained_student(config, teacher), condition_encoder, decoder, encoder)
 
@@ -63,8 +63,8 @@ def load_networks(config: Config, teacher: Bundle) -> Networks:
 def few_steps_stages(config: Config) -> dict[str, Path]:
     """The stages whose weights are in the bundle beside the teacher's, and their folders."""
     names = [distil.STAGE]
-    if config.small_codec.channels > 0:
+    if config.small_codec.decoder:
         names += [small_codec.DECODER, small_codec.TEXTURE]
-        if config.diffusion.condition == "mask":
-            names.append(small_codec.MASK_ENCODER)
+    if config.small_codec.mask_encoder and config.diffusion.condition == "mask":
+        names.append(small_codec.MASK_ENCODER)
     return {name: config.run_folder / name for name in names}
