@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
-from typing import NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -254,8 +254,9 @@ class Generator:
 
     def _encoded_from(self, masks: LabelMap | None, requested: NDArray[np.float32]) -> list[bytes]:
         """What the encoding of each sample depends on."""
-        parts = [masks] if masks is not None and "masks" in self.manifest.sources else []
-        taken = [*parts, requested] if "attributes" in self.manifest.sources else parts
+        taken: list[NDArray[Any]] = [] if masks is None else [masks]
+        if "attributes" in self.manifest.sources:
+            taken.append(requested)
         return [b"".join(array[row].tobytes() for array in taken) for row in range(len(requested))]
 
 

@@ -37,20 +37,6 @@ from ..workers import default_workers
 from .progress import show_progress
 from .provider import precision_option, provider_option, say_choice
 
-
-class BatchSize(click.ParamType):
-    """A number of images, or "auto"."""
-
-    name = "batch size"
-
-    def convert(self, value: object, parameter: click.Parameter | None,
-                context: click.Context | None) -> int | Literal["auto"]:
-        if value == "auto":
-            return "auto"
-        size: int = click.IntRange(min=1).convert(value, parameter, context)
-        return size
-
-
 DEFAULT_BUNDLE = "exported/lge"
 ANATOMIES = ("parametric", "learned")
 EXAMPLES = """\b
@@ -63,6 +49,17 @@ Examples:
   cldm-gen --n 100000 --attributes grid.csv --out big.h5 --resume
   cldm-gen --n 256 --attributes examples/grid.csv --dry-run --json
 """
+
+
+def parse_batch_size(context: click.Context, parameter: click.Parameter,
+                     value: str | None) -> int | Literal["auto"] | None:
+    """A number of images, or "auto". Raises click.BadParameter."""
+    if value is None:
+        return None
+    if value == "auto":
+        return "auto"
+    size: int = click.IntRange(min=1)(value, parameter, context)
+    return size
 
 
 @click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -99,7 +96,7 @@ Examples:
 @click.option("--guidance-interval", type=float, nargs=2, metavar="LOW HIGH",
               help="Where guidance acts, in shares of the training timesteps (0 clean, 1 noise).  "
                    "[default: from bundle]")
-@click.option("--batch-size", type=BatchSize(), metavar="B|auto",
+@click.option("--batch-size", callback=parse_batch_size, metavar="B|auto",
               help="Images computed at once; auto: what is fastest here, measured once (2 s) and remembered in "
                    "$CLDM_CACHE or ~/.cache/cldm. Files are the same bit for bit only for the same size.  "
                    "[default: from bundle]")

@@ -116,9 +116,10 @@ class Roughness:
         return cls(amplitude, along, across, stream.uniforms(waves) * 2 * np.pi)
 
     def __call__(self, theta: Field, radius: Field) -> Field:
-        angle = self.along[:, None] * theta
-        angle += self.across[:, None] * radius
-        angle += self.phase[:, None]
+        column = (-1, *[1] * theta.ndim)
+        angle = self.along.reshape(column) * theta
+        angle += self.across.reshape(column) * radius
+        angle += self.phase.reshape(column)
         field = np.cos(angle, out=angle).sum(axis=0)
         bounded: Field = self.amplitude * np.tanh(np.sqrt(2.0 / len(self.phase)) * field)
         return bounded
@@ -132,8 +133,8 @@ def wrap(angle: Field) -> Field:
 def pixel_axes(shape: tuple[int, int], spacing_mm: tuple[float, float],
                centre_mm: tuple[float, float]) -> tuple[Field, Field]:
     """(y, x) of the rows and columns of pixels, mm down and to the right of the LV centre."""
-    y: Field = (np.arange(shape[0]) - (shape[0] - 1) / 2) * spacing_mm[0] - centre_mm[0]
-    x: Field = (np.arange(shape[1]) - (shape[1] - 1) / 2) * spacing_mm[1] - centre_mm[1]
+    y = (np.arange(shape[0], dtype=np.float64) - (shape[0] - 1) / 2) * spacing_mm[0] - centre_mm[0]
+    x = (np.arange(shape[1], dtype=np.float64) - (shape[1] - 1) / 2) * spacing_mm[1] - centre_mm[1]
     return y, x
 
 
