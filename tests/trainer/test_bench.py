@@ -134,7 +134,7 @@ def test_monai_inferer_by_a_made_up_clock(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of diffusers
 def test_diffusers_walks_the_same_steps() -> None:
     pytest.importorskip("diffusers")
-    generator = Generator.load(ROOT / "exported" / "lge")
+    generator = Generator.load(ROOT / "exported" / "lge-teacher")
     table = generator.step_table(generator.settings(sampler="ddim", steps=25))
     assert generator.manifest.schedule is not None
     for sampler in ("ddim", "dpm++2m"):
@@ -146,7 +146,7 @@ def test_diffusers_walks_the_same_steps() -> None:
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of diffusers
 def test_the_loop_in_torch_draws_what_the_runtime_draws() -> None:
     pytest.importorskip("diffusers")
-    work = DiffusersLoop(str(PHANTOM), str(ROOT / "exported" / "lge"), "ddim", 3, 1)
+    work = DiffusersLoop(str(PHANTOM), str(ROOT / "exported" / "lge-teacher"), "ddim", 3, 1)
     work.prepare(1)
     assert work.complete() == 1
     facts = work.facts()
