@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from cldm_trainer import cli
+from cldm_trainer.config import load_config
 
 CONFIGS = Path(__file__).parents[2] / "trainer" / "configs"
 
@@ -42,3 +43,18 @@ def test_a_missing_cohort_is_exit_code_4(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_an_unknown_option_is_exit_code_2(monkeypatch: pytest.MonkeyPatch) -> None:
     assert exit_code(["diffusion", "--konfig", "x"], monkeypatch) == 2
+
+
+def test_distilling_needs_a_bundle(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["distil", "--config", str(CONFIGS / "phantom-tiny.toml")], monkeypatch) == 2
+    assert "distil.bundle: empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "needed"), [
+    ("phantom-cpu", ["image-codec", "mask-codec", "texture", "latents", "diffusion", "segmenter"]),
+    ("phantom-cpu-few-steps", ["trajectories", "distil", "small-mask-encoder"]),
+    ("phantom-cpu-attributes", ["image-codec", "mask-codec", "texture", "latents", "diffusion"]),
+])
+def test_a_configuration_runs_the_stages_that_it_needs(name: str, needed: list[str]) -> None:
+    config = load_config(CONFIGS / f"{name}.toml")
+    assert [stage for stage in cli.STAGES if stage not in ("phantom", "prepare") and cli._needed(stage, config)] == needed

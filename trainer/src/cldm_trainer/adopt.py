@@ -72,6 +72,14 @@ def adopt(config: Config, folder: Path) -> Path:
     return config.run_folder
 
 
+def teacher_bundle(config: Config) -> Bundle:
+    """The bundle that is distilled. Raises InputError where the configuration names none, BundleError for a faulty one."""
+    if not config.distil.bundle:
+        raise InputError("distil.bundle: empty, expected the folder of the generator to distil, for example "
+                         "exported/lge-teacher.")
+    return Bundle.load(config.distil.bundle)
+
+
 def load_denoiser(config: Config, bundle: Bundle) -> Denoiser:
     """The denoiser of a generator bundle of any condition, without its null condition, frozen, in evaluation mode.
 

@@ -9,7 +9,7 @@ from torch import nn
 from cldm_runtime.bundle import Bundle
 from cldm_runtime.schedule import NoiseSchedule
 
-from ..adopt import load_module
+from ..adopt import load_module, teacher_bundle
 from ..config import Config
 from ..networks import Encoder, TexturedDecoder
 from ..networks.small import SmallTexturedDecoder
@@ -23,7 +23,7 @@ from .generator import GeneratorExport, Networks
 def load_few_steps(config: Config, *, torchscript: bool = False) -> GeneratorExport:
     """Everything for the bundle of a run with a [distil] section. Raises InputError naming the stage that has not been
     trained."""
-    teacher = Bundle.load(config.distil.bundle)
+    teacher = teacher_bundle(config)
     manifest = teacher.manifest
     assert manifest.schedule is not None and manifest.sampling is not None  # a generator has them
     networks = load_networks(config, teacher)

@@ -53,6 +53,9 @@ def generator_card(manifest: Manifest, captions: Mapping[str, str]) -> str:
         "prediction": f"{schedule.prediction_type}, {schedule.train_timesteps} training timesteps",
         **_image_facts(manifest),
     }
+    if manifest.distilled:
+        facts["distilled"] = (f"from {manifest.distilled.teacher}, with its guidance {manifest.distilled.guidance:g}; "
+                              "serves these steps only")
     return _card(manifest, facts, use, _GENERATOR_LIMITS if "masks" in manifest.sources else _ATTRIBUTE_LIMITS,
                  captions)
 

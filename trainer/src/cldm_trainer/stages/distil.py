@@ -21,7 +21,7 @@ from cldm_runtime.bundle import Bundle
 from cldm_runtime.schedule import NoiseSchedule, StepTable
 
 from .. import checkpoint
-from ..adopt import load_denoiser
+from ..adopt import load_denoiser, teacher_bundle
 from ..config import Config, DistilConfig, plain
 from ..data import in_batches
 from ..loop import Step, train
@@ -150,7 +150,7 @@ def _seen_with(x: Tensor, told: Tensor, share: Tensor) -> Tensor:
 
 def make_task(config: Config) -> DistilTask:
     """The task on the run's trajectories; the student begins as the teacher."""
-    bundle = Bundle.load(config.distil.bundle)
+    bundle = teacher_bundle(config)
     assert bundle.manifest.schedule is not None  # a generator has it: the manifest was checked
     training, unseen = (load_trajectories(config, subset) for subset in trajectories_stage.SUBSETS)
     schedule = NoiseSchedule.from_spec(bundle.manifest.schedule)

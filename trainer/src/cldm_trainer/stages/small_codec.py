@@ -12,12 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cldm_runtime.bundle import Bundle
 from cldm_runtime.domain import get_domain
 from cldm_runtime.errors import InputError
 
 from .. import checkpoint
-from ..adopt import load_module
+from ..adopt import load_module, teacher_bundle
 from ..config import Config, plain
 from ..data import Slices, in_batches, load_slices, one_hot, permute_labels
 from ..loop import Step, train
@@ -100,7 +99,7 @@ def make_decoder_task(config: Config) -> ImitationTask:
 
 def make_mask_encoder_task(config: Config) -> ImitationTask:
     """The large encoder's latents of label maps, in many of which the labels are permuted."""
-    teacher = load_module(config, Bundle.load(config.distil.bundle), "mask_encoder")
+    teacher = load_module(config, teacher_bundle(config), "mask_encoder")
     classes = len(get_domain(config.cohort.domain).labels)
     maps, unseen = label_maps(config, "train"), one_hot(label_maps(config, "val"), classes)
 
@@ -127,7 +126,7 @@ def run_texture(config: Config) -> None:
     def make() -> TextureTask:
         decoder = _small_decoder(config)
         checkpoint.load_weights(decoder, config.run_folder / DECODER, DECODER)
-        encoder = load_module(config, Bundle.load(config.distil.bundle), "encoder")
+        encoder = load_module(config, teacher_bundle(config), "encoder")
         assert isinstance(encoder, Encoder)
         sides = [encoded(encoder, load_slices(config.cohort_file, subset)) for subset in ("train", "val")]
         row_mm, column_mm = config.prepare.spacing_mm
@@ -167,7 +166,7 @@ def run_mask_encoder(config: Config) -> None:
 
 
 def _train(config: Config, stage: str, role: str, make_task: Callable[[Config], ImitationTask]) -> None:
-    section, graphs = config.small_codec, Bundle.load(config.distil.bundle).manifest.graphs
+    section, graphs = config.small_codec, teacher_bundle(config).manifest.graphs
     if role not in graphs:
         raise InputError(f"{config.distil.bundle}: has no {role}, so nothing for {stage} to learn from. Leave the "
                          "stage out.")
@@ -192,7 +191,7 @@ def trained_mask_encoder(config: Config) -> SmallMaskEncoder:
 
 
 def _large_decoder(config: Config) -> TexturedDecoder:
-    decoder = load_module(config, Bundle.load(config.distil.bundle), "decoder")
+    decoder = load_module(config, teacher_bundle(config), "decoder")
     assert isinstance(decoder, TexturedDecoder)
     return decoder
 

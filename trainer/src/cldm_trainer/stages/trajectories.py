@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from cldm_runtime.bundle import Bundle
 from cldm_runtime.conditions import encoder_inputs
 from cldm_runtime.engines import Tensors
 from cldm_runtime.errors import InputError
@@ -32,7 +31,7 @@ from cldm_runtime.samplers import Denoise, Noise
 from cldm_runtime.schedule import Array, StepTable
 
 from .. import checkpoint
-from ..adopt import load_denoiser
+from ..adopt import load_denoiser, teacher_bundle
 from ..config import Config, DistilConfig, plain
 from ..data import in_batches
 from .moved import label_maps, measured_attributes
@@ -87,7 +86,7 @@ class Teacher:
     """The bundle's denoiser in torch, on label maps of a cohort."""
 
     def __init__(self, config: Config) -> None:
-        self.config, self.bundle = config, Bundle.load(config.distil.bundle)
+        self.config, self.bundle = config, teacher_bundle(config)
         manifest = self.bundle.manifest
         self.pipeline = Pipeline(manifest, {
             **{condition.encoder: self.bundle.open(condition.encoder) for condition in manifest.conditions},
@@ -200,7 +199,7 @@ def _parts(section: DistilConfig, subset: str) -> int:
 
 def recipe(config: Config) -> dict[str, str]:
     """What the trajectories depend on: of the bundle, its networks, schedule and guidance."""
-    section, manifest = config.distil, Bundle.load(config.distil.bundle).manifest
+    section, manifest = config.distil, teacher_bundle(config).manifest
     basis = {
         "section": {name: plain(section)[name] for name in ("states", "teacher_steps", "trajectories")},
         "networks": {role: graph.sha256 for role, graph in manifest.graphs.items()
