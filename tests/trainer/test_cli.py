@@ -57,4 +57,5 @@ def test_distilling_needs_a_bundle(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 ])
 def test_a_configuration_runs_the_stages_that_it_needs(name: str, needed: list[str]) -> None:
     config = load_config(CONFIGS / f"{name}.toml")
-    assert [stage for stage in cli.STAGES if stage not in ("phantom", "prepare") and cli._needed(stage, config)] == needed
+    stages = [stage for stage in cli.STAGES if stage not in ("phantom", "prepare")]
+    assert [stage for stage in stages if cli._needed(stage, config)] == needed

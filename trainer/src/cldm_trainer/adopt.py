@@ -73,7 +73,7 @@ def adopt(config: Config, folder: Path) -> Path:
 
 
 def teacher_bundle(config: Config) -> Bundle:
-    """The bundle that is distilled. Raises InputError where the configuration names none, BundleError for a faulty one."""
+    """The bundle that is distilled. Raises InputError where the configuration names none, BundleError for a bad one."""
     if not config.distil.bundle:
         raise InputError("distil.bundle: empty, expected the folder of the generator to distil, for example "
                          "exported/lge-teacher.")

@@ -64,6 +64,12 @@ def peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def workers_memory_bytes(workers: int) -> int:
+    """The most that so many worker processes may have held together: the largest that has ended, so many times."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return workers * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
+
+
 def _cpu() -> str:
     """The processor's name, where the system tells it."""
     path = Path("/proc/cpuinfo")

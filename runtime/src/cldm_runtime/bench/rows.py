@@ -40,6 +40,7 @@ def make_rows(contest: Contest, setting: Setting) -> list[Json]:
 def _row(timed: Timed, products: Sequence[float], setting: Setting) -> Json:
     contender, facts = timed.contender, dict(timed.facts)
     memory, stages = facts.pop("peak_memory_bytes", None), facts.pop("stages", None)
+    memory = memory and memory + facts.pop("workers_memory_bytes", 0)
     speed = 1.0 / statistics.median(timed.seconds) if timed.seconds and timed.error is None else None
     gflop, peak = facts.get("gflop_per_image"), statistics.median(products)
     row: Json = dict.fromkeys(COLUMNS)

@@ -18,12 +18,17 @@ from ..generator import Generator, canvas_of
 from ..grid import grid_from_mapping
 from ..manifest import Manifest, SamplingSpec
 from ..pipeline import Pipeline, decoder_noise, initial_noise
+from ..plan import CPU_PROVIDERS
 from ..requests import FreeRequests, GridRequests, RequestSource
 from ..segment import Segmenter
 from ..store import DatasetSpec, create_dataset, open_dataset
+from ..workers import default_workers
+from .machine import workers_memory_bytes
 from .onnx_flops import graph_flops
 
 ESTIMATE_STEPS = 4
+_FILE_SECONDS, _FILE_IMAGES = 10.0, 1024  # of a file: about so long, at most so many
+_STAGE_IMAGES = 64
 _MAPS = 8  # label maps that are drawn; larger batches repeat them
 Clock = Callable[[], float]
 Parts = dict[str, float]
@@ -100,7 +105,8 @@ class BundleNetworks:
 class WholePath:
     """From requested attributes to images in memory, or to a file: drawing label maps, networks, clipping, writing.
 
-    Two batches each time, because the label maps of one batch are drawn while the networks work on the one before.
+    To memory two batches each time, because the label maps of one batch are drawn while the networks work on the one
+    before. To a file as `cldm-gen` does it, with its workers and their start: so many images that it takes some time.
     """
 
     def __init__(self, bundle: str, provider: str = "cpu", threads: int | None = None, seed: int = 0,
@@ -108,22 +114,26 @@ class WholePath:
                  **settings: Any) -> None:
         """opening, settings: as for `BundleNetworks`."""
         self._opening: dict[str, Any] = dict(opening or {})
-        self._generator, self._seed = Generator.load(bundle, provider, threads, **self._opening), seed
-        self._to_file = to_file
+        self._workers = (threads or default_workers(provider)) if to_file and provider in CPU_PROVIDERS else 1
+        self._generator = Generator.load(bundle, provider, 1 if to_file else threads, **self._opening)
+        self._seed, self._to_file, self.images = seed, to_file, 0
         self._settings, self._clock = self._generator.settings(**settings), clock
         self._source = example_requests(self._generator.bundle, 1)
 
     def facts(self) -> dict[str, Any]:
         facts = sampling_facts(self._generator.bundle, self._settings)
-        return {**facts, **self._opening, "stages": self._stages()}
+        memory = workers_memory_bytes(self._workers) if self._to_file else 0
+        return {**facts, **self._opening, "stages": self._stages(), "workers": self._workers,
+                "workers_memory_bytes": memory}
 
     def prepare(self, batch: int) -> None:
         self._settings = replace(self._settings, batch_size=batch)
+        batches = 2
+        if self._to_file:
+            seconds = batch * self._generator.seconds_a_sample(self._settings) / self._workers
+            batches = max(batches, min(round(_FILE_SECONDS / max(seconds, 1e-6)), _FILE_IMAGES // batch))
+        self.images = batches * batch
         self._source = example_requests(self._generator.bundle, self.images)
-
-    @property
-    def images(self) -> int:
-        return 2 * self._settings.batch_size
 
     def complete(self) -> int:
         if not self._to_file:
@@ -131,7 +141,7 @@ class WholePath:
                 self._source, range(self.images), self._seed, self._settings))
         plan = Plan(self._generator, self._source, self.images, self._seed, self._settings)
         with tempfile.TemporaryDirectory() as folder:
-            generate_dataset(plan, Path(folder) / "samples.h5")
+            generate_dataset(plan, Path(folder) / "samples.h5", workers=self._workers)
         return self.images
 
     def estimate(self) -> Parts:
@@ -140,11 +150,12 @@ class WholePath:
     def _stages(self) -> Parts:
         """Seconds an image for what the networks do not do; in `complete` drawing hides behind them."""
         begun = self._clock()
-        requests = [self._source.request(self._seed, index) for index in range(self.images)]
-        stages = {"drawing label maps": (self._clock() - begun) / self.images}
+        count = min(self.images, _STAGE_IMAGES)
+        requests = [self._source.request(self._seed, index) for index in range(count)]
+        stages = {"drawing label maps": (self._clock() - begun) / count}
         image = self._generator.manifest.image
         columns: dict[str, NDArray[Any]] = {
-            "images": np.zeros((self.images, image.channels, *image.shape), np.float32)}
+            "images": np.zeros((count, image.channels, *image.shape), np.float32)}
         if requests[0].mask is not None:
             columns["masks"] = np.stack([request.mask for request in requests if request.mask is not None])
         spec = DatasetSpec(self._generator.domain, image.shape, image.spacing_mm, image.channels, image.value_range)
@@ -152,7 +163,7 @@ class WholePath:
             begun = self._clock()
             with create_dataset(Path(folder) / "written.h5", spec) as writer:
                 writer.append(**columns)
-            stages["writing"] = (self._clock() - begun) / self.images
+            stages["writing"] = (self._clock() - begun) / count
         return stages
 
 
