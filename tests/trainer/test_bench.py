@@ -184,7 +184,7 @@ def test_the_page_keeps_what_is_around_the_tables(tmp_path: Path) -> None:
     write_page(page, rows)
     text = page.read_text()
     assert "before" in text and "after" in text and "\nold\n" not in text
-    assert "| ours | 50 | 8 | 4 | 3.33 to 5 | 40 | 50 % | 300 | 1.5 | 0.90 | 1.50 | 0.75 | 0.95 | 1.02 |" in text
+    assert "| ours | 50 | 8 | 4 | 3.33 to 5 | 40 | 50 % | 300 | 1.5 | 0.900 | 1.5000 | 0.750 | 0.950 | 1.020 |" in text
     assert "| theirs | 50 | 8 | 4 e |" in text and "0.99950 | 3 |" in text
     assert "- broken: not measured, no compiler" in bench_section(rows)
 

@@ -70,8 +70,8 @@ def _quality(row: Row, attributes: Sequence[str]) -> list[str]:
     found = row["quality"]
     if found is None:
         return [NOTHING] * (len(attributes) + 4)
-    return [*(number(found["r2"].get(name), 2) for name in attributes), number(found["frechet"], 2),
-            number(found["two_sample"], 2), number(found["latent_spread"], 2), number(found["high_frequency_ratio"], 2)]
+    return [*(number(found["r2"].get(name), 3) for name in attributes), number(found["frechet"], 4),
+            number(found["two_sample"], 3), number(found["latent_spread"], 3), number(found["high_frequency_ratio"], 3)]
 
 
 def _attributes(rows: Sequence[Row]) -> list[str]:
