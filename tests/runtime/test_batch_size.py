@@ -67,10 +67,10 @@ def test_a_folder_that_cannot_be_made_is_no_error(model: Generator, tmp_path: Pa
     assert best_batch_size(model, model.settings()) == 2
 
 
-def test_the_folder_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CLDM_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
-    assert cache_folder() == Path("/x/cldm")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert cache_folder() == tmp_path / "caches" / "cldm"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/home/me")
-    assert cache_folder() == Path("/home/me/.cache/cldm")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "cldm"

@@ -13,58 +13,17 @@ from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.generator import Generator
 from cldm_runtime.verify import verify_bundle
 from cldm_trainer.adopt import adopt
-from cldm_trainer.config import Config, ControlConfig, LabelVaeConfig, OptimiserConfig, load_config
+from cldm_trainer.config import Config, ControlConfig, LabelVaeConfig, OptimiserConfig
 from cldm_trainer.export import run
 from cldm_trainer.export.checkpoints import last_figures, load_generator, read_training
 from cldm_trainer.stages import codec, diffusion, label_vae, latents, texture
-from cohort_fixtures import write_drawn_cohort
-
-SHORT = """
-[run]
-name = "short"
-threads = 1
-[cohort]
-folder = "cohort"
-[image_codec]
-patch = 2
-channels = [8, 8]
-latent_channels = 2
-optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
-[mask_codec]
-patch = 2
-channels = [8, 8]
-latent_channels = 3
-optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
-[texture]
-channels = 4
-optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
-[diffusion]
-channels = [8, 8]
-norm_groups = 4
-head_channels = 8
-sample_steps = 2
-optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
-[export]
-steps = 2
-"""
+from short_run_fixtures import train_short
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Config:
     """A configuration whose every stage has been trained for two steps."""
-    folder = tmp_path_factory.mktemp("short")
-    (folder / "short.toml").write_text(SHORT)
-    config = load_config(folder / "short.toml")
-    config = replace(
-        config,
-        run=replace(config.run, folder=str(folder / "runs")),
-        cohort=replace(config.cohort, folder=str(folder / "cohort")),
-        export=replace(config.export, generator=str(folder / "lge"), segmenter=str(folder / "none")),
-    )
-    write_drawn_cohort(config.cohort_file, {"train": 6, "val": 3})
-    for train in (codec.run_image_codec, codec.run_mask_codec, latents.run, texture.run, diffusion.run):
-        train(config)
-    return config
+    return train_short(tmp_path_factory.mktemp("short"))
 
 
 def test_a_short_run_becomes_a_bundle_that_generates(trained: Config) -> None:

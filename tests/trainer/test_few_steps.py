@@ -12,63 +12,23 @@ from cldm_runtime.bundle import Bundle
 from cldm_runtime.errors import InputError
 from cldm_runtime.generator import Generator
 from cldm_runtime.schedule import NoiseSchedule
-from cldm_trainer.config import Config, DiffusionConfig, DistilConfig, OptimiserConfig, load_config
+from cldm_trainer.config import Config, DiffusionConfig, DistilConfig, OptimiserConfig
 from cldm_trainer.export import run
 from cldm_trainer.losses import clean_image, diffusion_target
 from cldm_trainer.networks import Denoiser
 from cldm_trainer.networks.small import SmallDecoder, SmallMaskEncoder
-from cldm_trainer.stages import codec, diffusion, distil, latents, small_codec, texture, trajectories
+from cldm_trainer.stages import distil, small_codec, trajectories
 from cldm_trainer.stages.trajectories import Trajectories
-from cohort_fixtures import write_drawn_cohort
+from short_run_fixtures import train_short
 
 OPTIMISER = OptimiserConfig(steps=2, batch_size=2, learning_rate=1e-3)
-SHORT = """
-[run]
-name = "teacher"
-threads = 1
-[cohort]
-folder = "cohort"
-[image_codec]
-patch = 2
-channels = [8, 8]
-latent_channels = 2
-optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
-[mask_codec]
-patch = 2
-channels = [8, 8]
-latent_channels = 3
-optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
-[texture]
-channels = 4
-optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
-[diffusion]
-channels = [8, 8]
-norm_groups = 4
-head_channels = 8
-sample_steps = 2
-condition_dropout = 0.5
-optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
-[export]
-steps = 4
-guidance = 2.0
-"""
 
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """The configuration of a bundle that was trained for a step."""
-    folder = tmp_path_factory.mktemp("few")
-    (folder / "teacher.toml").write_text(SHORT)
-    config = load_config(folder / "teacher.toml")
-    config = replace(
-        config,
-        run=replace(config.run, folder=str(folder / "runs")),
-        cohort=replace(config.cohort, folder=str(folder / "cohort")),
-        export=replace(config.export, generator=str(folder / "teacher"), segmenter=str(folder / "none")),
-    )
-    write_drawn_cohort(config.cohort_file, {"train": 4, "val": 2})
-    for train in (codec.run_image_codec, codec.run_mask_codec, latents.run, texture.run, diffusion.run):
-        train(config)
+    """The configuration of a guided bundle that was trained for two steps."""
+    config = train_short(tmp_path_factory.mktemp("few"), "[diffusion]\ncondition_dropout = 0.5\n"
+                         "[export]\nsteps = 4\nguidance = 2.0\n")
     run(config, what="generator")
     return config
 
@@ -106,7 +66,7 @@ def test_a_bundle_of_few_steps_generates_with_them_alone(student: Config) -> Non
     assert images.shape == (1, 1, 128, 128) and generator.sampling.steps == 2
     assert generator.manifest.distilled is not None and generator.manifest.distilled.guidance == 2.0
     for asked in ({"steps": 4}, {"sampler": "ddpm"}, {"guidance": 3.0}):
-        with pytest.raises(InputError, match=r"take its teacher, teacher 1\.0"):
+        with pytest.raises(InputError, match=r"take its teacher, lge 1\.0"):
             generator.settings(**asked)
 
 

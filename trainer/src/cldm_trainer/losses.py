@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+PENALTY_EVERY = 4  # steps of a critic
+
 
 def kl_divergence(mu: Tensor, s: Tensor) -> Tensor:
     """KL(N(mu, s^2) || N(0, 1)): summed over the latent, averaged over the batch."""
@@ -53,6 +55,24 @@ def relativistic(preferred: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Te
     image is to look more real than the `other` one that it is paired with. The sum over the verdicts."""
     pairs = zip(preferred, other, strict=True)
     return torch.stack([functional.softplus(less - more).mean() for more, less in pairs]).sum()
+
+
+def fooled(critic: nn.Module, drawn: Tensor, real: Tensor) -> Tensor:
+    """The side of who draws: `relativistic` by a critic that does not learn from it."""
+    critic.requires_grad_(False)
+    with torch.no_grad():
+        said_real = critic(real)
+    loss = relativistic(critic(drawn), said_real)
+    critic.requires_grad_(True)
+    return loss
+
+
+def relativistic_critic(critic: nn.Module, real: Tensor, drawn: Tensor, step: int, penalty: float) -> Tensor:
+    """The critic's side, with R1 of that weight on every `PENALTY_EVERY`-th step, as much stronger."""
+    loss = relativistic(critic(real), critic(drawn))
+    if step % PENALTY_EVERY == 0:
+        loss = loss + 0.5 * PENALTY_EVERY * penalty * squared_gradient(critic, real)
+    return loss
 
 
 def squared_gradient(critic: nn.Module, seen: Tensor) -> Tensor:

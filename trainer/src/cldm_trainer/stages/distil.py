@@ -25,7 +25,7 @@ from ..adopt import load_denoiser, teacher_bundle
 from ..config import Config, DistilConfig, plain
 from ..data import in_batches
 from ..loop import Step, train
-from ..losses import clean_image, relativistic, squared_gradient
+from ..losses import clean_image, fooled, relativistic_critic
 from ..networks import Denoiser
 from ..networks.latent_critic import LatentCritic
 from ..records import grey, montage
@@ -33,7 +33,6 @@ from . import trajectories as trajectories_stage
 from .trajectories import Trajectories, load_trajectories
 
 STAGE = "distil"
-_PENALTY_EVERY = 4
 _PICTURES = 8
 _BATCH = 32
 _HIGH = 0.25  # cycles per latent pixel: above is what shrinks first
@@ -77,22 +76,14 @@ class DistilTask:
         whose = _seen_with(x, told, k / steps)
         seen_wanted, seen = torch.cat([wanted, whose], dim=1), torch.cat([x0, whose], dim=1)
         self._pair = seen_wanted, seen.detach()
-        critic.requires_grad_(False)
-        with torch.no_grad():
-            said_wanted = critic(seen_wanted)
-        fooled = relativistic(critic(seen), said_wanted)
-        critic.requires_grad_(True)
-        return error + self.config.critic_weight * fooled, parts | {"fooled": fooled.detach()}
+        deceit = fooled(critic, seen, seen_wanted)
+        return error + self.config.critic_weight * deceit, parts | {"fooled": deceit.detach()}
 
     def critic_loss(self, critic: nn.Module, step: Step) -> Tensor | None:
         if self._pair is None:
             return None
         wanted, seen = self._pair
-        loss = relativistic(critic(wanted), critic(seen))
-        if step.number % _PENALTY_EVERY == 0:
-            penalty = squared_gradient(critic, wanted)
-            loss = loss + 0.5 * _PENALTY_EVERY * self.config.critic_penalty * penalty
-        return loss
+        return relativistic_critic(critic, wanted, seen, step.number, self.config.critic_penalty)
 
     def predict(self, model: nn.Module, x: Tensor, k: Tensor, told: Tensor) -> Tensor:
         """x0 (N, C, h, w) at steps k (N,) of the student."""

@@ -25,7 +25,7 @@ from .. import checkpoint
 from ..config import Config, TextureConfig, plain
 from ..data import Slices, in_batches, load_slices, step_generator
 from ..loop import Step, train_shared
-from ..losses import relativistic, squared_gradient
+from ..losses import fooled, relativistic_critic
 from ..networks import Affine, Texture, TextureCritic
 from ..records import grey, montage
 from . import latents as latents_stage
@@ -35,7 +35,6 @@ from .latents import Latents, load_affines, load_latents, trained_codec
 STAGE = "texture"
 _PICTURES = 8
 _COARSE = 5  # pixels: averages over so many are to stay as they are
-_PENALTY_EVERY = 4  # steps
 
 
 def draw_posterior(latents: Latents, count: int, seed: int) -> Tensor:
@@ -109,23 +108,15 @@ class TextureTask:
         drawn = mean + texture
         seen_real, seen_drawn = TextureCritic.see(real, mean), TextureCritic.see(drawn, mean)
         self._pair = seen_real, seen_drawn.detach()
-        critic.requires_grad_(False)
-        with torch.no_grad():
-            said_real = critic(seen_real)
-        fooled = relativistic(critic(seen_drawn), said_real)
-        critic.requires_grad_(True)
+        deceit = fooled(critic, seen_drawn, seen_real)
         coarse = coarse_energy(texture)
-        return fooled + self.config.coarse_weight * coarse, {"fooled": fooled, "coarse": coarse,
+        return deceit + self.config.coarse_weight * coarse, {"fooled": deceit, "coarse": coarse,
                                                              "texture": texture.std(), "lost": (real - mean).std()}
 
     def critic_loss(self, critic: nn.Module, step: Step) -> Tensor | None:
         assert self._pair is not None
         real, drawn = self._pair
-        loss = relativistic(critic(real), critic(drawn))
-        if step.number % _PENALTY_EVERY == 0:
-            penalty = squared_gradient(critic, real)
-            loss = loss + 0.5 * _PENALTY_EVERY * self.config.critic_penalty * penalty
-        return loss
+        return relativistic_critic(critic, real, drawn, step.number, self.config.critic_penalty)
 
     def draw(self, model: nn.Module, rows: slice | NDArray[np.int64], device: torch.device) -> Tensor:
         """Textured reconstructions of validation slices."""

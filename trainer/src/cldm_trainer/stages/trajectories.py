@@ -90,7 +90,7 @@ class Teacher:
         manifest = self.bundle.manifest
         self.pipeline = Pipeline(manifest, {
             **{condition.encoder: self.bundle.open(condition.encoder) for condition in manifest.conditions},
-            "denoiser": TorchEngine(load_denoiser(config, self.bundle), manifest.graphs["denoiser"], config)})
+            "denoiser": AutocastEngine(load_denoiser(config, self.bundle), manifest.graphs["denoiser"], config)})
         self.table = self.pipeline.schedule.step_table(config.distil.states, "trailing")
         self.settings = teacher_settings(config.distil, manifest.sampling)
         missing = set(self.table.timesteps) - set(self.pipeline.plan(self.settings).table.timesteps)
@@ -137,8 +137,8 @@ class Teacher:
         return self._sources[subset]
 
 
-class TorchEngine:
-    """A torch denoiser where the pipeline expects a graph's engine."""
+class AutocastEngine:
+    """A torch denoiser where the pipeline expects a graph's engine, on the run's device and in its precision."""
 
     def __init__(self, module: nn.Module, graph: GraphSpec, config: Config) -> None:
         accelerator = config.run.accelerator
