@@ -52,7 +52,7 @@ def test_distilling_needs_a_bundle(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 @pytest.mark.parametrize(("name", "needed"), [
     ("phantom-cpu", ["image-codec", "mask-codec", "texture", "latents", "diffusion", "segmenter"]),
-    ("phantom-cpu-few-steps", ["trajectories", "distil", "small-mask-encoder"]),
+    ("phantom-cpu-few-steps", ["trajectories", "distil", "finish", "small-mask-encoder"]),
     ("phantom-cpu-attributes", ["image-codec", "mask-codec", "texture", "latents", "diffusion"]),
 ])
 def test_a_configuration_runs_the_stages_that_it_needs(name: str, needed: list[str]) -> None:

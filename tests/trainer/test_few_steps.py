@@ -6,18 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import onnx_fixtures
 from cldm_runtime.bundle import Bundle
 from cldm_runtime.errors import InputError
 from cldm_runtime.generator import Generator
 from cldm_runtime.schedule import NoiseSchedule
-from cldm_trainer.config import Config, DiffusionConfig, DistilConfig, OptimiserConfig
+from cldm_trainer.config import Config, DiffusionConfig, DistilConfig, FinishConfig, OptimiserConfig
+from cldm_trainer.data import load_slices
 from cldm_trainer.export import run
 from cldm_trainer.losses import clean_image, diffusion_target
 from cldm_trainer.networks import Denoiser
 from cldm_trainer.networks.small import SmallDecoder, SmallMaskEncoder
-from cldm_trainer.stages import distil, small_codec, trajectories
+from cldm_trainer.stages import distil, finish, slice_latents, small_codec, trajectories
+from cldm_trainer.stages.moved import label_maps
 from cldm_trainer.stages.trajectories import Trajectories
 from short_run_fixtures import train_short
 
@@ -40,10 +43,12 @@ def student(teacher: Config) -> Config:
                        critic_weight=0.1, critic_channels=4, critic_start=1)
     config = replace(
         teacher, run=replace(teacher.run, name="few"), distil=few,
+        finish=(FinishConfig(OPTIMISER, critic_channels=4), FinishConfig(OPTIMISER, 0.02, critic_channels=4)),
         small_codec=replace(teacher.small_codec, optimiser=OPTIMISER, channels=8),
         export=replace(teacher.export, generator=str(Path(teacher.export.generator).parent / "few")),
     )
-    for train in (distil.run, small_codec.run_decoder, small_codec.run_texture, small_codec.run_mask_encoder):
+    small = small_codec.run_decoder, small_codec.run_texture, small_codec.run_mask_encoder
+    for train in (distil.run, finish.run, *small):
         train(config)
     return config
 
@@ -137,6 +142,76 @@ def test_a_student_may_take_every_other_state() -> None:
                              straight(schedule, 4))
     step = distil.Step(0, np.arange(4), torch.Generator().manual_seed(0), torch.device("cpu"))
     assert task.training.x.shape[1] == 2 and task.loss(Perfect(schedule), None, step)[0].item() < 1e-8
+
+
+def finish_task(slices: torch.Tensor,
+                critic_weight: float = 0.0) -> tuple[finish.FinishTask, Trajectories, NoiseSchedule]:
+    schedule = NoiseSchedule.cosine(10, prediction_type="v")
+    section = DistilConfig(OPTIMISER, steps=2, states=2, critic_weight=critic_weight)
+    untrained = Denoiser(1, (1,), DiffusionConfig(OPTIMISER, channels=(8, 8), norm_groups=4, head_channels=8))
+    kept = straight(schedule, 4)
+    return finish.FinishTask(section, untrained, schedule, kept, kept, slices), kept, schedule
+
+
+def test_a_perfect_student_walks_along_the_trajectories() -> None:
+    task, kept, schedule = finish_task(torch.zeros(4, 1, 4, 4))
+    k = torch.tensor([0, 1, 0, 1])
+    walked = task.before(Perfect(schedule), torch.arange(4), k, kept.condition)
+    torch.testing.assert_close(walked, kept.x[torch.arange(4), k])
+    step = distil.Step(0, np.arange(4), torch.Generator().manual_seed(0), torch.device("cpu"))
+    assert task.loss(Perfect(schedule), None, step)[0].item() < 1e-8
+
+
+def test_the_later_steps_of_a_finish_begin_where_the_students_own_led() -> None:
+    task, kept, _ = finish_task(torch.zeros(4, 1, 4, 4))
+    walked = task.before(task.model, torch.arange(4), torch.tensor([0, 1, 0, 1]), kept.condition)
+    torch.testing.assert_close(walked[::2], kept.x[::2, 0])
+    assert (walked[1::2] - kept.x[1::2, 1]).abs().amax() > 0.01
+
+
+def test_a_critic_of_slices_sees_finished_latents_beside_those_of_the_same_slices() -> None:
+    task, _, schedule = finish_task(torch.arange(4.0).reshape(4, 1, 1, 1).expand(4, 1, 4, 4), critic_weight=1.0)
+    seen = []
+
+    class Recording(torch.nn.Module):
+        def forward(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            seen.append(latents)
+            return latents.mean((1, 2, 3)), latents.flatten(1)
+
+    step = distil.Step(0, np.arange(4), torch.Generator().manual_seed(0), torch.device("cpu"))
+    task.loss(Perfect(schedule), Recording(), step)
+    real, drawn = seen
+    assert real.shape == drawn.shape == (2, 2, 4, 4)  # the latent and the condition, of those in their last step
+    assert set(real[:, 0, 0, 0].tolist()) in ({0.0, 2.0}, {1.0, 3.0}) and (real[:, 1] == 0).all()
+    torch.testing.assert_close(drawn[:, :1], CHECKS.expand(2, 1, 4, 4), atol=1e-4, rtol=0)
+
+
+def test_the_bundles_student_is_the_mean_of_the_finished_ones(student: Config) -> None:
+    bundle = Bundle.load(student.distil.bundle)
+    one, other = (load_file(finish.folder(student, number) / "model.safetensors") for number in (0, 1))
+    found = finish.trained_student(student, bundle).state_dict()
+    assert any((one[name] != other[name]).any() for name in one)
+    for name, value in found.items():
+        torch.testing.assert_close(value, (one[name] + other[name]) / 2)
+    left = finish.trained_student(replace(student, finish=()), bundle).state_dict()
+    assert any((left[name] != value).any() for name, value in found.items())
+
+
+def test_slices_are_encoded_in_the_order_of_the_label_maps(student: Config) -> None:
+    bundle = Bundle.load(student.distil.bundle)
+    found = slice_latents.load(student, bundle)
+    images = load_slices(student.cohort_file, "train").images
+    assert len(found) == len(label_maps(student, "train")) == len(images) * student.latents.copies
+    mean = bundle.open("encoder").run({"image": images.numpy(),
+                                       "posterior_noise": np.zeros((len(images), 2, 32, 32), np.float32)})["latent"]
+    apart = (found[:len(images), None].float() - torch.from_numpy(mean)[None]).square().mean((2, 3, 4))
+    assert (apart.argmin(1) == torch.arange(len(images))).all()
+
+
+def test_slices_of_another_run_are_refused(student: Config) -> None:
+    other = replace(student, run=replace(student.run, seed=student.run.seed + 1))
+    with pytest.raises(InputError, match="missing or out of date"):
+        slice_latents.load(other, Bundle.load(student.distil.bundle))
 
 
 @pytest.mark.parametrize("stride", [2, 4])

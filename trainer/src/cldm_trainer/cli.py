@@ -26,6 +26,7 @@ STAGES: dict[str, tuple[str, str, str]] = {
     "diffusion": ("stages.diffusion", "run", "Train the latent diffusion model."),
     "trajectories": ("stages.trajectories", "run", "Walk a bundle's trajectories, which `distil` learns from."),
     "distil": ("stages.distil", "run", "Train a denoiser of few steps from a bundle's."),
+    "finish": ("stages.finish", "run", "Train the student of few steps on, against a critic of slices."),
     "small-decoder": ("stages.small_codec", "run_decoder", "Train a small stand-in for a bundle's decoder."),
     "small-texture": ("stages.small_codec", "run_texture", "Train the texture that the small decoder leaves out."),
     "small-mask-encoder": ("stages.small_codec", "run_mask_encoder",
@@ -87,7 +88,7 @@ def _needed(stage: str, config: Config) -> bool:
     made, export = config.cohort_file.exists(), config.export
     few, small, mask = bool(config.distil.bundle), config.small_codec, config.diffusion.condition == "mask"
     unneeded = dict.fromkeys(_OF_A_GENERATOR, not export.generator or few)
-    unneeded |= dict.fromkeys(("trajectories", "distil"), not few)
+    unneeded |= dict.fromkeys(("trajectories", "distil"), not few) | {"finish": not (few and config.finish)}
     unneeded |= dict.fromkeys(("small-decoder", "small-texture"), not (few and small.decoder))
     unneeded |= {"small-mask-encoder": not (few and small.mask_encoder and mask)}
     unneeded |= {"phantom": made or bool(config.prepare.raw), "prepare": made,

@@ -182,6 +182,17 @@ class DistilConfig:
 
 
 @dataclass(frozen=True)
+class FinishConfig:
+    """A further training of the student that [distil] leaves, against a critic of slices. Of several, the bundle gets
+    the mean of their weights."""
+
+    optimiser: OptimiserConfig = OptimiserConfig(steps=1000, batch_size=32, learning_rate=2e-4)
+    critic_weight: float = 0.05
+    critic_channels: int = 48
+    critic_penalty: float = 0.05  # on the critic's squared gradient at the slices' latents
+
+
+@dataclass(frozen=True)
 class SmallCodecConfig:
     optimiser: OptimiserConfig = OptimiserConfig(steps=3000, batch_size=16, learning_rate=1e-3)
     decoder: bool = True  # whether the bundle gets a small decoder, and its texture
@@ -267,6 +278,7 @@ class Config:
     label_vae: LabelVaeConfig = LabelVaeConfig()
     control: ControlConfig = ControlConfig()
     distil: DistilConfig = DistilConfig()
+    finish: tuple[FinishConfig, ...] = ()
     small_codec: SmallCodecConfig = SmallCodecConfig()
     segmenter: SegmenterConfig = SegmenterConfig()
     export: ExportConfig = ExportConfig()

@@ -13,7 +13,7 @@ from ..adopt import load_module, teacher_bundle
 from ..config import Config
 from ..networks import Encoder, TexturedDecoder
 from ..networks.small import SmallTexturedDecoder
-from ..stages import distil, small_codec
+from ..stages import distil, finish, small_codec
 from .accurate_norm import use_accurate_norms
 from .checkpoints import read_training, round_weights
 from .conditions import condition_facts
@@ -57,12 +57,12 @@ def load_networks(config: Config, teacher: Bundle) -> Networks:
     encoder = load_module(config, teacher, "encoder")
     decoder = small_codec.trained_decoder(config) if small.decoder else load_module(config, teacher, "decoder")
     assert isinstance(encoder, Encoder) and isinstance(decoder, TexturedDecoder | SmallTexturedDecoder)
-    return Networks(distil.trained_student(config, teacher), condition_encoder, decoder, encoder)
+    return Networks(finish.trained_student(config, teacher), condition_encoder, decoder, encoder)
 
 
 def few_steps_stages(config: Config) -> dict[str, Path]:
     """The stages whose weights are in the bundle beside the teacher's, and their folders."""
-    names = [distil.STAGE]
+    names = [distil.STAGE, *(finish.folder(config, number).name for number in range(len(config.finish)))]
     if config.small_codec.decoder:
         names += [small_codec.DECODER, small_codec.TEXTURE]
     if config.small_codec.mask_encoder and config.diffusion.condition == "mask":

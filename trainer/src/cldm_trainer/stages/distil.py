@@ -11,6 +11,8 @@ error alone shrinks what the student cannot follow; a critic of x0 given (x, con
 student as the texture's is, gives it back.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -50,20 +52,21 @@ class DistilTask:
         self.training, self.unseen = (Trajectories(kept.x[:, ::every], kept.condition) for kept in (training, unseen))
         self.count = len(training)
         channels, told = training.x.shape[2], training.condition
-        spatial = told.shape[1] if told.ndim == 4 else 0
         self.critic: nn.Module | None = None
         if config.critic_weight > 0:
-            self.critic = LatentCritic(2 * channels + spatial + 1, config.critic_channels)
+            seen_with = self.seen_with(channels, told.shape[1] if told.ndim == 4 else 0)
+            self.critic = LatentCritic(channels + seen_with, config.critic_channels)
         self.critic_rate = config.optimiser.learning_rate
-        self._pair: tuple[Tensor, Tensor] | None = None  # what the critic sees of the teacher's and the student's x0
+        self._pair: tuple[Tensor, Tensor] | None = None  # what the critic saw last: the preferred, and the student's
 
     def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
         n, steps = len(step.rows), len(self.table)
         first = int(torch.randint(0, steps, (1,), generator=step.generator))
         k = (torch.arange(n) + first) % steps  # every step of the student as often as the others
         rows = torch.from_numpy(step.rows)
-        x, x_next = (self.training.x[rows, number].float().to(step.device) for number in (k, k + 1))
         told = self.training.condition[rows].float().to(step.device)
+        x = self.before(model, rows, k, told)
+        x_next = self.training.x[rows, k + 1].float().to(step.device)
         a, s, a_next, s_next = (value.to(step.device) for value in levels(self.table, k))
         x0 = self.predict(model, x, k, told)
         wanted = (x_next - s_next / s * x) / (a_next - a * s_next / s)
@@ -73,8 +76,10 @@ class DistilTask:
         if critic is None or step.number < self.config.critic_start:
             self._pair = None
             return error, parts
-        whose = _seen_with(x, told, k / steps)
-        seen_wanted, seen = torch.cat([wanted, whose], dim=1), torch.cat([x0, whose], dim=1)
+        seen_wanted, seen = self.seen(rows, k, x, x0, wanted, told)
+        if not len(seen):  # a batch of fewer samples than steps
+            self._pair = None
+            return error, parts
         self._pair = seen_wanted, seen.detach()
         deceit = fooled(critic, seen, seen_wanted)
         return error + self.config.critic_weight * deceit, parts | {"fooled": deceit.detach()}
@@ -84,6 +89,23 @@ class DistilTask:
             return None
         wanted, seen = self._pair
         return relativistic_critic(critic, wanted, seen, step.number, self.config.critic_penalty)
+
+    def before(self, model: nn.Module, rows: Tensor, k: Tensor, told: Tensor) -> Tensor:
+        """States (N, C, h, w) before steps k of trajectories `rows`: the teacher's."""
+        return self.training.x[rows, k].float().to(told.device)
+
+    @staticmethod
+    def seen_with(channels: int, spatial: int) -> int:
+        """How many channels the critic sees beside a clean latent of `channels`."""
+        return channels + spatial + 1
+
+    def seen(self, rows: Tensor, k: Tensor, x: Tensor, x0: Tensor, wanted: Tensor,
+             told: Tensor) -> tuple[Tensor, Tensor]:
+        """What the critic is shown, as channels: the preferred latents and the student's, with the state, a spatial
+        condition, and how far the run has come."""
+        far = (k / len(self.table)).to(x).reshape(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])
+        whose = torch.cat([x, spatial_channels(told, x.shape[2:]), far], dim=1)
+        return torch.cat([wanted, whose], dim=1), torch.cat([x0, whose], dim=1)
 
     def predict(self, model: nn.Module, x: Tensor, k: Tensor, told: Tensor) -> Tensor:
         """x0 (N, C, h, w) at steps k (N,) of the student."""
@@ -132,11 +154,11 @@ def high_power(latents: Tensor) -> float:
     return float(power[torch.hypot(rows[:, None], columns) > _HIGH].mean())
 
 
-def _seen_with(x: Tensor, told: Tensor, share: Tensor) -> Tensor:
-    """What the critic sees beside x0: the state, a spatial condition, and how far the run has come."""
-    far = share.to(x).reshape(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])
-    spatial = [functional.interpolate(told, x.shape[2:])] if told.ndim == 4 else []
-    return torch.cat([x, *spatial, far], dim=1)
+def spatial_channels(told: Tensor, size: Sequence[int]) -> Tensor:
+    """A condition as channels (N, C, h, w); none of a vector."""
+    if told.ndim == 4:
+        return functional.interpolate(told, tuple(size))
+    return told.new_empty((len(told), 0, *size))
 
 
 def make_task(config: Config) -> DistilTask:

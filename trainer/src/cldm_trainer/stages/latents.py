@@ -11,6 +11,7 @@ its label maps: a cohort has few slices for a generative model.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,17 +141,21 @@ def statistics(latents: Latents) -> dict[str, Tensor]:
 def encode(image_codec: Codec, mask_codec: Codec, slices: Slices, config: LatentsConfig, copies: int,
            seed: int) -> Latents:
     """`copies` encodings of each slice, the first of them plain, copy after copy."""
-    classes = mask_codec.image_channels
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    for image, mask in moved_slices(slices, mask_codec.image_channels, config, copies, seed):
+        mean, deviation = image_codec.encode(2.0 * image - 1.0)
+        parts.append((mean.half(), deviation.half(), mask_codec.encode(mask)[0].half()))
+    mean, deviation, mask = (torch.cat(column) for column in zip(*parts, strict=True))
+    return Latents(mean, deviation, mask)
+
+
+def moved_slices(slices: Slices, classes: int, config: LatentsConfig, copies: int,
+                 seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of images (n, 1, H, W) and one-hot maps, copy after copy, the first of them as they are."""
     for copy in range(copies):
         for number, part in enumerate(in_batches(len(slices), BATCH)):
             image, mask = slices.images[part], one_hot(slices.masks[part], classes)
-            if copy > 0:
-                image, mask = _move_both(image, mask, config, (seed, number, copy))
-            mean, deviation = image_codec.encode(2.0 * image - 1.0)
-            parts.append((mean.half(), deviation.half(), mask_codec.encode(mask)[0].half()))
-    mean, deviation, mask = (torch.cat(column) for column in zip(*parts, strict=True))
-    return Latents(mean, deviation, mask)
+            yield (image, mask) if copy == 0 else _move_both(image, mask, config, (seed, number, copy))
 
 
 def _move_both(image: Tensor, mask: Tensor, config: LatentsConfig, key: tuple[int, int, int]) -> tuple[Tensor, Tensor]:

@@ -128,7 +128,7 @@ class Teacher:
         """Label maps (N, H, W) and, where the bundle is told them, attributes (N, A), in an order of their own."""
         if subset not in self._sources:
             masks = label_maps(self.config, subset).numpy()
-            order = np.random.default_rng(self.config.run.seed).permutation(len(masks))
+            order = order_told(self.config, len(masks))
             attributes = None
             if "attributes" in self.bundle.manifest.sources:
                 values, defined = measured_attributes(self.config, subset)
@@ -158,6 +158,11 @@ class AutocastEngine:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
             said = self._module(*tensors)
         return {self._graph.outputs[0].name: said.float().cpu().numpy()}
+
+
+def order_told(config: Config, count: int) -> NDArray[np.int64]:
+    """The order in which the trajectories of a subset are told its `count` label maps, again and again."""
+    return np.random.default_rng(config.run.seed).permutation(count)
 
 
 def recorded(sampler: Callable[..., Array], stops: set[int], states: list[Array]) -> Callable[..., Array]:
