@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cldm_runtime.bundle import Bundle
-from cldm_runtime.engines import PROVIDERS, open_engine
+from cldm_runtime.engines import PROVIDERS, open_engine, processor
 from cldm_runtime.errors import BundleError, InputError, ProviderError
 from cldm_runtime.manifest import GraphSpec, TensorSpec
 from cldm_runtime.reference import Reference
@@ -216,6 +216,23 @@ def test_a_precision_that_the_provider_lacks(adder):
         open_engine(adder, ADDER, "cpu", precision="bf16")
     with pytest.raises(InputError, match="Known: fp32, bf16"):
         open_engine(adder, ADDER, "openvino", precision="fp8")
+
+
+@pytest.mark.parametrize(("cpuinfo", "lacks"), [
+    ("model name: old\nflags\t\t: fpu avx2 avx512f\n", True), ("flags : fpu avx512_vnni\n", False),
+    ("flags: avx2 avx_vnni\n", False), ("processor: 0\nFeatures: asimddp\n", False), (None, False)])
+def test_int8_on_a_processor_that_would_overflow(adder, tmp_path, monkeypatch, cpuinfo, lacks):
+    path = tmp_path / "cpuinfo"
+    if cpuinfo is not None:
+        path.write_text(cpuinfo)
+    assert processor.lacks_vnni(path) == lacks
+    monkeypatch.setattr("cldm_runtime.engines.lacks_vnni", lambda: lacks)
+    graph = replace(ADDER, precision="int8")
+    if lacks:
+        with pytest.raises(ProviderError, match=r"computes in int8.*Take a bundle that computes in fp32"):
+            open_engine(adder, graph)
+    else:
+        open_engine(adder, graph)
 
 
 def test_a_precision_that_the_machine_lacks(adder, need_openvino, monkeypatch):

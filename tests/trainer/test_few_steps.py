@@ -4,18 +4,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from safetensors.torch import load_file
 
 import onnx_fixtures
 from cldm_runtime.bundle import Bundle
-from cldm_runtime.errors import InputError
+from cldm_runtime.engines.processor import lacks_vnni
+from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.generator import Generator
 from cldm_runtime.schedule import NoiseSchedule
+from cldm_runtime.verify import verify_bundle
 from cldm_trainer.config import Config, DiffusionConfig, DistilConfig, FinishConfig, OptimiserConfig
 from cldm_trainer.data import load_slices
 from cldm_trainer.export import run
+from cldm_trainer.export.int8 import write_int8
 from cldm_trainer.losses import clean_image, diffusion_target
 from cldm_trainer.networks import Denoiser
 from cldm_trainer.networks.small import SmallDecoder, SmallMaskEncoder
@@ -73,6 +77,24 @@ def test_a_bundle_of_few_steps_generates_with_them_alone(student: Config) -> Non
     for asked in ({"steps": 4}, {"sampler": "ddpm"}, {"guidance": 3.0}):
         with pytest.raises(InputError, match=r"take its teacher, lge 1\.0"):
             generator.settings(**asked)
+
+
+@pytest.mark.skipif(lacks_vnni(), reason="int8 needs VNNI instructions, which this processor lacks")
+def test_a_bundle_in_int8_computes_nearly_the_same(student: Config, tmp_path: Path) -> None:
+    slices = load_slices(student.cohort_file, "val")
+    (source,) = run(replace(student, export=replace(student.export, generator=str(tmp_path / "few"))), what="generator")
+    masks = slices.masks.numpy()
+    folder = write_int8(source, tmp_path / "int8", slices.images.numpy(), masks, tmp_path / "none")
+    bundle = Bundle.load(folder)
+    assert {role: graph.precision for role, graph in bundle.manifest.graphs.items()} == {
+        "denoiser": "int8", "decoder": "int8", "encoder": "fp32", "mask_encoder": "fp32"}
+    operators = {node.op_type for node in onnx.load(folder / "denoiser.onnx").graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear"} <= operators
+    assert all(check.passed for check in verify_bundle(bundle))
+    exact, rough = (Generator.load(path).sample(masks=masks)[0] for path in (source, folder))
+    assert 0 < np.sqrt(np.mean((exact - rough) ** 2)) < 0.02
+    with pytest.raises(BundleError, match="exists"):
+        write_int8(source, folder, slices.images.numpy(), masks, tmp_path / "none")
 
 
 def test_other_teacher_steps_than_a_multiple_are_refused(student: Config) -> None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ..errors import BundleError, InputError, ProviderError, list_faults
 from ..manifest import GraphSpec
+from .processor import lacks_vnni
 
 PROVIDERS = ("cpu", "cuda", "tensorrt", "openvino", "torchscript")
 AUTO = "auto"  # settled in choose.py, before an engine is opened
@@ -52,6 +53,9 @@ def open_engine(data: bytes, graph: GraphSpec, provider: str = "cpu", threads: i
         from .torchscript import TorchScriptEngine  # here, because it is the one that needs torch
 
         return TorchScriptEngine(data, graph, threads)
+    if provider == "cpu" and graph.precision == "int8" and lacks_vnni():
+        raise ProviderError(f"graph {graph.file} computes in int8, which on provider cpu needs the VNNI instructions "
+                            "that this processor lacks. Take a bundle that computes in fp32, or --provider openvino.")
     from .onnx import OnnxEngine  # here, so that describing a bundle does not load onnxruntime
 
     return OnnxEngine(data, graph, provider, threads)

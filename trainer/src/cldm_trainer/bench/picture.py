@@ -6,6 +6,7 @@ from typing import Any
 
 Row = Mapping[str, Any]
 _SIZE = 3.6  # inches of a panel's side
+_COLUMNS = 4
 
 
 def quality_against_speed(path: Path, rows: Sequence[Row]) -> bool:
@@ -19,19 +20,23 @@ def quality_against_speed(path: Path, rows: Sequence[Row]) -> bool:
     from matplotlib import pyplot
 
     panels = _panels(shown)
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(_SIZE * len(panels), _SIZE), squeeze=False)
-    for axis, (title, values) in zip(axes[0], panels.items(), strict=True):
+    rows_of_panels = -(-(len(panels) + 1) // _COLUMNS)  # one more for the names
+    figure, axes = pyplot.subplots(rows_of_panels, _COLUMNS, figsize=(_SIZE * _COLUMNS, _SIZE * rows_of_panels))
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (title, values) in zip(axes.flat, panels.items(), strict=False):
+        axis.set_axis_on()
         for number, (row, value) in enumerate(zip(shown, values, strict=True), 1):
             if value is not None:
                 axis.scatter(row["images_per_second"], value, s=18, marker=_marker(row), color="tab:blue")
-                axis.annotate(str(number), (row["images_per_second"], value), fontsize=6, xytext=(3, 3),
+                axis.annotate(str(number), (row["images_per_second"], value), fontsize=7, xytext=(3, 3),
                               textcoords="offset points")
         axis.set_xscale("log")
         axis.set_xlabel("images a second")
-        axis.set_title(title, fontsize=9)
-    names = "   ".join(f"{number} {row['name']}" for number, row in enumerate(shown, 1))
-    figure.text(0.01, 0.01, names, fontsize=5, wrap=True, verticalalignment="bottom")
-    figure.tight_layout(rect=(0, 0.12, 1, 1))
+        axis.set_title(title, fontsize=10)
+    names = "\n".join(f"{number}  {row['name']}" for number, row in enumerate(shown, 1))
+    axes.flat[len(panels)].text(0.0, 1.0, names, fontsize=6.5, verticalalignment="top")
+    figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)

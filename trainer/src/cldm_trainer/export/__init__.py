@@ -26,8 +26,9 @@ def run(config: Config, *, force: bool = False, torchscript: bool = False, what:
     targets = {kind: Path(folder) for kind, folder in named.items() if folder}
     chosen = [kind for kind in targets if what == kind or (
         what == "all" and not (kind == "segmenter" and (config.run.codecs or config.distil.bundle)))]
-    for kind in chosen:
-        refuse_to_overwrite(targets[kind], force=force)
+    int8 = Path(section.int8) if section.int8 and "generator" in chosen else None
+    for target in (*(targets[kind] for kind in chosen), *([int8] if int8 else [])):
+        refuse_to_overwrite(target, force=force)
     written = []
     if "segmenter" in chosen:
         from .segmenter import export_segmenter
@@ -40,6 +41,11 @@ def run(config: Config, *, force: bool = False, torchscript: bool = False, what:
         load = load_few_steps if config.distil.bundle else load_generator
         export = load(config, torchscript=torchscript or config.export.torchscript)
         written.append(export.write(targets["generator"], force=force))
+        if int8:
+            from .int8 import write_int8
+
+            images, labels = export.training.images.numpy(), export.training.one_hot.argmax(1).byte().numpy()
+            written.append(write_int8(targets["generator"], int8, images, labels, Path(section.segmenter), force=force))
     if "anatomy" in chosen:
         from .anatomy import export_anatomy
 
