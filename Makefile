@@ -19,7 +19,7 @@ RESULTS_CONFIG ?= trainer/configs/phantom-cpu.toml
 BENCH_CONFIG ?= trainer/configs/phantom-cpu.toml
 BENCH_FLAGS ?=
 
-.PHONY: help demo test lint train export results bench clean
+.PHONY: help demo test lint train export results bench cpp clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,13 @@ results: .venv/installed  ## measure the committed bundles on RESULTS_CONFIG's c
 
 bench: .venv/installed  ## time the committed bundles against MONAI, diffusers and nnU-Net; writes docs/benchmarks.md (hours)
 	$(BIN)/cldm-train bench --config $(BENCH_CONFIG) $(BENCH_FLAGS)
+
+cpp: .venv/installed  ## build cpp_bench/build/cldm-cpp (needs g++, cmake, zlib; fetches headers)
+	cpp_bench/fetch.sh $(BIN)/python
+	cmake -S cpp_bench -B cpp_bench/build -DONNXRUNTIME_LIBRARY=$(CURDIR)/cpp_bench/.deps/libonnxruntime.so.1 \
+	    -DONNXRUNTIME_INCLUDE=$(CURDIR)/cpp_bench/.deps/root/usr/include/onnxruntime \
+	    -DJSON_INCLUDE=$(CURDIR)/cpp_bench/.deps/root/usr/include > /dev/null
+	cmake --build cpp_bench/build
 
 clean:  ## remove environments, caches and out/ (data/ and runs/ stay)
 	rm -rf .venv .venv-demo out .pytest_cache .mypy_cache .ruff_cache .hypothesis runtime/build trainer/build
