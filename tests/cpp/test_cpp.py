@@ -25,12 +25,15 @@ def cpp(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def masks() -> np.ndarray:
-    return np.concatenate([batch for batch in [Generator.load(BUNDLE).sample({"infarct_size": [0.1, 0.2, 0.3]}, seed=1)[1]]])
+    drawn = Generator.load(BUNDLE).sample({"infarct_size": [0.1, 0.2, 0.3]}, seed=1)[1]
+    assert drawn is not None
+    return drawn
 
 
 @pytest.mark.parametrize(("seed", "index", "purpose", "step"), [
     (0, 0, Purpose.INITIAL, 0), (7, 99_999, Purpose.STEP, 24), (2**64 - 1, 2**63, Purpose.TEXTURE, 1)])
-def test_noise_is_that_of_python_bit_for_bit(tmp_path: Path, seed: int, index: int, purpose: Purpose, step: int) -> None:
+def test_noise_is_that_of_python_bit_for_bit(tmp_path: Path, seed: int, index: int, purpose: Purpose,
+                                             step: int) -> None:
     done = cpp("noise", seed, index, int(purpose), step, 4099, "--out", tmp_path / "noise.npy")
     assert done.returncode == 0, done.stderr
     np.testing.assert_array_equal(np.load(tmp_path / "noise.npy").view(np.uint32),
