@@ -53,7 +53,7 @@ bench: .venv/installed  ## time the committed bundles against MONAI, diffusers a
 	$(BIN)/cldm-train bench --config $(BENCH_CONFIG) $(BENCH_FLAGS)
 
 cpp: .venv/installed  ## build cpp_bench/build/cldm-cpp (needs g++, cmake, zlib; fetches headers)
-	cpp_bench/fetch.sh $(BIN)/python
+	cpp_bench/fetch.sh $(CURDIR)/$(BIN)/python
 	cmake -S cpp_bench -B cpp_bench/build -DONNXRUNTIME_LIBRARY=$(CURDIR)/cpp_bench/.deps/libonnxruntime.so.1 \
 	    -DONNXRUNTIME_INCLUDE=$(CURDIR)/cpp_bench/.deps/root/usr/include/onnxruntime \
 	    -DJSON_INCLUDE=$(CURDIR)/cpp_bench/.deps/root/usr/include > /dev/null
