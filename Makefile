@@ -54,13 +54,11 @@ bench: .venv/installed  ## time the committed bundles against MONAI, diffusers a
 
 cpp: .venv/installed  ## build cpp_bench/build/cldm-cpp (needs g++, cmake, zlib; fetches headers)
 	cpp_bench/fetch.sh $(CURDIR)/$(BIN)/python
-	cmake -S cpp_bench -B cpp_bench/build -DONNXRUNTIME_LIBRARY=$(CURDIR)/cpp_bench/.deps/libonnxruntime.so.1 \
-	    -DONNXRUNTIME_INCLUDE=$(CURDIR)/cpp_bench/.deps/root/usr/include/onnxruntime \
-	    -DJSON_INCLUDE=$(CURDIR)/cpp_bench/.deps/root/usr/include > /dev/null
+	cmake -S cpp_bench -B cpp_bench/build > /dev/null
 	cmake --build cpp_bench/build
 
 clean:  ## remove environments, caches and out/ (data/ and runs/ stay)
-	rm -rf .venv .venv-demo out .pytest_cache .mypy_cache .ruff_cache .hypothesis runtime/build trainer/build
+	rm -rf .venv .venv-demo cpp_bench/build cpp_bench/.deps out .pytest_cache .mypy_cache .ruff_cache .hypothesis runtime/build trainer/build
 	find runtime trainer tests -name '__pycache__' -o -name '*.egg-info' | xargs rm -rf
 
 # torch comes first and alone, so that no other package's requirement chooses its build.

@@ -6,7 +6,7 @@ python=${1:-python3}
 here=$(cd "$(dirname "$0")" && pwd)
 deps=$here/.deps
 [ -e "$deps/ready" ] && exit 0
-mkdir -p "$deps/apt/lists/partial" "$deps/apt/archives/partial" "$deps/root"
+mkdir -p "$deps/apt/lists/partial" "$deps/apt/archives/partial" "$deps/unpacked"
 mirror=$(sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\{0,1\}\([^ ]*\) .*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null \
     | grep -v security | head -n 1)
 echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:-http://deb.debian.org/debian} trixie main" > "$deps/apt/sources.list"
@@ -18,9 +18,10 @@ cd "$deps"
 # shellcheck disable=SC2086
 apt-get $options -qq download libonnxruntime-dev nlohmann-json3-dev
 for package in ./*.deb; do
-    dpkg-deb -x "$package" root
+    dpkg-deb -x "$package" unpacked
 done
-rm -f ./*.deb
+mv unpacked/usr/include include
+rm -rf unpacked ./*.deb
 library=$("$python" -c 'import glob, os, onnxruntime; print(glob.glob(os.path.join(os.path.dirname(onnxruntime.__file__), "capi", "libonnxruntime.so.*"))[0])')
 ln -sf "$library" "$deps/libonnxruntime.so.1"
 touch "$deps/ready"

@@ -1,5 +1,6 @@
 #include "torch_engine.hpp"
 
+#include <ATen/Parallel.h>
 #include <torch/script.h>
 
 #include <sstream>

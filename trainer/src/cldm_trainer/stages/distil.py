@@ -119,11 +119,14 @@ class DistilTask:
         x = self.unseen.x[rows, 0].float().to(device)
         told = self.unseen.condition[rows].float().to(device)
         for number in range(len(self.table)):
-            k = torch.full((len(x),), number)
-            a, s, a_next, s_next = (value.to(device) for value in levels(self.table, k))
-            x0 = self.predict(model, x, k, told)
-            x = a_next * x0 + s_next * (x - a * x0) / s
+            x = self.advance(model, x, torch.full((len(x),), number), told)
         return x.cpu()
+
+    def advance(self, model: nn.Module, x: Tensor, k: Tensor, told: Tensor) -> Tensor:
+        """The states (N, C, h, w) behind steps k (N,) of the student."""
+        a, s, a_next, s_next = (value.to(x.device) for value in levels(self.table, k))
+        x0 = self.predict(model, x, k, told)
+        return a_next * x0 + s_next * (x - a * x0) / s
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Whole runs against the teacher's: mean squared distance, and deviation and high-frequency power as shares of

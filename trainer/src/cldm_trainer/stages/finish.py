@@ -27,7 +27,7 @@ from ..config import Config, DistilConfig, plain
 from ..loop import train
 from ..networks import Denoiser
 from . import distil, slice_latents, trajectories
-from .distil import DistilTask, levels, spatial_channels
+from .distil import DistilTask, spatial_channels
 from .trajectories import Trajectories
 
 STAGE = "finish"
@@ -47,10 +47,7 @@ class FinishTask(DistilTask):
         x = self.training.x[rows, 0].float().to(told.device)
         for number in range(int(k.max())):
             going = torch.nonzero(k > number)[:, 0].to(x.device)
-            here = torch.full((len(going),), number)
-            a, s, a_next, s_next = (value.to(x.device) for value in levels(self.table, here))
-            x0 = self.predict(model, x[going], here, told[going])
-            x = x.index_copy(0, going, a_next * x0 + s_next * (x[going] - a * x0) / s)
+            x = x.index_copy(0, going, self.advance(model, x[going], torch.full((len(going),), number), told[going]))
         return x
 
     @staticmethod
