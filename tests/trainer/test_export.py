@@ -2,7 +2,9 @@
 
 import copy
 import dataclasses
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from cldm_trainer.export.accurate_norm import AccurateGroupNorm, use_accurate_no
 from cldm_trainer.export.generator import GeneratorExport, Networks
 from cldm_trainer.export.graphs import export_graph, round_to_bytes, round_to_half, write_matmul
 from cldm_trainer.export.manifest_sections import Training, distribution_section, without_paths
-from cldm_trainer.export.parity import Parity, ParityError, require
+from cldm_trainer.export.parity import Parity, ParityError, compare_graph, require
 from cldm_trainer.networks import Affine, Codec, Denoiser, Encoder, MaskEncoder, Texture, TexturedDecoder
 
 CONFIG = Path(__file__).parents[2] / "trainer" / "configs" / "phantom-tiny.toml"
@@ -86,6 +88,29 @@ def test_parity_is_recorded_in_manifest_and_card(bundle: Bundle) -> None:
 def test_no_path_of_the_machine_is_written(bundle: Bundle) -> None:
     for name in ["manifest.json", "MODEL_CARD.md", *bundle.manifest.files()]:
         assert str(Path(__file__).parents[2]).encode() not in (bundle.path / name).read_bytes(), name
+
+
+def test_a_trace_holds_no_path_no_input_and_no_device(bundle: Bundle) -> None:
+    roots = [str(path).encode() for path in (Path(__file__).parents[2], Path(torch.__file__).parents[1])]
+    for role, graph in bundle.manifest.graphs.items():
+        assert graph.torchscript is not None
+        archive = zipfile.ZipFile(io.BytesIO(bundle.read(graph.torchscript)))
+        held = {name: archive.read(name) for name in archive.namelist()}
+        assert not any(root in data for data in held.values() for root in roots), role
+        assert not any("debug_pkl" in name or "traced_inputs" in name for name in held)
+        assert any(name.endswith(".py") for name in held)
+        assert not any(b"torch.device" in data for name, data in held.items() if name.endswith(".py")), role
+
+
+def test_a_trace_computes_what_torch_computes(untrained: GeneratorExport, bundle: Bundle) -> None:
+    rows = {row["what"]: row["max_abs"] for row in bundle.manifest.quality["parity"] if "TorchScript" in row["what"]}
+    assert list(rows) == [f"{role} (TorchScript)" for role in bundle.manifest.graphs] and max(rows.values()) <= 1e-4
+    with torch.no_grad():
+        for parameter in (another := copy.deepcopy(untrained.networks.denoiser)).parameters():
+            parameter.add_(0.05)
+    cases = {"real": untrained.example_inputs()["real"]["denoiser"]}
+    with pytest.raises(ParityError, match=r"denoiser \(TorchScript\), 2 real inputs"):
+        require(compare_graph(bundle, "denoiser", another, cases, 1e-4))
 
 
 def test_an_existing_bundle_is_replaced_only_by_force(untrained: GeneratorExport, bundle: Bundle) -> None:

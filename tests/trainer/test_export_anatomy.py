@@ -40,6 +40,7 @@ def test_a_bundle_is_written_and_replays(trained: Config) -> None:
     with torch.no_grad():
         expected = SmoothDecoder(vae.decoder, 5)(torch.from_numpy(z)).numpy()
     np.testing.assert_allclose(bundle.open("decoder").run({"z": z})["logits"], expected, atol=0.02)  # half precision
+    np.testing.assert_allclose(bundle.open("decoder", "torchscript").run({"z": z})["logits"], expected, atol=0.02)
     card = (folder / "MODEL_CARD.md").read_text()
     assert "requests met" in card and "spearman_infarct_size" in card and "Not a medical device" in card
     assert sorted(c.lesion for c in bundle.manifest.latent_prior.components) == [False, True]

@@ -16,6 +16,7 @@ from cldm_trainer.cli import cli
 from cldm_trainer.export.nnunet_agreement import Agreement, compare_predictors, nnunet_labels, require_agreement
 from cldm_trainer.export.nnunet_results import load_result, segmenter_spec
 from cldm_trainer.export.parity import ParityError
+from cldm_trainer.export.segmenter import trace_or_say
 from nnunet_fixtures import export_of, result_folder, slices
 
 
@@ -24,6 +25,7 @@ def test_bundle_of_a_result_folder(tmp_path, small):
     bundle = Bundle.load(export.write(tmp_path / "bundle"))
     manifest = bundle.manifest
     assert set(manifest.graphs) == {"segmenter", "features"} and manifest.segmenter == export.spec
+    assert manifest.files().keys() >= {"segmenter.ts", "features.ts"}
     assert all(row["max_abs"] <= 1e-4 for row in manifest.quality["parity"])
     assert manifest.quality["measured"]["nnUNetPredictor, with mirroring: slices"] == 3
     assert Segmenter.load(bundle.path).features(slices()).shape == (3, 8)
@@ -79,6 +81,18 @@ def test_the_export_command_takes_any_result_folder(tmp_path, small):
     manifest = Bundle.load(tmp_path / "bundle").manifest
     assert manifest.provenance["nnunet"] == {
         "trainer": "nnUNetTrainer", "plans": "nnUNetPlans", "epochs": 3, "trained_on": "slices"}
+
+
+def test_a_network_that_cannot_be_traced_is_exported_without_a_trace(capsys):
+    class Untraceable(torch.nn.Module):
+        def forward(self, image):
+            return str(image.sum())
+
+    assert trace_or_say("segmenter", Untraceable(), torch.zeros(2, 1, 4, 4)) is None
+    line = capsys.readouterr().err
+    assert line.startswith("segmenter: without a TorchScript form, because torch cannot trace Untraceable: ")
+    assert line.count("\n") == 1
+    assert trace_or_say("segmenter", torch.nn.Conv2d(1, 1, 3), torch.zeros(2, 1, 4, 4))
 
 
 def test_unmapped_labels_are_listed(tmp_path):

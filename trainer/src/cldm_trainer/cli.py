@@ -113,7 +113,8 @@ def adopt(config_path: str, bundle: str) -> None:
 @click.option("--nnunet", default="", type=click.Path(), metavar="DIR",
               help="Write the segmenter bundle of this nnU-Net 2-D result folder, and nothing else.")
 @click.option("--force", is_flag=True, help="Replace bundles that exist.")
-@click.option("--torchscript", is_flag=True, help="Write TorchScript graphs too.")
+@click.option("--torchscript/--no-torchscript", default=True, show_default=True,
+              help="Write every graph as a TorchScript trace too, for users of torch and for GPUs.")
 def export(config_path: str, what: str, nnunet: str, force: bool, torchscript: bool) -> None:
     """Write the trained networks as bundles, checked against torch."""
     config = load_config(config_path)

@@ -231,7 +231,6 @@ class ExportConfig:
     guidance_interval: tuple[float, ...] = (0.0, 1.0)  # shares of the training timesteps, 0 clean
     batch_size: int = 16
     parity_tolerance: float = 1e-4
-    torchscript: bool = False
     segmenter_mirroring: bool = True  # whether the segmenter averages over mirrored copies unless told otherwise
     nnunet: str = ""  # another nnU-Net 2-D result folder to export as the segmenter; empty: this run's
     nnunet_fold: str = "0"

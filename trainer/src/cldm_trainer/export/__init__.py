@@ -10,7 +10,7 @@ from ..config import Config
 What = Literal["generator", "segmenter", "anatomy", "all"]
 
 
-def run(config: Config, *, force: bool = False, torchscript: bool = False, what: What = "all") -> list[Path]:
+def run(config: Config, *, force: bool = False, torchscript: bool = True, what: What = "all") -> list[Path]:
     """Write the bundles of a finished run and return their folders. "all" is those that the configuration names, but
     for the segmenter of a run that uses another's codecs or distils a bundle: it has none of its own.
 
@@ -39,7 +39,7 @@ def run(config: Config, *, force: bool = False, torchscript: bool = False, what:
         from .few_steps import load_few_steps
 
         load = load_few_steps if config.distil.bundle else load_generator
-        export = load(config, torchscript=torchscript or config.export.torchscript)
+        export = load(config, torchscript=torchscript)
         written.append(export.write(targets["generator"], force=force))
         if int8:
             from .int8 import write_int8

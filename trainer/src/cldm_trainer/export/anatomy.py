@@ -72,7 +72,7 @@ class AnatomyExport:
     slices: MeasuredSlices
     validation: Mapping[str, Any]
     tolerance: float
-    torchscript: bool = False
+    torchscript: bool = True
     pictures: Mapping[str, Picture] = field(default_factory=dict)
 
     def write(self, target: Path, *, force: bool = False) -> Path:
@@ -105,7 +105,7 @@ class AnatomyExport:
             torchscript=trace(self.decoder, {"z": z}) if self.torchscript else None)
 
 
-def export_anatomy(config: Config, target: Path, *, force: bool = False, torchscript: bool = False) -> Path:
+def export_anatomy(config: Config, target: Path, *, force: bool = False, torchscript: bool = True) -> Path:
     """Export this run's label VAE. Raises InputError where it has not been trained, ParityError where the bundle would
     not do what torch does."""
     domain, stage = get_domain(config.cohort.domain), label_vae.STAGE
@@ -123,7 +123,7 @@ def export_anatomy(config: Config, target: Path, *, force: bool = False, torchsc
     decoder = SmoothDecoder(vae.decoder, classes).eval()
     export = AnatomyExport(
         decoder, prior, sections, torch.from_numpy(latent).float(), slices, training.validation,
-        config.export.parity_tolerance, torchscript or config.export.torchscript, traversal_of(config, vae, decoder))
+        config.export.parity_tolerance, torchscript, traversal_of(config, vae, decoder))
     return export.write(target, force=force)
 
 

@@ -27,7 +27,7 @@ from .traversal import traversal_of
 _REAL_SLICES = 128
 
 
-def load_generator(config: Config, *, torchscript: bool = False) -> GeneratorExport:
+def load_generator(config: Config, *, torchscript: bool = True) -> GeneratorExport:
     """Everything for a generator bundle. Raises InputError naming the stage that has not been trained, or for an
     unconditional model."""
     condition_facts(config.diffusion.condition)

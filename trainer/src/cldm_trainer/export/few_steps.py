@@ -20,7 +20,7 @@ from .conditions import condition_facts
 from .generator import GeneratorExport, Networks
 
 
-def load_few_steps(config: Config, *, torchscript: bool = False) -> GeneratorExport:
+def load_few_steps(config: Config, *, torchscript: bool = True) -> GeneratorExport:
     """Everything for the bundle of a run with a [distil] section. Raises InputError naming the stage that has not been
     trained."""
     teacher = teacher_bundle(config)

@@ -69,7 +69,7 @@ class GeneratorExport:
     networks: Networks
     schedule: NoiseSchedule
     training: Training
-    torchscript: bool = False
+    torchscript: bool = True
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     sections: Mapping[str, Any] = field(default_factory=dict)  # of the manifest, in the place of the usual ones
 

@@ -16,6 +16,8 @@ BATCH = "N"
 HALF, INT8, SCALE = ".half", ".int8", ".scale"  # what the names of weights in small storage end with
 _SMALL = 1024  # numbers: a tensor below is not worth a node
 _LARGEST = 127
+_DEBUG = ".debug_pkl"
+_WRITTEN_AT_THE_END = ("version", ".data/serialization_id")  # by torch's writer of archives itself
 _PRODUCTS = {"abcd,abed->abce": "a @ b.T", "abcd,abde->abce": "a @ b"}  # einsum equations, axes renamed
 
 
@@ -156,10 +158,27 @@ def _rename_axes(equation: str) -> str:
 
 
 def trace(module: nn.Module, inputs: Mapping[str, Tensor]) -> bytes:
-    """The module as a TorchScript trace, for the torchscript provider."""
+    """The module as a TorchScript trace, for the torchscript provider. It keeps neither the inputs nor paths.
+
+    Frozen, so that it holds the weights that it uses and no others, and no device: the tracer writes down that of every
+    tensor which the module makes, and would refuse to compute elsewhere.
+    """
     buffer = io.BytesIO()
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer warns about every Python number that it makes a constant
-        script = torch.jit.trace(module.eval(), tuple(inputs.values()), check_trace=False)  # type: ignore[no-untyped-call]
-        torch.jit.save(script, buffer)
+        script = torch.jit.trace(  # type: ignore[no-untyped-call]
+            module.eval(), tuple(inputs.values()), check_trace=False, _store_inputs=False)
+        torch.jit.save(torch.jit.freeze(script), buffer)
+    return without_debug(buffer.getvalue())
+
+
+def without_debug(archive: bytes) -> bytes:
+    """A TorchScript archive without its debug files, which hold the paths of the sources on this machine."""
+    reader, buffer = torch._C.PyTorchFileReader(io.BytesIO(archive)), io.BytesIO()
+    writer = torch._C.PyTorchFileWriter(buffer)
+    for name in reader.get_all_records():
+        if not name.endswith(_DEBUG) and name not in _WRITTEN_AT_THE_END:
+            record = reader.get_record(name)
+            writer.write_record(name, record, len(record))
+    writer.write_end_of_file()
     return buffer.getvalue()

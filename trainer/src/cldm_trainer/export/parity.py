@@ -36,22 +36,26 @@ class Parity:
 def compare_graph(
     bundle: Bundle, role: str, module: nn.Module, cases: Mapping[str, Mapping[str, Tensor]], tolerance: float
 ) -> list[Parity]:
-    """Run a graph and its module on each named set of inputs, whole batches and sample by sample.
+    """Run a graph, its TorchScript form where there is one, and its module on each named set of inputs: whole batches,
+    and sample by sample.
 
     The module computes in double precision: group normalisation of a nearly constant channel loses digits in torch's
     own float32, and what is to be measured is the graph's error, not torch's.
     """
-    engine = bundle.open(role)
-    output = bundle.manifest.graphs[role].outputs[0].name
-    found = []
+    graph = bundle.manifest.graphs[role]
+    engines = {role: bundle.open(role)}
+    if graph.torchscript:
+        engines[f"{role} (TorchScript)"] = bundle.open(role, "torchscript")
+    output, found = graph.outputs[0].name, []
     for kind, inputs in cases.items():
         expected = evaluate(module, inputs.values())
         arrays = {name: value.numpy() for name, value in inputs.items()}
-        whole = engine.run(arrays)[output]
         rows = [{name: value[i : i + 1] for name, value in arrays.items()} for i in range(len(expected))]
-        single = np.concatenate([engine.run(row)[output] for row in rows])
-        worst = max(largest_difference(whole, expected), largest_difference(single, expected))
-        found.append(Parity(role, kind, len(expected), worst, tolerance))
+        for what, engine in engines.items():
+            whole = engine.run(arrays)[output]
+            single = np.concatenate([engine.run(row)[output] for row in rows])
+            worst = max(largest_difference(whole, expected), largest_difference(single, expected))
+            found.append(Parity(what, kind, len(expected), worst, tolerance))
     return found
 
 

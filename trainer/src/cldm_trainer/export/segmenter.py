@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -70,7 +71,7 @@ class SegmenterExport:
     sections: Mapping[str, Any]
     images: NDArray[np.float32]
     tolerance: float
-    torchscript: bool = False
+    torchscript: bool = True
     validation: Mapping[str, Any] = field(default_factory=dict)
 
     def modules(self) -> dict[str, nn.Module]:
@@ -133,7 +134,7 @@ class SegmenterExport:
             role, export_graph(module, {"image": example}, [name]),
             (TensorSpec("image", "float32", (BATCH, *example.shape[1:]), "patch, prepared as `segmenter` says"),),
             (TensorSpec(name, "float32", (BATCH, *shape[1:]), meaning),),
-            torchscript=trace(module, {"image": example}) if self.torchscript else None)
+            torchscript=trace_or_say(role, module, example) if self.torchscript else None)
 
 
 _OUTPUTS = {
@@ -142,13 +143,25 @@ _OUTPUTS = {
 }
 
 
+def trace_or_say(role: str, module: nn.Module, image: Tensor) -> bytes | None:
+    """The TorchScript form of a network; None, and a line on stderr, where torch cannot make it: plans of nnU-Net may
+    name any network."""
+    try:
+        return trace(module, {"image": image})
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        click.echo(f"{role}: without a TorchScript form, because torch cannot trace {type(module).__name__}: {reason}",
+                   err=True)
+        return None
+
+
 def _run(module: nn.Module, image: Tensor) -> NDArray[np.float32]:
     with torch.no_grad():
         output: NDArray[np.float32] = module(image).numpy()
     return output
 
 
-def export_segmenter(config: Config, target: Path, *, force: bool = False, torchscript: bool = False) -> Path:
+def export_segmenter(config: Config, target: Path, *, force: bool = False, torchscript: bool = True) -> Path:
     """Export this run's nnU-Net, or the result folder that `export.nnunet` names, with the cohort of the configuration.
 
     Raises InputError where there is no trained network, ParityError where the bundle would not do what nnU-Net does.
@@ -164,7 +177,7 @@ def export_segmenter(config: Config, target: Path, *, force: bool = False, torch
     sections = segmenter_sections(config, domain, result, read_training(config, {}))
     images = check_slices(config.cohort_file)
     export = SegmenterExport(
-        result, spec, domain, sections, images, section.parity_tolerance, torchscript or section.torchscript,
+        result, spec, domain, sections, images, section.parity_tolerance, torchscript,
         validation_figures(config))
     return export.write(target, force=force)
 
