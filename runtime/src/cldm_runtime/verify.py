@@ -1,7 +1,6 @@
 """Replays a bundle's reference on this machine: every graph, the noise, and a whole sampling run."""
 
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,24 +9,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import Bundle
+from .engines import Engine
 from .engines.choose import Choice, choose_provider
 from .errors import BundleError, list_faults
 from .manifest import Manifest
+from .parity import largest_error, psnr_db
 from .pipeline import Pipeline, decoder_noise, initial_noise
 from .reference import LOOP, Case, Reference
+
+ROUNDING = {"bf16": 2.0**-8, "fp16": 2.0**-11, "tf32": 2.0**-11}
+"""Spacing of the numbers of a lower precision, relative to their size."""
+ROUNDINGS = 32
+"""That many of them, of the largest expected magnitude, an output of a lower precision may be off: the manifest's
+tolerances are for what its graphs hold, which is fp32 or their own int8."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """`name` as in the tolerances; `max_abs` the largest absolute error (NaN where shapes or values do not compare)."""
+    """`name` as in the tolerances; `max_abs` the largest absolute error (NaN where shapes or values do not compare);
+    `psnr_db` of images alone."""
 
     name: str
     max_abs: float
     tolerance: float
+    psnr_db: float | None = None
 
     @property
     def passed(self) -> bool:
         return self.max_abs <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The checks in the order of the graphs, the loop last; the outputs found and expected, by the same names."""
+
+    checks: tuple[Check, ...]
+    found: Mapping[str, NDArray[Any]]
+    expected: Mapping[str, NDArray[Any]]
 
 
 def verify_bundle(bundle: Bundle, provider: str | Choice = "cpu", threads: int | None = None,
@@ -37,24 +55,41 @@ def verify_bundle(bundle: Bundle, provider: str | Choice = "cpu", threads: int |
     A check that fails is in the list; what cannot be replayed at all raises BundleError. Raises ProviderError too.
     """
     choice = provider if isinstance(provider, Choice) else choose_provider(bundle, provider, threads, precision)
-    asked = choice.provider, threads, choice.precision
-    reference = Reference.from_arrays(bundle.reference())
-    _require_complete(bundle.manifest, reference)
-    checks: list[Check] = []
-    for role, case in reference.graphs.items():
-        outputs = bundle.open(role, *asked).run(case.inputs)
-        checks += _compare(bundle.manifest, role, outputs, case.outputs)
+    return list(replay(bundle, open_graphs(bundle, choice, threads), choice.precision).checks)
+
+
+def open_graphs(bundle: Bundle, choice: Choice, threads: int | None = None) -> dict[str, Engine]:
+    """Every graph of the bundle, opened. Raises BundleError and ProviderError."""
+    return {role: bundle.open(role, choice.provider, threads, choice.precision) for role in bundle.manifest.graphs}
+
+
+def replay(bundle: Bundle, engines: Mapping[str, Engine], precision: str = "fp32") -> Replay:
+    """Replay the reference on engines of that precision. Raises BundleError for a reference that is incomplete."""
+    manifest, reference = bundle.manifest, Reference.from_arrays(bundle.reference())
+    _require_complete(manifest, reference)
+    found = {f"{role}/{name}": array for role, case in reference.graphs.items()
+             for name, array in engines[role].run(case.inputs).items()}
+    expected = {f"{role}/{name}": array for role, case in reference.graphs.items()
+                for name, array in case.outputs.items()}
+    noise: list[Check] = []
     if reference.loop:
-        checks += _check_loop(bundle, reference.loop, reference.loop_steps, Pipeline.open(bundle, *asked))
-    return checks
+        noise = list(_check_noise(manifest, reference.loop))
+        found |= _run_loop(manifest, reference, reference.loop, engines)
+        expected |= {f"{LOOP}/{name}": array for name, array in reference.loop.outputs.items()}
+    checks = [check_output(manifest, key, found[key], array, precision) for key, array in expected.items()]
+    graphs = [check for check in checks if not check.name.startswith(f"{LOOP}/")]
+    return Replay((*graphs, *noise, *checks[len(graphs):]), found, expected)
 
 
-def largest_error(found: NDArray[Any], expected: NDArray[Any]) -> float:
-    """Largest absolute difference; NaN where the shapes differ or a value is not finite."""
-    if found.shape != expected.shape:
-        return math.nan
-    with np.errstate(invalid="ignore"):  # infinity minus infinity: the answer is NaN, as promised
-        return float(np.max(np.abs(found.astype(np.float64) - expected.astype(np.float64)), initial=0.0))
+def check_output(manifest: Manifest, key: str, found: NDArray[Any], expected: NDArray[Any], precision: str,
+                 name: str = "") -> Check:
+    """Hold the output `key`, <role>/<tensor>, to its tolerance. `name`: of the check, where it is another."""
+    tolerance = manifest.reference.tolerances[key]
+    if precision in ROUNDING:
+        magnitude = float(np.max(np.abs(expected), initial=0.0))
+        tolerance = max(tolerance, ROUNDINGS * ROUNDING[precision] * magnitude)
+    peak = psnr_db(found, expected, manifest.image.value_range) if key.endswith("/image") else None
+    return Check(name or key, largest_error(found, expected), tolerance, peak)
 
 
 def _require_complete(manifest: Manifest, reference: Reference) -> None:
@@ -84,21 +119,18 @@ def _loop_faults(manifest: Manifest, reference: Reference) -> list[str]:
                      for name in sorted({"latent", "image"} ^ set(reference.loop.outputs))]
 
 
-def _check_loop(bundle: Bundle, case: Case, steps: int | None, pipeline: Pipeline) -> Iterator[Check]:
-    manifest, graphs = bundle.manifest, bundle.manifest.graphs
-    sampling = manifest.sampling
-    assert sampling is not None  # a generator has it: the manifest was checked
-    seed, indices = manifest.reference.seed, np.arange(len(case.inputs["x"]))
+def _check_noise(manifest: Manifest, case: Case) -> Iterator[Check]:
+    """The noise of the loop, which must agree bit for bit."""
+    graphs, seed, indices = manifest.graphs, manifest.reference.seed, np.arange(len(case.inputs["x"]))
     noise = decoder_noise(graphs["decoder"], seed, indices)
     for name, drawn in {"x": initial_noise(graphs["denoiser"], seed, indices), **noise}.items():
         yield Check(f"{LOOP}/in/{name}", largest_error(drawn, case.inputs[name]), 0.0)
-    plan = pipeline.plan(dataclasses.replace(sampling, steps=steps or sampling.steps))
-    batch = pipeline.sample(case.inputs, plan, seed, indices)
-    yield from _compare(manifest, LOOP, {"latent": batch.latent, "image": batch.image}, case.outputs)
 
 
-def _compare(manifest: Manifest, role: str, found: Mapping[str, NDArray[Any]],
-             expected: Mapping[str, NDArray[Any]]) -> Iterator[Check]:
-    for name, array in expected.items():
-        key = f"{role}/{name}"
-        yield Check(key, largest_error(found[name], array), manifest.reference.tolerances[key])
+def _run_loop(manifest: Manifest, reference: Reference, case: Case,
+              engines: Mapping[str, Engine]) -> dict[str, NDArray[Any]]:
+    sampling, pipeline = manifest.sampling, Pipeline(manifest, engines)
+    assert sampling is not None  # a generator has it: the manifest was checked
+    plan = pipeline.plan(dataclasses.replace(sampling, steps=reference.loop_steps or sampling.steps))
+    batch = pipeline.sample(case.inputs, plan, manifest.reference.seed, np.arange(len(case.inputs["x"])))
+    return {f"{LOOP}/latent": batch.latent, f"{LOOP}/image": batch.image}
