@@ -7,6 +7,9 @@
 #ifdef CLDM_TORCH
 #include "torch_engine.hpp"
 #endif
+#ifdef CLDM_TENSORRT
+#include "tensorrt_engine.hpp"
+#endif
 
 namespace cldm {
 namespace {
@@ -19,6 +22,13 @@ std::string spelled(const Shape& shape) {
     return "[" + text + "]";
 }
 
+void need_option(bool built_in, const std::string& provider, const char* option) {
+    if (!built_in) {
+        throw ProviderError("provider " + provider + " was requested, but is not built in. Build cpp_bench with -D" +
+                            option + "=ON, or pass --provider cpu.");
+    }
+}
+
 }  // namespace
 
 Tensor slice(const Tensor& tensor, std::int64_t first, std::int64_t last) {
@@ -29,50 +39,85 @@ Tensor slice(const Tensor& tensor, std::int64_t first, std::int64_t last) {
                                       tensor.data.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(last) * each))};
 }
 
-void check_inputs(const GraphSpec& graph, const Tensors& inputs) {
+void check_inputs(const GraphSpec& graph, const Views& inputs) {
     for (const auto& [name, tensor] : inputs) {
         Shape wanted = graph.input(name).sample;
-        wanted.insert(wanted.begin(), inputs.begin()->second.batch());
-        if (tensor.shape != wanted) {
-            throw Error("graph " + graph.file + ", input " + name + ": found the shape " + spelled(tensor.shape) +
-                        ", expected " + spelled(wanted) + ".");
+        wanted.insert(wanted.begin(), inputs.begin()->second->batch());
+        if (tensor->shape != wanted) {
+            throw BundleError("graph " + graph.file + ", input " + name + ": found the shape " + spelled(tensor->shape) +
+                              ", expected " + spelled(wanted) + ".");
         }
     }
     for (const TensorSpec& spec : graph.inputs) {
         if (inputs.count(spec.name) == 0) {
-            throw Error("graph " + graph.file + ": input " + spec.name + " is missing.");
+            throw BundleError("graph " + graph.file + ": input " + spec.name + " is missing.");
         }
     }
 }
 
-std::vector<std::string> providers() {
-#ifdef CLDM_TORCH
-    return {"cpu", "torchscript"};
+void check_provider(const std::string& provider) {
+    if (std::find(kProviders.begin(), kProviders.end(), provider) == kProviders.end()) {
+        std::string known;
+        for (const std::string& name : kProviders) {
+            known += (known.empty() ? "" : ", ") + name;
+        }
+        throw InputError("provider " + provider + " is unknown. Known: " + known + ".");
+    }
+    if (provider == "cuda") {
+        require_cuda();
+    } else if (provider == "tensorrt") {
+#ifdef CLDM_TENSORRT
+        constexpr bool built_in = true;
 #else
-    return {"cpu"};
+        constexpr bool built_in = false;
 #endif
+        need_option(built_in, provider, "CLDM_TENSORRT");
+    } else if (provider != "cpu") {
+#ifdef CLDM_TORCH
+        require_torch_device(provider == "torchscript-cuda");
+#else
+        need_option(false, provider, "CLDM_TORCH");
+#endif
+    }
+}
+
+std::map<std::string, std::string> engine_versions() {
+    std::map<std::string, std::string> found{{"onnxruntime", onnxruntime_version()}};
+#ifdef CLDM_TORCH
+    found["torch"] = torch_version();
+#endif
+#ifdef CLDM_TENSORRT
+    found["tensorrt"] = tensorrt_version();
+#endif
+    return found;
 }
 
 std::unique_ptr<Engine> open_engine(const Bundle& bundle, const std::string& role, const std::string& provider,
                                     int threads) {
+    check_provider(provider);
     const GraphSpec& graph = bundle.manifest().graph(role);
-    if (provider == "cpu") {
-        return open_onnx(graph, bundle.read(graph.file, graph.sha256), threads);
+    for (const TensorSpec& spec : graph.inputs) {
+        if (spec.dtype != "float32") {
+            throw BundleError("graph " + graph.file + ", input " + spec.name + ": found " + spec.dtype +
+                              ", expected float32.");
+        }
     }
 #ifdef CLDM_TORCH
-    if (provider == "torchscript") {
+    if (provider.rfind("torchscript", 0) == 0) {
         if (graph.torchscript.empty()) {
-            throw Error("bundle " + bundle.folder().string() + " holds no TorchScript form of " + role +
-                        ". Export it with --torchscript, or pass --provider cpu.");
+            throw BundleError("bundle " + bundle.folder().string() + " holds no TorchScript form of " + role +
+                              ". Export it with --torchscript, or pass --provider cpu.");
         }
-        return open_torchscript(graph, bundle.read(graph.torchscript, graph.torchscript_sha256), threads);
+        return open_torchscript(graph, bundle.read(graph.torchscript, graph.torchscript_sha256), threads,
+                                provider == "torchscript-cuda");
     }
 #endif
-    std::string known;
-    for (const std::string& name : providers()) {
-        known += (known.empty() ? "" : ", ") + name;
+#ifdef CLDM_TENSORRT
+    if (provider == "tensorrt") {
+        return open_tensorrt(bundle, role);
     }
-    throw Error("provider " + provider + " is not built in. Known here: " + known + ".");
+#endif
+    return open_onnx(graph, bundle.read(graph.file, graph.sha256), threads, provider == "cuda");
 }
 
 }  // namespace cldm

@@ -1,5 +1,7 @@
 #include "cldm/manifest.hpp"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "cldm/error.hpp"
@@ -13,11 +15,13 @@ using nlohmann::json;
 constexpr const char* kFormat = "cldm-bundle";
 constexpr int kVersion = 1;
 
+bool present(const json& value, const char* key) { return value.contains(key) && !value[key].is_null(); }
+
 // A name that is no path: a manifest may not lead out of its folder.
 std::string plain_name(const json& value) {
     const std::string name = value.get<std::string>();
     if (name.empty() || name.find('/') != std::string::npos || name.find('\\') != std::string::npos || name[0] == '.') {
-        throw Error("file " + name + ": expected a plain name in the bundle's folder.");
+        throw BundleError("file " + name + ": expected a plain name in the bundle's folder.");
     }
     return name;
 }
@@ -26,7 +30,7 @@ TensorSpec tensor(const json& value) {
     TensorSpec spec{value.at("name"), value.at("dtype"), {}};
     const json& shape = value.at("shape");
     if (shape.empty() || shape[0] != "N") {
-        throw Error("tensor " + spec.name + ": expected a shape that begins with \"N\".");
+        throw BundleError("tensor " + spec.name + ": expected a shape that begins with \"N\".");
     }
     for (std::size_t i = 1; i < shape.size(); ++i) {
         spec.sample.push_back(shape[i].get<std::int64_t>());
@@ -45,7 +49,7 @@ GraphSpec graph(const json& value) {
     for (const json& item : value.at("outputs")) {
         spec.outputs.push_back(tensor(item));
     }
-    if (value.contains("torchscript") && !value["torchscript"].is_null()) {
+    if (present(value, "torchscript")) {
         spec.torchscript = plain_name(value["torchscript"].at("file"));
         spec.torchscript_sha256 = value["torchscript"].at("sha256");
     }
@@ -67,9 +71,71 @@ Sampling sampling(const json& value) {
     return spec;
 }
 
+Normalisation normalisation(const json& value) {
+    Normalisation rule;
+    rule.scheme = value.at("scheme");
+    rule.use_mask = value.value("use_mask", false);
+    const bool scaled = rule.scheme == "CTNormalization";  // the only one that needs these numbers
+    for (const auto& [key, number] : {std::pair{"mean", &rule.mean}, {"std", &rule.std},
+                                      {"percentile_00_5", &rule.percentile_00_5},
+                                      {"percentile_99_5", &rule.percentile_99_5}}) {
+        if (scaled) {
+            *number = value.at(key);
+        }
+    }
+    return rule;
+}
+
+// The defaults are those of docs/bundle-format.md, 3.9.
+SegmenterSpec segmenter(const json& value) {
+    SegmenterSpec spec;
+    value.at("patch_size").get_to(spec.patch_size);
+    spec.label_values = value.at("label_values").get<std::vector<std::uint8_t>>();
+    value.at("spacing_mm").get_to(spec.spacing_mm);
+    for (const json& item : value.at("normalisation")) {
+        spec.normalisation.push_back(normalisation(item));
+    }
+    spec.axis_order = value.value("axis_order", std::array<int, 2>{0, 1});
+    spec.crop_to_nonzero = value.value("crop_to_nonzero", true);
+    spec.image_order = value.value("image_order", 3);
+    spec.logits_order = value.value("logits_order", 1);
+    spec.tile_step_size = value.value("tile_step_size", 0.5);
+    spec.use_gaussian = value.value("use_gaussian", true);
+    spec.gaussian_sigma_scale = value.value("gaussian_sigma_scale", 0.125);
+    spec.mirror_axes = value.value("mirror_axes", std::vector<int>{0, 1});
+    spec.mirror_by_default = value.value("mirror_by_default", true);
+    spec.decision = value.value("decision", "argmax");
+    const auto is_axis = [](int axis) { return axis == 0 || axis == 1; };
+    const std::vector<std::string> schemes{"ZScoreNormalization", "CTNormalization", "NoNormalization",
+                                           "RescaleTo01Normalization", "RGBTo01Normalization"};
+    const std::pair<bool, const char*> checks[] = {
+        {value.at("kind") == "nnunet-2d", "kind: expected nnunet-2d"},
+        {std::min(spec.patch_size[0], spec.patch_size[1]) >= 1, "patch_size: expected two positive integers"},
+        {std::min(spec.spacing_mm[0], spec.spacing_mm[1]) > 0, "spacing_mm: expected two positive numbers"},
+        {!spec.label_values.empty() && !spec.normalisation.empty(), "label_values, normalisation: empty"},
+        {spec.axis_order == std::array<int, 2>{0, 1} || spec.axis_order == std::array<int, 2>{1, 0},
+         "axis_order: expected [0, 1] or [1, 0]"},
+        {std::min(spec.image_order, spec.logits_order) >= 0 && std::max(spec.image_order, spec.logits_order) <= 5,
+         "image_order, logits_order: expected 0..5"},
+        {spec.tile_step_size > 0 && spec.tile_step_size <= 1, "tile_step_size: expected a number in (0, 1]"},
+        {spec.gaussian_sigma_scale > 0, "gaussian_sigma_scale: expected a positive number"},
+        {spec.mirror_axes.size() <= 2 && std::all_of(spec.mirror_axes.begin(), spec.mirror_axes.end(), is_axis),
+         "mirror_axes: expected some of 0 and 1"},
+        {spec.decision == "argmax" || spec.decision == "regions", "decision: expected argmax or regions"},
+        {std::all_of(spec.normalisation.begin(), spec.normalisation.end(), [&](const Normalisation& rule) {
+             return std::find(schemes.begin(), schemes.end(), rule.scheme) != schemes.end();
+         }), "normalisation: a scheme that is not nnU-Net's"}};
+    for (const auto& [good, message] : checks) {
+        if (!good) {
+            throw BundleError(std::string("segmenter.") + message + ".");
+        }
+    }
+    return spec;
+}
+
 Manifest read_manifest(const json& value) {
     if (value.at("format") != kFormat || value.at("format_version") != kVersion) {
-        throw Error("format " + value.at("format").dump() + " " + value.at("format_version").dump() + ", expected " +
+        throw BundleError("format " + value.at("format").dump() + " " + value.at("format_version").dump() + ", expected " +
                     kFormat + " " + std::to_string(kVersion) + ".");
     }
     Manifest found;
@@ -77,34 +143,55 @@ Manifest read_manifest(const json& value) {
     found.version = value.at("bundle_version");
     found.kind = value.at("kind");
     found.labels = value.at("labels").at("names").get<std::vector<std::string>>();
+    found.regions = value.at("labels").at("regions").get<std::map<std::string, std::vector<std::uint8_t>>>();
     found.image = {value.at("image").at("channels").get<std::int64_t>()};
     for (const json& size : value.at("image").at("shape")) {
         found.image.push_back(size);
     }
+    found.spacing_mm = value.at("image").at("spacing_mm").get<std::vector<double>>();
+    value.at("image").at("value_range").get_to(found.value_range);
     for (const auto& [role, item] : value.at("graphs").items()) {
         found.graphs[role] = graph(item);
     }
-    for (const json& item : value.at("conditions")) {
+    for (const json& item : value.value("conditions", json::array())) {
         Condition condition{item.at("kind"), item.at("source"), item.at("encoder"), item.at("feeds"), {}};
-        if (item.contains("null") && !item["null"].is_null()) {
+        if (present(item, "null")) {
             condition.null = item["null"].get<std::vector<float>>();
         }
         found.conditions.push_back(condition);
     }
-    if (value.contains("schedule") && !value["schedule"].is_null()) {
+    if (present(value, "schedule")) {
         found.schedule = Schedule{value["schedule"].at("prediction_type"),
                                   value["schedule"].at("alphas_cumprod").get<std::vector<double>>()};
     }
-    if (value.contains("sampling") && !value["sampling"].is_null()) {
+    if (present(value, "sampling")) {
         found.sampling = sampling(value["sampling"]);
     }
-    found.distilled = value.contains("distilled") && !value["distilled"].is_null();
+    if (present(value, "segmenter")) {
+        found.segmenter = segmenter(value["segmenter"]);
+    }
+    if (present(value, "distilled")) {
+        found.teacher = value["distilled"].at("teacher");
+    }
     const json& reference = value.at("reference");
     found.reference_file = plain_name(reference.at("file"));
     found.reference_sha256 = reference.at("sha256");
     found.reference_seed = reference.at("seed");
     found.tolerances = reference.at("tolerances").get<std::map<std::string, double>>();
     return found;
+}
+
+// Links are refused, so that nothing outside the folder is read.
+std::vector<unsigned char> regular_file(const std::filesystem::path& file) {
+    std::error_code unknown;
+    if (std::filesystem::symlink_status(file, unknown).type() != std::filesystem::file_type::regular) {
+        throw BundleError(file.string() + ": missing or no regular file. Pass the folder that holds manifest.json.");
+    }
+    try {
+        return read_file(file);
+    } catch (const InputError& error) {
+        throw BundleError(error.what());
+    }
 }
 
 }  // namespace
@@ -115,33 +202,34 @@ const TensorSpec& GraphSpec::input(const std::string& name) const {
             return spec;
         }
     }
-    throw Error("graph " + file + " has no input " + name + ".");
+    throw BundleError("graph " + file + " has no input " + name + ".");
 }
 
 const GraphSpec& Manifest::graph(const std::string& role) const {
     const auto found = graphs.find(role);
     if (found == graphs.end()) {
-        throw Error("bundle " + name + " has no graph " + role + ".");
+        throw BundleError("bundle " + name + " has no graph " + role + ".");
     }
     return found->second;
 }
 
 Bundle::Bundle(std::filesystem::path folder) : folder_(std::move(folder)) {
     const std::filesystem::path file = folder_ / "manifest.json";
-    const std::vector<unsigned char> bytes = read_file(file);
+    const std::vector<unsigned char> bytes = regular_file(file);
     try {
         manifest_ = read_manifest(json::parse(bytes.begin(), bytes.end()));
     } catch (const json::exception& error) {
-        throw Error(file.string() + ": not a valid manifest (" + error.what() + "). Copy or export the bundle again.");
-    } catch (const Error& error) {
-        throw Error(file.string() + ": " + error.what());
+        throw BundleError(file.string() + ": not a valid manifest (" + error.what() + "). Copy or export the bundle again.");
+    } catch (const BundleError& error) {
+        throw BundleError(file.string() + ": " + error.what());
     }
+    identity_ = manifest_.name + " " + manifest_.version + " (manifest " + sha256_of(bytes).substr(0, 12) + ")";
 }
 
 std::vector<unsigned char> Bundle::read(const std::string& file, const std::string& sha256) const {
-    std::vector<unsigned char> bytes = read_file(folder_ / file);
+    std::vector<unsigned char> bytes = regular_file(folder_ / file);
     if (sha256_of(bytes) != sha256) {
-        throw Error((folder_ / file).string() + ": altered or damaged, its hash is not the manifest's. Copy or export the "
+        throw BundleError((folder_ / file).string() + ": altered or damaged, its hash is not the manifest's. Copy or export the "
                                                 "bundle again.");
     }
     return bytes;

@@ -16,7 +16,7 @@ constexpr std::size_t kEndOfDirectory = 22, kEntry = 46, kLocal = 30;
 
 std::uint32_t little(const std::vector<unsigned char>& bytes, std::size_t at, int size) {
     if (at + static_cast<std::size_t>(size) > bytes.size()) {
-        throw Error("the archive ends too early");
+        throw InputError("the archive ends too early");
     }
     std::uint32_t value = 0;
     for (int i = size - 1; i >= 0; --i) {
@@ -32,7 +32,7 @@ std::string field(const std::string& header, const std::string& key, const std::
     const std::size_t at = header.find("'" + key + "'");
     const std::size_t colon = at == std::string::npos ? at : header.find(':', at);
     if (colon == std::string::npos) {
-        throw Error(name + ": the header has no " + key + "; expected a .npy file of NumPy.");
+        throw InputError(name + ": the header has no " + key + "; expected a .npy file of NumPy.");
     }
     return header.substr(header.find_first_not_of(' ', colon + 1));
 }
@@ -40,7 +40,7 @@ std::string field(const std::string& header, const std::string& key, const std::
 Shape shape_of(const std::string& text, const std::string& name) {
     const std::size_t open = text.find('('), close = text.find(')');
     if (open != 0 || close == std::string::npos) {
-        throw Error(name + ": the header's shape is not a tuple.");
+        throw InputError(name + ": the header's shape is not a tuple.");
     }
     Shape shape;
     std::string number;
@@ -49,12 +49,12 @@ Shape shape_of(const std::string& text, const std::string& name) {
             number += c;
         } else if (c == ',' && !number.empty()) {
             if (number.size() > 12) {
-                throw Error(name + ": a dimension of " + number + " is too large.");
+                throw InputError(name + ": a dimension of " + number + " is too large.");
             }
             shape.push_back(std::stoll(number));
             number.clear();
         } else if (c != ' ' && c != ',') {
-            throw Error(name + ": the header's shape is not made of numbers.");
+            throw InputError(name + ": the header's shape is not made of numbers.");
         }
     }
     return shape;
@@ -65,7 +65,7 @@ std::vector<unsigned char> inflated(const unsigned char* from, std::size_t packe
     std::vector<unsigned char> out(size);
     z_stream stream{};
     if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) {
-        throw Error(name + ": zlib does not start.");
+        throw InputError(name + ": zlib does not start.");
     }
     stream.next_in = const_cast<unsigned char*>(from);  // zlib's interface; it does not write there
     stream.avail_in = static_cast<uInt>(packed);
@@ -74,7 +74,7 @@ std::vector<unsigned char> inflated(const unsigned char* from, std::size_t packe
     const int ended = inflate(&stream, Z_FINISH);
     inflateEnd(&stream);
     if (ended != Z_STREAM_END || stream.total_out != size) {
-        throw Error(name + ": damaged, its bytes do not unpack.");
+        throw InputError(name + ": damaged, its bytes do not unpack.");
     }
     return out;
 }
@@ -119,7 +119,7 @@ void write_array(const std::filesystem::path& path, const std::string& kind, con
     file.write(static_cast<const char*>(data), static_cast<std::streamsize>(bytes));
     file.flush();
     if (!file) {
-        throw Error(path.string() + ": cannot be written. Choose another name, or free some space.");
+        throw InputError(path.string() + ": cannot be written. Choose another name, or free some space.");
     }
 }
 
@@ -128,7 +128,7 @@ void write_array(const std::filesystem::path& path, const std::string& kind, con
 std::vector<unsigned char> read_file(const std::filesystem::path& path) {
     std::ifstream file(path, std::ios::binary);
     if (!file) {
-        throw Error(path.string() + ": cannot be read. Check the path.");
+        throw InputError(path.string() + ": cannot be read. Check the path.");
     }
     return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
@@ -136,13 +136,13 @@ std::vector<unsigned char> read_file(const std::filesystem::path& path) {
 Array parse_npy(const std::vector<unsigned char>& bytes, const std::string& name) {
     const unsigned char magic[] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
     if (bytes.size() < 12 || !std::equal(magic, magic + sizeof magic, bytes.begin())) {
-        throw Error(name + ": is not a .npy file of NumPy.");
+        throw InputError(name + ": is not a .npy file of NumPy.");
     }
     const bool first = bytes[6] == 1;
     const std::size_t start = first ? 10 : 12;
     const std::size_t length = little(bytes, 8, first ? 2 : 4);
     if (start + length > bytes.size()) {
-        throw Error(name + ": ends within its header.");
+        throw InputError(name + ": ends within its header.");
     }
     const std::string header(bytes.begin() + static_cast<std::ptrdiff_t>(start),
                              bytes.begin() + static_cast<std::ptrdiff_t>(start + length));
@@ -154,12 +154,12 @@ Array parse_npy(const std::vector<unsigned char>& bytes, const std::string& name
         }
     }
     if (array.kind.empty()) {
-        throw Error(name + ": expected float32, int64 or uint8, found " + header.substr(0, 60));
+        throw InputError(name + ": expected float32, int64 or uint8, found " + header.substr(0, 60));
     }
     array.shape = shape_of(field(header, "shape", name), name);
     const std::size_t wanted = count(array.shape) * size_of(array.kind);
     if (bytes.size() - start - length != wanted) {
-        throw Error(name + ": holds " + std::to_string(bytes.size() - start - length) + " bytes of data, expected " +
+        throw InputError(name + ": holds " + std::to_string(bytes.size() - start - length) + " bytes of data, expected " +
                     std::to_string(wanted) + ".");
     }
     array.bytes.assign(bytes.begin() + static_cast<std::ptrdiff_t>(start + length), bytes.end());
@@ -178,14 +178,21 @@ Tensor Array::as_tensor() const {
     } else if (kind == "uint8") {
         std::copy(bytes.begin(), bytes.end(), tensor.data.begin());
     } else {
-        throw Error("an array of " + kind + " where float32 or uint8 was expected.");
+        throw InputError("an array of " + kind + " where float32 or uint8 was expected.");
     }
     return tensor;
 }
 
+Labels Array::as_labels() const {
+    if (kind != "uint8") {
+        throw InputError("label maps of " + kind + ", expected uint8.");
+    }
+    return {shape, bytes};
+}
+
 std::int64_t Array::as_integer() const {
     if (kind != "int64" || !shape.empty()) {
-        throw Error("an array of " + kind + " where one integer was expected.");
+        throw InputError("an array of " + kind + " where one integer was expected.");
     }
     std::int64_t value = 0;
     std::memcpy(&value, bytes.data(), sizeof value);
@@ -196,27 +203,27 @@ void write_npy(const std::filesystem::path& path, const Tensor& tensor) {
     write_array(path, "<f4", tensor.shape, tensor.data.data(), tensor.data.size() * sizeof(float));
 }
 
-void write_npy(const std::filesystem::path& path, const Shape& shape, const std::vector<std::uint8_t>& labels) {
-    write_array(path, "|u1", shape, labels.data(), labels.size());
+void write_npy(const std::filesystem::path& path, const Labels& labels) {
+    write_array(path, "|u1", labels.shape, labels.values.data(), labels.values.size());
 }
 
 std::map<std::string, Array> read_npz(const std::vector<unsigned char>& bytes, const std::string& name,
                                       std::size_t limit) {
     if (bytes.size() < kEndOfDirectory) {
-        throw Error(name + ": is not an .npz file.");
+        throw InputError(name + ": is not an .npz file.");
     }
     std::size_t end = bytes.size() - kEndOfDirectory;
     while (end > 0 && little(bytes, end, 4) != 0x06054b50U) {
         --end;
     }
     if (little(bytes, end, 4) != 0x06054b50U) {
-        throw Error(name + ": is not an .npz file.");
+        throw InputError(name + ": is not an .npz file.");
     }
     std::map<std::string, Array> arrays;
     std::size_t at = little(bytes, end + 16, 4), unpacked = 0;
     for (std::uint32_t i = 0, entries = little(bytes, end + 10, 2); i < entries; ++i) {
         if (little(bytes, at, 4) != 0x02014b50U) {
-            throw Error(name + ": damaged, its directory does not read.");
+            throw InputError(name + ": damaged, its directory does not read.");
         }
         const std::uint32_t method = little(bytes, at + 10, 2), packed = little(bytes, at + 20, 4),
                             size = little(bytes, at + 24, 4), letters = little(bytes, at + 28, 2),
@@ -227,7 +234,7 @@ std::map<std::string, Array> read_npz(const std::vector<unsigned char>& bytes, c
         const std::size_t data = local + kLocal + little(bytes, local + 26, 2) + little(bytes, local + 28, 2);
         unpacked += size;
         if (data + packed > bytes.size() || unpacked > limit) {
-            throw Error(name + ": damaged or too large.");
+            throw InputError(name + ": damaged or too large.");
         }
         std::vector<unsigned char> content;
         if (method == 0) {
@@ -236,7 +243,7 @@ std::map<std::string, Array> read_npz(const std::vector<unsigned char>& bytes, c
         } else if (method == 8) {
             content = inflated(bytes.data() + data, packed, size, name);
         } else {
-            throw Error(name + ": packed by an unknown method.");
+            throw InputError(name + ": packed by an unknown method.");
         }
         if (member.size() > 4 && member.compare(member.size() - 4, 4, ".npy") == 0) {
             member.resize(member.size() - 4);

@@ -1,6 +1,8 @@
 #include "cldm/pipeline.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <numeric>
 
 #include "cldm/error.hpp"
 #include "cldm/noise.hpp"
@@ -15,19 +17,48 @@ Tensor joined(const Tensor& a, const Tensor& b) {
     return both;
 }
 
+// The label maps of a batch that begins at `first`, the last map standing for those that are missing.
+Labels part(const Labels& maps, std::int64_t first, std::int64_t size) {
+    Labels some{maps.shape, {}};
+    some.shape[0] = size;
+    const std::size_t pixels = maps.values.size() / static_cast<std::size_t>(maps.shape[0]);
+    for (std::int64_t at = first; at < first + size; ++at) {
+        const auto from = maps.values.begin() + std::min(at, maps.shape[0] - 1) * static_cast<std::ptrdiff_t>(pixels);
+        some.values.insert(some.values.end(), from, from + static_cast<std::ptrdiff_t>(pixels));
+    }
+    return some;
+}
+
+// Into the value range. BundleError for NaN and infinite intensities.
+void clip(Tensor& image, const Bundle& bundle) {
+    const auto [low, high] = bundle.manifest().value_range;
+    for (float& value : image.data) {
+        if (!std::isfinite(value)) {
+            throw BundleError("bundle " + bundle.folder().string() + ": the decoder gave NaN or infinite intensities. "
+                              "Check the bundle with cldm-cpp verify.");
+        }
+        value = std::clamp(value, low, high);
+    }
+}
+
+std::string spelled(const Sampling& how) {
+    return std::to_string(how.steps) + " steps of " + how.sampler + ", " + how.spacing + " spacing";
+}
+
 }  // namespace
 
-Tensor one_hot(const Shape& shape, const std::vector<std::uint8_t>& labels, std::size_t classes) {
-    Shape full = shape;
+Tensor one_hot(const Labels& maps, std::size_t classes) {
+    Shape full = maps.shape;
     full.insert(full.begin() + 1, static_cast<std::int64_t>(classes));
     Tensor out(full);
-    const std::size_t samples = static_cast<std::size_t>(shape.at(0)), pixels = labels.size() / std::max<std::size_t>(samples, 1);
+    const std::size_t samples = static_cast<std::size_t>(maps.shape.at(0));
+    const std::size_t pixels = maps.values.size() / std::max<std::size_t>(samples, 1);
     for (std::size_t n = 0; n < samples; ++n) {
         for (std::size_t p = 0; p < pixels; ++p) {
-            const std::size_t label = labels[n * pixels + p];
+            const std::size_t label = maps.values[n * pixels + p];
             if (label >= classes) {
-                throw Error("label " + std::to_string(label) + " in label map " + std::to_string(n) + ", expected 0 to " +
-                            std::to_string(classes - 1) + ".");
+                throw InputError("label " + std::to_string(label) + " in the label maps, expected 0 to " +
+                                 std::to_string(classes - 1) + ".");
             }
             out.data[(n * classes + label) * pixels + p] = 1.0F;
         }
@@ -35,13 +66,17 @@ Tensor one_hot(const Shape& shape, const std::vector<std::uint8_t>& labels, std:
     return out;
 }
 
-Pipeline::Pipeline(const Bundle& bundle, const std::string& provider, int threads)
-    : bundle_(bundle), provider_(provider), threads_(threads) {
-    const Manifest& manifest = bundle.manifest();
+Pipeline::Pipeline(Bundle bundle, const std::string& provider, int threads)
+    : bundle_(std::move(bundle)), provider_(provider), threads_(threads) {
+    const Manifest& manifest = bundle_.manifest();
     if (manifest.kind != "generator" || !manifest.schedule || !manifest.sampling) {
-        throw Error("bundle " + bundle.folder().string() + " is a " + manifest.kind + ", expected a generator.");
+        throw BundleError("bundle " + bundle_.folder().string() + " is a " + manifest.kind + ", expected a generator.");
     }
-    sampling_ = *manifest.sampling;
+    engine("denoiser");
+    for (const Condition& condition : manifest.conditions) {
+        engine(condition.encoder);
+    }
+    engine("decoder");
 }
 
 Engine& Pipeline::engine(const std::string& role) {
@@ -50,6 +85,51 @@ Engine& Pipeline::engine(const std::string& role) {
         found = open_engine(bundle_, role, provider_, threads_);
     }
     return *found;
+}
+
+void check_sampling(const Manifest& manifest, const Sampling& how) {
+    const Sampling& only = manifest.sampling.value();
+    const bool same = how.sampler == only.sampler && how.spacing == only.spacing && how.steps == only.steps &&
+                      how.eta == only.eta && how.guidance == 1.0;
+    if (!manifest.teacher.empty() && !same) {
+        throw InputError(spelled(how) + ": bundle " + manifest.name + " was distilled for " + spelled(only) +
+                         ", without guidance, and serves no others. Leave them out, or take its teacher, " +
+                         manifest.teacher + ".");
+    }
+    const auto has_null = [](const Condition& condition) { return !condition.null.empty(); };
+    const std::vector<Condition>& conditions = manifest.conditions;
+    if (how.guidance != 1.0 && (conditions.empty() || !std::all_of(conditions.begin(), conditions.end(), has_null))) {
+        throw InputError("guidance: bundle " + manifest.name + " was trained without a null condition, there is nothing "
+                         "to guide away from. Leave guidance out, or give 1.");
+    }
+    if (!(how.guidance >= 0.0)) {
+        throw InputError("guidance: expected 0 or more.");
+    }
+    check_sampler(how.sampler, how.eta);
+    step_table(manifest.schedule.value(), how.steps, how.spacing);  // it refuses what the schedule does not have
+}
+
+Tensor Pipeline::generate(const Labels& maps, std::uint64_t seed, std::uint64_t first, const Sampling& how) {
+    const Shape& image = bundle_.manifest().image;
+    if (maps.shape.size() != image.size() || !std::equal(image.begin() + 1, image.end(), maps.shape.begin() + 1)) {
+        throw InputError("label maps: expected the shape (N, spatial) with the size of the bundle's images.");
+    }
+    const std::int64_t samples = maps.shape[0], size = std::min<std::int64_t>(how.batch_size, samples);
+    Shape shape = image;
+    shape.insert(shape.begin(), samples);
+    Tensor images(shape);
+    std::vector<std::uint64_t> indices(static_cast<std::size_t>(size));
+    for (std::int64_t at = 0; at < samples; at += size) {
+        for (std::int64_t i = 0; i < size; ++i) {
+            indices[static_cast<std::size_t>(i)] = first + static_cast<std::uint64_t>(std::min(at + i, samples - 1));
+        }
+        const Tensor told = one_hot(part(maps, at, size), bundle_.manifest().labels.size());
+        const Tensor image_batch = slice(sample({{"one_hot", &told}}, seed, indices, how).image, 0, std::min(size, samples - at));
+        std::copy(image_batch.data.begin(), image_batch.data.end(),
+                  images.data.begin() + at * static_cast<std::ptrdiff_t>(images.stride()));
+    }
+    clip(images, bundle_);
+    return images;
 }
 
 Tensor Pipeline::initial_noise(std::uint64_t seed, const std::vector<std::uint64_t>& indices) const {
@@ -67,14 +147,15 @@ Tensors Pipeline::decoder_noise(std::uint64_t seed, const std::vector<std::uint6
     return drawn;
 }
 
-Tensors Pipeline::encode(const Tensors& sources) {
+Tensors Pipeline::encode(const Views& sources) {
     Tensors told;
     for (const Condition& condition : bundle_.manifest().conditions) {
-        Tensors inputs;
+        Views inputs;
         for (const TensorSpec& spec : bundle_.manifest().graph(condition.encoder).inputs) {
             const auto given = sources.find(spec.name);
             if (given == sources.end()) {
-                throw Error("the condition's encoder needs " + spec.name + ", which was not given.");
+                throw InputError("bundle " + bundle_.manifest().name + " needs " + spec.name +
+                                 ", which label maps do not give. Take a bundle that is conditioned by label maps.");
             }
             inputs[spec.name] = given->second;
         }
@@ -84,9 +165,10 @@ Tensors Pipeline::encode(const Tensors& sources) {
 }
 
 Tensor Pipeline::predict(const Tensor& x, std::int64_t timestep, const Tensors& told) {
-    Tensors inputs = told;
-    inputs["x"] = x;
-    inputs["timestep"] = Tensor({x.batch()}, std::vector<float>(static_cast<std::size_t>(x.batch()), static_cast<float>(timestep)));
+    const Tensor steps({x.batch()}, std::vector<float>(static_cast<std::size_t>(x.batch()), static_cast<float>(timestep)));
+    Views inputs = views(told);
+    inputs["x"] = &x;
+    inputs["timestep"] = &steps;
     return engine("denoiser").run(inputs);
 }
 
@@ -94,9 +176,6 @@ Tensors Pipeline::with_null(const Tensors& told) const {
     Tensors doubled;
     for (const Condition& condition : bundle_.manifest().conditions) {
         const Tensor& given = told.at(condition.feeds);
-        if (condition.null.empty()) {
-            throw Error("guidance: the bundle was trained without a null condition. Pass guidance 1.");
-        }
         Tensor null(given.shape);
         // A number for each channel, or the whole of one sample.
         const std::size_t run = given.stride() / condition.null.size();
@@ -108,27 +187,29 @@ Tensors Pipeline::with_null(const Tensors& told) const {
     return doubled;
 }
 
-Tensor Pipeline::decode(const Tensor& latent, std::uint64_t seed, const std::vector<std::uint64_t>& indices) {
-    Tensors inputs = decoder_noise(seed, indices);
-    inputs["latent"] = latent;
-    return engine("decoder").run(inputs);
+bool Pipeline::guided_at(const Sampling& how, std::int64_t timestep) const {
+    const std::size_t steps = bundle_.manifest().schedule->alphas_cumprod.size();
+    const double share = static_cast<double>(timestep) / static_cast<double>(std::max<std::size_t>(steps - 1, 1));
+    return how.guidance != 1.0 && share >= how.guidance_low && share <= how.guidance_high;
 }
 
-Batch Pipeline::sample(const Tensors& sources, std::uint64_t seed, const std::vector<std::uint64_t>& indices,
-                       const Sampling& how) {
+int Pipeline::evaluations(const Sampling& how) const {
+    const StepTable table = step_table(*bundle_.manifest().schedule, how.steps, how.spacing);
+    return std::accumulate(table.timesteps.begin(), table.timesteps.end(), 0, [&](int sum, std::int64_t timestep) {
+        return sum + (guided_at(how, timestep) ? 2 : 1);
+    });
+}
+
+Tensor Pipeline::latents(Tensor x, const Tensors& told, std::uint64_t seed, const std::vector<std::uint64_t>& indices,
+                         const Sampling& how) {
     const Schedule& schedule = *bundle_.manifest().schedule;
-    const StepTable table = step_table(schedule, how.steps, how.spacing);
-    const Tensors told = encode(sources);
-    const bool guided = how.guidance != 1.0;
-    const Tensors doubled = guided ? with_null(told) : Tensors{};
-    const double last = static_cast<double>(std::max<std::size_t>(schedule.alphas_cumprod.size() - 1, 1));
-    const auto said = [&](const Tensor& x, std::int64_t timestep) {
-        const double share = static_cast<double>(timestep) / last;
-        if (!guided || share < how.guidance_low || share > how.guidance_high) {
-            return predict(x, timestep, told);
+    const Tensors doubled = how.guidance != 1.0 ? with_null(told) : Tensors{};
+    const auto said = [&](const Tensor& at, std::int64_t timestep) {
+        if (!guided_at(how, timestep)) {
+            return predict(at, timestep, told);
         }
-        const Tensor both = predict(joined(x, x), timestep, doubled);
-        Tensor mixed = slice(both, x.batch(), 2 * x.batch());
+        const Tensor both = predict(joined(at, at), timestep, doubled);
+        Tensor mixed = slice(both, at.batch(), 2 * at.batch());
         const float weight = static_cast<float>(how.guidance);
         for (std::size_t i = 0; i < mixed.data.size(); ++i) {
             mixed.data[i] += weight * (both.data[i] - mixed.data[i]);
@@ -138,9 +219,22 @@ Batch Pipeline::sample(const Tensors& sources, std::uint64_t seed, const std::ve
     const auto fresh = [&](std::size_t step) {
         return normals(seed, indices, Purpose::step, bundle_.manifest().graph("denoiser").input("x").sample, step);
     };
+    return cldm::sample(how.sampler, how.eta, schedule.prediction_type, said, std::move(x),
+                        step_table(schedule, how.steps, how.spacing), fresh);
+}
+
+Tensor Pipeline::decode(const Tensor& latent, const Tensors& noise) {
+    Views inputs = views(noise);
+    inputs["latent"] = &latent;
+    return engine("decoder").run(inputs);
+}
+
+Batch Pipeline::sample(const Views& sources, std::uint64_t seed, const std::vector<std::uint64_t>& indices,
+                       const Sampling& how) {
+    check_sampling(bundle_.manifest(), how);
     Batch batch;
-    batch.latent = cldm::sample(how.sampler, how.eta, schedule.prediction_type, said, initial_noise(seed, indices), table, fresh);
-    batch.image = decode(batch.latent, seed, indices);
+    batch.latent = latents(initial_noise(seed, indices), encode(sources), seed, indices, how);
+    batch.image = decode(batch.latent, decoder_noise(seed, indices));
     return batch;
 }
 

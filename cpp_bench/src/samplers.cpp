@@ -54,7 +54,7 @@ Tensor clean(const std::string& kind, const Tensor& said, const Tensor& x, const
     if (kind == "sample") {
         return said;
     }
-    throw Error("prediction_type " + kind + " is unknown. Known: epsilon, v, sample, flow.");
+    throw BundleError("prediction_type " + kind + " is unknown. Known: epsilon, v, sample, flow.");
 }
 
 // x0 in the middle of a step of length h: from its start and the start of the step before (the latest last).
@@ -79,15 +79,19 @@ Tensor interpolated(const std::vector<Tensor>& known, const Tensor& x0, double h
 
 }  // namespace
 
+void check_sampler(const std::string& sampler, double eta) {
+    if (sampler != "ddim" && sampler != "ddpm" && sampler != "dpm++2m" && sampler != "unipc") {
+        throw InputError("sampler " + sampler + " is unknown. Known: ddim, ddpm, dpm++2m, unipc.");
+    }
+    if (eta < 0.0 || eta > 1.0 || (eta > 0.0 && sampler != "ddim")) {
+        throw InputError("eta: expected 0 to 1, and 0 for every sampler but ddim.");
+    }
+}
+
 Tensor sample(const std::string& sampler, double eta, const std::string& prediction_type, const Predict& predict,
               Tensor x, const StepTable& table, const Noise& noise) {
     const bool ddim = sampler == "ddim", ddpm = sampler == "ddpm", unipc = sampler == "unipc";
-    if (!ddim && !ddpm && !unipc && sampler != "dpm++2m") {
-        throw Error("sampler " + sampler + " is unknown. Known: ddim, ddpm, dpm++2m, unipc.");
-    }
-    if (eta < 0.0 || eta > 1.0 || (eta > 0.0 && !ddim)) {
-        throw Error("eta: expected 0 to 1, and 0 for every sampler but ddim.");
-    }
+    check_sampler(sampler, eta);
     std::vector<Tensor> known;
     std::optional<Tensor> start;
     double h = 0.0, h_before = 0.0, s_start = 1.0;

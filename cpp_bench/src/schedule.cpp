@@ -95,7 +95,7 @@ Steps visited(const std::vector<double>& shares, int steps, const std::string& s
         }
         found = nearest(wanted, levels, total);
     } else {
-        throw Error("spacing " + spacing + " is unknown. Known: trailing, leading, linspace, log-snr, karras.");
+        throw InputError("spacing " + spacing + " is unknown. Known: trailing, leading, linspace, log-snr, karras.");
     }
     return found;
 }
@@ -105,7 +105,7 @@ Steps visited(const std::vector<double>& shares, int steps, const std::string& s
 StepTable step_table(const Schedule& schedule, int steps, const std::string& spacing) {
     const std::vector<double>& shares = schedule.alphas_cumprod;
     if (steps < 1 || steps > static_cast<int>(shares.size())) {
-        throw Error("steps = " + std::to_string(steps) + ": expected 1 to " + std::to_string(shares.size()) + ".");
+        throw InputError("steps = " + std::to_string(steps) + ": expected 1 to " + std::to_string(shares.size()) + ".");
     }
     StepTable table;
     table.timesteps = visited(shares, steps, spacing);

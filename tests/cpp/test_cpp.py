@@ -1,7 +1,5 @@
 """The C++ program beside the Python runtime: the same noise bit for bit, the same images, and errors as clear."""
 
-import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +8,9 @@ import pytest
 from cldm_runtime.generator import Generator
 from cldm_runtime.noise import Purpose, Stream
 from cldm_runtime.schedule import SPACINGS
+from cpp_program import BUNDLE, ROOT, SEGMENTER, TEACHER, copied, cpp, needs_program
 
-ROOT = Path(__file__).parents[2]
-PROGRAM = ROOT / "cpp_bench" / "build" / "cldm-cpp"
-BUNDLE = ROOT / "exported" / "lge"
-TEACHER = ROOT / "exported" / "lge-teacher"
-
-pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason=f"{PROGRAM.relative_to(ROOT)} is not built: make cpp")
-
-
-def cpp(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(PROGRAM), *map(str, arguments)], capture_output=True, text=True, check=False)
+pytestmark = needs_program
 
 
 @pytest.fixture(scope="module")
@@ -75,33 +65,46 @@ def test_spacings_are_those_of_python(tmp_path: Path, masks: np.ndarray, spacing
     np.testing.assert_allclose(np.load(tmp_path / "images.npy"), expected, atol=1e-3)
 
 
-def test_a_row_of_the_benchmark(tmp_path: Path) -> None:
-    done = cpp("bench", BUNDLE, "--batch", 2, "--rounds", 2)
-    assert done.returncode == 0, done.stderr
-    row = json.loads(done.stdout)
-    assert row["images_per_second"] > 0 and len(row["seconds_per_image"]) == 2 and row["batch_size"] == 2
+def test_images_lie_in_the_value_range(tmp_path: Path, masks: np.ndarray) -> None:
+    np.save(tmp_path / "masks.npy", masks)
+    assert cpp("generate", BUNDLE, "--masks", tmp_path / "masks.npy", "--out", tmp_path / "i.npy").returncode == 0
+    images = np.load(tmp_path / "i.npy")
+    assert images.min() >= 0.0 and images.max() <= 1.0
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["verify"], "BUNDLE is missing"),
-    (["verify", "nowhere"], "cannot be read"),
-    (["generate", BUNDLE, "--masks", "none.npy", "--out", "x.npy"], "cannot be read"),
-    (["generate", BUNDLE, "--masks", __file__, "--out", "x.npy"], "is not a .npy file"),
-    (["generate", BUNDLE, "--out", "x.npy"], "--masks is missing"),
-    (["bench", BUNDLE, "--steps", "4"], "serves no others"),
-    (["bench", BUNDLE, "--batch", "0"], "expected a whole number"),
-    (["bench", BUNDLE, "--provider", "cuda"], "is not built in"),
-    (["bench", BUNDLE, "--nonsense", "1"], "is unknown"),
+@pytest.mark.parametrize(("arguments", "status", "message"), [
+    (["verify"], 2, "BUNDLE is missing"),
+    (["verify", "nowhere"], 3, "missing or no regular file"),
+    (["verify", BUNDLE, "--provider", "nonsense"], 2, "provider nonsense is unknown"),
+    (["verify", BUNDLE, "--provider", "cuda"], 5, "pip install onnxruntime-gpu"),
+    (["verify", BUNDLE, "--provider", "tensorrt"], 5, "-DCLDM_TENSORRT=ON"),
+    (["generate", BUNDLE, "--masks", "none.npy", "--out", "x.npy"], 2, "cannot be read"),
+    (["generate", BUNDLE, "--masks", __file__, "--out", "x.npy"], 2, "is not a .npy file"),
+    (["generate", BUNDLE, "--out", "x.npy"], 2, "--masks is missing"),
+    (["generate", SEGMENTER, "--masks", "m.npy", "--out", "x.npy"], 3, "expected a generator"),
+    (["segment", BUNDLE, "--images", "none.npy", "--out", "x.npy"], 3, "expected a segmenter"),
+    (["bench", BUNDLE, "--steps", "4"], 2, "serves no others"),
+    (["bench", TEACHER, "--sampler", "euler"], 2, "sampler euler is unknown"),
+    (["bench", BUNDLE, "--batch", "0"], 2, "expected whole numbers"),
+    (["bench", BUNDLE, "--provider", "cuda"], 5, "CPUExecutionProvider"),
+    (["bench", BUNDLE, "--nonsense", "1"], 2, "is unknown"),
 ])
-def test_bad_input_is_one_clear_message(arguments: list[object], message: str) -> None:
+def test_bad_input_is_one_clear_message(arguments: list[object], status: int, message: str) -> None:
     done = cpp(*arguments)
-    assert done.returncode == 2 and message in done.stderr and done.stderr.startswith("error: ")
+    assert done.returncode == status and message in done.stderr and done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
 
 
 def test_an_altered_graph_is_refused(tmp_path: Path) -> None:
-    for file in BUNDLE.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    (tmp_path / "decoder.onnx").write_bytes((tmp_path / "decoder.onnx").read_bytes()[:-1] + b"x")
+    graph = copied(BUNDLE, tmp_path) / "decoder.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"x")
     done = cpp("verify", tmp_path)
-    assert done.returncode == 2 and "altered or damaged" in done.stderr
+    assert done.returncode == 3 and "altered or damaged" in done.stderr
+
+
+def test_a_reference_that_is_not_met_is_status_3(tmp_path: Path) -> None:
+    manifest = copied(BUNDLE, tmp_path) / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"decoder/image": 0.0005', '"decoder/image": 1e-12'))
+    done = cpp("verify", tmp_path)
+    assert done.returncode == 3 and "decoder/image differ from the reference" in done.stderr
+    assert done.stdout.count("FAILED") == 1

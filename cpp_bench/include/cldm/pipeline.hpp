@@ -1,4 +1,4 @@
-// One batch of a generator bundle: from label maps and sample indices to latents and images.
+// A generator bundle: from label maps and sample indices to latents and images.
 #pragma once
 
 #include <map>
@@ -16,34 +16,46 @@ struct Batch {
 
 class Pipeline {
 public:
-    // Error for a bundle that is no generator, or that this program cannot serve.
-    Pipeline(const Bundle& bundle, const std::string& provider, int threads);
+    // BundleError for a bundle that is no generator, ProviderError for a provider that is not to be had.
+    Pipeline(Bundle bundle, const std::string& provider = "cpu", int threads = 1);
 
-    const Sampling& sampling() const { return sampling_; }
+    const Bundle& bundle() const { return bundle_; }
+    const Sampling& sampling() const { return *bundle_.manifest().sampling; }
+
+    // Images (N, C, *spatial) in the manifest's value range for label maps (N, *spatial); sample i has the index
+    // first + i. A short last batch is filled up, so that all have one shape. InputError for maps that do not fit.
+    Tensor generate(const Labels& maps, std::uint64_t seed, std::uint64_t first, const Sampling& how);
 
     // sources: the inputs of the conditions' encoders, such as one_hot; noise is drawn from the samples' streams.
-    Batch sample(const Tensors& sources, std::uint64_t seed, const std::vector<std::uint64_t>& indices,
-                 const Sampling& sampling);
+    Batch sample(const Views& sources, std::uint64_t seed, const std::vector<std::uint64_t>& indices, const Sampling& how);
 
-    Tensors encode(const Tensors& sources);
-    Tensor predict(const Tensor& x, std::int64_t timestep, const Tensors& told);
-    Tensor decode(const Tensor& latent, std::uint64_t seed, const std::vector<std::uint64_t>& indices);
+    // The parts of `sample`.
     Tensor initial_noise(std::uint64_t seed, const std::vector<std::uint64_t>& indices) const;
     Tensors decoder_noise(std::uint64_t seed, const std::vector<std::uint64_t>& indices) const;
-    Tensor run(const std::string& role, const Tensors& inputs) { return engine(role).run(inputs); }
+    Tensors encode(const Views& sources);
+    Tensor latents(Tensor x, const Tensors& told, std::uint64_t seed, const std::vector<std::uint64_t>& indices,
+                   const Sampling& how);
+    Tensor decode(const Tensor& latent, const Tensors& noise);
+
+    // How often the denoiser is asked for one image, both halves of a guided step counted.
+    int evaluations(const Sampling& how) const;
 
 private:
     Engine& engine(const std::string& role);
+    Tensor predict(const Tensor& x, std::int64_t timestep, const Tensors& told);
     Tensors with_null(const Tensors& told) const;
+    bool guided_at(const Sampling& how, std::int64_t timestep) const;
 
-    const Bundle& bundle_;
+    Bundle bundle_;
     std::string provider_;
     int threads_;
-    Sampling sampling_;
     std::map<std::string, std::unique_ptr<Engine>> engines_;
 };
 
+// InputError for settings that a generator bundle does not serve.
+void check_sampling(const Manifest& manifest, const Sampling& how);
+
 // (N, *spatial) labels -> (N, classes, *spatial), one channel for each of the manifest's label names.
-Tensor one_hot(const Shape& shape, const std::vector<std::uint8_t>& labels, std::size_t classes);
+Tensor one_hot(const Labels& maps, std::size_t classes);
 
 }  // namespace cldm

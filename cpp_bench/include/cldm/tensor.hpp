@@ -31,6 +31,22 @@ struct Tensor {
 };
 
 using Tensors = std::map<std::string, Tensor>;
+// The same without owning them.
+using Views = std::map<std::string, const Tensor*>;
+
+inline Views views(const Tensors& tensors) {
+    Views seen;
+    for (const auto& [name, tensor] : tensors) {
+        seen[name] = &tensor;
+    }
+    return seen;
+}
+
+// Label maps (N, *spatial), numbers 0..255.
+struct Labels {
+    Shape shape;
+    std::vector<std::uint8_t> values;
+};
 
 // Samples first to last - 1 of a tensor.
 Tensor slice(const Tensor& tensor, std::int64_t first, std::int64_t last);
