@@ -220,6 +220,7 @@ class ExportConfig:
     generator: str = "exported/lge"  # empty: the run has no diffusion, and what only that needs is not trained
     segmenter: str = "exported/lge-segmenter"
     int8: str = ""  # a second bundle of the generator, whose denoiser and decoder compute in int8; empty: none
+    fp16: str = ""  # a second bundle of the generator, whose denoiser and decoder compute in fp16; empty: none
     anatomy: str = ""  # bundle of the label VAE, which draws label maps for attributes; empty: none
     version: str = "1.0"  # revision of the bundles' content
     weights: str = "fp32"  # fp16, int8: large weights of the generator are rounded, and stored in fewer bytes

@@ -1,5 +1,6 @@
 """From checkpoints to bundles. Torch stops here."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -26,8 +27,8 @@ def run(config: Config, *, force: bool = False, torchscript: bool = True, what: 
     targets = {kind: Path(folder) for kind, folder in named.items() if folder}
     chosen = [kind for kind in targets if what == kind or (
         what == "all" and not (kind == "segmenter" and (config.run.codecs or config.distil.bundle)))]
-    int8 = Path(section.int8) if section.int8 and "generator" in chosen else None
-    for target in (*(targets[kind] for kind in chosen), *([int8] if int8 else [])):
+    reduced = {"int8": section.int8, "fp16": section.fp16} if "generator" in chosen else {}
+    for target in (*(targets[kind] for kind in chosen), *(Path(folder) for folder in reduced.values() if folder)):
         refuse_to_overwrite(target, force=force)
     written = []
     if "segmenter" in chosen:
@@ -35,19 +36,27 @@ def run(config: Config, *, force: bool = False, torchscript: bool = True, what: 
 
         written.append(export_segmenter(config, targets["segmenter"], force=force, torchscript=torchscript))
     if "generator" in chosen:
-        from .checkpoints import load_generator
-        from .few_steps import load_few_steps
-
-        load = load_few_steps if config.distil.bundle else load_generator
-        export = load(config, torchscript=torchscript)
-        written.append(export.write(targets["generator"], force=force))
-        if int8:
-            from .int8 import write_int8
-
-            images, labels = export.training.images.numpy(), export.training.one_hot.argmax(1).byte().numpy()
-            written.append(write_int8(targets["generator"], int8, images, labels, Path(section.segmenter), force=force))
+        written += _export_generator(config, targets["generator"], reduced, force=force, torchscript=torchscript)
     if "anatomy" in chosen:
         from .anatomy import export_anatomy
 
         written.append(export_anatomy(config, targets["anatomy"], force=force, torchscript=torchscript))
+    return written
+
+
+def _export_generator(config: Config, target: Path, reduced: Mapping[str, str], *, force: bool,
+                      torchscript: bool) -> list[Path]:
+    """The generator's bundle, and its versions that compute in fewer bits: precision -> folder, empty for none."""
+    from .checkpoints import load_generator
+    from .few_steps import load_few_steps
+    from .fp16 import write_fp16
+    from .int8 import write_int8
+
+    load = load_few_steps if config.distil.bundle else load_generator
+    export = load(config, torchscript=torchscript)
+    written = [export.write(target, force=force)]
+    images, labels = export.training.images.numpy(), export.training.one_hot.argmax(1).byte().numpy()
+    for precision, write in (("int8", write_int8), ("fp16", write_fp16)):
+        if folder := reduced[precision]:
+            written.append(write(target, Path(folder), images, labels, Path(config.export.segmenter), force=force))
     return written
