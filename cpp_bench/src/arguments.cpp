@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <sstream>
-#include <thread>
 
 #include "cldm/error.hpp"
 
@@ -105,10 +104,6 @@ int Arguments::whole(const std::string& name, int otherwise) const {
 std::uint64_t Arguments::natural(const std::string& name, std::uint64_t otherwise) const {
     const auto found = options.find(name);
     return found == options.end() ? otherwise : natural_number(found->second, "--" + name);
-}
-
-int Arguments::threads() const {
-    return whole("threads", static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
 }
 
 }  // namespace cldm

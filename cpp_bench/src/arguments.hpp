@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "cldm/engine.hpp"
+
 namespace cldm {
 
 // Whatever does not parse is an InputError that names the option.
@@ -23,7 +25,7 @@ struct Arguments {
     std::vector<double> numbers(const std::string& name) const;  // separated by commas
     int whole(const std::string& name, int otherwise) const;     // of at least 1
     std::uint64_t natural(const std::string& name, std::uint64_t otherwise) const;
-    int threads() const;  // all cores unless --threads says otherwise
+    int threads() const { return whole("threads", all_cores()); }
 };
 
 // The text as a number of 0 or more. what: the name in the error.

@@ -1,6 +1,7 @@
 #include "cldm/engine.hpp"
 
 #include <algorithm>
+#include <thread>
 
 #include "cldm/error.hpp"
 #include "onnx_engine.hpp"
@@ -80,6 +81,8 @@ void check_provider(const std::string& provider) {
 #endif
     }
 }
+
+int all_cores() { return static_cast<int>(std::max(1U, std::thread::hardware_concurrency())); }
 
 std::map<std::string, std::string> engine_versions() {
     std::map<std::string, std::string> found{{"onnxruntime", onnxruntime_version()}};

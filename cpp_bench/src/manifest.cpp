@@ -226,6 +226,13 @@ Bundle::Bundle(std::filesystem::path folder) : folder_(std::move(folder)) {
     identity_ = manifest_.name + " " + manifest_.version + " (manifest " + sha256_of(bytes).substr(0, 12) + ")";
 }
 
+Spacing Bundle::spacing_mm() const {
+    if (manifest_.spacing_mm.size() != 2) {
+        throw BundleError("bundle " + folder_.string() + ": expected images of two axes.");
+    }
+    return {manifest_.spacing_mm[0], manifest_.spacing_mm[1]};
+}
+
 std::vector<unsigned char> Bundle::read(const std::string& file, const std::string& sha256) const {
     std::vector<unsigned char> bytes = regular_file(folder_ / file);
     if (sha256_of(bytes) != sha256) {

@@ -130,15 +130,13 @@ Segmenter::Segmenter(Bundle bundle, const std::string& provider, int threads)
     : bundle_(std::move(bundle)), on_cores_(provider == "cpu"), fixed_batch_(provider == "tensorrt"),
       workers_(on_cores_ ? threads : 1) {
     const Manifest& manifest = bundle_.manifest();
-    if (manifest.kind != "segmenter" || !manifest.segmenter || manifest.spacing_mm.size() != 2) {
+    if (manifest.kind != "segmenter" || !manifest.segmenter) {
         throw BundleError("bundle " + bundle_.folder().string() + " is a " + manifest.kind + ", expected a segmenter. Pass "
                           "the folder of a segmenter bundle.");
     }
     check_graph(bundle_);
     engine_ = open_engine(bundle_, "segmenter", provider, on_cores_ ? 1 : threads);
 }
-
-Spacing Segmenter::spacing_mm() const { return {bundle_.manifest().spacing_mm[0], bundle_.manifest().spacing_mm[1]}; }
 
 Labels Segmenter::segment(const Tensor& images, std::optional<Spacing> spacing_mm, std::optional<bool> mirror,
                           int batch_size) {

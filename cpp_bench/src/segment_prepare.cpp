@@ -111,7 +111,7 @@ Tensor cut(const Tensor& planes, const Box& box) {
     return out;
 }
 
-Prepared prepare(const Tensor& slice, const std::array<double, 2>& spacing_mm, const SegmenterSpec& spec) {
+Prepared prepare(const Tensor& slice, const Spacing& spacing_mm, const SegmenterSpec& spec) {
     const std::int64_t height = slice.shape[1], width = slice.shape[2];
     const Box box = spec.crop_to_nonzero ? bounding_box(nonzero(slice), height, width) : Box{0, 0, height, width};
     Tensor cropped = cut(slice, box);

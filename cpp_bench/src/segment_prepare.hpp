@@ -15,7 +15,7 @@ struct Prepared {
 };
 
 // One slice (C, H, W), whose axes are in the network's order, of a spacing (rows, columns) in that order.
-Prepared prepare(const Tensor& slice, const std::array<double, 2>& spacing_mm, const SegmenterSpec& spec);
+Prepared prepare(const Tensor& slice, const Spacing& spacing_mm, const SegmenterSpec& spec);
 
 // (..., H, W) planes cut to a box.
 Tensor cut(const Tensor& planes, const Box& box);

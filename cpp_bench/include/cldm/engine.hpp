@@ -28,6 +28,9 @@ inline const std::vector<std::string> kProviders{"cpu", "cuda", "torchscript", "
 // InputError for a provider that is unknown, ProviderError for one that this build or this machine does not have.
 void check_provider(const std::string& provider);
 
+// Cores that this process may use.
+int all_cores();
+
 // Of the libraries that run the networks, by name.
 std::map<std::string, std::string> engine_versions();
 

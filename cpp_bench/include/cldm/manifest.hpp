@@ -12,6 +12,8 @@
 
 namespace cldm {
 
+using Spacing = std::array<double, 2>;  // millimetres between rows and between columns
+
 struct TensorSpec {
     std::string name, dtype;
     Shape sample;  // without the batch, which stands first
@@ -50,7 +52,7 @@ struct Normalisation {
 struct SegmenterSpec {
     std::array<std::int64_t, 2> patch_size{};
     std::vector<std::uint8_t> label_values;
-    std::array<double, 2> spacing_mm{};
+    Spacing spacing_mm{};
     std::vector<Normalisation> normalisation;
     std::array<int, 2> axis_order{};
     bool crop_to_nonzero = true, use_gaussian = true, mirror_by_default = true;
@@ -89,6 +91,8 @@ public:
     const std::filesystem::path& folder() const { return folder_; }
     // Name, revision and digest, for people.
     const std::string& identity() const { return identity_; }
+    // Of the images. BundleError where these are no planes.
+    Spacing spacing_mm() const;
     std::vector<unsigned char> read(const std::string& file, const std::string& sha256) const;
 
 private:

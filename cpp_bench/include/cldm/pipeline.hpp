@@ -17,10 +17,11 @@ struct Batch {
 class Pipeline {
 public:
     // BundleError for a bundle that is no generator, ProviderError for a provider that is not to be had.
-    Pipeline(Bundle bundle, const std::string& provider = "cpu", int threads = 1);
+    explicit Pipeline(Bundle bundle, const std::string& provider = "cpu", int threads = all_cores());
 
     const Bundle& bundle() const { return bundle_; }
     const Sampling& sampling() const { return *bundle_.manifest().sampling; }
+    Spacing spacing_mm() const { return bundle_.spacing_mm(); }
 
     // Images (N, C, *spatial) in the manifest's value range for label maps (N, *spatial); sample i has the index
     // first + i. A short last batch is filled up, so that all have one shape. InputError for maps that do not fit.

@@ -1,7 +1,6 @@
 // Segments images with an exported nnU-Net: the predictor of cldm_runtime.segment.
 #pragma once
 
-#include <array>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -11,17 +10,15 @@
 
 namespace cldm {
 
-using Spacing = std::array<double, 2>;  // millimetres between rows and between columns
-
 class Segmenter {
 public:
     // threads: on the CPU these work on different slices. BundleError for a bundle that is no segmenter, ProviderError
     // for a provider that is not to be had.
-    Segmenter(Bundle bundle, const std::string& provider = "cpu", int threads = 1);
+    explicit Segmenter(Bundle bundle, const std::string& provider = "cpu", int threads = all_cores());
 
     const Bundle& bundle() const { return bundle_; }
     // Of the images that the bundle was exported for.
-    Spacing spacing_mm() const;
+    Spacing spacing_mm() const { return bundle_.spacing_mm(); }
 
     // Label maps (N, H, W), in the domain's label values, of images (N, H, W) or (N, C, H, W). spacing_mm: of the images;
     // mirror: average over mirrored copies; without them the bundle's. InputError for images that cannot be taken.
