@@ -1,0 +1,17 @@
+#!/bin/sh
+# Installs the runtime and what requirements.txt pins, and nothing else, into a new virtual environment without pip.
+#
+#   install.sh FOLDER [INTERPRETER]     INTERPRETER: of the environment  [$PYTHON, else python3]; $PYTHON brings pip
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+python=${PYTHON:-python3}
+pip="-m pip --disable-pip-version-check --quiet --python $1/bin/python"
+
+"${2:-$python}" -m venv --without-pip "$1"
+source=$(mktemp -d) # a copy, because building leaves files beside the source
+trap 'rm -rf "$source"' EXIT
+cp -r "$here/../../runtime/pyproject.toml" "$here/../../runtime/src" "$source"
+# shellcheck disable=SC2086
+"$python" $pip install --no-deps --requirement "$here/requirements.txt" "$source"
+# shellcheck disable=SC2086
+"$python" $pip check > /dev/null # nothing missing, nothing at odds
