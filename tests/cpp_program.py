@@ -12,7 +12,10 @@ BUNDLE = ROOT / "exported" / "lge"
 TEACHER = ROOT / "exported" / "lge-teacher"
 SEGMENTER = ROOT / "exported" / "lge-segmenter"
 
-needs_program = pytest.mark.skipif(not PROGRAM.exists(), reason=f"{PROGRAM.relative_to(ROOT)} is not built: make cpp")
+_MISSING = ROOT / "cpp_bench" / ".missing"  # what `make test` found to be missing
+_WHY = _MISSING.read_text().strip() if _MISSING.exists() else "make cpp"
+
+needs_program = pytest.mark.skipif(not PROGRAM.exists(), reason=f"{PROGRAM.relative_to(ROOT)} is not built: {_WHY}")
 
 
 def cpp(*arguments: object) -> subprocess.CompletedProcess[str]:
