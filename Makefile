@@ -61,7 +61,7 @@ cpp: .venv/installed  ## build cpp_bench/build/cldm-cpp (needs g++, cmake, zlib;
 cpp-if-possible: .venv/installed
 	@cpp_bench/missing.sh $(CURDIR)/$(BIN)/python > cpp_bench/.missing
 	@if [ -s cpp_bench/.missing ]; then echo "C++ is not built, its tests are skipped: $$(cat cpp_bench/.missing)"; \
-	else rm cpp_bench/.missing; $(MAKE) --no-print-directory cpp; fi
+	else rm -f cpp_bench/.missing; $(MAKE) --no-print-directory cpp; fi
 
 clean:  ## remove environments, caches and out/ (data/ and runs/ stay)
 	rm -rf .venv .venv-demo cpp_bench/build cpp_bench/.deps cpp_bench/.missing out .pytest_cache .mypy_cache .ruff_cache .hypothesis runtime/build trainer/build
