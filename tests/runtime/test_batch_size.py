@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from cldm_runtime import Generator, batch_size
-from cldm_runtime.batch_size import SIZES, best_batch_size, cache_folder, measured_batch_size
+from cldm_runtime.batch_size import SIZES, best_batch_size, measured_batch_size
+from cldm_runtime.user_cache import cache_folder
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_the_provider_is_the_one_asked_for(adder):
 def test_a_provider_that_is_missing_is_an_error_with_the_pip_line(adder, monkeypatch):
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     line = r"pip install 'cldm-runtime\[gpu\]'"
-    for provider in ("cuda", "tensorrt"):
+    for provider in ("cuda", "ort-tensorrt"):
         with pytest.raises(ProviderError, match=f"{provider} was requested, but onnxruntime offers: CPU.*{line}"):
             open_engine(adder, ADDER, provider)
 
@@ -126,20 +126,48 @@ def test_a_batch_gives_what_its_samples_give(tiny_generator):
     np.testing.assert_allclose(whole[1:2], single, atol=1e-6)
 
 
-def test_torchscript_runs_the_same_tensors():
+@pytest.fixture(scope="module")
+def traced():
+    """Bytes of a TorchScript archive: the product of a and a matrix of ones, and b."""
     torch = pytest.importorskip("torch")
     warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit as a whole
     buffer = io.BytesIO()
 
     class Adder(torch.nn.Module):
         def forward(self, a, b):
-            return a + b
+            return a @ torch.ones(2, 2) + b
 
     example = torch.ones(1, 2)
     torch.jit.save(torch.jit.trace(Adder(), (example, example)), buffer)
-    engine = open_engine(buffer.getvalue(), ADDER, "torchscript")
+    return buffer.getvalue()
+
+
+def test_torchscript_runs_the_same_tensors(traced):
+    engine = open_engine(traced, ADDER, "torchscript")
     assert engine.provider == "torchscript"
-    np.testing.assert_array_equal(engine.run(ones(3))["sum"], np.full((3, 2), 3, np.float32))
+    np.testing.assert_array_equal(engine.run(ones(3))["sum"], np.full((3, 2), 4, np.float32))
+
+
+def test_torchscript_in_bf16_multiplies_with_8_bits_of_mantissa_and_gives_float32(traced):
+    inputs = {"a": np.full((1, 2), 1 + 2**-10, np.float32), "b": np.zeros((1, 2), np.float32)}
+    exact, rounded = (open_engine(traced, ADDER, "torchscript", precision=precision).run(inputs)["sum"]
+                      for precision in ("fp32", "bf16"))
+    np.testing.assert_array_equal(exact, np.full((1, 2), 2 * (1 + 2**-10), np.float32))
+    np.testing.assert_array_equal(rounded, np.full((1, 2), 2, np.float32))
+
+
+def test_a_cuda_device_that_is_missing_is_never_replaced_by_the_cpu(traced):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(ProviderError, match=r"torchscript-cuda was requested, but torch .* finds no CUDA device"):
+        open_engine(traced, ADDER, "torchscript-cuda")
+
+
+@pytest.mark.parametrize(("provider", "precision"), [("cpu", "bf16"), ("openvino", "fp16"), ("torchscript", "tf32")])
+def test_a_precision_that_a_provider_lacks_names_one_that_has_it(adder, provider, precision):
+    with pytest.raises(ProviderError, match=f"provider {provider} offers: .*Pass --provider "):
+        open_engine(adder, ADDER, provider, precision=precision)
 
 
 def test_torchscript_bytes_that_do_not_load():
@@ -214,7 +242,7 @@ def test_openvino_that_is_missing_is_an_error_with_the_pip_line(adder, monkeypat
 def test_a_precision_that_the_provider_lacks(adder):
     with pytest.raises(ProviderError, match=r"precision bf16 .* provider cpu offers: fp32\. Pass --provider openvino"):
         open_engine(adder, ADDER, "cpu", precision="bf16")
-    with pytest.raises(InputError, match="Known: fp32, bf16"):
+    with pytest.raises(InputError, match="Known: fp32, tf32, bf16, fp16"):
         open_engine(adder, ADDER, "openvino", precision="fp8")
 
 

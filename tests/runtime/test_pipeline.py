@@ -117,12 +117,12 @@ def test_outside_the_interval_the_call_is_single(guided):
     assert pipeline._engines["denoiser"].sizes == [2, 4, 4, 2]
 
 
-def test_a_null_stands_behind_the_condition_channel_by_channel(guided):
+def test_a_null_is_given_channel_by_channel(guided):
     pipeline, _ = guided
     condition = replace(pipeline.manifest.conditions[0], null=(1.0, 2.0))
     pipeline.manifest = replace(pipeline.manifest, conditions=(condition,))
-    doubled = pipeline._with_null({"mask_latent": np.zeros((1, 2, 1, 3), np.float32)})["mask_latent"]
-    assert doubled.dtype == np.float32 and doubled[:, :, 0].tolist() == [[[0] * 3, [0] * 3], [[1] * 3, [2] * 3]]
+    null = pipeline._null({"mask_latent": np.zeros((1, 2, 1, 3), np.float32)})["mask_latent"]
+    assert null.dtype == np.float32 and null[:, :, 0].tolist() == [[[1] * 3, [2] * 3]]
 
 
 def test_a_segmenter_generates_nothing(tiny_segmenter):

@@ -137,4 +137,6 @@ def test_one_worker_for_each_core_of_the_cpu(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "cpu.max").write_text(quota)
     monkeypatch.setattr(workers, "_QUOTA", tmp_path / "cpu.max")
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
-    assert default_workers("cpu") == count and default_workers("cuda") == 1
+    assert default_workers("cpu") == count and default_workers("cuda") == count
+    monkeypatch.setattr(workers, "_ON_A_GPU", 2)
+    assert default_workers("cuda") == min(count, 2) and default_workers("openvino") == count

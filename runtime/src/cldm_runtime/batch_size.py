@@ -1,7 +1,7 @@
 """The batch size that is fastest on this machine, found by a short measurement and remembered.
 
-Remembered in `batch-size.json` in the user's cache folder: $CLDM_CACHE, else $XDG_CACHE_HOME/cldm, else ~/.cache/cldm.
-Losing the file costs a measurement; whatever else it holds is ignored.
+Remembered in `batch-size.json` in the user's cache folder (`user_cache.py`). Losing the file costs a measurement;
+whatever else it holds is ignored.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from pathlib import Path
 from . import __version__
 from .generator import Generator
 from .manifest import SamplingSpec
+from .user_cache import cache_folder
 
 SIZES = (1, 2, 4, 8, 16, 32)
 _FILE = "batch-size.json"
@@ -47,14 +48,6 @@ def measured_batch_size(seconds: Callable[[int], float]) -> int:
         if time.perf_counter() - begun > _LONGEST_S:
             break
     return min(found, key=lambda size: found[size])
-
-
-def cache_folder() -> Path:
-    """Where this user's measurements are remembered; it need not exist."""
-    if given := os.environ.get("CLDM_CACHE"):
-        return Path(given)
-    caches = os.environ.get("XDG_CACHE_HOME")
-    return (Path(caches) if caches else Path(os.path.expanduser("~")) / ".cache") / "cldm"
 
 
 def _key(generator: Generator, settings: SamplingSpec) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .domain import Domain, get_domain
-from .engines import Engine, open_engine
+from .engines import TORCHSCRIPT, Engine, check_provider, open_engine
 from .errors import BundleError, list_faults
 from .manifest import FileSpec, GraphSpec, Manifest
 from .onnx_scan import scan_model
@@ -95,8 +95,8 @@ class Bundle:
         return _read_file(self.path, file.file, file.sha256)
 
     def open(self, role: str, provider: str = "cpu", threads: int | None = None, precision: str = "fp32") -> Engine:
-        """An engine for the graph of that role. `threads`: of one operator; None takes all cores. `precision`: fp32, or
-        bf16 with openvino.
+        """An engine for the graph of that role. `threads`: of one operator; None takes all cores. `precision`: one that
+        the provider is offered with, see `engines.OFFERED`.
 
         Raises BundleError for a graph that is missing, altered or not allowed, ProviderError for a provider or
         precision that is not available.
@@ -104,15 +104,23 @@ class Bundle:
         graph = self.manifest.graphs.get(role)
         if graph is None:
             raise BundleError(f"bundle {self.path} has no graph {role}. It has: {', '.join(self.manifest.graphs)}.")
-        if provider == "torchscript":
+        check_provider(provider, precision)
+        if provider in TORCHSCRIPT:
             if graph.torchscript is None:
-                raise BundleError(f"bundle {self.path} holds no TorchScript form of {role}. Export it with "
-                                  "--torchscript, or pass another --provider.")
+                raise BundleError(f"bundle {self.path} holds no TorchScript form of {role}. Export it without "
+                                  "--no-torchscript, or pass another --provider.")
             return open_engine(self.read(graph.torchscript), graph, provider, threads, precision)
         data = self.read(graph)
         faults = scan_model(data)
         if faults:
             raise BundleError(list_faults(f"graph {self.path / graph.file} is refused.", faults))
+        if provider == "tensorrt":
+            from .engines.tensorrt import TensorRtEngine  # here, because it is the one that needs tensorrt and torch
+            from .reference import Reference
+
+            tolerances = self.manifest.reference.tolerances
+            return TensorRtEngine(data, graph, Reference.from_arrays(self.reference()).graphs[role],
+                                  {spec.name: tolerances[f"{role}/{spec.name}"] for spec in graph.outputs}, precision)
         return open_engine(data, graph, provider, threads, precision)
 
     def reference(self) -> dict[str, NDArray[Any]]:

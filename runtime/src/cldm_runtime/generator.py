@@ -1,6 +1,7 @@
 """Images from requests: the Python API, and the network side of generation. Everything it knows is in the manifest."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -80,10 +81,10 @@ class Generator:
              anatomy: str | os.PathLike[str] | None = None, precision: str = "fp32") -> Self:
         """Load a bundle folder, after checking versions and the hash of every file.
 
-        provider: cpu, cuda, tensorrt, torchscript or openvino, or auto: the fastest here, measured while loading
-        (`choice.reason` says why). threads: of one operator; None takes all cores. anatomy: folder of an anatomy
-        bundle, with which label maps are drawn for attributes; None: as the domain defines. precision: fp32, or bf16
-        with openvino. Raises BundleError or ProviderError, InputError for an anatomy where no label maps are needed.
+        provider: one of `engines.PROVIDERS`, or auto: the fastest here, measured while loading (`choice.reason` says
+        why). threads: of one operator; None takes all cores. anatomy: folder of an anatomy bundle, with which label
+        maps are drawn for attributes; None: as the domain defines. precision: one that `engines.OFFERED` has for the
+        provider. Raises BundleError or ProviderError, InputError for an anatomy where no label maps are needed.
         """
         return cls(Bundle.load(path), provider, threads, None if anatomy is None else Bundle.load(anatomy), precision)
 
@@ -218,8 +219,9 @@ class Generator:
 
     def _overlapped(self, items: Iterable[Item], draw: Callable[[Item], SampleRequest], seed: int,
                     settings: SamplingSpec) -> Iterator[Batch]:
-        """Draws the requests of the next batch on another thread while the networks work on this one."""
-        waiting, known = iter(items), Encodings()
+        """Draws the requests of the next batch on another thread while the networks work on this one; on a GPU, images
+        are copied while the next batch is at work."""
+        waiting, known, begun = iter(items), Encodings(), deque[Callable[[], Batch]]()
 
         def next_requests() -> list[SampleRequest]:
             return [draw(item) for item in islice(waiting, settings.batch_size)]
@@ -228,29 +230,44 @@ class Generator:
             requests = next_requests()
             while requests:
                 ahead = pool.submit(next_requests)
-                yield self.batch(requests, seed, settings, known)
+                begun.append(self._begin(requests, seed, settings, known))
+                if len(begun) > self._pipeline.ahead:
+                    yield begun.popleft()()
                 requests = ahead.result()
+            while begun:
+                yield begun.popleft()()
 
     def batch(self, requests: Sequence[SampleRequest], seed: int, settings: SamplingSpec,
               known: Encodings | None = None) -> Batch:
         """Generate one batch; a short one is filled up with copies of its last request, so that all have one shape.
         known: encodings of batches before, where there are some."""
+        return self._begin(requests, seed, settings, known or Encodings())()
+
+    def _begin(self, requests: Sequence[SampleRequest], seed: int, settings: SamplingSpec,
+               known: Encodings) -> Callable[[], Batch]:
+        """Begin a batch; what is returned waits for it."""
         padded = [*requests, *[requests[-1]] * (settings.batch_size - len(requests))]
         indices = np.array([request.index for request in padded], dtype=np.int64)
         maps = [request.mask for request in padded if request.mask is not None]
         masks, requested = np.stack(maps) if maps else None, np.stack([request.requested for request in padded])
-        encoded = (known or Encodings()).of(self._encoded_from(masks, requested), lambda: self._pipeline.encode(
+        encoded = known.of(self._encoded_from(masks, requested), lambda: self._pipeline.encode(
             encoder_inputs(self.manifest, self.domain, masks, requested)))
-        images = self._pipeline.sample_encoded(encoded, self._pipeline.plan(settings), seed, indices).image
-        if not np.isfinite(images).all():
-            raise BundleError(f"bundle {self.bundle.path}: the decoder gave NaN or infinite intensities. Check the "
-                              "bundle with cldm verify.")
-        images, count = np.clip(images, *self.manifest.image.value_range), len(requests)
+        begun = self._pipeline.begin(encoded, self._pipeline.plan(settings), seed, indices)
+        count = len(requests)
         conditions = [request.condition for request in requests if request.condition is not None]
-        return Batch(images[:count], None if masks is None else masks[:count], requested[:count], indices[:count],
-                     np.array([request.grid_row for request in requests], dtype=np.int64),
-                     np.array(conditions, dtype=np.int64) if conditions else None,
-                     sum(request.draws for request in requests))
+
+        def finish() -> Batch:
+            images = begun().image
+            if not np.isfinite(images).all():
+                raise BundleError(f"bundle {self.bundle.path}: the decoder gave NaN or infinite intensities. Check the "
+                                  "bundle with cldm verify.")
+            images = np.clip(images, *self.manifest.image.value_range)
+            return Batch(images[:count], None if masks is None else masks[:count], requested[:count], indices[:count],
+                         np.array([request.grid_row for request in requests], dtype=np.int64),
+                         np.array(conditions, dtype=np.int64) if conditions else None,
+                         sum(request.draws for request in requests))
+
+        return finish
 
     def _encoded_from(self, masks: LabelMap | None, requested: NDArray[np.float32]) -> list[bytes]:
         """What the encoding of each sample depends on."""

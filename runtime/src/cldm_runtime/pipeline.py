@@ -4,8 +4,8 @@ All randomness is drawn here, from the streams of the samples, and handed to the
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from .bundle import Bundle
 from .engines import Engine
+from .engines.device import HOST, Tensor, device_of, launch
 from .errors import BundleError, InputError
 from .guidance import EVERYWHERE, Interval, guidance_faults, guide
 from .manifest import GraphSpec, Manifest, SamplingSpec, TensorSpec
 from .noise import Purpose, normals
-from .samplers import Sampler, denoiser, get_sampler
+from .samplers import Denoise, Noise, Sampler, denoiser, get_sampler
 from .schedule import Array, NoiseSchedule, StepTable
 
 Float32 = NDArray[np.float32]
@@ -63,6 +64,7 @@ class Pipeline:
         self.manifest = manifest
         self.schedule = NoiseSchedule.from_spec(manifest.schedule)
         self._engines = engines
+        self._device = device_of(engines["denoiser"])
 
     @classmethod
     def open(cls, bundle: Bundle, provider: str = "cpu", threads: int | None = None,
@@ -101,38 +103,50 @@ class Pipeline:
 
     def latents(self, x: Float32, fed: Mapping[str, Array], plan: SamplingPlan, seed: int, indices: Indices) -> Float32:
         """Walk from the noise `x` to latents; a stochastic sampler draws its noise from the samples' streams."""
-        doubled = self._with_null(fed) if plan.guidance != 1 else {}
+        latent: Float32 = self._device.fetch(self._walk(x, fed, plan, seed, indices))()
+        return latent
 
-        def predict(x: Array, timestep: int) -> Array:
-            return self._predict(x, timestep, fed)
+    def _walk(self, x: Float32, fed: Mapping[str, Array], plan: SamplingPlan, seed: int, indices: Indices) -> Tensor:
+        """`latents`, which stay on the device."""
+        put = self._device.put
+        told = self._put(fed)
+        null = self._put(self._null(fed)) if plan.guidance != 1 else {}
+        doubled = {name: np.concatenate([told[name], null[name]]) for name in null} if self._device is HOST else {}
 
-        def predict_both(x: Array, timestep: int) -> tuple[Array, Array]:
+        def predict(x: Tensor, timestep: int) -> Tensor:
+            return self._predict(x, timestep, told)
+
+        def predict_both(x: Tensor, timestep: int) -> tuple[Tensor, Tensor]:
+            if not doubled:  # a GPU is busy with one of them, and has one shape less to prepare for
+                return self._predict(x, timestep, told), self._predict(x, timestep, null)
             both = self._predict(np.concatenate([x, x]), timestep, doubled)
             return both[:len(x)], both[len(x):]
 
-        def noise(step: int) -> Float32:
-            return normals(seed, indices, Purpose.STEP, x.shape[1:], step=step)
+        def noise(step: int) -> Tensor:
+            return put(normals(seed, indices, Purpose.STEP, x.shape[1:], step=step))
 
         train_timesteps = len(self.schedule.alphas_cumprod)
         guided = guide(predict, predict_both, plan.guidance, plan.guidance_interval, train_timesteps)
-        return plan.sampler(denoiser(guided, self.schedule), x, plan.table, noise)
+        return plan.sampler(denoiser(guided, self.schedule), put(x), plan.table, noise)
 
-    def _predict(self, x: Array, timestep: int, fed: Mapping[str, Array]) -> Array:
+    def _predict(self, x: Tensor, timestep: int, told: Mapping[str, Tensor]) -> Tensor:
         """One call of the denoiser."""
         kind = self.manifest.graphs["denoiser"].input("timestep").dtype
-        tensors = {"x": x, "timestep": np.full(len(x), timestep, dtype=kind), **fed}
-        prediction: Array = self._engines["denoiser"].run(tensors)["prediction"]
-        return prediction
+        steps = self._device.put(np.full(len(x), timestep, dtype=kind))
+        return launch(self._engines["denoiser"], {"x": x, "timestep": steps, **told})["prediction"]
 
-    def _with_null(self, fed: Mapping[str, Array]) -> dict[str, Array]:
-        """The denoiser's conditions (N, ...), and behind them as many null ones: (2 N, ...)."""
-        doubled = {}
+    def _put(self, arrays: Mapping[str, Array]) -> dict[str, Tensor]:
+        return {name: self._device.put(array) for name, array in arrays.items()}
+
+    def _null(self, fed: Mapping[str, Array]) -> dict[str, Array]:
+        """As many null conditions as there are conditions."""
+        found = {}
         for condition in self.manifest.conditions:
             given = fed[condition.feeds]
             shape = given.shape[1:] if condition.kind == "vector" else (-1, *[1] * (given.ndim - 2))
             null = np.array(condition.null, dtype=given.dtype).reshape(shape)
-            doubled[condition.feeds] = np.concatenate([given, np.broadcast_to(null, given.shape)])
-        return doubled
+            found[condition.feeds] = np.ascontiguousarray(np.broadcast_to(null, given.shape))
+        return found
 
     def decode(self, latent: Float32, noise: Mapping[str, Array]) -> Float32:
         """Latents to images."""
@@ -147,20 +161,34 @@ class Pipeline:
     def sample_encoded(self, fed: Mapping[str, Array], plan: SamplingPlan, seed: int,
                        indices: Sequence[int] | Indices) -> Batch:
         """`sample` for conditions that are encoded."""
+        return self.begin(fed, plan, seed, indices)()
+
+    @property
+    def ahead(self) -> int:
+        """How many batches to begin before the first of them is waited for: 0 where nothing goes on meanwhile."""
+        return self._device.ahead
+
+    def begin(self, fed: Mapping[str, Array], plan: SamplingPlan, seed: int,
+              indices: Sequence[int] | Indices) -> Callable[[], Batch]:
+        """Begin a batch; what is returned waits for it. On a GPU, latents stay there until they are images, and these
+        are copied to the host while the next batch is at work."""
         indices = np.asarray(indices, dtype=np.int64)
-        graphs = self.manifest.graphs
+        graphs, device = self.manifest.graphs, self._device
         x = initial_noise(graphs["denoiser"], seed, indices)
-        latent = self.latents(x, fed, plan, seed, indices)
-        return Batch(latent, self.decode(latent, decoder_noise(graphs["decoder"], seed, indices)))
+        latent = self._walk(x, fed, plan, seed, indices)
+        noise = self._put(decoder_noise(graphs["decoder"], seed, indices))
+        image = launch(self._engines["decoder"], {"latent": latent, **noise})["image"]
+        copies = device.fetch(latent), device.fetch(image)
+        return lambda: Batch(*(copy() for copy in copies))
 
     def seconds_a_sample(self, sources: Mapping[str, Array], plan: SamplingPlan, indices: Indices) -> float:
         """How long sampling would take, estimated from one step of it."""
-        graphs, guided = self.manifest.graphs, plan.guidance != 1
+        graphs = self.manifest.graphs
         x = initial_noise(graphs["denoiser"], 0, indices)
         marks = [time.perf_counter()]
         fed = self.encode(sources)
         marks.append(time.perf_counter())
-        self._predict(np.concatenate([x, x]) if guided else x, 0, self._with_null(fed) if guided else fed)
+        self.latents(x, fed, replace(plan, sampler=_one_call, guidance_interval=EVERYWHERE), 0, indices)
         marks.append(time.perf_counter())
         self.decode(x, decoder_noise(graphs["decoder"], 0, indices))
         marks.append(time.perf_counter())
@@ -182,6 +210,11 @@ def distilled_faults(manifest: Manifest, settings: SamplingSpec) -> Iterator[str
     if settings.guidance != 1:
         yield (f"guidance = {settings.guidance:g}: guidance {manifest.distilled.guidance:g} is part of the weights of "
                f"bundle {manifest.name}. Leave it out, or take its teacher, {manifest.distilled.teacher}.")
+
+
+def _one_call(denoise: Denoise, x: Array, table: StepTable, noise: Noise) -> Array:
+    """The first step of any sampler, for its time."""
+    return denoise(x, int(table.timesteps[0]), float(table.alpha[0]), float(table.sigma[0]))
 
 
 def _sample_shape(spec: TensorSpec) -> tuple[int, ...]:

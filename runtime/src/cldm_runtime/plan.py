@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from . import __version__
+from .engines import CPU_PROVIDERS
 from .generator import Generator
 from .manifest import SamplingSpec
 from .requests import RequestSource
@@ -17,9 +18,6 @@ PART_SAMPLES = 64  # about: some seconds of work
 _PARTS = 16  # of a short run, so that as many workers have something to do
 _MASK_BYTES = 0.25  # of a pixel of a compressed label map, at most: drawn ones take a tenth of it
 _ROW_BYTES = 256  # attributes, indices and chunk tables
-# Networks that the CPU runs, each worker on one core: two such sessions do more than one that uses two cores, and
-# bits, which the number of threads may change, are then the same for any number of workers.
-CPU_PROVIDERS = frozenset({"cpu", "openvino", "torchscript"})
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,9 @@ class Plan:
         return 2 * math.ceil(self.samples * row)
 
     def on_one_thread(self) -> "Plan":
-        """The plan with a generator that runs each network on one core, where the CPU runs them."""
+        """The plan with a generator that runs each network on one core, where the CPU runs them: two such sessions do
+        more than one that uses two cores, and bits, which the number of threads may change, are then the same for any
+        number of workers."""
         if self.generator.provider not in CPU_PROVIDERS or self.generator.threads == 1:
             return self
         return replace(self, generator=self.generator.with_threads(1))

@@ -35,6 +35,13 @@ class Case:
     inputs: Tensors
     outputs: Tensors
 
+    def resized(self, count: int) -> "Case":
+        """The first `count` samples, after the last of them the first again."""
+        def resize(arrays: Tensors) -> dict[str, NDArray[Any]]:
+            return {name: array[np.arange(count) % len(array)] for name, array in arrays.items()}
+
+        return Case(resize(self.inputs), resize(self.outputs))
+
 
 @dataclass(frozen=True)
 class Reference:

@@ -21,20 +21,21 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import NoReturn
 
-from .engines import available_cores
+from .engines import CPU_PROVIDERS, available_cores
 from .errors import BundleError, CldmError, WorkerError
 from .parts import Part, write_part
-from .plan import CPU_PROVIDERS, Plan
+from .plan import Plan
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_ON_A_GPU = 12  # each holds some 500 MB of its memory for CUDA itself
 _PATIENCE_S = 5.0  # for a process that was told to end
 
 
 def default_workers(provider: str) -> int:
-    """As many as there are cores that this process may use, where the CPU runs the networks; else 1."""
-    if provider not in CPU_PROVIDERS:
-        return 1
-    return max(1, math.ceil(min(available_cores(), _container_cores())))
+    """As many as there are cores that this process may use; on a GPU at most `_ON_A_GPU`, which share it: while one
+    draws label maps, writes or copies, the networks of another are at work."""
+    cores = max(1, math.ceil(min(available_cores(), _container_cores())))
+    return cores if provider in CPU_PROVIDERS else min(cores, _ON_A_GPU)
 
 
 def _container_cores() -> float:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from ..bundle import Bundle
 from ..conditions import encoder_inputs
+from ..engines import CPU_PROVIDERS
 from ..errors import InputError
 from ..generate import Plan, generate_dataset
 from ..generator import Generator, canvas_of
 from ..grid import grid_from_mapping
 from ..manifest import Manifest, SamplingSpec
 from ..pipeline import Pipeline, decoder_noise, initial_noise
-from ..plan import CPU_PROVIDERS
 from ..requests import FreeRequests, GridRequests, RequestSource
 from ..segment import Segmenter
 from ..store import DatasetSpec, create_dataset, open_dataset

@@ -12,7 +12,7 @@ import click
 
 from ..batch_size import best_batch_size
 from ..bundle import Bundle
-from ..engines import AUTO
+from ..engines import AUTO, CPU_PROVIDERS
 from ..engines.choose import Choice, choose_provider
 from ..errors import InputError
 from ..generate import (
@@ -27,7 +27,7 @@ from ..generator import Generator
 from ..grid import read_grid
 from ..manifest import SamplingSpec, Spacing
 from ..mask_grid import MaskGridRequests
-from ..plan import CPU_PROVIDERS, Plan
+from ..plan import Plan
 from ..repeats import conditions_of, repeated
 from ..requests import FreeRequests, GridRequests, RequestSource, read_masks
 from ..samplers import SAMPLERS

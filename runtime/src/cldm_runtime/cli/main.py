@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "Segment, measure and report in one go."),
     "distance": ("distance", "Frechet and kernel distance of two datasets."),
     "inspect": ("inspect", "Say what a bundle is."),
+    "engine": ("engine", "Build TensorRT engines on this machine."),
     "bench": ("bench", "Time a bundle on this machine."),
     "verify": ("verify", "Replay a bundle's reference on this machine."),
 }

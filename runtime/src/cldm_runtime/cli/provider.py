@@ -11,7 +11,7 @@ provider_option = click.option(
          "and a short measurement says that it is faster, else cpu.")
 precision_option = click.option(
     "--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True,
-    help="Of the networks' arithmetic. bf16: with --provider openvino, on a CPU that has it.")
+    help="Of the networks' arithmetic. bf16: openvino and torchscript, on a CPU that has it; tf32, fp16: on a GPU.")
 
 
 def say_choice(choice: Choice) -> Choice:

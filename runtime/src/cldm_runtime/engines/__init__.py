@@ -10,9 +10,17 @@ from ..errors import BundleError, InputError, ProviderError, list_faults
 from ..manifest import GraphSpec
 from .processor import lacks_vnni
 
-PROVIDERS = ("cpu", "cuda", "tensorrt", "openvino", "torchscript")
+OFFERED = {
+    "cpu": ("fp32",), "cuda": ("fp32", "tf32"), "tensorrt": ("fp32", "tf32"), "ort-tensorrt": ("fp32",),
+    "openvino": ("fp32", "bf16"), "torchscript": ("fp32", "bf16"), "torchscript-cuda": ("fp32", "tf32", "bf16", "fp16")}
+"""provider -> the precisions of its arithmetic; a graph that computes in fp16 or int8 does so with any of them."""
+PROVIDERS = tuple(OFFERED)
+# Networks that the CPU runs.
+CPU_PROVIDERS = frozenset({"cpu", "openvino", "torchscript"})
+TORCHSCRIPT = frozenset({"torchscript", "torchscript-cuda"})
 AUTO = "auto"  # settled in choose.py, before an engine is opened
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = tuple(dict.fromkeys(precision for offered in OFFERED.values() for precision in offered))
+BATCH = "N"  # what the open first axis of a graph is called
 
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -32,33 +40,42 @@ class Engine(Protocol):
 
 def open_engine(data: bytes, graph: GraphSpec, provider: str = "cpu", threads: int | None = None,
                 precision: str = "fp32") -> Engine:
-    """An engine for the bytes of a graph: an ONNX model, or a TorchScript archive for the torchscript provider.
+    """An engine for the bytes of a graph: an ONNX model, or a TorchScript archive for the torchscript providers.
 
-    precision: of the arithmetic, fp32, or bf16 with openvino where the CPU has it. Raises InputError for an unknown
-    provider or precision, ProviderError for one that is not installed, does not start or is not to be had, and
-    BundleError for a graph that does not load or is not as described.
+    precision: of the arithmetic, one that the provider is `OFFERED` with. Raises InputError for an unknown provider or
+    precision, ProviderError for one that is not installed, does not start or is not to be had, and BundleError for a
+    graph that does not load or is not as described. TensorRT is opened by `Bundle.open`: it needs a reference.
     """
+    check_provider(provider, precision)
+    if provider == "tensorrt":
+        raise ValueError("an engine of TensorRT is opened by Bundle.open")
+    # Imported here, each because it is the one that needs its package.
+    if provider == "openvino":
+        from .openvino import OpenVinoEngine
+
+        return OpenVinoEngine(data, graph, threads, precision)
+    if provider in TORCHSCRIPT:
+        from .torchscript import TorchScriptEngine
+
+        return TorchScriptEngine(data, graph, provider, threads, precision)
+    if provider == "cpu" and graph.precision == "int8" and lacks_vnni():
+        raise ProviderError(f"graph {graph.file} computes in int8, which on provider cpu needs the VNNI instructions "
+                            "that this processor lacks. Take a bundle that computes in fp32, or --provider openvino.")
+    from .onnx import open_onnx
+
+    return open_onnx(data, graph, provider, threads, precision)
+
+
+def check_provider(provider: str, precision: str = "fp32") -> None:
+    """Raise InputError for an unknown provider or precision, ProviderError for a precision that it does not offer."""
     if provider not in PROVIDERS:
         raise InputError(f"provider {provider!r} is unknown. Known: {', '.join(PROVIDERS)}.")
     if precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} is unknown. Known: {', '.join(PRECISIONS)}.")
-    if provider == "openvino":
-        from .openvino import OpenVinoEngine  # here, because it is the one that needs openvino
-
-        return OpenVinoEngine(data, graph, threads, precision)
-    if precision != "fp32":
-        raise ProviderError(f"precision {precision} was requested, but provider {provider} offers: fp32. Pass "
-                            f"--provider openvino, or leave --precision out.")
-    if provider == "torchscript":
-        from .torchscript import TorchScriptEngine  # here, because it is the one that needs torch
-
-        return TorchScriptEngine(data, graph, threads)
-    if provider == "cpu" and graph.precision == "int8" and lacks_vnni():
-        raise ProviderError(f"graph {graph.file} computes in int8, which on provider cpu needs the VNNI instructions "
-                            "that this processor lacks. Take a bundle that computes in fp32, or --provider openvino.")
-    from .onnx import OnnxEngine  # here, so that describing a bundle does not load onnxruntime
-
-    return OnnxEngine(data, graph, provider, threads)
+    if precision not in OFFERED[provider]:
+        having = [name for name, offered in OFFERED.items() if precision in offered]
+        raise ProviderError(f"precision {precision} was requested, but provider {provider} offers: "
+                            f"{', '.join(OFFERED[provider])}. Pass --provider {having[0]}, or leave --precision out.")
 
 
 def check_inputs(graph: GraphSpec, inputs: Tensors) -> None:

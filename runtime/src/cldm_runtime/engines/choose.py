@@ -87,18 +87,10 @@ def _sized(bundle: Bundle, role: str, engine: Engine) -> Case:
     graph, case = bundle.manifest.graphs[role], Reference.from_arrays(bundle.reference()).graphs[role]
     if any(spec.shape[:1] != ("N",) for spec in (*graph.inputs, *graph.outputs)):
         return case  # made for one batch size
-    single = _repeated(case, 1)
+    single = case.resized(1)
     engine.run(single.inputs)
     (seconds,) = _best_seconds([engine], single.inputs, turns=1)
-    return _repeated(case, int(np.clip(_RUN_SECONDS / max(seconds, 1e-6), 1, _LARGEST_BATCH)))
-
-
-def _repeated(case: Case, count: int) -> Case:
-    """The first `count` samples, after the last of them the first again."""
-    def resize(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        return {name: array[np.arange(count) % len(array)] for name, array in arrays.items()}
-
-    return Case(resize(case.inputs), resize(case.outputs))
+    return case.resized(int(np.clip(_RUN_SECONDS / max(seconds, 1e-6), 1, _LARGEST_BATCH)))
 
 
 def _agrees(bundle: Bundle, role: str, engine: Engine, case: Case) -> bool:

@@ -1,14 +1,15 @@
 """onnxruntime. A provider that was asked for and not obtained is an error, never a silent run on the CPU."""
 
 import hashlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BundleError, ProviderError
 from ..manifest import DType, GraphSpec, TensorSpec
-from . import Tensors, available_cores, check_inputs
+from ..user_cache import private_folder
+from . import BATCH, Engine, Tensors, available_cores, check_inputs
 from .description import Found, check_description
 
 try:
@@ -18,11 +19,20 @@ except ImportError as error:
     raise ProviderError("onnxruntime is not installed. Run: pip install 'cldm-runtime[cpu]', "
                         "or on a machine with an NVIDIA GPU: pip install 'cldm-runtime[gpu]'") from error
 
-_NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
-_INSTALL = {"cpu": "pip install 'cldm-runtime[cpu]'", "cuda": "pip install 'cldm-runtime[gpu]'",
-            "tensorrt": "pip install 'cldm-runtime[gpu]'"}
-# TF32 has 10 bits of mantissa: fast, but outside the tolerances of an fp32 bundle.
-_OPTIONS: dict[str, dict[str, str]] = {"cuda": {"use_tf32": "0"}}
+_GPU = "pip install 'cldm-runtime[gpu]'"
+
+
+class _Kind(NamedTuple):
+    """What a provider is to onnxruntime: its names there, itself first and then what serves operators that it lacks,
+    and the pip line."""
+
+    names: tuple[str, ...]
+    install: str = _GPU
+
+
+_CUDA = "CUDAExecutionProvider"
+_KINDS = {"cpu": _Kind(("CPUExecutionProvider",), "pip install 'cldm-runtime[cpu]'"), "cuda": _Kind((_CUDA,)),
+          "ort-tensorrt": _Kind(("TensorrtExecutionProvider", _CUDA))}
 _TYPES: dict[str, DType] = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64",
                             "tensor(uint8)": "uint8"}
 _SEVERITY_ERROR = 3
@@ -30,18 +40,45 @@ _LOAD_ERRORS = (RuntimeError, ValueError, ort_errors.Fail, ort_errors.InvalidArg
                 ort_errors.InvalidProtobuf, ort_errors.NotImplemented, ort_errors.RuntimeException)
 
 
-class OnnxEngine:
-    """One graph in an onnxruntime session."""
+def open_onnx(data: bytes, graph: GraphSpec, provider: str = "cpu", threads: int | None = None,
+              precision: str = "fp32") -> Engine:
+    """An engine for an ONNX model on the CPU, or on a CUDA device whose memory its tensors do not leave."""
+    if provider == "cpu":
+        return OnnxEngine(data, graph, threads)
+    from .onnx_device import OnnxDevice, OnnxDeviceEngine, linear_graph  # here, for nobody else needs it
 
-    def __init__(self, data: bytes, graph: GraphSpec, provider: str = "cpu", threads: int | None = None) -> None:
-        self._graph, self._provider = graph, provider
-        self._session = _open_session(data, graph, provider, threads)
+    # Told apart before anything is bound: is the provider there, and is the graph as described?
+    session = _open_session(data, graph, provider, threads, precision)
+    check_description(graph, _found(session.get_inputs()), _found(session.get_outputs()))
+    del session
+    linear = GraphSpec("linear.onnx", "", "fp32", (), ())
+    device = OnnxDevice("cuda", _open_session(linear_graph(), linear, "cuda", threads, precision))
+    return OnnxDeviceEngine(graph, provider, device,
+                            lambda batch: _open_captured(data, graph, provider, threads, precision, batch))
+
+
+def _open_captured(data: bytes, graph: GraphSpec, provider: str, threads: int | None, precision: str,
+                   batch: int) -> "onnxruntime.InferenceSession":
+    """A session for one batch size that records its CUDA calls once and replays them; a graph of which onnxruntime
+    leaves a node to the host cannot be recorded, and is run call by call."""
+    try:
+        return _open_session(data, graph, provider, threads, precision, batch, capture=True)
+    except BundleError:
+        return _open_session(data, graph, provider, threads, precision, batch)
+
+
+class OnnxEngine:
+    """One graph in an onnxruntime session on the CPU."""
+
+    def __init__(self, data: bytes, graph: GraphSpec, threads: int | None = None) -> None:
+        self._graph = graph
+        self._session = _open_session(data, graph, "cpu", threads)
         self._outputs = [spec.name for spec in graph.outputs]
         check_description(graph, _found(self._session.get_inputs()), _found(self._session.get_outputs()))
 
     @property
     def provider(self) -> str:
-        return self._provider
+        return "cpu"
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         check_inputs(self._graph, inputs)
@@ -68,25 +105,38 @@ def _declared_tensor(tensor: Any, file: str) -> TensorSpec:
     return TensorSpec(tensor.name, _TYPES[tensor.type], shape, "as the graph declares it")
 
 
-def _open_session(data: bytes, graph: GraphSpec, provider: str, threads: int | None) -> "onnxruntime.InferenceSession":
-    wanted = _NAMES[provider]
+def _open_session(data: bytes, graph: GraphSpec, provider: str, threads: int | None, precision: str = "fp32",
+                  batch: int | None = None, capture: bool = False) -> "onnxruntime.InferenceSession":
+    """batch: the only size that the session will take; None: any. capture: record and replay CUDA graphs."""
+    kind = _KINDS[provider]
     offered = onnxruntime.get_available_providers()
-    if wanted not in offered:
+    if kind.names[0] not in offered:
         raise ProviderError(f"provider {provider} was requested, but onnxruntime offers: {', '.join(offered)}. "
-                            f"Run: {_INSTALL[provider]}, or pass --provider cpu.")
-    chosen = [(wanted, _OPTIONS.get(provider, {}))]
+                            f"Run: {kind.install}, or pass --provider cpu.")
+    chosen = [(name, _provider_options(name, precision, capture)) for name in kind.names]
     try:
-        session = onnxruntime.InferenceSession(data, _session_options(threads), providers=chosen)
+        session = onnxruntime.InferenceSession(data, _session_options(threads, batch), providers=chosen)
     except _LOAD_ERRORS as error:
         raise BundleError(f"graph {graph.file} does not load: {error}") from error
     obtained = session.get_providers()
-    if obtained[0] != wanted:
+    if obtained[0] != kind.names[0]:
         raise ProviderError(f"provider {provider} was requested, but onnxruntime could only start: "
                             f"{', '.join(obtained)}. Check the driver and its libraries, or pass --provider cpu.")
     return session
 
 
-def _session_options(threads: int | None) -> "onnxruntime.SessionOptions":
+def _provider_options(name: str, precision: str, capture: bool) -> dict[str, str]:
+    """What a provider is told. TF32 has 10 bits of mantissa: fast, but outside the tolerances of an fp32 bundle."""
+    if name == _CUDA:
+        return {"use_tf32": str(int(precision == "tf32")), "enable_cuda_graph": str(int(capture))}
+    if name == "TensorrtExecutionProvider":
+        folder = str(private_folder("onnxruntime-tensorrt"))
+        return {"trt_engine_cache_enable": "1", "trt_engine_cache_path": folder, "trt_timing_cache_enable": "1",
+                "trt_timing_cache_path": folder, "trt_cuda_graph_enable": str(int(capture))}
+    return {}
+
+
+def _session_options(threads: int | None, batch: int | None) -> "onnxruntime.SessionOptions":
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _SEVERITY_ERROR
     options.intra_op_num_threads = threads or available_cores()
@@ -94,6 +144,8 @@ def _session_options(threads: int | None) -> "onnxruntime.SessionOptions":
     options.use_deterministic_compute = True
     # Bytes are ONNX and nothing else; without this the format is guessed from them.
     options.add_session_config_entry("session.load_model_format", "ONNX")
+    if batch is not None:
+        options.add_free_dimension_override_by_name(BATCH, batch)
     return options
 
 

@@ -1,0 +1,35 @@
+"""`cldm engine`: TensorRT engines of this machine."""
+
+from pathlib import Path
+
+import click
+
+from ..bundle import Bundle
+from ..engines import OFFERED
+from ..engines.tensorrt_build import build_engines
+
+
+@click.group()
+def engine() -> None:
+    """TensorRT engines, which are compiled on the machine that runs them and kept in this user's cache folder."""
+
+
+@engine.command()
+@click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
+@click.option("--batch-size", "batches", type=click.IntRange(min=1), metavar="B", multiple=True, default=(1, 64),
+              show_default=True, help="Batch size; may be given several times. Each has an engine of its own.")
+@click.option("--precision", type=click.Choice(OFFERED["tensorrt"]), default="fp32", show_default=True,
+              help="Of what the graph computes in fp32; a bundle in fp16 says so itself.")
+def build(bundle: Path, batches: tuple[int, ...], precision: str) -> None:
+    """Build the engines of BUNDLE for --provider tensorrt, and test them against its reference.
+
+    Without this, each is built when it is first needed, which takes minutes. Those that are there are only tested.
+    Needs an NVIDIA GPU, tensorrt, and torch built for CUDA.
+
+    \b
+    Examples:
+      cldm engine build exported/lge
+      cldm engine build exported/lge --batch-size 64 --batch-size 512
+    """
+    for path in build_engines(Bundle.load(bundle), batches, lambda text: click.echo(text, err=True), precision):
+        click.echo(str(path))
