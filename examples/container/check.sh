@@ -1,6 +1,6 @@
 #!/bin/sh
-# What the image and run.sh do, where there is no container engine: the pinned runtime alone, bundles that nobody may write
-# to, no home, a user without rights, no network, and one folder that is written to. Fails if anything else was written.
+# What the image and run.sh do, where there is no container engine: the pinned runtime alone, bundles that nobody may
+# write to, no home, a user without rights, no network, one folder to write to. Fails if anything else was written.
 #
 #   check.sh [ENVIRONMENT]     ENVIRONMENT: one that install.sh made  [a new one]
 set -eu
@@ -29,7 +29,7 @@ elif $alone "$environment/bin/python" -c '' 2> /dev/null; then
     chown "$user" "$work/out"
 else
     alone=
-    echo "note: runs as root: another user may not run $environment/bin/python. Pass an environment that any user can reach."
+    echo "note: runs as root, for no other user can run $environment/bin/python."
 fi
 read_only='mount --bind "$1" "$1" && mount -o remount,bind,ro / && shift && exec "$@"'
 if $spaces sh -c "$read_only" sh "$work/out" true 2> /dev/null; then
@@ -48,7 +48,10 @@ for file in samples.h5 scores.csv scores.json report.html verify-generator.json 
 done
 sums > "$work/after"
 cmp "$work/before" "$work/after"
-written=$(find "$work" "$environment" -path "$work/out" -prune -o -newer "$work/before" ! -path "$work/after" ! -path "$work" -print)
-[ -z "$alone" ] || written=$written$(find /tmp /var/tmp /dev/shm -path "$work/out" -prune -o -user "$user" -print)
+written=$(find "$work" "$environment" -path "$work/out" -prune -o \
+    -newer "$work/before" ! -path "$work/after" ! -path "$work" -print)
+if [ -n "$alone" ]; then # the places that every user may write to; others remove their files meanwhile
+    written=$written$(find /tmp /var/tmp /dev/shm -ignore_readdir_race -path "$work/out" -prune -o -user "$user" -print)
+fi
 [ -z "$written" ] || { echo "error: written outside of the results: $written" >&2; exit 1; }
 echo "checked: nothing but the results was written, and the bundles are unchanged."

@@ -21,10 +21,12 @@ fail() {
     exit 2
 }
 for bundle in "$generator" "$segmenter"; do
-    [ -r "$bundle/manifest.json" ] || fail "no bundle at $bundle. Mount the folder of bundles: --volume FOLDER:$bundles:ro"
+    [ -r "$bundle/manifest.json" ] ||
+        fail "no bundle at $bundle. Mount the folder of bundles: --volume FOLDER:$bundles:ro"
 done
 [ -r "$grid" ] || fail "no grid at $grid. Mount it and give its path inside: --volume FILE:$grid:ro"
-[ -d "$out" ] && [ -w "$out" ] || fail "user $(id -u) cannot write to $out. Mount a folder of that user: --volume FOLDER:$out"
+{ [ -d "$out" ] && [ -w "$out" ]; } ||
+    fail "user $(id -u) cannot write to $out. Mount a folder of that user: --volume FOLDER:$out"
 
 export TMPDIR="$out" ORT_DISABLE_TELEMETRY=1
 cldm verify "$segmenter" --json > "$out/verify-segmenter.json"

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Runs the image with what it needs and no more. Needs podman, or docker with ENGINE=docker; build it first (Containerfile).
+# Runs the image of the Containerfile with what it needs and no more. Needs podman, or docker with ENGINE=docker.
 #
 #   run.sh OUT [N [GRID]]     OUT: folder for the results     N: number of images [256]     GRID: CSV of attributes
 #
-# Environment: BUNDLES  folder of bundles [exported of this repository]      IMAGE [cldm]      GENERATOR, SEGMENTER, SEED
+# Environment: BUNDLES  folder of bundles [exported of this repository]; IMAGE [cldm]; GENERATOR, SEGMENTER, SEED
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 engine=${ENGINE:-podman}
