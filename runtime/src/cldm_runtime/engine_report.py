@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import Bundle
-from .engines import PRECISIONS, PROVIDERS, Engine
+from .engines import OFFERED, Engine
 from .engines.choose import Choice
 from .errors import BundleError, InputError, ProviderError
 from .generator import Generator
@@ -93,14 +93,13 @@ class Yardstick:
         return self._measured(choice, open_graphs(self.bundle, choice, self.threads))
 
     def reports(self, say: Callable[[str], None] = lambda text: None) -> Iterator[EngineReport]:
-        """Of every provider in fp32, and in each lower precision that it has here. What cannot be had is told."""
-        for provider in PROVIDERS:
-            for precision in PRECISIONS:
+        """Of every provider in every precision that it offers. What cannot be had here is told, once where not even the
+        first precision of a provider is to be had."""
+        for provider, offered in OFFERED.items():
+            for precision in offered:
                 say(f"{provider}, {precision}")
-                report = self._report_or_reason(Choice(provider, provider, precision))
-                if not report.missing or precision == "fp32":
-                    yield report
-                if report.missing and precision == "fp32":
+                yield (report := self._report_or_reason(Choice(provider, provider, precision)))
+                if report.missing and precision == offered[0]:
                     break
 
     def _report_or_reason(self, choice: Choice) -> EngineReport:
@@ -129,10 +128,10 @@ class Yardstick:
                        samples=self._compared(found, self._samples, self._samples_segmented))
 
     def _arithmetic(self, choice: Choice) -> str:
-        """The precision asked for, or in the place of fp32 that of graphs which hold int8."""
-        if all(graph.precision != "int8" for graph in self.bundle.manifest.graphs.values()):
-            return choice.precision
-        return "int8" if choice.precision == "fp32" else f"int8 and {choice.precision}"
+        """The precision asked for, and those that graphs compute in themselves; fp32 is what remains."""
+        held = [graph.precision for graph in self.bundle.manifest.graphs.values()]
+        lower = dict.fromkeys(precision for precision in (*held, choice.precision) if precision != "fp32")
+        return " and ".join(lower) or "fp32"
 
     def _reference_flips(self, played: Replay) -> Flips:
         name = _LOGITS[self.bundle.manifest.kind]
