@@ -11,7 +11,7 @@ from onnx.helper import make_node
 
 import onnx_fixtures
 from cldm_runtime.bench import child, machine
-from cldm_runtime.bench.bundle_bench import Sampling, networks_contender, path_contenders
+from cldm_runtime.bench.bundle_bench import Sampling, cpp_contender, networks_contender, path_contenders
 from cldm_runtime.bench.contest import Contender, Options, run_contest
 from cldm_runtime.bench.onnx_flops import graph_flops, operations
 from cldm_runtime.bench.remote import ContenderFailed, Remote
@@ -64,7 +64,7 @@ def contender(name: str, **options) -> Contender:
 
 def contest(contenders, rounds=3, batches=(1, 2, 4), clock=lambda: 0.75, **played):
     log, products = [], iter((100.0, 90.0, 110.0))
-    found = run_contest(contenders, Options(rounds, 0.0, batches, 2), lambda: Played(log, **played),
+    found = run_contest(contenders, Options(rounds, 0.0, batches, 2), lambda program: Played(log, **played),
                         lambda: next(products), clock=clock)
     return found, log
 
@@ -109,7 +109,7 @@ def test_a_batch_size_can_be_that_of_another() -> None:
 
 def test_turns_last_as_long_as_is_asked() -> None:
     log: list = []
-    run_contest([contender("a")], Options(1, 5.0, (1,), 1), lambda: Played(log), lambda: 1.0)
+    run_contest([contender("a")], Options(1, 5.0, (1,), 1), lambda program: Played(log), lambda: 1.0)
     assert log.count(("a", 1)) == 3 + 1 + 5  # first image, two for the size; warm-up; 5 x 1.1 s
 
 
@@ -179,6 +179,8 @@ def test_contenders_of_a_bundle(tiny_generator: Path) -> None:
     assert own.name == "tiny, ddim 4" and not own.extrapolate
     assert networks_contender("tiny", tiny_generator, Sampling("ddpm", 1000), options).extrapolate
     assert [other.batch_of for other in path_contenders(own)] == [own.name] * 2
+    rival = cpp_contender(own, Path("/bin/cldm-cpp"), "tiny")
+    assert (rival.name, rival.program, rival.arguments) == ("tiny in C++, ddim 4", "/bin/cldm-cpp", own.arguments)
 
 
 def test_what_goes_wrong_in_a_contender_is_an_answer(tiny_generator: Path) -> None:
@@ -202,6 +204,25 @@ def test_a_contender_in_a_process_of_its_own(tiny_generator: Path) -> None:
             process.load("no.such:thing", {})
         with pytest.raises(ContenderFailed, match="ended with status 3"):
             process.load("os:_exit", {"status": 3})
+
+
+def test_a_contender_in_another_program() -> None:
+    answer = 'while read -r line; do echo "{\\"seconds\\": 0.5, \\"images\\": 3}"; done'
+    with Remote(1, command=("/bin/sh", "-c", answer)) as process:
+        assert process.complete() == (0.5, 3)
+    with pytest.raises(ContenderFailed, match="/no/such/program does not start"):
+        Remote(1, command=("/no/such/program", "child"))
+
+
+def test_each_contender_gets_its_own_program() -> None:
+    started: list[str] = []
+
+    def start(program: str) -> Played:
+        started.append(program)
+        return Played([])
+
+    run_contest([contender("a"), contender("b", program="b.exe")], Options(1, 0.0, (1,), 1), start, lambda: 1.0)
+    assert started == ["", "b.exe"] * 2  # batch sizes, then rounds
 
 
 def test_matrix_product_by_a_made_up_clock() -> None:

@@ -1,9 +1,8 @@
 """The contenders of one generator bundle: its networks, and the whole path to images in memory and to a file."""
 
 import datetime
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +51,25 @@ def path_contenders(like: Contender) -> list[Contender]:
             for target, to_file in (("memory", False), ("file", True))]
 
 
+def cpp_contender(like: Contender, program: Path, title: str) -> Contender:
+    """The same networks at the same setting, run by the C++ program cldm-cpp. title: that `like` was made with."""
+    return replace(like, name=f"{title} in C++{like.name.removeprefix(title)}", program=str(program))
+
+
 def bench_bundle(bundle: Path, samplings: Sequence[Sampling], providers: Sequence[str], options: Options, command: str,
-                 seed: int = 0, say: Say = lambda text: None, log: Path | None = None) -> list[Json]:
-    """Rows of a bundle's networks at every setting on every provider, and of the whole path at the first setting."""
+                 seed: int = 0, say: Say = lambda text: None, log: Path | None = None,
+                 cpp: Path | None = None) -> list[Json]:
+    """Rows of a bundle's networks at every setting on every provider, and of the whole path at the first setting.
+
+    cpp: the program cldm-cpp, which then takes part with the same networks.
+    """
     title = Bundle.load(bundle).manifest.name
     contenders = []
     for provider in providers:
         shown = f"{title} on {provider}" if len(providers) > 1 else title
         chosen = [networks_contender(shown, bundle, sampling, options, provider, seed) for sampling in samplings]
-        contenders += [*chosen, *path_contenders(chosen[0])]
+        rivals = [] if cpp is None else [cpp_contender(like, cpp, shown) for like in chosen]
+        contenders += [*chosen, *rivals, *path_contenders(chosen[0])]
     return time_contenders(contenders, options, command, seed, PACKAGES, say, log)
 
 
@@ -68,7 +77,8 @@ def time_contenders(contenders: Sequence[Contender], options: Options, command: 
                     packages: Sequence[str], say: Say, log: Path | None = None,
                     product_size: int = PRODUCT_SIZE) -> list[Json]:
     """Time contenders against each other on this machine; one row each."""
-    start: Callable[[], Remote] = partial(Remote, options.threads, log)
+    def start(program: str = "") -> Remote:
+        return Remote(options.threads, log, (program, "child")) if program else Remote(options.threads, log)
 
     def product() -> float:
         with start() as process:

@@ -21,7 +21,7 @@ class Contender:
     """factory and arguments: see `child`. describes: what its row says beside what its `Work` says. batches: sizes that
     are tried; empty: those of the options. batch_of: the contender whose batch size this one takes. extrapolate: its
     rounds time a few steps of its sampling loop, and what the whole takes follows from them; check: once, after the
-    rounds, the whole is carried out too."""
+    rounds, the whole is carried out too. program: what answers in the place of Python's `child`, with its protocol."""
 
     name: str
     kind: str
@@ -32,6 +32,7 @@ class Contender:
     batch_of: str = ""
     extrapolate: bool = False
     check: bool = False
+    program: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,12 @@ class Opened(Protocol):
     def close(self) -> None: ...
 
 
-def run_contest(contenders: Sequence[Contender], options: Options, start: Callable[[], Opened],
-                product: Callable[[], float], say: Say = lambda text: None,
-                clock: Callable[[], float] = time.perf_counter) -> Contest:
+Start = Callable[[str], Opened]
+"""Begins the process of a contender, of its `program` where it names one."""
+
+
+def run_contest(contenders: Sequence[Contender], options: Options, start: Start, product: Callable[[], float],
+                say: Say = lambda text: None, clock: Callable[[], float] = time.perf_counter) -> Contest:
     """Try batch sizes, then time all contenders in turn. `start` begins a process, `product` times a matrix product.
 
     A contender that fails keeps its error and takes no further part.
@@ -104,7 +108,7 @@ def run_contest(contenders: Sequence[Contender], options: Options, start: Callab
     try:
         for number, timed in enumerate(results):
             if timed.error is None:
-                opened[number] = start()
+                opened[number] = start(timed.contender.program)
                 _guarded(timed, _warm_up, timed, opened[number])
         _rounds(results, opened, options, products, product, say)
         for number, timed in enumerate(results):
@@ -125,10 +129,10 @@ def _guarded(timed: Timed, work: Callable[..., None], *arguments: Any) -> None:
         timed.error = str(error)
 
 
-def _try_batches(timed: Timed, results: Sequence[Timed], options: Options, start: Callable[[], Opened],
+def _try_batches(timed: Timed, results: Sequence[Timed], options: Options, start: Start,
                  clock: Callable[[], float]) -> None:
     """Time the first image of a fresh process, then every batch size; one that fails ends the search."""
-    contender, process = timed.contender, start()
+    contender, process = timed.contender, start(timed.contender.program)
     try:
         loaded = process.load(contender.factory, contender.arguments)
         process.prepare(1)

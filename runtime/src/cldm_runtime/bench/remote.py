@@ -5,14 +5,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 Json = dict[str, Any]
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_CHILD = "cldm_runtime.bench.child"
+_CHILD = (sys.executable, "-m", "cldm_runtime.bench.child")
 
 
 class ContenderFailed(Exception):
@@ -22,13 +22,18 @@ class ContenderFailed(Exception):
 class Remote:
     """A process with one contender in it; nothing runs in it but what is asked of it."""
 
-    def __init__(self, threads: int, log: Path | None = None) -> None:
-        """threads: what numerical libraries are told by the environment. log: where what it prints is kept."""
+    def __init__(self, threads: int, log: Path | None = None, command: Sequence[str] = _CHILD) -> None:
+        """threads: what numerical libraries are told by the environment. log: where what it prints is kept. command:
+        another program that answers as `child` does. Raises ContenderFailed where it does not start."""
         self.begun = time.perf_counter()
         environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads))}
         self._log = open(log or os.devnull, "ab")  # noqa: SIM115 (closed with the process)
-        self._process = subprocess.Popen([sys.executable, "-m", _CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                         stderr=self._log, env=environment, text=True, encoding="utf-8")
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
+                                             env=environment, text=True, encoding="utf-8")
+        except OSError as error:
+            self._log.close()
+            raise ContenderFailed(f"{command[0]} does not start: {error.strerror}") from error
 
     def ask(self, request: Mapping[str, Any]) -> Json:
         """The answer to a request. Raises ContenderFailed."""

@@ -31,12 +31,14 @@ from .gen import DEFAULT_BUNDLE
 @click.option("--seconds", type=click.FloatRange(min=0), metavar="S", default=0.0, show_default=True,
               help="How long each turn lasts at least; 0: one batch.")
 @click.option("--seed", type=int, metavar="S", default=0, show_default=True, help="Seed of the images.")
+@click.option("--cpp", type=click.Path(exists=True, dir_okay=False, executable=True, resolve_path=True, path_type=Path),
+              metavar="PROGRAM", help="Let this build of cldm-cpp take part too, in turn with the others.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
               help="Add the rows to this file, as JSON lines.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON lines instead of a table.")
 def bench(bundle: Path, providers: tuple[str, ...], sampler: str | None, steps: tuple[int, ...],
           guidance: float | None, batches: tuple[int, ...], threads: int | None, rounds: int, seconds: float, seed: int,
-          out: Path | None, as_json: bool) -> None:
+          cpp: Path | None, out: Path | None, as_json: bool) -> None:
     """Time a bundle: its networks alone, and the whole path from requests to images in memory and to a file.
 
     Each of these runs in a process of its own, at the batch size that suits it best, in turn with the others.
@@ -44,12 +46,15 @@ def bench(bundle: Path, providers: tuple[str, ...], sampler: str | None, steps: 
     \b
     Examples:
       cldm bench
-      cldm bench --bundle exported/lge --steps 8 --steps 25 --rounds 3 --out bench.jsonl
+      cldm bench --bundle exported/lge-teacher --steps 8 --steps 25 --rounds 3 --out bench.jsonl
+      cldm bench --cpp cpp_bench/build/cldm-cpp --batch-size 8 --rounds 7 --seconds 5
     """
     options = Options(rounds, seconds, batches, threads or available_cores())
     samplings = [Sampling(sampler, count, guidance) for count in steps or (None,)]
-    command = " ".join(["cldm bench", f"--bundle {bundle.name}", *(f"--steps {count}" for count in steps)])
-    rows = bench_bundle(bundle, samplings, providers, options, command, seed, lambda text: click.echo(text, err=True))
+    command = " ".join(["cldm bench", f"--bundle {bundle.name}", *(f"--steps {count}" for count in steps),
+                        *(["--cpp"] if cpp else [])])
+    rows = bench_bundle(bundle, samplings, providers, options, command, seed, lambda text: click.echo(text, err=True),
+                        cpp=cpp)
     if out is not None:
         append_rows(out, rows)
     faults = [f"{row['name']}: {row['error']}" for row in rows if row["error"] is not None]
