@@ -103,6 +103,22 @@ def test_a_segmenter_has_the_flips_of_its_reference(tiny_segmenter):
     assert (flips.pixels, flips.flipped) == (2 * 128 * 128, 1)
 
 
+@pytest.mark.parametrize(
+    "key, kind", [("segmenter/out/logits", "tiny_segmenter"), ("loop/out/image", "tiny_generator")])
+def test_a_reference_of_another_shape_fails_and_nothing_else_is_said(key, kind, tiny_segmenter, request):
+    bundle = Bundle.load(request.getfixturevalue(kind))
+    arrays = bundle.reference()
+
+    class Cut(Bundle):
+        def reference(self):
+            return {**arrays, key: arrays[key][:1]}
+
+    cut = Cut(bundle.path, bundle.manifest, bundle.manifest_text)
+    report = Yardstick(cut, Segmenter.load(tiny_segmenter) if kind == "tiny_generator" else None).report(CPU)
+    assert report.failed == (key.replace("/out", ""),)
+    assert (report.flips or (report.reference and report.reference.flips)) is None
+
+
 def test_an_anatomy_has_flips_too(tiny_anatomy):
     assert Yardstick(Bundle.load(tiny_anatomy)).report(CPU).flips.flipped == 0
 

@@ -78,9 +78,11 @@ class Yardstick:
         if manifest.kind != "generator" and (segmenter is not None or samples):
             raise InputError(f"bundle {bundle.path} is a {manifest.kind}; a segmenter and samples are for generators. "
                              "Leave --segmenter and --samples out.")
-        if segmenter is not None and segmenter.domain.name != manifest.domain:
-            raise InputError(f"segmenter {segmenter.name} is of the domain {segmenter.domain.name}, bundle "
-                             f"{bundle.path} of {manifest.domain}. Pass a --segmenter of that domain.")
+        axes = len(manifest.image.shape)
+        if segmenter is not None and (segmenter.domain.name, 2) != (manifest.domain, axes):
+            raise InputError(f"segmenter {segmenter.name} takes slices of the domain {segmenter.domain.name}; bundle "
+                             f"{bundle.path} makes images of {axes} axes of the domain {manifest.domain}. Pass another "
+                             "--segmenter.")
         if against is not None and not samples:
             raise InputError(f"{against.path} gives the samples to compare with, but no sample is drawn. Add --samples "
                              "N, or leave --against out.")
@@ -133,10 +135,13 @@ class Yardstick:
         lower = dict.fromkeys(precision for precision in (*held, choice.precision) if precision != "fp32")
         return " and ".join(lower) or "fp32"
 
-    def _reference_flips(self, played: Replay) -> Flips:
+    def _reference_flips(self, played: Replay) -> Flips | None:
+        """None where the shapes do not compare."""
         name = _LOGITS[self.bundle.manifest.kind]
-        found, expected = (self._labels_of(logits[name]) for logits in (played.found, played.expected))
-        return label_flips(found, expected, self.bundle.domain())
+        found, expected = played.found[name], played.expected[name]
+        if found.shape != expected.shape:
+            return None
+        return label_flips(self._labels_of(found), self._labels_of(expected), self.bundle.domain())
 
     def _labels_of(self, logits: Float32) -> LabelMap:
         spec = self.bundle.manifest.segmenter
@@ -145,7 +150,7 @@ class Yardstick:
         return np.stack([decide(channels, spec) for channels in logits])
 
     def _compared(self, found: Float32, expected: Float32, labels: LabelMap | None) -> Parity:
-        seen = self._segmented(found) if labels is not None else None
+        seen = self._segmented(found) if labels is not None and found.shape == expected.shape else None
         pair = None if labels is None or seen is None else (seen, labels)
         return compare(found, expected, self.bundle.manifest.image.value_range, self.bundle.domain(), pair)
 
