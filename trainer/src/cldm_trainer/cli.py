@@ -125,6 +125,21 @@ def export(config_path: str, what: str, nnunet: str, force: bool, torchscript: b
         click.echo(f"{folder}: written; graphs and sampling loop agree with torch (see its MODEL_CARD.md).")
 
 
+@cli.command("compile")
+@_CONFIG
+@click.option("--batch-size", default=8, show_default=True, type=click.IntRange(min=1), metavar="B",
+              help="Of the timing alone: compiled networks take any.")
+def compile_networks(config_path: str, batch_size: int) -> None:
+    """Compile a generator's networks to native code of this machine, for users of torch, and time them.
+
+    Writes <run folder>/compiled/<role>.pt2 (AOTInductor) and speed.json. Needs a C++ compiler. The files are programs
+    for this processor and this version of torch: they are in no bundle, and no other machine should be given them.
+    """
+    module = import_module("cldm_trainer.export.compiled")
+    click.echo(module.run(load_config(config_path), batch_size=batch_size,
+                          say=lambda text: click.echo(text, err=True)))
+
+
 @cli.command()
 @_CONFIG
 @click.option("--out", default="docs", show_default=True, type=click.Path(), metavar="DIR",

@@ -77,7 +77,7 @@ class GeneratorExport:
         """Write the bundle. Raises ParityError, and writes nothing, where a graph or the loop differs from torch."""
         refuse_to_overwrite(target, force=force)
         examples = self.example_inputs()
-        graphs = [self._graph(role, examples["random"][role]) for role in self.networks.modules()]
+        graphs = [self.graph(role, examples["random"][role]) for role in self.networks.modules()]
         affine = self.networks.affine
         null = self.networks.denoiser.null
         condition = self.networks.condition.section(None if null is None else null.flatten().tolist())
@@ -159,7 +159,8 @@ class GeneratorExport:
         inputs = attribute_inputs(self.training.attributes[rows])
         return {name: torch.from_numpy(values) for name, values in inputs.items()}
 
-    def _graph(self, role: str, inputs: Mapping[str, Tensor]) -> GraphFile:
+    def graph(self, role: str, inputs: Mapping[str, Tensor]) -> GraphFile:
+        """The network as it is written, from example inputs."""
         module = self.networks.modules()[role]
         with torch.no_grad():
             shape = module(*inputs.values()).shape

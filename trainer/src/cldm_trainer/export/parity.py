@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cldm_runtime.bundle import Bundle
+from cldm_runtime.engines import Engine
 from cldm_runtime.errors import BundleError, list_faults
 from cldm_runtime.verify import verify_bundle
 
@@ -36,17 +37,23 @@ class Parity:
 def compare_graph(
     bundle: Bundle, role: str, module: nn.Module, cases: Mapping[str, Mapping[str, Tensor]], tolerance: float
 ) -> list[Parity]:
-    """Run a graph, its TorchScript form where there is one, and its module on each named set of inputs: whole batches,
-    and sample by sample.
-
-    The module computes in double precision: group normalisation of a nearly constant channel loses digits in torch's
-    own float32, and what is to be measured is the graph's error, not torch's.
-    """
+    """Compare a graph, and its TorchScript form where there is one, with its module: see `compare_engines`."""
     graph = bundle.manifest.graphs[role]
     engines = {role: bundle.open(role)}
     if graph.torchscript:
         engines[f"{role} (TorchScript)"] = bundle.open(role, "torchscript")
-    output, found = graph.outputs[0].name, []
+    return compare_engines(engines, graph.outputs[0].name, module, cases, tolerance)
+
+
+def compare_engines(engines: Mapping[str, Engine], output: str, module: nn.Module,
+                    cases: Mapping[str, Mapping[str, Tensor]], tolerance: float) -> list[Parity]:
+    """Run engines, which are given by name, and a module on each named set of inputs: whole batches, and sample by
+    sample.
+
+    The module computes in double precision: group normalisation of a nearly constant channel loses digits in torch's
+    own float32, and what is to be measured is the graph's error, not torch's.
+    """
+    found = []
     for kind, inputs in cases.items():
         expected = evaluate(module, inputs.values())
         arrays = {name: value.numpy() for name, value in inputs.items()}
