@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cldm_runtime import Generator, workers
+from cldm_runtime.engines import processor
 from cldm_runtime.errors import BundleError, InterruptedRun, WorkerError
 from cldm_runtime.generate import generate_dataset, parts_folder
 from cldm_runtime.grid import grid_from_mapping
@@ -135,7 +136,7 @@ def test_merged_chunks_hold_what_the_samples_show(model: Generator, tmp_path: Pa
 def test_one_worker_for_each_core_of_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str,
                                              count: int) -> None:
     (tmp_path / "cpu.max").write_text(quota)
-    monkeypatch.setattr(workers, "_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(processor, "_QUOTA", tmp_path / "cpu.max")
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
     assert default_workers("cpu") == count and default_workers("cuda") == count
     monkeypatch.setattr(workers, "_ON_A_GPU", 2)

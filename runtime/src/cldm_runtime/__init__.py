@@ -8,6 +8,7 @@
 Names are imported when first used, so that `import cldm_runtime` alone costs nothing.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from .generator import Generator
     from .segment import Segmenter
     from .store import open_dataset
+
+# onnxruntime 1.31 reports its use to its makers unless it is told not to, before it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = ["Generator", "Segmenter", "__version__", "measure", "open_dataset"]
 __version__ = "0.1.0"

@@ -21,7 +21,6 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion, distance_transform_edt
 
 from .errors import InputError
 from .labels import LabelMap, LabelSet
@@ -141,6 +140,8 @@ def score_pair(prediction: NDArray[np.bool_], reference: NDArray[np.bool_],
 
 def surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The pixels of the mask with a face neighbour outside it; outside of the image counts as background."""
+    from scipy.ndimage import binary_erosion  # here, for it takes a fifth of a second to import
+
     inner: NDArray[np.bool_] = binary_erosion(mask)
     return mask & ~inner
 
@@ -150,6 +151,8 @@ def surface_distances(a: NDArray[np.bool_], b: NDArray[np.bool_],
     """Distances in mm of every surface pixel of `a` to the surface of `b`, and the other way. Neither may be empty."""
     box = _bounding_box(a | b)  # tight is enough: whatever lies beyond is background for both
     surface_a, surface_b = surface(a[box]), surface(b[box])
+    from scipy.ndimage import distance_transform_edt
+
     to_b = distance_transform_edt(~surface_b, sampling=spacing_mm)
     to_a = distance_transform_edt(~surface_a, sampling=spacing_mm)
     return to_b[surface_a], to_a[surface_b]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .bundle import Bundle
 from .engines import Engine
-from .engines.device import HOST, Tensor, device_of, launch
+from .engines.device import HOST, Device, Tensor, device_of, launch
 from .errors import BundleError, InputError
 from .guidance import EVERYWHERE, Interval, guidance_faults, guide
 from .manifest import GraphSpec, Manifest, SamplingSpec, TensorSpec
@@ -162,6 +162,11 @@ class Pipeline:
                        indices: Sequence[int] | Indices) -> Batch:
         """`sample` for conditions that are encoded."""
         return self.begin(fed, plan, seed, indices)()
+
+    @property
+    def device(self) -> Device:
+        """Where latents stay until they are images."""
+        return self._device
 
     @property
     def ahead(self) -> int:

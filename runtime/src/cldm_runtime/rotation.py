@@ -7,7 +7,6 @@ u, v     mm to the right of the centre, and upwards: u = (column - centre) * spa
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from .errors import InputError
 from .labels import LabelMap
@@ -39,6 +38,8 @@ def _turned(share: NDArray[np.float64], rotation_deg: float, spacing_mm: tuple[f
     cos, sin, (height_mm, width_mm) = np.cos(np.deg2rad(rotation_deg)), np.sin(np.deg2rad(rotation_deg)), spacing_mm
     backwards = np.array([[cos, sin * width_mm / height_mm], [-sin * height_mm / width_mm, cos]])  # of (row, column)
     centre = (np.array(share.shape) - 1.0) / 2.0
+    from scipy import ndimage  # here, for it takes a fifth of a second to import
+
     smooth = ndimage.gaussian_filter(share, _SMOOTHING)
     offset = centre - backwards @ centre
     turned: NDArray[np.float64] = ndimage.affine_transform(smooth, backwards, offset=offset, order=1)

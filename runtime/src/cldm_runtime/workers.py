@@ -8,7 +8,6 @@ process that started them, however that ends. Over its pipe a worker says what i
     (0, (error, trace))    it failed, and ends
 """
 
-import math
 import multiprocessing
 import os
 import signal
@@ -18,7 +17,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from typing import NoReturn
 
 from .engines import CPU_PROVIDERS, available_cores
@@ -26,7 +24,6 @@ from .errors import BundleError, CldmError, WorkerError
 from .parts import Part, write_part
 from .plan import Plan
 
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _ON_A_GPU = 12  # each holds some 500 MB of its memory for CUDA itself
 _PATIENCE_S = 5.0  # for a process that was told to end
 
@@ -34,17 +31,7 @@ _PATIENCE_S = 5.0  # for a process that was told to end
 def default_workers(provider: str) -> int:
     """As many as there are cores that this process may use; on a GPU at most `_ON_A_GPU`, which share it: while one
     draws label maps, writes or copies, the networks of another are at work."""
-    cores = max(1, math.ceil(min(available_cores(), _container_cores())))
-    return cores if provider in CPU_PROVIDERS else min(cores, _ON_A_GPU)
-
-
-def _container_cores() -> float:
-    """What a container's limit on processor time leaves of the cores; infinite where there is none."""
-    try:
-        quota, period = _QUOTA.read_text().split()
-        return int(quota) / int(period)
-    except (OSError, ValueError):  # ValueError: the quota is "max"
-        return math.inf
+    return available_cores() if provider in CPU_PROVIDERS else min(available_cores(), _ON_A_GPU)
 
 
 def write_parts_with(workers: int, plan: Plan, parts: Iterable[Part], done: Callable[[int], None]

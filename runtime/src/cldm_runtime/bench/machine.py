@@ -3,6 +3,7 @@
 import os
 import platform
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -22,6 +23,16 @@ def machine() -> dict[str, Any]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {"cpu": _cpu(), "cores": cores, "memory_gib": _memory_gib(), "os": platform.platform(terse=True),
             "load": [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None}
+
+
+def gpus() -> list[str]:
+    """Name, memory and driver of each NVIDIA GPU, as nvidia-smi says; empty where it is not there."""
+    try:
+        done = subprocess.run(["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],
+                              capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()]
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:

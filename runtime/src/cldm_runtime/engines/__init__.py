@@ -1,6 +1,5 @@
 """Engines run named tensors through a graph. They know nothing of diffusion."""
 
-import os
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -8,6 +7,7 @@ from numpy.typing import NDArray
 
 from ..errors import BundleError, InputError, ProviderError, list_faults
 from ..manifest import GraphSpec
+from .processor import available_cores as available_cores
 from .processor import lacks_vnni
 
 OFFERED = {
@@ -100,10 +100,3 @@ def shapes_agree(described: tuple[int | str, ...], found: tuple[Any, ...]) -> bo
     """Whether `found` has the described sizes; a symbol such as "N" stands for any size."""
     return len(described) == len(found) and all(
         isinstance(size, str) or size == other for size, other in zip(described, found, strict=True))
-
-
-def available_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -4,6 +4,7 @@ A tensor of a device has a `shape`, a length, and the arithmetic that samplers d
 numbers. What a numpy array is on the host, a `torch.Tensor` or a `DeviceTensor` is on a GPU.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -52,6 +53,11 @@ class Host:
 
 
 HOST = Host()
+
+
+def cuda_graphs() -> bool:
+    """Whether engines record their CUDA calls and replay them: unless the environment says CLDM_CUDA_GRAPHS=0."""
+    return os.environ.get("CLDM_CUDA_GRAPHS", "1") != "0"
 
 
 def device_of(engine: Engine) -> Device:

@@ -11,6 +11,7 @@ from ..manifest import DType, GraphSpec, TensorSpec
 from ..user_cache import private_folder
 from . import BATCH, Engine, Tensors, available_cores, check_inputs
 from .description import Found, check_description
+from .device import cuda_graphs
 
 try:
     import onnxruntime
@@ -62,7 +63,7 @@ def _open_captured(data: bytes, graph: GraphSpec, provider: str, threads: int | 
     """A session for one batch size that records its CUDA calls once and replays them; a graph of which onnxruntime
     leaves a node to the host cannot be recorded, and is run call by call."""
     try:
-        return _open_session(data, graph, provider, threads, precision, batch, capture=True)
+        return _open_session(data, graph, provider, threads, precision, batch, capture=cuda_graphs())
     except BundleError:
         return _open_session(data, graph, provider, threads, precision, batch)
 

@@ -1,8 +1,11 @@
 """What this processor can do."""
 
+import math
+import os
 from contextlib import suppress
 from pathlib import Path
 
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _CPUINFO = Path("/proc/cpuinfo")
 _VNNI = {"avx512_vnni", "avx_vnni"}
 
@@ -17,3 +20,19 @@ def lacks_vnni(cpuinfo: Path = _CPUINFO) -> bool:
             if line.startswith("flags"):
                 return not _VNNI & set(line.partition(":")[2].split())
     return False
+
+
+def available_cores() -> int:
+    """Cores that this process may use: those it may run on, or as many as a container's limit on processor time leaves
+    of them."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, _container_cores())))
+
+
+def _container_cores() -> float:
+    """Infinite where there is no limit."""
+    try:
+        quota, period = _QUOTA.read_text().split()
+        return int(quota) / int(period)
+    except (OSError, ValueError):  # ValueError: the quota is "max"
+        return math.inf

@@ -12,7 +12,7 @@ from ..reference import Case
 from . import Tensors, check_inputs
 from .device import Device, Tensor
 from .tensorrt_build import build_engine, import_tensorrt, plan_engine, read_engine, write_engine
-from .torch_device import Captured, TorchDevice, import_torch
+from .torch_device import TorchDevice, captured, import_torch
 
 _PROVIDER = "tensorrt"
 
@@ -33,7 +33,7 @@ class TensorRtEngine:
         self._reference, self._tolerances = reference, tolerances
         self._runtime = self._trt.Runtime(self._trt.Logger(self._trt.Logger.ERROR))
         self._contexts: dict[int, Any] = {}
-        self._launch = Captured(self._torch, self._execute)
+        self._launch = captured(self._torch, self._execute)
 
     @property
     def provider(self) -> str:

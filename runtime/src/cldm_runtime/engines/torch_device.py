@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ProviderError
-from .device import Fetch, Tensor
+from .device import Fetch, Tensor, cuda_graphs
 
 _CAPTURED = 4  # shapes whose graphs are kept: full batches of a few sizes
 _WARM_UPS = 3  # runs before a capture, in which libraries choose their kernels and allocate
@@ -63,6 +63,11 @@ class TorchDevice:
             return array
 
         return wait
+
+
+def captured(torch: Any, call: Call) -> Call:
+    """The call, replayed from CUDA graphs unless these are turned off."""
+    return Captured(torch, call) if cuda_graphs() else call
 
 
 class Captured:

@@ -16,7 +16,7 @@ from ..errors import BundleError
 from ..manifest import GraphSpec
 from . import Tensors, check_inputs
 from .device import HOST, Device, Tensor
-from .torch_device import Captured, TorchDevice, import_torch
+from .torch_device import TorchDevice, captured, import_torch
 
 _AUTOCAST = {"bf16": "bfloat16", "fp16": "float16"}
 
@@ -24,12 +24,12 @@ _AUTOCAST = {"bf16": "bfloat16", "fp16": "float16"}
 class TorchScriptEngine:
     """One network, called with the described inputs in their order.
 
-    precision: fp32; tf32, on CUDA; bf16 or fp16, in which torch's autocast keeps norms and softmax in fp32. capture:
-    replay CUDA graphs. Raises ProviderError, and BundleError for an archive that does not load.
+    precision: fp32; tf32, on CUDA; bf16 or fp16, in which torch's autocast keeps norms and softmax in fp32. Raises
+    ProviderError, and BundleError for an archive that does not load.
     """
 
     def __init__(self, data: bytes, graph: GraphSpec, provider: str = "torchscript", threads: int | None = None,
-                 precision: str = "fp32", capture: bool = True) -> None:
+                 precision: str = "fp32") -> None:
         torch = import_torch(provider)
         self._torch, self._graph, self._provider, self._precision = torch, graph, provider, precision
         self._on = "cuda" if provider == "torchscript-cuda" else "cpu"
@@ -42,7 +42,7 @@ class TorchScriptEngine:
                 self._module = torch.jit.load(io.BytesIO(data), map_location=self._on).eval()
         except (RuntimeError, ValueError) as error:
             raise BundleError(f"graph {graph.file} has a TorchScript form that does not load: {error}") from error
-        self._launch = Captured(torch, self._forward) if self._on == "cuda" and capture else self._forward
+        self._launch = captured(torch, self._forward) if self._on == "cuda" else self._forward
 
     @property
     def provider(self) -> str:
