@@ -1,6 +1,8 @@
 """onnxruntime. A provider that was asked for and not obtained is an error, never a silent run on the CPU."""
 
 import hashlib
+import sys
+from contextlib import redirect_stdout
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +50,8 @@ def open_onnx(data: bytes, graph: GraphSpec, provider: str = "cpu", threads: int
         return OnnxEngine(data, graph, threads)
     from .onnx_device import OnnxDevice, OnnxDeviceEngine, linear_graph  # here, for nobody else needs it
 
+    with redirect_stdout(sys.stderr):  # where it says what it does not find
+        onnxruntime.preload_dlls()  # CUDA's libraries, where pip has installed them
     # Told apart before anything is bound: is the provider there, and is the graph as described?
     session = _open_session(data, graph, provider, threads, precision)
     check_description(graph, _found(session.get_inputs()), _found(session.get_outputs()))
