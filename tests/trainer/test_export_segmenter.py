@@ -78,6 +78,7 @@ def test_the_export_command_takes_any_result_folder(tmp_path, small):
     arguments = ["export", "--config", str(tmp_path / "config.toml"), "--nnunet", str(folder)]
     outcome = CliRunner().invoke(cli, arguments, catch_exceptions=False)
     assert outcome.exit_code == 0 and "bundle: written" in outcome.output
+    assert outcome.output.splitlines()[-1].startswith("TensorRT: ")
     manifest = Bundle.load(tmp_path / "bundle").manifest
     assert manifest.provenance["nnunet"] == {
         "trainer": "nnUNetTrainer", "plans": "nnUNetPlans", "epochs": 3, "trained_on": "slices"}

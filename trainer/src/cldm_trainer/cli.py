@@ -116,13 +116,16 @@ def adopt(config_path: str, bundle: str) -> None:
 @click.option("--torchscript/--no-torchscript", default=True, show_default=True,
               help="Write every graph as a TorchScript trace too, for users of torch and for GPUs.")
 def export(config_path: str, what: str, nnunet: str, force: bool, torchscript: bool) -> None:
-    """Write the trained networks as bundles, checked against torch."""
+    """Write the trained networks as bundles, checked against torch. Where TensorRT and a GPU are, build the engines of
+    this machine too."""
     config = load_config(config_path)
     if nnunet:
         config, what = replace(config, export=replace(config.export, nnunet=nnunet)), "segmenter"
     written = import_module("cldm_trainer.export").run(config, force=force, torchscript=torchscript, what=what)
     for folder in written:
         click.echo(f"{folder}: written; graphs and sampling loop agree with torch (see its MODEL_CARD.md).")
+    engines = import_module("cldm_trainer.export.engines")
+    click.echo(engines.build_or_skip(written, config.export.batch_size, lambda text: click.echo(text, err=True)))
 
 
 @cli.command("compile")
