@@ -18,12 +18,13 @@ from cldm_trainer.export.compiled import package, speed
 from cldm_trainer.export.parity import ParityError
 
 needs_compiler = pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="no C++ compiler here")
-CASES = {"random": {"x": torch.linspace(-1, 1, 2 * 16).reshape(2, 1, 4, 4)}, "real": {"x": torch.ones(3, 1, 4, 4)}}
+X = torch.linspace(-1, 1, 2 * 3 * 16).reshape(2, 3, 4, 4)
+CASES = {"random": {"x": X}, "with other strides": {"x": X.flip(0).to(memory_format=torch.channels_last)}}
 
 
 def network(seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
-    return torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.GroupNorm(2, 4), torch.nn.SiLU()).eval()
+    return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.GroupNorm(2, 4), torch.nn.SiLU()).eval()
 
 
 @needs_compiler
@@ -32,7 +33,7 @@ def test_a_compiled_network_takes_any_batch_and_a_wrong_one_is_not_kept(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module, path = network(), tmp_path / "denoiser.pt2"
     engine = package.compile_network("denoiser", module, CASES, 1e-5, path)
-    x = torch.randn(5, 1, 4, 4)
+    x = torch.randn(5, 3, 4, 4)
     with torch.no_grad():
         np.testing.assert_allclose(engine.run({"x": x.numpy()})[package.OUTPUT], module(x).numpy(), atol=1e-6)
     before = path.read_bytes()

@@ -1,7 +1,7 @@
 """A generator's networks as native code of this machine (torch.export and AOTInductor), for users of torch.
 
     network = torch._inductor.aoti_load_package("runs/<name>/compiled/denoiser.pt2")
-    prediction = network(x, timestep, condition)
+    prediction = network(x, timestep, condition)  # contiguous tensors: other strides give wrong numbers, unsaid
 
 A .pt2 file is a program, compiled for this processor and this version of torch. It is never part of a bundle.
 """

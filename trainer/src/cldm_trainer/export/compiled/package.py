@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 import torch._inductor.config
 from numpy.typing import NDArray
@@ -25,7 +26,10 @@ _FASTER = {"freezing": True}  # lays the weights out for this processor while it
 
 
 class Called:
-    """An engine that calls torch: named arrays, in the order of `names`, to one array, `OUTPUT`."""
+    """An engine that calls torch: named arrays, in the order of `names`, to one array, `OUTPUT`.
+
+    Compiled code takes the strides of its inputs for granted, without a check, so they are made contiguous.
+    """
 
     provider = "torch"
 
@@ -34,7 +38,7 @@ class Called:
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         with torch.inference_mode():
-            result: Tensor = self._call(*(torch.from_numpy(inputs[name]) for name in self._names))
+            result: Tensor = self._call(*(torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in self._names))
             return {OUTPUT: result.numpy()}
 
 
@@ -65,7 +69,7 @@ def compile_network(role: str, module: nn.Module, cases: Mapping[str, Mapping[st
 
 def write_package(module: nn.Module, inputs: Iterable[Tensor], path: Path) -> None:
     """Compile the network."""
-    examples, batch = tuple(inputs), torch.export.Dim(BATCH, min=1)
+    examples, batch = tuple(value.contiguous() for value in inputs), torch.export.Dim(BATCH, min=1)
     with torch.no_grad(), fresh_cache():  # a folder of its own, which is gone afterwards
         program = torch.export.export(module.eval(), examples, dynamic_shapes=tuple({0: batch} for _ in examples))
         aoti_compile_and_package(program, package_path=str(path), inductor_configs=_FASTER)
