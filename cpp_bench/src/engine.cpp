@@ -1,10 +1,13 @@
 #include "cldm/engine.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <fstream>
 #include <thread>
 
 #include "cldm/error.hpp"
 #include "onnx_engine.hpp"
+#include "onnx_scan.hpp"
 #ifdef CLDM_TORCH
 #include "torch_engine.hpp"
 #endif
@@ -21,6 +24,19 @@ std::string spelled(const Shape& shape) {
         text += (text.empty() ? "" : ", ") + std::to_string(size);
     }
     return "[" + text + "]";
+}
+
+// The bytes of a graph that holds nothing that a bundle must not hold.
+std::vector<unsigned char> sound_model(const Bundle& bundle, const GraphSpec& graph) {
+    std::vector<unsigned char> model = bundle.read(graph.file, graph.sha256);
+    std::string faults;
+    for (const std::string& fault : scan_model(model)) {
+        faults += (faults.empty() ? "" : "; ") + fault;
+    }
+    if (!faults.empty()) {
+        throw BundleError("graph " + (bundle.folder() / graph.file).string() + " is refused: " + faults + ".");
+    }
+    return model;
 }
 
 void need_option(bool built_in, const std::string& provider, const char* option) {
@@ -82,7 +98,14 @@ void check_provider(const std::string& provider) {
     }
 }
 
-int all_cores() { return static_cast<int>(std::max(1U, std::thread::hardware_concurrency())); }
+int all_cores() {
+    const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+    double quota = 0.0, period = 0.0;  // a container's limit on processor time; the quota is "max" where there is none
+    if (std::ifstream limit("/sys/fs/cgroup/cpu.max"); limit >> quota >> period && period > 0.0) {
+        return std::max(1, std::min(cores, static_cast<int>(std::ceil(quota / period))));
+    }
+    return cores;
+}
 
 std::map<std::string, std::string> engine_versions() {
     std::map<std::string, std::string> found{{"onnxruntime", onnxruntime_version()}};
@@ -117,10 +140,10 @@ std::unique_ptr<Engine> open_engine(const Bundle& bundle, const std::string& rol
 #endif
 #ifdef CLDM_TENSORRT
     if (provider == "tensorrt") {
-        return open_tensorrt(bundle, role);
+        return open_tensorrt(bundle, role, sound_model(bundle, graph));
     }
 #endif
-    return open_onnx(graph, bundle.read(graph.file, graph.sha256), threads, provider == "cuda");
+    return open_onnx(graph, sound_model(bundle, graph), threads, provider == "cuda");
 }
 
 }  // namespace cldm

@@ -13,6 +13,8 @@ namespace {
 
 Ort::Env& environment() {
     static Ort::Env env(ORT_LOGGING_LEVEL_ERROR, "cldm");
+    static const bool once = (env.DisableTelemetryEvents(), true);
+    static_cast<void>(once);
     return env;
 }
 

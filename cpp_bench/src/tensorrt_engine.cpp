@@ -129,8 +129,8 @@ private:
 
 class TensorRtEngine final : public Engine {
 public:
-    TensorRtEngine(const Bundle& bundle, const std::string& role)
-        : graph_(bundle.manifest().graph(role)), model_(bundle.read(graph_.file, graph_.sha256)),
+    TensorRtEngine(const Bundle& bundle, const std::string& role, std::vector<unsigned char> model)
+        : graph_(bundle.manifest().graph(role)), model_(std::move(model)),
           known_(read_reference(bundle).graphs.at(role)),
           tolerance_(bundle.manifest().tolerances.at(role + "/" + graph_.outputs.at(0).name)) {
         plan_engine(graph_, 1);  // says now where there is no GPU
@@ -195,8 +195,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Engine> open_tensorrt(const Bundle& bundle, const std::string& role) {
-    return std::make_unique<TensorRtEngine>(bundle, role);
+std::unique_ptr<Engine> open_tensorrt(const Bundle& bundle, const std::string& role, std::vector<unsigned char> model) {
+    return std::make_unique<TensorRtEngine>(bundle, role, std::move(model));
 }
 
 std::string tensorrt_version() {
