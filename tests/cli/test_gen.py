@@ -113,7 +113,11 @@ def test_guidance_is_in_the_plan_and_in_the_file(cli: Cli, folder: Path, tiny_gu
     (["--n", 1, "--attributes", "grid.csv", "--out", "grid.csv/a.h5"], 4, "not a folder"),
     (["--n", 1, "--attributes", "grid.csv", "--resume", "--overwrite"], 2, "exclude each other"),
     (["--n", 10**12, "--attributes", "grid.csv"], 4, "Free some space"),
-    (["--n", 1, "--attributes", "grid.csv", "--shards", 2], 2, "No such option"),
+    (["--n", 1, "--attributes", "grid.csv", "--shards", 2], 2, "neither SLURM_ARRAY_TASK_ID"),
+    (["--n", 1, "--attributes", "grid.csv", "--shard", "4/4"], 2, "expected I/K"),
+    (["--n", 1, "--attributes", "grid.csv", "--shard", "0/4", "--resume"], 2, "exclude each other"),
+    (["--n", 1, "--attributes", "grid.csv", "--shard", "0/4", "--shards", 4], 2, "Leave --shards out"),
+    (["--n", 1, "--attributes", "grid.csv", "--merge"], 4, "1 of 1 parts are missing or damaged: 0."),
 ])
 def test_each_mistake_gives_one_message(cli: Cli, folder: Path, arguments: Sequence[object], code: int,
                                         message: str) -> None:
@@ -282,3 +286,17 @@ def test_a_precision_that_is_not_to_be_had_exits_with_5(cli: Cli, folder: Path, 
                                                         said: str) -> None:
     code, _, err = cli("--n", 1, "--masks", "masks.npy", *flags)
     assert code == 5 and said in err and untouched(folder)
+
+
+def test_a_run_in_shards(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("--n", 64, "--attributes", "grid.csv", "--batch-size", 2, "--workers", 1, "--out")  # 4 parts
+    assert cli(*arguments, "one.h5")[0] == 0
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
+    assert cli(*arguments, "shared.h5", "--shards", 4)[0] == 0
+    assert "--array=0,2-3" in cli(*arguments, "shared.h5", "--shards", 4, "--status")[1]
+    assert cli(*arguments, "shared.h5", "--merge")[0] == 4
+    for number in (0, 2, 3):
+        assert cli(*arguments, "shared.h5", "--shard", f"{number}/4")[0] == 0
+    assert cli(*arguments, "shared.h5", "--merge")[0] == 0
+    assert digest(folder / "shared.h5") == digest(folder / "one.h5")
+    assert "all 4 parts are there" in cli(*arguments, "shared.h5", "--status")[1]

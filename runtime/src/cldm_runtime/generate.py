@@ -9,20 +9,21 @@ and merging sees the same parts in the same order.
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Literal
 
 from .engines import PROVIDERS
 from .errors import CldmError, DatasetError, InputError, InterruptedRun, WorkerError
-from .parts import Merge, is_committed, parts_of, write_parts
+from .parts import Merge, Part, is_committed, parts_of, write_parts
 from .plan import Plan, differences
-from .store import open_dataset, publish
+from .shards import Shard, as_ranges
+from .store import open_dataset, partial_name, publish, was_left_behind
 from .workers import stoppable, write_parts_with
 
-__all__ = ["Existing", "Plan", "Progress", "batch_size_under_way", "check_output", "generate_dataset", "is_finished",
-           "parts_folder", "provider_under_way"]
+__all__ = ["Existing", "Plan", "Progress", "batch_size_under_way", "check_output", "generate_dataset",
+           "generate_shard", "is_finished", "merge_shards", "missing_parts", "parts_folder", "provider_under_way"]
 
 PLAN_FILE = "plan.json"
 MERGED_FILE = "merged.h5"
@@ -64,25 +65,82 @@ def generate_dataset(plan: Plan, out: str | os.PathLike[str], existing: Existing
     return target
 
 
+def generate_shard(plan: Plan, out: str | os.PathLike[str], shard: Shard, progress: Progress | None = None,
+                   workers: int = 1) -> int:
+    """Do the parts of a shard that are missing, into the folder of parts beside `out`, and return their number.
+
+    Other processes, on other machines too, may do other shards or the same one meanwhile. What is there is kept, and
+    nothing is merged: `merge_shards` does that, or `generate_dataset` with "resume". Raises what that raises.
+    """
+    target = Path(out)
+    if is_finished(plan, target, "resume"):
+        return 0
+    check_output(plan, target, "resume")
+    folder = parts_folder(target)
+    _prepare_folder(plan, target, "resume")
+    mine = shard.of(parts_of(plan, folder))
+    try:
+        with stoppable():
+            missing = [part for part in mine if not is_committed(plan, part)]
+            with closing(_written(plan.on_one_thread(), mine, missing, workers, progress)) as written:
+                return sum(1 for _ in written)
+    except KeyboardInterrupt as error:
+        raise InterruptedRun(f"{target}, shard {shard}: stopped; {_kept(plan, folder)}") from error
+
+
+def merge_shards(plan: Plan, out: str | os.PathLike[str], progress: Progress | None = None) -> Path:
+    """Put the parts of a run together. Raises DatasetError, and leaves all as it is, where some are missing or damaged;
+    the message names them."""
+    target = Path(out)
+    if is_finished(plan, target, "resume"):
+        return target
+    missing = missing_parts(plan, target)
+    if missing:
+        raise DatasetError(f"{target}: {len(missing)} of {len(plan.parts)} parts are missing or damaged: "
+                           f"{as_ranges([part.number for part in missing])}. Run the same command with --resume to do "
+                           "them here, or the shards that --status names.")
+    return generate_dataset(plan, target, "resume", progress)
+
+
+def missing_parts(plan: Plan, target: Path) -> list[Part]:
+    """The parts of a run that are not committed, or are damaged; none of a finished file.
+
+    Raises InputError for a file or an unfinished run of another plan, DatasetError for a file that cannot be read.
+    """
+    if is_finished(plan, target, "resume"):
+        return []
+    folder = parts_folder(target)
+    if (folder / PLAN_FILE).exists():
+        _refuse_other_plan(plan, folder)
+    return [part for part in parts_of(plan, folder) if not is_committed(plan, part)]
+
+
 def _generate(plan: Plan, folder: Path, workers: int, progress: Progress | None) -> None:
     """Write the parts that are missing, and merge all of them."""
     parts = parts_of(plan, folder)
     missing = [part for part in parts if not is_committed(plan, part)]
-    count = plan.samples - sum(len(part.samples) for part in missing)
+    with (Merge(plan, parts, folder / MERGED_FILE) as merge,
+          closing(_written(plan, parts, missing, workers, progress)) as written):
+        merge.add(set(parts).difference(missing))
+        for part in written:
+            merge.add([part])
+        merge.finish()
+
+
+def _written(plan: Plan, parts: list[Part], missing: list[Part], workers: int,
+             progress: Progress | None) -> Generator[Part, None, None]:
+    """Write the missing ones of some parts, and yield each when it is committed."""
+    total = sum(len(part.samples) for part in parts)
+    count = total - sum(len(part.samples) for part in missing)
 
     def done(samples: int) -> None:
         nonlocal count
         count += samples
         if progress:
-            progress(count, plan.samples)
+            progress(count, total)
 
     processes = min(workers, len(missing))
-    written = write_parts(plan, missing, done) if processes < 2 else write_parts_with(processes, plan, missing, done)
-    with Merge(plan, parts, folder / MERGED_FILE) as merge, closing(written):
-        merge.add(set(parts).difference(missing))
-        for part in written:
-            merge.add([part])
-        merge.finish()
+    return write_parts(plan, missing, done) if processes < 2 else write_parts_with(processes, plan, missing, done)
 
 
 def parts_folder(target: Path) -> Path:
@@ -144,11 +202,15 @@ def check_output(plan: Plan, target: Path, existing: Existing) -> None:
     if existing == "refuse" and folder.exists():
         raise InputError(f"{folder}: holds an unfinished run. Pass --resume to go on, or --overwrite to start anew.")
     if existing == "resume" and (folder / PLAN_FILE).exists():
-        found = (folder / PLAN_FILE).read_text()
-        if found != plan.text:
-            raise InputError(f"{folder}: holds an unfinished run of another plan: {differences(found, plan)}. Repeat "
-                             "its flags to resume it, or pass --overwrite to start anew.")
+        _refuse_other_plan(plan, folder)
     _check_space(plan, target, existing)
+
+
+def _refuse_other_plan(plan: Plan, folder: Path) -> None:
+    found = (folder / PLAN_FILE).read_text()
+    if found != plan.text:
+        raise InputError(f"{folder}: holds an unfinished run of another plan: {differences(found, plan)}. Repeat its "
+                         "flags to resume it, or pass --overwrite to start anew.")
 
 
 def _check_space(plan: Plan, target: Path, existing: Existing) -> None:
@@ -168,13 +230,16 @@ def _prepare_folder(plan: Plan, target: Path, existing: Existing) -> None:
         if existing == "overwrite" and folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=existing == "resume")
-        for leftover in folder.glob("*.partial"):  # of processes that were killed
-            leftover.unlink()
-        unfinished = folder / (PLAN_FILE + ".partial")
-        unfinished.write_text(plan.text)
-        unfinished.replace(folder / PLAN_FILE)
+        for leftover in folder.glob("*.partial"):
+            if was_left_behind(leftover):
+                leftover.unlink(missing_ok=True)
+        if not (folder / PLAN_FILE).exists():
+            unfinished = partial_name(folder / PLAN_FILE)
+            unfinished.write_text(plan.text)
+            unfinished.replace(folder / PLAN_FILE)
     except OSError as error:
         raise DatasetError(f"{folder}: cannot be written ({error.strerror}). Choose another --out.") from error
+    _refuse_other_plan(plan, folder)  # another process may have come first
 
 
 def _committed(plan: Plan, folder: Path) -> int:

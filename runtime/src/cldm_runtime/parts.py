@@ -15,7 +15,7 @@ from .errors import DatasetError
 from .generator import Batch
 from .plan import Plan
 from .requests import measured_attributes
-from .store import DatasetWriter, create_dataset, open_dataset
+from .store import DatasetWriter, check_samples, create_dataset, open_dataset
 
 _DRAWS = "anatomy_draws"  # root attribute: label maps drawn in all, of which each sample took one
 _MERGED_AT_ONCE = 4  # so that catching up with the parts of an earlier run keeps no worker waiting for long
@@ -34,21 +34,24 @@ def parts_of(plan: Plan, folder: Path) -> list[Part]:
 
 
 def is_committed(plan: Plan, part: Part) -> bool:
-    """Whether the part's file is there, whole and of this plan; a damaged one is to be computed again."""
+    """Whether the part's file is there, of this plan, and every sample in it as it was written; a damaged one is to be
+    computed again."""
     if not part.path.exists():
         return False
     try:
         with open_dataset(part.path) as found:
             index = found.sample_index
             return (found.metadata.get("plan_sha256") == plan.sha256 and index is not None
-                    and np.array_equal(index, np.arange(part.samples.start, part.samples.stop)))
+                    and np.array_equal(index, np.arange(part.samples.start, part.samples.stop))
+                    and not check_samples(found, part.samples))
     except DatasetError:
         return False
 
 
 def write_part(plan: Plan, part: Part, done: Callable[[int], None]) -> None:
     """Generate a part and commit it. done: called after every batch, with its number of samples."""
-    with create_dataset(part.path, plan.file_spec({"plan_sha256": plan.sha256}), overwrite=True) as writer:
+    with create_dataset(part.path, plan.file_spec({"plan_sha256": plan.sha256}), overwrite=True,
+                        verify=part.samples) as writer:
         draws = 0
         for batch in _write_batches(plan, part.samples, writer):
             draws += batch.draws

@@ -89,7 +89,8 @@ class Plan:
     def file_spec(self, metadata: dict[str, MetadataValue]) -> DatasetSpec:
         """Of the file, and of its parts."""
         domain, image = self.generator.domain, self.generator.manifest.image
-        return DatasetSpec(domain, image.shape, image.spacing_mm, image.channels, image.value_range, metadata)
+        return DatasetSpec(domain, image.shape, image.spacing_mm, image.channels, image.value_range, metadata,
+                           checksums=True)
 
     def provenance(self) -> dict[str, MetadataValue]:
         """What the file says about how it was made."""

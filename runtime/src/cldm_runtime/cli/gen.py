@@ -20,7 +20,11 @@ from ..generate import (
     batch_size_under_way,
     check_output,
     generate_dataset,
+    generate_shard,
     is_finished,
+    merge_shards,
+    missing_parts,
+    parts_folder,
     provider_under_way,
 )
 from ..generator import Generator
@@ -32,6 +36,7 @@ from ..repeats import conditions_of, repeated
 from ..requests import FreeRequests, GridRequests, RequestSource, read_masks
 from ..samplers import SAMPLERS
 from ..schedule import SPACINGS
+from ..shards import Shard, as_ranges, parse_shard, shard_of_this_task
 from ..store import open_dataset
 from ..workers import default_workers
 from .progress import show_progress
@@ -47,6 +52,8 @@ Examples:
   cldm-gen --n 256 --attributes grid.csv --anatomy learned
   cldm-gen --n 512 --per-condition 8 --attributes examples/grid.csv --out out/repeated.h5
   cldm-gen --n 100000 --attributes grid.csv --out big.h5 --resume
+  cldm-gen --n 100000 --attributes grid.csv --out /shared/big.h5 --shard 3/16
+  cldm-gen --n 100000 --attributes grid.csv --out /shared/big.h5 --merge
   cldm-gen --n 256 --attributes examples/grid.csv --dry-run --json
 """
 
@@ -102,26 +109,38 @@ def parse_batch_size(context: click.Context, parameter: click.Parameter,
                    "[default: from bundle]")
 @click.option("--workers", type=click.IntRange(min=1), metavar="W",
               help="Processes that generate, each on one core; any number gives the same file.  [default: the cores "
-                   "that may be used; 1 on a GPU]")
+                   "that may be used; at most 12 on a GPU]")
 @provider_option
 @precision_option
 @click.option("--dry-run", is_flag=True, help="Check everything, print the resolved plan, write nothing.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@click.option("--shard", "shard_text", metavar="I/K", help="Do shard I of K (I from 0) of the run, into OUT.parts, "
+              "which other machines may share; merge them with --merge. What is there already is kept.")
+@click.option("--shards", type=click.IntRange(min=1), metavar="K", help="Do the shard whose index a Slurm array or a "
+              "Kubernetes Indexed Job has set. With --status: the shards to tell of.")
+@click.option("--merge", is_flag=True, help="Put the parts together into OUT; refused while some are missing or "
+              "damaged.")
+@click.option("--status", is_flag=True, help="Say which parts, and of how many shards which, are missing; write "
+              "nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file or unfinished run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan or the result as JSON.")
 def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: str, anatomy: str,
         anatomy_folder: Path | None, per_condition: int, bundle_folder: Path, out: Path, seed: int,
         steps: int | None, sampler: str | None, spacing: Spacing | None, guidance: float | None,
         guidance_interval: tuple[float, float] | None, batch_size: int | Literal["auto"] | None, workers: int | None,
-        provider: str, precision: str, dry_run: bool, resume: bool, overwrite: bool, as_json: bool) -> None:
+        provider: str, precision: str, dry_run: bool, resume: bool, shard_text: str | None, shards: int | None,
+        merge: bool, status: bool, overwrite: bool, as_json: bool) -> None:
     """Generate N images into one HDF5 dataset, with what was asked for and, if they were made from them, label maps.
 
     The same command gives the same file, bit for bit, also after it was stopped and resumed, with any --workers.
     Exit codes: 0 done, 2 usage or input, 3 bundle, 4 dataset, 5 provider, 6 a worker was killed, 130 interrupted (the
     last two resumable).
     """
-    if resume and overwrite:
-        raise InputError("--resume and --overwrite exclude each other. Pass one of them.")
+    given = [name for name, flag in (("--resume", resume), ("--overwrite", overwrite), ("--shard", shard_text),
+                                     ("--merge", merge), ("--status", status)) if flag]
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(given)} exclude each other. Pass one of them.")
+    shard = _shard(shard_text, shards, status)
     existing: Existing = "resume" if resume else "overwrite" if overwrite else "refuse"
     bundle = Bundle.load(bundle_folder)
     learned = _anatomy_bundle(bundle, anatomy_folder, masks_file) if anatomy == "learned" else None
@@ -139,6 +158,13 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
     workers = workers or default_workers(generator.provider)
     if dry_run:
         _print_plan(plan, out, existing, workers, as_json)
+    elif status:
+        _print_status(plan, out, shards or 1, as_json)
+    elif shard is not None:
+        _generate_shard(plan, out, shard, workers, as_json)
+    elif merge:
+        with show_progress("merging", plan.samples, sys.stderr) as progress:
+            click.echo(f"{merge_shards(plan, out, progress)}: {plan.samples} images.")
     else:
         _generate(plan, out, existing, workers, as_json)
 
@@ -197,6 +223,41 @@ def _print_plan(plan: Plan, out: Path, existing: Existing, workers: int, as_json
     for name, value in resolved.items():
         shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
         click.echo(f"{name:<17} {shown}")
+
+
+def _shard(text: str | None, count: int | None, status: bool) -> Shard | None:
+    """The shard to do; None: the whole run."""
+    if text is not None:
+        if count is not None:
+            raise InputError("--shard I/K says both which shard and of how many. Leave --shards out.")
+        return parse_shard(text)
+    return None if count is None or status else shard_of_this_task(count)
+
+
+def _generate_shard(plan: Plan, out: Path, shard: Shard, workers: int, as_json: bool) -> None:
+    start, parts = time.monotonic(), shard.of(plan.parts)
+    with show_progress(f"shard {shard}", sum(map(len, parts)), sys.stderr) as progress:
+        done = generate_shard(plan, out, shard, progress, workers)
+    told = {"out": os.fspath(out), "shard": str(shard), "parts": len(parts), "done_now": done,
+            "seconds": round(time.monotonic() - start, 3), "plan_sha256": plan.sha256}
+    click.echo(json.dumps(told) if as_json else f"{parts_folder(out)}: shard {shard} is there, {len(parts)} parts, "
+               f"{done} of them done now.")
+
+
+def _print_status(plan: Plan, out: Path, shards: int, as_json: bool) -> None:
+    """What is missing; the shards as Slurm's --array takes them."""
+    parts = [part.number for part in missing_parts(plan, out)]
+    numbers = list(range(len(plan.parts)))
+    unfinished = [number for number in range(shards) if set(Shard(number, shards).of(numbers)) & set(parts)]
+    told = {"out": os.fspath(out), "parts": len(plan.parts), "missing_parts": as_ranges(parts), "shards": shards,
+            "missing_shards": as_ranges(unfinished)}
+    if as_json:
+        click.echo(json.dumps(told))
+    elif not parts:
+        click.echo(f"{out}: all {len(plan.parts)} parts are there.")
+    else:
+        click.echo(f"{out}: {len(parts)} of {len(plan.parts)} parts are missing: {as_ranges(parts)}\n"
+                   f"of {shards} shards: --array={as_ranges(unfinished)}")
 
 
 def _generate(plan: Plan, out: Path, existing: Existing, workers: int, as_json: bool) -> None:

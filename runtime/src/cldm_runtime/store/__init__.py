@@ -8,11 +8,21 @@
         editor.segmentation("nnunet").append(masks=segmented)            # the file changes only when the block ends
 """
 
+from .check import SampleFaults, check_samples
 from .format import DatasetSpec, MetadataValue, chunk_rows
 from .reader import Dataset, Segmentation, open_dataset
-from .writer import DatasetWriter, SegmentationWriter, create_dataset, edit_dataset, publish
+from .writer import (
+    DatasetWriter,
+    SegmentationWriter,
+    create_dataset,
+    edit_dataset,
+    partial_name,
+    publish,
+    was_left_behind,
+)
 
 __all__ = [
-    "Dataset", "DatasetSpec", "DatasetWriter", "MetadataValue", "Segmentation", "SegmentationWriter", "chunk_rows",
-    "create_dataset", "edit_dataset", "open_dataset", "publish",
+    "Dataset", "DatasetSpec", "DatasetWriter", "MetadataValue", "SampleFaults", "Segmentation", "SegmentationWriter",
+    "check_samples", "chunk_rows", "create_dataset", "edit_dataset", "open_dataset", "partial_name", "publish",
+    "was_left_behind",
 ]

@@ -41,6 +41,7 @@ COLUMNS = {
     "grid_row": Column("grid_row", "i8", ""),
     "sample_index": Column("sample_index", "i8", ""),
     "condition": Column("condition", "i8", ""),
+    "checksum": Column("checksum", "u4", ""),
     "patients": Column("patients", f"S{TEXT_BYTES}", ""),
     "slices": Column("slices", "i4", ""),
     "subset": Column("subset", f"S{TEXT_BYTES}", ""),
@@ -60,7 +61,8 @@ class DatasetSpec:
 
     shape: (height, width), or (depth, height, width). spacing_mm: mm between pixels, one for each axis of `shape`.
     intensity_range: least and greatest intensity that can be stored; 65536 even steps lie between them.
-    metadata: further root attributes (text or numbers).
+    metadata: further root attributes (text or numbers). checksums: write one for each sample, see `check.py`; images,
+    label maps and sample indices are then appended together.
     """
 
     domain: Domain
@@ -69,6 +71,7 @@ class DatasetSpec:
     channels: int = 1
     intensity_range: tuple[float, float] = (0.0, 1.0)
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+    checksums: bool = False
 
     def __post_init__(self) -> None:
         clash = sorted(set(self.metadata) & set(RESERVED))

@@ -14,7 +14,7 @@ from .format import COLUMNS, FORMAT, FORMAT_VERSION, SEGMENTATION_COLUMNS, Colum
 from .guard import check_safe, reading
 
 Rows = int | slice | NDArray[np.integer]
-_KINDS = {"u2": "u", "u1": "u", "f4": "f", "i8": "iu", "i4": "iu"}
+_KINDS = {"u2": "u", "u1": "u", "u4": "u", "f4": "f", "i8": "iu", "i4": "iu"}
 
 
 def open_dataset(path: str | os.PathLike[str]) -> "Dataset":
@@ -189,6 +189,10 @@ class Dataset(_Columns):
             slope, intercept = float(attributes["rescale_slope"]), float(attributes["rescale_intercept"])
         return (stored.astype(np.float64) * slope + intercept).astype(np.float32)
 
+    def stored_images(self, rows: Rows = slice(None)) -> NDArray[np.uint16]:
+        """(n, C, *spatial) as they are stored."""
+        return self._rows("images", rows).astype(np.uint16, copy=False)
+
     def masks(self, rows: Rows = slice(None)) -> NDArray[np.uint8]:
         """(n, *spatial) label maps of the chosen rows; one integer gives (*spatial)."""
         return self._rows("masks", rows).astype(np.uint8, copy=False)
@@ -239,6 +243,12 @@ class Dataset(_Columns):
         sample is its own condition."""
         values = self._all("condition")
         return None if values is None else values.astype(np.int64, copy=False)
+
+    @property
+    def checksum(self) -> NDArray[np.uint32] | None:
+        """(N,) of each sample, see `check.py`; None where there are none."""
+        values = self._all("checksum")
+        return None if values is None else values.astype(np.uint32, copy=False)
 
     @property
     def slices(self) -> NDArray[np.int64] | None:

@@ -1,10 +1,11 @@
 """Writing dataset files: streaming, and atomic in that a reader sees the whole file or none of it.
 
 The file is written under a temporary name in the same folder, synced, and then linked or renamed to its own name. A run
-that is killed leaves `<name>.<process>.partial` behind, which nobody reads and which may be deleted.
+that is killed leaves `<name>.<host>-<process>.partial` behind, which nobody reads and which may be deleted.
 """
 
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from ..attributes import Reason
 from ..domain import Domain, get_domain
 from ..errors import DatasetError
 from ..metrics import ScoreReason
+from .check import check_samples, sample_checksums
 from .format import (
     COLUMNS,
     FORMAT,
@@ -39,15 +41,17 @@ from .reader import Dataset, open_dataset
 _LIBVER = ("v108", "v108")  # the oldest file version that holds attributes above 64 KiB (the manifest's text)
 
 
-def create_dataset(path: str | os.PathLike[str], spec: DatasetSpec, *, overwrite: bool = False) -> "DatasetWriter":
+def create_dataset(path: str | os.PathLike[str], spec: DatasetSpec, *, overwrite: bool = False,
+                   verify: range | None = None) -> "DatasetWriter":
     """Start a new dataset file; it appears under its name when the writer closes without an error.
 
+    verify: samples that the file must hold; it is read again, and compared with its checksums, before it appears.
     Raises DatasetError if the file exists and `overwrite` is false, or if the folder cannot be written.
     """
     target = Path(path)
     if target.exists() and not overwrite:
         raise DatasetError(f"{target}: already exists. Choose another name or overwrite it.")
-    writer = DatasetWriter(target, spec.domain, overwrite)
+    writer = DatasetWriter(target, spec.domain, overwrite, verify)
     try:
         writer.start(spec)
     except BaseException:
@@ -85,12 +89,15 @@ class _ColumnWriter:
         self._fresh: dict[str, int] = {}  # rows appended so far to each column that this writer started
 
     def _append(self, columns: Mapping[str, ArrayLike | None]) -> None:
-        given = {name: self._encode(name, value) for name, value in columns.items() if value is not None}
+        given = self._encoded({name: value for name, value in columns.items() if value is not None})
         if len({len(rows) for rows in given.values()}) > 1:
             raise DatasetError(f"append: the columns differ in length: { {n: len(v) for n, v in given.items()} }.")
         for name, rows in given.items():
             with _writing(self._group.file):
                 self._extend(name, rows)
+
+    def _encoded(self, columns: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.generic]]:
+        return {name: self._encode(name, value) for name, value in columns.items()}
 
     def _extend(self, name: str, rows: NDArray[np.generic]) -> None:
         dataset = self._dataset(name, rows.shape[1:])
@@ -174,16 +181,17 @@ class SegmentationWriter(_ColumnWriter):
 class DatasetWriter(_ColumnWriter):
     """Made by `create_dataset` and `edit_dataset`; use it as a context manager."""
 
-    def __init__(self, target: Path, domain: Domain, overwrite: bool) -> None:
+    def __init__(self, target: Path, domain: Domain, overwrite: bool, verify: range | None = None) -> None:
         self.target = target
-        self._overwrite = overwrite
-        self._partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+        self._overwrite, self._verify = overwrite, verify
+        self._partial = partial_name(target)
         try:
             self._file = h5py.File(self._partial, "w", libver=_LIBVER)
         except OSError as error:
             raise DatasetError(f"{target}: cannot be written ({error.strerror or error}). Choose a folder that exists "
                                "and that you may write to.") from error
         self._segmentations: list[SegmentationWriter] = []
+        self._checksums = False
         super().__init__(self._file, COLUMNS, domain)
 
     def start(self, spec: DatasetSpec) -> None:
@@ -193,6 +201,7 @@ class DatasetWriter(_ColumnWriter):
         attributes["complete"] = np.uint8(0)
         attributes["domain"] = spec.domain.name
         self.set_metadata(spec.metadata)
+        self._checksums = spec.checksums
         low, high = spec.intensity_range
         images = self._dataset("images", (spec.channels, *spec.shape))
         images.attrs["rescale_slope"] = (high - low) / STORED_MAX
@@ -234,6 +243,14 @@ class DatasetWriter(_ColumnWriter):
         self._append({"images": images, "masks": masks, "requested": requested, "mask_attributes": mask_attributes,
                       "mask_reasons": mask_reasons, "grid_row": grid_row, "sample_index": sample_index,
                       "condition": condition, "patients": patients, "slices": slices, "subset": subset})
+
+    def _encoded(self, columns: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.generic]]:
+        given = super()._encoded(columns)
+        if self._checksums:
+            images, masks, indices = (given.get(name) for name in ("images", "masks", "sample_index"))
+            assert images is not None and indices is not None  # as the spec promises
+            given["checksum"] = sample_checksums(images, masks, indices)
+        return given
 
     def _encode(self, name: str, value: ArrayLike) -> NDArray[np.generic]:
         if name != "images":
@@ -306,9 +323,18 @@ class DatasetWriter(_ColumnWriter):
         self._file.attrs["complete"] = np.uint8(1)
         try:
             self._file.close()
+            if self._verify is not None:
+                self._read_again(self._verify)
             publish(self._partial, self.target, overwrite=self._overwrite)
         except (OSError, RuntimeError) as error:  # h5py reports a full disk at closing as either
             raise DatasetError(f"{self.target}: writing failed ({error}). Free some space and run again.") from error
+
+    def _read_again(self, samples: range) -> None:
+        with open_dataset(self._partial) as written:
+            faults = check_samples(written, samples)
+        if faults:
+            raise DatasetError(f"{self.target}: {len(faults.all)} samples read back otherwise than they were written. "
+                               "Check the disk and the memory of this machine.")
 
     def discard(self) -> None:
         """Close and remove the unfinished file."""
@@ -329,6 +355,25 @@ def _writing(file: h5py.File) -> Iterator[None]:
 def _set_attributes(group: h5py.Group, metadata: Mapping[str, MetadataValue]) -> None:
     for name, value in metadata.items():
         group.attrs[name] = value
+
+
+def partial_name(target: Path) -> Path:
+    """A name beside the target that no other process, on this host or another, gives to a file of its own."""
+    return target.with_name(f"{target.name}.{socket.gethostname()}-{os.getpid()}.partial")
+
+
+def was_left_behind(partial: Path) -> bool:
+    """Whether the process that wrote a `partial_name` on this host has ended. One of another host is not judged."""
+    host, _, process = partial.name.removesuffix(".partial").rpartition("-")
+    if not process.isdecimal() or not host.endswith(f".{socket.gethostname()}"):
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return int(process) == os.getpid()
 
 
 def publish(partial: Path, target: Path, *, overwrite: bool) -> None:

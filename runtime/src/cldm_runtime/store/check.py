@@ -1,0 +1,79 @@
+"""Is every sample of a dataset there, once, and as it was written?
+
+A generated file has a checksum for each sample: CRC-32 of the stored image, the label map (where the file has them) and
+the sample's index as a 64-bit integer, all little endian, one after the other. It tells damage, not forgery.
+"""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DatasetError
+from .reader import Dataset
+
+_ROWS = 256  # read at a time
+
+
+@dataclass(frozen=True)
+class SampleFaults:
+    """Sample indices that a file should hold and does not, holds more than once, or holds damaged."""
+
+    missing: NDArray[np.int64]
+    doubled: NDArray[np.int64]
+    damaged: NDArray[np.int64]
+
+    def __bool__(self) -> bool:
+        return bool(self.missing.size or self.doubled.size or self.damaged.size)
+
+    @property
+    def all(self) -> NDArray[np.int64]:
+        return np.unique(np.concatenate([self.missing, self.doubled, self.damaged]))
+
+
+def sample_checksums(images: NDArray[np.generic], masks: NDArray[np.generic] | None,
+                     indices: NDArray[np.generic]) -> NDArray[np.uint32]:
+    """(n,) checksums of stored images (n, C, *spatial), their label maps, and their indices (n,)."""
+    stored, numbers = np.ascontiguousarray(images, dtype="<u2"), np.ascontiguousarray(indices, dtype="<i8")
+    found = np.empty(len(stored), dtype=np.uint32)
+    for row, image in enumerate(stored):
+        value = zlib.crc32(image.data)
+        if masks is not None:
+            value = zlib.crc32(np.ascontiguousarray(masks[row]).data, value)
+        found[row] = zlib.crc32(numbers[row:row + 1].data, value)
+    return found
+
+
+def check_samples(dataset: Dataset, samples: range, progress: Callable[[int], None] = lambda count: None
+                  ) -> SampleFaults:
+    """Compare a file with its checksums and with the samples that it should hold. progress: told rows as they are read.
+
+    Raises DatasetError for a file that has no checksums or no sample indices.
+    """
+    checksums, indices = dataset.checksum, dataset.sample_index
+    if checksums is None or indices is None:
+        raise DatasetError(f"{dataset.path}: has no /checksum, as files of earlier runtimes and cohorts: only its "
+                           "structure can be checked.")
+    damaged = []
+    for start in range(0, len(indices), _ROWS):
+        rows = slice(start, min(start + _ROWS, len(indices)))
+        if not _holds(dataset, rows, indices, checksums):
+            single = (slice(row, row + 1) for row in range(rows.start, rows.stop))
+            damaged += [int(indices[row.start]) for row in single if not _holds(dataset, row, indices, checksums)]
+        progress(rows.stop - rows.start)
+    present, counts = np.unique(indices, return_counts=True)
+    wanted = np.arange(samples.start, samples.stop)
+    return SampleFaults(np.setdiff1d(wanted, present), present[counts > 1],
+                        np.array(sorted([*damaged, *np.setdiff1d(present, wanted)]), dtype=np.int64))
+
+
+def _holds(dataset: Dataset, rows: slice, indices: NDArray[np.int64], checksums: NDArray[np.uint32]) -> bool:
+    """Whether rows can be read and are as they were written."""
+    try:
+        masks = dataset.masks(rows) if "masks" in dataset else None
+        found = sample_checksums(dataset.stored_images(rows), masks, indices[rows])
+    except DatasetError:
+        return False
+    return bool((found == checksums[rows]).all())
