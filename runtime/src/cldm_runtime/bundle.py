@@ -1,6 +1,7 @@
 """Opens a bundle: checks names, hashes and graphs before anything in it is used.
 
 Trust: the hashes tell damage and partial copies, not forgery, since who can rewrite a file can rewrite the manifest.
+A signature (signing.py) tells who made the folder.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ from .manifest import FileSpec, GraphSpec, Manifest
 from .onnx_scan import scan_model
 
 MANIFEST_FILE = "manifest.json"
+REQUIRE_SIGNATURE = "CLDM_REQUIRE_SIGNATURE"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LARGEST_REFERENCE = 2**30  # bytes, unpacked
 _LARGEST_MANIFEST = 16 * 2**20  # bytes; a manifest of 1000 steps takes 30 kB
@@ -44,31 +46,40 @@ def sha256_of_bytes(data: bytes) -> str:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A checked bundle. `manifest_text` is the text of manifest.json as found, `manifest_sha256` its digest."""
+    """A checked bundle. `manifest_text` is the text of manifest.json as found, `manifest_sha256` its digest,
+    `signed_with` the public key that it had to be signed with ("": none)."""
 
     path: Path
     manifest: Manifest
     manifest_text: str
+    signed_with: str = ""
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], verify: bool = True) -> Self:
+    def load(cls, path: str | os.PathLike[str], verify: bool = True,
+             require_signature: str | os.PathLike[str] | None = None) -> Self:
         """Open the bundle folder. `verify` checks the hash of every listed file now; a file is checked again when
-        it is used, so leaving it out only skips files that are never used.
+        it is used, so leaving it out only skips files that are never used. `require_signature`: PEM file of the public
+        key that the folder must be signed with; None: that of $CLDM_REQUIRE_SIGNATURE, if it is set; "": none.
 
-        Raises BundleError that lists every faulty file.
+        Raises BundleError that lists every faulty file, or says what is wrong with the signature.
         """
         folder = Path(path)
         if not folder.is_dir():
             raise BundleError(f"bundle {folder}: no such folder. Pass the folder that holds {MANIFEST_FILE}.")
         text = _read_manifest(folder)
-        bundle = cls(folder, Manifest.from_json(text), text)
+        required = os.environ.get(REQUIRE_SIGNATURE, "") if require_signature is None else os.fspath(require_signature)
+        if required:
+            from .signing import check_signature  # here, because few bundles are signed
+
+            check_signature(folder, required, sha256_of_bytes(text.encode("utf-8")))
+        bundle = cls(folder, Manifest.from_json(text), text, required)
         if verify:
             bundle.check_files()
         return bundle
 
     def __reduce__(self) -> tuple[object, ...]:
         """Another process loads the folder, and checks it, for itself."""
-        return Bundle.load, (self.path.absolute(),)
+        return Bundle.load, (self.path.absolute(), True, self.signed_with and os.path.abspath(self.signed_with))
 
     @property
     def manifest_sha256(self) -> str:

@@ -22,6 +22,8 @@ COMMANDS = {
     "engine": ("engine", "Build TensorRT engines on this machine."),
     "bench": ("bench", "Time a bundle on this machine."),
     "verify": ("verify", "Replay a bundle's reference on this machine."),
+    "keygen": ("keygen", "Make a pair of keys to sign bundles with."),
+    "sign": ("sign", "Sign a bundle."),
 }
 INTERRUPTED = 130
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ..bundle import Bundle
+from ..bundle import REQUIRE_SIGNATURE, Bundle
 from ..engine_report import EngineReport, Yardstick
 from ..engines.choose import choose_provider
 from ..errors import BundleError, InputError, ProviderError, list_faults
@@ -31,10 +31,15 @@ from .verify_text import as_json, as_table, as_text
                    "[default: BUNDLE]")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N",
               help="Threads of one operator. [default: all cores]")
+@click.option("--require-signature", "public_key", metavar="PEM", envvar=REQUIRE_SIGNATURE, show_envvar=True,
+              type=click.Path(path_type=Path),
+              help="Refuse BUNDLE unless it is signed with this public key (see cldm sign). The variable requires it "
+                   "of every bundle that any command opens.")
 @click.option("--json", "as_json_text", is_flag=True, help="Print everything as JSON.")
 def verify(bundle: Path, provider: str, precision: str, all_providers: bool, segmenter: Path | None, samples: int,
-           against: Path | None, threads: int | None, as_json_text: bool) -> None:
-    """Check the hashes of BUNDLE, then replay its reference: every graph, the noise and a whole sampling run.
+           against: Path | None, threads: int | None, public_key: Path | None, as_json_text: bool) -> None:
+    """Check the hashes of BUNDLE, and its signature if one is required; then replay its reference: every graph, the
+    noise and a whole sampling run.
 
     Exits with 3 when an output is further from the reference than the manifest's tolerance (lower precisions: 32 of
     their roundings), or an attribute that the segmenter measures on an image by more than 0.01 of its range.
@@ -45,10 +50,11 @@ def verify(bundle: Path, provider: str, precision: str, all_providers: bool, seg
       cldm verify exported/lge --provider cuda --segmenter exported/lge-segmenter --samples 64
       cldm verify exported/lge --all-providers --segmenter exported/lge-segmenter --samples 64
       cldm verify exported/lge-int8 --against exported/lge --samples 64
+      cldm verify exported/lge --require-signature public.pem
     """
     if all_providers and (provider, precision) != ("cpu", "fp32"):
         raise InputError("--all-providers takes every provider and precision. Leave --provider and --precision out.")
-    opened = Bundle.load(bundle)
+    opened = Bundle.load(bundle, require_signature=public_key)
     if opened.manifest.kind == "generator" and segmenter is None:
         click.echo("note: label flips and the drift of attributes need --segmenter DIR.", err=True)
     yardstick = Yardstick(opened, None if segmenter is None else Segmenter.load(segmenter, threads=threads), samples,

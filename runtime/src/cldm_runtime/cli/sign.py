@@ -1,0 +1,41 @@
+"""`cldm sign`: say who a bundle is from."""
+
+from pathlib import Path
+
+import click
+
+from ..bundle import Bundle
+from ..signing import sign_bundle
+from ..signing_keys import read_private_key, read_secret
+
+password_option = click.option(
+    "--password-file", type=click.Path(path_type=Path), metavar="FILE",
+    help="File that holds the password of the private key.  [default: asked for]")
+
+
+def password_of(file: Path) -> str:
+    """The first line of a file that nobody else may read. Raises InputError."""
+    return read_secret(file).decode("utf-8", "replace").partition("\n")[0].rstrip("\r")
+
+
+@click.command()
+@click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
+@click.option("--key", required=True, type=click.Path(path_type=Path), metavar="PEM", help="Private key (Ed25519), "
+              "which nobody else may read; see cldm keygen.")
+@password_option
+@click.option("--overwrite", is_flag=True, help="Replace a signature.")
+def sign(bundle: Path, key: Path, password_file: Path | None, overwrite: bool) -> None:
+    """Sign every file of BUNDLE: signature.json is written beside them.
+
+    Check it with `cldm verify BUNDLE --require-signature public.pem`; with CLDM_REQUIRE_SIGNATURE=public.pem every
+    command refuses bundles that are not signed with that key.
+
+    \b
+    Example:
+      cldm sign exported/lge --key private.pem
+    """
+    opened = Bundle.load(bundle, require_signature="")
+    private = read_private_key(key, lambda: password_of(password_file) if password_file else
+                               click.prompt(f"Password of {key}", hide_input=True, err=True))
+    target = sign_bundle(opened, private, overwrite)
+    click.echo(f"{target}: {opened.identity}, signed with the key {private.public.fingerprint}.")
