@@ -5,9 +5,11 @@ that is killed leaves `<name>.<host>-<process>.partial` behind, which nobody rea
 """
 
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -185,6 +187,9 @@ class DatasetWriter(_ColumnWriter):
         self.target = target
         self._overwrite, self._verify = overwrite, verify
         self._partial = partial_name(target)
+        for leftover in target.parent.glob(f"{escape(target.name)}.*.partial"):
+            if was_left_behind(leftover):
+                leftover.unlink(missing_ok=True)
         try:
             self._file = h5py.File(self._partial, "w", libver=_LIBVER)
         except OSError as error:
@@ -327,7 +332,8 @@ class DatasetWriter(_ColumnWriter):
                 self._read_again(self._verify)
             publish(self._partial, self.target, overwrite=self._overwrite)
         except (OSError, RuntimeError) as error:  # h5py reports a full disk at closing as either
-            raise DatasetError(f"{self.target}: writing failed ({error}). Free some space and run again.") from error
+            raise DatasetError(f"{self.target}: writing failed ({_reason(error)}). Free some space and run again.") \
+                from error
 
     def _read_again(self, samples: range) -> None:
         with open_dataset(self._partial) as written:
@@ -348,8 +354,14 @@ def _writing(file: h5py.File) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DatasetError(f"{file.filename}: writing failed ({error.strerror or error}). Free some space and run "
-                           "again.") from error
+        raise DatasetError(f"{file.filename}: writing failed ({_reason(error)}). Free some space and run again.") \
+            from error
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong in a few words; HDF5 tells it amid addresses and times."""
+    found = re.search(r"error message = '([^']+)'", str(error))
+    return found[1] if found else " ".join(str(error).split())
 
 
 def _set_attributes(group: h5py.Group, metadata: Mapping[str, MetadataValue]) -> None:
