@@ -5,15 +5,17 @@ from pathlib import Path
 
 import click
 
+from ..audit_log import note
 from ..evaluate import evaluate_dataset
 from ..report import check_report, write_report
 from ..segment import BATCH_SIZE, Segmenter
+from .audited import AuditedCommand, note_dataset
 from .progress import show_progress
 from .provider import provider_option, say_choice
 from .report import echo_files
 
 
-@click.command()
+@click.command(cls=AuditedCommand)
 @click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
 @click.option("--segmenter", "bundle", required=True, metavar="DIR", type=click.Path(path_type=Path),
               help="Segmenter bundle.")
@@ -42,6 +44,9 @@ def evaluate(dataset: Path, bundle: Path, out: Path | None, subset: str | None, 
     check_report(dataset, folder, subset)
     segmenter = Segmenter.load(bundle, provider, threads)
     say_choice(segmenter.choice)
+    samples = note_dataset(dataset, segmenter.bundle, folder)
     name = evaluate_dataset(dataset, segmenter, batch_size=batch_size, mirror=mirror, overwrite=overwrite,
                             stage=lambda label: show_progress(label, 0, sys.stderr))
-    echo_files(write_report(dataset, name, folder, subset=subset), as_json)
+    files = write_report(dataset, name, folder, subset=subset)
+    note(made=samples)
+    echo_files(files, as_json)

@@ -10,6 +10,7 @@ from typing import Literal
 
 import click
 
+from .. import audit_log
 from ..batch_size import best_batch_size
 from ..bundle import Bundle
 from ..engines import AUTO, CPU_PROVIDERS
@@ -39,6 +40,7 @@ from ..schedule import SPACINGS
 from ..shards import Shard, as_ranges, parse_shard, shard_of_this_task
 from ..store import open_dataset
 from ..workers import default_workers
+from .audited import AuditedCommand
 from .progress import show_progress
 from .provider import precision_option, provider_option, say_choice
 
@@ -69,7 +71,8 @@ def parse_batch_size(context: click.Context, parameter: click.Parameter,
     return size
 
 
-@click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.command(cls=AuditedCommand, epilog=EXAMPLES,
+               context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.option("--n", "samples", type=click.IntRange(min=1), required=True, metavar="N", help="Number of images.")
 @click.option("--attributes", "grid_file", type=click.Path(path_type=Path), metavar="CSV",
               help="Grid of attributes (fractions 0..1), one grid point a row; if the bundle needs masks (see cldm "
@@ -153,6 +156,8 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
         settings = _with_best_batch_size(generator, settings, out, resume)
     source = _requests(generator, conditions_of(samples, per_condition), grid_file, masks_file, subset)
     plan = Plan(generator, repeated(source, per_condition), samples, seed, settings)
+    audit_log.note(bundle, *filter(None, [learned]), seed=seed, plan_sha256=plan.sha256, asked=samples,
+                   output=os.path.abspath(out))
     for note in plan.source.notes():
         click.echo(f"note: {note}", err=True)
     workers = workers or default_workers(generator.provider)
@@ -165,6 +170,7 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
     elif merge:
         with show_progress("merging", plan.samples, sys.stderr) as progress:
             click.echo(f"{merge_shards(plan, out, progress)}: {plan.samples} images.")
+        audit_log.note(made=plan.samples)
     else:
         _generate(plan, out, existing, workers, as_json)
 
@@ -238,6 +244,7 @@ def _generate_shard(plan: Plan, out: Path, shard: Shard, workers: int, as_json: 
     start, parts = time.monotonic(), shard.of(plan.parts)
     with show_progress(f"shard {shard}", sum(map(len, parts)), sys.stderr) as progress:
         done = generate_shard(plan, out, shard, progress, workers)
+    audit_log.note(made=sum(map(len, parts)))
     told = {"out": os.fspath(out), "shard": str(shard), "parts": len(parts), "done_now": done,
             "seconds": round(time.monotonic() - start, 3), "plan_sha256": plan.sha256}
     click.echo(json.dumps(told) if as_json else f"{parts_folder(out)}: shard {shard} is there, {len(parts)} parts, "
@@ -264,6 +271,7 @@ def _generate(plan: Plan, out: Path, existing: Existing, workers: int, as_json: 
     start = time.monotonic()
     with show_progress("generating", plan.samples, sys.stderr) as progress:
         generate_dataset(plan, out, existing, progress, workers)
+    audit_log.note(made=plan.samples)
     seconds, drawn = time.monotonic() - start, _acceptance(plan, out)
     if as_json:
         click.echo(json.dumps({"out": os.fspath(out), "samples": plan.samples, "seconds": round(seconds, 3),

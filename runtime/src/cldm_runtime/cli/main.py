@@ -10,7 +10,7 @@ import click
 from .. import __version__
 from ..errors import CldmError
 
-# name -> (module in this package, one line for the list of commands); the function has the command's name
+# name -> (module in this package, one line for the list of commands); the function has the command's name, - being _
 COMMANDS = {
     "gen": ("gen", "Generate labelled images from a bundle."),
     "segment": ("segment", "Segment the images of a dataset."),
@@ -24,6 +24,7 @@ COMMANDS = {
     "verify": ("verify", "Replay a bundle's reference on this machine."),
     "keygen": ("keygen", "Make a pair of keys to sign bundles with."),
     "sign": ("sign", "Sign a bundle."),
+    "audit-log": ("audit_log", "Check the log of runs."),
 }
 INTERRUPTED = 130
 
@@ -37,7 +38,7 @@ class LazyGroup(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = getattr(import_module(f".{COMMANDS[name][0]}", __package__), name)
+        command = getattr(import_module(f".{COMMANDS[name][0]}", __package__), name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

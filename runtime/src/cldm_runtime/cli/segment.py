@@ -5,13 +5,15 @@ from pathlib import Path
 
 import click
 
+from ..audit_log import note
 from ..evaluate import segment_dataset
 from ..segment import BATCH_SIZE, Segmenter
+from .audited import AuditedCommand, note_dataset
 from .progress import show_progress
 from .provider import precision_option, provider_option, say_choice
 
 
-@click.command()
+@click.command(cls=AuditedCommand)
 @click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
 @click.option("--segmenter", "bundle", required=True, metavar="DIR", type=click.Path(path_type=Path),
               help="Segmenter bundle.")
@@ -35,7 +37,9 @@ def segment(dataset: Path, bundle: Path, provider: str, precision: str, batch_si
     """
     segmenter = Segmenter.load(bundle, provider, threads, precision)
     say_choice(segmenter.choice)
+    samples = note_dataset(dataset, segmenter.bundle, dataset)
     with show_progress("segmenting", 0, sys.stderr) as progress:
         segment_dataset(dataset, segmenter, batch_size=batch_size, mirror=mirror, overwrite=overwrite,
                         progress=progress)
+    note(made=samples)
     click.echo(f"{dataset}: segmented by {segmenter.name}.")

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from ..audit_log import note
 from ..bundle import Bundle
-from ..signing import sign_bundle
+from ..signing import SIGNATURE_FILE, sign_bundle
 from ..signing_keys import read_private_key, read_secret
+from .audited import AuditedCommand
 
 password_option = click.option(
     "--password-file", type=click.Path(path_type=Path), metavar="FILE",
@@ -18,7 +20,7 @@ def password_of(file: Path) -> str:
     return read_secret(file).decode("utf-8", "replace").partition("\n")[0].rstrip("\r")
 
 
-@click.command()
+@click.command(cls=AuditedCommand)
 @click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
 @click.option("--key", required=True, type=click.Path(path_type=Path), metavar="PEM", help="Private key (Ed25519), "
               "which nobody else may read; see cldm keygen.")
@@ -35,6 +37,7 @@ def sign(bundle: Path, key: Path, password_file: Path | None, overwrite: bool) -
       cldm sign exported/lge --key private.pem
     """
     opened = Bundle.load(bundle, require_signature="")
+    note(opened, output=str((bundle / SIGNATURE_FILE).absolute()))
     private = read_private_key(key, lambda: password_of(password_file) if password_file else
                                click.prompt(f"Password of {key}", hide_input=True, err=True))
     target = sign_bundle(opened, private, overwrite)

@@ -1,0 +1,38 @@
+"""`cldm audit-log`: is the log of runs as it was written?"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+
+from ..audit_log import verify_log
+
+
+@click.group("audit-log")
+def audit_log() -> None:
+    """The log of runs that CLDM_AUDIT_LOG=FILE turns on: who, when, with which bundle, seed and outcome."""
+
+
+@audit_log.command()
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--holds", default="", metavar="SHA256", help="Hash of the last line at an earlier time: also check that "
+              "the line is still there, so that nothing was cut off or made anew.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def verify(file: Path, holds: str, as_json: bool) -> None:
+    """Check the chain of hashes in FILE; exits with 4 and names the first line that is broken.
+
+    \b
+    Example:
+      cldm audit-log verify /var/log/cldm/audit.jsonl
+    """
+    found = verify_log(file, holds.strip().lower())
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(found)))
+        return
+    click.echo(f"{file}: {found.lines} lines of {found.runs} runs that ended, the chain is whole.")
+    for said, numbers in (("cut off while they were written", found.torn),
+                          ("of runs that were killed or go on", found.unfinished)):
+        if numbers:
+            click.echo(f"lines {', '.join(map(str, numbers))}: {said}.")
+    click.echo(f"sha256 of the last line: {found.last_sha256}. Keep it elsewhere for --holds.")

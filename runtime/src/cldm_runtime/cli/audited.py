@@ -1,0 +1,33 @@
+"""Commands whose runs go into the audit log, where there is one."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..audit_log import note, record_run
+from ..bundle import Bundle
+from ..store import open_dataset
+
+_ARGUMENTS = f"{__name__}.arguments"
+
+
+class AuditedCommand(click.Command):
+    """A command that `audit_log.record_run` is told of, once its arguments are understood. No option of one may take a
+    secret as its value: arguments are logged as they were given."""
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        context.meta[_ARGUMENTS] = list(arguments)
+        return super().parse_args(context, arguments)
+
+    def invoke(self, context: click.Context) -> Any:
+        with record_run(context.command_path, context.meta[_ARGUMENTS]):
+            return super().invoke(context)
+
+
+def note_dataset(dataset: Path, bundle: Bundle, output: Path) -> int:
+    """Tell the log of a run over a dataset; returns the number of its samples. Raises DatasetError."""
+    with open_dataset(dataset) as opened:
+        note(bundle, asked=len(opened), output=os.path.abspath(output))
+        return len(opened)
