@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from cldm_runtime import generate
+from cldm_runtime.cli.main import cldm, run
 from cldm_runtime.store import open_dataset
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -300,3 +302,16 @@ def test_a_run_in_shards(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
     assert cli(*arguments, "shared.h5", "--merge")[0] == 0
     assert digest(folder / "shared.h5") == digest(folder / "one.h5")
     assert "all 4 parts are there" in cli(*arguments, "shared.h5", "--status")[1]
+
+
+def test_damage_is_found_named_and_repaired(cli: Cli, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--n", 64, "--attributes", "grid.csv", "--batch-size", 2, "--workers", 1, "--out", "a.h5")
+    assert cli(*arguments)[0] == 0 and run(cldm, ["verify", "a.h5"]) == 0
+    assert "64 samples, each there once and as it was written" in capsys.readouterr().out
+    before = digest(folder / "a.h5")
+    with h5py.File("a.h5", "r+") as file:
+        file["masks"][17, 3, 3] ^= 1
+    assert run(cldm, ["verify", "a.h5"]) == 4
+    assert "1 of 64 samples are not as they were written (parts 1;" in (error := capsys.readouterr().err)
+    assert "damaged: 17" in error
+    assert cli(*arguments, "--repair")[0] == 0 and digest(folder / "a.h5") == before

@@ -13,8 +13,8 @@ import pytest
 @pytest.mark.parametrize(("campaign", "times"), [("generate", 3), ("evaluate", 3), ("twice", 2), ("disk", 3)])
 def test_nothing_is_lost_doubled_or_half_written(campaign: str, times: int) -> None:
     script = Path(__file__).with_name("campaigns.py")
-    done = subprocess.run([sys.executable, str(script), campaign, "--times", str(times)], capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run([sys.executable, str(script), campaign, "--times", str(times)], capture_output=True,
+                          text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     counts = json.loads(done.stdout.splitlines()[-1])
     assert counts["finished"] >= 1 and not [name for name in counts if name.startswith("wrong")]

@@ -12,6 +12,7 @@ from cldm_runtime.errors import DatasetError, InputError
 from cldm_runtime.generate import generate_dataset, generate_shard, merge_shards, missing_parts, parts_folder
 from cldm_runtime.grid import grid_from_mapping
 from cldm_runtime.plan import Plan
+from cldm_runtime.repair import repair_dataset
 from cldm_runtime.requests import GridRequests
 from cldm_runtime.shards import Shard, as_ranges, parse_shard, shard_of_this_task
 from cldm_runtime.store import open_dataset
@@ -107,3 +108,22 @@ def test_a_checksum_tells_damage_to_image_label_map_and_index(plan: Plan, tmp_pa
         faults = check_samples(dataset, range(40))
     assert (faults.missing.tolist(), faults.doubled.tolist(), faults.damaged.tolist()) == ([11], [12], [7, 9, 12])
     assert np.array_equal(faults.all, [7, 9, 11, 12])
+
+
+def test_a_repair_gives_the_bytes_of_the_run(plan: Plan, tmp_path: Path) -> None:
+    out = generate_dataset(plan, tmp_path / "one.h5")
+    expected = out.read_bytes()
+    assert repair_dataset(plan, out) == 0 and out.read_bytes() == expected
+    with h5py.File(out, "r+") as file:
+        file["images"][7, 0, 0, 0] ^= 1
+        file["sample_index"][39] = 3
+    assert repair_dataset(plan, out) == 2
+    assert out.read_bytes() == expected and not parts_folder(out).exists()
+
+
+def test_a_repair_needs_a_file_of_its_plan(plan: Plan, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no file to repair"):
+        repair_dataset(plan, tmp_path / "none.h5")
+    out = generate_dataset(plan, tmp_path / "one.h5")
+    with pytest.raises(InputError, match="seed was 3, now 4"):
+        repair_dataset(Plan(plan.generator, plan.source, plan.samples, 4, plan.settings), out)

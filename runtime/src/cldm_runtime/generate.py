@@ -23,7 +23,8 @@ from .store import open_dataset, partial_name, publish, was_left_behind
 from .workers import stoppable, write_parts_with
 
 __all__ = ["Existing", "Plan", "Progress", "batch_size_under_way", "check_output", "generate_dataset",
-           "generate_shard", "is_finished", "merge_shards", "missing_parts", "parts_folder", "provider_under_way"]
+           "generate_shard", "is_finished", "merge_shards", "missing_parts", "parts_folder", "prepare_parts",
+           "provider_under_way"]
 
 PLAN_FILE = "plan.json"
 MERGED_FILE = "merged.h5"
@@ -48,7 +49,7 @@ def generate_dataset(plan: Plan, out: str | os.PathLike[str], existing: Existing
         shutil.rmtree(folder, ignore_errors=True)
         return target
     check_output(plan, target, existing)
-    _prepare_folder(plan, target, existing)
+    prepare_parts(plan, target, existing)
     try:
         with stoppable():
             _generate(plan.on_one_thread(), folder, workers, progress)
@@ -77,7 +78,7 @@ def generate_shard(plan: Plan, out: str | os.PathLike[str], shard: Shard, progre
         return 0
     check_output(plan, target, "resume")
     folder = parts_folder(target)
-    _prepare_folder(plan, target, "resume")
+    prepare_parts(plan, target, "resume")
     mine = shard.of(parts_of(plan, folder))
     try:
         with stoppable():
@@ -224,7 +225,8 @@ def _check_space(plan: Plan, target: Path, existing: Existing) -> None:
                            f"{parent} has {_size(free)} free. Free some space or choose another --out.")
 
 
-def _prepare_folder(plan: Plan, target: Path, existing: Existing) -> None:
+def prepare_parts(plan: Plan, target: Path, existing: Existing) -> None:
+    """Make the folder of parts, with the plan in it. Raises DatasetError, or InputError for that of another plan."""
     folder = parts_folder(target)
     try:
         if existing == "overwrite" and folder.exists():

@@ -45,7 +45,8 @@ class Batch(NamedTuple):
     """n samples: images (n, C, *spatial) float32 in the bundle's value range, masks (n, *spatial) uint8 or None where
     no condition comes from label maps, requested (n, A) float32 in the domain's attribute order (NaN where undefined or
     not asked for), sample_index (n,) int64, grid_row (n,) int64, condition (n,) int64 or None where every sample has
-    its own, draws: how many label maps were drawn for them."""
+    its own, draws (n,) how many label maps were drawn for each, or
+    None where none were."""
 
     images: Images
     masks: LabelMap | None
@@ -53,7 +54,7 @@ class Batch(NamedTuple):
     sample_index: NDArray[np.int64]
     grid_row: NDArray[np.int64]
     condition: NDArray[np.int64] | None = None
-    draws: int = 0
+    draws: NDArray[np.int64] | None = None
 
 
 class Generator:
@@ -255,6 +256,7 @@ class Generator:
         begun = self._pipeline.begin(encoded, self._pipeline.plan(settings), seed, indices)
         count = len(requests)
         conditions = [request.condition for request in requests if request.condition is not None]
+        drawn = [request.draws for request in requests]
 
         def finish() -> Batch:
             images = begun().image
@@ -265,7 +267,7 @@ class Generator:
             return Batch(images[:count], None if masks is None else masks[:count], requested[:count], indices[:count],
                          np.array([request.grid_row for request in requests], dtype=np.int64),
                          np.array(conditions, dtype=np.int64) if conditions else None,
-                         sum(request.draws for request in requests))
+                         np.array(drawn, dtype=np.int64) if any(drawn) else None)
 
         return finish
 

@@ -17,7 +17,7 @@ from .plan import Plan
 from .requests import measured_attributes
 from .store import DatasetWriter, check_samples, create_dataset, open_dataset
 
-_DRAWS = "anatomy_draws"  # root attribute: label maps drawn in all, of which each sample took one
+_DRAWS = "anatomy_draws"  # root attribute: the sum of /draws
 _MERGED_AT_ONCE = 4  # so that catching up with the parts of an earlier run keeps no worker waiting for long
 
 
@@ -52,11 +52,8 @@ def write_part(plan: Plan, part: Part, done: Callable[[int], None]) -> None:
     """Generate a part and commit it. done: called after every batch, with its number of samples."""
     with create_dataset(part.path, plan.file_spec({"plan_sha256": plan.sha256}), overwrite=True,
                         verify=part.samples) as writer:
-        draws = 0
         for batch in _write_batches(plan, part.samples, writer):
-            draws += batch.draws
             done(len(batch.images))
-        writer.set_metadata({_DRAWS: draws})
 
 
 def write_parts(plan: Plan, parts: Iterable[Part], done: Callable[[int], None]) -> Generator[Part, None, None]:
@@ -71,8 +68,9 @@ def _write_batches(plan: Plan, samples: range, writer: DatasetWriter) -> Iterato
     for batch in generator.batches(plan.source, samples, plan.seed, plan.settings):
         columns: dict[str, NDArray[Any]] = {"images": batch.images, "grid_row": batch.grid_row,
                                             "sample_index": batch.sample_index}
-        if batch.condition is not None:
-            columns["condition"] = batch.condition
+        for name, values in (("condition", batch.condition), ("draws", batch.draws)):
+            if values is not None:
+                columns[name] = values
         if generator.manifest.conditions:
             columns["requested"] = batch.requested
         if batch.masks is not None:
@@ -107,7 +105,7 @@ class Merge:
         if self._next not in self._ready:
             return False
         with open_dataset(self._parts[self._next].path) as part:
-            self._draws += int(part.metadata.get(_DRAWS, 0))
+            self._draws += 0 if part.draws is None else int(part.draws.sum())
             self._writer.append_dataset(part)
         self._next += 1
         return True

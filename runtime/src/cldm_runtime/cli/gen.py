@@ -33,6 +33,7 @@ from ..grid import read_grid
 from ..manifest import SamplingSpec, Spacing
 from ..mask_grid import MaskGridRequests
 from ..plan import Plan
+from ..repair import repair_dataset
 from ..repeats import conditions_of, repeated
 from ..requests import FreeRequests, GridRequests, RequestSource, read_masks
 from ..samplers import SAMPLERS
@@ -123,6 +124,8 @@ def parse_batch_size(context: click.Context, parameter: click.Parameter,
               "Kubernetes Indexed Job has set. With --status: the shards to tell of.")
 @click.option("--merge", is_flag=True, help="Put the parts together into OUT; refused while some are missing or "
               "damaged.")
+@click.option("--repair", is_flag=True, help="Compute samples of OUT again that cldm verify finds missing or damaged; "
+              "segmentations are to be made anew.")
 @click.option("--status", is_flag=True, help="Say which parts, and of how many shards which, are missing; write "
               "nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file or unfinished run.")
@@ -132,7 +135,7 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
         steps: int | None, sampler: str | None, spacing: Spacing | None, guidance: float | None,
         guidance_interval: tuple[float, float] | None, batch_size: int | Literal["auto"] | None, workers: int | None,
         provider: str, precision: str, dry_run: bool, resume: bool, shard_text: str | None, shards: int | None,
-        merge: bool, status: bool, overwrite: bool, as_json: bool) -> None:
+        merge: bool, repair: bool, status: bool, overwrite: bool, as_json: bool) -> None:
     """Generate N images into one HDF5 dataset, with what was asked for and, if they were made from them, label maps.
 
     The same command gives the same file, bit for bit, also after it was stopped and resumed, with any --workers.
@@ -140,7 +143,7 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
     last two resumable).
     """
     given = [name for name, flag in (("--resume", resume), ("--overwrite", overwrite), ("--shard", shard_text),
-                                     ("--merge", merge), ("--status", status)) if flag]
+                                     ("--merge", merge), ("--repair", repair), ("--status", status)) if flag]
     if len(given) > 1:
         raise InputError(f"{' and '.join(given)} exclude each other. Pass one of them.")
     shard = _shard(shard_text, shards, status)
@@ -167,6 +170,9 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
         _print_status(plan, out, shards or 1, as_json)
     elif shard is not None:
         _generate_shard(plan, out, shard, workers, as_json)
+    elif repair:
+        with show_progress("repairing", plan.samples, sys.stderr) as progress:
+            click.echo(f"{out}: {repair_dataset(plan, out, progress, workers)} of {len(plan.parts)} parts done again.")
     elif merge:
         with show_progress("merging", plan.samples, sys.stderr) as progress:
             click.echo(f"{merge_shards(plan, out, progress)}: {plan.samples} images.")

@@ -1,4 +1,4 @@
-"""`cldm verify`: does a bundle compute here what it computed where it was made?"""
+"""`cldm verify`: does a bundle compute here what it computed where it was made; is a dataset as it was written?"""
 
 import json
 from pathlib import Path
@@ -11,11 +11,12 @@ from ..engines.choose import choose_provider
 from ..errors import BundleError, InputError, ProviderError, list_faults
 from ..segment import Segmenter
 from .provider import precision_option, provider_option, say_choice
+from .verify_dataset import verify_dataset
 from .verify_text import as_json, as_table, as_text
 
 
 @click.command()
-@click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
+@click.argument("bundle", metavar="BUNDLE|FILE", type=click.Path(path_type=Path))
 @provider_option
 @precision_option
 @click.option("--all-providers", is_flag=True,
@@ -41,6 +42,8 @@ def verify(bundle: Path, provider: str, precision: str, all_providers: bool, seg
     """Check the hashes of BUNDLE, and its signature if one is required; then replay its reference: every graph, the
     noise and a whole sampling run.
 
+    Of a dataset FILE, check that every sample is there, once, and as it was written; exits with 4 otherwise.
+
     Exits with 3 when an output is further from the reference than the manifest's tolerance (lower precisions: 32 of
     their roundings), or an attribute that the segmenter measures on an image by more than 0.01 of its range.
 
@@ -51,7 +54,11 @@ def verify(bundle: Path, provider: str, precision: str, all_providers: bool, seg
       cldm verify exported/lge --all-providers --segmenter exported/lge-segmenter --samples 64
       cldm verify exported/lge-int8 --against exported/lge --samples 64
       cldm verify exported/lge --require-signature public.pem
+      cldm verify out/samples.h5
     """
+    if bundle.is_file():
+        verify_dataset(bundle, as_json_text)
+        return
     if all_providers and (provider, precision) != ("cpu", "fp32"):
         raise InputError("--all-providers takes every provider and precision. Leave --provider and --precision out.")
     opened = Bundle.load(bundle, require_signature=public_key)

@@ -41,6 +41,7 @@ COLUMNS = {
     "grid_row": Column("grid_row", "i8", ""),
     "sample_index": Column("sample_index", "i8", ""),
     "condition": Column("condition", "i8", ""),
+    "draws": Column("draws", "i4", ""),
     "checksum": Column("checksum", "u4", ""),
     "patients": Column("patients", f"S{TEXT_BYTES}", ""),
     "slices": Column("slices", "i4", ""),

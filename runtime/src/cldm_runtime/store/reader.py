@@ -245,6 +245,12 @@ class Dataset(_Columns):
         return None if values is None else values.astype(np.int64, copy=False)
 
     @property
+    def draws(self) -> NDArray[np.int64] | None:
+        """(N,) label maps that were drawn for each sample until one met its request; None where none were drawn."""
+        values = self._all("draws")
+        return None if values is None else values.astype(np.int64)
+
+    @property
     def checksum(self) -> NDArray[np.uint32] | None:
         """(N,) of each sample, see `check.py`; None where there are none."""
         values = self._all("checksum")

@@ -237,7 +237,7 @@ class DatasetWriter(_ColumnWriter):
                requested: ArrayLike | None = None, mask_attributes: ArrayLike | None = None,
                mask_reasons: ArrayLike | None = None, grid_row: ArrayLike | None = None,
                sample_index: ArrayLike | None = None, condition: ArrayLike | None = None,
-               patients: ArrayLike | None = None, slices: ArrayLike | None = None,
+               draws: ArrayLike | None = None, patients: ArrayLike | None = None, slices: ArrayLike | None = None,
                subset: ArrayLike | None = None) -> None:
         """Add n rows to each of the given columns.
 
@@ -247,7 +247,8 @@ class DatasetWriter(_ColumnWriter):
         """
         self._append({"images": images, "masks": masks, "requested": requested, "mask_attributes": mask_attributes,
                       "mask_reasons": mask_reasons, "grid_row": grid_row, "sample_index": sample_index,
-                      "condition": condition, "patients": patients, "slices": slices, "subset": subset})
+                      "condition": condition, "draws": draws, "patients": patients, "slices": slices,
+                      "subset": subset})
 
     def _encoded(self, columns: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.generic]]:
         given = super()._encoded(columns)
