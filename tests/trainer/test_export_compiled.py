@@ -87,6 +87,7 @@ def test_the_command_times_what_it_compiled(monkeypatch: pytest.MonkeyPatch, tmp
 
     monkeypatch.setattr(package, "compile_network", plain)
     monkeypatch.setattr(speed, "_ROUNDS", 2)
+    monkeypatch.setattr(speed, "_PAUSE", 0)
     monkeypatch.setattr("cldm_trainer.cli.load_config", lambda path: config)
     outcome = CliRunner().invoke(cli, ["compile", "--config", "x.toml", "--batch-size", "3"], catch_exceptions=False)
     assert outcome.exit_code == 0 and outcome.output.count("| denoiser |") == outcome.output.count("| decoder |") == 4

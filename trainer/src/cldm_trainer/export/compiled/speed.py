@@ -22,7 +22,7 @@ from .package import Called
 ROLES = ("denoiser", "decoder")  # nearly all of the arithmetic
 EAGER, TRACED, ONNX, COMPILED = "torch, eager", "TorchScript", "onnxruntime", "AOTInductor"
 _WARM_UP, _ROUNDS = 3, 9
-_PAUSE = 0.02  # seconds after each call, in which the threads of the one before come to rest
+_PAUSE = 0.3  # seconds after each call: onnxruntime's threads spin on, which cost the next form half its speed at 0.02
 
 Seconds = dict[str, list[float]]  # form -> seconds of a batch, one for each round
 
