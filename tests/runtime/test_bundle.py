@@ -114,7 +114,7 @@ def test_a_manifest_of_many_megabytes_or_of_no_text_is_refused(copy):
     with pytest.raises(BundleError, match="not UTF-8"):
         Bundle.load(copy)
     with (copy / "manifest.json").open("wb") as stream:
-        stream.truncate(17 * 2**20)
+        stream.truncate(2**20 + 1)
     with pytest.raises(BundleError, match="expected at most"):
         Bundle.load(copy)
 
@@ -131,7 +131,7 @@ def test_a_role_that_is_absent_names_the_others(tiny_generator):
 
 
 def test_torchscript_that_was_not_exported_says_so(tiny_generator):
-    with pytest.raises(BundleError, match="--torchscript"):
+    with pytest.raises(BundleError, match="no TorchScript form"):
         Bundle.load(tiny_generator).open("decoder", provider="torchscript")
 
 
@@ -158,11 +158,3 @@ def test_a_reference_that_holds_objects_is_refused(copy):
 def test_a_reference_that_is_no_npz_is_refused(copy, data):
     with pytest.raises(BundleError, match="not a readable npz"):
         replace_reference(copy, data).reference()
-
-
-def test_a_reference_that_unpacks_to_too_much_is_refused(copy, monkeypatch):
-    monkeypatch.setattr("cldm_runtime.bundle._LARGEST_REFERENCE", 1000)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, x=np.zeros(1000, dtype=np.float32))
-    with pytest.raises(BundleError, match="when unpacked"):
-        replace_reference(copy, buffer.getvalue()).reference()

@@ -9,35 +9,32 @@ import io
 import os
 import re
 import stat
-import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
 from .domain import Domain, get_domain
 from .engines import TORCHSCRIPT, Engine, check_provider, open_engine
 from .errors import BundleError, list_faults
 from .manifest import FileSpec, GraphSpec, Manifest
+from .npz import read_npz
 from .onnx_scan import scan_model
 
 MANIFEST_FILE = "manifest.json"
 REQUIRE_SIGNATURE = "CLDM_REQUIRE_SIGNATURE"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_LARGEST_REFERENCE = 2**30  # bytes, unpacked
-_LARGEST_MANIFEST = 16 * 2**20  # bytes; a manifest of 1000 steps takes 30 kB
-_CHUNK = 2**20
+_LARGEST_MANIFEST = 2**20  # bytes; a manifest of 1000 steps takes 30 kB
+_LARGEST_FILE = 2**31 - 1  # bytes, as many as an ONNX model can have
 
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes in lower-case hex."""
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def sha256_of_bytes(data: bytes) -> str:
@@ -95,7 +92,7 @@ class Bundle:
         faults = []
         for name, digest in self.manifest.files().items():
             try:
-                _read_file(self.path, name, digest)
+                _check_file(self.path, name, digest)
             except BundleError as error:
                 faults.append(str(error))
         if faults:
@@ -137,17 +134,7 @@ class Bundle:
     def reference(self) -> dict[str, NDArray[Any]]:
         """The arrays of the reference file, by key (the layout stands in `verify.py`). Raises BundleError."""
         spec = self.manifest.reference
-        data = _read_file(self.path, spec.file, spec.sha256)
-        try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                size = sum(item.file_size for item in archive.infolist())
-            if size > _LARGEST_REFERENCE:
-                raise BundleError(f"reference {self.path / spec.file}: {size} bytes when unpacked, expected at most "
-                                  f"{_LARGEST_REFERENCE}.")
-            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                return {key: arrays[key] for key in arrays.files}
-        except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-            raise BundleError(f"reference {self.path / spec.file} is not a readable npz file: {error}.") from error
+        return read_npz(_read_file(self.path, spec.file, spec.sha256), f"reference {self.path / spec.file}")
 
     def domain(self) -> Domain:
         """The domain that the bundle names. Raises BundleError where the two disagree about labels or attributes."""
@@ -173,15 +160,30 @@ def _read_manifest(folder: Path) -> str:
 
 def _read_file(folder: Path, name: str, digest: str) -> bytes:
     data = _read_regular(folder, name)
-    found = sha256_of_bytes(data)
-    if found != digest:
-        raise BundleError(f"{folder / name}: sha256 is {found[:12]}..., the manifest says {digest[:12]}... "
-                          f"({len(data)} bytes found): the file was altered or truncated.")
+    _require_digest(folder / name, sha256_of_bytes(data), digest, len(data))
     return data
 
 
-def _read_regular(folder: Path, name: str, largest: int | None = None) -> bytes:
-    """Bytes of a regular file right in the folder; links are refused, so that nothing outside is ever read."""
+def _check_file(folder: Path, name: str, digest: str) -> None:
+    """As `_read_file`, in constant memory."""
+    with _open_regular(folder, name) as stream:
+        _require_digest(folder / name, hashlib.file_digest(stream, "sha256").hexdigest(), digest, stream.tell())
+
+
+def _require_digest(path: Path, found: str, expected: str, size: int) -> None:
+    if found != expected:
+        raise BundleError(f"{path}: sha256 is {found[:12]}..., the manifest says {expected[:12]}... ({size} bytes "
+                          "found): the file was altered or truncated.")
+
+
+def _read_regular(folder: Path, name: str, largest: int = _LARGEST_FILE) -> bytes:
+    with _open_regular(folder, name, largest) as stream:
+        return stream.read(largest)
+
+
+@contextmanager
+def _open_regular(folder: Path, name: str, largest: int = _LARGEST_FILE) -> Iterator[io.BufferedReader]:
+    """A regular file right in the folder; links are refused, so that nothing outside is ever read."""
     if not _PLAIN_NAME.fullmatch(name):
         raise BundleError(f"{name!r}: expected a plain file name inside {folder}.")
     path = folder / name
@@ -189,11 +191,11 @@ def _read_regular(folder: Path, name: str, largest: int | None = None) -> bytes:
         status = path.lstat()
         if not stat.S_ISREG(status.st_mode):
             raise BundleError(f"{path}: expected a regular file, not a link or a folder.")
-        if largest is not None and status.st_size > largest:
+        if status.st_size > largest:
             raise BundleError(f"{path}: {status.st_size} bytes, expected at most {largest}.")
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(descriptor, "rb") as stream:
-            return stream.read()
+            yield stream
     except OSError as error:
         reason = "missing" if isinstance(error, FileNotFoundError) else error.strerror
         raise BundleError(f"{path}: {reason}.") from error

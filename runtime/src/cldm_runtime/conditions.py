@@ -11,6 +11,7 @@
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -58,8 +59,8 @@ def condition_faults(manifest: Manifest) -> list[str]:
     faults: list[str] = []
     for key, values in (("name", [condition.name for condition in manifest.conditions]),
                         ("feeds", [condition.feeds for condition in manifest.conditions])):
-        faults += [f"conditions: {key} {value} stands {values.count(value)} times."
-                   for value in dict.fromkeys(values) if values.count(value) > 1]
+        faults += [f"conditions: {key} {value} stands {times} times." for value, times in Counter(values).items()
+                   if times > 1]
     denoiser = manifest.graphs.get("denoiser")
     for condition in manifest.conditions:
         faults += _encoder_faults(manifest, condition)

@@ -6,11 +6,21 @@ exits with the class's `exit_code`; a traceback always means a defect of ours.
 
 from collections.abc import Sequence
 
+_MOST_FAULTS = 200
+_MOST_TEXT = 65_536
+
 
 class CldmError(Exception):
-    """Anything that a user can mend. `exit_code` is the exit status of the command line."""
+    """Anything that a user can mend. `exit_code` is the exit status of the command line.
+
+    A message may quote what a stranger wrote: characters that a terminal would act on are escaped, and what is longer
+    than any reader bears is cut.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(_readable(message))
 
 
 class InputError(CldmError):
@@ -50,5 +60,13 @@ class InterruptedRun(CldmError):
 
 
 def list_faults(headline: str, faults: Sequence[str]) -> str:
-    """One message for many faults: the headline, then a line for each fault."""
-    return "\n".join([headline, *(f"  - {fault}" for fault in faults)])
+    """One message for many faults: the headline, then a line for each of the first 200."""
+    more = len(faults) - _MOST_FAULTS
+    rest = [f"  - ... and {more} more"] if more > 0 else []
+    return "\n".join([headline, *(f"  - {fault}" for fault in faults[:_MOST_FAULTS]), *rest])
+
+
+def _readable(text: str) -> str:
+    short = text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT - 4] + " ..."
+    return "".join(character if character.isprintable() or character == "\n"
+                   else character.encode("unicode_escape").decode() for character in short)

@@ -18,6 +18,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,8 @@ OPTIONAL_COLUMNS = ("rotation_deg", "weight", "label")
 TRANSFORMATIONS = ("rotation_deg", "widening_mm")  # of label maps that are given
 _RANGES = {"rotation_deg": (-360.0, 360.0), "widening_mm": (-50.0, 50.0), "weight": (0.0, 1e9)}
 _MOST_FAULTS = 50
+_MOST_ROWS, _MOST_COLUMNS = 100_000, 100
+_LARGEST_FILE = 16 * 2**20  # bytes
 
 
 @dataclass(frozen=True)
@@ -99,10 +102,7 @@ def read_grid(path: str | os.PathLike[str], domain: Domain, for_masks: bool = Fa
     that no anatomy can meet.
     """
     source = Path(path)
-    try:
-        data = source.read_bytes()
-    except OSError as error:
-        raise InputError(f"{source}: cannot be read ({error.strerror}). Give a CSV file of attributes.") from error
+    data = _read_bytes(source)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -117,6 +117,20 @@ def read_grid(path: str | os.PathLike[str], domain: Domain, for_masks: bool = Fa
             shown.append(f"... and {len(faults) - _MOST_FAULTS} more")
         raise InputError(list_faults(f"{source}: {len(faults)} fault(s); nothing was written.", shown))
     return Grid(source.name, tuple(rows), hashlib.sha256(data).hexdigest())
+
+
+def _read_bytes(source: Path) -> bytes:
+    try:
+        if source.exists() and not source.is_file():
+            raise InputError(f"{source}: is no regular file. Give a CSV file of attributes.")
+        with source.open("rb") as stream:
+            data = stream.read(_LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{source}: cannot be read ({reason}). Give a CSV file of attributes.") from error
+    if len(data) > _LARGEST_FILE:
+        raise InputError(f"{source}: is larger than {_LARGEST_FILE >> 20} MiB. Expected at most {_MOST_ROWS} rows.")
+    return data
 
 
 def infeasible_rows(rows: Sequence[GridRow], domain: Domain) -> Iterator[str]:
@@ -139,10 +153,15 @@ def _parse(text: str, domain: Domain, faults: list[str], for_masks: bool) -> lis
             faults.append(f"the file is empty. Expected a header with some of: {', '.join(wanted)}")
         return []
     names = [cell.lower() for cell in header[1]]
+    if len(names) > _MOST_COLUMNS:
+        faults.append(f"line {header[0]}: {len(names)} columns, expected at most {_MOST_COLUMNS}")
+        return []
     faults.extend(_header_faults(names, header[0], domain, for_masks))
     if faults:
         return []
-    parsed = [_row(line, names, cells, domain, faults) for line, cells in lines]
+    parsed = [_row(line, names, cells, domain, faults) for line, cells in islice(lines, _MOST_ROWS)]
+    if next(lines, None) is not None:
+        faults.append(f"more than {_MOST_ROWS} rows. Ask for several images of each row, by --n, or split the grid")
     rows = [row for row in parsed if row is not None]
     if not parsed and not faults:
         faults.append("there is no row below the header. Expected at least one grid point")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
 _SUM_TOLERANCE = 1e-6
+_MOST_DIMENSIONS = 1024
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,9 @@ class LatentPriorSpec:
     def faults(self, attributes: int) -> Iterator[str]:
         """What is wrong with the numbers, for that many attributes."""
         size = self.dimensions + attributes
-        if self.dimensions < 1 or not self.components:
-            yield "latent_prior: expected at least one dimension and one component."
+        if not 1 <= self.dimensions <= _MOST_DIMENSIONS or not self.components:
+            yield f"latent_prior: expected 1 to {_MOST_DIMENSIONS} dimensions and at least one component."
+            return
         if abs(sum(component.share for component in self.components) - 1.0) > _SUM_TOLERANCE:
             yield "latent_prior.components: the shares do not add up to 1."
         for number, component in enumerate(self.components):
@@ -51,7 +53,7 @@ class LatentPriorSpec:
                        f"expected {size} and {triangle}.")
             elif component.share <= 0 or None in component.mean[:self.dimensions]:
                 yield f"{where}: expected a share above 0, and a mean without null in the {self.dimensions} dimensions."
-            elif np.linalg.eigvalsh(_matrix(component.covariance, size)[:self.dimensions, :self.dimensions])[0] <= 0:
+            elif not _is_positive_definite(_matrix(component.covariance, size)[:self.dimensions, :self.dimensions]):
                 yield f"{where}.covariance: that of the latent vector is not positive definite."
 
 
@@ -127,6 +129,13 @@ class LatentPrior:
         gain = np.linalg.solve(spread, cross.T).T
         left = covariance[rows, rows] - gain @ cross.T
         return Conditional(self.means[component][rows] + gain @ (values - mean), _root(left), gain)
+
+
+def _is_positive_definite(matrix: Vector) -> bool:
+    try:
+        return bool(np.linalg.eigvalsh(matrix)[0] > 0)
+    except np.linalg.LinAlgError:  # numbers so large that the eigenvalues are not found
+        return False
 
 
 def _root(covariance: Vector) -> Vector:

@@ -4,6 +4,7 @@ After export nobody re-derives or re-types a number: whoever runs a bundle reads
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -260,11 +261,11 @@ def _parse(text: str) -> object:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    repeated = sorted({key for key in keys if keys.count(key) > 1}) if len(set(keys)) < len(keys) else []
-    if repeated:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        repeated = sorted(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
         raise ValueError(f"repeated keys {repeated}")
-    return dict(pairs)
+    return value
 
 
 def _no_constant(name: str) -> None:

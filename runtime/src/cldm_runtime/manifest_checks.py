@@ -1,5 +1,6 @@
 """Whether the parts of a manifest agree with each other. Types and presence are checked before."""
 
+import math
 import re
 from collections.abc import Iterable
 from itertools import pairwise
@@ -12,6 +13,11 @@ from .segment_spec import SegmenterSpec
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_MOST_VALUES = 2**28  # of a tensor of one sample: 1 GiB in float32
+_MOST_AXES = 8
+_LARGEST_BATCH = 4096
+_SPACINGS_MM = (1e-3, 1e3)
+_LARGEST_SEED = 2**63 - 1
 _REQUIRED_GRAPHS = {"generator": ("denoiser", "decoder"), "segmenter": ("segmenter",), "anatomy": ("decoder",)}
 _KINDS = {"generator": "a generator", "segmenter": "a segmenter", "anatomy": "an anatomy"}
 _REQUIRED_SECTIONS = {"generator": ("latent", "schedule", "sampling"), "segmenter": ("segmenter",),
@@ -63,16 +69,32 @@ def _section_faults(manifest: Manifest) -> Iterable[str]:
 
 def _image_faults(manifest: Manifest) -> Iterable[str]:
     image, latent = manifest.image, manifest.latent
-    if len(image.shape) != len(image.layout) - 2 or min(image.shape, default=0) < 1:
+    if len(image.shape) != len(image.layout) - 2:
         yield f"image.shape: {list(image.shape)} does not fit the layout {image.layout}."
-    if len(image.spacing_mm) != len(image.shape) or min(image.spacing_mm, default=0.0) <= 0:
-        yield f"image.spacing_mm: {list(image.spacing_mm)}, expected one positive number for each axis of image.shape."
+    if not _is_size((image.channels, *image.shape)):
+        yield (f"image: {image.channels} channels of {list(image.shape)}, expected positive integers and at most "
+               f"{_MOST_VALUES} values.")
+    if len(image.spacing_mm) != len(image.shape) or not _are_spacings(image.spacing_mm):
+        yield (f"image.spacing_mm: {list(image.spacing_mm)}, expected a number from {_SPACINGS_MM[0]:g} to "
+               f"{_SPACINGS_MM[1]:g} for each axis of image.shape.")
     if image.value_range[0] >= image.value_range[1]:
         yield f"image.value_range: {list(image.value_range)} is empty."
     if not 0 <= image.normalisation.low < image.normalisation.high <= 100:
         yield "image.normalisation: expected 0 <= low < high <= 100 (percentiles)."
     if latent and not (len(latent.mean) == len(latent.std) == latent.channels and min(latent.std, default=0) > 0):
         yield f"latent: expected {latent.channels} values in mean, and as many positive ones in std."
+
+
+def _are_spacings(spacing_mm: Iterable[float]) -> bool:
+    return all(_SPACINGS_MM[0] <= value <= _SPACINGS_MM[1] for value in spacing_mm)
+
+
+def _is_size(shape: Iterable[int | str]) -> bool:
+    """Whether one sample of that shape can be held: positive sizes, and not more values than memory has room for."""
+    every = tuple(shape)
+    sizes = [size for size in every if isinstance(size, int)]
+    return (len(every) <= _MOST_AXES and all(1 <= size <= _MOST_VALUES for size in sizes)
+            and math.prod(sizes) <= _MOST_VALUES)
 
 
 def _label_faults(manifest: Manifest) -> Iterable[str]:
@@ -90,8 +112,10 @@ def _graph_faults(role: str, graph: GraphSpec, needed: tuple[tuple[str, ...], tu
         if not names or len(set(names)) != len(names):
             yield f"graphs.{role}.{side}: expected at least one tensor, and no name twice."
         for spec in specs:
-            if not spec.shape or not all(size == "N" if isinstance(size, str) else size > 0 for size in spec.shape):
-                yield f'graphs.{role}.{side}.{spec.name}: shape {list(spec.shape)}; expected positive integers and "N".'
+            symbols = {size for size in spec.shape if isinstance(size, str)}
+            if not spec.shape or symbols - {"N"} or not _is_size(spec.shape):
+                yield (f'graphs.{role}.{side}.{spec.name}: shape {list(spec.shape)}; expected positive integers and '
+                       f'"N", and at most {_MOST_VALUES} values for each sample.')
             if spec.range and spec.range[0] > spec.range[1]:
                 yield f"graphs.{role}.{side}.{spec.name}: range {list(spec.range)} is empty."
     for side, specs, wanted in (("inputs", graph.inputs, needed[0]), ("outputs", graph.outputs, needed[1])):
@@ -116,8 +140,8 @@ def _sampling_faults(manifest: Manifest) -> Iterable[str]:
         return
     if not 1 <= sampling.steps <= schedule.train_timesteps:
         yield f"sampling.steps: {sampling.steps} is outside 1..{schedule.train_timesteps}."
-    if sampling.batch_size < 1:
-        yield f"sampling.batch_size: {sampling.batch_size}, expected 1 or more."
+    if not 1 <= sampling.batch_size <= _LARGEST_BATCH:
+        yield f"sampling.batch_size: {sampling.batch_size} is outside 1..{_LARGEST_BATCH}."
     if not 0 <= sampling.eta <= 1:
         yield f"sampling.eta: {sampling.eta} is outside 0..1."
     yield from (f"sampling.{fault}" for fault in guidance_faults(sampling.guidance, sampling.guidance_interval))
@@ -141,6 +165,9 @@ def _attribute_faults(manifest: Manifest) -> Iterable[str]:
 
 def _segmenter_faults(spec: SegmenterSpec, manifest: Manifest) -> Iterable[str]:
     yield from spec.faults()
+    if not _is_size((len(spec.label_values), *spec.patch_size)) or not _are_spacings(spec.spacing_mm):
+        yield (f"segmenter: patch_size {list(spec.patch_size)} of {list(spec.spacing_mm)} mm; expected at most "
+               f"{_MOST_VALUES} logits for each patch, and {_SPACINGS_MM[0]:g} to {_SPACINGS_MM[1]:g} mm.")
     if len(spec.normalisation) != manifest.image.channels:
         yield f"segmenter.normalisation: {len(spec.normalisation)} entries for {manifest.image.channels} channels."
     if any(not 0 <= value < len(manifest.labels.names) for value in spec.label_values):
@@ -159,7 +186,7 @@ def _latent_prior_faults(prior: LatentPriorSpec, manifest: Manifest) -> Iterable
 
 
 def _tolerance_faults(manifest: Manifest) -> list[str]:
-    if manifest.reference.seed < 0:
-        return [f"reference.seed: {manifest.reference.seed}, expected 0 or more."]
+    if not 0 <= manifest.reference.seed <= _LARGEST_SEED:
+        return [f"reference.seed: {manifest.reference.seed} is outside 0..{_LARGEST_SEED}."]
     return [f"reference.tolerances.{key}: {value}, expected 0 or more."
             for key, value in manifest.reference.tolerances.items() if value < 0]

@@ -76,8 +76,10 @@ class DatasetMasks:
 def npy_masks(source: Path) -> ArrayMasks:
     """The maps of a numpy file, (M, *spatial), memory-mapped. Raises InputError."""
     try:
+        if not source.is_file():  # a pipe would be waited for
+            raise OSError("there is no such file")
         masks = np.load(source, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, TypeError, OverflowError, SyntaxError, RuntimeError, MemoryError) as error:
         raise InputError(f"{source}: cannot be read as a numpy array ({error}). Save it with numpy.save.") from error
     if not isinstance(masks, np.ndarray) or masks.ndim < 3:
         raise InputError(f"{source}: expected an array of shape (masks, height, width).")

@@ -23,6 +23,7 @@ _GRAPH = {"node": 1, "initializer": 5, "sparse_initializer": 15}
 _NODE = {"op_type": 4, "attribute": 5, "domain": 7}
 _ATTRIBUTE = {"tensor": 5, "graph": 6, "tensors": 10, "graphs": 11, "sparse_tensor": 22, "sparse_tensors": 23}
 _TENSOR = {"external_data": 13, "data_location": 14}
+_MOST_FIELDS = 500_000  # looked at; a network of 1000 nodes has 15 000
 
 Field = tuple[int, int | memoryview]
 
@@ -37,11 +38,11 @@ def scan_model(data: bytes) -> list[str]:
         return ["is in onnxruntime's own format"]
     faults: dict[str, None] = {}
     try:
-        graphs = 0
-        for number, value in _fields(memoryview(data)):
+        graphs, fields = 0, _FieldCount()
+        for number, value in fields.of(memoryview(data)):
             if number == _MODEL["graph"]:
                 graphs += 1
-                faults.update(dict.fromkeys(_graph_faults(_message(value))))
+                faults.update(dict.fromkeys(_graph_faults(_message(value), fields)))
             elif number == _MODEL["training_info"]:
                 faults["holds a training graph"] = None
             elif number == _MODEL["functions"]:
@@ -53,25 +54,25 @@ def scan_model(data: bytes) -> list[str]:
     return list(faults)
 
 
-def _graph_faults(graph: memoryview) -> Iterator[str]:
-    for number, value in _fields(graph):
+def _graph_faults(graph: memoryview, fields: "_FieldCount") -> Iterator[str]:
+    for number, value in fields.of(graph):
         if number == _GRAPH["node"]:
-            yield from _node_faults(_message(value))
+            yield from _node_faults(_message(value), fields)
         elif number == _GRAPH["initializer"]:
-            yield from _tensor_faults(_message(value))
+            yield from _tensor_faults(_message(value), fields)
         elif number == _GRAPH["sparse_initializer"]:
             yield "holds a sparse tensor"
 
 
-def _node_faults(node: memoryview) -> Iterator[str]:
+def _node_faults(node: memoryview, fields: "_FieldCount") -> Iterator[str]:
     domain, operator = "", ""
-    for number, value in _fields(node):
+    for number, value in fields.of(node):
         if number == _NODE["domain"]:
             domain = _text(value)
         elif number == _NODE["op_type"]:
             operator = _text(value)
         elif number == _NODE["attribute"]:
-            yield from _attribute_faults(_message(value))
+            yield from _attribute_faults(_message(value), fields)
     if domain in _STANDARD_DOMAINS:
         if operator in _CONTROL_FLOW:
             yield f"holds control flow ({operator})"
@@ -81,20 +82,34 @@ def _node_faults(node: memoryview) -> Iterator[str]:
         yield f"uses the operator {domain}::{operator}, which is not allowed"
 
 
-def _attribute_faults(attribute: memoryview) -> Iterator[str]:
-    for number, value in _fields(attribute):
+def _attribute_faults(attribute: memoryview, fields: "_FieldCount") -> Iterator[str]:
+    for number, value in fields.of(attribute):
         if number in (_ATTRIBUTE["tensor"], _ATTRIBUTE["tensors"]):
-            yield from _tensor_faults(_message(value))
+            yield from _tensor_faults(_message(value), fields)
         elif number in (_ATTRIBUTE["graph"], _ATTRIBUTE["graphs"]):
             yield "holds a subgraph in an attribute"
         elif number in (_ATTRIBUTE["sparse_tensor"], _ATTRIBUTE["sparse_tensors"]):
             yield "holds a sparse tensor"
 
 
-def _tensor_faults(tensor: memoryview) -> Iterator[str]:
-    for number, value in _fields(tensor):
+def _tensor_faults(tensor: memoryview, fields: "_FieldCount") -> Iterator[str]:
+    for number, value in fields.of(tensor):
         if number == _TENSOR["external_data"] or (number == _TENSOR["data_location"] and value != 0):
             yield "keeps tensors in another file (external data)"
+
+
+class _FieldCount:
+    """Reads the fields of a model's messages, and not more of them than take a second."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_FIELDS
+
+    def of(self, message: memoryview) -> Iterator[Field]:
+        for field in _fields(message):
+            self._left -= 1
+            if self._left < 0:
+                raise MalformedModel(f"more than {_MOST_FIELDS} fields")
+            yield field
 
 
 def _fields(message: memoryview) -> Iterator[Field]:

@@ -1,12 +1,14 @@
 """Frozen dataclasses to and from plain JSON values, with every fault reported under its dotted key."""
 
 import dataclasses
-import math
+import sys
 import types
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+MOST_FAULTS = 1000  # then reading stops: a file of millions must not become a message of gigabytes
 _JSON_NAMES = {str: "a string", int: "an integer", float: "a number", bool: "true or false"}
 
 
@@ -46,6 +48,8 @@ def plain(value: Any) -> Any:
 
 
 def _read(hint: Any, value: object, where: str, faults: list[str]) -> Any:
+    if len(faults) >= MOST_FAULTS:
+        return None
     origin = get_origin(hint)
     if hint is Any:
         return value
@@ -94,9 +98,33 @@ def _read_tuple(hints: tuple[Any, ...], value: object, where: str, faults: list[
     if not variable and len(value) != len(hints):
         faults.append(f"{where}: found {len(value)} entries, expected {len(hints)}.")
         return ()
+    if variable and _are_plain(hints[0], value):  # of which there may be very many
+        numbers = float in _plain_types(hints[0])
+        return tuple(float(item) if numbers and type(item) is int else item for item in value)
     each = [hints[0]] * len(value) if variable else hints
     return tuple(_read(hint, item, f"{where}[{i}]", faults)
                  for i, (hint, item) in enumerate(zip(each, value, strict=True)))
+
+
+def _are_plain(hint: Any, values: list[object]) -> bool:
+    """Whether every value is sound for a hint of plain types, so that none needs a closer look."""
+    allowed = _plain_types(hint)
+    return bool(allowed) and {type(value) for value in values} <= allowed and (
+        float not in allowed or all(value is None or _is_number(value) for value in values))
+
+
+@cache
+def _plain_types(hint: Any) -> frozenset[type]:
+    """The types that values of a hint may have; empty where it is not made of plain types alone."""
+    choices = frozenset(get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,))
+    if not choices <= {*_JSON_NAMES, type(None)}:
+        return frozenset()
+    return choices | {int} if float in choices else choices
+
+
+def _is_number(value: Any) -> bool:
+    """Not so: NaN, infinity, and integers that no float holds."""
+    return bool(abs(value) <= sys.float_info.max)
 
 
 def _read_mapping(hint: Any, value: object, where: str, faults: list[str]) -> Any:
@@ -108,9 +136,9 @@ def _read_mapping(hint: Any, value: object, where: str, faults: list[str]) -> An
 
 def _read_scalar(hint: type, value: object, where: str, faults: list[str]) -> Any:
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if abs(value) < math.inf and value == value:
+        if _is_number(value):
             return float(value)
-        faults.append(f"{where}: found {value}, expected a finite number.")
+        faults.append(f"{where}: found {_describe(value)}, expected a finite number.")
     elif type(value) is not hint:
         faults.append(f"{where}: found {_describe(value)}, expected {_JSON_NAMES[hint]}.")
     return value

@@ -229,12 +229,13 @@ def mask_requests(rows: MaskRows, canvas: Canvas, where: str) -> MaskRequests:
     """Check every mask of `rows`. Raises InputError."""
     if not len(rows):
         raise InputError(f"{where}: holds no masks.")
+    shape = rows.block(slice(0, 1)).shape[1:]  # of one, for a block of others may be larger than memory
+    if shape != canvas.shape:
+        raise InputError(f"{where}: masks have shape {shape}, the bundle needs {canvas.shape} pixels of "
+                         f"{canvas.spacing_mm} mm. Resample them.")
     digest = hashlib.sha256()
     for start in range(0, len(rows), _BLOCK):
         block = rows.block(slice(start, start + _BLOCK))
-        if block.shape[1:] != canvas.shape:
-            raise InputError(f"{where}: masks have shape {block.shape[1:]}, the bundle needs {canvas.shape} pixels of "
-                             f"{canvas.spacing_mm} mm. Resample them.")
         canvas.domain.labels.check(block, f"{where}, masks {start} to {start + len(block) - 1}")
         digest.update(np.ascontiguousarray(block, dtype=np.uint8).tobytes())
     return MaskRequests(rows, digest.hexdigest(), canvas)

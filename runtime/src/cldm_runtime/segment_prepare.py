@@ -16,6 +16,7 @@ from .segment_spec import ChannelNormalisation, SegmenterSpec
 
 Image = NDArray[np.float32]
 _EPSILON = 1e-8
+_MOST_PIXELS = 2**24
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,15 @@ def _z_score(channel: Image, inside: NDArray[np.bool_], keep_outside: bool) -> I
 
 def resampled_shape(shape: tuple[int, int], spacing_mm: tuple[float, float],
                     target_mm: tuple[float, float]) -> tuple[int, int]:
-    """Shape after resampling from one spacing to another: halves go to the even number, as in Python's round."""
-    rows, columns = (max(1, round(old / new * size))
+    """Shape after resampling from one spacing to another: halves go to the even number, as in Python's round.
+
+    Raises InputError for a shape beyond any image's, as spacings that are not what they say give.
+    """
+    rows, columns = (max(1, round(min(old / new * size, _MOST_PIXELS)))
                      for size, old, new in zip(shape, spacing_mm, target_mm, strict=True))
+    if rows * columns >= _MOST_PIXELS:
+        raise InputError(f"segment: a slice of {list(shape)} pixels of {list(spacing_mm)} mm has more than "
+                         f"{_MOST_PIXELS} of {list(target_mm)} mm, which the segmenter takes. Check the spacing.")
     return rows, columns
 
 

@@ -10,9 +10,14 @@ import h5py
 from ..errors import DatasetError
 
 MAX_DEPTH = 4
-MAX_OBJECTS = 10_000
-MAX_CHUNK_BYTES = 256 * 1024**2
+MAX_OBJECTS = 1000
+MAX_ATTRIBUTES = 1000
+MAX_ATTRIBUTE_BYTES = 16 * 1024**2
+MAX_CHUNK_BYTES = 64 * 1024**2
+MAX_COLUMN_BYTES = 128 * 1024**2  # of one that is read whole
 MAX_ROWS = 2**31
+_DEFLATE_RATIO = 1100  # no stream of deflate unpacks to more than 1032 times its size
+_READ_BY_ROWS = ("images", "masks")
 _ALLOWED_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 
 
@@ -21,13 +26,14 @@ def reading(path: Path) -> Iterator[None]:
     """Turns the ways in which h5py reports a damaged or unreadable file into one DatasetError."""
     try:
         yield
-    except (OSError, RuntimeError, KeyError, ValueError, UnicodeDecodeError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError,
+            MemoryError) as error:
         raise DatasetError(f"{path}: cannot be read as HDF5, it is damaged or truncated ({error}). "
                            "Write or copy it again.") from error
 
 
 def check_safe(group: h5py.Group, where: str) -> None:
-    """Raise DatasetError if anything below `group` is not plain, self-contained data."""
+    """Raise DatasetError if anything below `group` is not plain, self-contained data that is there."""
     seen = 0
     pending: list[tuple[h5py.Group, int]] = [(group, 0)]
     while pending:
@@ -42,10 +48,27 @@ def check_safe(group: h5py.Group, where: str) -> None:
                 raise DatasetError(f"{where}: {path} is a soft or external link. Datasets must hold their own data: "
                                    "copy the data into the file.")
             item = current[name]
+            check_attributes(item, f"{where}: {path}")
             if isinstance(item, h5py.Group):
                 pending.append((item, depth + 1))
             else:
                 _check_dataset(item, f"{where}: {path}")
+
+
+def check_attributes(item: h5py.Group | h5py.Dataset, where: str) -> None:
+    """Raise DatasetError for attributes that are not few, small, and numbers or text. None of them is read."""
+    count = h5py.h5a.get_num_attrs(item.id)
+    if count > MAX_ATTRIBUTES:
+        raise DatasetError(f"{where} has {count} attributes, expected at most {MAX_ATTRIBUTES}.")
+    for index in range(count):
+        attribute = h5py.h5a.open(item.id, index=index)
+        kind, shape = attribute.get_type(), attribute.shape or ()
+        text = isinstance(kind, h5py.h5t.TypeStringID)
+        if not (text or isinstance(kind, h5py.h5t.TypeIntegerID | h5py.h5t.TypeFloatID | h5py.h5t.TypeEnumID)):
+            raise DatasetError(f"{where}: the attribute {attribute.name!r} is neither numbers nor text.")
+        if math.prod(shape) * kind.get_size() > MAX_ATTRIBUTE_BYTES:
+            raise DatasetError(f"{where}: the attribute {attribute.name!r} claims {list(shape)} values, more than "
+                               f"{MAX_ATTRIBUTE_BYTES >> 20} MiB.")
 
 
 def _check_dataset(item: object, where: str) -> None:
@@ -60,7 +83,21 @@ def _check_dataset(item: object, where: str) -> None:
     if filters - _ALLOWED_FILTERS:
         raise DatasetError(f"{where} uses HDF5 filters {sorted(filters - _ALLOWED_FILTERS)}. Allowed: gzip, shuffle, "
                            "fletcher32. Rewrite the file, for example with h5repack -f GZIP=1.")
-    if item.chunks and math.prod(item.chunks) * item.dtype.itemsize > MAX_CHUNK_BYTES:
+    _check_size(item, where)
+
+
+def _check_size(item: h5py.Dataset, where: str) -> None:
+    """Raise DatasetError for sizes that a reader cannot hold, or that the file only claims to have."""
+    shape, itemsize, stored = item.shape or (), item.dtype.itemsize, item.id.get_storage_size()
+    if item.chunks and math.prod(item.chunks) * itemsize > MAX_CHUNK_BYTES:
         raise DatasetError(f"{where} has chunks of {item.chunks}, more than {MAX_CHUNK_BYTES >> 20} MiB. Rechunk it.")
-    if item.shape and item.shape[0] > MAX_ROWS:
-        raise DatasetError(f"{where} claims {item.shape[0]} rows, more than {MAX_ROWS}.")
+    if shape and shape[0] > MAX_ROWS:
+        raise DatasetError(f"{where} claims {shape[0]} rows, more than {MAX_ROWS}.")
+    by_rows = item.name.rsplit("/", 1)[-1] in _READ_BY_ROWS and len(shape) > 1
+    size, most = math.prod(shape[1:] if by_rows else shape) * itemsize, MAX_CHUNK_BYTES if by_rows else MAX_COLUMN_BYTES
+    if size > most:
+        raise DatasetError(f"{where} claims {list(shape)} values, more than {most >> 20} MiB"
+                           f"{' in a row' if by_rows else ''}.")
+    if math.prod(shape) * itemsize > _DEFLATE_RATIO * (stored + (stored > 0) * 1024):
+        raise DatasetError(f"{where} claims {list(shape)} values, but the file holds {stored} bytes of them: data were "
+                           "never written, or the file is truncated.")

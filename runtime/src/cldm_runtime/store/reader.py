@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError, list_faults
 from .format import COLUMNS, FORMAT, FORMAT_VERSION, SEGMENTATION_COLUMNS, Column
-from .guard import check_safe, reading
+from .guard import check_attributes, check_safe, reading
 
 Rows = int | slice | NDArray[np.integer]
 _KINDS = {"u2": "u", "u1": "u", "u4": "u", "f4": "f", "i8": "iu", "i4": "iu"}
+_SHORTEST_MM, _LONGEST_MM, _LARGEST_SCALE = 1e-3, 1e3, 1e30  # beyond them is no image
 
 
 def open_dataset(path: str | os.PathLike[str]) -> "Dataset":
@@ -123,11 +124,12 @@ class Dataset(_Columns):
             raise DatasetError(f"{path}: no such file. Give the path of a {FORMAT} HDF5 file.")
         try:
             file = h5py.File(path, "r")
-        except OSError as error:
+        except (OSError, RuntimeError, ValueError, MemoryError) as error:
             raise DatasetError(f"{path}: cannot be opened as HDF5 ({error}). Expected a {FORMAT} file.") from error
         super().__init__(path, file, COLUMNS)
         try:
             with reading(path):
+                check_attributes(file, str(path))
                 _check_header(file, path)
                 check_safe(file, str(path))
                 _check_columns(file, path)
@@ -273,7 +275,8 @@ class Dataset(_Columns):
 
     def _strings(self, column: str) -> NDArray[np.str_] | None:
         values = self._all(column)
-        return None if values is None else np.array([_text(value) for value in values], dtype=np.str_)
+        with reading(self.path):
+            return None if values is None else np.array([_text(value) for value in values], dtype=np.str_)
 
     @property
     def segmentations(self) -> dict[str, Segmentation]:
@@ -339,9 +342,10 @@ def _image_attribute_faults(images: h5py.Dataset) -> list[str]:
     for name, count in (("rescale_slope", 1), ("rescale_intercept", 1), ("spacing_mm", images.ndim - 2)):
         found = images.attrs.get(name, "missing")
         value = np.asarray(found)
-        numeric = value.dtype.kind in "iuf" and bool(np.isfinite(value).all())
-        if not numeric or value.shape != ((count,) if name == "spacing_mm" else ()):
-            faults.append(f"/images: attribute {name} is {found}, expected {count} number(s)")
+        low, high = (_SHORTEST_MM, _LONGEST_MM) if name == "spacing_mm" else (-_LARGEST_SCALE, _LARGEST_SCALE)
+        sound = value.dtype.kind in "iuf" and bool(((value >= low) & (value <= high)).all())  # NaN is not
+        if not sound or value.shape != ((count,) if name == "spacing_mm" else ()):
+            faults.append(f"/images: attribute {name} is {found}, expected {count} number(s) from {low:g} to {high:g}")
     return faults
 
 
@@ -354,7 +358,7 @@ def _column_faults(group: h5py.Group, columns: dict[str, Column], images: h5py.D
         if not isinstance(item, h5py.Dataset):
             faults.append(f"{where} is not a dataset")
             continue
-        if item.dtype.kind not in _KINDS.get(column.dtype, "S"):
+        if item.dtype.kind not in _KINDS.get(column.dtype, "S") or (column.dtype == "u1" and item.dtype.itemsize != 1):
             faults.append(f"{where} has type {item.dtype}, expected {np.dtype(column.dtype)}")
         expected = {"image": images.shape, "mask": (images.shape[0], *images.shape[2:]), "": images.shape[:1]}
         if item.shape != expected.get(column.trailing, (images.shape[0], *item.shape[1:])):
