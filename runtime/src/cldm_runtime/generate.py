@@ -9,7 +9,7 @@ and merging sees the same parts in the same order.
 import json
 import os
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Literal
@@ -128,7 +128,7 @@ def _generate(plan: Plan, folder: Path, workers: int, progress: Progress | None)
         merge.finish()
 
 
-def _written(plan: Plan, parts: list[Part], missing: list[Part], workers: int,
+def _written(plan: Plan, parts: Sequence[Part], missing: list[Part], workers: int,
              progress: Progress | None) -> Generator[Part, None, None]:
     """Write the missing ones of some parts, and yield each when it is committed."""
     total = sum(len(part.samples) for part in parts)

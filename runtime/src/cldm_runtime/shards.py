@@ -6,7 +6,7 @@ of each other: a shard that is done twice, even at once, is done once, and whoev
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -23,7 +23,7 @@ class Shard:
     number: int
     count: int
 
-    def of(self, items: list[Item]) -> list[Item]:
+    def of(self, items: Sequence[Item]) -> Sequence[Item]:
         """Its share of a list: neighbours, and the shards differ in length by one at most."""
         return items[len(items) * self.number // self.count:len(items) * (self.number + 1) // self.count]
 
@@ -53,7 +53,7 @@ def shard_of_this_task(count: int, environment: Mapping[str, str] = os.environ) 
                      f"in an array job, or pass --shard I/{count} with I from 0 to {count - 1}.")
 
 
-def as_ranges(numbers: list[int]) -> str:
+def as_ranges(numbers: Sequence[int]) -> str:
     """Rising numbers as Slurm writes arrays: [0, 1, 2, 7] is "0-2,7"."""
     runs: list[list[int]] = []
     for number in numbers:

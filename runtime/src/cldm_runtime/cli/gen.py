@@ -21,11 +21,8 @@ from ..generate import (
     batch_size_under_way,
     check_output,
     generate_dataset,
-    generate_shard,
     is_finished,
     merge_shards,
-    missing_parts,
-    parts_folder,
     provider_under_way,
 )
 from ..generator import Generator
@@ -38,10 +35,10 @@ from ..repeats import conditions_of, repeated
 from ..requests import FreeRequests, GridRequests, RequestSource, read_masks
 from ..samplers import SAMPLERS
 from ..schedule import SPACINGS
-from ..shards import Shard, as_ranges, parse_shard, shard_of_this_task
 from ..store import open_dataset
 from ..workers import default_workers
 from .audited import AuditedCommand
+from .gen_shards import ENGINES, chosen_shard, print_status, run_on_ray, run_shard, write_slurm_job
 from .progress import show_progress
 from .provider import precision_option, provider_option, say_choice
 
@@ -122,6 +119,11 @@ def parse_batch_size(context: click.Context, parameter: click.Parameter,
               "which other machines may share; merge them with --merge. What is there already is kept.")
 @click.option("--shards", type=click.IntRange(min=1), metavar="K", help="Do the shard whose index a Slurm array or a "
               "Kubernetes Indexed Job has set. With --status: the shards to tell of.")
+@click.option("--engine", type=click.Choice(ENGINES), default=ENGINES[0], show_default=True,
+              help="What does the shards: ray, a task each on a Ray cluster; slurm, an array job, whose scripts are "
+                   "written beside OUT. Both need --shards K.")
+@click.option("--ray-address", metavar="ADDRESS", help="Of the Ray cluster.  [default: as ray.init finds it]")
+@click.option("--submit", is_flag=True, help="With --engine slurm: hand the scripts to sbatch.")
 @click.option("--merge", is_flag=True, help="Put the parts together into OUT; refused while some are missing or "
               "damaged.")
 @click.option("--repair", is_flag=True, help="Compute samples of OUT again that cldm verify finds missing or damaged; "
@@ -135,7 +137,8 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
         steps: int | None, sampler: str | None, spacing: Spacing | None, guidance: float | None,
         guidance_interval: tuple[float, float] | None, batch_size: int | Literal["auto"] | None, workers: int | None,
         provider: str, precision: str, dry_run: bool, resume: bool, shard_text: str | None, shards: int | None,
-        merge: bool, repair: bool, status: bool, overwrite: bool, as_json: bool) -> None:
+        engine: str, ray_address: str | None, submit: bool, merge: bool, repair: bool, status: bool, overwrite: bool,
+        as_json: bool) -> None:
     """Generate N images into one HDF5 dataset, with what was asked for and, if they were made from them, label maps.
 
     The same command gives the same file, bit for bit, also after it was stopped and resumed, with any --workers.
@@ -146,7 +149,10 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
                                      ("--merge", merge), ("--repair", repair), ("--status", status)) if flag]
     if len(given) > 1:
         raise InputError(f"{' and '.join(given)} exclude each other. Pass one of them.")
-    shard = _shard(shard_text, shards, status)
+    if (engine != "local" and (given or shards is None)) or (submit and engine != "slurm"):
+        raise InputError(f"--engine {engine}: expected --shards K beside it, none of --resume, --overwrite, --shard, "
+                         "--merge, --repair and --status, and --submit with slurm alone.")
+    shard = chosen_shard(shard_text, shards, status) if engine == "local" else None
     existing: Existing = "resume" if resume else "overwrite" if overwrite else "refuse"
     bundle = Bundle.load(bundle_folder)
     learned = _anatomy_bundle(bundle, anatomy_folder, masks_file) if anatomy == "learned" else None
@@ -166,10 +172,14 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
     workers = workers or default_workers(generator.provider)
     if dry_run:
         _print_plan(plan, out, existing, workers, as_json)
+    elif engine == "slurm":
+        write_slurm_job(plan, out, shards or 1, workers, submit)
+    elif engine == "ray":
+        run_on_ray(plan, out, shards or 1, ray_address)
     elif status:
-        _print_status(plan, out, shards or 1, as_json)
+        print_status(plan, out, shards or 1, as_json)
     elif shard is not None:
-        _generate_shard(plan, out, shard, workers, as_json)
+        run_shard(plan, out, shard, workers, as_json)
     elif repair:
         with show_progress("repairing", plan.samples, sys.stderr) as progress:
             click.echo(f"{out}: {repair_dataset(plan, out, progress, workers)} of {len(plan.parts)} parts done again.")
@@ -235,42 +245,6 @@ def _print_plan(plan: Plan, out: Path, existing: Existing, workers: int, as_json
     for name, value in resolved.items():
         shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
         click.echo(f"{name:<17} {shown}")
-
-
-def _shard(text: str | None, count: int | None, status: bool) -> Shard | None:
-    """The shard to do; None: the whole run."""
-    if text is not None:
-        if count is not None:
-            raise InputError("--shard I/K says both which shard and of how many. Leave --shards out.")
-        return parse_shard(text)
-    return None if count is None or status else shard_of_this_task(count)
-
-
-def _generate_shard(plan: Plan, out: Path, shard: Shard, workers: int, as_json: bool) -> None:
-    start, parts = time.monotonic(), shard.of(plan.parts)
-    with show_progress(f"shard {shard}", sum(map(len, parts)), sys.stderr) as progress:
-        done = generate_shard(plan, out, shard, progress, workers)
-    audit_log.note(made=sum(map(len, parts)))
-    told = {"out": os.fspath(out), "shard": str(shard), "parts": len(parts), "done_now": done,
-            "seconds": round(time.monotonic() - start, 3), "plan_sha256": plan.sha256}
-    click.echo(json.dumps(told) if as_json else f"{parts_folder(out)}: shard {shard} is there, {len(parts)} parts, "
-               f"{done} of them done now.")
-
-
-def _print_status(plan: Plan, out: Path, shards: int, as_json: bool) -> None:
-    """What is missing; the shards as Slurm's --array takes them."""
-    parts = [part.number for part in missing_parts(plan, out)]
-    numbers = list(range(len(plan.parts)))
-    unfinished = [number for number in range(shards) if set(Shard(number, shards).of(numbers)) & set(parts)]
-    told = {"out": os.fspath(out), "parts": len(plan.parts), "missing_parts": as_ranges(parts), "shards": shards,
-            "missing_shards": as_ranges(unfinished)}
-    if as_json:
-        click.echo(json.dumps(told))
-    elif not parts:
-        click.echo(f"{out}: all {len(plan.parts)} parts are there.")
-    else:
-        click.echo(f"{out}: {len(parts)} of {len(plan.parts)} parts are missing: {as_ranges(parts)}\n"
-                   f"of {shards} shards: --array={as_ranges(unfinished)}")
 
 
 def _generate(plan: Plan, out: Path, existing: Existing, workers: int, as_json: bool) -> None:

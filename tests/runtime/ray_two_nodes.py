@@ -1,0 +1,50 @@
+"""A Ray cluster of two nodes on this machine, one of which is removed by force in mid-run; started by test_clusters."""
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from cldm_runtime import Generator
+from cldm_runtime.clusters.ray import generate_on_ray
+from cldm_runtime.generate import generate_dataset, parts_folder
+from cldm_runtime.grid import grid_from_mapping
+from cldm_runtime.plan import Plan
+from cldm_runtime.requests import GridRequests
+
+# Nodes of one machine find each other at the loopback address; a firewall may close any other.
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+
+
+def main(bundle: str, folder: Path) -> None:
+    import ray
+    from ray.cluster_utils import Cluster
+
+    model = Generator.load(bundle, threads=1)
+    grid = grid_from_mapping({"infarct_size": [0.1, 0.2]}, model.domain)
+    plan = Plan(model, GridRequests.spread(grid, 768, model.canvas), 768, 3, model.settings(batch_size=4))
+    expected = generate_dataset(plan, folder / "one.h5").read_bytes()
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    second = cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address, log_to_driver=False)
+    out = folder / "ray.h5"
+
+    def lose_one() -> None:
+        while len(list(parts_folder(out).glob("part-*.h5"))) < 4:
+            time.sleep(0.02)
+        cluster.remove_node(second, allow_graceful=False)
+        print(f"one node was removed after {len(list(parts_folder(out).glob('part-*.h5')))} of {len(plan.parts)} parts")
+
+    loser = threading.Thread(target=lose_one)
+    loser.start()
+    generate_on_ray(plan, out, 16)
+    loser.join()
+    assert out.read_bytes() == expected
+    print("the bytes are the same as those of one process")
+    ray.shutdown()
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
