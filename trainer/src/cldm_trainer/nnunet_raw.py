@@ -9,19 +9,24 @@ Layout (https://github.com/MIC-DKFZ/nnUNet, documentation/dataset_format.md): `d
 """
 
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
 from cldm_runtime.errors import InputError
 
-NIFTI_ENDINGS = (".nii", ".nii.gz")
+from .volume_files import read_array
+
 GEOMETRY_TOLERANCE = 1e-3
+_LARGEST_JSON = 8 * 2**20  # bytes
+_LARGEST_LABEL = 2**31
+_ENDING = re.compile(r"(\.[A-Za-z0-9]{1,10}){1,3}")
 
 
 @dataclass(frozen=True)
@@ -57,12 +62,16 @@ class Volume:
 
 def read_json(path: Path) -> object:
     """The content of a JSON file. Raises InputError naming file and line."""
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file.")
     try:
+        if path.stat().st_size > _LARGEST_JSON:
+            raise InputError(f"{path}: is larger than {_LARGEST_JSON >> 20} MiB.")
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file.") from error
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {error.lineno}: this is not JSON ({error.msg}).") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: this is not JSON in UTF-8 ({error}).") from error
 
 
 def read_raw_dataset(folder: Path, *, fold: int = 0, validation_share: float = 0.05) -> tuple[RawDataset, list[str]]:
@@ -78,6 +87,9 @@ def read_raw_dataset(folder: Path, *, fold: int = 0, validation_share: float = 0
             f"{folder / 'dataset.json'}: expected an object with `labels`, `channel_names` and `file_ending`."
         )
     ending = str(description.get("file_ending", ".nii.gz"))
+    if not _ENDING.fullmatch(ending):
+        raise InputError(f"{folder / 'dataset.json'}: file_ending is {ending!r}, expected one such as .nii.gz.")
+    labels = {str(name): _values(value, folder) for name, value in description["labels"].items()}
     faults: list[str] = []
     train = _pairs(folder, "Tr", ending, description, faults)
     test = _pairs(folder, "Ts", ending, description, faults)
@@ -93,13 +105,15 @@ def read_raw_dataset(folder: Path, *, fold: int = 0, validation_share: float = 0
     _check_patients(cases, faults)
     if not cases and not faults:
         faults.append(f"{folder / 'imagesTr'}: no case ends with {ending}")
-    labels = {str(name): _values(value) for name, value in description["labels"].items()}
     return RawDataset(folder, labels, cases, description), faults
 
 
-def _values(value: object) -> tuple[int, ...]:
+def _values(value: object, folder: Path) -> tuple[int, ...]:
     """A label of dataset.json is an integer, or a list of integers for a region."""
-    return tuple(int(v) for v in value) if isinstance(value, list) else (int(str(value)),)
+    try:
+        return tuple(int(v) for v in value) if isinstance(value, list) else (int(str(value)),)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"{folder / 'dataset.json'}: labels holds {value!r}, expected integers.") from error
 
 
 Pairs = dict[str, tuple[tuple[Path, ...], Path]]
@@ -109,10 +123,7 @@ def _pairs(folder: Path, part: str, ending: str, description: Mapping[str, objec
     """Image files and label file of each case of one part (Tr, Ts). A part without label folder is left out."""
     listed = description.get("dataset")
     if part == "Tr" and isinstance(listed, dict):
-        found = {
-            str(name): (tuple(folder / file for file in entry["images"]), folder / entry["label"])
-            for name, entry in listed.items()
-        }
+        found = {str(name): _listed_files(folder, str(name), entry) for name, entry in listed.items()}
     else:
         found = _scan(folder, part, ending, faults)
     channels = description.get("channel_names")
@@ -122,6 +133,20 @@ def _pairs(folder: Path, part: str, ending: str, description: Mapping[str, objec
             faults.append(f"case {name}: {len(images)} image files where dataset.json names {expected} channels")
         faults.extend(f"case {name}: {file} is missing" for file in (*images, label) if not file.is_file())
     return found
+
+
+def _listed_files(folder: Path, name: str, entry: object) -> tuple[tuple[Path, ...], Path]:
+    """The files that dataset.json gives for a case. Raises InputError for one outside the folder."""
+    images = entry.get("images") if isinstance(entry, dict) else None
+    label = entry.get("label") if isinstance(entry, dict) else None
+    if not isinstance(images, list) or not all(isinstance(file, str) for file in (*images, label)):
+        raise InputError(f"{folder / 'dataset.json'}: case {name}: expected images, a list of files, and label, one.")
+    root = os.path.abspath(folder)
+    for file in (*images, label):
+        if "\0" in file or os.path.commonpath([root, os.path.abspath(folder / file)]) != root:
+            raise InputError(f"{folder / 'dataset.json'}: case {name}: {file!r} leads out of the folder. Copy the file "
+                             "into it, or link to it there.")
+    return tuple(folder / file for file in images), folder / str(label)
 
 
 def _scan(folder: Path, part: str, ending: str, faults: list[str]) -> Pairs:
@@ -170,6 +195,8 @@ def _subsets(
         folds = read_json(file)
         if not isinstance(folds, list) or not 0 <= fold < len(folds):
             raise InputError(f"{file}: there is no fold {fold}.")
+        if not isinstance(folds[fold], dict) or not all(_are_names(folds[fold].get(part)) for part in ("train", "val")):
+            raise InputError(f"{file}: fold {fold} is not {{train: [cases], val: [cases]}}.")
         chosen = {name: subset for subset in ("train", "val") for name in folds[fold][subset]}
         faults.extend(
             f"{file}, fold {fold}: case {name} is in neither train nor val" for name in train if name not in chosen
@@ -185,9 +212,13 @@ def _subsets(
     return {**subsets, **dict.fromkeys(test, "test")}
 
 
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
 def _named_subsets(file: Path, names: Sequence[str], faults: list[str]) -> dict[str, str]:
     named = read_json(file)
-    if not isinstance(named, dict) or not all(isinstance(cases, list) for cases in named.values()):
+    if not isinstance(named, dict) or not all(map(_are_names, named.values())):
         raise InputError(f"{file}: expected an object {{subset: [cases]}}.")
     subsets: dict[str, str] = {}
     for subset, cases in named.items():
@@ -220,8 +251,8 @@ def read_volume(case: Case, *, channel: int = 0, check_geometry: bool = True) ->
     """
     if channel >= len(case.image_files):
         raise InputError(f"case {case.name}: channel {channel} was asked for, the case has {len(case.image_files)}")
-    pixels, spacing, affine = _read_array(case.image_files[channel])
-    labels, _, label_affine = _read_array(case.label_file)
+    pixels, spacing, affine = read_array(case.image_files[channel])
+    labels, _, label_affine = read_array(case.label_file)
     if pixels.shape != labels.shape:
         raise InputError(
             f"case {case.name}: the image is {_zyx(pixels.shape)} pixels (z, y, x), its label map {_zyx(labels.shape)}"
@@ -234,6 +265,8 @@ def read_volume(case: Case, *, channel: int = 0, check_geometry: bool = True) ->
     for kind, array in (("image", pixels), ("label map", labels)):
         if not np.isfinite(array).all():
             raise InputError(f"case {case.name}: the {kind} holds values that are not finite")
+    if np.abs(labels).max() > _LARGEST_LABEL:
+        raise InputError(f"case {case.name}: the label map holds values beyond {_LARGEST_LABEL}")
     whole = np.rint(labels).astype(np.int64)
     if not np.array_equal(whole, labels):
         raise InputError(f"case {case.name}: the label map holds values that are not whole numbers")
@@ -248,33 +281,6 @@ def read_volume(case: Case, *, channel: int = 0, check_geometry: bool = True) ->
 
 def _zyx(shape: Sequence[int]) -> str:
     return "x".join(str(size) for size in shape)
-
-
-def _read_array(file: Path) -> tuple[NDArray[np.floating], tuple[float, ...], NDArray[np.float64]]:
-    """Array (z, y, x), spacing in mm in that order, and a matrix to compare geometries by."""
-    if file.name.endswith(NIFTI_ENDINGS):
-        return _read_nifti(file)
-    from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_file_ending
-
-    try:
-        reader = determine_reader_writer_from_file_ending(file.suffix, None, verbose=False)()
-        array, properties = reader.read_images([str(file)])
-    except (RuntimeError, OSError, ValueError) as error:
-        raise InputError(f"{file}: this file cannot be read ({error}).") from error
-    spacing = tuple(float(value) for value in properties["spacing"])
-    return array[0], spacing, np.diag([*spacing, 1.0])
-
-
-def _read_nifti(file: Path) -> tuple[NDArray[np.floating], tuple[float, ...], NDArray[np.float64]]:
-    try:
-        image = nibabel.load(file)
-        array = np.asanyarray(image.dataobj)
-    except (ImageFileError, OSError, EOFError, ValueError) as error:
-        raise InputError(f"{file}: this file cannot be read as NIfTI ({error}).") from error
-    if array.ndim != 3:
-        raise InputError(f"{file}: expected a volume of three axes, found {array.ndim}.")
-    spacing = tuple(float(value) for value in reversed(image.header.get_zooms()[:3]))
-    return array.transpose(2, 1, 0), spacing, np.asarray(image.affine, np.float64)
 
 
 def write_nifti(file: Path, array: NDArray[np.generic], spacing_mm: Sequence[float]) -> None:
