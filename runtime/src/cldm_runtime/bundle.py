@@ -178,7 +178,7 @@ def _require_digest(path: Path, found: str, expected: str, size: int) -> None:
 
 def _read_regular(folder: Path, name: str, largest: int = _LARGEST_FILE) -> bytes:
     with _open_regular(folder, name, largest) as stream:
-        return stream.read(largest)
+        return stream.read()
 
 
 @contextmanager

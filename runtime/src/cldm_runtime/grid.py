@@ -31,8 +31,8 @@ OPTIONAL_COLUMNS = ("rotation_deg", "weight", "label")
 TRANSFORMATIONS = ("rotation_deg", "widening_mm")  # of label maps that are given
 _RANGES = {"rotation_deg": (-360.0, 360.0), "widening_mm": (-50.0, 50.0), "weight": (0.0, 1e9)}
 _MOST_FAULTS = 50
-_MOST_ROWS, _MOST_COLUMNS = 100_000, 100
-_LARGEST_FILE = 16 * 2**20  # bytes
+_MOST_ROWS, _MOST_LINES, _MOST_COLUMNS = 50_000, 500_000, 100
+_LARGEST_FILE = 8 * 2**20  # bytes
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,9 @@ def _lines(reader: Iterator[list[str]], faults: list[str]) -> Iterator[tuple[int
             return
         except csv.Error as error:
             faults.append(f"line {reader.line_num}: not CSV: {error}")  # type: ignore[attr-defined]
+            return
+        if reader.line_num > _MOST_LINES:  # type: ignore[attr-defined]
+            faults.append(f"more than {_MOST_LINES} lines. Expected at most {_MOST_ROWS} rows")
             return
         if cells and (len(cells) > 1 or cells[0]):
             yield reader.line_num, cells  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .errors import InputError
 
 LabelMap = NDArray[np.uint8]
+_MOST_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -48,4 +49,5 @@ class LabelSet:
         unknown = [int(v) for v in present if v < 0 or v >= len(self.names)]
         if unknown:
             known = ", ".join(f"{value} {name}" for value, name in enumerate(self.names))
-            raise InputError(f"{where}: unknown label values {unknown}. Known: {known}. Map the labels first.")
+            shown = ", ".join(map(str, unknown[:_MOST_SHOWN])) + (", ..." if len(unknown) > _MOST_SHOWN else "")
+            raise InputError(f"{where}: unknown label values [{shown}]. Known: {known}. Map the labels first.")

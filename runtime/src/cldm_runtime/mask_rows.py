@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError  # of numpy, for a header that is none
 from typing import Protocol
 
 import numpy as np
@@ -78,10 +79,12 @@ def npy_masks(source: Path) -> ArrayMasks:
     try:
         if not source.is_file():  # a pipe would be waited for
             raise OSError("there is no such file")
-        masks = np.load(source, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, TypeError, OverflowError, SyntaxError, RuntimeError, MemoryError) as error:
+        with np.errstate(over="ignore"):  # a product of sizes that wraps does not fit the file either
+            masks = np.lib.format.open_memmap(source, mode="r")
+    except (OSError, ValueError, EOFError, TypeError, OverflowError, SyntaxError, RuntimeError, MemoryError,
+            TokenError) as error:
         raise InputError(f"{source}: cannot be read as a numpy array ({error}). Save it with numpy.save.") from error
-    if not isinstance(masks, np.ndarray) or masks.ndim < 3:
+    if masks.ndim < 3:
         raise InputError(f"{source}: expected an array of shape (masks, height, width).")
     return ArrayMasks(masks, source)
 

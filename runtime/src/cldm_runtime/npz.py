@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tokenize import TokenError  # of numpy, for a header that is none
 from typing import Any
 
 import numpy as np
@@ -55,5 +56,5 @@ def _reading(where: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError, EOFError, RuntimeError, TypeError, SyntaxError, OverflowError, MemoryError,
-            struct.error, zlib.error, zipfile.BadZipFile) as error:
+            struct.error, zlib.error, zipfile.BadZipFile, TokenError) as error:
         raise BundleError(f"{where} is not a readable npz file: {error}.") from error

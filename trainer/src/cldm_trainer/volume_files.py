@@ -61,11 +61,13 @@ def _read_nifti(file: Path) -> Array:
     if not size:
         raise InputError(f"{file}: this file cannot be read as NIfTI, it does not begin with a header.")
     kind = _KINDS[size]
-    header = kind.header_class(block[:size])
+    header = kind.header_class(block[:size], check=False)  # a check would mend it
     shape, offset = header.get_data_shape(), header["vox_offset"]
     _check_claim(file, shape, header.get_data_dtype().itemsize)
     if not 0 <= offset <= _LARGEST_OFFSET:
         raise InputError(f"{file}: the voxels begin at byte {offset}, expected at most {_LARGEST_OFFSET}.")
+    if not (np.abs(header["pixdim"][1:4]) > 0).all():  # nibabel would take 1 mm for 0
+        raise InputError(f"{file}: the voxels are {header['pixdim'][1:4].tolist()} mm wide.")
     image = kind.from_filename(file)
     spacing = tuple(float(value) for value in reversed(image.header.get_zooms()[:3]))
     return np.asanyarray(image.dataobj).transpose(2, 1, 0), spacing, np.asarray(image.affine, np.float64)

@@ -100,8 +100,11 @@ def encode_images(images: NDArray[np.floating], low: float, high: float) -> NDAr
 
 def encode_text(values: NDArray[np.generic] | list[str], name: str) -> NDArray[np.bytes_]:
     """Strings to fixed-length UTF-8. Raises DatasetError when one does not fit or would not read back the same."""
-    encoded = [value if isinstance(value, bytes) else str(value).encode() for value in values]
-    bad = sorted({value.decode() for value in encoded if len(value) > TEXT_BYTES or b"\0" in value})
+    try:
+        encoded = [value if isinstance(value, bytes) else str(value).encode() for value in values]
+        bad = sorted({value.decode() for value in encoded if len(value) > TEXT_BYTES or b"\0" in value})
+    except UnicodeError as error:
+        raise DatasetError(f"/{name}: cannot be stored as UTF-8 ({error}).") from error
     if bad:
         raise DatasetError(f"/{name}: {bad[:5]} cannot be stored: at most {TEXT_BYTES} bytes of UTF-8 without NUL.")
     return np.array(encoded, dtype=TEXT)

@@ -62,12 +62,12 @@ def check_attributes(item: h5py.Group | h5py.Dataset, where: str) -> None:
         raise DatasetError(f"{where} has {count} attributes, expected at most {MAX_ATTRIBUTES}.")
     for index in range(count):
         attribute = h5py.h5a.open(item.id, index=index)
-        kind, shape = attribute.get_type(), attribute.shape or ()
+        kind, shape, name = attribute.get_type(), attribute.shape or (), attribute.name.decode(errors="replace")
         text = isinstance(kind, h5py.h5t.TypeStringID)
         if not (text or isinstance(kind, h5py.h5t.TypeIntegerID | h5py.h5t.TypeFloatID | h5py.h5t.TypeEnumID)):
-            raise DatasetError(f"{where}: the attribute {attribute.name!r} is neither numbers nor text.")
+            raise DatasetError(f"{where}: the attribute {name!r} is neither numbers nor text.")
         if math.prod(shape) * kind.get_size() > MAX_ATTRIBUTE_BYTES:
-            raise DatasetError(f"{where}: the attribute {attribute.name!r} claims {list(shape)} values, more than "
+            raise DatasetError(f"{where}: the attribute {name!r} claims {list(shape)} values, more than "
                                f"{MAX_ATTRIBUTE_BYTES >> 20} MiB.")
 
 

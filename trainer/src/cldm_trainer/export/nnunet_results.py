@@ -78,7 +78,7 @@ def load_result(folder: Path, fold: str = "0", checkpoint: str = "checkpoint_fin
                              "segmenters can be exported.")
         stored = load_checkpoint(folder / f"fold_{fold}" / checkpoint)
         if stored["init_args"]["configuration"] != CONFIGURATION:
-            raise InputError(f"{folder}: the checkpoint is of configuration {stored['init_args']['configuration']!r}. Only "
+            raise InputError(f"{folder}: the checkpoint is of {stored['init_args']['configuration']!r}. Only "
                              f"{CONFIGURATION!r} can be exported.")
         check_architecture(folder / "plans.json", plans)
         network = build_network(plans, dataset, str(stored["trainer_name"]))
