@@ -59,3 +59,12 @@ def test_a_configuration_runs_the_stages_that_it_needs(name: str, needed: list[s
     config = load_config(CONFIGS / f"{name}.toml")
     stages = [stage for stage in cli.STAGES if stage not in ("phantom", "prepare")]
     assert [stage for stage in stages if cli._needed(stage, config)] == needed
+
+
+def test_verify_replays_the_bundles_of_a_configuration(tmp_path: Path, tiny_generator: Path,
+                                                       tiny_segmenter: Path) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text(f'[export]\ngenerator = "{tiny_generator}"\nsegmenter = "{tiny_segmenter}"\n')
+    result = CliRunner().invoke(cli.cli, ["verify", "--config", str(config)])
+    assert result.exit_code == 0, result.output
+    assert "loop/image" in result.output and "segmenter/logits" in result.output

@@ -207,7 +207,7 @@ def verify(context: click.Context, config_path: str, provider: str) -> None:
     export = load_config(config_path).export
     for folder in filter(None, (export.generator, export.segmenter, export.anatomy)):
         click.echo(folder, err=True)
-        context.invoke(replay, bundle=Path(folder), provider=provider, threads=None, as_json=False)
+        context.invoke(replay, bundle=Path(folder), provider=provider)
 
 
 @cli.command()
