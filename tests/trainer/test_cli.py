@@ -64,7 +64,8 @@ def test_a_configuration_runs_the_stages_that_it_needs(name: str, needed: list[s
 def test_verify_replays_the_bundles_of_a_configuration(tmp_path: Path, tiny_generator: Path,
                                                        tiny_segmenter: Path) -> None:
     config = tmp_path / "run.toml"
-    config.write_text(f'[export]\ngenerator = "{tiny_generator}"\nsegmenter = "{tiny_segmenter}"\n')
+    config.write_text(f'extends = "{CONFIGS / "phantom-tiny.toml"}"\n[export]\nanatomy = ""\n'
+                      f'generator = "{tiny_generator}"\nsegmenter = "{tiny_segmenter}"\n')
     result = CliRunner().invoke(cli.cli, ["verify", "--config", str(config)])
     assert result.exit_code == 0, result.output
     assert "loop/image" in result.output and "segmenter/logits" in result.output
