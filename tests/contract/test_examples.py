@@ -67,3 +67,17 @@ def test_any_hdf5_library_can_add_a_segmentation(samples: Path) -> None:
     with h5py.File(samples, "r+") as file:
         file["segmentations/mine/masks"] = file["masks"][:]
     assert dice_of_mine(samples) == [1, 1, 1]
+
+
+def test_the_kubernetes_job_does_the_shard_of_its_index(tmp_path: Path, tiny_generator: Path,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its command as a pod would run it, with folders of this machine and fewer images."""
+    yaml = pytest.importorskip("yaml")
+    (container,) = yaml.safe_load((EXAMPLES / "kubernetes" / "job.yaml").read_text())["spec"]["template"]["spec"][
+        "containers"]
+    here = {"/bundles/lge": str(tiny_generator), "/data/grid.csv": str(EXAMPLES / "grid.csv"), "100000": "1024",
+            "/data/big.h5": str(tmp_path / "big.h5")}
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "15")
+    program, *arguments = (here.get(word, word) for word in container["command"])
+    assert program == "cldm-gen" and run(cldm, ["gen", *arguments, "--workers", "1"]) == 0
+    assert [path.name for path in sorted((tmp_path / "big.h5.parts").glob("*.h5"))] == ["part-00015.h5"]
