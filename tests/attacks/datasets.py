@@ -83,6 +83,14 @@ def doubling(file: h5py.File) -> None:
         group = parent
 
 
+def looping_heap(data: bytearray) -> None:
+    """The free space at the end of the heap of texts, an object of index 0, states the size 0."""
+    place = data.index(b"GCOL\x01") + 16
+    while int.from_bytes(data[place:place + 2], "little"):
+        place += 16 + (int.from_bytes(data[place + 8:place + 16], "little") + 7) // 8 * 8
+    data[place + 8:place + 16] = bytes(8)
+
+
 def virtual(file: h5py.File) -> None:
     layout = h5py.VirtualLayout((3,), "i4")
     layout[:] = h5py.VirtualSource("/etc/passwd", "x", (3,))
@@ -146,6 +154,7 @@ ATTACKS["dataset"] = {
     "a_truncated_file": bytes_of(lambda data: data.__delitem__(slice(3000, None))),
     "half_a_file": bytes_of(lambda data: data.__delitem__(slice(len(data) // 2, None))),
     "a_header_of_ones": bytes_of(lambda data: data.__setitem__(slice(8, 96), b"\xff" * 88)),
+    "a_heap_of_text_without_end": bytes_of(looping_heap),
     "no_hdf5": bytes_of(lambda data: data.__setitem__(slice(0, 8), b"GIF89a  ")),
     "nothing": bytes_of(lambda data: data.clear()),
     "a_folder": lambda folder: folder,

@@ -33,7 +33,8 @@ from fuzz.mutate import generator_of, mutation
 from fuzz.targets import Target, make_targets
 
 SECONDS, MEBIBYTES, NET = 1.0, 300, 2**30
-SILENCE = 5.0  # seconds after which a worker that answers nothing is ended
+SILENCE = 5.0  # seconds of processor time after which a worker that answers nothing is ended
+SLEEP = 120.0  # seconds of the clock, for one that waits
 _COUNTS = struct.Struct("qqqq")  # number of the input, and how many were read, refused, and found faulty
 
 
@@ -82,10 +83,11 @@ class Worker:
         signal.signal(signal.SIGVTALRM, _raise_too_slow)
         warnings.simplefilter("ignore")
         faulthandler.disable()  # the parent says how it ended
+        gc.freeze()  # what is there stays
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + NET, used + NET))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        peak, gc_every = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 2000
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         _, read, refused, faulty = _COUNTS.unpack(self.shared[:])
         for number in range(first, last):
             self.shared[:] = _COUNTS.pack(number, read, refused, faulty)
@@ -101,8 +103,6 @@ class Worker:
             if now - peak > MEBIBYTES * 1024:
                 faulty, peak = faulty + 1, now
                 self.keep(number, f"memory grew to {now} KiB")
-            if number % gc_every == 0:
-                gc.collect()
         self.shared[:] = _COUNTS.pack(last, read, refused, faulty)
 
     def attempt(self, data: bytes) -> bool:
@@ -149,17 +149,22 @@ def _run_in_fork(worker: Worker, first: int, last: int) -> int:
             worker.run(first, last)
             status = 0
         os._exit(status)
-    seen, since = -1, time.monotonic()
+    seen, since, used = -1, time.monotonic(), 0.0
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status)
         number = _COUNTS.unpack(worker.shared[:])[0]
         if number != seen:
-            seen, since = number, time.monotonic()
-        elif time.monotonic() - since > SILENCE:
+            seen, since, used = number, time.monotonic(), _processor_seconds(child)
+        elif _processor_seconds(child) - used > SILENCE or time.monotonic() - since > SLEEP:
             os.kill(child, signal.SIGKILL)
         time.sleep(0.02)
+
+
+def _processor_seconds(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def with_atheris(target: Target, options: list[str]) -> None:

@@ -17,6 +17,8 @@ MAX_CHUNK_BYTES = 64 * 1024**2
 MAX_COLUMN_BYTES = 128 * 1024**2  # of one that is read whole
 MAX_ROWS = 2**31
 _DEFLATE_RATIO = 1100  # no stream of deflate unpacks to more than 1032 times its size
+_HEAP, _HEAP_HEADER, _SMALLEST_HEAP = b"GCOL\x01", 16, 4096
+_SEARCHED = 32 * 1024**2
 _READ_BY_ROWS = ("images", "masks")
 _ALLOWED_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 
@@ -53,6 +55,40 @@ def check_safe(group: h5py.Group, where: str) -> None:
                 pending.append((item, depth + 1))
             else:
                 _check_dataset(item, f"{where}: {path}")
+
+
+def check_heaps(file: h5py.File, path: Path) -> None:
+    """Raise DatasetError for a heap of variable-length text on which HDF5 2.0 loops for ever: it steps from object to
+    object by the sizes that they state, and one may state 0. Searched are the first and the last 32 MiB of the file.
+    """
+    if file.id.get_create_plist().get_sizes() != (8, 8):
+        raise DatasetError(f"{path}: states addresses and sizes in other than 8 bytes. Rewrite it with h5repack.")
+    with path.open("rb") as stream:
+        head = stream.read(_SEARCHED)
+        stream.seek(max(len(head) - len(_HEAP), path.stat().st_size - _SEARCHED))
+        for data in (head, stream.read(_SEARCHED)):
+            place = data.find(_HEAP)
+            while place >= 0:
+                if _loops(data, place):
+                    raise DatasetError(f"{path}: cannot be read as HDF5, a heap of text in it is damaged. Write or "
+                                       "copy it again.")
+                place = data.find(_HEAP, place + 1)
+
+
+def _loops(data: bytes, place: int) -> bool:
+    """Whether the objects of the heap collection at `place` do not lead to its end (H5HG in HDF5's format
+    specification: header of 16 bytes with the size at 8; objects of index, count, padding, size, then data)."""
+    end = place + int.from_bytes(data[place + 8:place + 16], "little")
+    if not place + _SMALLEST_HEAP <= end <= len(data):
+        return False  # no heap: HDF5 refuses it
+    place += _HEAP_HEADER
+    while place + _HEAP_HEADER <= end:
+        index, size = (int.from_bytes(data[place + start:place + stop], "little") for start, stop in ((0, 2), (8, 16)))
+        step = _HEAP_HEADER + (size + 7) // 8 * 8 if index else size
+        if step < _HEAP_HEADER or place + step > end:
+            return True
+        place += step
+    return False
 
 
 def check_attributes(item: h5py.Group | h5py.Dataset, where: str) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError, list_faults
 from .format import COLUMNS, FORMAT, FORMAT_VERSION, SEGMENTATION_COLUMNS, Column
-from .guard import check_attributes, check_safe, reading
+from .guard import check_attributes, check_heaps, check_safe, reading
 
 Rows = int | slice | NDArray[np.integer]
 _KINDS = {"u2": "u", "u1": "u", "u4": "u", "f4": "f", "i8": "iu", "i4": "iu"}
@@ -129,6 +129,7 @@ class Dataset(_Columns):
         super().__init__(path, file, COLUMNS)
         try:
             with reading(path):
+                check_heaps(file, path)
                 check_attributes(file, str(path))
                 _check_header(file, path)
                 check_safe(file, str(path))
