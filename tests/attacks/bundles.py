@@ -153,7 +153,7 @@ each(
     a_graph_of_a_million_fields=model_bytes(b"\x08\x01" * 2_000_000),
     a_graph_of_garbage=model_bytes(bytes(range(256)) * 40),
     a_graph_that_is_none=model_bytes(b"\x3a\x02\x12\x00"),
-    an_archive_that_unpacks_to_a_gigabyte=reference(archive({"x.npy": bytes(2**28)})),
+    an_archive_that_unpacks_to_too_much=reference(archive({"x.npy": bytes(2**28)})),
     an_array_of_petabytes=reference(archive({"x.npy": npy(f"({HUGE}, 1024)", b"1234")})),
     an_array_of_negative_size=reference(archive({"x.npy": npy("(-1,)", b"1234")})),
     an_array_that_holds_objects=reference(archive({"x.npy": npy("(1,)", b"cos\nsystem\n", "'|O'")})),
@@ -161,5 +161,6 @@ each(
     an_array_whose_header_nests=reference(archive({"x.npy": npy("(" * 9000)})),
     an_archive_of_another_method=reference(archive({"x.npy": npy("(1,)", b"1234")}, zipfile.ZIP_LZMA)),
     an_archive_of_many_files=reference(archive({f"{i}.npy": b"" for i in range(20_000)}, zipfile.ZIP_STORED)),
+    an_array_of_no_samples=reference(archive({"loop/in/x.npy": npy("()", b"1234"), "y.npy": npy("(0, 4)")})),
     an_archive_that_is_none=reference(b"PK\x03\x04" + bytes(100)),
 )

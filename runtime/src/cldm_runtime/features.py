@@ -194,7 +194,7 @@ def _beside(path: Path) -> Convention | None:
     faults: list[str] = []
     try:
         found = read_record(Convention, json.loads(file.read_text(encoding="utf-8")), "", faults)
-    except ValueError as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise InputError(f"features: {file} is not JSON ({error}).") from error
     if found is None:
         raise InputError(list_faults(f"features: {file} is not as docs/metrics.md describes it.", faults))

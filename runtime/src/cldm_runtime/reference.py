@@ -69,6 +69,8 @@ class Reference:
             parts = key.split("/")
             if key == f"{LOOP}/steps" and array.shape == () and np.issubdtype(array.dtype, np.integer):
                 steps = int(array)
+            elif not array.shape or not len(array):
+                faults.append(f"{key}: holds no sample")
             elif len(parts) == 3 and parts[1] in ("in", "out"):
                 found.setdefault(parts[0], {"in": {}, "out": {}})[parts[1]][parts[2]] = array
             else:
