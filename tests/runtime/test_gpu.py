@@ -1,7 +1,9 @@
 """bench/gpu.sh where there is no GPU: its plan, and all of its steps with provider cpu in the place of one."""
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 def test_a_dry_run_names_what_is_missing_and_writes_nothing(tiny_generator: Path, tmp_path: Path) -> None:
     done = subprocess.run([str(ROOT / "bench" / "gpu.sh"), "--dry-run", "--bundle", str(tiny_generator), "--out",
                            str(tmp_path / "out"), "--provider", "cpu", "--provider", "torchscript-cuda"],
-                          capture_output=True, text=True, check=True)
+                          capture_output=True, text=True, check=True,
+                          env={**os.environ, "PYTHON": sys.executable})
     assert "measured here: cpu fp32" in done.stdout and "100000 images" in done.stdout
     assert "not measured here: torchscript-cuda fp16: bundle" in done.stdout
     assert not (tmp_path / "out").exists()
