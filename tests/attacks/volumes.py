@@ -117,6 +117,7 @@ each(
     an_ending_that_leads_out=described(file_ending="/../../../*"),
     files_that_lead_out=described(dataset={"anna": {"images": ["/etc/passwd"], "label": "../../etc/passwd"}}),
     files_that_are_no_files=described(dataset={"anna": {"images": [1], "label": None}}),
+    files_of_long_names=described(dataset={"anna": {"images": ["x" * 5000], "label": "\ud800"}}),
     files_with_a_nul=described(dataset={"anna": {"images": ["a\0"], "label": "b"}}),
     folds_that_are_none=file_of("splits_final.json", '[{"train": 1}]'),
     folds_of_lists=file_of("splits_final.json", '[{"train": [[]], "val": []}]'),

@@ -69,10 +69,11 @@ class Worker:
         return mutation(self.target.seeds, self.target.text, generator_of(self.seed, self.parser, number))
 
     def keep(self, number: int, why: str) -> None:
-        """Keep an input and what it did; one of each kind, which is the last line of a traceback and the place."""
-        lines = [line for line in why.splitlines() if line.strip()]
-        kind = "".join(character if character.isalnum() else "-" for character in " ".join(lines[-3:-2] + lines[-1:]))
-        file = self.out / f"{self.parser}-{kind[-100:]}"
+        """Keep an input and what it did; one of each kind, which is the error's type and the place."""
+        lines = why.splitlines()
+        places = [line.split('"')[1:3] for line in lines if line.startswith("  File")] or [["", ""]]
+        words = f"{lines[-1].split(':')[0]} {Path(places[-1][0]).stem}{places[-1][1]}"
+        file = self.out / f"{self.parser}-{''.join(sign if sign.isalnum() else '-' for sign in words)[:100]}"
         if not file.exists():
             self.out.mkdir(parents=True, exist_ok=True)
             file.write_bytes(self.input(number))

@@ -131,7 +131,7 @@ def _pairs(folder: Path, part: str, ending: str, description: Mapping[str, objec
     for name, (images, label) in found.items():
         if len(images) != expected:
             faults.append(f"case {name}: {len(images)} image files where dataset.json names {expected} channels")
-        faults.extend(f"case {name}: {file} is missing" for file in (*images, label) if not file.is_file())
+        faults.extend(f"case {name}: {file} is missing" for file in (*images, label) if not os.path.isfile(file))
     return found
 
 

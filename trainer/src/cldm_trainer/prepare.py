@@ -8,6 +8,7 @@ patients; no name of a file or patient goes into it.
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -268,7 +269,7 @@ def fingerprint_of(raw: RawDataset, recipe: Recipe) -> str:
             case.name,
             case.patient,
             case.subset,
-            [file.stat().st_size for file in (*case.image_files, case.label_file) if file.is_file()],
+            [file.stat().st_size for file in (*case.image_files, case.label_file) if os.path.isfile(file)],
         )
         for case in raw.cases
     ]
