@@ -19,7 +19,7 @@ RESULTS_CONFIG ?= trainer/configs/phantom-cpu.toml
 BENCH_CONFIG ?= trainer/configs/phantom-cpu.toml
 BENCH_FLAGS ?=
 
-.PHONY: help demo test lint train export results bench cpp cpp-if-possible clean
+.PHONY: help demo test lint train export results bench cpp cpp-if-possible fuzz clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ cpp-if-possible: .venv/installed
 	@cpp_bench/missing.sh $(CURDIR)/$(BIN)/python > cpp_bench/.missing
 	@if [ -s cpp_bench/.missing ]; then echo "C++ is not built, its tests are skipped: $$(cat cpp_bench/.missing)"; \
 	else rm -f cpp_bench/.missing; $(MAKE) --no-print-directory cpp; fi
+
+fuzz: .venv/installed  ## a million mutated inputs through every parser (11 minutes); what is found is kept in out/fuzz
+	$(BIN)/python tests/fuzz/fuzz.py --count 1000000 --parser all --out out/fuzz
 
 clean:  ## remove environments, caches and out/ (data/ and runs/ stay)
 	rm -rf .venv .venv-demo cpp_bench/build cpp_bench/.deps cpp_bench/.missing out .pytest_cache .mypy_cache .ruff_cache .hypothesis runtime/build trainer/build
