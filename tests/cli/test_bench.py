@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cldm_runtime.bench import bundle_bench
+from cldm_runtime.bench import bundle_bench, work
 from cldm_runtime.bench.child import Contestant
 from cldm_runtime.bench.remote import ContenderFailed, Remote
 from cldm_runtime.bench.rows import COLUMNS, read_rows
@@ -35,6 +35,7 @@ class Here(Remote):
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundle_bench, "Remote", Here)
+    monkeypatch.setattr(work, "_FILE_IMAGES", 16)
 
 
 def bench(bundle: Path, *options: str):
