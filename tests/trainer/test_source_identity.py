@@ -25,38 +25,18 @@ import pytest
 from cldm_trainer.nnunet_raw import write_json, write_nifti
 from cohort_fixtures import draw_anatomy
 from onnx_fixtures import GREYS
+from short_run_fixtures import SHORT
 
 ROOT = Path(__file__).parents[2]
 NAME, BORN = "Qvistgaard", "1957-03-0"
 CONFIG = """
+extends = "short.toml"
 [run]
 name = "site"
-threads = 1
 folder = "runs"
-[cohort]
-folder = "cohort"
 [prepare]
 raw = "archive/Qvistgaard^Erika/raw"
 workers = 1
-[image_codec]
-patch = 2
-channels = [8, 8]
-latent_channels = 2
-optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
-[mask_codec]
-patch = 2
-channels = [8, 8]
-latent_channels = 3
-optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
-[texture]
-channels = 4
-optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
-[diffusion]
-channels = [8, 8]
-norm_groups = 4
-head_channels = 8
-sample_steps = 2
-optimiser = {steps = 2, batch_size = 2, learning_rate = 1e-3}
 [segmenter]
 planned = false
 features = [4, 8, 8]
@@ -67,7 +47,6 @@ validation_iterations_per_epoch = 1
 [export]
 generator = "lge"
 segmenter = "lge-segmenter"
-steps = 2
 """
 MODULES = {"cldm-train": "cldm_trainer.cli", "cldm": "cldm_runtime.cli.main"}
 COMMANDS = [["cldm-train", "all", "--config", "site.toml"],
@@ -179,6 +158,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which everything was trained, exported, generated and evaluated. The raw data is below `archive`."""
     folder = tmp_path_factory.mktemp("site")
     write_raw(folder / "archive" / f"{NAME}^Erika" / "raw")
+    (folder / "short.toml").write_text(SHORT)
     (folder / "site.toml").write_text(CONFIG)
     sources = os.pathsep.join(str(ROOT / part / "src") for part in ("runtime", "trainer"))
     (folder / "said").mkdir()

@@ -55,6 +55,14 @@ class Host:
 HOST = Host()
 
 
+def run_on(device: Device, begin: Callable[[Mapping[str, Tensor]], dict[str, Tensor]],
+           inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """An engine's `run` by its `launch`: arrays to the device, and what comes out of it back."""
+    outputs = begin({name: device.put(array) for name, array in inputs.items()})
+    copies = {name: device.fetch(tensor) for name, tensor in outputs.items()}
+    return {name: wait() for name, wait in copies.items()}
+
+
 def cuda_graphs() -> bool:
     """Whether engines record their CUDA calls and replay them: unless the environment says CLDM_CUDA_GRAPHS=0."""
     return os.environ.get("CLDM_CUDA_GRAPHS", "1") != "0"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..manifest import GraphSpec
 from . import Tensors, check_inputs
-from .device import Device, Fetch, Tensor
+from .device import Device, Fetch, Tensor, run_on
 
 TERMS = "abcd"  # the inputs of linear.onnx
 _KEPT = 4  # batch sizes whose sessions and buffers are kept
@@ -161,8 +161,7 @@ class OnnxDeviceEngine:
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         check_inputs(self._graph, inputs)
-        outputs = self.launch({name: self._device.put(array) for name, array in inputs.items()})
-        return {name: self._device.fetch(tensor)() for name, tensor in outputs.items()}
+        return run_on(self._device, self.launch, inputs)
 
     def launch(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         bound = self._for(len(next(iter(inputs.values()))))

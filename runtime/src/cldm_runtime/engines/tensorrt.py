@@ -10,7 +10,7 @@ from ..errors import ProviderError
 from ..manifest import GraphSpec
 from ..reference import Case
 from . import Tensors, check_inputs
-from .device import Device, Tensor
+from .device import Device, Tensor, run_on
 from .tensorrt_build import build_engine, import_tensorrt, plan_engine, read_engine, write_engine
 from .torch_device import TorchDevice, captured, import_torch
 
@@ -45,8 +45,7 @@ class TensorRtEngine:
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         check_inputs(self._graph, inputs)
-        outputs = self.launch({name: self._device.put(array) for name, array in inputs.items()})
-        return {name: self._device.fetch(tensor)() for name, tensor in outputs.items()}
+        return run_on(self._device, self.launch, inputs)
 
     def launch(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         self.prepare(len(next(iter(inputs.values()))))
@@ -82,8 +81,8 @@ class TensorRtEngine:
     def _largest_excess(self, batch: int) -> float:
         """The largest error on the reference, in tolerances; NaN where a number is not finite."""
         case = self._reference.resized(batch)
-        found = self._execute({name: self._device.put(array) for name, array in case.inputs.items()})
-        return float(np.max([np.max(np.abs(self._device.fetch(found[name])() - expected)) / self._tolerances[name]
+        found = run_on(self._device, self._execute, case.inputs)
+        return float(np.max([np.max(np.abs(found[name] - expected)) / self._tolerances[name]
                              for name, expected in case.outputs.items()]))
 
     def _execute(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import BundleError
 from ..manifest import GraphSpec
 from . import Tensors, check_inputs
-from .device import HOST, Device, Tensor
+from .device import HOST, Device, Tensor, run_on
 from .torch_device import TorchDevice, captured, import_torch
 
 _AUTOCAST = {"bf16": "bfloat16", "fp16": "float16"}
@@ -51,9 +51,7 @@ class TorchScriptEngine:
     def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         check_inputs(self._graph, inputs)
         if self._on == "cuda":
-            fetches = {name: self.device.fetch(tensor) for name, tensor in self._launch(
-                {name: self.device.put(array) for name, array in inputs.items()}).items()}
-            return {name: fetch() for name, fetch in fetches.items()}
+            return run_on(self.device, self._launch, inputs)
         # Copied on the way in, because torch warns about arrays that are read-only.
         outputs = self._forward({name: self._torch.from_numpy(np.array(array)) for name, array in inputs.items()})
         return {name: tensor.numpy().copy() for name, tensor in outputs.items()}
