@@ -1,14 +1,39 @@
-"""Random streams, against an independent Philox4x64-10 and golden vectors."""
+"""Random streams, against an independent Philox4x64-10, the normal distribution of the standard library, and golden
+vectors. tests/contract/noise_across_numpy.sh runs this file with several versions of numpy."""
 
 import math
+import statistics
+import struct
+from functools import cache
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from cldm_runtime.noise import Purpose, Stream, normals
+from cldm_runtime.noise import Purpose, Stream, _normal_table, normals
 
 WORD = 2**64
+# Random123's kat_vectors, philox4x64 10: key, counter -> words. The last holds the digits of pi.
+KNOWN_ANSWERS = [
+    ((0,) * 2, (0,) * 4, (0x16554D9ECA36314C, 0xDB20FE9D672D0FDC, 0xD7E772CEE186176B, 0x7E68B68AEC7BA23B)),
+    ((WORD - 1,) * 2, (WORD - 1,) * 4,
+     (0x87B092C3013FE90B, 0x438C3C67BE8D0224, 0x9CC7D7C69CD777B6, 0xA09CAEBF594F0BA0)),
+    ((0x452821E638D01377, 0xBE5466CF34E90C6C),
+     (0x243F6A8885A308D3, 0x13198A2E03707344, 0xA4093822299F31D0, 0x082EFA98EC4E6C89),
+     (0xA528F45403E61D95, 0x38C72DBD566E9788, 0xA5A1610E72FD18B5, 0x57BD43B5E52B7FE6)),
+]
+# Seed, index, purpose and step of streams, and their first ten normals as bytes, written by `expected_normals`, which
+# knows nothing of the code under test.
+GOLDEN = {
+    (0, 0, Purpose.INITIAL, 0):
+        "ac25303ec321b33efb4c353f4f8e5cbf08935cbf881e9cbf20a2d53e9a2e623f4611cfbf9256cabc",
+    (1, 2, Purpose.INITIAL, 0):
+        "9a0d0e3e0876c7bed0ec913def4984bf7e42493f581f11bfd1a8e5be9b332a40584d683ff44d34bf",
+    (7, 123456, Purpose.STEP, 49):
+        "001098bf7ccc233f47685b3ff6e1b8be734d94bf2f5be63fb9541dbf6efc7a3edf9c55bfdfb7bcbe",
+    (WORD - 1, 2**40, Purpose.TEXTURE, 3):
+        "b9dbec3e8e307fbf5efec1be80faa73f0bd017bfc6b9143fce026cbf2514d63e4595143f3c375b3f",
+}
 
 
 def philox(key, counter):
@@ -25,32 +50,45 @@ def expected_words(seed, index, purpose, step, blocks):
     return [word for block in range(1, blocks + 1) for word in philox((seed, index), (block, 0, step, purpose))]
 
 
-def test_the_independent_philox_gives_the_published_vectors():
-    """From Random123's kat_vectors: philox4x64 10."""
-    assert philox((0, 0), (0, 0, 0, 0))[0] == 0x16554D9ECA36314C
-    ones = WORD - 1
-    assert philox((ones, ones), (ones,) * 4)[0] == 0x87B092C3013FE90B
+@cache
+def quantiles():
+    """4096 quantiles of the normal distribution at the middles of equal shares; unit variance, in units of 2**-24."""
+    middles = [statistics.NormalDist().inv_cdf((i + 0.5) / 4096) for i in range(4096)]
+    deviation = math.sqrt(math.fsum(quantile**2 for quantile in middles) / 4096)
+    return [round(quantile / deviation * 2**24) for quantile in middles]
 
 
-@pytest.mark.parametrize(("seed", "index", "purpose", "step"), [
-    (0, 0, Purpose.INITIAL, 0), (7, 123456, Purpose.STEP, 49), (WORD - 1, 2**40, Purpose.TEXTURE, 3)])
+def expected_normals(words):
+    """Little-endian float32 of the sums of five quantiles, which the lowest five fields of 12 bits of a word choose."""
+    sums = [sum(quantiles()[word >> shift & 0xFFF] for shift in range(0, 60, 12)) for word in words]
+    return b"".join(struct.pack("<f", total * 2.0**-24 / math.sqrt(5)) for total in sums)
+
+
+@pytest.mark.parametrize(("key", "counter", "words"), KNOWN_ANSWERS)
+def test_numpy_and_the_independent_philox_give_the_known_answers(key, counter, words):
+    """numpy counts up before it computes, so that it is set to the counter before."""
+    assert philox(key, counter) == list(words)
+    before = (sum(word << 64 * i for i, word in enumerate(counter)) - 1) % 2**256
+    counter_before = np.array([before >> 64 * i & WORD - 1 for i in range(4)], np.uint64)
+    assert np.random.Philox(key=np.array(key, np.uint64), counter=counter_before).random_raw(4).tolist() == list(words)
+
+
+@pytest.mark.parametrize(("seed", "index", "purpose", "step"), list(GOLDEN))
 def test_words_are_philox_with_the_stated_key_and_counter(seed, index, purpose, step):
     words = Stream(seed, index, purpose, step).raw(12).tolist()
     assert words == expected_words(seed, index, int(purpose), step, 3)
 
 
-def test_golden_normals():
+def test_the_table_holds_the_quantiles_of_the_normal_distribution():
+    assert _normal_table().tolist() == quantiles()
+
+
+@pytest.mark.parametrize(("stream", "golden"), list(GOLDEN.items()))
+def test_golden_normals(stream, golden):
     """These bits are part of the format: they may never change."""
-    found = Stream(1, 2, Purpose.INITIAL).normals((4,))
-    assert found.astype("<f4").tobytes().hex() == "9a0d0e3e0876c7bed0ec913def4984bf"
-
-
-def test_normals_are_sums_of_table_entries():
-    from cldm_runtime.noise import _normal_table
-
-    word = int(Stream(5, 6, Purpose.STEP).raw(1)[0])
-    total = sum(int(_normal_table()[(word >> shift) & 0xFFF]) for shift in (0, 12, 24, 36, 48))
-    assert Stream(5, 6, Purpose.STEP).normals((1,))[0] == np.float32(total * 2.0**-24 / math.sqrt(5))
+    assert expected_normals(expected_words(*stream, 3))[:40].hex() == golden
+    for count in (1, 8, 9, 10):  # few are computed in Python, many in numpy
+        assert Stream(*stream).normals((count,)).astype("<f4").tobytes().hex() == golden[:8 * count]
 
 
 def test_few_normals_and_many_are_the_same():
