@@ -1,0 +1,133 @@
+"""`cldm gen --engine slurm` on a Slurm of this module's own: an array job, tasks that are lost, and the merge."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+NODE = Path(__file__).with_name("slurm_node.py")
+CANNOT_BE = 3  # how that script ends where Slurm is not installed
+SHARDS = ("--shards", "4")
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """In which commands of Slurm's reach a node of four CPUs."""
+    command = [sys.executable, str(NODE), str(tmp_path_factory.mktemp("slurm"))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as node:
+        configuration = node.stdout.readline().strip()
+        if not configuration:
+            reason = node.communicate()[1].strip()
+            pytest.skip(reason) if node.returncode == CANNOT_BE else pytest.fail(reason)
+        yield {**os.environ, "SLURM_CONF": configuration}
+        assert node.communicate()[1] == "" and node.returncode == 0
+
+
+class Cluster:
+    """Commands in a folder which the node sees too."""
+
+    def __init__(self, environment: dict[str, str], bundle: Path, folder: Path) -> None:
+        self.environment, self.folder, self.out = environment, folder, folder / "a.h5"
+        self.gen = [sys.executable, "-m", "cldm_runtime", "gen", "--attributes", "grid.csv", "--bundle", str(bundle),
+                    "--batch-size", "4", "--workers", "1", "--seed", "3"]
+        (folder / "grid.csv").write_text("infarct_size\n0.1\n0.2\n")
+
+    def told(self, *command: str) -> str:
+        return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True,
+                              check=True).stdout
+
+    def one_process(self, samples: int) -> bytes:
+        self.told(*self.gen, "--n", str(samples), "--out", "one.h5")
+        return (self.folder / "one.h5").read_bytes()
+
+    def submit(self, samples: int) -> tuple[str, str]:
+        """The numbers of the array job and the merge."""
+        told = self.told(*self.gen, "--n", str(samples), "--out", "a.h5", "--engine", "slurm", *SHARDS, "--submit")
+        first, second = re.findall(r"\d+", told)
+        return first, second
+
+    def missing(self, samples: int) -> str:
+        """The shards that --status tells of, as sbatch takes them."""
+        told = self.told(*self.gen, "--n", str(samples), "--out", "a.h5", "--status", *SHARDS)
+        return re.findall(r"--array=(\S+)", told)[0]
+
+    def wait_for_the_end_of(self, job: str) -> None:
+        wait(lambda: not self.told("squeue", "--noheader", "--jobs", job))
+
+    def kill(self, task: str) -> None:
+        """kill -9 of the process itself: scancel --signal=KILL is preceded by SIGTERM."""
+        job = self.told("squeue", "--noheader", "--format=%A", "--jobs", task).strip()
+        pids = [line.split() for line in self.told("scontrol", "listpids", job).splitlines()]
+        os.kill(next(int(pid) for pid, _, step, place, _ in pids if (step, place) == ("batch", "0")), signal.SIGKILL)
+
+    def requeue(self, task: str) -> None:
+        """As Slurm does itself where a node is lost."""
+        self.told("scontrol", "requeue", task)
+
+    def parts(self) -> list[int]:
+        """Those that are committed."""
+        return [int(path.stem[-5:]) for path in self.out.with_name("a.h5.parts").glob("part-?????.h5")]
+
+    def tasks(self, job: str) -> list[int]:
+        """Those that began, by their logs."""
+        return sorted(int(path.stem.rpartition("_")[2]) for path in self.folder.glob(f"a.h5.{job}_*.log"))
+
+    def done_by(self, task: str) -> int:
+        """Parts that a task did itself, of those of its shard."""
+        return int(re.findall(r"(\d+) of them done now", (self.folder / f"a.h5.{task}.log").read_text())[0])
+
+
+@pytest.fixture
+def cluster(environment: dict[str, str], tiny_generator: Path, tmp_path: Path) -> Cluster:
+    return Cluster(environment, tiny_generator, tmp_path)
+
+
+def wait(ready: Callable[[], bool]) -> None:
+    end = time.monotonic() + 50
+    while not ready():
+        assert time.monotonic() < end, "Slurm is not done"
+        time.sleep(0.1)
+
+
+def test_an_array_job_and_its_merge_give_the_bytes_of_one_process(cluster: Cluster) -> None:
+    array, merge = cluster.submit(64)
+    cluster.wait_for_the_end_of(merge)
+    assert cluster.tasks(array) == [0, 1, 2, 3] and cluster.out.read_bytes() == cluster.one_process(64)
+    assert not cluster.parts()
+
+
+def test_a_task_that_was_cancelled_is_told_and_done_by_submitting_again(cluster: Cluster) -> None:
+    """The partition is closed until the task is cancelled, so that it has not begun."""
+    cluster.told("scontrol", "update", "PartitionName=all", "State=DOWN")
+    array, _ = cluster.submit(64)
+    cluster.told("scancel", f"{array}_2")
+    cluster.told("scontrol", "update", "PartitionName=all", "State=UP")
+    cluster.wait_for_the_end_of(array)
+    assert cluster.missing(64) == "2" and cluster.tasks(array) == [0, 1, 3] and not cluster.out.exists()
+    array, merge = cluster.submit(64)
+    cluster.wait_for_the_end_of(merge)
+    assert cluster.tasks(array) == [2] and cluster.out.read_bytes() == cluster.one_process(64)
+
+
+def test_a_task_that_was_killed_is_missing_and_one_that_was_requeued_is_not(cluster: Cluster) -> None:
+    """Both in the midst of their six parts; those that were there are kept."""
+    array, _ = cluster.submit(384)
+    losses = {6: lambda: cluster.kill(f"{array}_1"), 12: lambda: cluster.requeue(f"{array}_2")}
+    while losses:
+        for number in set(cluster.parts()) & set(losses):
+            losses.pop(number)()
+        time.sleep(0.02)
+    cluster.wait_for_the_end_of(array)
+    assert cluster.missing(384) == "1" and 1 <= cluster.done_by(f"{array}_2") <= 5
+    kept = len(set(cluster.parts()) & set(range(6, 12)))
+    array, merge = cluster.submit(384)
+    cluster.wait_for_the_end_of(merge)
+    assert 1 <= kept == 6 - cluster.done_by(f"{array}_1") and cluster.tasks(array) == [1]
+    assert cluster.out.read_bytes() == cluster.one_process(384)
