@@ -113,3 +113,29 @@ def test_an_altered_bundle_leaves_the_dataset_alone(dataset: Path, tiny_segmente
     assert "altered or truncated" in capsys.readouterr().err
     assert dataset.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["altered", "samples.h5"]
+
+
+def test_shards_of_an_evaluation_and_their_merge(dataset: Path, tiny_segmenter: Path, monkeypatch: pytest.MonkeyPatch,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    """4 samples in batches of 1 are 4 parts."""
+    whole = shutil.copy(dataset, dataset.with_name("whole.h5"))
+    flags = ("--segmenter", tiny_segmenter, "--batch-size", 1, "--workers", 1)
+    assert call("evaluate", whole, *flags) == 0
+    assert call("evaluate", dataset, *flags, "--shard", "1/2") == 0
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    assert call("evaluate", dataset, *flags, "--merge") == 4 and "2 of 4 parts are missing" in capsys.readouterr().err
+    assert call("evaluate", dataset, *flags, "--status", "--shards", 2) == 0
+    assert "missing: 0-1\nof 2 shards: --array=0\n" in capsys.readouterr().out
+    assert call("evaluate", dataset, *flags, "--shards", 2) == 0
+    assert call("evaluate", dataset, *flags, "--merge") == 0
+    assert dataset.read_bytes() == Path(whole).read_bytes() and (dataset.parent / "report.html").exists()
+    assert not list(dataset.parent.glob("*.parts"))
+
+
+def test_the_slurm_scripts_of_an_evaluation(dataset: Path, tiny_segmenter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["evaluate", str(dataset), "--segmenter", str(tiny_segmenter), "--engine", "slurm", "--shards", "2"]
+    monkeypatch.setattr("sys.argv", ["cldm", *arguments])
+    assert call(*arguments) == 0
+    text = (dataset.parent / "samples.h5.tiny-segmenter.sbatch").read_text()
+    assert f"-m cldm_runtime evaluate {dataset} --segmenter {tiny_segmenter} --shards 2\n" in text
+    assert (dataset.parent / "samples.h5.tiny-segmenter.merge.sbatch").read_text().endswith("--merge\n")

@@ -272,7 +272,7 @@ def test_auto_says_what_it_chose_and_a_resumed_run_keeps_it(cli: Cli, folder: Pa
         assert (found["provider_requested"], found["provider_obtained"], found["precision"]) == ("auto", "cpu", "fp32")
     parts = generate.parts_folder(folder / "samples.h5")
     parts.mkdir()
-    (parts / generate.PLAN_FILE).write_text(str(found["plan"]))
+    (parts / "plan.json").write_text(str(found["plan"]))
     monkeypatch.setattr("cldm_runtime.engines.choose._fastest", lambda *_: ("openvino", "it is faster now"))
     (folder / "samples.h5").unlink()
     for _ in range(2):  # the unfinished run, then the finished file

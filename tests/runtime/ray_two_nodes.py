@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from cldm_runtime import Generator
-from cldm_runtime.clusters.ray import generate_on_ray
-from cldm_runtime.generate import generate_dataset, parts_folder
+from cldm_runtime.clusters.ray import run_on_ray
+from cldm_runtime.generate import Generation, generate_dataset, parts_folder
 from cldm_runtime.grid import grid_from_mapping
 from cldm_runtime.plan import Plan
 from cldm_runtime.requests import GridRequests
@@ -38,7 +38,7 @@ def main(bundle: str, folder: Path) -> None:
 
     loser = threading.Thread(target=lose_one)
     loser.start()
-    generate_on_ray(plan, out, 16)
+    run_on_ray(Generation(plan, out), 16)
     loser.join()
     assert out.read_bytes() == expected
     print("the bytes are the same as those of one process")

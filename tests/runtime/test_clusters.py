@@ -10,9 +10,9 @@ import pytest
 
 from cldm_runtime import Generator
 from cldm_runtime.clusters import slurm
-from cldm_runtime.clusters.ray import generate_on_ray
+from cldm_runtime.clusters.ray import run_on_ray
 from cldm_runtime.errors import ProviderError
-from cldm_runtime.generate import parts_folder
+from cldm_runtime.generate import Generation, parts_folder
 from cldm_runtime.grid import grid_from_mapping
 from cldm_runtime.plan import Plan
 from cldm_runtime.requests import GridRequests
@@ -29,7 +29,7 @@ def plan(tiny_generator: Path) -> Plan:
 def test_without_ray_the_pip_line_is_told(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ProviderError, match=r"pip install 'cldm-runtime\[ray\]'"):
-        generate_on_ray(plan, tmp_path / "a.h5", 2)
+        run_on_ray(Generation(plan, tmp_path / "a.h5"), 2)
 
 
 def test_two_nodes_of_ray_one_of_which_is_lost(tiny_generator: Path, tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
 from cldm_runtime.attributes import Reason
+from cldm_runtime.dataset_steps import is_segmented, measure_dataset, segment_dataset
 from cldm_runtime.domain import get_domain
 from cldm_runtime.engines.choose import Choice
 from cldm_runtime.errors import DatasetError, InputError
-from cldm_runtime.evaluate import evaluate_dataset, is_segmented, measure_dataset, segment_dataset, silent_stage
+from cldm_runtime.evaluate import evaluate_dataset, silent_stage
 from cldm_runtime.metrics import ScoreReason
 from cldm_runtime.segment import Segmenter
 from cldm_runtime.store import DatasetSpec, create_dataset, edit_dataset, open_dataset
@@ -108,7 +109,7 @@ def test_a_segmentation_by_the_same_bundle_is_used_again(tmp_path: Path, segment
     path = write(tmp_path / "a.h5")
     for _ in range(2):
         evaluate_dataset(path, segmenter, stage=lambda name: stages.append(name) or silent_stage(name))
-    assert stages == ["segmenting", "measuring", "measuring"]
+    assert stages == ["segmenting and measuring", "measuring"]
     assert is_segmented(path, segmenter) and not is_segmented(path, segmenter, mirror=False)
 
 

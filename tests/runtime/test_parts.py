@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cldm_runtime import Generator
-from cldm_runtime.parts import is_committed, parts_of, write_parts
+from cldm_runtime.generate import Generation
 from cldm_runtime.plan import Plan
 from cldm_runtime.requests import FreeRequests
 
@@ -29,9 +29,11 @@ def test_parts_hold_whole_chunks_unless_that_makes_them_long(model: Generator) -
 
 def test_a_part_of_another_plan_or_a_damaged_one_is_not_finished(model: Generator, tmp_path: Path) -> None:
     plan, counts = make_plan(model, 20), list[int]()
-    first, second = parts_of(plan, tmp_path)
-    assert list(write_parts(plan, [first], counts.append)) == [first] and counts == [4, 4, 4, 4]
-    assert is_committed(plan, first) and not is_committed(plan, second)
-    assert not is_committed(make_plan(model, 20, seed=6), first)
+    run = Generation(plan, tmp_path / "a.h5")
+    first, second = run.parts
+    run.folder.mkdir()
+    run.write_part(first, counts.append)
+    assert counts == [4, 4, 4, 4] and run.is_committed(first) and not run.is_committed(second)
+    assert not Generation(make_plan(model, 20, seed=6), tmp_path / "a.h5").is_committed(first)
     first.path.write_bytes(first.path.read_bytes()[:3000])
-    assert not is_committed(plan, first)
+    assert not run.is_committed(first)

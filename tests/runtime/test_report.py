@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from cldm_runtime.agreement import agreement
+from cldm_runtime.dataset_steps import measure_dataset
 from cldm_runtime.domain import get_domain
 from cldm_runtime.errors import DatasetError, InputError
-from cldm_runtime.evaluate import measure_dataset
 from cldm_runtime.figures import bland_altman, histogram, scatter, ticks
 from cldm_runtime.labels import LabelSet
 from cldm_runtime.pictures import case_picture, enlarged_box, outline

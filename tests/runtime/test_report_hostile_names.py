@@ -12,8 +12,8 @@ import pytest
 
 from cldm_runtime import domains
 from cldm_runtime.attributes import Measurement
+from cldm_runtime.dataset_steps import measure_dataset
 from cldm_runtime.domain import get_domain
-from cldm_runtime.evaluate import measure_dataset
 from cldm_runtime.report import write_report
 from cldm_runtime.store import DatasetSpec, create_dataset
 

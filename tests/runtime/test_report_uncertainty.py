@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cldm_runtime.dataset_steps import measure_dataset
 from cldm_runtime.domain import get_domain
-from cldm_runtime.evaluate import measure_dataset
 from cldm_runtime.figures import CalibrationPoint, calibration
 from cldm_runtime.map_pictures import Panel, grey, heat, panel_row
 from cldm_runtime.pictures import Box

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from cldm_runtime import Generator
+from cldm_runtime.carry_out import missing_parts
 from cldm_runtime.errors import DatasetError, InputError
-from cldm_runtime.generate import generate_dataset, generate_shard, merge_shards, missing_parts, parts_folder
+from cldm_runtime.generate import Generation, generate_dataset, generate_shard, merge_shards, parts_folder
 from cldm_runtime.grid import grid_from_mapping
 from cldm_runtime.plan import Plan
 from cldm_runtime.repair import repair_dataset
@@ -74,7 +75,7 @@ def test_a_merge_refuses_what_is_missing_and_names_it(plan: Plan, tmp_path: Path
     generate_shard(plan, out, Shard(1, 5))
     with pytest.raises(DatasetError, match=r"4 of 5 parts are missing or damaged: 0,2-4\."):
         merge_shards(plan, out)
-    assert not out.exists() and len(missing_parts(plan, out)) == 4
+    assert not out.exists() and len(missing_parts(Generation(plan, out))) == 4
 
 
 def test_a_flipped_bit_in_a_part_is_found_and_its_part_done_again(plan: Plan, tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def test_a_flipped_bit_in_a_part_is_found_and_its_part_done_again(plan: Plan, tm
     generate_shard(plan, out, Shard(0, 1))
     with h5py.File(parts_folder(out) / "part-00002.h5", "r+") as part:
         part["images"][3, 0, 5, 5] ^= 1
-    assert [part.number for part in missing_parts(plan, out)] == [2]
+    assert [part.number for part in missing_parts(Generation(plan, out))] == [2]
     assert generate_dataset(plan, out, "resume").read_bytes() == expected
 
 
@@ -92,7 +93,7 @@ def test_another_plan_in_the_same_folder_is_refused(plan: Plan, tmp_path: Path) 
     with pytest.raises(InputError, match="seed was 3, now 4"):
         generate_shard(other, tmp_path / "shared.h5", Shard(1, 5))
     with pytest.raises(InputError, match="seed was 3, now 4"):
-        missing_parts(other, tmp_path / "shared.h5")
+        missing_parts(Generation(other, tmp_path / "shared.h5"))
 
 
 def test_a_checksum_tells_damage_to_image_label_map_and_index(plan: Plan, tmp_path: Path) -> None:

@@ -1,175 +1,261 @@
-"""Runs a segmenter over a dataset file and measures what it said. Memory does not grow with the file.
+"""Runs a segmenter over a dataset file and measures what it said, in parts that are resumed and shared like those of a
+generated file (`runs.py`).
 
     evaluate_dataset("samples.h5", Segmenter.load("exported/lge-segmenter"))   # segment where needed, then measure
 
-Results go into the dataset itself, under /segmentations/<name>; the file is replaced only when a step has finished.
+The result goes into the dataset itself, under /segmentations/<name>; the file is replaced when all of it is there.
 """
 
+import hashlib
+import json
+import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .attributes import Measurement, Reason
-from .domain import Domain, get_domain
-from .engines import AUTO
-from .errors import DatasetError, InputError
-from .labels import LabelMap
-from .metrics import DEFINITION, score
+from . import __version__
+from .carry_out import Existing, Progress, carry_out, check, do_shard, merge_parts, missing_parts, prepare
+from .dataset_steps import (
+    check_fit,
+    is_segmented,
+    measure_dataset,
+    measured_labels,
+    measured_masks,
+    refuse_other_segmentation,
+    segmentation_source,
+)
+from .domain import get_domain
+from .engines import CPU_PROVIDERS
+from .errors import BundleError, DatasetError
+from .metrics import DEFINITION, score_names, score_units
+from .npz import read_npz
+from .runs import Merge, Part, Run
 from .segment import BATCH_SIZE, Segmenter
-from .store import Dataset, DatasetWriter, edit_dataset, open_dataset
+from .store import Dataset, edit_dataset, open_dataset, partial_name, publish, sample_checksums
 
-Progress = Callable[[int, int], None]  # (samples done, samples in all)
+__all__ = ["Evaluation", "Stage", "do_shard", "evaluate_dataset", "merge_parts", "missing_parts", "silent_stage"]
+
 Stage = Callable[[str], AbstractContextManager[Progress]]
-Path = str | os.PathLike[str]
-_CHUNK = 256  # samples that are held at a time while measuring
-
-
-def no_progress(done: int, total: int) -> None:
-    """Reports nothing."""
+_PART_SAMPLES = 64  # about: some seconds of work
+_PARTS = 16  # of a short run, so that as many workers have something to do
+_MASK_BYTES = 0.25  # of a pixel of a compressed label map, at most
+_ROW_BYTES = 512  # attributes and scores
+_ROWS = 256  # read at a time
 
 
 def silent_stage(name: str) -> AbstractContextManager[Progress]:
     """A stage that reports nothing."""
-    return nullcontext(no_progress)
+    return nullcontext(lambda done, total: None)
 
 
-def evaluate_dataset(path: Path, segmenter: Segmenter, *, batch_size: int = BATCH_SIZE, mirror: bool | None = None,
-                     overwrite: bool = False, stage: Stage = silent_stage) -> str:
-    """Segment and measure; returns the name of the segmentation. A segmentation by the same bundle is used again.
+def evaluate_dataset(path: str | os.PathLike[str], segmenter: Segmenter, *, batch_size: int = BATCH_SIZE,
+                     mirror: bool | None = None, overwrite: bool = False, stage: Stage = silent_stage, workers: int = 1
+                     ) -> str:
+    """Segment and measure; returns the name of the segmentation. A segmentation by the same bundle is used again, and
+    so are the finished parts of a call that was stopped or killed.
 
-    `stage(name)` is entered for "segmenting" and for "measuring" and gives their progress callback. Raises what
-    `segment_dataset` and `measure_dataset` raise.
+    `stage(name)` is entered for "segmenting and measuring", or for "measuring" where that is all there is to do, and
+    gives the progress callback. workers: processes; as in `generate_dataset`, more than one need the guard of
+    `__main__`. Raises DatasetError where the file holds another segmentation of that name and `overwrite` is false,
+    InputError where file and segmenter do not fit, and InterruptedRun and WorkerError as `generate_dataset` does.
     """
-    if overwrite or not is_segmented(path, segmenter, mirror):
-        with stage("segmenting") as progress:
-            segment_dataset(path, segmenter, batch_size=batch_size, mirror=mirror, overwrite=overwrite,
-                            progress=progress)
-    with open_dataset(path) as dataset:
-        masks = "masks" in dataset and "mask_attributes" not in dataset
-    with stage("measuring") as progress:
-        measure_dataset(path, masks=masks, segmentations=[segmenter.name], progress=progress)
+    run = Evaluation(Path(path), segmenter, batch_size, mirror, overwrite)
+    if run.is_finished():
+        shutil.rmtree(run.folder, ignore_errors=True)
+        with stage("measuring") as progress:
+            measure_dataset(path, masks=run.measures_masks, segmentations=[segmenter.name], progress=progress)
+        return segmenter.name
+    existing: Existing = "overwrite" if overwrite and not run.is_begun() else "resume"
+    check(run, existing)
+    prepare(run, existing)
+    with stage("segmenting and measuring") as progress:
+        carry_out(run, progress, workers)
     return segmenter.name
 
 
-def is_segmented(path: Path, segmenter: Segmenter, mirror: bool | None = None) -> bool:
-    """Whether the file holds the answer of this very bundle, provider and mirroring."""
-    with open_dataset(path) as dataset:
-        found = dataset.segmentations.get(segmenter.name)
-        if found is None or "masks" not in found:
+@dataclass(frozen=True)
+class Evaluation(Run):
+    """What a segmenter says about the file `out`, and what is measured on that."""
+
+    out: Path
+    segmenter: Segmenter
+    batch_size: int = BATCH_SIZE
+    mirror: bool | None = None
+    overwrite: bool = False
+
+    suffix = ".npz"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process finds out for itself what the plan is."""
+        return Evaluation, (self.out, self.segmenter, self.batch_size, self.mirror, self.overwrite)
+
+    @property
+    def stem(self) -> Path:
+        return self.out.with_name(f"{self.out.name}.{self.segmenter.name}")
+
+    @cached_property
+    def text(self) -> str:
+        with open_dataset(self.out) as dataset:
+            check_fit(dataset, self.segmenter)
+            content = {"samples": len(dataset), "samples_sha256": _samples_sha256(dataset),
+                       "spacing_mm": list(dataset.spacing_mm)}
+        return json.dumps({**content, **segmentation_source(self.segmenter, self.mirror),
+                           "batch_size": self.batch_size, "measures_masks": self.measures_masks,
+                           "metric_definition": DEFINITION, "runtime_version": __version__}, sort_keys=True)
+
+    @cached_property
+    def measures_masks(self) -> bool:
+        """Whether attributes of /masks are to be measured too, as in a cohort where that was not done."""
+        with open_dataset(self.out) as dataset:
+            return "masks" in dataset and "mask_attributes" not in dataset
+
+    @cached_property
+    def ranges(self) -> Sequence[range]:
+        size = self.batch_size * max(1, min(_PART_SAMPLES, self.samples // _PARTS) // self.batch_size)
+        return [range(start, min(start + size, self.samples)) for start in range(0, self.samples, size)]
+
+    @cached_property
+    def samples(self) -> int:
+        with open_dataset(self.out) as dataset:
+            return len(dataset)
+
+    @property
+    def provider(self) -> str:
+        return self.segmenter.choice.provider
+
+    @property
+    def bytes_needed(self) -> int:
+        with open_dataset(self.out) as dataset:
+            row = math.prod(dataset.shape) * _MASK_BYTES + _ROW_BYTES
+            return self.out.stat().st_size + 2 * math.ceil(len(dataset) * row)
+
+    @property
+    def how_to_go_on(self) -> str:
+        return "Run the same command again to go on."
+
+    def is_begun(self) -> bool:
+        """Whether the folder of parts is of this plan."""
+        with suppress(OSError, UnicodeDecodeError):
+            return self.plan_file.read_text(encoding="utf-8") == self.text
+        return False
+
+    def is_finished(self) -> bool:
+        if self.overwrite:
             return False
-        wanted = _description(segmenter, mirror)
-        if segmenter.choice.requested == AUTO:
-            del wanted["provider"]  # which may turn out differently every time
-        return all({"precision": "fp32", **found.metadata}.get(key) == value for key, value in wanted.items())
+        if is_segmented(self.out, self.segmenter, self.mirror):
+            return True
+        refuse_other_segmentation(self.out, self.segmenter)
+        return False
+
+    def for_workers(self, count: int) -> "Evaluation":
+        if count < 2 or self.segmenter.threads == 1 or self.provider not in CPU_PROVIDERS:
+            return self
+        return replace(self, segmenter=self.segmenter.with_threads(1))
+
+    def absolute(self) -> Self:
+        return replace(self, out=self.out.absolute())
+
+    def altered(self) -> DatasetError:
+        return DatasetError(f"{self.out}: it, or the bundle {self.segmenter.bundle.path}, is not what the run began "
+                            "with: it was changed, or this machine sees another file. Run again.")
+
+    def is_committed(self, part: Part) -> bool:
+        try:
+            columns = _read_part(part)
+        except (BundleError, OSError):
+            return False
+        plan = columns.pop("plan", np.empty(0)).tobytes()
+        return plan == bytes.fromhex(self.sha256) and {len(rows) for rows in columns.values()} == {len(part.samples)}
+
+    def write_part(self, part: Part, done: Callable[[int], None]) -> None:
+        rows, labels = slice(part.samples.start, part.samples.stop), list[NDArray[np.uint8]]()
+        with open_dataset(self.out) as dataset:
+            height, width = dataset.spacing_mm
+            for start in range(rows.start, rows.stop, self.batch_size):
+                images = dataset.images(slice(start, min(start + self.batch_size, rows.stop)))
+                labels.append(self.segmenter.segment(images, (height, width), self.batch_size, self.mirror))
+                done(len(images))
+            domain, masks = get_domain(dataset.domain), np.concatenate(labels)
+            found = {"masks": masks, **measured_labels(dataset, domain, masks, rows, self.segmenter.name)}
+            if self.measures_masks:
+                found |= measured_masks(dataset, domain, rows)
+        columns = {name: values for name, values in found.items() if isinstance(values, np.ndarray)}
+        _commit(part.path, {**columns, "plan": np.frombuffer(bytes.fromhex(self.sha256), np.uint8)})
+
+    def merging(self, parts: Sequence[Part]) -> AbstractContextManager[Merge]:
+        return nullcontext(_SegmentationMerge(self, parts))
 
 
-def segment_dataset(path: Path, segmenter: Segmenter, *, batch_size: int = BATCH_SIZE, mirror: bool | None = None,
-                    overwrite: bool = False, progress: Progress = no_progress) -> None:
-    """Write /segmentations/<segmenter.name>/masks.
+class _SegmentationMerge(Merge):
+    """Copies parts into the dataset file, when all are there."""
 
-    Raises DatasetError if that exists and `overwrite` is false, InputError where file and segmenter do not fit.
-    """
-    with open_dataset(path) as dataset:
-        _check_fit(dataset, segmenter)
-        if segmenter.name in dataset.segmentations and not overwrite:
-            raise DatasetError(f"{path}: has a segmentation {segmenter.name!r} already, by another bundle or with "
-                               "other settings. Pass --overwrite to replace it.")
-    with edit_dataset(path, replace=[f"segmentations/{segmenter.name}"]) as editor, open_dataset(path) as dataset:
-        writer = editor.segmentation(segmenter.name, _description(segmenter, mirror))
-        rows, columns = dataset.spacing_mm
-        for chunk in _chunks(len(dataset), batch_size):
-            labels = segmenter.segment(dataset.images(chunk), (rows, columns), batch_size, mirror)
-            writer.append(masks=labels)
-            progress(chunk.stop, len(dataset))
+    def __init__(self, run: Evaluation, parts: Sequence[Part]) -> None:
+        super().__init__(parts)
+        self._run = run
 
+    def add(self, committed: Any) -> None:
+        self._ready.update(part.number for part in committed)
 
-def measure_dataset(path: Path, *, masks: bool = True, segmentations: Sequence[str] | None = None,
-                    progress: Progress = no_progress) -> None:
-    """Measure attributes of /masks (`masks`) and of the named segmentations (None: all), and score those on /masks.
+    def finish(self) -> None:
+        run, name = self._run, self._run.segmenter.name
+        if replace(run).text != run.text:  # read anew
+            raise run.altered()
+        replaced = [f"segmentations/{name}", *(["attributes/mask_reasons"] if run.measures_masks else [])]
+        source = {**segmentation_source(run.segmenter, run.mirror), "metric_definition": DEFINITION}
+        with edit_dataset(run.out, replace=replaced) as self._editor:
+            self._writer = self._editor.segmentation(name, source)
+            super().finish()
 
-    What was measured before is replaced. Raises DatasetError for a segmentation that the file lacks, or when there is
-    nothing to measure.
-    """
-    with open_dataset(path) as dataset:
-        names = list(dataset.segmentations) if segmentations is None else list(segmentations)
-        for name in names:
-            dataset.segmentation(name)
-        masks = masks and "masks" in dataset
-        total = len(dataset) * (len(names) + masks)
-    if total == 0:
-        raise DatasetError(f"{path}: holds neither masks nor segmentations. Run cldm segment first.")
-    replaced = [f"segmentations/{name}/{column}" for name in names
-                for column in ("attributes", "attribute_reasons", "scores", "score_reasons")]
-    replaced += ["attributes/mask", "attributes/mask_reasons"] if masks else []
-    done = 0
-    with edit_dataset(path, replace=replaced) as editor, open_dataset(path) as dataset:
-        domain = get_domain(dataset.domain)
-        if masks:
-            for count in _measure_masks(dataset, editor, domain):
-                progress(done := done + count, total)
-        for name in names:
-            for count in _measure_segmentation(dataset, editor, domain, name):
-                progress(done := done + count, total)
+    def copy(self, part: Part) -> None:
+        columns: dict[str, Any] = _read_part(part)
+        del columns["plan"]
+        if self._run.measures_masks:
+            self._editor.append(**{name: columns.pop(name) for name in ("mask_attributes", "mask_reasons")})
+        labels = self._run.segmenter.domain.labels
+        self._writer.append(**columns, score_names=score_names(labels), score_units=score_units(labels))
 
 
-def _measure_masks(dataset: Dataset, editor: DatasetWriter, domain: Domain) -> Iterator[int]:
-    known = dataset.mask_attributes
-    for chunk in _chunks(len(dataset), _CHUNK):
-        measured = domain.measure(_checked(dataset.masks(chunk), domain, f"{dataset.path}: /masks"))
-        kept = _keep_known(measured, None if known is None else known[chunk])
-        editor.append(mask_attributes=kept.values, mask_reasons=kept.reasons)
-        yield chunk.stop - chunk.start
+def _samples_sha256(dataset: Dataset) -> str:
+    """Of the checksums of all samples, which a cohort has not stored."""
+    stored, digest = dataset.checksum, hashlib.sha256()
+    for start in range(0, len(dataset), _ROWS):
+        rows = slice(start, min(start + _ROWS, len(dataset)))
+        digest.update((_checksums(dataset, rows) if stored is None else stored[rows]).tobytes())
+    return digest.hexdigest()
 
 
-def _measure_segmentation(dataset: Dataset, editor: DatasetWriter, domain: Domain, name: str) -> Iterator[int]:
-    segmentation = dataset.segmentation(name)
-    writer = editor.segmentation(name, {"metric_definition": DEFINITION})
-    for chunk in _chunks(len(dataset), _CHUNK):
-        labels = _checked(segmentation.masks(chunk), domain, f"{dataset.path}: /segmentations/{name}/masks")
-        measured = domain.measure(labels)
-        writer.append(attributes=measured.values, attribute_reasons=measured.reasons)
-        if "masks" in dataset:
-            reference = _checked(dataset.masks(chunk), domain, f"{dataset.path}: /masks")
-            scores = score(labels, reference, domain.labels, dataset.spacing_mm)
-            writer.append(scores=scores.values, score_reasons=scores.reasons, score_names=scores.names,
-                          score_units=scores.units)
-        yield chunk.stop - chunk.start
+def _checksums(dataset: Dataset, rows: slice) -> NDArray[np.uint32]:
+    masks = dataset.masks(rows) if "masks" in dataset else None
+    return sample_checksums(dataset.stored_images(rows), masks, np.arange(rows.start, rows.stop))
 
 
-def _keep_known(measured: Measurement, known: NDArray[np.float32] | None) -> Measurement:
-    """What one slice cannot tell, such as its place in the stack, stays as the file has it."""
-    if known is None:
-        return measured
-    keep = (measured.reasons == Reason.NEEDS_STACK) & np.isfinite(known)
-    return Measurement(measured.names, np.where(keep, known, measured.values),
-                       np.where(keep, np.uint8(Reason.MEASURED), measured.reasons))
+def _read_part(part: Part) -> dict[str, NDArray[Any]]:
+    return read_npz(part.path.read_bytes(), str(part.path))
 
 
-def _checked(labels: LabelMap, domain: Domain, where: str) -> LabelMap:
-    domain.labels.check(labels, where)
-    return labels
-
-
-def _check_fit(dataset: Dataset, segmenter: Segmenter) -> None:
-    if dataset.domain != segmenter.domain.name:
-        raise InputError(f"{dataset.path}: belongs to the domain {dataset.domain!r}, the segmenter to "
-                         f"{segmenter.domain.name!r}. Use a segmenter of the same domain.")
-    if len(dataset.shape) != 2:
-        raise InputError(f"{dataset.path}: holds images of shape {dataset.shape}; this segmenter takes slices.")
-
-
-def _description(segmenter: Segmenter, mirror: bool | None) -> dict[str, str | int | float]:
-    """What is written beside a segmentation: enough to know whether it would come out the same again."""
-    manifest = segmenter.bundle.manifest
-    used = segmenter.spec.mirror_by_default if mirror is None else mirror
-    return {"bundle": manifest.name, "bundle_version": manifest.bundle_version,
-            "manifest_sha256": segmenter.bundle.manifest_sha256, "provider": segmenter.engine.provider,
-            "precision": segmenter.choice.precision,
-            "mirror": int(used)}
-
-
-def _chunks(count: int, size: int) -> Iterator[slice]:
-    return (slice(start, min(start + size, count)) for start in range(0, count, size))
+def _commit(path: Path, columns: dict[str, NDArray[Any]]) -> None:
+    """Write a part; what is read again must be what was written. Raises DatasetError."""
+    partial = partial_name(path)
+    try:
+        with partial.open("wb") as stream:
+            np.savez_compressed(stream, **columns)  # type: ignore[arg-type]  # of numpy's stubs
+        again = read_npz(partial.read_bytes(), str(partial))
+        if not all(np.array_equal(again[name], values, equal_nan=values.dtype.kind == "f")
+                   for name, values in columns.items()):
+            raise BundleError(f"{partial}: reads back otherwise than it was written")
+        publish(partial, path, overwrite=True)
+    except OSError as error:
+        raise DatasetError(f"{path}: writing failed ({error.strerror}). Free some space and run again.") from error
+    except BundleError as error:
+        raise DatasetError(f"{error} Check the disk and the memory of this machine.") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)

@@ -99,6 +99,11 @@ def score_names(labels: LabelSet) -> tuple[str, ...]:
     return tuple(f"{region}_{metric}" for region, metric in product(labels.regions, METRICS))
 
 
+def score_units(labels: LabelSet) -> tuple[str, ...]:
+    """The unit of each of `score_names`."""
+    return tuple(METRICS.values()) * len(labels.regions)
+
+
 def score(prediction: LabelMap, reference: LabelMap, labels: LabelSet, spacing_mm: tuple[float, ...]) -> Scores:
     """Score (N, *spatial) label maps, region by region.
 
@@ -118,7 +123,7 @@ def score(prediction: LabelMap, reference: LabelMap, labels: LabelSet, spacing_m
         for sample in range(len(prediction)):
             columns = slice(number * len(METRICS), (number + 1) * len(METRICS))
             values[sample, columns], reasons[sample, columns] = score_pair(a[sample], b[sample], spacing_mm)
-    return Scores(names, tuple(METRICS.values()) * len(labels.regions), values, reasons)
+    return Scores(names, score_units(labels), values, reasons)
 
 
 def score_pair(prediction: NDArray[np.bool_], reference: NDArray[np.bool_],

@@ -1,12 +1,9 @@
-"""The parts of a run: dataset files of their own in a folder beside the output, each committed whole; and their merge.
+"""The parts of a generated file: dataset files of their own; and their merge."""
 
-Parts stay until the whole file has its name, so that a run can be stopped at any moment and resumed.
-"""
-
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,22 +12,10 @@ from .errors import DatasetError
 from .generator import Batch
 from .plan import Plan
 from .requests import measured_attributes
+from .runs import Merge, Part
 from .store import DatasetWriter, check_samples, create_dataset, open_dataset
 
 _DRAWS = "anatomy_draws"  # root attribute: the sum of /draws
-_MERGED_AT_ONCE = 4  # so that catching up with the parts of an earlier run keeps no worker waiting for long
-
-
-class Part(NamedTuple):
-    """A part of a run: its number, its file, and the samples that it holds."""
-
-    number: int
-    path: Path
-    samples: range
-
-
-def parts_of(plan: Plan, folder: Path) -> list[Part]:
-    return [Part(number, folder / f"part-{number:05d}.h5", samples) for number, samples in enumerate(plan.parts)]
 
 
 def is_committed(plan: Plan, part: Part) -> bool:
@@ -56,13 +41,6 @@ def write_part(plan: Plan, part: Part, done: Callable[[int], None]) -> None:
             done(len(batch.images))
 
 
-def write_parts(plan: Plan, parts: Iterable[Part], done: Callable[[int], None]) -> Generator[Part, None, None]:
-    """Write the parts one after the other in this process, and yield each when it is committed."""
-    for part in parts:
-        write_part(plan, part, done)
-        yield part
-
-
 def _write_batches(plan: Plan, samples: range, writer: DatasetWriter) -> Iterator[Batch]:
     generator = plan.generator
     for batch in generator.batches(plan.source, samples, plan.seed, plan.settings):
@@ -81,38 +59,25 @@ def _write_batches(plan: Plan, samples: range, writer: DatasetWriter) -> Iterato
         yield batch
 
 
-class Merge:
-    """Copies parts into one file, in their order, while others are still being written. A context manager: the file
-    appears when it is left without an error."""
+class FileMerge(Merge):
+    """Copies parts into one file."""
 
-    def __init__(self, plan: Plan, parts: list[Part], merged: Path) -> None:
-        self._parts, self._ready, self._next, self._draws = parts, set[int](), 0, 0
-        self._writer = create_dataset(merged, plan.file_spec(plan.provenance()), overwrite=True)
+    def __init__(self, parts: Sequence[Part], writer: DatasetWriter) -> None:
+        super().__init__(parts)
+        self._writer, self._draws = writer, 0
 
-    def add(self, committed: Iterable[Part]) -> None:
-        """Some parts are there. Copies a few of those whose turn it is."""
-        self._ready.update(part.number for part in committed)
-        for _ in range(_MERGED_AT_ONCE):
-            self._copy_next()
+    def copy(self, part: Part) -> None:
+        with open_dataset(part.path) as found:
+            self._draws += 0 if found.draws is None else int(found.draws.sum())
+            self._writer.append_dataset(found)
 
     def finish(self) -> None:
-        """All parts are there. Copies those that are left."""
-        while self._copy_next():
-            pass
+        super().finish()
         self._writer.set_metadata({_DRAWS: self._draws} if self._draws else {})
 
-    def _copy_next(self) -> bool:
-        if self._next not in self._ready:
-            return False
-        with open_dataset(self._parts[self._next].path) as part:
-            self._draws += 0 if part.draws is None else int(part.draws.sum())
-            self._writer.append_dataset(part)
-        self._next += 1
-        return True
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self._writer.__exit__(kind, error, trace)
+@contextmanager
+def merging(plan: Plan, parts: Sequence[Part], merged: Path) -> Iterator[FileMerge]:
+    """The file `merged` appears when this is left without an error."""
+    with create_dataset(merged, plan.file_spec(plan.provenance()), overwrite=True) as writer:
+        yield FileMerge(parts, writer)

@@ -107,16 +107,3 @@ class Plan:
             "provider_obtained": generator.provider, "precision": generator.choice.precision,
             **{name: value for name, value in self.source.identity().items() if name.startswith("anatomy")},
         }
-
-
-def differences(found: str, plan: Plan) -> str:
-    """Where a plan found on disk differs from this one."""
-    try:
-        other = json.loads(found)
-    except ValueError:
-        return "its plan cannot be read"
-    here = json.loads(plan.text)
-    if not isinstance(other, dict):
-        return "its plan cannot be read"
-    keys = [key for key in sorted({*other, *here}) if other.get(key) != here.get(key)]
-    return ", ".join(f"{key} was {other.get(key)}, now {here.get(key)}" for key in keys) or "another version wrote it"

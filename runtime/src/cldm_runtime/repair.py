@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .carry_out import Progress, carry_out, prepare
 from .errors import InputError
-from .generate import Progress, generate_dataset, is_finished, parts_folder, prepare_parts
-from .parts import Part, is_committed, parts_of
+from .generate import Generation
 from .plan import Plan
+from .runs import Part
 from .store import Dataset, check_samples, create_dataset, open_dataset
 
 
@@ -24,20 +25,20 @@ def repair_dataset(plan: Plan, out: str | os.PathLike[str], progress: Progress |
     target = Path(out)
     if not target.exists():
         raise InputError(f"{target}: there is no file to repair. Leave --repair out, or pass --resume.")
-    is_finished(plan, target, "resume")  # raises for a file of another plan
+    run = Generation(plan, target)
+    run.is_finished()  # raises for a file of another plan
     with open_dataset(target) as dataset:
         faults = check_samples(dataset, range(plan.samples))
         if not faults:
             return 0
-        prepare_parts(plan, target, "resume")
-        parts = parts_of(plan, parts_folder(target))
-        sound = [part for part in parts if _is_sound(part, dataset, faults.all)]
+        prepare(run)
+        sound = [part for part in run.parts if _is_sound(part, dataset, faults.all)]
         for part in sound:
-            if not is_committed(plan, part):
+            if not run.is_committed(part):
                 _copy(plan, part, dataset)
     target.unlink()
-    generate_dataset(plan, target, "resume", progress, workers)
-    return len(parts) - len(sound)
+    carry_out(run, progress, workers)
+    return len(run.parts) - len(sound)
 
 
 def _is_sound(part: Part, dataset: Dataset, faulty: NDArray[np.int64]) -> bool:

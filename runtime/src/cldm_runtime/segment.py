@@ -55,11 +55,24 @@ class Segmenter:
             raise BundleError(f"bundle {path} is a {bundle.manifest.kind}, expected a segmenter. Pass the folder of a "
                               "segmenter bundle, for example exported/lge-segmenter.")
         _check_graph(bundle, spec)
-        choice = choose_provider(bundle, provider, threads, precision)
+        return cls._open(bundle, choose_provider(bundle, provider, threads, precision), threads)
+
+    @classmethod
+    def _open(cls, bundle: Bundle, choice: Choice, threads: int | None) -> Self:
+        """The segmenter of a bundle that was found to be one."""
+        assert bundle.manifest.segmenter is not None
         on_cores = choice.provider == "cpu"
         workers = (threads or available_cores()) if on_cores else 1
         engine = bundle.open("segmenter", choice.provider, 1 if on_cores else threads, choice.precision)
-        return cls(bundle, bundle.domain(), spec, engine, choice, threads, workers)
+        return cls(bundle, bundle.domain(), bundle.manifest.segmenter, engine, choice, threads, workers)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process opens the graph for itself, on the provider that this one obtained."""
+        return Segmenter._open, (self.bundle, self.choice, self.threads)
+
+    def with_threads(self, threads: int | None) -> "Segmenter":
+        """The same with its graph opened anew, for another number of threads."""
+        return Segmenter._open(self.bundle, self.choice, threads)
 
     @property
     def name(self) -> str:

@@ -1,6 +1,6 @@
-"""Worker processes: each opens the bundle for itself and writes whole parts of a plan.
+"""Worker processes: each opens the bundle for itself and does whole parts of a run.
 
-They are started anew (never forked from a process that runs networks), get the plan as a recipe, and end with the
+They are started anew (never forked from a process that runs networks), get the run as a recipe, and end with the
 process that started them, however that ends. Over its pipe a worker says what it has done:
 
     (count, None)          a batch of so many samples is computed
@@ -20,9 +20,8 @@ from multiprocessing.context import SpawnProcess
 from typing import NoReturn
 
 from .engines import CPU_PROVIDERS, available_cores
-from .errors import BundleError, CldmError, WorkerError
-from .parts import Part, write_part
-from .plan import Plan
+from .errors import CldmError, WorkerError
+from .runs import Part, Run
 
 _ON_A_GPU = 12  # each holds some 500 MB of its memory for CUDA itself
 _PATIENCE_S = 5.0  # for a process that was told to end
@@ -34,7 +33,7 @@ def default_workers(provider: str) -> int:
     return available_cores() if provider in CPU_PROVIDERS else min(available_cores(), _ON_A_GPU)
 
 
-def write_parts_with(workers: int, plan: Plan, parts: Iterable[Part], done: Callable[[int], None]
+def write_parts_with(workers: int, run: Run, parts: Iterable[Part], done: Callable[[int], None]
                      ) -> Generator[Part, None, None]:
     """Have worker processes write the parts, and yield each when it is committed, in any order.
 
@@ -43,7 +42,7 @@ def write_parts_with(workers: int, plan: Plan, parts: Iterable[Part], done: Call
     """
     waiting, pool = iter(parts), _Pool()
     try:
-        pool.start(workers, plan)
+        pool.start(workers, run)
         busy = {connection: part for connection, part in zip(pool.connections, waiting, strict=False)}
         for connection, part in busy.items():
             pool.send(connection, part)
@@ -73,7 +72,7 @@ class _Pool:
     def connections(self) -> list[Connection]:
         return list(self._processes)
 
-    def start(self, count: int, plan: Plan) -> None:
+    def start(self, count: int, run: Run) -> None:
         context = multiprocessing.get_context("spawn")
         with _without_interrupts():
             for number in range(count):
@@ -83,7 +82,7 @@ class _Pool:
                 theirs.close()
                 self._processes[ours] = process
         for connection in self.connections:
-            self.send(connection, (plan, plan.sha256))
+            self.send(connection, (run, run.sha256))
 
     def send(self, connection: Connection, item: object) -> None:
         try:
@@ -156,16 +155,15 @@ def stoppable() -> Iterator[None]:
 
 
 def _work(connection: Connection) -> None:
-    """A worker's life: the plan, then parts, until the pipe is closed."""
+    """A worker's life: the run, then parts, until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        plan, sha256 = connection.recv()
-        if plan.sha256 != sha256:
-            raise BundleError(f"bundle {plan.generator.bundle.path}: it, or what is asked of it, was changed while a "
-                              "run was under way. Run again.")
+        run, sha256 = connection.recv()
+        if run.sha256 != sha256:
+            raise run.altered()
         while True:
-            write_part(plan, connection.recv(), lambda count: connection.send((count, None)))
+            run.write_part(connection.recv(), lambda count: connection.send((count, None)))
             connection.send((0, None))
     except (EOFError, BrokenPipeError):
         return  # whoever started this process has ended

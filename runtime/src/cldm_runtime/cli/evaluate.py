@@ -6,13 +6,18 @@ from pathlib import Path
 import click
 
 from ..audit_log import note
-from ..evaluate import evaluate_dataset
+from ..bundle import Bundle
+from ..engines import AUTO
+from ..evaluate import Evaluation, evaluate_dataset
 from ..report import check_report, write_report
+from ..runs import plan_under_way
 from ..segment import BATCH_SIZE, Segmenter
+from ..workers import default_workers
 from .audited import AuditedCommand, note_dataset
 from .progress import show_progress
 from .provider import provider_option, say_choice
 from .report import echo_files
+from .scaling import Scaling, scaling_options, share_out
 
 
 @click.command(cls=AuditedCommand)
@@ -26,27 +31,50 @@ from .report import echo_files
               help="Slices computed at once.")
 @click.option("--mirror/--no-mirror", default=None, help="Average over mirrored copies.  [default: from bundle]")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N",
-              help="Threads of one operator.  [default: all cores]")
+              help="Threads of one operator, in one process.  [default: see --workers]")
+@click.option("--workers", type=click.IntRange(min=1), metavar="W",
+              help="Processes that segment and measure, each on one core; any number gives the same file.  [default: "
+                   "the cores that may be used, or 1 with --threads; at most 12 on a GPU]")
+@scaling_options
 @click.option("--overwrite", is_flag=True, help="Segment again, also where this bundle's answer is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary (scores.json) instead of the file names.")
 def evaluate(dataset: Path, bundle: Path, out: Path | None, subset: str | None, provider: str, batch_size: int,
-             mirror: bool | None, threads: int | None, overwrite: bool, as_json: bool) -> None:
+             mirror: bool | None, threads: int | None, workers: int | None, scaling: Scaling, overwrite: bool,
+             as_json: bool) -> None:
     """Segment the images of DATASET, measure what was found, and write report.html, scores.csv and scores.json.
 
-    What the same bundle said before is used again. Reports are replaced, for they can always be made again.
+    What the same bundle said before is used again, and so is what a stopped run has done. Reports are replaced, for
+    they can always be made again. Machines that share a folder may share a run: --shard, --shards or --engine, and
+    --merge, which puts the parts together and writes the report.
 
     \b
     Examples:
       cldm evaluate out/samples.h5 --segmenter exported/lge-segmenter --out out
       cldm evaluate cohort.h5 --segmenter exported/lge-segmenter --subset test --json
+      cldm evaluate /shared/big.h5 --segmenter exported/lge-segmenter --shard 3/16
+      cldm evaluate /shared/big.h5 --segmenter exported/lge-segmenter --merge
     """
+    scaling.check({})
     folder = out or dataset.parent
     check_report(dataset, folder, subset)
-    segmenter = Segmenter.load(bundle, provider, threads)
+    segmenter = Segmenter.load(bundle, _provider(dataset, bundle, provider), threads)
     say_choice(segmenter.choice)
+    workers = workers or (default_workers(segmenter.choice.provider) if threads is None else 1)
     samples = note_dataset(dataset, segmenter.bundle, folder)
-    name = evaluate_dataset(dataset, segmenter, batch_size=batch_size, mirror=mirror, overwrite=overwrite,
-                            stage=lambda label: show_progress(label, 0, sys.stderr))
-    files = write_report(dataset, name, folder, subset=subset)
+    run = Evaluation(dataset, segmenter, batch_size, mirror, overwrite)
+    if scaling.given and not share_out(run, scaling, "evaluate", workers, as_json):
+        return
+    if not scaling.given:
+        evaluate_dataset(dataset, segmenter, batch_size=batch_size, mirror=mirror, overwrite=overwrite,
+                         stage=lambda label: show_progress(label, 0, sys.stderr), workers=workers)
+    files = write_report(dataset, segmenter.name, folder, subset=subset)
     note(made=samples)
     echo_files(files, as_json)
+
+
+def _provider(dataset: Path, bundle: Path, provider: str) -> str:
+    """The provider asked for; a run that is resumed keeps what auto chose when it began."""
+    if provider != AUTO:
+        return provider
+    stem = f"{dataset.name}.{Bundle.load(bundle).manifest.name}"
+    return str(plan_under_way(dataset.with_name(f"{stem}.parts")).get("provider", provider))

@@ -18,11 +18,12 @@ from ..engines.choose import Choice, choose_provider
 from ..errors import InputError
 from ..generate import (
     Existing,
+    Generation,
     batch_size_under_way,
+    check_file,
     check_output,
     generate_dataset,
     is_finished,
-    merge_shards,
     provider_under_way,
 )
 from ..generator import Generator
@@ -38,9 +39,9 @@ from ..schedule import SPACINGS
 from ..store import open_dataset
 from ..workers import default_workers
 from .audited import AuditedCommand
-from .gen_shards import ENGINES, chosen_shard, print_status, run_on_ray, run_shard, write_slurm_job
 from .progress import show_progress
 from .provider import precision_option, provider_option, say_choice
+from .scaling import Scaling, scaling_options, share_out
 
 DEFAULT_BUNDLE = "exported/lge"
 ANATOMIES = ("parametric", "learned")
@@ -115,29 +116,16 @@ def parse_batch_size(context: click.Context, parameter: click.Parameter,
 @precision_option
 @click.option("--dry-run", is_flag=True, help="Check everything, print the resolved plan, write nothing.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
-@click.option("--shard", "shard_text", metavar="I/K", help="Do shard I of K (I from 0) of the run, into OUT.parts, "
-              "which other machines may share; merge them with --merge. What is there already is kept.")
-@click.option("--shards", type=click.IntRange(min=1), metavar="K", help="Do the shard whose index a Slurm array or a "
-              "Kubernetes Indexed Job has set. With --status: the shards to tell of.")
-@click.option("--engine", type=click.Choice(ENGINES), default=ENGINES[0], show_default=True,
-              help="What does the shards: ray, a task each on a Ray cluster; slurm, an array job, whose scripts are "
-                   "written beside OUT. Both need --shards K.")
-@click.option("--ray-address", metavar="ADDRESS", help="Of the Ray cluster.  [default: as ray.init finds it]")
-@click.option("--submit", is_flag=True, help="With --engine slurm: hand the scripts to sbatch.")
-@click.option("--merge", is_flag=True, help="Put the parts together into OUT; refused while some are missing or "
-              "damaged.")
+@scaling_options
 @click.option("--repair", is_flag=True, help="Compute samples of OUT again that cldm verify finds missing or damaged; "
               "segmentations are to be made anew.")
-@click.option("--status", is_flag=True, help="Say which parts, and of how many shards which, are missing; write "
-              "nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file or unfinished run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan or the result as JSON.")
 def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: str, anatomy: str,
         anatomy_folder: Path | None, per_condition: int, bundle_folder: Path, out: Path, seed: int,
         steps: int | None, sampler: str | None, spacing: Spacing | None, guidance: float | None,
         guidance_interval: tuple[float, float] | None, batch_size: int | Literal["auto"] | None, workers: int | None,
-        provider: str, precision: str, dry_run: bool, resume: bool, shard_text: str | None, shards: int | None,
-        engine: str, ray_address: str | None, submit: bool, merge: bool, repair: bool, status: bool, overwrite: bool,
+        provider: str, precision: str, dry_run: bool, resume: bool, scaling: Scaling, repair: bool, overwrite: bool,
         as_json: bool) -> None:
     """Generate N images into one HDF5 dataset, with what was asked for and, if they were made from them, label maps.
 
@@ -145,14 +133,7 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
     Exit codes: 0 done, 2 usage or input, 3 bundle, 4 dataset, 5 provider, 6 a worker was killed, 130 interrupted (the
     last two resumable).
     """
-    given = [name for name, flag in (("--resume", resume), ("--overwrite", overwrite), ("--shard", shard_text),
-                                     ("--merge", merge), ("--repair", repair), ("--status", status)) if flag]
-    if len(given) > 1:
-        raise InputError(f"{' and '.join(given)} exclude each other. Pass one of them.")
-    if (engine != "local" and (given or shards is None)) or (submit and engine != "slurm"):
-        raise InputError(f"--engine {engine}: expected --shards K beside it, none of --resume, --overwrite, --shard, "
-                         "--merge, --repair and --status, and --submit with slurm alone.")
-    shard = chosen_shard(shard_text, shards, status) if engine == "local" else None
+    scaling.check({"--resume": resume, "--overwrite": overwrite, "--repair": repair})
     existing: Existing = "resume" if resume else "overwrite" if overwrite else "refuse"
     bundle = Bundle.load(bundle_folder)
     learned = _anatomy_bundle(bundle, anatomy_folder, masks_file) if anatomy == "learned" else None
@@ -172,21 +153,14 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
     workers = workers or default_workers(generator.provider)
     if dry_run:
         _print_plan(plan, out, existing, workers, as_json)
-    elif engine == "slurm":
-        write_slurm_job(plan, out, shards or 1, workers, submit)
-    elif engine == "ray":
-        run_on_ray(plan, out, shards or 1, ray_address)
-    elif status:
-        print_status(plan, out, shards or 1, as_json)
-    elif shard is not None:
-        run_shard(plan, out, shard, workers, as_json)
+    elif scaling.given:
+        check_file(out, "resume")
+        if share_out(Generation(plan, out), scaling, "gen", workers, as_json):
+            audit_log.note(made=plan.samples)
+            click.echo(f"{out}: {plan.samples} images.")
     elif repair:
         with show_progress("repairing", plan.samples, sys.stderr) as progress:
             click.echo(f"{out}: {repair_dataset(plan, out, progress, workers)} of {len(plan.parts)} parts done again.")
-    elif merge:
-        with show_progress("merging", plan.samples, sys.stderr) as progress:
-            click.echo(f"{merge_shards(plan, out, progress)}: {plan.samples} images.")
-        audit_log.note(made=plan.samples)
     else:
         _generate(plan, out, existing, workers, as_json)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ..evaluate import measure_dataset
+from ..dataset_steps import measure_dataset
 from .progress import show_progress
 
 

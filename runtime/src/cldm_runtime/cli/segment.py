@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from ..audit_log import note
-from ..evaluate import segment_dataset
+from ..dataset_steps import segment_dataset
 from ..segment import BATCH_SIZE, Segmenter
 from .audited import AuditedCommand, note_dataset
 from .progress import show_progress

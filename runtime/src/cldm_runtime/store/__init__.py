@@ -8,7 +8,7 @@
         editor.segmentation("nnunet").append(masks=segmented)            # the file changes only when the block ends
 """
 
-from .check import SampleFaults, check_samples
+from .check import SampleFaults, check_samples, sample_checksums
 from .format import DatasetSpec, MetadataValue, chunk_rows
 from .reader import Dataset, Segmentation, open_dataset
 from .writer import (
@@ -24,5 +24,5 @@ from .writer import (
 __all__ = [
     "Dataset", "DatasetSpec", "DatasetWriter", "MetadataValue", "SampleFaults", "Segmentation", "SegmentationWriter",
     "check_samples", "chunk_rows", "create_dataset", "edit_dataset", "open_dataset", "partial_name", "publish",
-    "was_left_behind",
+    "sample_checksums", "was_left_behind",
 ]

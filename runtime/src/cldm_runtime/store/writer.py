@@ -197,6 +197,7 @@ class DatasetWriter(_ColumnWriter):
                                "and that you may write to.") from error
         self._segmentations: list[SegmentationWriter] = []
         self._checksums = False
+        self._edited: tuple[int, ...] | None = None
         super().__init__(self._file, COLUMNS, domain)
 
     def start(self, spec: DatasetSpec) -> None:
@@ -215,6 +216,7 @@ class DatasetWriter(_ColumnWriter):
 
     def copy_from(self, source: Path, without: set[str]) -> None:
         """Copy everything from `source`, except the objects named in `without`."""
+        self._edited = _state(source)
         with h5py.File(source, "r") as old:
             for name, value in old.attrs.items():
                 self._file.attrs[name] = value
@@ -331,6 +333,9 @@ class DatasetWriter(_ColumnWriter):
             self._file.close()
             if self._verify is not None:
                 self._read_again(self._verify)
+            if self._edited is not None and _state(self.target) != self._edited:
+                raise DatasetError(f"{self.target}: was changed by another process meanwhile, and is as that left it. "
+                                   "Run again.")
             publish(self._partial, self.target, overwrite=self._overwrite)
         except (OSError, RuntimeError) as error:  # h5py reports a full disk at closing as either
             raise DatasetError(f"{self.target}: writing failed ({_reason(error)}). Free some space and run again.") \
@@ -348,6 +353,12 @@ class DatasetWriter(_ColumnWriter):
         with suppress(OSError, RuntimeError):  # closing flushes, which fails on a full disk
             self._file.close()
         self._partial.unlink(missing_ok=True)
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Changes when a file is replaced or written to."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @contextmanager

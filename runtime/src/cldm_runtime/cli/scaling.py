@@ -1,0 +1,154 @@
+"""How commands share out a run: what --shard, --shards, --engine, --merge and --status do."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import click
+
+from .. import audit_log
+from ..carry_out import do_shard, merge_parts, missing_parts
+from ..clusters import slurm
+from ..clusters.ray import run_on_ray
+from ..errors import InputError
+from ..runs import Run
+from ..shards import Shard, as_ranges, parse_shard, shard_of_this_task
+from .progress import show_progress
+
+ENGINES = ("local", "ray", "slurm")
+_OPTIONS = {
+    "shard": click.option("--shard", metavar="I/K", help="Do shard I of K (I from 0) of the run, into a folder of "
+                          "parts that other machines may share; put them together with --merge. What is there already "
+                          "is kept."),
+    "shards": click.option("--shards", type=click.IntRange(min=1), metavar="K", help="Do the shard whose index a Slurm "
+                           "array or a Kubernetes Indexed Job has set. With --status: the shards to tell of."),
+    "engine": click.option("--engine", type=click.Choice(ENGINES), default=ENGINES[0], show_default=True,
+                           help="What does the shards: ray, a task each on a Ray cluster; slurm, an array job, whose "
+                                "scripts are written beside the output. Both need --shards K."),
+    "ray_address": click.option("--ray-address", metavar="ADDRESS", help="Of the Ray cluster.  [default: as ray.init "
+                                "finds it]"),
+    "submit": click.option("--submit", is_flag=True, help="With --engine slurm: hand the scripts to sbatch."),
+    "merge": click.option("--merge", is_flag=True, help="Put the parts together; refused while some are missing or "
+                          "damaged."),
+    "status": click.option("--status", is_flag=True, help="Say which parts, and of how many shards which, are missing; "
+                           "write nothing."),
+}
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What the options say."""
+
+    shard: str | None
+    shards: int | None
+    engine: str
+    ray_address: str | None
+    submit: bool
+    merge: bool
+    status: bool
+
+    @property
+    def given(self) -> bool:
+        """Whether the run is to be shared out, or what is shared to be looked at."""
+        return bool(self.shard or self.shards or self.merge or self.status or self.engine != "local")
+
+    def check(self, others: Mapping[str, bool]) -> None:
+        """Raises InputError for options that exclude each other. others: name of a flag -> whether it was given."""
+        flags = {**others, "--shard": bool(self.shard), "--merge": self.merge, "--status": self.status}
+        given = [name for name, flag in flags.items() if flag]
+        if len(given) > 1:
+            raise InputError(f"{' and '.join(given)} exclude each other. Pass one of them.")
+        if self.shard and self.shards:
+            raise InputError("--shard I/K says both which shard and of how many. Leave --shards out.")
+        if (self.engine != "local" and (given or self.shards is None)) or (self.submit and self.engine != "slurm"):
+            raise InputError(f"--engine {self.engine}: expected --shards K beside it, none of {', '.join(flags)}, and "
+                             "--submit with slurm alone.")
+
+
+def scaling_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command the options, and their values as `scaling`."""
+
+    @wraps(command)
+    def gathered(**given: Any) -> Any:
+        return command(scaling=Scaling(**{name: given.pop(name) for name in _OPTIONS}), **given)
+
+    decorated: Callable[..., Any] = gathered
+    for option in reversed(_OPTIONS.values()):
+        decorated = option(decorated)
+    return decorated
+
+
+def share_out(run: Run, scaling: Scaling, command: str, workers: int, as_json: bool) -> bool:
+    """Do what the options ask for, and say so; True where the run's result is then there. command: its name."""
+    if scaling.engine == "slurm":
+        _write_slurm_job(run, scaling.shards or 1, command, workers, scaling.submit)
+    elif scaling.engine == "ray":
+        with show_progress(f"{command} on ray", run.samples, sys.stderr) as progress:
+            run_on_ray(run, scaling.shards or 1, scaling.ray_address, progress)
+        return True
+    elif scaling.status:
+        _print_status(run, scaling.shards or 1, as_json)
+    elif scaling.merge:
+        with show_progress("merging", run.samples, sys.stderr) as progress:
+            merge_parts(run, progress)
+        return True
+    else:
+        shard = shard_of_this_task(scaling.shards or 1) if scaling.shard is None else parse_shard(scaling.shard)
+        _do_shard(run, shard, workers, as_json)
+    return False
+
+
+def _do_shard(run: Run, shard: Shard, workers: int, as_json: bool) -> None:
+    start, parts = time.monotonic(), shard.of(run.ranges)
+    with show_progress(f"shard {shard}", sum(map(len, parts)), sys.stderr) as progress:
+        done = do_shard(run, shard, progress, workers)
+    audit_log.note(made=sum(map(len, parts)))
+    told = {"out": os.fspath(run.out), "shard": str(shard), "parts": len(parts), "done_now": done,
+            "seconds": round(time.monotonic() - start, 3), "plan_sha256": run.sha256}
+    click.echo(json.dumps(told) if as_json else f"{run.folder}: shard {shard} is there, {len(parts)} parts, {done} of "
+               "them done now.")
+
+
+def _write_slurm_job(run: Run, shards: int, command: str, cpus: int, submit: bool) -> None:
+    """The jobs of this very command line, for the shards that are not finished."""
+    unfinished = _unfinished(run, shards)
+    if not unfinished:
+        click.echo(f"{run.out}: all {len(run.ranges)} parts are there. Merge them with --merge.")
+        return
+    scaling = {"--engine", "slurm", "--engine=slurm", "--submit", "--shards", f"--shards={shards}"}
+    arguments = [argument for place, argument in enumerate(sys.argv[1:], 1)
+                 if argument not in scaling and sys.argv[place - 1] != "--shards"]
+    name = [] if arguments[:1] == [command] else [command]  # cldm gen, or cldm-gen
+    line = [sys.executable, "-m", "cldm_runtime", *name, *arguments]
+    array, merge = slurm.write_scripts(line, run.stem, shards, as_ranges(unfinished), cpus)
+    if submit:
+        first, second = slurm.submit(array, merge)
+        click.echo(f"submitted: array job {first}, and {second}, which merges when it is done.")
+    else:
+        click.echo(f"written: {array} and {merge}. sbatch the first; the second when all of its tasks are done.")
+
+
+def _unfinished(run: Run, shards: int) -> list[int]:
+    """Numbers of the shards that have parts missing."""
+    missing, numbers = {part.number for part in missing_parts(run)}, list(range(len(run.ranges)))
+    return [number for number in range(shards) if missing & set(Shard(number, shards).of(numbers))]
+
+
+def _print_status(run: Run, shards: int, as_json: bool) -> None:
+    """What is missing; the shards as Slurm's --array takes them."""
+    parts = [part.number for part in missing_parts(run)]
+    unfinished, count = _unfinished(run, shards), len(run.ranges)
+    told = {"out": os.fspath(run.out), "parts": count, "missing_parts": as_ranges(parts), "shards": shards,
+            "missing_shards": as_ranges(unfinished)}
+    if as_json:
+        click.echo(json.dumps(told))
+    elif not parts:
+        click.echo(f"{run.out}: all {count} parts are there.")
+    else:
+        click.echo(f"{run.out}: {len(parts)} of {count} parts are missing: {as_ranges(parts)}\n"
+                   f"of {shards} shards: --array={as_ranges(unfinished)}")
