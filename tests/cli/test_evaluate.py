@@ -132,7 +132,8 @@ def test_shards_of_an_evaluation_and_their_merge(dataset: Path, tiny_segmenter: 
     assert not list(dataset.parent.glob("*.parts"))
 
 
-def test_the_slurm_scripts_of_an_evaluation(dataset: Path, tiny_segmenter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_slurm_scripts_of_an_evaluation(dataset: Path, tiny_segmenter: Path,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ["evaluate", str(dataset), "--segmenter", str(tiny_segmenter), "--engine", "slurm", "--shards", "2"]
     monkeypatch.setattr("sys.argv", ["cldm", *arguments])
     assert call(*arguments) == 0

@@ -4,6 +4,8 @@
     python tests/reliability/campaigns.py evaluate --times 1000
     python tests/reliability/campaigns.py twice --times 200          # one shard by two processes at once
     python tests/reliability/campaigns.py disk --times 100           # no file may grow beyond a random size
+    python tests/reliability/campaigns.py readonly --times 20        # a folder that cannot be written
+    python tests/reliability/campaigns.py clock --times 200          # kill -9 under a clock that jumps by years
 
 Each attempt is a forked child of a process in which no network was ever opened. The networks are tiny; files, parts,
 merging and segmentations are the real ones. Ends with 1, and says what it found, where a file was not as it should be.
@@ -17,6 +19,7 @@ import random
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -127,6 +130,22 @@ class Campaign:
         for path in self.folder.glob("samples.h5*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
+    def refused_without_rights(self, work: Work) -> None:
+        """Do the work as somebody who may read the folder and not write it."""
+        os.chmod(self.folder, 0o555)
+
+        def without_rights() -> None:
+            if os.getuid() == 0:  # whom no mode stops
+                os.setuid(65534)
+            work()
+
+        before = sorted(path.name for path in self.folder.iterdir())
+        status = self.attempt(without_rights)
+        os.chmod(self.folder, 0o755)
+        self.counts["one message" if status == 4 else f"wrong: exit {status} in a read-only folder"] += 1
+        if sorted(path.name for path in self.folder.iterdir()) != before:
+            self.counts["wrong: something was written"] += 1
+
     def check_whole(self, what: str) -> None:
         """A file that has its name must hold every sample once, as it was written."""
         if not self.out.exists():
@@ -201,27 +220,73 @@ def twice(campaign: Campaign, times: int) -> None:
 
 
 def disk(campaign: Campaign, times: int) -> None:
-    """Files that may not grow beyond a random size, and then a resume without the limit."""
+    """Files that may not grow beyond a random size, in generating and in evaluating by turns; then a resume without the
+    limit."""
     assert campaign.attempt(campaign.generate) == 0
-    expected, size = campaign.digest(), campaign.out.stat().st_size
-    for _ in range(times):
+    fresh, generated = campaign.out.read_bytes(), campaign.digest()
+    assert campaign.attempt(campaign.evaluate) == 0
+    evaluated, sizes = campaign.digest(), (len(fresh), campaign.out.stat().st_size)
+    for number in range(times):
         campaign.clear()
-        limit = campaign.random.randrange(size)
+        if number % 2:
+            campaign.out.write_bytes(fresh)
+        work = campaign.evaluate if number % 2 else campaign.generate
+        limit = campaign.random.randrange(sizes[number % 2])
 
-        def limited(limit: int = limit) -> None:
+        def limited(limit: int = limit, work: Work = work) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-            campaign.generate()
+            work()
 
         status = campaign.attempt(limited)
         campaign.check_whole("with a full disk")
         campaign.counts["one message" if status == 4 else f"wrong: exit {status} with a full disk"] += 1
-        if campaign.attempt(campaign.generate) == 0:
-            campaign._finished(expected)
+        if campaign.attempt(work) == 0:
+            campaign._finished(evaluated if number % 2 else generated)
         else:
             campaign.counts["wrong: not resumable"] += 1
 
 
-CAMPAIGNS = {"generate": generate, "evaluate": evaluate, "twice": twice, "disk": disk}
+def readonly(campaign: Campaign, times: int) -> None:
+    """A folder that cannot be written, empty or with half a run, and with a file to be evaluated; then it can be."""
+    longest = campaign.seconds(campaign.generate, campaign.clear)
+    expected = campaign.digest()
+    fresh = campaign.out.read_bytes()
+    assert campaign.attempt(campaign.evaluate) == 0
+    evaluated = campaign.content_digest()
+    for number in range(times):
+        campaign.clear()
+        if number % 2:
+            campaign.attempt(campaign.generate, campaign.random.uniform(0, longest))
+            campaign.out.unlink(missing_ok=True)  # of a run that was faster
+        campaign.refused_without_rights(campaign.generate)
+        if campaign.attempt(campaign.generate) == 0:
+            campaign._finished(expected)
+        campaign.refused_without_rights(campaign.evaluate)
+        if campaign.out.read_bytes() != fresh:
+            campaign.counts["wrong: the file was altered"] += 1
+        if campaign.attempt(campaign.evaluate) != 0 or campaign.content_digest() != evaluated:
+            campaign.counts["wrong: the evaluation differs"] += 1
+
+
+def clock(campaign: Campaign, times: int) -> None:
+    """`generate` and `evaluate` in a process that a jumping clock is loaded into."""
+    library = campaign.folder / "jumping_clock.so"
+    source = Path(__file__).with_name("jumping_clock.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+    preloaded = {**os.environ, "LD_PRELOAD": str(library)}
+    jumps = subprocess.run([sys.executable, "-c", "import time; print(abs(time.time() - time.time()))"], env=preloaded,
+                           capture_output=True, text=True, check=True)
+    assert float(jumps.stdout) > 1e6, "the clock does not jump"
+    for name in ("generate", "evaluate"):
+        command = [sys.executable, __file__, name, "--times", str(-(-times // 2))]
+        done = subprocess.run(command, env=preloaded, capture_output=True, text=True, check=False)
+        sys.stderr.write(done.stderr)
+        counts = json.loads(done.stdout.splitlines()[-1])
+        campaign.counts.update({key: value for key, value in counts.items() if key not in ("campaign", "seconds")})
+
+
+CAMPAIGNS = {"generate": generate, "evaluate": evaluate, "twice": twice, "disk": disk, "readonly": readonly,
+             "clock": clock}
 
 
 def main() -> int:

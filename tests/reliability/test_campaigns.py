@@ -10,7 +10,8 @@ import pytest
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-@pytest.mark.parametrize(("campaign", "times"), [("generate", 3), ("evaluate", 3), ("twice", 2), ("disk", 3)])
+@pytest.mark.parametrize(("campaign", "times"),
+                         [("generate", 3), ("evaluate", 3), ("twice", 2), ("disk", 2), ("readonly", 1)])
 def test_nothing_is_lost_doubled_or_half_written(campaign: str, times: int) -> None:
     script = Path(__file__).with_name("campaigns.py")
     done = subprocess.run([sys.executable, str(script), campaign, "--times", str(times)], capture_output=True,

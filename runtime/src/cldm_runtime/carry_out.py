@@ -96,7 +96,8 @@ def check(run: Run, existing: Existing = "resume") -> None:
         run.refuse_other_plan()
     parent = next(path for path in run.out.absolute().parents if path.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise DatasetError(f"{run.out}: {parent} is not a folder that can be written. Choose another --out.")
+        raise DatasetError(f"{run.out}: {parent} is not a folder that you may write to. Choose another, or change its "
+                           "rights.")
     held = sum(path.stat().st_size for path in run.folder.glob("*")) if existing != "refuse" else 0
     free = shutil.disk_usage(parent).free + held
     if free < run.bytes_needed:

@@ -74,7 +74,8 @@ def edit_dataset(path: str | os.PathLike[str], *, replace: Sequence[str] = ()) -
         domain = get_domain(dataset.domain)
     writer = DatasetWriter(target, domain, overwrite=True)
     try:
-        writer.copy_from(target, {name.strip("/") for name in replace})
+        with _writing(writer._file):
+            writer.copy_from(target, {name.strip("/") for name in replace})
     except BaseException:
         writer.discard()
         raise
@@ -337,7 +338,7 @@ class DatasetWriter(_ColumnWriter):
                 raise DatasetError(f"{self.target}: was changed by another process meanwhile, and is as that left it. "
                                    "Run again.")
             publish(self._partial, self.target, overwrite=self._overwrite)
-        except (OSError, RuntimeError) as error:  # h5py reports a full disk at closing as either
+        except (OSError, RuntimeError) as error:
             raise DatasetError(f"{self.target}: writing failed ({_reason(error)}). Free some space and run again.") \
                 from error
 
@@ -363,10 +364,11 @@ def _state(path: Path) -> tuple[int, ...]:
 
 @contextmanager
 def _writing(file: h5py.File) -> Iterator[None]:
+    name = file.filename
     try:
         yield
-    except OSError as error:
-        raise DatasetError(f"{file.filename}: writing failed ({_reason(error)}). Free some space and run again.") \
+    except (OSError, RuntimeError) as error:  # h5py reports a full disk as either
+        raise DatasetError(f"{name}: writing failed ({_reason(error)}). Free some space and run again.") \
             from error
 
 
