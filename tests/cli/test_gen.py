@@ -190,50 +190,11 @@ def test_a_folder_without_permission_is_named(cli: Cli, folder: Path) -> None:
     assert code == 4 and "closed" in err
 
 
-# A shell without job control has its background programs ignore SIGINT, and their children with them: asked for again.
-STOPPED_RUN = """
-import multiprocessing, os, signal, sys
-from contextlib import contextmanager
-from cldm_runtime import plan
-from cldm_runtime.cli import gen, main
-
-@contextmanager
-def stop_at_ten(label, total, stream):
-    def stop(done, total):
-        if done >= 10:
-            print(*(process.pid for process in multiprocessing.active_children()), flush=True)
-            os.kill(os.getpid(), int(sys.argv[1]))
-
-    yield stop
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    plan.PART_SAMPLES, gen.show_progress = 4, stop_at_ten
-    sys.exit(main.run(gen.gen, sys.argv[2:]))
-"""
-
-
-def test_a_stopped_run_resumes_to_the_same_bytes(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cldm_runtime.plan.PART_SAMPLES", 4)
-    flags = ["--n", "14", "--masks", "masks.npy", "--workers", "1"]
-    assert cli(*flags, "--out", "whole.h5")[0] == 0
-    for stop, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130)):
-        command = [sys.executable, "-c", STOPPED_RUN, str(int(stop)), *flags]
-        stopped = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert stopped.returncode == code and "Traceback" not in stopped.stderr
-        assert ("8 of 14 samples are kept" in stopped.stderr and "--resume" in stopped.stderr) or stop == signal.SIGKILL
-        assert not (folder / "samples.h5").exists() and len(list(folder.glob("samples.h5.parts/part-*.h5"))) == 2
-        assert cli(*flags)[0] == 2 and cli(*flags, "--resume")[0] == 0
-        assert digest(folder / "samples.h5") == digest(folder / "whole.h5")
-        (folder / "samples.h5").unlink()
-    assert sorted(path.name for path in folder.iterdir()) == ["grid.csv", "masks.npy", "whole.h5"]
-
-
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 130)])
 def test_workers_end_with_the_run_that_started_them(cli: Cli, folder: Path, stop: signal.Signals, code: int) -> None:
     flags = ["--n", "30", "--masks", "masks.npy", "--workers", "2"]
-    stopped = subprocess.run([sys.executable, "-c", STOPPED_RUN, str(int(stop)), *flags], capture_output=True,
-                             text=True, check=False)
+    program = [sys.executable, Path(__file__).parents[1] / "stopped_run.py", str(int(stop)), "10"]
+    stopped = subprocess.run([*program, *flags], capture_output=True, text=True, check=False)
     assert stopped.returncode == code and "Traceback" not in stopped.stderr
     workers = stopped.stdout.split()
     assert len(workers) == 2

@@ -87,11 +87,6 @@ def test_a_sample_is_the_same_in_any_run_with_the_same_batches(model: Generator)
     assert np.array_equal(few, many[:3])
 
 
-def test_the_batch_size_changes_pixels_by_rounding_only(model: Generator) -> None:
-    (one, one_masks), (four, four_masks) = (model.sample(attributes=ATTRIBUTES, n=4, batch_size=b) for b in (1, 4))
-    assert np.array_equal(one_masks, four_masks) and np.abs(one - four).max() < 1e-5
-
-
 def test_a_stream_is_lazy_and_agrees_with_sample(model: Generator) -> None:
     request = {name: values[0] if isinstance(values, list) else values for name, values in ATTRIBUTES.items()}
     drawn = []

@@ -54,14 +54,6 @@ def test_ranges_are_written_as_slurm_reads_them() -> None:
     assert as_ranges([0, 1, 2, 7, 9, 10]) == "0-2,7,9-10" and as_ranges([]) == ""
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 7])
-def test_shards_in_any_order_give_the_bytes_of_one_run(plan: Plan, tmp_path: Path, count: int) -> None:
-    expected = generate_dataset(plan, tmp_path / "one.h5").read_bytes()
-    done = [generate_shard(plan, tmp_path / "shared.h5", Shard(number, count)) for number in reversed(range(count))]
-    assert sum(done) == 5 and merge_shards(plan, tmp_path / "shared.h5").read_bytes() == expected
-    assert not parts_folder(tmp_path / "shared.h5").exists()
-
-
 def test_a_shard_done_twice_is_done_once(plan: Plan, tmp_path: Path) -> None:
     out = tmp_path / "shared.h5"
     assert [generate_shard(plan, out, Shard(0, 2)) for _ in range(2)] == [2, 0]
