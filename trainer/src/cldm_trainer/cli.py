@@ -2,8 +2,10 @@
 
 import json
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import click
 
 from cldm_runtime.errors import CldmError
 
+from . import launch
 from .config import Config, load_config
 
 # subcommand -> (module, function, help). Modules are imported when they are needed: torch and nnU-Net are slow to load.
@@ -34,10 +37,24 @@ STAGES: dict[str, tuple[str, str, str]] = {
     "segmenter": ("stages.segmenter", "run", "Train nnU-Net on the cohort."),
 }
 
+# Trained by `loop.train`, in as many processes as the run has; the first of them carries out the others alone.
+_SHARED = ("image-codec", "mask-codec", "texture", "label-vae", "diffusion", "distil", "finish", "small-decoder",
+           "small-texture", "small-mask-encoder")
 _OF_A_GENERATOR = ("image-codec", "mask-codec", "texture", "latents", "diffusion")
 
 _CONFIG = click.option("--config", "config_path", required=True, type=click.Path(), metavar="FILE",
                        help="TOML file, such as trainer/configs/phantom-tiny.toml.")
+_DEVICES = click.option("--devices", default=None, type=click.IntRange(min=1), metavar="N",
+                        help="Devices of each node, a process for each; they share every batch. [default: run.devices]")
+_NODES = click.option("--nodes", default=None, type=click.IntRange(min=1), metavar="M",
+                      help="Machines, which share the folders of cohort and run. [default: run.nodes]")
+_EXAMPLES = """\b
+  cldm-train {0} --config run.toml --devices 4
+  srun --nodes 2 --ntasks-per-node 4 --gres gpu:4 --kill-on-bad-exit \\
+       cldm-train {0} --config run.toml --devices 4 --nodes 2
+  torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint HOST:29500 \\
+       -m cldm_trainer.cli {0} --config run.toml --devices 4 --nodes 2
+"""
 
 
 def stage_function(name: str) -> Callable[..., Any]:
@@ -64,23 +81,58 @@ def _add_stage(name: str) -> None:
         stage_function(name)(load_config(config_path))
 
 
+def _add_shared(name: str, text: str, work: Callable[[Config], None]) -> None:
+    """A command that several processes may carry out together."""
+    @cli.command(name, help=text, epilog=_EXAMPLES.format(name))
+    @_CONFIG
+    @_DEVICES
+    @_NODES
+    def command(config_path: str, devices: int | None, nodes: int | None) -> None:
+        config = load_config(config_path)
+        run = replace(config.run, devices=devices or config.run.devices, nodes=nodes or config.run.nodes)
+        if launch.must_start(run):
+            again = [name, "--config", config_path, "--devices", str(run.devices), "--nodes", str(run.nodes)]
+            sys.exit(launch.run_together(again, run))
+        if launch.several(run):
+            import_module("cldm_trainer.processes").join(run)
+        work(replace(config, run=run))
+
+
+def _run_stage(name: str, config: Config) -> None:
+    stage_function(name)(config)
+
+
+def _run_all(config: Config) -> None:
+    _run_stages(config, *STAGES)
+
+
 for _name in STAGES:
-    _add_stage(_name)
-
-
-@cli.command("all")
-@_CONFIG
-def run_all(config_path: str) -> None:
-    """Run every stage that the configuration needs, in order; finished ones return at once."""
-    _run_stages(load_config(config_path), *STAGES)
+    if _name in _SHARED:
+        _add_shared(_name, STAGES[_name][2], partial(_run_stage, _name))
+    else:
+        _add_stage(_name)
+_add_shared("all", "Run every stage that the configuration needs, in order; finished ones return at once.", _run_all)
 
 
 def _run_stages(config: Config, *names: str) -> None:
     """Those of the stages that are needed."""
+    alone = import_module("cldm_trainer.processes").in_first if launch.several(config.run) else _call
     for name in names:
-        if _needed(name, config):
-            click.echo(f"-- {name}", err=True)
-            stage_function(name)(config)
+        if alone(partial(_begin, name, config)):
+            work = partial(_run_stage, name, config)
+            (_call if name in _SHARED else alone)(work)
+
+
+def _call(work: Callable[[], Any]) -> Any:
+    return work()
+
+
+def _begin(name: str, config: Config) -> bool:
+    """Whether a stage is needed; says that it begins."""
+    needed = _needed(name, config)
+    if needed:
+        click.echo(f"-- {name}", err=True)
+    return needed
 
 
 def _needed(stage: str, config: Config) -> bool:
@@ -219,17 +271,21 @@ def show(config_path: str) -> None:
 
 def main() -> None:
     """Entry point: one message and an exit code for what a user can mend, a traceback only for our own defects."""
+    if launch.started_here():
+        launch.stop_with_starter()
     try:
         cli(standalone_mode=False)
     except CldmError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        launch.leave(f"error: {error}", error.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; the same command goes on from the last checkpoint.", err=True)
-        sys.exit(130)
+        launch.leave("interrupted; the same command goes on from the last checkpoint.", 130)
+    except Exception:
+        if launch.started_here():
+            launch.leave(traceback.format_exc(), 1)
+        raise
 
 
 if __name__ == "__main__":

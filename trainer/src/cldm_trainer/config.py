@@ -26,9 +26,10 @@ class RunConfig:
     seed: int = 0
     folder: str = "runs"  # everything that training writes goes to <folder>/<name>
     codecs: str = ""  # the run whose codecs, latents and texture are used, untouched; empty: this run's own
-    threads: int = 2  # CPU threads of torch
+    threads: int = 2  # CPU threads of torch, in each process
     accelerator: str = "cpu"  # cpu, cuda, or auto
-    devices: int = 1
+    devices: int = 1  # of each node, one process for each; they share the batch_size of every stage
+    nodes: int = 1  # machines
     precision: str = "32-true"  # Lightning Fabric's names, such as bf16-mixed
     channels_last: bool = True  # halves the time of a convolution step on CPUs
 
@@ -345,6 +346,8 @@ def _rule_faults(config: Config) -> list[str]:
     for key, (found, allowed) in choices.items():
         if found not in allowed:
             faults.append(f"{key}: found {found!r}, expected one of {', '.join(allowed)}.")
+    faults += [f"run.{key}: found {count}, expected at least 1."
+               for key, count in (("devices", config.run.devices), ("nodes", config.run.nodes)) if count < 1]
     faults += [*_schedule_faults(config.diffusion), *_condition_faults(config)]
     if config.distil.states % config.distil.steps or config.distil.teacher_steps % config.distil.states:
         faults.append(f"distil: found {config.distil.steps} steps, {config.distil.states} states, "

@@ -1,7 +1,8 @@
 """One explicit training loop for every stage, on Lightning Fabric.
 
 All randomness of a step is a function of (seed, step), so a run that was stopped and resumed computes what an
-uninterrupted one computes.
+uninterrupted one computes. Several processes share the batch of a step: every one draws it whole and learns from its
+part, so that a run computes what it computes in one process, but for the order of sums.
 """
 
 import copy
@@ -16,26 +17,48 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
-from cldm_runtime.errors import InterruptedRun
+from cldm_runtime.errors import InputError, InterruptedRun
 
-from . import checkpoint
+from . import checkpoint, launch
 from .config import Config, OptimiserConfig, RunConfig
 from .data import batch_rows, step_generator
+from .processes import any_of_them, in_first, join, total
 from .records import Records
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a task may use to compute the loss of one step."""
+    """What a task may use to compute the loss of one step.
+
+    Every process draws all random numbers for the whole batch, and computes the loss of its own share: a mean over
+    samples, since the processes' gradients are averaged.
+    """
 
     number: int
-    rows: NDArray[np.int64]  # rows of the training data
-    generator: torch.Generator  # on the CPU: the same numbers on every machine
+    rows: NDArray[np.int64]  # rows of the training data, of the whole batch
+    generator: torch.Generator  # on the CPU: the same numbers on every machine, and in every process
     device: torch.device
+    process: int = 0
+    processes: int = 1
+
+    @property
+    def share(self) -> slice:
+        """Which of `rows` are this process's: as many as every other's."""
+        size = len(self.rows) // self.processes
+        return slice(self.process * size, (self.process + 1) * size)
+
+    def own(self, batch: Tensor) -> Tensor:
+        """This process's share of something of the whole batch, on its device."""
+        return batch[self.share].to(self.device)
+
+    def whole(self, own: Tensor) -> Tensor:
+        """Something of the whole batch from every process's share of it, for a loss that is no mean over samples."""
+        missing = (self.share.start, len(self.rows) - self.share.stop)
+        return total(functional.pad(own, (0, 0) * (own.ndim - 1) + missing))
 
 
 class Task(Protocol):
@@ -117,22 +140,23 @@ class _Trainer:
     """The modules, optimisers and state of one stage while it is trained."""
 
     def __init__(self, task: Task, config: OptimiserConfig, run: RunConfig, folder: Path) -> None:
-        torch.set_num_threads(run.threads)
         self.task, self.config, self.run, self.folder = task, config, run, folder
-        precision: Any = run.precision  # Fabric names each string that it takes
-        self.fabric = Fabric(accelerator=run.accelerator, devices=run.devices, precision=precision)
-        self.fabric.launch()
+        self.fabric = join(run)
         self.module = task.model
         if run.channels_last:
             self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
         self.average = MovingAverage(self.module, config.ema_decay)
         self.critic_module = task.critic
+        if task.critic is not None and launch.several(run) and self.fabric.device.type == "cuda":
+            # torch has no batch norm over the whole batch on CPUs: there a critic's is over its process's share.
+            self.critic_module = nn.SyncBatchNorm.convert_sync_batchnorm(task.critic)  # type: ignore[no-untyped-call]
         self.optimiser = self._optimiser(self.module)
         self.model, self.optimiser = self.fabric.setup(self.module, self.optimiser)
         self.average.module.to(self.fabric.device)
         self.critic: nn.Module | None = None
-        if task.critic is not None:
-            self.critic, self.critic_optimiser = self.fabric.setup(task.critic, self._optimiser(task.critic))
+        if self.critic_module is not None:
+            self.critic, self.critic_optimiser = self.fabric.setup(self.critic_module,
+                                                                   self._optimiser(self.critic_module))
         self.step = 0
 
     def _optimiser(self, module: nn.Module) -> torch.optim.Optimizer:
@@ -143,7 +167,7 @@ class _Trainer:
     def restore(self) -> None:
         """Go on from the last checkpoint, if there is one."""
         path = self.folder / checkpoint.STATE
-        if not path.exists():
+        if not in_first(path.exists):
             return
         state = checkpoint.load_state(path)
         self.module.load_state_dict(state["model"])
@@ -155,22 +179,24 @@ class _Trainer:
         self.step = int(state["step"])
 
     def save(self) -> None:
+        in_first(self._write)
+
+    def _write(self) -> None:
         average = self.average.module.state_dict()
         state = {"step": self.step, "model": self.module.state_dict(), "average": average,
                  "optimiser": self.optimiser.state_dict()}
         if self.critic_module is not None:
             state |= {"critic": self.critic_module.state_dict(), "critic_optimiser": self.critic_optimiser.state_dict()}
-        if self.fabric.is_global_zero:
-            # The state last: a crash in between leaves an older state that computes the same weights again.
-            checkpoint.save_tensors(self.folder / checkpoint.MODEL, average, {"step": str(self.step)})
-            checkpoint.save_state(self.folder / checkpoint.STATE, state)
-        self.fabric.barrier()
+        # The state last: a crash in between leaves an older state that computes the same weights again.
+        checkpoint.save_tensors(self.folder / checkpoint.MODEL, average, {"step": str(self.step)})
+        checkpoint.save_state(self.folder / checkpoint.STATE, state)
 
     def advance(self) -> dict[str, Tensor]:
         """One step. Returns what is worth logging."""
-        config, ranks, rank = self.config, self.fabric.world_size, self.fabric.global_rank
-        rows = batch_rows(self.task.count, config.batch_size * ranks, self.step, self.run.seed)[rank::ranks]
-        step = Step(self.step, rows, step_generator(self.run.seed, self.step, rank), self.fabric.device)
+        config, fabric = self.config, self.fabric
+        rows = batch_rows(self.task.count, config.batch_size, self.step, self.run.seed)
+        step = Step(self.step, rows, step_generator(self.run.seed, self.step), fabric.device, fabric.global_rank,
+                    fabric.world_size)
         loss, parts = self.task.loss(self.model, self.critic, step)
         norm = self._descend(self.model, self.optimiser, loss, config.learning_rate)
         if self.critic is not None:
@@ -197,10 +223,10 @@ def train(make_task: Callable[[], Task], config: OptimiserConfig, run: RunConfig
     """Train a stage to its last step, from wherever it stands; returns at once, without its data, if it is finished.
 
     `resolved` is the configuration that the weights depend on. Raises InterruptedRun after saving when SIGTERM or
-    Ctrl-C arrives, InputError when `folder` was begun with another configuration.
+    Ctrl-C arrives at any of the run's processes, InputError when `folder` was begun with another configuration or the
+    batch cannot be split among the processes.
     """
-    checkpoint.agree_on_config(folder, {"seed": run.seed, **resolved})
-    if checkpoint.finished(folder, config.steps):
+    if in_first(lambda: _finished(config, run, folder, resolved)):
         return
     torch.manual_seed(run.seed)  # of the initial weights
     trainer = _Trainer(make_task(), config, run, folder)
@@ -208,14 +234,26 @@ def train(make_task: Callable[[], Task], config: OptimiserConfig, run: RunConfig
     writes = trainer.fabric.is_global_zero
     with _StopRequest() as stop, Records(folder, trainer.step, config.steps, writes) as records:
         while trainer.step < config.steps:
-            figures = trainer.advance()
-            _report(trainer, records, figures, writes)
-            last = trainer.step == config.steps
-            if last or stop.made or trainer.step % config.checkpoint_every == 0:
+            _report(trainer, records, trainer.advance())
+            last, stopping = trainer.step == config.steps, any_of_them(stop.made)
+            if last or stopping or trainer.step % config.checkpoint_every == 0:
                 trainer.save()
-            if stop.made and not last:
+            if stopping and not last:
                 raise InterruptedRun(f"{folder.name} stopped at step {trainer.step} of {config.steps}; "
                                      "the same command goes on from there.")
+
+
+def _finished(config: OptimiserConfig, run: RunConfig, folder: Path, resolved: Mapping[str, Any]) -> bool:
+    """Whether a stage needs no training; if it does, with this configuration and in these processes."""
+    checkpoint.agree_on_config(folder, {"seed": run.seed, **resolved})
+    processes = run.devices * run.nodes
+    if checkpoint.finished(folder, config.steps):
+        return True
+    if config.batch_size % processes:
+        raise InputError(f"{folder.name}: its batch_size {config.batch_size} cannot be split among {processes} "
+                         f"processes ({run.devices} devices x {run.nodes} nodes). Take a number that divides it, or "
+                         "another batch_size.")
+    return False
 
 
 def train_shared(make_task: Callable[[], Task], stage: str, section: OptimiserConfig, config: Config,
@@ -229,19 +267,29 @@ def train_shared(make_task: Callable[[], Task], stage: str, section: OptimiserCo
         train(make_task, section, config.run, folder, resolved)
 
 
-def _report(trainer: _Trainer, records: Records, figures: dict[str, Tensor], writes: bool) -> None:
+def _report(trainer: _Trainer, records: Records, figures: dict[str, Tensor]) -> None:
     """Log, validate and draw when it is time."""
-    config, step, average = trainer.config, trainer.step, trainer.average.module
+    config, step = trainer.config, trainer.step
     records.count(step)
-    if not writes:
-        return
-    last, begun = step == config.steps, time.monotonic()
-    if last or step % config.log_every == 0:
-        rate = trainer.optimiser.param_groups[0]["lr"]
-        records.training(step, {"learning_rate": rate} | {key: float(value) for key, value in figures.items()})
-    with torch.no_grad():
-        if last or step % config.validate_every == 0:
-            records.validation(step, trainer.task.validate(average, trainer.fabric.device))
-        if last or step % config.picture_every == 0:
-            records.picture(step, trainer.task.picture(average, trainer.fabric.device))
+    if _due(config.log_every, trainer):
+        means: Any = trainer.fabric.all_reduce(figures)  # over the processes; as many and as named as `figures`
+        if trainer.fabric.is_global_zero:
+            rate = trainer.optimiser.param_groups[0]["lr"]
+            records.training(step, {"learning_rate": rate} | {key: float(value) for key, value in means.items()})
+    if _due(config.validate_every, trainer) or _due(config.picture_every, trainer):
+        in_first(lambda: _show(trainer, records))
+
+
+def _due(every: int, trainer: _Trainer) -> bool:
+    return trainer.step == trainer.config.steps or trainer.step % every == 0
+
+
+@torch.no_grad()
+def _show(trainer: _Trainer, records: Records) -> None:
+    """Validate and draw when it is time."""
+    config, average, device, begun = trainer.config, trainer.average.module, trainer.fabric.device, time.monotonic()
+    if _due(config.validate_every, trainer):
+        records.validation(trainer.step, trainer.task.validate(average, device))
+    if _due(config.picture_every, trainer):
+        records.picture(trainer.step, trainer.task.picture(average, device))
     records.pause(time.monotonic() - begun)

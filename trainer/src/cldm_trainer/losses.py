@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .processes import total
+
 PENALTY_EVERY = 4  # steps of a critic
 
 
@@ -31,13 +33,14 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def soft_dice(logits: Tensor, one_hot: Tensor) -> Tensor:
-    """1 - soft Dice, pooled over the batch and averaged over the classes that are present in it."""
+    """1 - soft Dice, pooled over the batch, of all processes, and averaged over the classes that are present in it."""
     p = torch.softmax(logits, dim=1)
     axes = (0, 2, 3)
-    size = one_hot.sum(axes)
-    dice = 2.0 * (p * one_hot).sum(axes) / (p.sum(axes) + size).clamp_min(1e-6)
+    hits, said, size = total(torch.stack([(p * one_hot).sum(axes), p.sum(axes), one_hot.sum(axes)]))
+    dice = 2.0 * hits / (said + size).clamp_min(1e-6)
     present = (size > 0).to(dice.dtype)
-    return 1.0 - (dice * present).sum() / present.sum()
+    loss: Tensor = 1.0 - (dice * present).sum() / present.sum()
+    return loss
 
 
 def least_squares_critic(real: Tensor, fake: Tensor) -> Tensor:

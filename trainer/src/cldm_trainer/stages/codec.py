@@ -58,8 +58,7 @@ class ImageCodecTask:
         c = self.config
         x = 2.0 * self.training.images[step.rows] - 1.0
         x = turn_and_mirror(x, step.generator) if c.augment else x
-        noise = _noise(c, x, step.generator).to(step.device)
-        x = x.to(step.device)
+        noise, x = step.own(_noise(c, x, step.generator)), step.own(x)
         y, mu, s = model(x, noise)
         d = y - x
         parts = {"l1": d.abs().mean(), "mse": d.square().mean()}
@@ -125,8 +124,7 @@ class MaskCodecTask:
         labels = self.training.masks[step.rows][:, None]
         labels = (turn_and_mirror(labels, step.generator) if self.config.augment else labels)[:, 0]
         labels = permute_labels(labels, len(self.labels), self.config.relabel, step.generator)
-        noise = _noise(self.config, labels, step.generator).to(step.device)
-        labels = labels.to(step.device)
+        noise, labels = step.own(_noise(self.config, labels, step.generator)), step.own(labels)
         x = one_hot(labels, len(self.labels))
         logits, mu, s = model(x, noise)
         entropy, dice, kl = cross_entropy(logits, labels), soft_dice(logits, x), kl_divergence(mu, s)

@@ -27,6 +27,7 @@ from .. import checkpoint
 from ..config import Config
 from ..data import in_batches, one_hot
 from ..networks import AttributeTokens, Conditioned, ControlEncoder, Denoiser
+from ..processes import by_first
 from . import label_vae
 from . import latents as latents_stage
 from .latents import load_affines, load_latents
@@ -105,6 +106,7 @@ def prepare_encoder(encoder: nn.Module, training: Table) -> None:
         encoder.standardise_by(*training.columns)
 
 
+@by_first
 def _stored(config: Config, kind: str) -> dict[str, Tensor]:
     """Values and definedness of every sample; made once, and again when what they depend on has changed."""
     path, wanted = config.run_folder / FOLDER / f"{kind}.safetensors", latents_stage.fingerprint(config)

@@ -6,7 +6,7 @@ a, sig   sqrt(abar_t) and sqrt(1 - abar_t)
 x_t      a * x0 + sig * eps
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -82,16 +82,18 @@ class DiffusionTask:
         return self.image_affine.standardise(z), self.conditions[subset](rows)
 
     def _errors(self, model: nn.Module, x0: Tensor, sources: Sources, t: Tensor, generator: torch.Generator,
-                device: torch.device, dropped: Tensor | None = None) -> Tensor:
-        """Weighted squared error of each sample. dropped (N,): which samples are denoised without their condition."""
+                own: Callable[[Tensor], Tensor], dropped: Tensor | None = None) -> Tensor:
+        """Weighted squared error of each sample, of those that `own` takes to the model's device.
+
+        dropped (N,): which samples are denoised without their condition.
+        """
         eps = torch.randn(x0.shape, generator=generator)
         a, sig = (values[t].reshape(-1, 1, 1, 1) for values in (self.alpha, self.sigma))
-        target = diffusion_target(self.config.objective, x0, eps, a, sig).to(device)
+        target = diffusion_target(self.config.objective, x0, eps, a, sig)
         inputs = [(a * x0 + sig * eps), t.float(), *sources]
-        said = model(*(value.to(device) for value in inputs),
-                     dropped=None if dropped is None else dropped.to(device))
-        weight = min_snr_weight(self.config.objective, a, sig, self.config.min_snr_gamma).to(device)
-        errors: Tensor = weight * (said - target).square()
+        said = model(*(own(value) for value in inputs), dropped=None if dropped is None else own(dropped))
+        weight = min_snr_weight(self.config.objective, a, sig, self.config.min_snr_gamma)
+        errors: Tensor = own(weight) * (said - own(target)).square()
         return errors.mean((1, 2, 3))
 
     def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
@@ -104,7 +106,7 @@ class DiffusionTask:
         sources = self._hide_values(sources, step.generator)
         share = self.config.condition_dropout
         dropped = torch.rand(n, generator=step.generator) < share if share > 0 else None
-        return self._errors(model, x0, sources, t, step.generator, step.device, dropped).mean(), {}
+        return self._errors(model, x0, sources, t, step.generator, step.own, dropped).mean(), {}
 
     def _hide_values(self, sources: Sources, generator: torch.Generator) -> Sources:
         """Attributes and where they are defined, some of them as if they were not: what is unknown at generation, such
@@ -126,7 +128,7 @@ class DiffusionTask:
             generator = step_generator(0, number)
             x0, sources = self._batch("val", part, generator)
             t = torch.linspace(0, self.config.timesteps - 1, len(x0)).long()
-            errors.append(self._errors(model, x0, sources, t, generator, device).cpu())
+            errors.append(self._errors(model, x0, sources, t, generator, lambda value: value.to(device)).cpu())
             times.append(t)
         error, quarter = torch.cat(errors), torch.cat(times) * 4 // self.config.timesteps
         parts = {f"loss_quarter_{q + 1}": float(error[quarter == q].mean()) for q in range(4)}

@@ -62,8 +62,8 @@ class DistilTask:
     def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
         n, steps = len(step.rows), len(self.table)
         first = int(torch.randint(0, steps, (1,), generator=step.generator))
-        k = (torch.arange(n) + first) % steps  # every step of the student as often as the others
-        rows = torch.from_numpy(step.rows)
+        k = ((torch.arange(n) + first) % steps)[step.share]  # every step of the student as often as the others
+        rows = torch.from_numpy(step.rows[step.share])
         told = self.training.condition[rows].float().to(step.device)
         x = self.before(model, rows, k, told)
         x_next = self.training.x[rows, k + 1].float().to(step.device)

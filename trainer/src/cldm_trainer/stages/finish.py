@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cldm_runtime.bundle import Bundle
+from cldm_runtime.errors import InputError
 from cldm_runtime.schedule import NoiseSchedule
 
 from .. import checkpoint
@@ -84,8 +85,13 @@ def folder(config: Config, number: int) -> Path:
 
 
 def make_task(config: Config, number: int) -> FinishTask:
-    """The task of a [[finish]] section. Raises InputError where [distil] has left no student."""
+    """The task of a [[finish]] section. Raises InputError where [distil] has left no student, or where the processes
+    would not have equally many finished latents to show to the critic."""
     bundle, section = teacher_bundle(config), config.finish[number]
+    processes = config.run.devices * config.run.nodes
+    if processes > 1 and section.optimiser.batch_size % (processes * config.distil.steps):
+        raise InputError(f"finish: found batch_size {section.optimiser.batch_size} for {processes} processes, expected "
+                         f"a multiple of {processes * config.distil.steps}: of their number times distil.steps.")
     assert bundle.manifest.schedule is not None  # a generator has it: the manifest was checked
     training, unseen = (trajectories.load_trajectories(config, subset) for subset in trajectories.SUBSETS)
     latents = slice_latents.load(config, bundle)

@@ -45,8 +45,8 @@ class LabelVaeTask:
         self.count = len(self.training)
 
     def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
-        labels = self.training[step.rows].to(step.device)
-        noise = torch.randn((len(labels), self.config.dimensions), generator=step.generator).to(step.device)
+        labels = step.own(self.training[step.rows])
+        noise = step.own(torch.randn((len(step.rows), self.config.dimensions), generator=step.generator))
         x = one_hot(labels, len(self.domain.labels))
         logits, z, mean, deviation = model(x, noise)
         parts = {"cross_entropy": cross_entropy(logits, labels), "dice_loss": soft_dice(logits, x),
@@ -55,7 +55,8 @@ class LabelVaeTask:
         loss = loss + self.config.kl_weight * parts["kl"]
         if self.values is not None:
             attributes, defined = (column[step.rows].to(step.device) for column in self.values[0])
-            parts["attribute_order"] = attribute_order(z, attributes, defined, self.config.attribute_delta)
+            parts["attribute_order"] = attribute_order(step.whole(z), attributes, defined,
+                                                       self.config.attribute_delta)
             loss = loss + self.config.attribute_weight * parts["attribute_order"]
         return loss, parts
 

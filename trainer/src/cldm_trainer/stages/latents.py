@@ -26,6 +26,7 @@ from .. import checkpoint
 from ..config import Config, LatentsConfig, plain
 from ..data import Slices, in_batches, load_slices, move, one_hot, step_generator
 from ..networks import Affine, Codec
+from ..processes import by_first
 from .codec import IMAGE_STAGE, MASK_STAGE
 
 STAGE = "latents"
@@ -86,6 +87,7 @@ def fingerprint(config: Config) -> dict[str, str]:
     }
 
 
+@by_first
 def run(config: Config) -> None:
     """Encode the training and validation subsets; at once if that has been done with these codecs.
 

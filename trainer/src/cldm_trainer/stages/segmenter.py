@@ -75,7 +75,10 @@ def make_trainer(root: Path, config: Config) -> Any:
     plan = read_plan(folder / f"{plans_name(section)}.json") | {"continue_training": False}
     dataset = read_plan(root / "raw" / DATASET_NAME / "dataset.json")
     cuda = config.run.accelerator == "cuda" or (config.run.accelerator == "auto" and torch.cuda.is_available())
-    trainer = CohortTrainer(plan, CONFIGURATION, FOLD, dataset, torch.device("cuda" if cuda else "cpu"))
+    device = torch.device("cuda" if cuda else "cpu")
+    trainer = CohortTrainer(plan, CONFIGURATION, FOLD, dataset, device)
+    # nnU-Net trains in one process, the first: it would take a group of ours for its own.
+    trainer.is_ddp, trainer.local_rank, trainer.device = False, 0, device
     trainer.configure(section, config.run.seed)
     return trainer
 

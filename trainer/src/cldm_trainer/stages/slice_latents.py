@@ -21,6 +21,7 @@ from cldm_runtime.errors import BundleError, InputError
 from .. import checkpoint
 from ..config import Config, plain
 from ..data import load_slices, step_generator
+from ..processes import by_first
 from .latents import BATCH, moved_slices
 
 STAGE = "slice-latents"
@@ -28,6 +29,7 @@ SUBSET = "train"
 _ROLE = "encoder"
 
 
+@by_first
 def run(config: Config, bundle: Bundle) -> None:
     """Encode the training slices, unless that has been done. Raises BundleError for a bundle without an encoder."""
     torch.set_num_threads(config.run.threads)

@@ -34,12 +34,12 @@ DECODER, TEXTURE, MASK_ENCODER = "small-decoder", "small-texture", "small-mask-e
 _BATCH = 32
 _PICTURES = 8
 _RELABELLED = 0.35  # share of the label maps whose labels are permuted, so that rare ones are learned
-Batch = Callable[[NDArray[np.int64], torch.Generator], tuple[Tensor, Tensor]]
+Batch = Callable[[Step], tuple[Tensor, Tensor]]
 
 
 class ImitationTask:
-    """Makes a student give what a frozen network gives. `batch` makes inputs and wanted outputs from rows; `unseen`
-    are those of validation. Images are held to each other's borders too."""
+    """Makes a student give what a frozen network gives. `batch` makes inputs and wanted outputs of a process's share
+    of a step; `unseen` are those of validation. Images are held to each other's borders too."""
 
     critic = None
     critic_rate = 0.0
@@ -50,7 +50,7 @@ class ImitationTask:
         self._batch, self._border_weight = batch, border_weight
 
     def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
-        given, wanted = (value.to(step.device) for value in self._batch(step.rows, step.generator))
+        given, wanted = (value.to(step.device) for value in self._batch(step))
         y = model(given).float()
         parts = {"l1": (y - wanted).abs().mean(), "border": gradient_l1(y, wanted)}
         loss = parts["l1"] + self._border_weight * parts["border"]
@@ -90,7 +90,8 @@ def make_decoder_task(config: Config) -> ImitationTask:
             images.append(torch.cat([teacher.mean(latents[-1][part].float()).half()
                                      for part in in_batches(len(latents[-1]), _BATCH)]))
 
-    def batch(rows: NDArray[np.int64], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def batch(step: Step) -> tuple[Tensor, Tensor]:
+        rows = step.rows[step.share]
         return latents[0][rows].float(), images[0][rows].float()
 
     unseen = latents[1].float(), images[1].float()
@@ -103,8 +104,9 @@ def make_mask_encoder_task(config: Config) -> ImitationTask:
     classes = len(get_domain(config.cohort.domain).labels)
     maps, unseen = label_maps(config, "train"), one_hot(label_maps(config, "val"), classes)
 
-    def batch(rows: NDArray[np.int64], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        given = one_hot(permute_labels(maps[rows], classes, _RELABELLED, generator), classes)
+    def batch(step: Step) -> tuple[Tensor, Tensor]:
+        labels = permute_labels(maps[step.rows], classes, _RELABELLED, step.generator)
+        given = one_hot(labels[step.share], classes)
         with torch.no_grad():
             return given, teacher(given)
 

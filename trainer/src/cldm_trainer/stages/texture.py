@@ -102,9 +102,10 @@ class TextureTask:
         assert critic is not None
         window = self._window(step.generator)
         rows, columns = (slice(part.start * self.stride, part.stop * self.stride) for part in window)
-        real, mean = (images[step.rows][..., rows, columns].to(step.device) for images in (self.images, self.means))
-        noise = torch.randn(mean.shape, generator=step.generator).to(step.device)
-        texture = model(mean, self.latents[step.rows].to(step.device), noise, window)
+        real, mean = (images[step.rows][..., rows, columns] for images in (self.images, self.means))
+        noise = step.own(torch.randn(mean.shape, generator=step.generator))
+        real, mean = step.own(real), step.own(mean)
+        texture = model(mean, step.own(self.latents[step.rows]), noise, window)
         drawn = mean + texture
         seen_real, seen_drawn = TextureCritic.see(real, mean), TextureCritic.see(drawn, mean)
         self._pair = seen_real, seen_drawn.detach()

@@ -34,6 +34,7 @@ from .. import checkpoint
 from ..adopt import load_denoiser, teacher_bundle
 from ..config import Config, DistilConfig, plain
 from ..data import in_batches
+from ..processes import by_first
 from .moved import label_maps, measured_attributes
 
 STAGE = "trajectories"
@@ -54,6 +55,7 @@ class Trajectories:
         return len(self.x)
 
 
+@by_first
 def run(config: Config) -> None:
     """Walk every trajectory that is missing. Raises InputError for a [distil] section that does not fit the bundle."""
     torch.set_num_threads(config.run.threads)
