@@ -1,4 +1,5 @@
-"""A Ray cluster of two nodes on this machine, one of which is removed by force in mid-run; started by test_clusters."""
+"""A Ray cluster of two nodes on this machine, one of which is removed by force in mid-run; what was generated is then
+evaluated on the other. Started by test_clusters."""
 
 import os
 import sys
@@ -6,8 +7,9 @@ import threading
 import time
 from pathlib import Path
 
-from cldm_runtime import Generator
+from cldm_runtime import Generator, Segmenter
 from cldm_runtime.clusters.ray import run_on_ray
+from cldm_runtime.evaluate import Evaluation, evaluate_dataset
 from cldm_runtime.generate import Generation, generate_dataset, parts_folder
 from cldm_runtime.grid import grid_from_mapping
 from cldm_runtime.plan import Plan
@@ -17,7 +19,7 @@ from cldm_runtime.requests import GridRequests
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
 
-def main(bundle: str, folder: Path) -> None:
+def main(bundle: str, segmenter: str, folder: Path) -> None:
     import ray
     from ray.cluster_utils import Cluster
 
@@ -41,10 +43,13 @@ def main(bundle: str, folder: Path) -> None:
     run_on_ray(Generation(plan, out), 16)
     loser.join()
     assert out.read_bytes() == expected
+    evaluate_dataset(folder / "one.h5", Segmenter.load(segmenter, threads=1))
+    run_on_ray(Evaluation(out, Segmenter.load(segmenter, threads=1)), 4)
+    assert out.read_bytes() == (folder / "one.h5").read_bytes() != expected
     print("the bytes are the same as those of one process")
     ray.shutdown()
     cluster.shutdown()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))

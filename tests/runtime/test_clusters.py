@@ -32,12 +32,12 @@ def test_without_ray_the_pip_line_is_told(plan: Plan, tmp_path: Path, monkeypatc
         run_on_ray(Generation(plan, tmp_path / "a.h5"), 2)
 
 
-def test_two_nodes_of_ray_one_of_which_is_lost(tiny_generator: Path, tmp_path: Path) -> None:
+def test_two_nodes_of_ray_one_of_which_is_lost(tiny_generator: Path, tiny_segmenter: Path, tmp_path: Path) -> None:
     """In a process of its own: Ray's threads outlive it. `ray_two_nodes.py` says what happens."""
     pytest.importorskip("ray", reason="ray is not installed: pip install 'cldm-runtime[ray]'")
     script = Path(__file__).with_name("ray_two_nodes.py")
-    done = subprocess.run([sys.executable, str(script), str(tiny_generator), str(tmp_path)], capture_output=True,
-                          text=True, check=False, timeout=240)
+    done = subprocess.run([sys.executable, str(script), str(tiny_generator), str(tiny_segmenter), str(tmp_path)],
+                          capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "one node was removed" in done.stdout and "the bytes are the same" in done.stdout
 
