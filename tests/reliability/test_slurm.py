@@ -1,4 +1,4 @@
-"""`cldm gen --engine slurm` on a Slurm of this module's own: an array job, tasks that are lost, and the merge."""
+"""Runs with --engine slurm on a Slurm of this module's own: array jobs, tasks that are lost, and merges."""
 
 import os
 import re
@@ -34,29 +34,32 @@ class Cluster:
     """Commands in a folder which the node sees too."""
 
     def __init__(self, environment: dict[str, str], bundle: Path, folder: Path) -> None:
-        self.environment, self.folder, self.out = environment, folder, folder / "a.h5"
-        self.gen = [sys.executable, "-m", "cldm_runtime", "gen", "--attributes", "grid.csv", "--bundle", str(bundle),
-                    "--batch-size", "4", "--workers", "1", "--seed", "3"]
+        self.environment, self.bundle, self.folder, self.out = environment, bundle, folder, folder / "a.h5"
         (folder / "grid.csv").write_text("infarct_size\n0.1\n0.2\n")
 
     def told(self, *command: str) -> str:
         return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True,
                               check=True).stdout
 
+    def cldm(self, *arguments: str) -> str:
+        return self.told(sys.executable, "-m", "cldm_runtime", *arguments, "--workers", "1")
+
+    def gen(self, samples: int, out: str = "a.h5") -> tuple[str, ...]:
+        return ("gen", "--n", str(samples), "--attributes", "grid.csv", "--bundle", str(self.bundle), "--batch-size",
+                "4", "--seed", "3", "--out", out)
+
     def one_process(self, samples: int) -> bytes:
-        self.told(*self.gen, "--n", str(samples), "--out", "one.h5")
+        self.cldm(*self.gen(samples, "one.h5"))
         return (self.folder / "one.h5").read_bytes()
 
-    def submit(self, samples: int) -> tuple[str, str]:
+    def submit(self, *command: str) -> tuple[str, str]:
         """The numbers of the array job and the merge."""
-        told = self.told(*self.gen, "--n", str(samples), "--out", "a.h5", "--engine", "slurm", *SHARDS, "--submit")
-        first, second = re.findall(r"\d+", told)
+        first, second = re.findall(r"\d+", self.cldm(*command, "--engine", "slurm", *SHARDS, "--submit"))
         return first, second
 
     def missing(self, samples: int) -> str:
         """The shards that --status tells of, as sbatch takes them."""
-        told = self.told(*self.gen, "--n", str(samples), "--out", "a.h5", "--status", *SHARDS)
-        return re.findall(r"--array=(\S+)", told)[0]
+        return re.findall(r"--array=(\S+)", self.cldm(*self.gen(samples), "--status", *SHARDS))[0]
 
     def wait_for_the_end_of(self, job: str) -> None:
         wait(lambda: not self.told("squeue", "--noheader", "--jobs", job))
@@ -90,35 +93,39 @@ def cluster(environment: dict[str, str], tiny_generator: Path, tmp_path: Path) -
 
 
 def wait(ready: Callable[[], bool]) -> None:
-    end = time.monotonic() + 50
+    end = time.monotonic() + 120
     while not ready():
         assert time.monotonic() < end, "Slurm is not done"
         time.sleep(0.1)
 
 
-def test_an_array_job_and_its_merge_give_the_bytes_of_one_process(cluster: Cluster) -> None:
-    array, merge = cluster.submit(64)
+def test_array_jobs_and_their_merges_give_the_bytes_of_one_process(cluster: Cluster, tiny_segmenter: Path) -> None:
+    array, merge = cluster.submit(*cluster.gen(64))
     cluster.wait_for_the_end_of(merge)
     assert cluster.tasks(array) == [0, 1, 2, 3] and cluster.out.read_bytes() == cluster.one_process(64)
-    assert not cluster.parts()
+    _, merge = cluster.submit("evaluate", "a.h5", "--segmenter", str(tiny_segmenter))
+    cluster.wait_for_the_end_of(merge)
+    cluster.cldm("evaluate", "one.h5", "--segmenter", str(tiny_segmenter))
+    assert cluster.out.read_bytes() == (cluster.folder / "one.h5").read_bytes()
+    assert not list(cluster.folder.glob("*.parts"))
 
 
 def test_a_task_that_was_cancelled_is_told_and_done_by_submitting_again(cluster: Cluster) -> None:
     """The partition is closed until the task is cancelled, so that it has not begun."""
     cluster.told("scontrol", "update", "PartitionName=all", "State=DOWN")
-    array, _ = cluster.submit(64)
+    array, _ = cluster.submit(*cluster.gen(64))
     cluster.told("scancel", f"{array}_2")
     cluster.told("scontrol", "update", "PartitionName=all", "State=UP")
     cluster.wait_for_the_end_of(array)
     assert cluster.missing(64) == "2" and cluster.tasks(array) == [0, 1, 3] and not cluster.out.exists()
-    array, merge = cluster.submit(64)
+    array, merge = cluster.submit(*cluster.gen(64))
     cluster.wait_for_the_end_of(merge)
     assert cluster.tasks(array) == [2] and cluster.out.read_bytes() == cluster.one_process(64)
 
 
 def test_a_task_that_was_killed_is_missing_and_one_that_was_requeued_is_not(cluster: Cluster) -> None:
     """Both in the midst of their six parts; those that were there are kept."""
-    array, _ = cluster.submit(384)
+    array, _ = cluster.submit(*cluster.gen(384))
     losses = {6: lambda: cluster.kill(f"{array}_1"), 12: lambda: cluster.requeue(f"{array}_2")}
     while losses:
         for number in set(cluster.parts()) & set(losses):
@@ -127,7 +134,7 @@ def test_a_task_that_was_killed_is_missing_and_one_that_was_requeued_is_not(clus
     cluster.wait_for_the_end_of(array)
     assert cluster.missing(384) == "1" and 1 <= cluster.done_by(f"{array}_2") <= 5
     kept = len(set(cluster.parts()) & set(range(6, 12)))
-    array, merge = cluster.submit(384)
+    array, merge = cluster.submit(*cluster.gen(384))
     cluster.wait_for_the_end_of(merge)
     assert 1 <= kept == 6 - cluster.done_by(f"{array}_1") and cluster.tasks(array) == [1]
     assert cluster.out.read_bytes() == cluster.one_process(384)
