@@ -92,11 +92,11 @@ def cluster(environment: dict[str, str], tiny_generator: Path, tmp_path: Path) -
     return Cluster(environment, tiny_generator, tmp_path)
 
 
-def wait(ready: Callable[[], bool]) -> None:
+def wait(ready: Callable[[], object]) -> None:
     end = time.monotonic() + 120
     while not ready():
         assert time.monotonic() < end, "Slurm is not done"
-        time.sleep(0.1)
+        time.sleep(0.05)
 
 
 def test_array_jobs_and_their_merges_give_the_bytes_of_one_process(cluster: Cluster, tiny_segmenter: Path) -> None:
@@ -128,9 +128,9 @@ def test_a_task_that_was_killed_is_missing_and_one_that_was_requeued_is_not(clus
     array, _ = cluster.submit(*cluster.gen(384))
     losses = {6: lambda: cluster.kill(f"{array}_1"), 12: lambda: cluster.requeue(f"{array}_2")}
     while losses:
+        wait(lambda: set(cluster.parts()) & set(losses))
         for number in set(cluster.parts()) & set(losses):
             losses.pop(number)()
-        time.sleep(0.02)
     cluster.wait_for_the_end_of(array)
     assert cluster.missing(384) == "1" and 1 <= cluster.done_by(f"{array}_2") <= 5
     kept = len(set(cluster.parts()) & set(range(6, 12)))
