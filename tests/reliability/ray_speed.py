@@ -3,8 +3,8 @@
     python tests/reliability/ray_speed.py --samples 1536 --times 3
 
 Each worker is a Ray node with one CPU that is held to a core of its own, with all that it starts; a task alone takes
-little more than a core, for its second thread, which draws label maps, has some 2 % of the work. Driver and head may use
-any core. Counted is `run_on_ray` from call to return: tasks, one for each part of the run, each of which opens the
+little more than a core, for its second thread, which draws label maps, has 2 % of the work. Driver and head may use any
+core. Counted is `run_on_ray` from call to return: tasks, one for each part of the run, each of which opens the
 bundle's networks anew, and the merge by the driver. Not counted are the start of nodes and a first short run, in which
 Ray starts its workers and these import what they need. Prints JSON: the seconds of all runs, the cores that workers
 used meanwhile, and the speed-up, of medians; ends with 1 where the bytes differ. For Linux, on a quiet machine of two
