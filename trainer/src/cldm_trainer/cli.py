@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from cldm_runtime.errors import CldmError
+from cldm_runtime.errors import CldmError, WorkerError
 
 from . import launch
 from .config import Config, load_config
@@ -282,7 +282,10 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         launch.leave("interrupted; the same command goes on from the last checkpoint.", 130)
-    except Exception:
+    except Exception as error:
+        if launch.lost_another(error):
+            launch.leave("error: another process of this training has ended; see what it said. The same command goes "
+                         "on from the last checkpoint.", WorkerError.exit_code)
         if launch.started_here():
             launch.leave(traceback.format_exc(), 1)
         raise

@@ -19,7 +19,7 @@ from typing import NoReturn
 
 import click
 
-from cldm_runtime.errors import InputError
+from cldm_runtime.errors import InputError, WorkerError
 
 from .config import RunConfig
 
@@ -133,7 +133,7 @@ def _outcome(children: Sequence[subprocess.Popen[bytes]], killed: set[int], reas
         number, code = next(iter(by_signal.items()))
         click.echo(f"error: process {number} of {len(children)} was ended by {signal.Signals(code).name}, and the "
                    "others with it. The same command goes on from the last checkpoint.", err=True)
-        return 128 + code
+        return WorkerError.exit_code
     if reasons:
         click.echo(reasons[0].read_text(encoding="utf-8"), err=True)
         return children[int(reasons[0].stem.split("-")[1])].returncode
@@ -155,6 +155,12 @@ def stop_with_starter() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def lost_another(error: Exception) -> bool:
+    """Whether torch says that a process of the training is gone: it has, or had, a message of its own."""
+    kinds = {"DistBackendError", "DistNetworkError", "DistStoreError"}  # by name: torch is not imported here
+    return type(error).__name__ in kinds or (isinstance(error, RuntimeError) and "by peer" in str(error))
 
 
 def leave(text: str, code: int) -> NoReturn:
