@@ -134,9 +134,12 @@ def test_shards_of_an_evaluation_and_their_merge(dataset: Path, tiny_segmenter: 
 
 def test_the_slurm_scripts_of_an_evaluation(dataset: Path, tiny_segmenter: Path,
                                             monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = ["evaluate", str(dataset), "--segmenter", str(tiny_segmenter), "--engine", "slurm", "--shards", "2"]
+    out = dataset.parent / "slurm"  # named as the engine
+    arguments = ["evaluate", str(dataset), "--segmenter", str(tiny_segmenter), "--out", str(out), "--engine", "slurm",
+                 "--shards=2", "--workers", "3"]
     monkeypatch.setattr("sys.argv", ["cldm", *arguments])
     assert call(*arguments) == 0
     text = (dataset.parent / "samples.h5.tiny-segmenter.sbatch").read_text()
-    assert f"-m cldm_runtime evaluate {dataset} --segmenter {tiny_segmenter} --shards 2\n" in text
+    assert f"evaluate {dataset} --segmenter {tiny_segmenter} --out {out} --workers 3 --shards 2\n" in text
+    assert f"#SBATCH --chdir={Path.cwd()}\n" in text and "--cpus-per-task=3" in text
     assert (dataset.parent / "samples.h5.tiny-segmenter.merge.sbatch").read_text().endswith("--merge\n")

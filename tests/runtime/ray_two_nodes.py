@@ -15,8 +15,9 @@ from cldm_runtime.grid import grid_from_mapping
 from cldm_runtime.plan import Plan
 from cldm_runtime.requests import GridRequests
 
-# Nodes of one machine find each other at the loopback address; a firewall may close any other.
-os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+# Nodes of one machine find each other at the loopback address; a firewall may close any other. Workers are not nice, so
+# that on a busy machine they get their share.
+os.environ.update(RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0", RAY_worker_niceness="0")
 
 
 def main(bundle: str, segmenter: str, folder: Path) -> None:

@@ -65,7 +65,8 @@ def test_the_merge_waits_for_the_array(tmp_path: Path, monkeypatch: pytest.Monke
     sbatch.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert slurm.submit(Path("a.sbatch"), Path("b.sbatch")) == ("42", "42")
-    assert (tmp_path / "calls").read_text() == "--parsable a.sbatch\n--parsable --dependency=afterok:42 b.sbatch\n"
+    assert (tmp_path / "calls").read_text() == ("--parsable a.sbatch\n--parsable --dependency=afterok:42 "
+                                                  "--kill-on-invalid-dep=yes b.sbatch\n")
 
 
 def test_the_scripts_of_a_command_do_the_run(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -120,17 +120,29 @@ def _write_slurm_job(run: Run, shards: int, command: str, cpus: int, submit: boo
     if not unfinished:
         click.echo(f"{run.out}: all {len(run.ranges)} parts are there. Merge them with --merge.")
         return
-    scaling = {"--engine", "slurm", "--engine=slurm", "--submit", "--shards", f"--shards={shards}"}
-    arguments = [argument for place, argument in enumerate(sys.argv[1:], 1)
-                 if argument not in scaling and sys.argv[place - 1] != "--shards"]
+    arguments = _without_scaling(sys.argv[1:])
     name = [] if arguments[:1] == [command] else [command]  # cldm gen, or cldm-gen
-    line = [sys.executable, "-m", "cldm_runtime", *name, *arguments]
+    workers = [] if any(argument.split("=")[0] == "--workers" for argument in arguments) else ["--workers", str(cpus)]
+    line = [sys.executable, "-m", "cldm_runtime", *name, *arguments, *workers]
     array, merge = slurm.write_scripts(line, run.stem, shards, as_ranges(unfinished), cpus)
     if submit:
         first, second = slurm.submit(array, merge)
         click.echo(f"submitted: array job {first}, and {second}, which merges when it is done.")
     else:
         click.echo(f"written: {array} and {merge}. sbatch the first; the second when all of its tasks are done.")
+
+
+def _without_scaling(arguments: Sequence[str]) -> list[str]:
+    """A command line without the options that say how it is scaled out."""
+    kept, rest = list[str](), iter(arguments)
+    for argument in rest:
+        name, _, value = argument.partition("=")
+        if name in ("--engine", "--shards"):
+            if not value:
+                next(rest, None)
+        elif name != "--submit":
+            kept.append(argument)
+    return kept
 
 
 def _unfinished(run: Run, shards: int) -> list[int]:

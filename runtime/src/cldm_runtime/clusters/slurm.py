@@ -1,5 +1,6 @@
 """Slurm: an array job that does the shards of a run, and a job behind it that merges them."""
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -17,7 +18,8 @@ def write_scripts(command: Sequence[str], out: Path, shards: int, array: str, cp
     writes them. cpus: of each task; a task starts as many workers.
     """
     logs = shlex.quote(f"{out}.%A_%a.log")
-    head = [f"#SBATCH --job-name=cldm-{''.join(c if c.isalnum() else '-' for c in out.stem)}", "#SBATCH --ntasks=1"]
+    head = [f"#SBATCH --job-name=cldm-{''.join(c if c.isalnum() else '-' for c in out.stem)}", "#SBATCH --ntasks=1",
+            f"#SBATCH --chdir={shlex.quote(os.getcwd())}"]
     array_lines = ["#!/bin/sh", *head, f"#SBATCH --cpus-per-task={cpus}", f"#SBATCH --array={array}",
                    f"#SBATCH --output={logs}", "#SBATCH --requeue", "set -eu",
                    f"exec {shlex.join(command)} --shards {shards}"]
@@ -28,7 +30,8 @@ def write_scripts(command: Sequence[str], out: Path, shards: int, array: str, cp
 
 
 def submit(array: Path, merge: Path) -> tuple[str, str]:
-    """Hand both to sbatch, the merge to begin when every shard is done; the numbers of the two jobs.
+    """Hand both to sbatch, the merge to begin when every shard is done, and to be dropped when one has failed; the
+    numbers of the two jobs.
 
     Raises ProviderError where there is no sbatch, or it refuses.
     """
@@ -36,7 +39,7 @@ def submit(array: Path, merge: Path) -> tuple[str, str]:
         raise ProviderError(f"sbatch is not installed here. Copy {array} and {merge} to where it is, or leave --submit "
                             "out.")
     first = _sbatch("--parsable", str(array))
-    return first, _sbatch("--parsable", f"--dependency=afterok:{first}", str(merge))
+    return first, _sbatch("--parsable", f"--dependency=afterok:{first}", "--kill-on-invalid-dep=yes", str(merge))
 
 
 def _sbatch(*arguments: str) -> str:
