@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cldm_runtime import Generator
-from cldm_runtime.carry_out import missing_parts
+from cldm_runtime.carry_out import check, missing_parts, prepare
 from cldm_runtime.errors import DatasetError, InputError
 from cldm_runtime.generate import Generation, generate_dataset, generate_shard, merge_shards, parts_folder
 from cldm_runtime.grid import grid_from_mapping
@@ -120,3 +120,13 @@ def test_a_repair_needs_a_file_of_its_plan(plan: Plan, tmp_path: Path) -> None:
     out = generate_dataset(plan, tmp_path / "one.h5")
     with pytest.raises(InputError, match="seed was 3, now 4"):
         repair_dataset(Plan(plan.generator, plan.source, plan.samples, 4, plan.settings), out)
+
+
+def test_a_file_that_gets_its_name_while_space_is_counted(plan: Plan, tmp_path: Path,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when another process commits a part at that moment."""
+    run = Generation(plan, tmp_path / "shared.h5")
+    prepare(run)
+    gone = run.folder / "part-00000.h5.other-1.partial"
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: iter([gone, run.plan_file]))
+    check(run)

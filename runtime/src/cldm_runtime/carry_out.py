@@ -3,7 +3,8 @@
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Literal
 
 from .errors import CldmError, DatasetError, InputError, InterruptedRun, WorkerError
@@ -98,7 +99,7 @@ def check(run: Run, existing: Existing = "resume") -> None:
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise DatasetError(f"{run.out}: {parent} is not a folder that you may write to. Choose another, or change its "
                            "rights.")
-    held = sum(path.stat().st_size for path in run.folder.glob("*")) if existing != "refuse" else 0
+    held = _bytes_in(run.folder) if existing != "refuse" else 0
     free = shutil.disk_usage(parent).free + held
     if free < run.bytes_needed:
         raise DatasetError(f"{run.out}: {run.samples} samples need up to {_size(run.bytes_needed)} while running, but "
@@ -145,6 +146,14 @@ def _written_here(run: Run, parts: Iterable[Part], done: Callable[[int], None]) 
     for part in parts:
         run.write_part(part, done)
         yield part
+
+
+def _bytes_in(folder: Path) -> int:
+    found = 0
+    for path in folder.glob("*"):
+        with suppress(FileNotFoundError):  # another process has just given it its name
+            found += path.stat().st_size
+    return found
 
 
 def _size(count: float) -> str:
