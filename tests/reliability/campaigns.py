@@ -84,15 +84,17 @@ class Campaign:
         child = os.fork()
         if child:
             return child
+        code = _UNFORESEEN
         try:
             work()
+            code = 0
         except CldmError as error:
+            code = error.exit_code
             print(error, file=sys.stderr)
-            os._exit(error.exit_code)
         except BaseException as error:
             print(f"unforeseen: {type(error).__name__}: {error}", file=sys.stderr)
-            os._exit(_UNFORESEEN)
-        os._exit(0)
+        finally:  # whatever happens, such as a full disk for what is said: the rest is the parent's
+            os._exit(code)
 
     def seconds(self, work: Work, before: Work) -> float:
         """How long the whole work takes: the longest of three."""
