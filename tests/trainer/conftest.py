@@ -1,15 +1,18 @@
-"""A cohort of 32x32 slices and a configuration that trains on it in a second."""
+"""A cohort of 32x32 slices and a configuration that trains on it in a second; graphs that are exported once."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cldm_runtime.domain import get_domain
 from cldm_runtime.store import DatasetSpec, create_dataset
 from cldm_trainer.config import Config, load_config
+from cldm_trainer.export.graphs import export_graph
 
 SMALL = """
 [run]
@@ -92,3 +95,34 @@ def small(tmp_path: Path) -> Config:
 def make_small_config() -> Callable[[Path], Config]:
     """`make_small`, for fixtures that outlive a test."""
     return make_small
+
+
+EXPORTERS = [f"cldm_trainer.{name}.export_graph" for name in ("adopt", "export.anatomy", "export.generator",
+                                                             "export.segmenter")]
+
+
+def fingerprint(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor], outputs: Sequence[str]) -> str:
+    """Of all that decides a graph: what the module consists of, its settings and numbers, names and shapes."""
+    digest = hashlib.sha256(repr((module, {name: value.shape for name, value in inputs.items()}, outputs)).encode())
+    for part in module.modules():
+        digest.update(repr({name: value for name, value in vars(part).items() if not name.startswith("_")}).encode())
+    for name, value in [*module.named_parameters(), *module.named_buffers()]:
+        digest.update(name.encode() + value.detach().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _graphs_once() -> Iterator[None]:
+    """torch takes seconds for a graph, and many tests write bundles of the same networks: each is exported once."""
+    known: dict[str, bytes] = {}
+
+    def remembered(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor], outputs: Sequence[str]) -> bytes:
+        key = fingerprint(module.eval(), inputs, outputs)
+        if key not in known:
+            known[key] = export_graph(module, inputs, outputs)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in EXPORTERS:
+            patch.setattr(name, remembered)
+        yield

@@ -9,6 +9,8 @@ import torch
 
 import onnx_fixtures
 from cldm_runtime.bundle import Bundle
+from cldm_runtime.engine_report import Yardstick
+from cldm_runtime.engines.choose import Choice
 from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.generator import Generator
 from cldm_runtime.verify import verify_bundle
@@ -78,6 +80,13 @@ def test_torchscript_graphs_are_listed_unless_they_are_left_out(trained: Config,
     (folder,) = run(config, what="generator", torchscript=False)
     assert not list(folder.glob("*.ts")) and all(graph.torchscript is None
                                                  for graph in Bundle.load(folder).manifest.graphs.values())
+
+
+def test_torchscript_draws_what_onnxruntime_draws(trained: Config) -> None:
+    yardstick = Yardstick(Bundle.load(trained.export.generator), samples=3)
+    report = yardstick.report(Choice("torchscript", "torchscript"))
+    assert report.provider == "torchscript" and report.failed == ()
+    assert report.samples is not None and report.samples.samples == 3
 
 
 OBJECTIVES = {"attributes": {"objective": "flow", "schedule": "flow"},
