@@ -4,12 +4,13 @@
 
 Generates that many images with the committed bundles, then segments and measures them, each in a process of its own
 with its workers. Ends with 1 where the last tenth of a stage needs more than `_GROWTH` of what the second tenth needs.
-Linux.
+For Linux.
 """
 
 import argparse
 import json
 import multiprocessing
+import os
 import sys
 import threading
 import time
@@ -31,7 +32,7 @@ from cldm_runtime.plan import Plan
 from cldm_runtime.requests import GridRequests
 
 ROOT = Path(__file__).parents[2]
-_GROWTH = {"memory_mib": 1.1, "handles": 1.1, "seconds_per_1000": 1.15}  # last tenth over second tenth, at most
+_GROWTH = {"memory_mib": 1.1, "handles": 1.1, "core_seconds_per_1000": 1.15}  # last tenth over second tenth, at most
 _EVERY_S = 1.0
 Work = Callable[[Path, int, Progress], None]
 
@@ -41,6 +42,7 @@ class Reading(NamedTuple):
     samples: int
     memory_mib: float  # of the process and its workers: proportional set size, which counts shared pages once
     handles: int  # open file descriptors of all of them
+    core_seconds: float  # that their processors were at work: other programs on the machine hardly change that
 
 
 def generating(out: Path, samples: int, progress: Progress) -> None:
@@ -69,9 +71,9 @@ def watch(stage: str, out: Path, samples: int) -> list[Reading]:
     threading.Thread(target=_listen, args=(ours, done), daemon=True).start()
     while process.is_alive():
         time.sleep(_EVERY_S)
-        memory, handles = _held(process.pid or 0)
+        memory, handles, worked = _held(process.pid or 0)
         if done[0] and memory:
-            readings.append(Reading(time.monotonic() - begun, done[0], memory, handles))
+            readings.append(Reading(time.monotonic() - begun, done[0], memory, handles, worked))
     if process.exitcode != 0:
         raise SystemExit(f"{stage}: exit code {process.exitcode}")
     return readings
@@ -89,19 +91,22 @@ def _listen(pipe: Connection, done: list[int]) -> None:
         pass
 
 
-def _held(process: int) -> tuple[float, int]:
-    """Memory in MiB and open files of a process and all its descendants; of one that has just ended, none."""
+def _held(process: int) -> tuple[float, int, float]:
+    """Memory in MiB, open files and processor seconds of a process and all its descendants; of one that has just ended,
+    none."""
     try:
         folder = Path(f"/proc/{process}")
         lines = (folder / "smaps_rollup").read_text().splitlines()
         memory = next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
         handles = len(list((folder / "fd").iterdir()))
+        ticks = (folder / "stat").read_text().rpartition(")")[2].split()[11:13]  # of users, of the system
+        worked = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
         children = [int(number) for task in (folder / "task").iterdir() for number in
                     (task / "children").read_text().split()]
     except (OSError, StopIteration):
-        return 0.0, 0
-    held = [_held(child) for child in children]
-    return memory + sum(each for each, _ in held), handles + sum(each for _, each in held)
+        return 0.0, 0, 0.0
+    held = [(memory, handles, worked), *map(_held, children)]
+    return sum(each[0] for each in held), sum(each[1] for each in held), sum(each[2] for each in held)
 
 
 def tenths(readings: Sequence[Reading]) -> dict[str, list[float]]:
@@ -111,10 +116,11 @@ def tenths(readings: Sequence[Reading]) -> dict[str, list[float]]:
     found = dict[str, list[float]]()
     for low, high in ((0.1, 0.2), (0.9, 1.0)):
         inside = [reading for reading in readings if low * last <= reading.samples <= high * last]
-        time_taken = (inside[-1].seconds - inside[0].seconds) / max(inside[-1].samples - inside[0].samples, 1)
+        first, final = inside[0], inside[-1]
+        worked = (final.core_seconds - first.core_seconds) / max(final.samples - first.samples, 1)
         for name, value in (("memory_mib", np.median([reading.memory_mib for reading in inside])),
                             ("handles", np.median([reading.handles for reading in inside])),
-                            ("seconds_per_1000", 1000 * time_taken)):
+                            ("core_seconds_per_1000", 1000 * worked)):
             found.setdefault(name, []).append(round(float(value), 2))
     return found
 
@@ -129,13 +135,13 @@ def draw(path: Path, stages: dict[str, list[Reading]]) -> None:
     figure, axes = pyplot.subplots(len(stages), 3, figsize=(11, 2.8 * len(stages)), squeeze=False)
     for row, (stage, readings) in zip(axes, stages.items(), strict=True):
         samples = np.array([reading.samples for reading in readings])
-        seconds = np.array([reading.seconds for reading in readings])
+        worked = np.array([reading.core_seconds for reading in readings])
         marks = np.linspace(samples[0], samples[-1], 41)
-        rate = np.diff(marks) / np.diff(np.interp(marks, samples, seconds))
+        rate = np.diff(np.interp(marks, samples, worked)) / np.diff(marks) * 1000
         for axis, where, values, title in (
                 (row[0], samples, [reading.memory_mib for reading in readings], "memory, MiB"),
                 (row[1], samples, [reading.handles for reading in readings], "open files"),
-                (row[2], (marks[1:] + marks[:-1]) / 2, rate, "samples a second")):
+                (row[2], (marks[1:] + marks[:-1]) / 2, rate, "core seconds for 1000")):
             axis.plot(where, values, linewidth=1.2)
             axis.set_ylim(0, 1.15 * max(values))
             axis.set_title(f"{stage}: {title}", fontsize=10)
