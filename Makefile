@@ -12,12 +12,14 @@ RUNTIME_FILES := runtime/pyproject.toml $(shell find runtime/src -name '*.py' -o
 BIN := .venv/bin
 DEMO := .venv-demo/bin
 
-# What may be added to a command: make demo SAMPLES=16, make export EXPORT_FLAGS=--force, make results RESULTS_CONFIG=...
+# What may be added to a command: make demo SAMPLES=16, make export EXPORT_FLAGS=--force, make test PYTEST_FLAGS=,
+# make results RESULTS_CONFIG=...
 SAMPLES ?= 256
 EXPORT_FLAGS ?=
 RESULTS_CONFIG ?= trainer/configs/phantom-cpu.toml
 BENCH_CONFIG ?= trainer/configs/phantom-cpu.toml
 BENCH_FLAGS ?=
+PYTEST_FLAGS ?= --numprocesses 2 --dist loadfile
 
 .PHONY: help demo test lint train export results bench cpp cpp-if-possible fuzz clean
 
@@ -34,7 +36,7 @@ demo: .venv-demo/installed  ## generate 256 labelled images and a report with th
 	@echo "out/samples.h5    images, masks, attributes and segmentations"
 
 test: lint cpp-if-possible  ## install everything, lint, check types, build the C++ where a compiler is, run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 lint: .venv/installed  ## ruff and mypy --strict
 	$(BIN)/ruff check .

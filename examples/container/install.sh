@@ -10,7 +10,7 @@ pip="-m pip --disable-pip-version-check --quiet --python $1/bin/python"
 "${2:-$python}" -m venv --without-pip "$1"
 source=$(mktemp -d) # a copy, because building leaves files beside the source
 trap 'rm -rf "$source"' EXIT
-cp -r "$here/../../runtime/pyproject.toml" "$here/../../runtime/src" "$source"
+(cd "$here/../../runtime" && tar cf - --exclude=__pycache__ pyproject.toml src) | tar xf - -C "$source"
 # shellcheck disable=SC2086
 "$python" $pip install --no-deps --requirement "$here/requirements.txt" "$source"
 # shellcheck disable=SC2086
