@@ -76,7 +76,8 @@ def watch(stage: str, out: Path, samples: int) -> list[Reading]:
             readings.append(Reading(time.monotonic() - begun, done[0], memory, handles, worked))
     if process.exitcode != 0:
         raise SystemExit(f"{stage}: exit code {process.exitcode}")
-    return readings
+    busy = int(np.argmax([reading.core_seconds for reading in readings])) + 1  # until the first worker has ended
+    return readings[:busy]
 
 
 def _child(stage: str, out: Path, samples: int, pipe: Connection) -> None:

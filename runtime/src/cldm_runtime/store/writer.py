@@ -23,6 +23,7 @@ from ..domain import Domain, get_domain
 from ..errors import DatasetError
 from ..metrics import ScoreReason
 from .check import check_samples, sample_checksums
+from .disk_stream import DiskStream
 from .format import (
     COLUMNS,
     FORMAT,
@@ -74,7 +75,7 @@ def edit_dataset(path: str | os.PathLike[str], *, replace: Sequence[str] = ()) -
         domain = get_domain(dataset.domain)
     writer = DatasetWriter(target, domain, overwrite=True)
     try:
-        with _writing(writer._file):
+        with _writing(writer._stream, target):
             writer.copy_from(target, {name.strip("/") for name in replace})
     except BaseException:
         writer.discard()
@@ -85,10 +86,13 @@ def edit_dataset(path: str | os.PathLike[str], *, replace: Sequence[str] = ()) -
 class _ColumnWriter:
     """Appends rows to the columns of one group. Columns may be filled in one pass or one after the other."""
 
-    def __init__(self, group: h5py.Group, columns: Mapping[str, Column], domain: Domain) -> None:
+    def __init__(self, target: Path, group: h5py.Group, columns: Mapping[str, Column], domain: Domain,
+                 stream: DiskStream) -> None:
+        self.target = target
         self._group = group
         self._columns = columns
         self._domain = domain
+        self._stream = stream
         self._fresh: dict[str, int] = {}  # rows appended so far to each column that this writer started
 
     def _append(self, columns: Mapping[str, ArrayLike | None]) -> None:
@@ -96,7 +100,7 @@ class _ColumnWriter:
         if len({len(rows) for rows in given.values()}) > 1:
             raise DatasetError(f"append: the columns differ in length: { {n: len(v) for n, v in given.items()} }.")
         for name, rows in given.items():
-            with _writing(self._group.file):
+            with _writing(self._stream, self.target):
                 self._extend(name, rows)
 
     def _encoded(self, columns: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.generic]]:
@@ -158,8 +162,8 @@ class _ColumnWriter:
 class SegmentationWriter(_ColumnWriter):
     """Fills /segmentations/<name>."""
 
-    def __init__(self, group: h5py.Group, domain: Domain) -> None:
-        super().__init__(group, SEGMENTATION_COLUMNS, domain)
+    def __init__(self, target: Path, group: h5py.Group, domain: Domain, stream: DiskStream) -> None:
+        super().__init__(target, group, SEGMENTATION_COLUMNS, domain, stream)
 
     def append(self, *, masks: ArrayLike | None = None, attributes: ArrayLike | None = None,
                attribute_reasons: ArrayLike | None = None, scores: ArrayLike | None = None,
@@ -185,21 +189,21 @@ class DatasetWriter(_ColumnWriter):
     """Made by `create_dataset` and `edit_dataset`; use it as a context manager."""
 
     def __init__(self, target: Path, domain: Domain, overwrite: bool, verify: range | None = None) -> None:
-        self.target = target
         self._overwrite, self._verify = overwrite, verify
         self._partial = partial_name(target)
         for leftover in target.parent.glob(f"{escape(target.name)}.*.partial"):
             if was_left_behind(leftover):
                 leftover.unlink(missing_ok=True)
         try:
-            self._file = h5py.File(self._partial, "w", libver=_LIBVER)
+            stream = DiskStream(self._partial)
+            self._file = h5py.File(stream, "w", libver=_LIBVER)
         except OSError as error:
             raise DatasetError(f"{target}: cannot be written ({error.strerror or error}). Choose a folder that exists "
                                "and that you may write to.") from error
         self._segmentations: list[SegmentationWriter] = []
         self._checksums = False
         self._edited: tuple[int, ...] | None = None
-        super().__init__(self._file, COLUMNS, domain)
+        super().__init__(target, self._file, COLUMNS, domain, stream)
 
     def start(self, spec: DatasetSpec) -> None:
         """Write the header of a new file."""
@@ -276,7 +280,7 @@ class DatasetWriter(_ColumnWriter):
         """
         for name in self._columns:
             if name in other:
-                with _writing(self._file):
+                with _writing(self._stream, self.target):
                     self._extend_from(name, other)
 
     def _extend_from(self, name: str, other: Dataset) -> None:
@@ -307,7 +311,7 @@ class DatasetWriter(_ColumnWriter):
             raise DatasetError(f"segmenter name {name!r}: use letters, digits, '-', '_' and '.'.")
         group = self._file.require_group(f"segmentations/{name}")
         _set_attributes(group, metadata or {})
-        writer = SegmentationWriter(group, self._domain)
+        writer = SegmentationWriter(self.target, group, self._domain, self._stream)
         self._segmentations.append(writer)
         return writer
 
@@ -330,15 +334,17 @@ class DatasetWriter(_ColumnWriter):
         for writer in (self, *self._segmentations):
             writer._check_lengths(rows)
         self._file.attrs["complete"] = np.uint8(1)
-        try:
+        with _writing(self._stream, self.target):
             self._file.close()
+        self._stream.close()
+        try:
             if self._verify is not None:
                 self._read_again(self._verify)
             if self._edited is not None and _state(self.target) != self._edited:
                 raise DatasetError(f"{self.target}: was changed by another process meanwhile, and is as that left it. "
                                    "Run again.")
             publish(self._partial, self.target, overwrite=self._overwrite)
-        except (OSError, RuntimeError) as error:
+        except OSError as error:
             raise DatasetError(f"{self.target}: writing failed ({_reason(error)}). Free some space and run again.") \
                 from error
 
@@ -351,8 +357,9 @@ class DatasetWriter(_ColumnWriter):
 
     def discard(self) -> None:
         """Close and remove the unfinished file."""
-        with suppress(OSError, RuntimeError):  # closing flushes, which fails on a full disk
+        with suppress(OSError, RuntimeError):
             self._file.close()
+        self._stream.close()
         self._partial.unlink(missing_ok=True)
 
 
@@ -363,17 +370,20 @@ def _state(path: Path) -> tuple[int, ...]:
 
 
 @contextmanager
-def _writing(file: h5py.File) -> Iterator[None]:
-    name = file.filename
+def _writing(stream: DiskStream, target: Path) -> Iterator[None]:
+    """Raises DatasetError where what is done within fails, or cannot be written to the disk."""
     try:
         yield
-    except (OSError, RuntimeError) as error:  # h5py reports a full disk as either
-        raise DatasetError(f"{name}: writing failed ({_reason(error)}). Free some space and run again.") \
-            from error
+        if stream.failure is not None:
+            raise stream.failure
+    except (OSError, RuntimeError) as error:  # h5py has both
+        raise DatasetError(f"{target}: writing failed ({_reason(error)}). Free some space and run again.") from error
 
 
 def _reason(error: Exception) -> str:
     """What went wrong in a few words; HDF5 tells it amid addresses and times."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     found = re.search(r"error message = '([^']+)'", str(error))
     return found[1] if found else " ".join(str(error).split())
 
