@@ -80,7 +80,7 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(cli: Cli, folder: Path, ti
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cldm_runtime.plan.PART_SAMPLES", 4)
+    monkeypatch.setattr("cldm_runtime.runs.PART_SAMPLES", 4)
     assert cli("--n", 9, "--attributes", "grid.csv", "--out", "whole.h5")[0] == 0
     model = Generator.load(tiny_attributes)
     source = GridRequests.spread(read_grid("grid.csv", model.domain), 9, model.canvas)

@@ -82,7 +82,7 @@ def test_l0_a_stopped_or_killed_run_is_resumed(cases: dict[str, Case], tmp_path:
 
 def test_l0_any_number_of_shards_in_any_order(cases: dict[str, Case], tmp_path: Path,
                                               monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cldm_runtime.plan.PART_SAMPLES", 4)  # nine parts
+    monkeypatch.setattr("cldm_runtime.runs.PART_SAMPLES", 4)  # nine parts
     case, shuffle = cases["tiny"], random.Random(0).sample
     expected = case.run(tmp_path / "whole.h5", "--workers", "1")
     for count in range(1, 9):

@@ -30,7 +30,7 @@ def segmenter(tiny_segmenter: Path) -> Segmenter:
 @pytest.fixture
 def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Label maps of noise in blocks, and their images: a cohort on which nothing was measured."""
-    monkeypatch.setattr("cldm_runtime.evaluate._PARTS", 5)
+    monkeypatch.setattr("cldm_runtime.runs._PARTS", 5)
     blocks = np.random.default_rng(0).integers(0, 4, (SAMPLES, 8, 8), dtype=np.uint8)
     masks = blocks.repeat(16, axis=1).repeat(16, axis=2)
     with create_dataset(tmp_path / "a.h5", DatasetSpec(get_domain("lge"), (128, 128), (1.0, 1.0))) as writer:

@@ -31,7 +31,7 @@ def guided(tiny_guided: Path) -> Generator:
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cldm_runtime.plan.PART_SAMPLES", 4)
+    monkeypatch.setattr("cldm_runtime.runs.PART_SAMPLES", 4)
 
 
 def make_plan(model: Generator, samples: int = 10, seed: int = 5, **settings: object) -> Plan:

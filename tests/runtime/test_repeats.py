@@ -79,7 +79,7 @@ def test_a_stopped_run_resumes_to_the_same_bytes_and_with_the_same_number_only(
         if done > 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("cldm_runtime.plan.PART_SAMPLES", 4)
+    monkeypatch.setattr("cldm_runtime.runs.PART_SAMPLES", 4)
     whole = generate_dataset(make_plan(tiny_generator, 3), tmp_path / "whole.h5")
     with pytest.raises(InterruptedRun):
         generate_dataset(make_plan(tiny_generator, 3), tmp_path / "a.h5", progress=stop)

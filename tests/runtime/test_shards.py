@@ -23,8 +23,8 @@ from cldm_runtime.store.check import check_samples
 @pytest.fixture
 def plan(tiny_generator: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """40 samples in 5 parts."""
-    monkeypatch.setattr("cldm_runtime.plan.PART_SAMPLES", 8)
-    monkeypatch.setattr("cldm_runtime.plan._PARTS", 5)
+    monkeypatch.setattr("cldm_runtime.runs.PART_SAMPLES", 8)
+    monkeypatch.setattr("cldm_runtime.runs._PARTS", 5)
     model = Generator.load(tiny_generator, threads=1)
     grid = grid_from_mapping({"infarct_size": [0.1, 0.2]}, model.domain)
     return Plan(model, GridRequests.spread(grid, 40, model.canvas), 40, 3, model.settings(batch_size=4))

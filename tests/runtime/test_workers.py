@@ -31,7 +31,7 @@ def model(tiny_generator: Path) -> Generator:
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cldm_runtime.plan.PART_SAMPLES", 4)
+    monkeypatch.setattr("cldm_runtime.runs.PART_SAMPLES", 4)
 
 
 def squares() -> np.ndarray:
@@ -121,7 +121,7 @@ def test_label_maps_of_a_dataset_are_opened_again_there(model: Generator, tmp_pa
 
 def test_merged_chunks_hold_what_the_samples_show(model: Generator, tmp_path: Path,
                                                   monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cldm_runtime.plan.PART_SAMPLES", 16)
+    monkeypatch.setattr("cldm_runtime.runs.PART_SAMPLES", 16)
     with open_dataset(generate_dataset(make_plan(model, 40), tmp_path / "a.h5")) as dataset:
         images, masks = model.sample(masks=squares(), seed=5, n=40, batch_size=4)
         assert np.abs(dataset.images() - images).max() < 2e-5 and np.array_equal(dataset.masks(), masks)

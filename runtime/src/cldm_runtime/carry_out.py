@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Literal
 
 from .errors import CldmError, DatasetError, InputError, InterruptedRun, WorkerError
-from .runs import Part, Run
+from .runs import Part, Progress, Run
 from .shards import Shard, as_ranges
 from .store import partial_name, was_left_behind
 from .workers import stoppable, write_parts_with
 
 Existing = Literal["refuse", "resume", "overwrite"]
-Progress = Callable[[int, int], None]  # (samples done, samples in all)
 
 
 def carry_out(run: Run, progress: Progress | None = None, workers: int = 1) -> None:

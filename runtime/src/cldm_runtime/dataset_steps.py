@@ -7,7 +7,7 @@ Results go into the dataset itself, under /segmentations/<name>; the file is rep
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,10 @@ from .engines import AUTO
 from .errors import DatasetError, InputError
 from .labels import LabelMap
 from .metrics import DEFINITION, score
+from .runs import Progress
 from .segment import BATCH_SIZE, Segmenter
 from .store import Dataset, edit_dataset, open_dataset
 
-Progress = Callable[[int, int], None]  # (samples done, samples in all)
 Path = str | os.PathLike[str]
 _CHUNK = 256  # samples that are held at a time while measuring
 

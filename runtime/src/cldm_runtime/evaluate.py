@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import __version__
-from .carry_out import Existing, Progress, carry_out, check, do_shard, merge_parts, missing_parts, prepare
+from .carry_out import Existing, carry_out, check, prepare
 from .dataset_steps import (
     check_fit,
     is_segmented,
@@ -37,15 +37,11 @@ from .engines import CPU_PROVIDERS
 from .errors import BundleError, DatasetError
 from .metrics import DEFINITION, score_names, score_units
 from .npz import read_npz
-from .runs import Merge, Part, Run
+from .runs import Merge, Part, Progress, Run, cut
 from .segment import BATCH_SIZE, Segmenter
 from .store import Dataset, edit_dataset, open_dataset, partial_name, publish, sample_checksums
 
-__all__ = ["Evaluation", "Stage", "do_shard", "evaluate_dataset", "merge_parts", "missing_parts", "silent_stage"]
-
 Stage = Callable[[str], AbstractContextManager[Progress]]
-_PART_SAMPLES = 64  # about: some seconds of work
-_PARTS = 16  # of a short run, so that as many workers have something to do
 _MASK_BYTES = 0.25  # of a pixel of a compressed label map, at most
 _ROW_BYTES = 512  # attributes and scores
 _ROWS = 256  # read at a time
@@ -119,8 +115,7 @@ class Evaluation(Run):
 
     @cached_property
     def ranges(self) -> Sequence[range]:
-        size = self.batch_size * max(1, min(_PART_SAMPLES, self.samples // _PARTS) // self.batch_size)
-        return [range(start, min(start + size, self.samples)) for start in range(0, self.samples, size)]
+        return cut(self.samples, self.batch_size, self.batch_size)
 
     @cached_property
     def samples(self) -> int:

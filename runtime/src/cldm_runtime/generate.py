@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from . import parts
-from .carry_out import Existing, Progress, carry_out, check, do_shard, merge_parts, prepare
+from .carry_out import Existing, carry_out, check, do_shard, merge_parts, prepare
 from .engines import PROVIDERS
 from .errors import BundleError, DatasetError, InputError
 from .plan import Plan
-from .runs import Merge, Part, Run, differences, plan_under_way, read_plan
+from .runs import Merge, Part, Progress, Run, differences, plan_under_way, read_plan
 from .shards import Shard
 from .store import open_dataset, publish
 

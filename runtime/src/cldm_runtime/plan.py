@@ -12,10 +12,9 @@ from .engines import CPU_PROVIDERS
 from .generator import Generator
 from .manifest import SamplingSpec
 from .requests import RequestSource
+from .runs import cut
 from .store import DatasetSpec, MetadataValue, chunk_rows
 
-PART_SAMPLES = 64  # about: some seconds of work
-_PARTS = 16  # of a short run, so that as many workers have something to do
 _MASK_BYTES = 0.25  # of a pixel of a compressed label map, at most: drawn ones take a tenth of it
 _ROW_BYTES = 256  # attributes, indices and chunk tables
 
@@ -56,13 +55,10 @@ class Plan:
 
     @cached_property
     def parts(self) -> list[range]:
-        """The samples of each part; every part but the last holds the same number of whole batches, and where that is
-        not too many, of whole chunks of the file, which are then merged as they are."""
+        """The samples of each part: whole batches and, where that is not too many, whole chunks of the file, which are
+        then merged as they are."""
         batch, (rows, mask_rows) = self.settings.batch_size, self._chunk_rows()
-        whole = math.lcm(batch, rows, mask_rows)
-        unit = whole if whole <= PART_SAMPLES else batch
-        size = unit * max(1, min(PART_SAMPLES, self.samples // _PARTS) // unit)
-        return [range(start, min(start + size, self.samples)) for start in range(0, self.samples, size)]
+        return cut(self.samples, batch, math.lcm(batch, rows, mask_rows))
 
     def _chunk_rows(self) -> tuple[int, int]:
         """Rows of a chunk of images, and of label maps."""

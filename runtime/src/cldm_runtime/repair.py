@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .carry_out import Progress, carry_out, prepare
+from .carry_out import carry_out, prepare
 from .errors import InputError
 from .generate import Generation
 from .plan import Plan
-from .runs import Part
+from .runs import Part, Progress
 from .store import Dataset, check_samples, create_dataset, open_dataset
 
 

@@ -16,7 +16,10 @@ from typing import Any, NamedTuple, Self
 
 from .errors import CldmError, InputError
 
+Progress = Callable[[int, int], None]  # (samples done, samples in all)
 _PLAN_FILE = "plan.json"
+PART_SAMPLES = 64  # about: some seconds of work
+_PARTS = 16  # of a short run, so that as many workers have something to do
 _MERGED_AT_ONCE = 4  # so that catching up with the parts of an earlier run keeps no worker waiting for long
 
 
@@ -158,6 +161,14 @@ class Run(ABC):
             raise InputError(f"{self.folder}: holds an unfinished run of another plan: "
                              f"{differences(found, self.text)}. Repeat its flags to resume it, or pass --overwrite to "
                              "start anew.")
+
+
+def cut(samples: int, batch: int, whole: int) -> list[range]:
+    """The samples of each part: every part but the last holds the same number of whole batches and, where that is not
+    too many, a multiple of `whole` samples."""
+    unit = whole if whole <= PART_SAMPLES else batch
+    size = unit * max(1, min(PART_SAMPLES, samples // _PARTS) // unit)
+    return [range(start, min(start + size, samples)) for start in range(0, samples, size)]
 
 
 def differences(found: str, here: str) -> str:

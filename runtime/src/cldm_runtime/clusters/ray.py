@@ -4,18 +4,16 @@ Only the plan's recipe travels: paths, hashes and numbers. The folder of `out` a
 The only module that imports ray, and only when it is asked for.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from ..carry_out import check, do_shard, merge_parts
 from ..engines import CPU_PROVIDERS
 from ..errors import CldmError, ProviderError, WorkerError
-from ..runs import Run
+from ..runs import Progress, Run
 from ..shards import Shard
 
 INSTALL = "pip install 'cldm-runtime[ray]'"
 RETRIES = 3  # of a shard whose worker or node was lost
-Progress = Callable[[int, int], None]
 
 
 def run_on_ray(run: Run, shards: int, address: str | None = None, progress: Progress | None = None) -> None:
