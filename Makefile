@@ -8,7 +8,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CONFIG ?= trainer/configs/phantom-tiny.toml
 TORCH := torch==2.13.0
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
-RUNTIME_FILES := runtime/pyproject.toml $(shell find runtime/src -name '*.py' -o -name '*.npy')
+RUNTIME_FILES := runtime/pyproject.toml $(shell find runtime/src -name '*.py' -o -name '*.npy' -o -name '*.css' -o -name '*.onnx')
 BIN := .venv/bin
 DEMO := .venv-demo/bin
 

@@ -7,7 +7,7 @@ Run it from the root of the repository:
 import numpy as np
 
 from cldm_runtime import Generator, Segmenter, measure
-from cldm_runtime.agreement import agreement
+from cldm_runtime.metrics.agreement import agreement
 
 placeholder = Segmenter.load("exported/lge-segmenter")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from onnx.helper import make_node
 
-from cldm_runtime.domain import get_domain
-from cldm_runtime.latent_prior import LatentComponent, LatentPriorSpec, triangle_of
-from cldm_runtime.manifest import AttributeSpec, Manifest, ReferenceSpec
+from cldm_runtime.bundle.latent_prior_spec import LatentComponent, LatentPriorSpec, triangle_of
+from cldm_runtime.bundle.manifest import AttributeSpec, Manifest, ReferenceSpec
+from cldm_runtime.domains.registry import get_domain
 from onnx_fixtures import SEED, Graph, _common, _finish, model, tensor
 
 INNER, OUTER, STEEP, AWAY = 20.0, 44.0, np.float32(10), np.float32(-50)

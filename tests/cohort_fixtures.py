@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cldm_runtime.domain import get_domain
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.noise import Purpose, Stream
 from cldm_runtime.store import DatasetSpec, create_dataset
 from onnx_fixtures import GREYS

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cldm_runtime.domain import get_domain
+from cldm_runtime.domains.registry import get_domain
 from cldm_trainer.export.manifest_sections import Training
-from cldm_trainer.export.nnunet_results import build_network, load_result, segmenter_spec
 from cldm_trainer.export.segmenter import SegmenterExport, segmenter_sections
+from cldm_trainer.nnunet.results import build_network, load_result, segmenter_spec
 
 RESAMPLE = "resample_data_or_seg_to_shape"
 LABELS = {"background": 0, "lv_cavity": 1, "healthy_myocardium": 2, "infarct": 3, "mvo": 4}

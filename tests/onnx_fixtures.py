@@ -14,9 +14,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.helper import make_node
 
-from cldm_runtime.conditions import encoder_inputs
-from cldm_runtime.domain import get_domain
-from cldm_runtime.manifest import (
+from cldm_runtime.bundle.conditions import encoder_inputs
+from cldm_runtime.bundle.manifest import (
     AttributeSpec,
     ConditionSpec,
     GraphSpec,
@@ -30,10 +29,11 @@ from cldm_runtime.manifest import (
     ScheduleSpec,
     TensorSpec,
 )
-from cldm_runtime.pipeline import Pipeline, decoder_noise, initial_noise
-from cldm_runtime.reference import Case, Reference, write_reference
-from cldm_runtime.schedule import NoiseSchedule
-from cldm_runtime.segment_spec import ChannelNormalisation, SegmenterSpec
+from cldm_runtime.bundle.reference import Case, Reference, write_reference
+from cldm_runtime.bundle.segmenter_spec import ChannelNormalisation, SegmenterSpec
+from cldm_runtime.diffusion.schedule import NoiseSchedule
+from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.generation.pipeline import Pipeline, decoder_noise, initial_noise
 
 GREYS = np.array([0.20, 0.50, 0.05, 0.95, 0.75], dtype=np.float32)  # of the five labels of the lge domain
 CENTRE, X_SHARE, TIME_SHARE, TEXTURE = (np.float32(value) for value in (0.4, 0.02, 0.01, 0.01))

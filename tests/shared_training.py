@@ -8,15 +8,16 @@ from pathlib import Path
 
 import torch
 
-from cldm_runtime.domain import get_domain
-from cldm_runtime.schedule import NoiseSchedule
-from cldm_trainer import cli, loop
+from cldm_runtime.diffusion.schedule import NoiseSchedule
+from cldm_runtime.domains.registry import get_domain
+from cldm_trainer import cli
 from cldm_trainer.config import Config, DiffusionConfig, DistilConfig, OptimiserConfig, load_config
-from cldm_trainer.data import load_slices
 from cldm_trainer.networks import Denoiser
 from cldm_trainer.stages import diffusion, finish, label_vae, texture
 from cldm_trainer.stages.codec import ImageCodecTask, MaskCodecTask
 from cldm_trainer.stages.trajectories import Trajectories
+from cldm_trainer.training import loop
+from cldm_trainer.training.batches import load_slices
 
 OPTIMISER = OptimiserConfig(steps=4, batch_size=4, learning_rate=1e-3, warmup_steps=1, log_every=1)
 CONFIG, ODD = "small.toml", "odd.toml"

@@ -7,7 +7,7 @@
 
 namespace cldm {
 
-// What a bundle must not hold, in the words of cldm_runtime.onnx_scan, without repetition; empty for a sound model.
+// What a bundle must not hold, in the words of cldm_runtime.bundle.onnx_scan, without repetition; empty for a sound model.
 std::vector<std::string> scan_model(const std::vector<unsigned char>& model);
 
 }  // namespace cldm

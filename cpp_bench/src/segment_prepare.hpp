@@ -1,4 +1,4 @@
-// From a slice to what the network sees, and back: crop, normalise, resample; see cldm_runtime.segment_prepare.
+// From a slice to what the network sees, and back: crop, normalise, resample; see cldm_runtime.segmentation.prepare.
 #pragma once
 
 #include "cldm/manifest.hpp"

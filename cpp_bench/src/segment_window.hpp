@@ -1,5 +1,5 @@
 // Sliding-window prediction: where the tiles lie, how they are weighted, and the mean over mirrored copies; see
-// cldm_runtime.segment_window.
+// cldm_runtime.segmentation.window.
 #pragma once
 
 #include "cldm/engine.hpp"

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cldm_runtime.domain import get_domain
+from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.engines.open import open_graph
 from cldm_runtime.errors import CldmError
 
 from .corpus import ATTACKS
@@ -30,24 +31,24 @@ FORBIDDEN = ("subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn"
 
 
 def open_bundle(path: Path) -> None:
-    from cldm_runtime.bundle import Bundle
-    from cldm_runtime.reference import Reference
+    from cldm_runtime.bundle.bundle import Bundle
+    from cldm_runtime.bundle.reference import Reference
 
     bundle = Bundle.load(path)
     bundle.domain()
     Reference.from_arrays(bundle.reference())
     for role in bundle.manifest.graphs:
-        bundle.open(role, threads=1)
+        open_graph(bundle, role, threads=1)
 
 
 def open_grid(path: Path) -> None:
-    from cldm_runtime.grid import read_grid
+    from cldm_runtime.requests.grid import read_grid
 
     read_grid(path, get_domain("lge"))
 
 
 def open_masks(path: Path) -> None:
-    from cldm_runtime.requests import Canvas, read_masks
+    from cldm_runtime.requests.sources import Canvas, read_masks
 
     read_masks(path, Canvas(get_domain("lge"), (128, 128), (1.0, 1.0)))
 
@@ -74,7 +75,7 @@ def open_raw(path: Path) -> None:
 
 
 def open_result(path: Path) -> None:
-    from cldm_trainer.export.nnunet_results import load_result, segmenter_spec
+    from cldm_trainer.nnunet.results import load_result, segmenter_spec
 
     segmenter_spec(load_result(path), get_domain("lge"), {}, True)
 

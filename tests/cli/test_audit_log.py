@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from cldm_runtime.bundle import Bundle
+from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.cli.audited import AuditedCommand
 from cldm_runtime.cli.main import COMMANDS, LazyGroup, cldm, run
 from cldm_runtime.store import open_dataset

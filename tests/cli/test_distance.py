@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cldm_runtime.cli.main import cldm, run
-from cldm_runtime.domain import get_domain
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.store import DatasetSpec, create_dataset
 
 

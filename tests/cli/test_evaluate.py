@@ -11,7 +11,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
 from cldm_runtime.cli.main import cldm, run
-from cldm_runtime.domain import get_domain
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
 from onnx_fixtures import GREYS
 

@@ -15,8 +15,8 @@ import h5py
 import numpy as np
 import pytest
 
-from cldm_runtime import generate
 from cldm_runtime.cli.main import cldm, run
+from cldm_runtime.generation import run as generate
 from cldm_runtime.store import open_dataset
 
 Cli = Callable[..., tuple[int, str, str]]

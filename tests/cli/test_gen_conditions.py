@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cldm_runtime import Generator, generate
-from cldm_runtime.domain import get_domain
+from cldm_runtime import Generator
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InterruptedRun
-from cldm_runtime.grid import read_grid
-from cldm_runtime.requests import GridRequests
+from cldm_runtime.generation import run as generate
+from cldm_runtime.requests.grid import read_grid
+from cldm_runtime.requests.sources import GridRequests
 from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -80,7 +81,7 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(cli: Cli, folder: Path, ti
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cldm_runtime.runs.PART_SAMPLES", 4)
+    monkeypatch.setattr("cldm_runtime.runs.run.PART_SAMPLES", 4)
     assert cli("--n", 9, "--attributes", "grid.csv", "--out", "whole.h5")[0] == 0
     model = Generator.load(tiny_attributes)
     source = GridRequests.spread(read_grid("grid.csv", model.domain), 9, model.canvas)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cldm_runtime.domain import get_domain
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
 
 Cli = Callable[..., tuple[int, str, str]]

@@ -56,7 +56,7 @@ def test_without_a_segmenter_a_line_says_what_needs_it(tiny_generator, tiny_segm
 
 def test_all_providers_make_a_table_and_what_is_missing_is_no_failure(tiny_generator, monkeypatch, capsys):
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
-    monkeypatch.setattr("cldm_runtime.engine_report.OFFERED", {"cpu": ("fp32",), "cuda": ("fp32",)})
+    monkeypatch.setattr("cldm_runtime.verification.compare.OFFERED", {"cpu": ("fp32",), "cuda": ("fp32",)})
     assert run(cldm, ["verify", str(tiny_generator), "--all-providers", "--samples", "2"]) == 0
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in capsys.readouterr().out.splitlines()]
     assert cells[0] == ["engine", "precision", "reference, max abs error", "samples, max abs error", "PSNR, dB",
@@ -67,7 +67,7 @@ def test_all_providers_make_a_table_and_what_is_missing_is_no_failure(tiny_gener
 
 def test_all_providers_as_json(tiny_segmenter, monkeypatch, capsys):
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
-    monkeypatch.setattr("cldm_runtime.engine_report.OFFERED", {"cpu": ("fp32",), "cuda": ("fp32",)})
+    monkeypatch.setattr("cldm_runtime.verification.compare.OFFERED", {"cpu": ("fp32",), "cuda": ("fp32",)})
     assert run(cldm, ["verify", str(tiny_segmenter), "--all-providers", "--json"]) == 0
     cpu, cuda = json.loads(capsys.readouterr().out)["engines"]
     assert cpu["passed"] is True and sorted(cuda) == ["missing", "precision", "provider"]
@@ -77,10 +77,10 @@ def test_all_providers_fail_where_one_is_off_or_none_is_there(tiny_generator, tm
     folder = shutil.copytree(tiny_generator, tmp_path / "bundle")
     spoil_tolerance(folder)
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
-    monkeypatch.setattr("cldm_runtime.engine_report.OFFERED", {"cpu": ("fp32",), "cuda": ("fp32",)})
+    monkeypatch.setattr("cldm_runtime.verification.compare.OFFERED", {"cpu": ("fp32",), "cuda": ("fp32",)})
     assert run(cldm, ["verify", str(folder), "--all-providers"]) == 3
     assert "loop/image on provider cpu (fp32)" in capsys.readouterr().err
-    monkeypatch.setattr("cldm_runtime.engine_report.OFFERED", {"cuda": ("fp32",)})
+    monkeypatch.setattr("cldm_runtime.verification.compare.OFFERED", {"cuda": ("fp32",)})
     assert run(cldm, ["verify", str(folder), "--all-providers"]) == 5
     assert run(cldm, ["verify", str(folder), "--all-providers", "--precision", "bf16"]) == 2
 

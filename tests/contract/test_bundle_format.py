@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cldm_runtime import manifest, onnx_scan
-from cldm_runtime.latent_prior import LatentComponent, LatentPriorSpec
-from cldm_runtime.segment_spec import SegmenterSpec
+from cldm_runtime.bundle import manifest, onnx_scan
+from cldm_runtime.bundle.latent_prior_spec import LatentComponent, LatentPriorSpec
+from cldm_runtime.bundle.segmenter_spec import SegmenterSpec
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "bundle-format.md").read_text(encoding="utf-8")
 

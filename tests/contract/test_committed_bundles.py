@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cldm_runtime.bundle import Bundle
+from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.cli.main import cldm, run
 from cldm_runtime.engines.processor import lacks_vnni
 from cldm_runtime.store import open_dataset

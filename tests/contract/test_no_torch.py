@@ -45,9 +45,9 @@ def test_the_block_blocks():
 
 def test_torchscript_without_torch_prints_the_pip_line():
     result = run_blocked("""
-from cldm_runtime.engines import open_engine
+from cldm_runtime.engines.open import open_engine
 from cldm_runtime.errors import ProviderError
-from cldm_runtime.manifest import GraphSpec
+from cldm_runtime.bundle.manifest import GraphSpec
 try:
     open_engine(b"", GraphSpec("a", "0" * 64, "fp32", (), ()), "torchscript")
 except ProviderError as error:
@@ -59,8 +59,8 @@ except ProviderError as error:
 
 def test_a_bundle_verifies_without_the_training_stack(tiny_generator):
     result = run_blocked(f"""
-from cldm_runtime.bundle import Bundle
-from cldm_runtime.verify import verify_bundle
+from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.verification.replay import verify_bundle
 print(all(check.passed for check in verify_bundle(Bundle.load({str(tiny_generator)!r}))))
 """)
     assert result.stdout == "True\n", result.stderr

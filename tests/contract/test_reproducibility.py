@@ -19,14 +19,14 @@ import numpy as np
 import pytest
 
 from cldm_runtime import Generator, Segmenter
-from cldm_runtime.bundle import Bundle
+from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.cli.main import cldm, run
-from cldm_runtime.engine_report import Yardstick
-from cldm_runtime.engines import Engine
 from cldm_runtime.engines.choose import Choice
+from cldm_runtime.engines.engine import Engine
 from cldm_runtime.errors import ProviderError
-from cldm_runtime.grid import grid_from_mapping
-from cldm_runtime.requests import GridRequests
+from cldm_runtime.requests.grid import grid_from_mapping
+from cldm_runtime.requests.sources import GridRequests
+from cldm_runtime.verification.compare import Yardstick
 
 ROOT = Path(__file__).parents[2]
 LGE, ANATOMY, SEGMENTER = (ROOT / "exported" / name for name in ("lge", "lge-anatomy", "lge-segmenter"))
@@ -82,7 +82,7 @@ def test_l0_a_stopped_or_killed_run_is_resumed(cases: dict[str, Case], tmp_path:
 
 def test_l0_any_number_of_shards_in_any_order(cases: dict[str, Case], tmp_path: Path,
                                               monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cldm_runtime.runs.PART_SAMPLES", 4)  # nine parts
+    monkeypatch.setattr("cldm_runtime.runs.run.PART_SAMPLES", 4)  # nine parts
     case, shuffle = cases["tiny"], random.Random(0).sample
     expected = case.run(tmp_path / "whole.h5", "--workers", "1")
     for count in range(1, 9):

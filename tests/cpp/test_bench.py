@@ -10,8 +10,8 @@ from cldm_runtime.bench.contest import Contender, Options, run_contest
 from cldm_runtime.bench.remote import ContenderFailed, Remote
 from cldm_runtime.bench.rows import COLUMNS, read_rows
 from cldm_runtime.bench.work import BundleNetworks, denoiser_evaluations
-from cldm_runtime.bundle import Bundle
-from cldm_runtime.generator import Generator
+from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.generation.generator import Generator
 from cpp_program import BUNDLE, PROGRAM, SEGMENTER, TEACHER, copied, cpp, needs_program
 
 pytestmark = needs_program

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cldm_runtime.generator import Generator
+from cldm_runtime.diffusion.schedule import SPACINGS
+from cldm_runtime.generation.generator import Generator
 from cldm_runtime.noise import Purpose, Stream
-from cldm_runtime.schedule import SPACINGS
 from cpp_program import BUNDLE, ROOT, SEGMENTER, TEACHER, copied, cpp, needs_program
 
 pytestmark = needs_program

@@ -1,4 +1,4 @@
-"""Graphs that a bundle must not hold: the C++ program refuses them, in the words of cldm_runtime.onnx_scan."""
+"""Graphs that a bundle must not hold: the C++ program refuses them, in the words of cldm_runtime.bundle.onnx_scan."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from cldm_runtime.onnx_scan import scan_model
+from cldm_runtime.bundle.onnx_scan import scan_model
 from cpp_program import SEGMENTER, copied, cpp, needs_program
 
 pytestmark = needs_program

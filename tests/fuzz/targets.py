@@ -17,15 +17,15 @@ from onnx import TensorProto, helper, numpy_helper
 import onnx_fixtures
 from anatomy_fixtures import make_anatomy
 from attacks import child
-from cldm_runtime.domain import get_domain
+from cldm_runtime.bundle.onnx_scan import scan_model
+from cldm_runtime.bundle.read_manifest import read_manifest
+from cldm_runtime.bundle.reference import Reference
 from cldm_runtime.domains.lge.anatomy import LgeAnatomy
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import BundleError, list_faults
-from cldm_runtime.grid import read_grid
-from cldm_runtime.manifest import Manifest
-from cldm_runtime.mask_rows import npy_masks
-from cldm_runtime.npz import read_npz
-from cldm_runtime.onnx_scan import scan_model
-from cldm_runtime.reference import Reference
+from cldm_runtime.files.npz import read_npz
+from cldm_runtime.requests.given_maps import npy_masks
+from cldm_runtime.requests.grid import read_grid
 from cldm_runtime.store import DatasetSpec, create_dataset, edit_dataset
 
 
@@ -76,8 +76,8 @@ def manifest_target(folder: Path) -> Target:
             text = data.decode()
         except UnicodeDecodeError:
             return
-        manifest = Manifest.from_json(text)
-        assert Manifest.from_json(manifest.to_json()) == manifest
+        manifest = read_manifest(text)
+        assert read_manifest(manifest.to_json()) == manifest
 
     seeds = [json.dumps(_shortened(json.loads((bundle / "manifest.json").read_text()))).encode() for bundle in bundles]
     return Target(seeds, parse, 0.17, text=True)
@@ -215,7 +215,7 @@ def description_target(folder: Path) -> Target:
 
 
 def plan_target(folder: Path) -> Target:
-    from cldm_trainer.export.nnunet_results import check_architecture
+    from cldm_trainer.nnunet.results import check_architecture
     from cldm_trainer.nnunet_raw import read_json
     from nnunet_fixtures import plans
 

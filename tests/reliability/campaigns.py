@@ -35,12 +35,12 @@ import numpy as np
 import onnx_fixtures
 from cldm_runtime import Generator, Segmenter, open_dataset
 from cldm_runtime.errors import CldmError
-from cldm_runtime.evaluate import evaluate_dataset
-from cldm_runtime.generate import generate_dataset, generate_shard, merge_shards, parts_folder
-from cldm_runtime.grid import grid_from_mapping
-from cldm_runtime.plan import Plan
-from cldm_runtime.requests import GridRequests
-from cldm_runtime.shards import Shard
+from cldm_runtime.evaluation.run import evaluate_dataset
+from cldm_runtime.generation.plan import Plan
+from cldm_runtime.generation.run import generate_dataset, generate_shard, merge_shards, parts_folder
+from cldm_runtime.requests.grid import grid_from_mapping
+from cldm_runtime.requests.sources import GridRequests
+from cldm_runtime.runs.shards import Shard
 from cldm_runtime.store import check_samples
 
 SAMPLES = 96

@@ -23,13 +23,13 @@ from typing import NamedTuple
 import numpy as np
 
 from cldm_runtime import Generator, Segmenter
-from cldm_runtime.engines import available_cores
-from cldm_runtime.evaluate import evaluate_dataset
-from cldm_runtime.generate import generate_dataset
-from cldm_runtime.grid import read_grid
-from cldm_runtime.plan import Plan
-from cldm_runtime.requests import GridRequests
-from cldm_runtime.runs import Progress
+from cldm_runtime.engines.processor import available_cores
+from cldm_runtime.evaluation.run import evaluate_dataset
+from cldm_runtime.generation.plan import Plan
+from cldm_runtime.generation.run import generate_dataset
+from cldm_runtime.requests.grid import read_grid
+from cldm_runtime.requests.sources import GridRequests
+from cldm_runtime.runs.run import Progress
 
 ROOT = Path(__file__).parents[2]
 _GROWTH = {"memory_mib": 1.1, "handles": 1.1, "core_seconds_per_1000": 1.15}  # last tenth over second tenth, at most

@@ -23,11 +23,11 @@ from pathlib import Path
 from campaigns import Campaign
 
 from cldm_runtime import Generator, open_dataset
-from cldm_runtime.generate import generate_dataset, generate_shard, merge_shards, parts_folder
-from cldm_runtime.grid import grid_from_mapping
-from cldm_runtime.plan import Plan
-from cldm_runtime.requests import GridRequests, SampleRequest
-from cldm_runtime.shards import Shard
+from cldm_runtime.generation.plan import Plan
+from cldm_runtime.generation.run import generate_dataset, generate_shard, merge_shards, parts_folder
+from cldm_runtime.requests.grid import grid_from_mapping
+from cldm_runtime.requests.sources import GridRequests, SampleRequest
+from cldm_runtime.runs.shards import Shard
 
 _SAMPLES_A_WORKER = 64  # in two parts, of 10 workers
 

@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from cldm_runtime import Generator
-from cldm_runtime.clusters.ray import run_on_ray
-from cldm_runtime.generate import Generation
-from cldm_runtime.grid import read_grid
-from cldm_runtime.plan import Plan
-from cldm_runtime.requests import GridRequests
+from cldm_runtime.generation.plan import Plan
+from cldm_runtime.generation.run import Generation
+from cldm_runtime.requests.grid import read_grid
+from cldm_runtime.requests.sources import GridRequests
+from cldm_runtime.runs.ray import run_on_ray
 
 ROOT = Path(__file__).parents[2]
 _STORE_BYTES = 100_000_000  # of a node's shared memory: a task is handed some kilobytes

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from cldm_runtime.domain import get_domain
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.store import DatasetSpec, create_dataset
 from cldm_trainer.config import Config, load_config
-from cldm_trainer.export.graphs import export_graph
+from cldm_trainer.graphs.write import export_graph
 
 SMALL = """
 [run]
@@ -97,8 +97,8 @@ def make_small_config() -> Callable[[Path], Config]:
     return make_small
 
 
-EXPORTERS = [f"cldm_trainer.{name}.export_graph" for name in ("adopt", "export.anatomy", "export.generator",
-                                                             "export.segmenter")]
+EXPORTERS = [f"cldm_trainer.{name}.export_graph"
+             for name in ("graphs.read_weights", "export.anatomy.bundle", "export.generator", "export.segmenter")]
 
 
 def fingerprint(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor], outputs: Sequence[str]) -> str:

@@ -8,15 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from cldm_runtime.domain import get_domain
+from cldm_runtime.domains.registry import get_domain
+from cldm_trainer.conditions.encoders import make_model
 from cldm_trainer.config import Config, OptimiserConfig, load_config
-from cldm_trainer.data import one_hot
-from cldm_trainer.loop import Task, _Trainer
 from cldm_trainer.networks import Affine, Conditioned, Denoiser
-from cldm_trainer.stages.conditions import Table, make_model, prepare_encoder
+from cldm_trainer.stages.condition_tables import Table, prepare_encoder
 from cldm_trainer.stages.diffusion import DiffusionTask
 from cldm_trainer.stages.label_vae import LabelVaeTask
 from cldm_trainer.stages.latents import Latents
+from cldm_trainer.training.batches import one_hot
+from cldm_trainer.training.loop import Task, _Trainer
 
 CONFIGS = Path(__file__).parents[2] / "trainer" / "configs"
 PRESETS = {path.stem: config for path in sorted(CONFIGS.glob("*.toml"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cldm_runtime.attributes import Reason
+from cldm_runtime.domains.attributes import Reason
 from cldm_runtime.errors import DatasetError, InputError
 from cldm_runtime.store import open_dataset
 from cldm_trainer.config import PrepareConfig

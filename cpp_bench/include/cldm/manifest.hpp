@@ -48,7 +48,7 @@ struct Normalisation {
     float mean = 0.0F, std = 0.0F, percentile_00_5 = 0.0F, percentile_99_5 = 0.0F;
 };
 
-// See cldm_runtime.segment_spec. Pairs are (rows, columns) after axis_order has been applied.
+// See cldm_runtime.bundle.segmenter_spec. Pairs are (rows, columns) after axis_order has been applied.
 struct SegmenterSpec {
     std::array<std::int64_t, 2> patch_size{};
     std::vector<std::uint8_t> label_values;

@@ -1,4 +1,4 @@
-// reference.npz of a bundle: inputs and the outputs that they must give, see cldm_runtime.reference.
+// reference.npz of a bundle: inputs and the outputs that they must give, see cldm_runtime.bundle.reference.
 #pragma once
 
 #include <map>

@@ -1,4 +1,4 @@
-// Samplers: pure functions from noise to latents, see cldm_runtime.samplers, whose formulas and symbols these are.
+// Samplers: pure functions from noise to latents, see cldm_runtime.diffusion.samplers, whose formulas and symbols these are.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// The few steps that sampling visits, see cldm_runtime.schedule.
+// The few steps that sampling visits, see cldm_runtime.diffusion.schedule.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Segments images with an exported nnU-Net: the predictor of cldm_runtime.segment.
+// Segments images with an exported nnU-Net: the predictor of cldm_runtime.segmentation.segmenter.
 #pragma once
 
 #include <functional>

@@ -12,19 +12,21 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .version import __version__
+
 if TYPE_CHECKING:
-    from .domain import measure
-    from .generator import Generator
-    from .segment import Segmenter
+    from .domains.registry import measure
+    from .generation.generator import Generator
+    from .segmentation.segmenter import Segmenter
     from .store import open_dataset
 
 # onnxruntime 1.31 reports its use to its makers unless it is told not to, before it is loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = ["Generator", "Segmenter", "__version__", "measure", "open_dataset"]
-__version__ = "0.1.0"
 
-_HOMES = {"Generator": "generator", "Segmenter": "segment", "measure": "domain", "open_dataset": "store"}
+_HOMES = {"Generator": "generation.generator", "Segmenter": "segmentation.segmenter", "measure": "domains.registry",
+          "open_dataset": "store"}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,8 +14,8 @@ import click
 
 from cldm_runtime.errors import CldmError, WorkerError
 
-from . import launch
 from .config import Config, load_config
+from .training import launch
 
 # subcommand -> (module, function, help). Modules are imported when they are needed: torch and nnU-Net are slow to load.
 STAGES: dict[str, tuple[str, str, str]] = {
@@ -94,7 +94,7 @@ def _add_shared(name: str, text: str, work: Callable[[Config], None]) -> None:
             again = [name, "--config", config_path, "--devices", str(run.devices), "--nodes", str(run.nodes)]
             sys.exit(launch.run_together(again, run))
         if launch.several(run):
-            import_module("cldm_trainer.processes").join(run)
+            import_module("cldm_trainer.training.processes").join(run)
         work(replace(config, run=run))
 
 
@@ -116,7 +116,7 @@ _add_shared("all", "Run every stage that the configuration needs, in order; fini
 
 def _run_stages(config: Config, *names: str) -> None:
     """Those of the stages that are needed."""
-    alone = import_module("cldm_trainer.processes").in_first if launch.several(config.run) else _call
+    alone = import_module("cldm_trainer.training.processes").in_first if launch.several(config.run) else _call
     for name in names:
         if alone(partial(_begin, name, config)):
             work = partial(_run_stage, name, config)
@@ -154,7 +154,7 @@ def _needed(stage: str, config: Config) -> bool:
 @click.argument("bundle", type=click.Path(), metavar="BUNDLE")
 def adopt(config_path: str, bundle: str) -> None:
     """Begin a run with the weights of BUNDLE, to train on with them or to train other models on its codecs."""
-    folder = import_module("cldm_trainer.adopt").adopt(load_config(config_path), Path(bundle))
+    folder = import_module("cldm_trainer.adopt.bundle").adopt(load_config(config_path), Path(bundle))
     click.echo(f"{folder}: holds the weights of {bundle}. Raise a stage's steps to train on.")
 
 
@@ -178,21 +178,6 @@ def export(config_path: str, what: str, nnunet: str, force: bool, torchscript: b
         click.echo(f"{folder}: written; graphs and sampling loop agree with torch (see its MODEL_CARD.md).")
     engines = import_module("cldm_trainer.export.engines")
     click.echo(engines.build_or_skip(written, config.export.batch_size, lambda text: click.echo(text, err=True)))
-
-
-@cli.command("compile")
-@_CONFIG
-@click.option("--batch-size", default=8, show_default=True, type=click.IntRange(min=1), metavar="B",
-              help="Of the timing alone: compiled networks take any.")
-def compile_networks(config_path: str, batch_size: int) -> None:
-    """Compile a generator's networks to native code of this machine, for users of torch, and time them.
-
-    Writes <run folder>/compiled/<role>.pt2 (AOTInductor) and speed.json. Needs a C++ compiler. The files are programs
-    for this processor and this version of torch: they are in no bundle, and no other machine should be given them.
-    """
-    module = import_module("cldm_trainer.export.compiled")
-    click.echo(module.run(load_config(config_path), batch_size=batch_size,
-                          say=lambda text: click.echo(text, err=True)))
 
 
 @cli.command()

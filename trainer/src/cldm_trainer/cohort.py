@@ -16,7 +16,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from cldm_runtime.domain import get_domain
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
 
 from .config import CohortConfig, Config

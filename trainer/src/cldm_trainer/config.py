@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from cldm_runtime.diffusion.samplers import SAMPLERS
+from cldm_runtime.diffusion.schedule import SPACINGS
 from cldm_runtime.errors import InputError, list_faults
-from cldm_runtime.samplers import SAMPLERS
-from cldm_runtime.schedule import SPACINGS
 
-from .toml_records import build, read_toml
+from .toml_file import build, read_toml
 
 OBJECTIVES = ("v", "epsilon", "sample", "flow")
 SCHEDULES = ("linear", "scaled_linear", "cosine", "flow")

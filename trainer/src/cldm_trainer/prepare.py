@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cldm_runtime.attributes import Measurement, Reason
-from cldm_runtime.domain import Domain, get_domain
+from cldm_runtime.domains.attributes import Measurement, Reason
+from cldm_runtime.domains.domain import Domain
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import DatasetError, InputError, list_faults
 from cldm_runtime.store import DatasetSpec, DatasetWriter, create_dataset, open_dataset
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..bundle import Bundle
+from ..bundle.bundle import Bundle
 from ..errors import BundleError
 from .contest import Contender, Options, Say, run_contest
 from .machine import PRODUCT_SIZE, machine, versions

@@ -17,19 +17,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..bundle import Bundle
-from ..cli.verify_text import as_table
-from ..engine_report import Yardstick
-from ..engines import CPU_PROVIDERS, OFFERED, PROVIDERS
+from ..bundle.bundle import Bundle
 from ..engines.choose import Choice
+from ..engines.engine import CPU_PROVIDERS, OFFERED, PROVIDERS
+from ..engines.open import open_graph
+from ..engines.processor import default_workers
 from ..errors import BundleError, CldmError, ProviderError
-from ..generate import Plan, generate_dataset
-from ..generator import Generator
-from ..grid import read_grid
-from ..requests import GridRequests
-from ..segment import Segmenter
+from ..generation.generator import Generator
+from ..generation.run import Plan, generate_dataset
+from ..requests.grid import read_grid
+from ..requests.sources import GridRequests
+from ..segmentation.segmenter import Segmenter
 from ..store import open_dataset
-from ..workers import default_workers
+from ..verification.compare import Yardstick
+from ..verification.text import as_table
 from .contest import Contest
 from .gpu_speed import name_of, product_gflops, stage_seconds, timed_networks
 from .machine import gpus, machine, versions
@@ -37,7 +38,7 @@ from .rows import Setting, append_rows, make_rows, read_rows, speed_table
 
 BATCHES = (1, 64, 512)
 _PACKAGES = ("torch", "onnxruntime-gpu", "onnxruntime", "tensorrt", "numpy", "h5py", "scipy")
-_TESTS = "tests/runtime/test_cuda.py"
+_TESTS = "tests/runtime/engines/test_cuda.py"
 _SAMPLES = 64  # of the parity table
 _SECONDS = 3.0  # of one turn
 
@@ -98,7 +99,7 @@ def _sorted_out(options: Options) -> tuple[list[Choice], list[tuple[Choice, str]
     here, missing, bundle = [], [], Bundle.load(options.bundle)
     for choice in options.choices:
         try:
-            bundle.open("decoder", choice.provider, precision=choice.precision)
+            open_graph(bundle, "decoder", choice.provider, precision=choice.precision)
             here.append(choice)
         except (ProviderError, BundleError) as error:
             missing.append((choice, str(error)))

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ..conditions import encoder_inputs
+from ..bundle.conditions import encoder_inputs
 from ..engines.choose import Choice
 from ..engines.torch_device import import_torch
 from ..errors import CldmError, ProviderError
-from ..generator import Generator
-from ..pipeline import decoder_noise, initial_noise
-from ..requests import measured_attributes
+from ..generation.generator import Generator
+from ..generation.pipeline import decoder_noise, initial_noise
+from ..requests.sources import measured_attributes
 from ..store import DatasetSpec, create_dataset
 from .contest import Contender, Timed
 from .machine import PRODUCT_SIZE, matrix_product_gflops, peak_memory_bytes

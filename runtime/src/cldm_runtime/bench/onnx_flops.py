@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..bundle.manifest import GraphSpec
 from ..errors import InputError
-from ..manifest import GraphSpec
 
 _NEGLIGIBLE = frozenset({
     "Abs", "Add", "And", "AveragePool", "BatchNormalization", "Cast", "Ceil", "Clip", "Concat", "Constant",

@@ -10,19 +10,19 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bundle import Bundle
-from ..conditions import encoder_inputs
-from ..engines import CPU_PROVIDERS
+from ..bundle.bundle import Bundle
+from ..bundle.conditions import encoder_inputs
+from ..bundle.manifest import Manifest, SamplingSpec
+from ..engines.engine import CPU_PROVIDERS
+from ..engines.processor import default_workers
 from ..errors import InputError
-from ..generate import Plan, generate_dataset
-from ..generator import Generator, canvas_of
-from ..grid import grid_from_mapping
-from ..manifest import Manifest, SamplingSpec
-from ..pipeline import Pipeline, decoder_noise, initial_noise
-from ..requests import FreeRequests, GridRequests, RequestSource
-from ..segment import Segmenter
+from ..generation.generator import Generator, canvas_of
+from ..generation.pipeline import Pipeline, decoder_noise, initial_noise
+from ..generation.run import Plan, generate_dataset
+from ..requests.grid import grid_from_mapping
+from ..requests.sources import FreeRequests, GridRequests, RequestSource
+from ..segmentation.segmenter import Segmenter
 from ..store import DatasetSpec, create_dataset, open_dataset
-from ..workers import default_workers
 from .machine import workers_memory_bytes
 from .onnx_flops import graph_flops
 

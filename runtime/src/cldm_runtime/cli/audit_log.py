@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..audit_log import verify_log
+from .run_log import verify_log
 
 
 @click.group("audit-log")

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from ..audit_log import note, record_run
-from ..bundle import Bundle
+from ..bundle.bundle import Bundle
 from ..store import open_dataset
+from .run_log import note, record_run
 
 _ARGUMENTS = f"{__name__}.arguments"
 

@@ -8,10 +8,11 @@ import click
 from ..bench.bundle_bench import Sampling, bench_bundle
 from ..bench.contest import BATCHES, Options
 from ..bench.rows import append_rows, speed_table
-from ..engines import PROVIDERS, available_cores
+from ..diffusion.samplers import SAMPLERS
+from ..engines.engine import PROVIDERS
+from ..engines.processor import available_cores
 from ..errors import ProviderError, list_faults
-from ..samplers import SAMPLERS
-from .gen import DEFAULT_BUNDLE
+from .options import DEFAULT_BUNDLE
 
 
 @click.command()

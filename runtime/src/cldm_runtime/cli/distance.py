@@ -9,10 +9,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from ..distances import REPEATS, feature_distances
-from ..engines import PROVIDERS
+from ..engines.engine import PROVIDERS
 from ..errors import InputError
-from ..features import SEGMENTER, Extractor, Features, open_extractor
+from ..evaluation.distances import REPEATS, feature_distances
+from ..evaluation.features import SEGMENTER, Extractor, Features, open_extractor
 from ..store import open_dataset
 from .progress import show_progress
 

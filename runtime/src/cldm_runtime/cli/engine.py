@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from ..bundle import Bundle
-from ..engines import OFFERED
-from ..engines.tensorrt_build import build_engines
+from ..bundle.bundle import Bundle
+from ..engines.engine import OFFERED
+from ..engines.open import build_engines
 
 
 @click.group()

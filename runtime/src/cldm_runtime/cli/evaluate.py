@@ -5,18 +5,18 @@ from pathlib import Path
 
 import click
 
-from ..audit_log import note
-from ..bundle import Bundle
-from ..engines import AUTO
-from ..evaluate import Evaluation, evaluate_dataset
-from ..report import check_report, write_report
-from ..runs import plan_under_way
-from ..segment import BATCH_SIZE, Segmenter
-from ..workers import default_workers
+from ..bundle.bundle import Bundle
+from ..engines.engine import AUTO
+from ..engines.processor import default_workers
+from ..evaluation.run import Evaluation, evaluate_dataset
+from ..report.page import check_report, write_report
+from ..runs.run import plan_under_way
+from ..segmentation.segmenter import BATCH_SIZE, Segmenter
 from .audited import AuditedCommand, note_dataset
 from .progress import show_progress
 from .provider import provider_option, say_choice
 from .report import echo_files
+from .run_log import note
 from .scaling import Scaling, scaling_options, share_out
 
 

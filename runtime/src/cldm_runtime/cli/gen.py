@@ -10,13 +10,19 @@ from typing import Literal
 
 import click
 
-from .. import audit_log
-from ..batch_size import best_batch_size
-from ..bundle import Bundle
-from ..engines import AUTO, CPU_PROVIDERS
+from ..bundle.bundle import Bundle
+from ..bundle.manifest import SamplingSpec
+from ..diffusion.samplers import SAMPLERS
+from ..diffusion.schedule import SPACINGS, Spacing
 from ..engines.choose import Choice, choose_provider
+from ..engines.engine import AUTO, CPU_PROVIDERS
+from ..engines.processor import default_workers
 from ..errors import InputError
-from ..generate import (
+from ..generation.batch_size import best_batch_size
+from ..generation.generator import Generator
+from ..generation.plan import Plan
+from ..generation.repair import repair_dataset
+from ..generation.run import (
     Existing,
     Generation,
     batch_size_under_way,
@@ -26,24 +32,18 @@ from ..generate import (
     is_finished,
     provider_under_way,
 )
-from ..generator import Generator
-from ..grid import read_grid
-from ..manifest import SamplingSpec, Spacing
-from ..mask_grid import MaskGridRequests
-from ..plan import Plan
-from ..repair import repair_dataset
-from ..repeats import conditions_of, repeated
-from ..requests import FreeRequests, GridRequests, RequestSource, read_masks
-from ..samplers import SAMPLERS
-from ..schedule import SPACINGS
+from ..requests.grid import read_grid
+from ..requests.moved_maps import MaskGridRequests
+from ..requests.repeats import conditions_of, repeated
+from ..requests.sources import FreeRequests, GridRequests, RequestSource, read_masks
 from ..store import open_dataset
-from ..workers import default_workers
+from . import run_log as audit_log
 from .audited import AuditedCommand
+from .options import DEFAULT_BUNDLE, parse_batch_size
 from .progress import show_progress
 from .provider import precision_option, provider_option, say_choice
 from .scaling import Scaling, scaling_options, share_out
 
-DEFAULT_BUNDLE = "exported/lge"
 ANATOMIES = ("parametric", "learned")
 EXAMPLES = """\b
 Examples:
@@ -57,17 +57,6 @@ Examples:
   cldm-gen --n 100000 --attributes grid.csv --out /shared/big.h5 --merge
   cldm-gen --n 256 --attributes examples/grid.csv --dry-run --json
 """
-
-
-def parse_batch_size(context: click.Context, parameter: click.Parameter,
-                     value: str | None) -> int | Literal["auto"] | None:
-    """A number of images, or "auto". Raises click.BadParameter."""
-    if value is None:
-        return None
-    if value == "auto":
-        return "auto"
-    size: int = click.IntRange(min=1)(value, parameter, context)
-    return size
 
 
 @click.command(cls=AuditedCommand, epilog=EXAMPLES,

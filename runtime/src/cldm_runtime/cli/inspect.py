@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from ..bundle import Bundle
-from ..manifest import Manifest, TensorSpec
+from ..bundle.bundle import Bundle
+from ..bundle.manifest import Manifest, TensorSpec
 
 _WIDTH = 14
 _NEEDS = {"masks": " (drawn for the attributes asked for, or given)",

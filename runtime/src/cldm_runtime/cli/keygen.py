@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from ..bundle.signing_keys import make_key_pair
 from ..errors import InputError
-from ..signing_keys import make_key_pair
 from .sign import password_of, password_option
 
 

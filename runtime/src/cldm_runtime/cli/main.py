@@ -7,8 +7,8 @@ from typing import NoReturn
 
 import click
 
-from .. import __version__
 from ..errors import CldmError
+from ..version import __version__
 
 # name -> (module in this package, one line for the list of commands); the function has the command's name, - being _
 COMMANDS = {

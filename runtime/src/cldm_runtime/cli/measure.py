@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ..dataset_steps import measure_dataset
+from ..evaluation.steps import measure_dataset
 from .progress import show_progress
 
 

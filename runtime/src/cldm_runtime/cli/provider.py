@@ -2,8 +2,8 @@
 
 import click
 
-from ..engines import AUTO, PRECISIONS, PROVIDERS
 from ..engines.choose import Choice
+from ..engines.engine import AUTO, PRECISIONS, PROVIDERS
 
 provider_option = click.option(
     "--provider", type=click.Choice([*PROVIDERS, AUTO]), default="cpu", show_default=True,

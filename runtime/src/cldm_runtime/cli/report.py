@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from ..errors import InputError
-from ..report import ReportFiles, write_report
+from ..report.page import ReportFiles, write_report
 from ..store import open_dataset
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import click
 
-from .. import audit_log
-from ..carry_out import do_shard, merge_parts, missing_parts
-from ..clusters import slurm
-from ..clusters.ray import run_on_ray
 from ..errors import InputError
-from ..runs import Run
-from ..shards import Shard, as_ranges, parse_shard, shard_of_this_task
+from ..runs import slurm
+from ..runs.execute import do_shard, merge_parts, missing_parts
+from ..runs.ray import run_on_ray
+from ..runs.run import Run
+from ..runs.shards import Shard, as_ranges, parse_shard, shard_of_this_task
+from . import run_log as audit_log
 from .progress import show_progress
 
 ENGINES = ("local", "ray", "slurm")

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from ..audit_log import note
-from ..dataset_steps import segment_dataset
-from ..segment import BATCH_SIZE, Segmenter
+from ..evaluation.steps import segment_dataset
+from ..segmentation.segmenter import BATCH_SIZE, Segmenter
 from .audited import AuditedCommand, note_dataset
 from .progress import show_progress
 from .provider import precision_option, provider_option, say_choice
+from .run_log import note
 
 
 @click.command(cls=AuditedCommand)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from ..audit_log import note
-from ..bundle import Bundle
-from ..signing import SIGNATURE_FILE, sign_bundle
-from ..signing_keys import read_private_key, read_secret
+from ..bundle.bundle import Bundle, sign_bundle
+from ..bundle.signing import SIGNATURE_FILE
+from ..bundle.signing_keys import read_private_key, read_secret
 from .audited import AuditedCommand
+from .run_log import note
 
 password_option = click.option(
     "--password-file", type=click.Path(path_type=Path), metavar="FILE",

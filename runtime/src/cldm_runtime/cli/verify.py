@@ -5,14 +5,14 @@ from pathlib import Path
 
 import click
 
-from ..bundle import REQUIRE_SIGNATURE, Bundle
-from ..engine_report import EngineReport, Yardstick
+from ..bundle.bundle import REQUIRE_SIGNATURE, Bundle
 from ..engines.choose import choose_provider
 from ..errors import BundleError, InputError, ProviderError, list_faults
-from ..segment import Segmenter
+from ..segmentation.segmenter import Segmenter
+from ..verification.compare import EngineReport, Yardstick
+from ..verification.text import as_json, as_table, as_text
 from .provider import precision_option, provider_option, say_choice
 from .verify_dataset import verify_dataset
-from .verify_text import as_json, as_table, as_text
 
 
 @click.command()

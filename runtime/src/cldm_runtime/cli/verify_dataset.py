@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..errors import DatasetError, list_faults
-from ..shards import as_ranges
+from ..runs.shards import as_ranges
 from ..store import check_samples, open_dataset
 from .progress import show_progress
 

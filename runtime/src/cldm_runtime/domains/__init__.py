@@ -1,16 +1,1 @@
-"""The registered domains. Each entry builds its `Domain` when it is first asked for."""
-
-from collections.abc import Callable
-from functools import cache
-
-from ..domain import Domain
-
-
-@cache
-def _lge() -> Domain:
-    from .lge import lge_domain
-
-    return lge_domain()
-
-
-DOMAINS: dict[str, Callable[[], Domain]] = {"lge": _lge}
+"""What labels and attributes mean, and how label maps are drawn. The only room that names an organ."""

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bundle import Bundle
+from ..bundle.bundle import Bundle
+from ..bundle.reference import Case, Reference
 from ..errors import BundleError, ProviderError
-from ..reference import Case, Reference
-from . import AUTO, Engine
+from .engine import AUTO, Engine
+from .open import open_graph
 
 FASTER = 1.05  # below that, a difference is noise
 _HEAVIEST = {"generator": "denoiser", "segmenter": "segmenter", "anatomy": "decoder"}  # kind of bundle -> role
@@ -57,12 +58,12 @@ def _fastest(bundle: Bundle, role: str, threads: int | None) -> tuple[str, str]:
         return "cuda", "which onnxruntime offers and starts"
     file = bundle.manifest.graphs[role].file
     try:
-        rivals = {name: bundle.open(name, "openvino", threads) for name in bundle.manifest.graphs}
+        rivals = {name: open_graph(bundle, name, "openvino", threads) for name in bundle.manifest.graphs}
     except ProviderError:
         return "cpu", "openvino is not installed (pip install 'cldm-runtime[openvino]')"
     except BundleError:
         return "cpu", "openvino does not take all graphs of the bundle"
-    own, rival = bundle.open(role, "cpu", threads), rivals[role]
+    own, rival = open_graph(bundle, role, "cpu", threads), rivals[role]
     case = _sized(bundle, role, own)
     if not _agrees(bundle, role, rival, case):
         return "cpu", f"openvino is further from the reference of {file} than its tolerance"
@@ -76,7 +77,7 @@ def _fastest(bundle: Bundle, role: str, threads: int | None) -> tuple[str, str]:
 
 def _starts_cuda(bundle: Bundle, role: str, threads: int | None) -> bool:
     try:
-        bundle.open(role, "cuda", threads)
+        open_graph(bundle, role, "cuda", threads)
     except (ProviderError, BundleError):
         return False
     return True

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ..bundle.manifest import DType, GraphSpec, TensorSpec
 from ..errors import BundleError, list_faults
-from ..manifest import DType, GraphSpec, TensorSpec
-from . import shapes_agree
+from .engine import shapes_agree
 
 
 class Found(NamedTuple):

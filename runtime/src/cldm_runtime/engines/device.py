@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from . import Engine
+from .engine import Engine
 
 Tensor = Any  # of a device; numpy arrays on the host
 Fetch = Callable[[], NDArray[Any]]

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bundle.manifest import DType, GraphSpec, TensorSpec
 from ..errors import BundleError, ProviderError
-from ..manifest import DType, GraphSpec, TensorSpec
-from ..user_cache import private_folder
-from . import BATCH, Engine, Tensors, available_cores, check_inputs
+from ..files.user_cache import private_folder
 from .description import Found, check_description
 from .device import cuda_graphs
+from .engine import BATCH, Engine, Tensors, check_inputs
+from .processor import available_cores
 
 try:
     import onnxruntime

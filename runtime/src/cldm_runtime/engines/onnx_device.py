@@ -15,9 +15,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from ..manifest import GraphSpec
-from . import Tensors, check_inputs
+from ..bundle.manifest import GraphSpec
 from .device import Device, Fetch, Tensor, run_on
+from .engine import Tensors, check_inputs
 
 TERMS = "abcd"  # the inputs of linear.onnx
 _KEPT = 4  # batch sizes whose sessions and buffers are kept

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bundle.manifest import DType, GraphSpec
 from ..errors import BundleError, ProviderError
-from ..manifest import DType, GraphSpec
-from . import Tensors, available_cores, check_inputs
 from .description import Found, check_description
+from .engine import Tensors, check_inputs
+from .processor import available_cores
 
 INSTALL = "pip install 'cldm-runtime[openvino]'"
 _TYPES: dict[str, DType] = {"float32": "float32", "float16": "float16", "int64": "int64", "uint8": "uint8"}

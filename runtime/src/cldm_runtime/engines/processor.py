@@ -5,6 +5,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from .engine import CPU_PROVIDERS
+
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _CPUINFO = Path("/proc/cpuinfo")
 _VNNI = {"avx512_vnni", "avx_vnni"}
@@ -36,3 +38,12 @@ def _container_cores() -> float:
         return int(quota) / int(period)
     except (OSError, ValueError):  # ValueError: the quota is "max"
         return math.inf
+
+
+_ON_A_GPU = 12  # each holds some 500 MB of its memory for CUDA itself
+
+
+def default_workers(provider: str) -> int:
+    """As many as there are cores that this process may use; on a GPU at most `_ON_A_GPU`, which share it: while one
+    draws label maps, writes or copies, the networks of another are at work."""
+    return available_cores() if provider in CPU_PROVIDERS else min(available_cores(), _ON_A_GPU)

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bundle.manifest import GraphSpec
+from ..bundle.reference import Case
 from ..errors import ProviderError
-from ..manifest import GraphSpec
-from ..reference import Case
-from . import Tensors, check_inputs
 from .device import Device, Tensor, run_on
+from .engine import Tensors, check_inputs
 from .tensorrt_build import build_engine, import_tensorrt, plan_engine, read_engine, write_engine
 from .torch_device import TorchDevice, captured, import_torch
 

@@ -8,23 +8,22 @@ bundle: it lies in a folder of this user alone, under a name that is the digest 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..bundle.manifest import GraphSpec
 from ..errors import BundleError, ProviderError
-from ..manifest import GraphSpec
-from ..user_cache import private_folder
+from ..files.user_cache import private_folder
 from .torch_device import TorchDevice, import_torch
 
 if TYPE_CHECKING:
-    from ..bundle import Bundle
+    pass
 
 INSTALL = "pip install 'cldm-runtime[tensorrt]'"
 FOLDER = "tensorrt"
-_PROVIDER = "tensorrt"
+TENSORRT = "tensorrt"
 _DIGEST = 32  # bytes of SHA-256 before the plan in a file
 Shapes = dict[str, tuple[int, ...]]
 
@@ -63,8 +62,8 @@ def profile(graph: GraphSpec, batch: int) -> Shapes:
 
 def plan_engine(graph: GraphSpec, batch: int, precision: str = "fp32") -> EnginePlan:
     """The engine of a graph on this machine's GPU. Raises ProviderError where TensorRT or a GPU is missing."""
-    trt, torch = import_tensorrt(), import_torch(_PROVIDER)
-    TorchDevice(torch, _PROVIDER)
+    trt, torch = import_tensorrt(), import_torch(TENSORRT)
+    TorchDevice(torch, TENSORRT)
     major, minor = torch.cuda.get_device_capability(0)
     return EnginePlan(graph.sha256, profile(graph, batch), str(trt.__version__), str(torch.cuda.get_device_name(0)),
                       (int(major), int(minor)), precision == "tf32")
@@ -84,29 +83,10 @@ def missing() -> str | None:
     """Why no engine can be built here; None where one can."""
     try:
         import_tensorrt()
-        TorchDevice(import_torch(_PROVIDER), _PROVIDER)
+        TorchDevice(import_torch(TENSORRT), TENSORRT)
     except ProviderError as error:
         return str(error)
     return None
-
-
-def build_engines(bundle: "Bundle", batches: Sequence[int], say: Callable[[str], None] = lambda text: None,
-                  precision: str = "fp32") -> list[Path]:
-    """Build the engines of every graph of a bundle for these batch sizes, but for those that are there, and test them.
-
-    say: told what is done, a line at a time. Raises ProviderError and BundleError.
-    """
-    written = []
-    for role, graph in bundle.manifest.graphs.items():
-        for batch in batches:
-            plan = plan_engine(graph, batch, precision)
-            path = private_folder(FOLDER) / plan.name
-            state = "is there" if path.exists() else "building, which takes minutes"
-            say(f"{role}, batch {batch}, TensorRT {plan.tensorrt} on {plan.gpu}: {state}")
-            engine: Any = bundle.open(role, _PROVIDER, precision=precision)
-            engine.prepare(batch)
-            written.append(path)
-    return written
 
 
 def read_engine(plan: EnginePlan) -> bytes | None:

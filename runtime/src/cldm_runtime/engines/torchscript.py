@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bundle.manifest import GraphSpec
 from ..errors import BundleError
-from ..manifest import GraphSpec
-from . import Tensors, check_inputs
 from .device import HOST, Device, Tensor, run_on
+from .engine import Tensors, check_inputs
 from .torch_device import TorchDevice, captured, import_torch
 
 _AUTOCAST = {"bf16": "bfloat16", "fp16": "float16"}

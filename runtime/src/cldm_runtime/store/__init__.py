@@ -9,20 +9,13 @@
 """
 
 from .check import SampleFaults, check_samples, sample_checksums
+from .columns import SegmentationWriter
 from .format import DatasetSpec, MetadataValue, chunk_rows
 from .reader import Dataset, Segmentation, open_dataset
-from .writer import (
-    DatasetWriter,
-    SegmentationWriter,
-    create_dataset,
-    edit_dataset,
-    partial_name,
-    publish,
-    was_left_behind,
-)
+from .writer import DatasetWriter, create_dataset, edit_dataset
 
 __all__ = [
     "Dataset", "DatasetSpec", "DatasetWriter", "MetadataValue", "SampleFaults", "Segmentation", "SegmentationWriter",
-    "check_samples", "chunk_rows", "create_dataset", "edit_dataset", "open_dataset", "partial_name", "publish",
-    "sample_checksums", "was_left_behind",
+    "check_samples", "chunk_rows", "create_dataset", "edit_dataset", "open_dataset",
+    "sample_checksums",
 ]

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..domain import Domain
+from ..domains.domain import Domain
 from ..errors import DatasetError
 
 FORMAT = "cldm-dataset"

@@ -9,13 +9,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DatasetError, list_faults
-from .format import COLUMNS, FORMAT, FORMAT_VERSION, SEGMENTATION_COLUMNS, Column
+from ..errors import DatasetError
+from .format import COLUMNS, FORMAT, SEGMENTATION_COLUMNS, Column
 from .guard import check_attributes, check_heaps, check_safe, reading
+from .structure import as_text, check_columns, check_header
 
 Rows = int | slice | NDArray[np.integer]
-_KINDS = {"u2": "u", "u1": "u", "u4": "u", "f4": "f", "i8": "iu", "i4": "iu"}
-_SHORTEST_MM, _LONGEST_MM, _LARGEST_SCALE = 1e-3, 1e3, 1e30  # beyond them is no image
 
 
 def open_dataset(path: str | os.PathLike[str]) -> "Dataset":
@@ -58,7 +57,7 @@ class _Columns:
 
     def _texts(self, column: str, attribute: str) -> tuple[str, ...]:
         with reading(self.path):
-            return tuple(_text(value) for value in np.asarray(self._dataset(column).attrs.get(attribute, [])).ravel())
+            return tuple(as_text(value) for value in np.asarray(self._dataset(column).attrs.get(attribute, [])).ravel())
 
 
 class Segmentation(_Columns):
@@ -131,9 +130,9 @@ class Dataset(_Columns):
             with reading(path):
                 check_heaps(file, path)
                 check_attributes(file, str(path))
-                _check_header(file, path)
+                check_header(file, path)
                 check_safe(file, str(path))
-                _check_columns(file, path)
+                check_columns(file, path)
         except DatasetError:
             file.close()
             raise
@@ -158,7 +157,7 @@ class Dataset(_Columns):
     @property
     def domain(self) -> str:
         with reading(self.path):
-            return _text(self._group.attrs["domain"])
+            return as_text(self._group.attrs["domain"])
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -277,7 +276,7 @@ class Dataset(_Columns):
     def _strings(self, column: str) -> NDArray[np.str_] | None:
         values = self._all(column)
         with reading(self.path):
-            return None if values is None else np.array([_text(value) for value in values], dtype=np.str_)
+            return None if values is None else np.array([as_text(value) for value in values], dtype=np.str_)
 
     @property
     def segmentations(self) -> dict[str, Segmentation]:
@@ -293,79 +292,11 @@ class Dataset(_Columns):
         return known[name]
 
 
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
 def _metadata(group: h5py.Group) -> dict[str, str | int | float]:
     found: dict[str, str | int | float] = {}
     for name, value in group.attrs.items():
         if isinstance(value, str | bytes):
-            found[name] = _text(value)
+            found[name] = as_text(value)
         elif isinstance(value, np.generic) and value.dtype.kind in "iufb":
             found[name] = value.item()
     return found
-
-
-def _check_header(file: h5py.File, path: Path) -> None:
-    found = file.attrs.get("format")
-    if found is None or _text(found) != FORMAT:
-        raise DatasetError(f"{path}: root attribute format is {found!r}, expected {FORMAT!r}. This is not a dataset of "
-                           "ours; make one with cldm-train prepare or cldm-gen.")
-    version = file.attrs.get("format_version")
-    if not isinstance(version, np.integer) or version < 1:
-        raise DatasetError(f"{path}: root attribute format_version is {version!r}, expected a positive integer.")
-    if version > FORMAT_VERSION:
-        raise DatasetError(f"{path}: format_version {version} found, {FORMAT_VERSION} supported. Install a newer "
-                           "cldm-runtime.")
-    if not file.attrs.get("complete", False):
-        raise DatasetError(f"{path}: the file is not complete; its writer was stopped. Make it again.")
-    if "domain" not in file.attrs:
-        raise DatasetError(f"{path}: root attribute domain is missing, for example \"lge\".")
-
-
-def _check_columns(file: h5py.File, path: Path) -> None:
-    if not isinstance(file.get("images"), h5py.Dataset) or file["images"].ndim < 4:
-        raise DatasetError(f"{path}: /images is missing or not (N, C, *spatial).")
-    images = file["images"]
-    faults = [*_image_attribute_faults(images), *_column_faults(file, COLUMNS, images)]
-    for name, group in file.get("segmentations", {}).items():
-        if isinstance(group, h5py.Group):
-            faults += _column_faults(group, SEGMENTATION_COLUMNS, images)
-        else:
-            faults.append(f"/segmentations/{name} is not a group")
-    if faults:
-        raise DatasetError(list_faults(f"{path}: is not a valid {FORMAT} file:", faults))
-
-
-def _image_attribute_faults(images: h5py.Dataset) -> list[str]:
-    faults = []
-    for name, count in (("rescale_slope", 1), ("rescale_intercept", 1), ("spacing_mm", images.ndim - 2)):
-        found = images.attrs.get(name, "missing")
-        value = np.asarray(found)
-        low, high = (_SHORTEST_MM, _LONGEST_MM) if name == "spacing_mm" else (-_LARGEST_SCALE, _LARGEST_SCALE)
-        sound = value.dtype.kind in "iuf" and bool(((value >= low) & (value <= high)).all())  # NaN is not
-        if not sound or value.shape != ((count,) if name == "spacing_mm" else ()):
-            faults.append(f"/images: attribute {name} is {found}, expected {count} number(s) from {low:g} to {high:g}")
-    return faults
-
-
-def _column_faults(group: h5py.Group, columns: dict[str, Column], images: h5py.Dataset) -> list[str]:
-    faults = []
-    for column in columns.values():
-        if column.path not in group:
-            continue
-        item, where = group[column.path], f"{group.name.rstrip('/')}/{column.path}"
-        if not isinstance(item, h5py.Dataset):
-            faults.append(f"{where} is not a dataset")
-            continue
-        if item.dtype.kind not in _KINDS.get(column.dtype, "S") or (column.dtype == "u1" and item.dtype.itemsize != 1):
-            faults.append(f"{where} has type {item.dtype}, expected {np.dtype(column.dtype)}")
-        expected = {"image": images.shape, "mask": (images.shape[0], *images.shape[2:]), "": images.shape[:1]}
-        if item.shape != expected.get(column.trailing, (images.shape[0], *item.shape[1:])):
-            faults.append(f"{where} has shape {item.shape}, which does not fit /images {images.shape}")
-        elif column.trailing in ("attributes", "scores"):
-            names = np.asarray(item.attrs.get("names", []))
-            if item.ndim != 2 or (not column.path.endswith("reasons") and names.shape != item.shape[1:]):
-                faults.append(f"{where} has shape {item.shape} and {names.size} names, expected (N, one for each name)")
-    return faults

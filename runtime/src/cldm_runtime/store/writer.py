@@ -5,10 +5,8 @@ that is killed leaves `<name>.<host>-<process>.partial` behind, which nobody rea
 """
 
 import os
-import re
-import socket
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from glob import escape
 from pathlib import Path
 from types import TracebackType
@@ -18,25 +16,21 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..attributes import Reason
-from ..domain import Domain, get_domain
+from ..domains.domain import Domain
+from ..domains.registry import get_domain
 from ..errors import DatasetError
-from ..metrics import ScoreReason
+from ..files.atomic import partial_name, publish, was_left_behind
 from .check import check_samples, sample_checksums
+from .columns import ColumnWriter, SegmentationWriter, why_not_written, writing
 from .disk_stream import DiskStream
 from .format import (
     COLUMNS,
     FORMAT,
     FORMAT_VERSION,
-    SEGMENTATION_COLUMNS,
     STORED_MAX,
-    TEXT,
-    Column,
     DatasetSpec,
     MetadataValue,
-    chunk_rows,
     encode_images,
-    encode_text,
 )
 from .guard import reading
 from .reader import Dataset, open_dataset
@@ -75,7 +69,7 @@ def edit_dataset(path: str | os.PathLike[str], *, replace: Sequence[str] = ()) -
         domain = get_domain(dataset.domain)
     writer = DatasetWriter(target, domain, overwrite=True)
     try:
-        with _writing(writer._stream, target):
+        with writing(writer._stream, target):
             writer.copy_from(target, {name.strip("/") for name in replace})
     except BaseException:
         writer.discard()
@@ -83,109 +77,7 @@ def edit_dataset(path: str | os.PathLike[str], *, replace: Sequence[str] = ()) -
     return writer
 
 
-class _ColumnWriter:
-    """Appends rows to the columns of one group. Columns may be filled in one pass or one after the other."""
-
-    def __init__(self, target: Path, group: h5py.Group, columns: Mapping[str, Column], domain: Domain,
-                 stream: DiskStream) -> None:
-        self.target = target
-        self._group = group
-        self._columns = columns
-        self._domain = domain
-        self._stream = stream
-        self._fresh: dict[str, int] = {}  # rows appended so far to each column that this writer started
-
-    def _append(self, columns: Mapping[str, ArrayLike | None]) -> None:
-        given = self._encoded({name: value for name, value in columns.items() if value is not None})
-        if len({len(rows) for rows in given.values()}) > 1:
-            raise DatasetError(f"append: the columns differ in length: { {n: len(v) for n, v in given.items()} }.")
-        for name, rows in given.items():
-            with _writing(self._stream, self.target):
-                self._extend(name, rows)
-
-    def _encoded(self, columns: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.generic]]:
-        return {name: self._encode(name, value) for name, value in columns.items()}
-
-    def _extend(self, name: str, rows: NDArray[np.generic]) -> None:
-        dataset = self._dataset(name, rows.shape[1:])
-        if dataset.shape[1:] != rows.shape[1:]:
-            raise DatasetError(f"append: {name} has rows of shape {rows.shape[1:]}, before: {dataset.shape[1:]}.")
-        start = self._fresh[name]
-        dataset.resize(start + len(rows), axis=0)
-        dataset[start:] = rows
-        self._fresh[name] = start + len(rows)
-
-    def _encode(self, name: str, value: ArrayLike) -> NDArray[np.generic]:
-        column = self._columns[name]
-        if column.dtype.startswith("S"):
-            return encode_text(np.asarray(value).tolist(), name)
-        array = np.asarray(value)
-        if column.dtype == "u1" and (array.dtype.kind not in "iu" or (array.size and array.max() > 255)):
-            raise DatasetError(f"append: {name} must be integers 0..255, found {array.dtype}.")
-        if column.trailing == "attributes" and array.shape[1:] != (len(self._domain.attributes),):
-            raise DatasetError(f"append: {name} has shape {array.shape}, expected (n, {len(self._domain.attributes)}).")
-        return array.astype(column.dtype)
-
-    def _dataset(self, name: str, trailing: tuple[int, ...]) -> h5py.Dataset:
-        column = self._columns[name]
-        if name in self._fresh:
-            return self._group[column.path]
-        if column.path in self._group:
-            raise DatasetError(f"{self._group.name.rstrip('/')}/{column.path} exists already. Name it in `replace` to "
-                               "write it anew.")
-        self._fresh[name] = 0
-        row_bytes = int(np.prod(trailing, dtype=np.int64)) * np.dtype(column.dtype).itemsize
-        options = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if column.compress else {}
-        dtype = TEXT if column.dtype.startswith("S") else column.dtype
-        dataset = self._group.create_dataset(
-            column.path, (0, *trailing), maxshape=(None, *trailing), dtype=dtype,
-            chunks=(chunk_rows(row_bytes), *trailing), **options)
-        self._describe(dataset, name, column)
-        return dataset
-
-    def _describe(self, dataset: h5py.Dataset, name: str, column: Column) -> None:
-        if column.trailing == "attributes":
-            dataset.attrs["names"] = list(self._domain.attribute_names)
-            dataset.attrs["units"] = [attribute.unit for attribute in self._domain.attributes]
-        if name.endswith("reasons"):
-            reasons = ScoreReason if name.startswith("score") else Reason
-            dataset.attrs["reasons"] = [f"{reason.value} {reason.name.lower()}" for reason in reasons]
-        if column.trailing == "mask":
-            dataset.attrs["labels"] = list(self._domain.labels.names)
-
-    def _check_lengths(self, rows: int) -> None:
-        wrong = {name: count for name, count in self._fresh.items() if count != rows}
-        if wrong:
-            raise DatasetError(f"{self._group.name}: columns {wrong} do not have the file's {rows} rows.")
-
-
-class SegmentationWriter(_ColumnWriter):
-    """Fills /segmentations/<name>."""
-
-    def __init__(self, target: Path, group: h5py.Group, domain: Domain, stream: DiskStream) -> None:
-        super().__init__(target, group, SEGMENTATION_COLUMNS, domain, stream)
-
-    def append(self, *, masks: ArrayLike | None = None, attributes: ArrayLike | None = None,
-               attribute_reasons: ArrayLike | None = None, scores: ArrayLike | None = None,
-               score_reasons: ArrayLike | None = None, score_names: Sequence[str] = (),
-               score_units: Sequence[str] = ()) -> None:
-        """Add rows: masks (n, *spatial) uint8, attributes and their reasons (n, A), scores and their reasons (n, S).
-
-        The names and units of the scores are needed with the first rows.
-        """
-        named = scores is not None and "scores" not in self._fresh
-        width = 0 if scores is None else np.asarray(scores).shape[-1]
-        if named and not (len(score_names) == len(score_units) == width):
-            raise DatasetError(f"append: {width} scores, {len(score_names)} names, {len(score_units)} units; give one "
-                               "of each.")
-        self._append({"masks": masks, "attributes": attributes, "attribute_reasons": attribute_reasons,
-                      "scores": scores, "score_reasons": score_reasons})
-        if named:
-            self._group["scores"].attrs["names"] = list(score_names)
-            self._group["scores"].attrs["units"] = list(score_units)
-
-
-class DatasetWriter(_ColumnWriter):
+class DatasetWriter(ColumnWriter):
     """Made by `create_dataset` and `edit_dataset`; use it as a context manager."""
 
     def __init__(self, target: Path, domain: Domain, overwrite: bool, verify: range | None = None) -> None:
@@ -280,7 +172,7 @@ class DatasetWriter(_ColumnWriter):
         """
         for name in self._columns:
             if name in other:
-                with _writing(self._stream, self.target):
+                with writing(self._stream, self.target):
                     self._extend_from(name, other)
 
     def _extend_from(self, name: str, other: Dataset) -> None:
@@ -334,7 +226,7 @@ class DatasetWriter(_ColumnWriter):
         for writer in (self, *self._segmentations):
             writer._check_lengths(rows)
         self._file.attrs["complete"] = np.uint8(1)
-        with _writing(self._stream, self.target):
+        with writing(self._stream, self.target):
             self._file.close()
         self._stream.close()
         try:
@@ -345,8 +237,8 @@ class DatasetWriter(_ColumnWriter):
                                    "Run again.")
             publish(self._partial, self.target, overwrite=self._overwrite)
         except OSError as error:
-            raise DatasetError(f"{self.target}: writing failed ({_reason(error)}). Free some space and run again.") \
-                from error
+            raise DatasetError(f"{self.target}: writing failed ({why_not_written(error)}). "
+                               "Free some space and run again.") from error
 
     def _read_again(self, samples: range) -> None:
         with open_dataset(self._partial) as written:
@@ -369,68 +261,6 @@ def _state(path: Path) -> tuple[int, ...]:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-@contextmanager
-def _writing(stream: DiskStream, target: Path) -> Iterator[None]:
-    """Raises DatasetError where what is done within fails, or cannot be written to the disk."""
-    try:
-        yield
-        if stream.failure is not None:
-            raise stream.failure
-    except (OSError, RuntimeError) as error:  # h5py has both
-        raise DatasetError(f"{target}: writing failed ({_reason(error)}). Free some space and run again.") from error
-
-
-def _reason(error: Exception) -> str:
-    """What went wrong in a few words; HDF5 tells it amid addresses and times."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    found = re.search(r"error message = '([^']+)'", str(error))
-    return found[1] if found else " ".join(str(error).split())
-
-
 def _set_attributes(group: h5py.Group, metadata: Mapping[str, MetadataValue]) -> None:
     for name, value in metadata.items():
         group.attrs[name] = value
-
-
-def partial_name(target: Path) -> Path:
-    """A name beside the target that no other process, on this host or another, gives to a file of its own."""
-    return target.with_name(f"{target.name}.{socket.gethostname()}-{os.getpid()}.partial")
-
-
-def was_left_behind(partial: Path) -> bool:
-    """Whether the process that wrote a `partial_name` on this host has ended. One of another host is not judged."""
-    host, _, process = partial.name.removesuffix(".partial").rpartition("-")
-    if not process.isdecimal() or not host.endswith(f".{socket.gethostname()}"):
-        return False
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return int(process) == os.getpid()
-
-
-def publish(partial: Path, target: Path, *, overwrite: bool) -> None:
-    """Give a finished file its name, atomically and durably. Raises DatasetError if the name is taken."""
-    with partial.open("rb") as stream:
-        os.fsync(stream.fileno())
-    if overwrite:
-        partial.replace(target)
-    else:
-        try:
-            os.link(partial, target)  # unlike a rename, fails when somebody else has made the file meanwhile
-        except FileExistsError as error:
-            raise DatasetError(f"{target}: was made by another process meanwhile. Choose another name.") from error
-        except OSError:  # a file system without hard links: the check and the rename are then two steps
-            if target.exists():
-                raise
-            partial.replace(target)
-        else:
-            partial.unlink()
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

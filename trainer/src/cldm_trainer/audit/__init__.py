@@ -10,14 +10,14 @@ from pathlib import Path
 import click
 import torch
 
-from cldm_runtime.bundle import Bundle
+from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.errors import InputError
-from cldm_runtime.generator import Generator
-from cldm_runtime.segment import Segmenter
+from cldm_runtime.generation.generator import Generator
+from cldm_runtime.segmentation.segmenter import Segmenter
 from cldm_runtime.store import open_dataset
 
 from ..config import Config
-from ..data import require_cohort
+from ..training.batches import require_cohort
 from .auditor import Auditor, Options, summary
 from .card import write_card
 from .sets import generated_samples

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from cldm_runtime import __version__ as runtime_version
-from cldm_runtime.segment import Segmenter
-from cldm_runtime.summary import without_nan
+from cldm_runtime.files.records import without_nan
+from cldm_runtime.segmentation.segmenter import Segmenter
+from cldm_runtime.version import __version__ as runtime_version
 
-from .. import __version__
+from ..version import __version__
 from . import pictures
 from .comparisons import real_and_real, real_and_synthetic
 from .images import ImageRows

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cldm_runtime.agreement import Estimate, rate_estimate
 from cldm_runtime.errors import InputError
+from cldm_runtime.metrics.agreement import Estimate, rate_estimate
 
 from .nearest import Neighbours, Values
 

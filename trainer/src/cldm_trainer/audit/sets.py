@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from cldm_runtime.bundle import sha256_of
+from cldm_runtime.engines.processor import default_workers
 from cldm_runtime.errors import InputError
-from cldm_runtime.generate import Plan, generate_dataset
-from cldm_runtime.generator import Generator
-from cldm_runtime.mask_rows import DatasetMasks
-from cldm_runtime.requests import FreeRequests, MaskRequests, RequestSource
+from cldm_runtime.files.digest import sha256_of
+from cldm_runtime.generation.generator import Generator
+from cldm_runtime.generation.run import Plan, generate_dataset
+from cldm_runtime.requests.given_maps import DatasetMasks
+from cldm_runtime.requests.sources import FreeRequests, MaskRequests, RequestSource
 from cldm_runtime.store import Dataset, open_dataset
-from cldm_runtime.workers import default_workers
 
 from .images import ImageRows, Names, Rows, rows_of_subsets
 

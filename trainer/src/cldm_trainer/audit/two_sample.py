@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cldm_runtime.agreement import Estimate, mean_estimate
 from cldm_runtime.errors import InputError
+from cldm_runtime.metrics.agreement import Estimate, mean_estimate
 
-from ..data import batch_rows, in_batches, step_generator, turn_and_mirror
+from ..training.batches import batch_rows, in_batches, step_generator, turn_and_mirror
 from .images import Images, Names, Rows
 
 _CHANNELS = (16, 32, 64, 64)

@@ -18,13 +18,13 @@ from cldm_runtime.bench.contest import Options
 from cldm_runtime.bench.machine import PRODUCT_SIZE
 from cldm_runtime.bench.rows import Json, append_rows
 from cldm_runtime.errors import CldmError
-from cldm_runtime.generator import Generator
-from cldm_runtime.segment import Segmenter
+from cldm_runtime.generation.generator import Generator
+from cldm_runtime.segmentation.segmenter import Segmenter
 
 from ..config import Config
-from ..data import require_cohort
 from ..export.nnunet_agreement import agreement_of
 from ..results.sets import Sizes, Workshop
+from ..training.batches import require_cohort
 from .contenders import Entry, all_entries, contenders
 from .page import write_page
 from .picture import quality_against_speed

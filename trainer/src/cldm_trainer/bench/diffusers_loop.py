@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from cldm_runtime.bench.work import BundleNetworks, Clock, Parts, example_sources
-from cldm_runtime.bundle import Bundle
+from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.diffusion.samplers import SAMPLERS
 from cldm_runtime.errors import InputError
-from cldm_runtime.pipeline import decoder_noise, initial_noise
-from cldm_runtime.samplers import SAMPLERS
+from cldm_runtime.generation.pipeline import decoder_noise, initial_noise
 
-from ..adopt import fill, untrained
 from ..config import load_config
+from ..graphs.read_weights import fill
+from ..stages.from_bundle import untrained
 from .torch_flops import call_flops
 
 ESTIMATE_STEPS = 4

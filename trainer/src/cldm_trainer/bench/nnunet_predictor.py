@@ -10,12 +10,12 @@ import torch
 
 from cldm_runtime.bench.onnx_flops import graph_flops
 from cldm_runtime.bench.work import Parts, some_slices
-from cldm_runtime.segment import Segmenter
+from cldm_runtime.segmentation.segmenter import Segmenter
 
 from ..config import load_config
 from ..export.nnunet_agreement import make_predictor, predictor_labels
-from ..export.nnunet_results import NnunetResult, load_result
-from ..nnunet_plan import use_folders
+from ..nnunet.plan import use_folders
+from ..nnunet.results import NnunetResult, load_result
 from ..stages import segmenter as stage
 from .rebuilt_nnunet import check_rebuilt, rebuilt_result
 

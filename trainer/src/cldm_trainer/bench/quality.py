@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from cldm_runtime.manifest import SamplingSpec
-from cldm_runtime.summary import without_nan
+from cldm_runtime.bundle.manifest import SamplingSpec
+from cldm_runtime.files.records import without_nan
 
 from ..audit.comparisons import real_and_synthetic
 from ..audit.sets import cohort_sets, given_samples

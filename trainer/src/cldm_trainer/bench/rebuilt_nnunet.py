@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
+from cldm_runtime.bundle.segmenter_spec import SegmenterSpec
 from cldm_runtime.errors import InputError
-from cldm_runtime.segment import Segmenter
-from cldm_runtime.segment_spec import SegmenterSpec
+from cldm_runtime.segmentation.segmenter import Segmenter
 
-from ..adopt import fill
-from ..export.nnunet_results import CONFIGURATION, RESAMPLING, NnunetResult, build_network
+from ..graphs.read_weights import fill
+from ..nnunet.results import CONFIGURATION, RESAMPLING, NnunetResult, build_network
 
 _TRAINER = "nnUNetTrainer"
 

@@ -38,7 +38,7 @@ def run(config: Config, *, force: bool = False, torchscript: bool = True, what: 
     if "generator" in chosen:
         written += _export_generator(config, targets["generator"], reduced, force=force, torchscript=torchscript)
     if "anatomy" in chosen:
-        from .anatomy import export_anatomy
+        from .anatomy.bundle import export_anatomy
 
         written.append(export_anatomy(config, targets["anatomy"], force=force, torchscript=torchscript))
     return written
@@ -49,8 +49,8 @@ def _export_generator(config: Config, target: Path, reduced: Mapping[str, str], 
     """The generator's bundle, and its versions that compute in fewer bits: precision -> folder, empty for none."""
     from .checkpoints import load_generator
     from .few_steps import load_few_steps
-    from .fp16 import write_fp16
-    from .int8 import write_int8
+    from .reduced.fp16 import write_fp16
+    from .reduced.int8 import write_int8
 
     load = load_few_steps if config.distil.bundle else load_generator
     export = load(config, torchscript=torchscript)

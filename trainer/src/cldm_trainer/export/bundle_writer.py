@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cldm_runtime.bundle import MANIFEST_FILE, Bundle, sha256_of, sha256_of_bytes
+from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.bundle.manifest import FORMAT, FORMAT_VERSION, MANIFEST_FILE, Manifest, TensorSpec
+from cldm_runtime.bundle.read_manifest import read_manifest
 from cldm_runtime.errors import BundleError
-from cldm_runtime.manifest import FORMAT, FORMAT_VERSION, Manifest, TensorSpec
-from cldm_runtime.records import plain
+from cldm_runtime.files.digest import sha256_of, sha256_of_bytes
+from cldm_runtime.files.records import plain
 
 REFERENCE = "reference.npz"
 MODEL_CARD = "MODEL_CARD.md"
@@ -47,8 +49,8 @@ class GraphFile:
 
 @dataclass(frozen=True)
 class Reference:
-    """Inputs and the outputs that they must give: arrays for reference.npz (`cldm_runtime.reference` defines the keys),
-    the seed of the noise in them, and the largest absolute error allowed of each output."""
+    """Inputs and the outputs that they must give: arrays for reference.npz (keys: `cldm_runtime.bundle.reference`), the
+    seed of the noise in them, and the largest absolute error allowed of each output."""
 
     arrays: Mapping[str, NDArray[np.generic]]
     seed: int
@@ -138,11 +140,11 @@ def file_sections(graphs: Sequence[GraphFile], reference: Reference, reference_s
 def draft_manifest(sections: Mapping[str, Any], graphs: Sequence[GraphFile], seed: int) -> Manifest:
     """The manifest as it will be, before there is a reference: enough to run the graphs' modules through a pipeline."""
     files = file_sections(graphs, Reference({}, seed), "0" * 64)
-    return Manifest.from_json(_as_text({**sections, **files}))
+    return read_manifest(_as_text({**sections, **files}))
 
 
 def _write_manifest(folder: Path, sections: Mapping[str, Any]) -> Manifest:
-    manifest = Manifest.from_json(_as_text(sections))
+    manifest = read_manifest(_as_text(sections))
     (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
 

@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cldm_runtime.domain import get_domain
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import DatasetError
 from cldm_runtime.store import Dataset, open_dataset
 
-from .. import checkpoint
+from ..conditions.facts import condition_facts
 from ..config import Config
-from ..data import one_hot
+from ..graphs.accurate_norm import use_accurate_norms
+from ..graphs.write import round_to_bytes, round_to_half
 from ..networks import Encoder, TexturedDecoder
 from ..stages import codec, diffusion, label_vae, latents, texture
-from .accurate_norm import use_accurate_norms
-from .conditions import condition_facts
+from ..training import checkpoint
+from ..training.batches import one_hot
+from .anatomy.traversal import traversal_of
 from .generator import GeneratorExport, Networks
-from .graphs import round_to_bytes, round_to_half
 from .manifest_sections import Training
-from .traversal import traversal_of
 
 _REAL_SLICES = 128
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cldm_runtime.bundle import Bundle
-from cldm_runtime.engines.tensorrt_build import build_engines, missing
+from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.engines.open import build_engines
+from cldm_runtime.engines.tensorrt_build import missing
 from cldm_runtime.errors import CldmError
 
 _ASKED = "provider tensorrt was requested, but "  # nobody did

@@ -6,17 +6,16 @@ from pathlib import Path
 
 from torch import nn
 
-from cldm_runtime.bundle import Bundle
-from cldm_runtime.schedule import NoiseSchedule
+from cldm_runtime.bundle.bundle import Bundle
 
-from ..adopt import load_module, teacher_bundle
+from ..conditions.facts import condition_facts
 from ..config import Config
+from ..graphs.accurate_norm import use_accurate_norms
 from ..networks import Encoder, TexturedDecoder
 from ..networks.small import SmallTexturedDecoder
 from ..stages import distil, finish, small_codec
-from .accurate_norm import use_accurate_norms
+from ..stages.from_bundle import load_module, teacher_bundle
 from .checkpoints import read_training, round_weights
-from .conditions import condition_facts
 from .generator import GeneratorExport, Networks
 
 
@@ -40,7 +39,7 @@ def load_few_steps(config: Config, *, torchscript: bool = True) -> GeneratorExpo
                    "mean": list(manifest.latent.mean), "std": list(manifest.latent.std)} if manifest.latent else None,
         "distilled": {"teacher": teacher.identity, "teacher_sha256": teacher.manifest_sha256, "guidance": guidance},
     }
-    return GeneratorExport(replace(config, export=sampling), networks, NoiseSchedule.from_spec(manifest.schedule),
+    return GeneratorExport(replace(config, export=sampling), networks, manifest.schedule.noise_schedule(),
                            training, torchscript, sections=sections)
 
 

@@ -9,19 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cldm_runtime.bundle import Bundle
-from cldm_runtime.conditions import attribute_inputs
-from cldm_runtime.domain import get_domain
-from cldm_runtime.manifest import TensorSpec
-from cldm_runtime.schedule import NoiseSchedule
+from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.bundle.conditions import attribute_inputs
+from cldm_runtime.bundle.manifest import TensorSpec
+from cldm_runtime.diffusion.schedule import NoiseSchedule
+from cldm_runtime.domains.registry import get_domain
 
+from ..conditions.facts import ConditionFacts, condition_facts, random_sources
 from ..config import Config
+from ..graphs.write import BATCH, export_graph, trace
 from ..networks import Affine, Denoiser, Encoder, TexturedDecoder
 from ..networks.small import SmallTexturedDecoder
 from . import reference as reference_case
 from .bundle_writer import GraphFile, Picture, Reference, draft_manifest, refuse_to_overwrite, write_bundle
-from .conditions import ConditionFacts, condition_facts, random_sources
-from .graphs import BATCH, export_graph, trace
 from .manifest_sections import Training, generator_sections
 from .model_card import generator_card
 from .parity import Parity, as_table, compare_graph, compare_reference, require

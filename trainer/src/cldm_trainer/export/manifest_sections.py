@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cldm_runtime.domain import Domain, get_domain
-from cldm_runtime.schedule import NoiseSchedule
+from cldm_runtime.diffusion.schedule import NoiseSchedule
+from cldm_runtime.domains.domain import Domain
+from cldm_runtime.domains.registry import get_domain
 
-from .. import __version__
 from ..config import Config
 from ..networks import Affine
+from ..version import __version__
 
 LICENCE = "Apache-2.0"
 INTENDED_USE = (

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cldm_runtime.manifest import GraphSpec, Manifest
+from cldm_runtime.bundle.manifest import GraphSpec, Manifest
 
 _SEEN = (
     "It has seen the training cohort and nothing else: other sequences, scanners, spacings and diseases are unknown."

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from cldm_runtime.errors import list_faults
-from cldm_runtime.segment import Segmenter
+from cldm_runtime.segmentation.segmenter import Segmenter
 
-from .nnunet_results import NnunetResult
+from ..nnunet.results import NnunetResult
 from .parity import ParityError
 
 LEAST_DICE = 0.999

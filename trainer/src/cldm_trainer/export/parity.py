@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cldm_runtime.bundle import Bundle
-from cldm_runtime.engines import Engine
+from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.engines.engine import Engine
+from cldm_runtime.engines.open import open_graph
 from cldm_runtime.errors import BundleError, list_faults
-from cldm_runtime.verify import verify_bundle
+from cldm_runtime.verification.replay import verify_bundle
 
 
 class ParityError(BundleError):
@@ -39,9 +40,9 @@ def compare_graph(
 ) -> list[Parity]:
     """Compare a graph, and its TorchScript form where there is one, with its module: see `compare_engines`."""
     graph = bundle.manifest.graphs[role]
-    engines = {role: bundle.open(role)}
+    engines = {role: open_graph(bundle, role)}
     if graph.torchscript:
-        engines[f"{role} (TorchScript)"] = bundle.open(role, "torchscript")
+        engines[f"{role} (TorchScript)"] = open_graph(bundle, role, "torchscript")
     return compare_engines(engines, graph.outputs[0].name, module, cases, tolerance)
 
 

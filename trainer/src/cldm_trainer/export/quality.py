@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cldm_runtime.agreement import agreement
-from cldm_runtime.bundle import Bundle
-from cldm_runtime.domain import Domain
-from cldm_runtime.generator import Generator
-from cldm_runtime.labels import LabelMap
-from cldm_runtime.metrics import score
-from cldm_runtime.realism import high_frequency_ratio
-from cldm_runtime.segment import Segmenter
+from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.domains.domain import Domain
+from cldm_runtime.domains.labels import LabelMap
+from cldm_runtime.generation.generator import Generator
+from cldm_runtime.metrics.agreement import agreement
+from cldm_runtime.metrics.overlap import score
+from cldm_runtime.metrics.realism import high_frequency_ratio
+from cldm_runtime.segmentation.segmenter import Segmenter
 
 Figures = dict[str, float]
 

@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from cldm_runtime.attributes import Reason
-from cldm_runtime.conditions import encoder_inputs
-from cldm_runtime.domain import Domain
-from cldm_runtime.manifest import GraphSpec, Manifest
+from cldm_runtime.bundle.conditions import encoder_inputs
+from cldm_runtime.bundle.manifest import GraphSpec, Manifest
+from cldm_runtime.bundle.reference import Case, Reference
+from cldm_runtime.domains.attributes import Reason
+from cldm_runtime.domains.domain import Domain
+from cldm_runtime.generation.pipeline import Pipeline, decoder_noise, initial_noise
 from cldm_runtime.noise import Purpose, Stream
-from cldm_runtime.pipeline import Pipeline, decoder_noise, initial_noise
-from cldm_runtime.reference import Case, Reference
 
 SEED = 20240
 SAMPLES = 2

@@ -13,30 +13,31 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from cldm_runtime.bundle import Bundle
-from cldm_runtime.domain import Domain, get_domain
+from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.bundle.manifest import TensorSpec
+from cldm_runtime.bundle.reference import Case
+from cldm_runtime.bundle.reference import Reference as ReferenceCases
+from cldm_runtime.bundle.segmenter_spec import SegmenterSpec
+from cldm_runtime.domains.domain import Domain
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
-from cldm_runtime.manifest import TensorSpec
+from cldm_runtime.files.records import plain
 from cldm_runtime.noise import Purpose, normals
-from cldm_runtime.records import plain
-from cldm_runtime.reference import Case
-from cldm_runtime.reference import Reference as ReferenceCases
-from cldm_runtime.segment import Segmenter
-from cldm_runtime.segment_prepare import prepare
-from cldm_runtime.segment_spec import SegmenterSpec
-from cldm_runtime.segment_window import pad_to_patch
+from cldm_runtime.segmentation.prepare import prepare
+from cldm_runtime.segmentation.segmenter import Segmenter
+from cldm_runtime.segmentation.window import pad_to_patch
 from cldm_runtime.store import open_dataset
 
 from ..config import Config
-from ..nnunet_plan import use_folders
+from ..graphs.write import BATCH, export_graph, trace
+from ..nnunet.plan import use_folders
+from ..nnunet.results import NnunetResult, load_result, segmenter_spec
 from ..stages import segmenter as stage
 from .bundle_writer import GraphFile, Reference, refuse_to_overwrite, write_bundle
 from .checkpoints import last_figures, read_training
-from .graphs import BATCH, export_graph, trace
 from .manifest_sections import Training, common_sections
 from .model_card import segmenter_card
 from .nnunet_agreement import compare_predictors, require_agreement
-from .nnunet_results import NnunetResult, load_result, segmenter_spec
 from .parity import as_table, compare_graph, compare_reference, require
 
 SEED = 20241

@@ -24,4 +24,3 @@ class LatentCritic(nn.Module):
         h = self.features(seen)
         patches: Tensor = self.patches(h).flatten(1)
         return self.whole(h)[:, 0] + patches.mean(dim=1), patches
-

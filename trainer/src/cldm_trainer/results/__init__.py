@@ -9,18 +9,23 @@ from pathlib import Path
 
 import click
 
-from cldm_runtime import __version__ as runtime_version
-from cldm_runtime.features import open_extractor
-from cldm_runtime.generator import Generator
-from cldm_runtime.segment import Segmenter
+from cldm_runtime.evaluation.features import open_extractor
+from cldm_runtime.files.records import without_nan
+from cldm_runtime.generation.generator import Generator
+from cldm_runtime.segmentation.segmenter import Segmenter
 from cldm_runtime.store import open_dataset
-from cldm_runtime.summary import without_nan
+from cldm_runtime.version import __version__ as runtime_version
 
-from .. import __version__
 from ..config import Config
-from ..data import require_cohort
-from ..export.traversal import TRAVERSAL
-from . import pictures, sweeps
+from ..export.anatomy.traversal import TRAVERSAL
+from ..training.batches import require_cohort
+from ..version import __version__
+from . import pictures
+from .cldm import sweeps
+from .cldm.goals import goals
+from .cldm.paper import TITLES
+from .cldm.strategies import Strategy, strategies, strategy_figures
+from .cldm.trade import trade_figures
 from .figures_of_merit import (
     Json,
     Measured,
@@ -33,13 +38,9 @@ from .figures_of_merit import (
     texture_figures,
     without_label,
 )
-from .goals import goals
 from .markdown import results_page
-from .paper import TITLES
 from .realism import realism_figures, uncertainty_figures
 from .sets import Sizes, Workshop, grid_set, real_set, reconstructed_set, synthetic_set
-from .strategies import Strategy, strategies, strategy_figures
-from .trade import trade_figures
 
 GRID = Path("examples/grid.csv")
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cldm_runtime.distances import feature_distances
 from cldm_runtime.errors import InputError
-from cldm_runtime.evaluate import evaluate_dataset
-from cldm_runtime.realism import high_frequency_ratio, latent_spread
-from cldm_runtime.segment import Segmenter
+from cldm_runtime.evaluation.distances import feature_distances
+from cldm_runtime.evaluation.run import evaluate_dataset
+from cldm_runtime.evaluation.summary import ALL, Samples, Summary, read_samples, summarise_samples
+from cldm_runtime.metrics.realism import high_frequency_ratio, latent_spread
+from cldm_runtime.segmentation.segmenter import Segmenter
 from cldm_runtime.store import open_dataset
-from cldm_runtime.summary import ALL, Samples, Summary, read_samples, summarise_samples
 
 from .sets import BATCH, Rows, Workshop, compared_rows, encode, latents_file, read_rows
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..tables import NOTHING, estimate, number, percent, table
-from .strategy_page import strategies_text
+from .cldm.strategy_page import strategies_text
 
 Json = Mapping[str, Any]
 

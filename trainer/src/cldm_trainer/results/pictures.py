@@ -10,13 +10,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 
-from cldm_runtime.generator import Generator
+from cldm_runtime.evaluation.summary import Samples
+from cldm_runtime.generation.generator import Generator
 from cldm_runtime.store import open_dataset
-from cldm_runtime.summary import Samples
 
+from .cldm.goals import r2
+from .cldm.paper import TITLES
 from .figures_of_merit import Json, Measured
-from .goals import r2
-from .paper import TITLES
 
 COLUMNS = 10
 _CROP = 16  # pixels of each side that the montage leaves out

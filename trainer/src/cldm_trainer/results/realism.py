@@ -2,13 +2,13 @@
 
 import dataclasses
 
+from cldm_runtime.evaluation.repeated_conditions import read_uncertainty
 from cldm_runtime.store import open_dataset
-from cldm_runtime.uncertainty_reader import read_uncertainty
 
 from ..audit import Auditor, summary, write_card
+from .cldm.strategies import Strategy
 from .figures_of_merit import Json, Measured
 from .sets import Workshop
-from .strategies import Strategy
 
 AUDIT = "audit"
 

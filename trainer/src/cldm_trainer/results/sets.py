@@ -14,18 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cldm_runtime.bundle import sha256_of
-from cldm_runtime.conditions import encoder_inputs
+from cldm_runtime.bundle.conditions import encoder_inputs
+from cldm_runtime.bundle.manifest import SamplingSpec
+from cldm_runtime.engines.open import open_graph
+from cldm_runtime.engines.processor import default_workers
 from cldm_runtime.errors import InputError
-from cldm_runtime.generate import Plan, generate_dataset
-from cldm_runtime.generator import Generator
-from cldm_runtime.grid import read_grid
-from cldm_runtime.manifest import SamplingSpec
-from cldm_runtime.pipeline import Pipeline, decoder_noise
-from cldm_runtime.requests import GridRequests
-from cldm_runtime.segment import Segmenter
+from cldm_runtime.files.digest import sha256_of
+from cldm_runtime.generation.generator import Generator
+from cldm_runtime.generation.pipeline import Pipeline, decoder_noise
+from cldm_runtime.generation.run import Plan, generate_dataset
+from cldm_runtime.requests.grid import read_grid
+from cldm_runtime.requests.sources import GridRequests
+from cldm_runtime.segmentation.segmenter import Segmenter
 from cldm_runtime.store import DatasetSpec, DatasetWriter, create_dataset, open_dataset
-from cldm_runtime.workers import default_workers
 
 BATCH = 16
 Say = Callable[[str], None]
@@ -183,7 +184,7 @@ def reconstructed_set(shop: Workshop, *, texture: bool) -> Path:
     rows = compared_rows(shop)
 
     def fill(writer: DatasetWriter) -> None:
-        decoder = shop.generator.bundle.open("decoder")
+        decoder = open_graph(shop.generator.bundle, "decoder")
         for part, images, masks, known in read_rows(shop.cohort, rows):
             noise = decoder_noise(shop.generator.manifest.graphs["decoder"], 0, part)
             if not texture:
@@ -311,7 +312,7 @@ def encode(
     shop: Workshop, images: NDArray[np.float32], noise: np.random.Generator | None = None
 ) -> NDArray[np.float32]:
     """Standardised latents (N, C, h, w) of images (N, C, H, W): draws from the posterior; without noise its means."""
-    encoder, graph = shop.generator.bundle.open("encoder"), shop.generator.manifest.graphs["encoder"]
+    encoder, graph = open_graph(shop.generator.bundle, "encoder"), shop.generator.manifest.graphs["encoder"]
     parts = []
     for start in range(0, len(images), BATCH):
         inputs = {"image": images[start : start + BATCH]}

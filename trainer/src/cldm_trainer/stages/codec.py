@@ -5,13 +5,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cldm_runtime.domain import get_domain
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
 
 from ..config import CodecConfig, Config, plain
-from ..data import Slices, in_batches, load_slices, one_hot, permute_labels, turn_and_mirror
-from ..loop import Step, train_shared
-from ..losses import (
+from ..networks import Codec, discriminator
+from ..training.batches import Slices, in_batches, load_slices, one_hot, permute_labels, turn_and_mirror
+from ..training.log import grey, montage
+from ..training.loop import Step, train_shared
+from ..training.losses import (
     cross_entropy,
     gradient_l1,
     kl_divergence,
@@ -19,8 +21,6 @@ from ..losses import (
     least_squares_generator,
     soft_dice,
 )
-from ..networks import Codec, discriminator
-from ..records import grey, montage
 from .label_scores import Reconstruct, score_labels
 
 IMAGE_STAGE, MASK_STAGE = "image-codec", "mask-codec"

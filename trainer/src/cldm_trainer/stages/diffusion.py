@@ -17,23 +17,23 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from cldm_runtime.diffusion.samplers import ddim, denoiser, no_noise
+from cldm_runtime.diffusion.schedule import NoiseSchedule, PredictionType
 from cldm_runtime.errors import InputError
-from cldm_runtime.manifest import PredictionType
-from cldm_runtime.realism import latent_spread
-from cldm_runtime.samplers import ddim, denoiser, no_noise
-from cldm_runtime.schedule import NoiseSchedule
+from cldm_runtime.metrics.realism import latent_spread
 
-from .. import checkpoint
+from ..conditions.encoders import make_model
 from ..config import Config, DiffusionConfig, plain
-from ..data import in_batches, step_generator
-from ..loop import Step, train
-from ..losses import diffusion_target, min_snr_weight
 from ..networks import Affine, AttributeTokens, Codec, Conditioned, Denoiser, LabelVectorEncoder, MaskEncoder
-from ..records import grey, montage
+from ..training import checkpoint
+from ..training.batches import in_batches, step_generator
+from ..training.log import grey, montage
+from ..training.loop import Step, train
+from ..training.losses import diffusion_target, min_snr_weight
 from . import label_vae
 from . import latents as latents_stage
 from .codec import IMAGE_STAGE, MASK_STAGE
-from .conditions import SUBSETS, Rows, Sources, Table, make_model, prepare_encoder, tables
+from .condition_tables import SUBSETS, Rows, Sources, Table, prepare_encoder, tables
 from .latents import Latents, load_affines, load_latents, trained_codec
 
 STAGE = "diffusion"

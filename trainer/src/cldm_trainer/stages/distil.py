@@ -19,19 +19,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cldm_runtime.bundle import Bundle
-from cldm_runtime.schedule import NoiseSchedule, StepTable
+from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.diffusion.schedule import NoiseSchedule, StepTable
 
-from .. import checkpoint
-from ..adopt import load_denoiser, teacher_bundle
 from ..config import Config, DistilConfig, plain
-from ..data import in_batches
-from ..loop import Step, train
-from ..losses import clean_image, fooled, relativistic_critic
 from ..networks import Denoiser
 from ..networks.latent_critic import LatentCritic
-from ..records import grey, montage
+from ..training import checkpoint
+from ..training.batches import in_batches
+from ..training.log import grey, montage
+from ..training.loop import Step, train
+from ..training.losses import clean_image, fooled, relativistic_critic
 from . import trajectories as trajectories_stage
+from .from_bundle import load_denoiser, teacher_bundle
 from .trajectories import Trajectories, load_trajectories
 
 STAGE = "distil"
@@ -169,7 +169,7 @@ def make_task(config: Config) -> DistilTask:
     bundle = teacher_bundle(config)
     assert bundle.manifest.schedule is not None  # a generator has it: the manifest was checked
     training, unseen = (load_trajectories(config, subset) for subset in trajectories_stage.SUBSETS)
-    schedule = NoiseSchedule.from_spec(bundle.manifest.schedule)
+    schedule = bundle.manifest.schedule.noise_schedule()
     return DistilTask(config.distil, load_denoiser(config, bundle), schedule, training, unseen)
 
 

@@ -18,17 +18,17 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from cldm_runtime.bundle import Bundle
+from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.errors import InputError
-from cldm_runtime.schedule import NoiseSchedule
 
-from .. import checkpoint
-from ..adopt import teacher_bundle
 from ..config import Config, DistilConfig, plain
-from ..loop import train
 from ..networks import Denoiser
+from ..training import checkpoint
+from ..training.loop import train
 from . import distil, slice_latents, trajectories
 from .distil import DistilTask, spatial_channels
+from .from_bundle import teacher_bundle
 from .trajectories import Trajectories
 
 STAGE = "finish"
@@ -99,7 +99,7 @@ def make_task(config: Config, number: int) -> FinishTask:
     slices = latents[order[np.arange(len(training)) % len(latents)]]
     how = replace(config.distil, optimiser=section.optimiser, critic_weight=section.critic_weight, critic_start=0,
                   critic_channels=section.critic_channels, critic_penalty=section.critic_penalty)
-    return FinishTask(how, distil.trained_student(config, bundle), NoiseSchedule.from_spec(bundle.manifest.schedule),
+    return FinishTask(how, distil.trained_student(config, bundle), bundle.manifest.schedule.noise_schedule(),
                       training, unseen, slices)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from torch import Tensor
 
-from ..data import in_batches
+from ..training.batches import in_batches
 
 Reconstruct = Callable[[Tensor], Tensor]  # label maps (n, H, W) uint8 -> label maps
 _BATCH = 32

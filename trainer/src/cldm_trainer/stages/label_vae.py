@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor, nn
 
-from cldm_runtime.domain import Domain, get_domain
+from cldm_runtime.domains.domain import Domain
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
 
-from .. import checkpoint
 from ..config import Config, LabelVaeConfig, plain
-from ..data import in_batches, one_hot
-from ..loop import Step, train
-from ..losses import attribute_order, cross_entropy, kl_divergence, soft_dice
 from ..networks import LabelVae
-from ..records import montage
+from ..training import checkpoint
+from ..training.batches import in_batches, one_hot
+from ..training.log import montage
+from ..training.loop import Step, train
+from ..training.losses import attribute_order, cross_entropy, kl_divergence, soft_dice
 from .label_scores import score_labels
 from .moved import label_maps, measured_attributes
 

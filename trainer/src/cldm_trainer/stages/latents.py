@@ -19,14 +19,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cldm_runtime.domain import get_domain
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
 
-from .. import checkpoint
 from ..config import Config, LatentsConfig, plain
-from ..data import Slices, in_batches, load_slices, move, one_hot, step_generator
 from ..networks import Affine, Codec
-from ..processes import by_first
+from ..training import checkpoint
+from ..training.batches import Slices, in_batches, load_slices, move, one_hot, step_generator
+from ..training.processes import by_first
 from .codec import IMAGE_STAGE, MASK_STAGE
 
 STAGE = "latents"

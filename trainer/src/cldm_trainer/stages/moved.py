@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cldm_runtime.attributes import Reason
-from cldm_runtime.domain import get_domain
+from cldm_runtime.domains.attributes import Reason
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import DatasetError
 from cldm_runtime.store import open_dataset
 
 from ..config import Config
-from ..data import in_batches, load_slices, one_hot
+from ..training.batches import in_batches, load_slices, one_hot
 from .latents import BATCH, move_labels
 
 

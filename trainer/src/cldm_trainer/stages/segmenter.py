@@ -12,10 +12,8 @@ from typing import Any
 
 import torch
 
-from ..checkpoint import agree_on_config
 from ..config import Config, SegmenterConfig, plain
-from ..data import require_cohort
-from ..nnunet_plan import (
+from ..nnunet.plan import (
     CONFIGURATION,
     DATASET_NAME,
     plan_and_preprocess,
@@ -25,7 +23,9 @@ from ..nnunet_plan import (
     use_folders,
     write_raw_slices,
 )
-from ..records import Records
+from ..training.batches import require_cohort
+from ..training.checkpoint import agree_on_config
+from ..training.log import Records
 
 STAGE = "segmenter"
 FOLD = 0
@@ -68,7 +68,7 @@ def run(config: Config) -> None:
 
 def make_trainer(root: Path, config: Config) -> Any:
     """The trainer of the planned or reduced 2-D configuration."""
-    from ..nnunet_trainer import CohortTrainer
+    from ..nnunet.trainer import CohortTrainer
 
     section: SegmenterConfig = config.segmenter
     folder = root / "preprocessed" / DATASET_NAME

@@ -14,14 +14,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cldm_runtime.bundle import Bundle
-from cldm_runtime.domain import get_domain
+from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.engines.open import open_graph
 from cldm_runtime.errors import BundleError, InputError
 
-from .. import checkpoint
 from ..config import Config, plain
-from ..data import load_slices, step_generator
-from ..processes import by_first
+from ..training import checkpoint
+from ..training.batches import load_slices, step_generator
+from ..training.processes import by_first
 from .latents import BATCH, moved_slices
 
 STAGE = "slice-latents"
@@ -36,7 +37,7 @@ def run(config: Config, bundle: Bundle) -> None:
     path, wanted = _file(config), fingerprint(config, bundle)
     if checkpoint.metadata(path) == wanted:
         return
-    engine = bundle.open(_ROLE, threads=config.run.threads)
+    engine = open_graph(bundle, _ROLE, threads=config.run.threads)
     slices = load_slices(config.cohort_file, SUBSET)
     batches = config.latents.copies * -(-len(slices) // BATCH)
     parts = []

@@ -12,19 +12,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cldm_runtime.domain import get_domain
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
 
-from .. import checkpoint
-from ..adopt import load_module, teacher_bundle
 from ..config import Config, plain
-from ..data import Slices, in_batches, load_slices, one_hot, permute_labels
-from ..loop import Step, train
-from ..losses import gradient_l1
 from ..networks import Encoder, TexturedDecoder
 from ..networks.small import SmallDecoder, SmallMaskEncoder, SmallTexturedDecoder
-from ..records import grey, montage
+from ..training import checkpoint
+from ..training.batches import Slices, in_batches, load_slices, one_hot, permute_labels
+from ..training.log import grey, montage
+from ..training.loop import Step, train
+from ..training.losses import gradient_l1
 from . import trajectories as trajectories_stage
+from .from_bundle import load_module, teacher_bundle
 from .latents import Latents
 from .moved import label_maps
 from .texture import TextureTask, make_texture

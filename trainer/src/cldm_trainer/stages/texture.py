@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cldm_runtime.realism import high_frequency_ratio
+from cldm_runtime.metrics.realism import high_frequency_ratio
 
-from .. import checkpoint
 from ..config import Config, TextureConfig, plain
-from ..data import Slices, in_batches, load_slices, step_generator
-from ..loop import Step, train_shared
-from ..losses import fooled, relativistic_critic
 from ..networks import Affine, Texture, TextureCritic
-from ..records import grey, montage
+from ..training import checkpoint
+from ..training.batches import Slices, in_batches, load_slices, step_generator
+from ..training.log import grey, montage
+from ..training.loop import Step, train_shared
+from ..training.losses import fooled, relativistic_critic
 from . import latents as latents_stage
 from .codec import IMAGE_STAGE
 from .latents import Latents, load_affines, load_latents, trained_codec

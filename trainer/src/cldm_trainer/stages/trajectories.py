@@ -22,19 +22,20 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from cldm_runtime.conditions import encoder_inputs
-from cldm_runtime.engines import Tensors
+from cldm_runtime.bundle.conditions import encoder_inputs
+from cldm_runtime.bundle.manifest import GraphSpec, SamplingSpec
+from cldm_runtime.diffusion.samplers import Denoise, Noise
+from cldm_runtime.diffusion.schedule import Array, StepTable
+from cldm_runtime.engines.engine import Tensors
+from cldm_runtime.engines.open import open_graph
 from cldm_runtime.errors import InputError
-from cldm_runtime.manifest import GraphSpec, SamplingSpec
-from cldm_runtime.pipeline import Pipeline, initial_noise
-from cldm_runtime.samplers import Denoise, Noise
-from cldm_runtime.schedule import Array, StepTable
+from cldm_runtime.generation.pipeline import Pipeline, initial_noise
 
-from .. import checkpoint
-from ..adopt import load_denoiser, teacher_bundle
 from ..config import Config, DistilConfig, plain
-from ..data import in_batches
-from ..processes import by_first
+from ..training import checkpoint
+from ..training.batches import in_batches
+from ..training.processes import by_first
+from .from_bundle import load_denoiser, teacher_bundle
 from .moved import label_maps, measured_attributes
 
 STAGE = "trajectories"
@@ -91,7 +92,7 @@ class Teacher:
         self.config, self.bundle = config, teacher_bundle(config)
         manifest = self.bundle.manifest
         self.pipeline = Pipeline(manifest, {
-            **{condition.encoder: self.bundle.open(condition.encoder) for condition in manifest.conditions},
+            **{condition.encoder: open_graph(self.bundle, condition.encoder) for condition in manifest.conditions},
             "denoiser": AutocastEngine(load_denoiser(config, self.bundle), manifest.graphs["denoiser"], config)})
         self.table = self.pipeline.schedule.step_table(config.distil.states, "trailing")
         self.settings = teacher_settings(config.distil, manifest.sampling)

@@ -1,6 +1,6 @@
 """The heart in short axis, late gadolinium enhancement: labels, attributes, anatomy and phantom."""
 
-from ...domain import Domain
+from ..domain import Domain
 from .anatomy import LgeAnatomy
 from .attributes import ATTRIBUTES, LABELS, measure_slices
 from .tidy import tidy

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ...domain import Drawn
 from ...errors import InputError
-from ...labels import LabelMap
 from ...noise import Purpose, Stream
+from ..domain import Drawn
+from ..labels import LabelMap
 from .attributes import ATTRIBUTES, HEALTHY, INFARCT, LV_CAVITY, NAMES, SECTIONS, Wall, find_wall, mean_share
 from .ventricle import Field, Roughness, Ventricle, draw_territory, pixel_axes, wrap
 
@@ -193,7 +193,7 @@ def _thinned(ventricle: Ventricle, request: Mapping[str, float], angle: float, s
 
 
 class LgeAnatomy:
-    """The anatomy of the lge domain; see `cldm_runtime.domain.Anatomy`."""
+    """The anatomy of the lge domain; see `cldm_runtime.domains.domain.Anatomy`."""
 
     def identity(self) -> dict[str, str]:
         return {"anatomy": "parametric"}
@@ -239,7 +239,7 @@ class LgeAnatomy:
 
     def draw(self, request: Mapping[str, float], stream: Stream, *, shape: tuple[int, ...],
              spacing_mm: tuple[float, ...], rotation_deg: float = 0.0) -> Drawn:
-        """See `cldm_runtime.domain.Anatomy.draw`; shape is (H, W). `request` holds all attributes of the domain."""
+        """See `Anatomy.draw` of the protocol; shape is (H, W). `request` holds all attributes of the domain."""
         if len(shape) != 2 or len(spacing_mm) != 2:
             raise InputError(f"the lge domain draws (H, W) slices, asked for shape {shape}, spacing {spacing_mm}.")
         return _draw(request, stream, (shape[0], shape[1]), (spacing_mm[0], spacing_mm[1]), rotation_deg, _ATTEMPTS)

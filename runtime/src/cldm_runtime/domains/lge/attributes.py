@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ...attributes import Attribute, Measurement, Reason
 from ...errors import InputError
-from ...labels import LabelMap, LabelSet
+from ..attributes import Attribute, Measurement, Reason
+from ..labels import LabelMap, LabelSet
 
 LV_CAVITY, HEALTHY, INFARCT, MVO = 1, 2, 3, 4
 

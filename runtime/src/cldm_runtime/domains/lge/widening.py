@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ...labels import LabelMap
+from ..labels import LabelMap
 from .attributes import HEALTHY, INFARCT, MVO
 
 

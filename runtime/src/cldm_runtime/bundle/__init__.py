@@ -1,0 +1,1 @@
+"""The format of exported models: manifest, checks, conditions, reference, signatures. Starts no network."""

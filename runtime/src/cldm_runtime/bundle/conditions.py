@@ -1,0 +1,130 @@
+"""Conditions of a generator: what their encoders take, and whether a manifest's conditions are sound.
+
+    source        inputs of the encoder, float32
+    masks         one_hot (N, K, *spatial): 1 where the pixel has that label
+    attributes    attributes (N, A), in the user's units and the order of the manifest, 0 where undefined or unknown;
+                  defined (N, A): 1 where the value is known, else 0
+
+    kind          input of the denoiser that the condition feeds
+    spatial       (N, C, *latent axes), for concatenation or a ControlNet
+    vector        (N, T, W): T tokens of width W, for cross-attention
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..domains.domain import Domain
+from ..domains.labels import LabelMap
+from .manifest import ConditionSpec, GraphSpec, Manifest, TensorSpec
+
+Float32 = NDArray[np.float32]
+
+
+def encoder_inputs(manifest: Manifest, domain: Domain, masks: LabelMap | None,
+                   requested: Float32) -> dict[str, Float32]:
+    """The inputs of every condition's encoder by name, for N samples.
+
+    masks: (N, *spatial), needed where a condition comes from them. requested: (N, A) in the domain's order, NaN where
+    undefined or unknown.
+    """
+    inputs: dict[str, Float32] = {}
+    if "masks" in manifest.sources:
+        assert masks is not None  # whoever asks for samples of such a bundle gives them
+        inputs["one_hot"] = domain.labels.one_hot(masks)
+    if "attributes" in manifest.sources:
+        order = [domain.attribute_names.index(spec.name) for spec in manifest.attributes]
+        inputs |= attribute_inputs(requested[:, order])
+    return inputs
+
+
+def attribute_inputs(values: NDArray[np.floating]) -> dict[str, Float32]:
+    """Attributes (N, A), NaN where undefined or unknown -> what an encoder of attributes takes."""
+    defined = np.isfinite(values)
+    return {"attributes": np.where(defined, values, 0.0).astype(np.float32), "defined": defined.astype(np.float32)}
+
+
+def input_shapes(manifest: Manifest, source: str) -> dict[str, tuple[int, ...]]:
+    """Names of what an encoder takes for a source, and the shapes of one sample."""
+    if source == "masks":
+        return {"one_hot": (len(manifest.labels.names), *manifest.image.shape)}
+    return dict.fromkeys(("attributes", "defined"), (len(manifest.attributes),))
+
+
+def condition_faults(manifest: Manifest) -> list[str]:
+    """Everything about the conditions that contradicts the rest of the manifest, one line each."""
+    faults: list[str] = []
+    for key, values in (("name", [condition.name for condition in manifest.conditions]),
+                        ("feeds", [condition.feeds for condition in manifest.conditions])):
+        faults += [f"conditions: {key} {value} stands {times} times." for value, times in Counter(values).items()
+                   if times > 1]
+    denoiser = manifest.graphs.get("denoiser")
+    for condition in manifest.conditions:
+        faults += _encoder_faults(manifest, condition)
+        if denoiser is not None:
+            faults += _feed_faults(manifest, condition, denoiser)
+    fed = {"x", "timestep", *(condition.feeds for condition in manifest.conditions)}
+    accepted = {spec.name for spec in denoiser.inputs} if denoiser else set()
+    faults += [f"graphs.denoiser.inputs.{name}: no condition feeds it." for name in sorted(accepted - fed)]
+    return list(dict.fromkeys(faults))  # two conditions may share an encoder, and its faults
+
+
+def _encoder_faults(manifest: Manifest, condition: ConditionSpec) -> Iterable[str]:
+    role, where = condition.encoder, f"conditions.{condition.name}"
+    encoder = manifest.graphs.get(role)
+    if condition.source == "attributes" and not manifest.attributes:
+        yield f"{where}: its source is attributes, but the manifest lists none."
+    if encoder is None:
+        yield f"{where}: encoder {role} is not among the graphs."
+        return
+    if condition.feeds not in {spec.name for spec in encoder.outputs}:
+        yield f"{where}: {role} has no output {condition.feeds}."
+    wanted = input_shapes(manifest, condition.source)
+    for name in sorted(wanted.keys() - {spec.name for spec in encoder.inputs}):
+        yield f"graphs.{role}.inputs: {name} is missing; the source {condition.source} gives {', '.join(wanted)}."
+    for spec in encoder.inputs:
+        if spec.name not in wanted:
+            yield f"graphs.{role}.inputs.{spec.name}: the source {condition.source} gives {', '.join(wanted)} only."
+        elif spec.dtype != "float32" or spec.shape[1:] != wanted[spec.name]:
+            yield f"graphs.{role}.inputs.{spec.name}: {_text(spec)}, expected float32 {['N', *wanted[spec.name]]}."
+
+
+def _feed_faults(manifest: Manifest, condition: ConditionSpec, denoiser: GraphSpec) -> Iterable[str]:
+    where, encoder = f"conditions.{condition.name}", manifest.graphs.get(condition.encoder)
+    taken = next((spec for spec in denoiser.inputs if spec.name == condition.feeds), None)
+    if taken is None:
+        yield f"{where}: the denoiser has no input {condition.feeds}."
+        return
+    given = next((spec for spec in encoder.outputs if spec.name == condition.feeds), None) if encoder else None
+    if given is not None and (given.dtype, given.shape) != (taken.dtype, taken.shape):
+        yield (f"{where}: {condition.encoder} gives {condition.feeds} as {_text(given)}, the denoiser takes "
+               f"{_text(taken)}.")
+    axes, form = (3, "tokens, width") if condition.kind == "vector" else (2 + _axes(manifest), "channels, *spatial")
+    if len(taken.shape) != axes:
+        yield f"{where}: {condition.feeds} is {_text(taken)}; a {condition.kind} condition feeds (N, {form})."
+    elif condition.null is not None:
+        yield from _null_faults(condition, condition.null, taken.shape[1:])
+
+
+def _null_faults(condition: ConditionSpec, null: Sequence[float], shape: Sequence[int | str]) -> Iterable[str]:
+    sizes = [size for size in shape if isinstance(size, int)]
+    if condition.kind == "vector" and len(null) != math.prod(sizes):
+        yield (f"conditions.{condition.name}.null: {len(null)} values, expected the tokens of {condition.feeds}, which "
+               f"are {' x '.join(map(str, shape))}.")
+    if condition.kind == "spatial" and [len(null)] != sizes[:1]:
+        yield (f"conditions.{condition.name}.null: {len(null)} values, expected one for each channel of "
+               f"{condition.feeds}, which has {', '.join(map(str, sizes[:1])) or 'none'}.")
+    if not all(map(math.isfinite, null)):
+        yield f"conditions.{condition.name}.null: expected finite numbers."
+
+
+def _axes(manifest: Manifest) -> int:
+    """Of the latent; that of the image where the manifest has no latent, which is a fault of its own."""
+    return len(manifest.latent.shape if manifest.latent else manifest.image.shape)
+
+
+def _text(spec: TensorSpec) -> str:
+    return f"{spec.dtype} {list(spec.shape)}"

@@ -1,0 +1,90 @@
+"""reference.npz: inputs and the outputs that they must give, so that every machine and language can check itself.
+
+Keys, with <role> a graph of the manifest and <tensor> one of its inputs or outputs:
+
+    <role>/in/<tensor>   <role>/out/<tensor>   one call of that graph
+    loop/in/<tensor>                           a whole sampling run, generators only: x, the inputs of the condition
+                                               encoders (one_hot; attributes, defined) and the decoder's noise inputs
+    loop/out/latent      loop/out/image        what the run must give
+    loop/steps           () int64              steps of the run; the rest, guidance included, are the
+                                               manifest's sampling defaults
+
+The samples of the loop are 0, 1, ..., N - 1. Their noise is that of the streams of `reference.seed`, bit for bit.
+Tolerances in the manifest have the keys "<role>/<tensor>", "loop/latent" and "loop/image".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BundleError, list_faults
+from ..files.digest import sha256_of
+
+LOOP = "loop"
+Tensors = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What goes in and what must come out, by tensor name."""
+
+    inputs: Tensors
+    outputs: Tensors
+
+    def resized(self, count: int) -> "Case":
+        """The first `count` samples, after the last of them the first again."""
+        def resize(arrays: Tensors) -> dict[str, NDArray[Any]]:
+            return {name: array[np.arange(count) % len(array)] for name, array in arrays.items()}
+
+        return Case(resize(self.inputs), resize(self.outputs))
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One case for each graph; for a generator also the loop's case and its number of steps."""
+
+    graphs: Mapping[str, Case]
+    loop: Case | None = None
+    loop_steps: int | None = None
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays of the file, by key."""
+        cases = {**self.graphs, **({LOOP: self.loop} if self.loop else {})}
+        arrays = {f"{role}/{side}/{name}": np.asarray(tensor) for role, case in cases.items()
+                  for side, tensors in (("in", case.inputs), ("out", case.outputs)) for name, tensor in tensors.items()}
+        if self.loop_steps is not None:
+            arrays[f"{LOOP}/steps"] = np.array(self.loop_steps, dtype=np.int64)
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Tensors) -> "Reference":
+        """Raises BundleError that lists every key of another form."""
+        found: dict[str, dict[str, dict[str, NDArray[Any]]]] = {}
+        faults, steps = [], None
+        for key, array in arrays.items():
+            parts = key.split("/")
+            if key == f"{LOOP}/steps" and array.shape == () and np.issubdtype(array.dtype, np.integer):
+                steps = int(array)
+            elif not array.shape or not len(array):
+                faults.append(f"{key}: holds no sample")
+            elif len(parts) == 3 and parts[1] in ("in", "out"):
+                found.setdefault(parts[0], {"in": {}, "out": {}})[parts[1]][parts[2]] = array
+            else:
+                faults.append(f"{key}: expected <role>/in/<tensor>, <role>/out/<tensor> or {LOOP}/steps (one integer)")
+        if faults:
+            raise BundleError(list_faults("the reference file has unknown keys. Export the bundle again.", faults))
+        cases = {role: Case(sides["in"], sides["out"]) for role, sides in found.items()}
+        loop = cases.pop(LOOP, None)
+        return cls(cases, loop, steps)
+
+
+def write_reference(path: Path, reference: Reference) -> str:
+    """Write the npz file (the same arrays give the same bytes) and return its SHA-256."""
+    arrays: dict[str, Any] = reference.to_arrays()
+    with path.open("wb") as stream:
+        np.savez(stream, **arrays)
+    return sha256_of(path)

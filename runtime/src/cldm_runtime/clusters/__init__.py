@@ -1,1 +1,0 @@
-"""Engines that runs scale out on. Each does shards of a run (`shards.py`), and knows nothing of what is in them."""

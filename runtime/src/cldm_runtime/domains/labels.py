@@ -1,0 +1,53 @@
+"""Label maps: what each integer means, and the regions that are scored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+
+LabelMap = NDArray[np.uint8]
+_MOST_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The labels of a domain. `names[v]` is the name of label value `v`; 0 is the background.
+
+    `regions` maps the name of a scored region to the label values that form it; `colours[v]` is an RGB triple
+    (0..255) for pictures.
+    """
+
+    names: tuple[str, ...]
+    regions: Mapping[str, tuple[int, ...]]
+    colours: tuple[tuple[int, int, int], ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "regions", MappingProxyType(dict(self.regions)))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def region(self, labels: LabelMap, name: str) -> NDArray[np.bool_]:
+        """Binary map of a region, of the same shape as `labels`."""
+        return np.isin(labels, self.regions[name])
+
+    def one_hot(self, labels: LabelMap) -> NDArray[np.float32]:
+        """(N, *spatial) label values -> (N, classes, *spatial) of 0 and 1."""
+        values = np.arange(len(self.names), dtype=labels.dtype).reshape(1, -1, *([1] * (labels.ndim - 1)))
+        planes: NDArray[np.float32] = (labels[:, None] == values).astype(np.float32)
+        return planes
+
+    def check(self, labels: NDArray[np.generic], where: str) -> None:
+        """Raise InputError when `labels` holds a value that this set does not define."""
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise InputError(f"{where}: label maps must be integers, found {labels.dtype}. Convert them to uint8.")
+        present = np.unique(labels)
+        unknown = [int(v) for v in present if v < 0 or v >= len(self.names)]
+        if unknown:
+            known = ", ".join(f"{value} {name}" for value, name in enumerate(self.names))
+            shown = ", ".join(map(str, unknown[:_MOST_SHOWN])) + (", ..." if len(unknown) > _MOST_SHOWN else "")
+            raise InputError(f"{where}: unknown label values [{shown}]. Known: {known}. Map the labels first.")

@@ -1,0 +1,1 @@
+"""From a dataset and label maps to figures."""

@@ -1,0 +1,261 @@
+"""Runs a segmenter over a dataset file and measures what it said, in parts that are resumed and shared like those of a
+generated file (`runs.py`).
+
+    evaluate_dataset("samples.h5", Segmenter.load("exported/lge-segmenter"))   # segment where needed, then measure
+
+The result goes into the dataset itself, under /segmentations/<name>; the file is replaced when all of it is there.
+"""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..domains.registry import get_domain
+from ..engines.engine import CPU_PROVIDERS
+from ..errors import BundleError, DatasetError
+from ..files.atomic import partial_name, publish
+from ..files.npz import read_npz
+from ..metrics.overlap import DEFINITION, score_names, score_units
+from ..runs.execute import Existing, carry_out, check, prepare
+from ..runs.run import Merge, Part, Progress, Run, cut
+from ..segmentation.segmenter import BATCH_SIZE, Segmenter
+from ..store import Dataset, edit_dataset, open_dataset, sample_checksums
+from ..version import __version__
+from .steps import (
+    check_fit,
+    is_segmented,
+    measure_dataset,
+    measured_labels,
+    measured_masks,
+    refuse_other_segmentation,
+    segmentation_source,
+)
+
+Stage = Callable[[str], AbstractContextManager[Progress]]
+_MASK_BYTES = 0.25  # of a pixel of a compressed label map, at most
+_ROW_BYTES = 512  # attributes and scores
+_ROWS = 256  # read at a time
+
+
+def silent_stage(name: str) -> AbstractContextManager[Progress]:
+    """A stage that reports nothing."""
+    return nullcontext(lambda done, total: None)
+
+
+def evaluate_dataset(path: str | os.PathLike[str], segmenter: Segmenter, *, batch_size: int = BATCH_SIZE,
+                     mirror: bool | None = None, overwrite: bool = False, stage: Stage = silent_stage, workers: int = 1
+                     ) -> str:
+    """Segment and measure; returns the name of the segmentation. A segmentation by the same bundle is used again, and
+    so are the finished parts of a call that was stopped or killed.
+
+    `stage(name)` is entered for "segmenting and measuring", or for "measuring" where that is all there is to do, and
+    gives the progress callback. workers: processes; as in `generate_dataset`, more than one need the guard of
+    `__main__`. Raises DatasetError where the file holds another segmentation of that name and `overwrite` is false,
+    InputError where file and segmenter do not fit, and InterruptedRun and WorkerError as `generate_dataset` does.
+    """
+    run = Evaluation(Path(path), segmenter, batch_size, mirror, overwrite)
+    if run.is_finished():
+        shutil.rmtree(run.folder, ignore_errors=True)
+        with stage("measuring") as progress:
+            measure_dataset(path, masks=run.measures_masks, segmentations=[segmenter.name], progress=progress)
+        return segmenter.name
+    existing: Existing = "overwrite" if overwrite and not run.is_begun() else "resume"
+    check(run, existing)
+    prepare(run, existing)
+    with stage("segmenting and measuring") as progress:
+        carry_out(run, progress, workers)
+    return segmenter.name
+
+
+@dataclass(frozen=True)
+class Evaluation(Run):
+    """What a segmenter says about the file `out`, and what is measured on that."""
+
+    out: Path
+    segmenter: Segmenter
+    batch_size: int = BATCH_SIZE
+    mirror: bool | None = None
+    overwrite: bool = False
+
+    suffix = ".npz"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process finds out for itself what the plan is."""
+        return Evaluation, (self.out, self.segmenter, self.batch_size, self.mirror, self.overwrite)
+
+    @property
+    def stem(self) -> Path:
+        return self.out.with_name(f"{self.out.name}.{self.segmenter.name}")
+
+    @cached_property
+    def text(self) -> str:
+        with open_dataset(self.out) as dataset:
+            check_fit(dataset, self.segmenter)
+            content = {"samples": len(dataset), "samples_sha256": _samples_sha256(dataset),
+                       "spacing_mm": list(dataset.spacing_mm)}
+        return json.dumps({**content, **segmentation_source(self.segmenter, self.mirror),
+                           "batch_size": self.batch_size, "measures_masks": self.measures_masks,
+                           "metric_definition": DEFINITION, "runtime_version": __version__}, sort_keys=True)
+
+    @cached_property
+    def measures_masks(self) -> bool:
+        """Whether attributes of /masks are to be measured too, as in a cohort where that was not done."""
+        with open_dataset(self.out) as dataset:
+            return "masks" in dataset and "mask_attributes" not in dataset
+
+    @cached_property
+    def ranges(self) -> Sequence[range]:
+        return cut(self.samples, self.batch_size, self.batch_size)
+
+    @cached_property
+    def samples(self) -> int:
+        with open_dataset(self.out) as dataset:
+            return len(dataset)
+
+    @property
+    def provider(self) -> str:
+        return self.segmenter.choice.provider
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.provider not in CPU_PROVIDERS
+
+    @property
+    def bytes_needed(self) -> int:
+        with open_dataset(self.out) as dataset:
+            row = math.prod(dataset.shape) * _MASK_BYTES + _ROW_BYTES
+            return self.out.stat().st_size + 2 * math.ceil(len(dataset) * row)
+
+    @property
+    def how_to_go_on(self) -> str:
+        return "Run the same command again to go on."
+
+    def is_begun(self) -> bool:
+        """Whether the folder of parts is of this plan."""
+        with suppress(OSError, UnicodeDecodeError):
+            return self.plan_file.read_text(encoding="utf-8") == self.text
+        return False
+
+    def is_finished(self) -> bool:
+        if self.overwrite:
+            return False
+        if is_segmented(self.out, self.segmenter, self.mirror):
+            return True
+        refuse_other_segmentation(self.out, self.segmenter)
+        return False
+
+    def for_workers(self, count: int) -> "Evaluation":
+        if count < 2 or self.segmenter.threads == 1 or self.provider not in CPU_PROVIDERS:
+            return self
+        return replace(self, segmenter=self.segmenter.with_threads(1))
+
+    def absolute(self) -> Self:
+        return replace(self, out=self.out.absolute())
+
+    def altered(self) -> DatasetError:
+        return DatasetError(f"{self.out}: it, or the bundle {self.segmenter.bundle.path}, is not what the run began "
+                            "with: it was changed, or this machine sees another file. Run again.")
+
+    def is_committed(self, part: Part) -> bool:
+        try:
+            columns = _read_part(part)
+        except (BundleError, OSError):
+            return False
+        plan = columns.pop("plan", np.empty(0)).tobytes()
+        return plan == bytes.fromhex(self.sha256) and {len(rows) for rows in columns.values()} == {len(part.samples)}
+
+    def write_part(self, part: Part, done: Callable[[int], None]) -> None:
+        rows, labels = slice(part.samples.start, part.samples.stop), list[NDArray[np.uint8]]()
+        with open_dataset(self.out) as dataset:
+            height, width = dataset.spacing_mm
+            for start in range(rows.start, rows.stop, self.batch_size):
+                images = dataset.images(slice(start, min(start + self.batch_size, rows.stop)))
+                labels.append(self.segmenter.segment(images, (height, width), self.batch_size, self.mirror))
+                done(len(images))
+            domain, masks = get_domain(dataset.domain), np.concatenate(labels)
+            found = {"masks": masks, **measured_labels(dataset, domain, masks, rows, self.segmenter.name)}
+            if self.measures_masks:
+                found |= measured_masks(dataset, domain, rows)
+        columns = {name: values for name, values in found.items() if isinstance(values, np.ndarray)}
+        _commit(part.path, {**columns, "plan": np.frombuffer(bytes.fromhex(self.sha256), np.uint8)})
+
+    def merging(self, parts: Sequence[Part]) -> AbstractContextManager[Merge]:
+        return nullcontext(_SegmentationMerge(self, parts))
+
+
+class _SegmentationMerge(Merge):
+    """Copies parts into the dataset file, when all are there."""
+
+    def __init__(self, run: Evaluation, parts: Sequence[Part]) -> None:
+        super().__init__(parts)
+        self._run = run
+
+    def add(self, committed: Any) -> None:
+        self._ready.update(part.number for part in committed)
+
+    def finish(self) -> None:
+        run, name = self._run, self._run.segmenter.name
+        if replace(run).text != run.text:  # read anew
+            raise run.altered()
+        replaced = [f"segmentations/{name}", *(["attributes/mask_reasons"] if run.measures_masks else [])]
+        source = {**segmentation_source(run.segmenter, run.mirror), "metric_definition": DEFINITION}
+        with edit_dataset(run.out, replace=replaced) as self._editor:
+            self._writer = self._editor.segmentation(name, source)
+            super().finish()
+
+    def copy(self, part: Part) -> None:
+        columns: dict[str, Any] = _read_part(part)
+        del columns["plan"]
+        if self._run.measures_masks:
+            self._editor.append(**{name: columns.pop(name) for name in ("mask_attributes", "mask_reasons")})
+        labels = self._run.segmenter.domain.labels
+        self._writer.append(**columns, score_names=score_names(labels), score_units=score_units(labels))
+
+
+def _samples_sha256(dataset: Dataset) -> str:
+    """Of the checksums of all samples, which a cohort has not stored."""
+    stored, digest = dataset.checksum, hashlib.sha256()
+    for start in range(0, len(dataset), _ROWS):
+        rows = slice(start, min(start + _ROWS, len(dataset)))
+        digest.update((_checksums(dataset, rows) if stored is None else stored[rows]).tobytes())
+    return digest.hexdigest()
+
+
+def _checksums(dataset: Dataset, rows: slice) -> NDArray[np.uint32]:
+    masks = dataset.masks(rows) if "masks" in dataset else None
+    return sample_checksums(dataset.stored_images(rows), masks, np.arange(rows.start, rows.stop))
+
+
+def _read_part(part: Part) -> dict[str, NDArray[Any]]:
+    return read_npz(part.path.read_bytes(), str(part.path))
+
+
+def _commit(path: Path, columns: dict[str, NDArray[Any]]) -> None:
+    """Write a part; what is read again must be what was written. Raises DatasetError."""
+    partial = partial_name(path)
+    try:
+        with partial.open("wb") as stream:
+            np.savez_compressed(stream, **columns)  # type: ignore[arg-type]  # of numpy's stubs
+        again = read_npz(partial.read_bytes(), str(partial))
+        if not all(np.array_equal(again[name], values, equal_nan=values.dtype.kind == "f")
+                   for name, values in columns.items()):
+            raise BundleError(f"{partial}: reads back otherwise than it was written")
+        publish(partial, path, overwrite=True)
+    except OSError as error:
+        raise DatasetError(f"{path}: writing failed ({error.strerror}). Free some space and run again.") from error
+    except BundleError as error:
+        raise DatasetError(f"{error} Check the disk and the memory of this machine.") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)

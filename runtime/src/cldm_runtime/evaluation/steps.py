@@ -1,0 +1,162 @@
+"""The single steps of an evaluation, each over a whole dataset file. Memory does not grow with the file.
+
+    segment_dataset("samples.h5", Segmenter.load("exported/lge-segmenter"))
+    measure_dataset("samples.h5")
+
+Results go into the dataset itself, under /segmentations/<name>; the file is replaced only when a step has finished.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..domains.attributes import Measurement, Reason
+from ..domains.domain import Domain
+from ..domains.labels import LabelMap
+from ..domains.registry import get_domain
+from ..engines.engine import AUTO
+from ..errors import DatasetError, InputError
+from ..metrics.overlap import DEFINITION, score
+from ..runs.run import Progress
+from ..segmentation.segmenter import BATCH_SIZE, Segmenter
+from ..store import Dataset, edit_dataset, open_dataset
+
+Path = str | os.PathLike[str]
+_CHUNK = 256  # samples that are held at a time while measuring
+
+
+def no_progress(done: int, total: int) -> None:
+    """Reports nothing."""
+
+
+def is_segmented(path: Path, segmenter: Segmenter, mirror: bool | None = None) -> bool:
+    """Whether the file holds the answer of this very bundle, provider and mirroring."""
+    with open_dataset(path) as dataset:
+        found = dataset.segmentations.get(segmenter.name)
+        if found is None or "masks" not in found:
+            return False
+        wanted = segmentation_source(segmenter, mirror)
+        if segmenter.choice.requested == AUTO:
+            del wanted["provider"]  # which may turn out differently every time
+        return all({"precision": "fp32", **found.metadata}.get(key) == value for key, value in wanted.items())
+
+
+def segment_dataset(path: Path, segmenter: Segmenter, *, batch_size: int = BATCH_SIZE, mirror: bool | None = None,
+                    overwrite: bool = False, progress: Progress = no_progress) -> None:
+    """Write /segmentations/<segmenter.name>/masks.
+
+    Raises DatasetError if that exists and `overwrite` is false, InputError where file and segmenter do not fit.
+    """
+    with open_dataset(path) as dataset:
+        check_fit(dataset, segmenter)
+    if not overwrite:
+        refuse_other_segmentation(path, segmenter)
+    with edit_dataset(path, replace=[f"segmentations/{segmenter.name}"]) as editor, open_dataset(path) as dataset:
+        writer = editor.segmentation(segmenter.name, segmentation_source(segmenter, mirror))
+        rows, columns = dataset.spacing_mm
+        for chunk in _chunks(len(dataset), batch_size):
+            labels = segmenter.segment(dataset.images(chunk), (rows, columns), batch_size, mirror)
+            writer.append(masks=labels)
+            progress(chunk.stop, len(dataset))
+
+
+def measure_dataset(path: Path, *, masks: bool = True, segmentations: Sequence[str] | None = None,
+                    progress: Progress = no_progress) -> None:
+    """Measure attributes of /masks (`masks`) and of the named segmentations (None: all), and score those on /masks.
+
+    What was measured before is replaced. Raises DatasetError for a segmentation that the file lacks, or when there is
+    nothing to measure.
+    """
+    with open_dataset(path) as dataset:
+        names = list(dataset.segmentations) if segmentations is None else list(segmentations)
+        for name in names:
+            dataset.segmentation(name)
+        masks = masks and "masks" in dataset
+        total = len(dataset) * (len(names) + masks)
+    if total == 0:
+        raise DatasetError(f"{path}: holds neither masks nor segmentations. Run cldm segment first.")
+    replaced = [f"segmentations/{name}/{column}" for name in names
+                for column in ("attributes", "attribute_reasons", "scores", "score_reasons")]
+    replaced += ["attributes/mask", "attributes/mask_reasons"] if masks else []
+    done = 0
+    with edit_dataset(path, replace=replaced) as editor, open_dataset(path) as dataset:
+        domain = get_domain(dataset.domain)
+        if masks:
+            for rows in _chunks(len(dataset), _CHUNK):
+                editor.append(**measured_masks(dataset, domain, rows))
+                progress(done := done + rows.stop - rows.start, total)
+        for name in names:
+            writer = editor.segmentation(name, {"metric_definition": DEFINITION})
+            segmentation = dataset.segmentation(name)
+            for rows in _chunks(len(dataset), _CHUNK):
+                writer.append(**measured_labels(dataset, domain, segmentation.masks(rows), rows, name))
+                progress(done := done + rows.stop - rows.start, total)
+
+
+def measured_masks(dataset: Dataset, domain: Domain, rows: slice) -> dict[str, NDArray[Any]]:
+    """What is measured on /masks: columns for `DatasetWriter.append`."""
+    known = dataset.mask_attributes
+    measured = domain.measure(_checked(dataset.masks(rows), domain, f"{dataset.path}: /masks"))
+    kept = _keep_known(measured, None if known is None else known[rows])
+    return {"mask_attributes": kept.values, "mask_reasons": kept.reasons}
+
+
+def measured_labels(dataset: Dataset, domain: Domain, labels: LabelMap, rows: slice, name: str) -> dict[str, Any]:
+    """What is measured on the label maps of a segmentation, and their scores on /masks where the file has them:
+    columns for `SegmentationWriter.append`."""
+    measured = domain.measure(_checked(labels, domain, f"{dataset.path}: /segmentations/{name}/masks"))
+    columns: dict[str, Any] = {"attributes": measured.values, "attribute_reasons": measured.reasons}
+    if "masks" in dataset:
+        reference = _checked(dataset.masks(rows), domain, f"{dataset.path}: /masks")
+        scores = score(labels, reference, domain.labels, dataset.spacing_mm)
+        columns |= {"scores": scores.values, "score_reasons": scores.reasons, "score_names": scores.names,
+                    "score_units": scores.units}
+    return columns
+
+
+def _keep_known(measured: Measurement, known: NDArray[np.float32] | None) -> Measurement:
+    """What one slice cannot tell, such as its place in the stack, stays as the file has it."""
+    if known is None:
+        return measured
+    keep = (measured.reasons == Reason.NEEDS_STACK) & np.isfinite(known)
+    return Measurement(measured.names, np.where(keep, known, measured.values),
+                       np.where(keep, np.uint8(Reason.MEASURED), measured.reasons))
+
+
+def _checked(labels: LabelMap, domain: Domain, where: str) -> LabelMap:
+    domain.labels.check(labels, where)
+    return labels
+
+
+def refuse_other_segmentation(path: Path, segmenter: Segmenter) -> None:
+    """Raises DatasetError where the file holds a segmentation of that name."""
+    with open_dataset(path) as dataset:
+        if segmenter.name in dataset.segmentations:
+            raise DatasetError(f"{path}: has a segmentation {segmenter.name!r} already, by another bundle or with "
+                               "other settings. Pass --overwrite to replace it.")
+
+
+def check_fit(dataset: Dataset, segmenter: Segmenter) -> None:
+    """Raises InputError where the segmenter is not for such images."""
+    if dataset.domain != segmenter.domain.name:
+        raise InputError(f"{dataset.path}: belongs to the domain {dataset.domain!r}, the segmenter to "
+                         f"{segmenter.domain.name!r}. Use a segmenter of the same domain.")
+    if len(dataset.shape) != 2:
+        raise InputError(f"{dataset.path}: holds images of shape {dataset.shape}; this segmenter takes slices.")
+
+
+def segmentation_source(segmenter: Segmenter, mirror: bool | None) -> dict[str, str | int | float]:
+    """What is written beside a segmentation: enough to know whether it would come out the same again."""
+    manifest = segmenter.bundle.manifest
+    used = segmenter.spec.mirror_by_default if mirror is None else mirror
+    return {"bundle": manifest.name, "bundle_version": manifest.bundle_version,
+            "manifest_sha256": segmenter.bundle.manifest_sha256, "provider": segmenter.engine.provider,
+            "precision": segmenter.choice.precision,
+            "mirror": int(used)}
+
+
+def _chunks(count: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))

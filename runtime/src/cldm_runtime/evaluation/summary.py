@@ -1,0 +1,260 @@
+"""From the measurements in a dataset file to the figures that are reported. Pure: nothing is written here."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..domains.attributes import Reason
+from ..domains.domain import Domain
+from ..domains.registry import get_domain
+from ..errors import DatasetError, InputError
+from ..files.records import without_nan
+from ..metrics.agreement import Agreement, Estimate, agreement, rate_estimate
+from ..metrics.overlap import DEFINITION, RegionSummary, ScoreReason, Scores, summarise
+from ..metrics.uncertainty import Uncertainty
+from ..store import Dataset, Segmentation
+
+FORMAT = "cldm-scores"
+FORMAT_VERSION = 1
+REPLICATES = 1000
+ALL = "all"
+
+Table = NDArray[np.float32]  # (N, A), NaN where undefined
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What is known about every reported sample, row by row; everything but the pictures.
+
+    rows: row of each sample in the file. attributes: measured on the segmentation, `reasons` says why one is NaN.
+    requested, mask: asked for, measured on the mask; None where the file has none. with_lesion: whether the mask holds
+    the domain's lesion or, in a file without masks, the request asks for it; None where neither tells.
+    """
+
+    domain: Domain
+    rows: NDArray[np.int64]
+    attributes: Table
+    reasons: NDArray[np.uint8]
+    requested: Table | None
+    mask: Table | None
+    scores: Scores | None
+    with_lesion: NDArray[np.bool_] | None
+    patients: NDArray[np.str_] | None
+    slices: NDArray[np.int64] | None
+    subset: NDArray[np.str_] | None
+    grid_row: NDArray[np.int64] | None
+    sample_index: NDArray[np.int64] | None
+    condition: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def clusters(self) -> tuple[str, NDArray[np.generic] | None]:
+        """What a bootstrap draws whole, because its samples are alike, and (N,) which of them each sample is of."""
+        known = {"patient": self.patients, "condition": self.condition}
+        return next(((unit, names) for unit, names in known.items() if names is not None), ("sample", None))
+
+    @property
+    def lesion_reference(self) -> str | None:
+        """What `with_lesion` is known from: mask, requested or, unknown, None."""
+        if self.with_lesion is None:
+            return None
+        known = self.scores is not None or _lesion_size(self.domain, self.mask) is not None
+        return "mask" if known else "requested"
+
+
+@dataclass(frozen=True)
+class Detection:
+    """The domain's lesion in `reference` ("mask" or "requested") and in the segmentation: `n_missed` of the `n_with`
+    samples that hold it were not found, and in `n_false` of the `n_without` one was found that is not there."""
+
+    region: str
+    reference: str
+    n_with: int
+    n_missed: int
+    n_without: int
+    n_false: int
+    missed_rate: Estimate
+    false_rate: Estimate
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Agreement of one attribute of `measured` ("segmentation" or "mask") with that of `reference` ("mask" or
+    "requested"), over `samples`: "all", or "<lesion> only"."""
+
+    attribute: str
+    unit: str
+    measured: str
+    reference: str
+    samples: str
+    agreement: Agreement
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everything that scores.json says. `run`: what was run, as text and numbers. `regions` and `false_detections` are
+    against masks, and empty without. unit: what intervals draw: patient, condition or sample. uncertainty: None where
+    no condition has several samples."""
+
+    run: Mapping[str, str | int | float]
+    n_samples: int
+    n_patients: int | None
+    regions: tuple[RegionSummary, ...]
+    false_detections: Mapping[str, Estimate]
+    detection: Detection | None
+    comparisons: tuple[Comparison, ...]
+    seed: int
+    replicates: int = REPLICATES
+    unit: str = "sample"
+    uncertainty: Uncertainty | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, None for NaN; the keys are part of the format."""
+        document = {
+            "format": FORMAT, "format_version": FORMAT_VERSION, "metric_definition": DEFINITION, "run": dict(self.run),
+            "counts": {"samples": self.n_samples, "patients": self.n_patients},
+            "bootstrap": {"unit": self.unit, "replicates": self.replicates, "seed": self.seed, "level": 0.95},
+            "regions": [asdict(region) for region in self.regions],
+            "false_detections": {region: asdict(rate) for region, rate in self.false_detections.items()},
+            "detection": None if self.detection is None else asdict(self.detection),
+            "agreement": [_flat(comparison) for comparison in self.comparisons],
+            "uncertainty": None if self.uncertainty is None else asdict(self.uncertainty),
+        }
+        cleaned: dict[str, Any] = without_nan(document)
+        return cleaned
+
+
+def read_samples(dataset: Dataset, name: str, subset: str | None = None) -> Samples:
+    """Everything measured about the segmentation `name`, for one subset of the file or for all of it.
+
+    Raises DatasetError if it was not measured, InputError for a subset that the file does not have.
+    """
+    segmentation = dataset.segmentation(name)
+    attributes, reasons = segmentation.attributes, segmentation.attribute_reasons
+    if attributes is None or reasons is None:
+        raise DatasetError(f"{dataset.path}: segmentation {name!r} is not measured. Run cldm measure {dataset.path}.")
+    rows = rows_of(dataset, subset)
+    domain = get_domain(dataset.domain)
+    scores = _scores(segmentation, rows)
+
+    def chosen(values: NDArray[Any] | None) -> NDArray[Any] | None:
+        return None if values is None else values[rows]
+
+    requested, mask = chosen(dataset.requested), chosen(dataset.mask_attributes)
+    return Samples(
+        domain, rows, attributes[rows], reasons[rows], requested, mask, scores,
+        _with_lesion(scores, _lesion_size(domain, mask, requested), domain), chosen(dataset.patients),
+        chosen(dataset.slices), chosen(dataset.subset), chosen(dataset.grid_row), chosen(dataset.sample_index),
+        chosen(dataset.condition))
+
+
+def rows_of(dataset: Dataset, subset: str | None) -> NDArray[np.int64]:
+    """Rows of a subset, all of them for None. Raises InputError with the subsets that there are."""
+    if subset is None:
+        return np.arange(len(dataset), dtype=np.int64)
+    known = dataset.subset
+    names = [] if known is None else sorted(set(known.tolist()))
+    if known is None or subset not in names:
+        raise InputError(f"{dataset.path}: has no subset {subset!r}. Found: {', '.join(names) or 'no subsets at all'}.")
+    return np.flatnonzero(known == subset).astype(np.int64)
+
+
+def summarise_samples(samples: Samples, run: Mapping[str, str | int | float], seed: int = 0,
+                      replicates: int = REPLICATES) -> Summary:
+    """All summary figures but those of uncertainty. Intervals are by patient where the file names patients, else by
+    condition where it names those, else by sample."""
+    regions = () if samples.scores is None else summarise(samples.scores)
+    rates = {region.region: rate_estimate(region.n_false, region.n_empty_reference) for region in regions}
+    patients = None if samples.patients is None else len(np.unique(samples.patients))
+    compared = compare(samples, seed, replicates)
+    return Summary(run, len(samples), patients, regions, rates, detect(samples), compared, seed, replicates,
+                   samples.clusters[0])
+
+
+def detect(samples: Samples) -> Detection | None:
+    """How often the lesion was missed, and found where there is none; None where no reference tells."""
+    region, reference = samples.domain.lesion, samples.lesion_reference
+    if region is None or reference is None:
+        return None
+    words = outcome(samples, region)
+    found, missed, false, absent = (words.count(word) for word in ("found", "missed", "false", "absent"))
+    return Detection(region, reference, found + missed, missed, false + absent, false,
+                     rate_estimate(missed, found + missed), rate_estimate(false, false + absent))
+
+
+def compare(samples: Samples, seed: int = 0, replicates: int = REPLICATES) -> tuple[Comparison, ...]:
+    """Every attribute: segmentation against mask and against request, mask against request; all samples, and those
+    with the lesion. A comparison without a single complete pair is left out."""
+    tables = {"segmentation": samples.attributes, "mask": samples.mask, "requested": samples.requested}
+    subsets = {ALL: np.ones(len(samples), dtype=bool)}
+    if samples.with_lesion is not None:
+        subsets[f"{samples.domain.lesion} only"] = samples.with_lesion
+    found, (_, clusters) = [], samples.clusters
+    for measured, reference in (("segmentation", "mask"), ("segmentation", "requested"), ("mask", "requested")):
+        x, y = tables[reference], tables[measured]
+        if x is None or y is None:
+            continue
+        for number, attribute in enumerate(samples.domain.attributes):
+            for name, kept in subsets.items():
+                result = agreement(x[kept, number], y[kept, number], None if clusters is None else clusters[kept],
+                                   replicates, seed)
+                if result.n:
+                    found.append(Comparison(attribute.name, attribute.unit, measured, reference, name, result))
+    return tuple(found)
+
+
+def outcome(samples: Samples, region: str) -> list[str]:
+    """What became of a region in each sample: found, missed, false, absent, or "" where no reference tells.
+
+    Without masks the lesion alone is told, by the attribute that is its size. Empty for a region that is not told.
+    """
+    words = {ScoreReason.MEASURED: "found", ScoreReason.PREDICTION_EMPTY: "missed",
+             ScoreReason.REFERENCE_EMPTY: "false", ScoreReason.BOTH_EMPTY: "absent"}
+    if samples.scores is not None:
+        return [words[ScoreReason(reason)] for reason in samples.scores.why(f"{region}_hd_mm")]
+    size = _lesion_size(samples.domain, samples.mask, samples.requested)
+    if size is None or region != samples.domain.lesion:
+        return []
+    measured = samples.attributes[:, samples.domain.attribute_names.index(samples.domain.lesion_size or "")]
+    return ["" if np.isnan(reference) else ("found" if value > 0 else "missed") if reference > 0 else
+            ("false" if value > 0 else "absent") for reference, value in zip(size, measured, strict=True)]
+
+
+def reason_text(code: int) -> str:
+    """"" for a measured value, else why there is none."""
+    return "" if code == Reason.MEASURED else Reason(code).name.lower()
+
+
+def _scores(segmentation: Segmentation, rows: NDArray[np.int64]) -> Scores | None:
+    values, reasons = segmentation.scores, segmentation.score_reasons
+    if values is None or reasons is None:
+        return None
+    return Scores(segmentation.score_names, segmentation.score_units, values[rows], reasons[rows])
+
+
+def _lesion_size(domain: Domain, *tables: Table | None) -> NDArray[np.float32] | None:
+    """(N,) size of the lesion in the first table that knows it of any sample."""
+    if domain.lesion is None or domain.lesion_size is None:
+        return None
+    column = domain.attribute_names.index(domain.lesion_size)
+    known = (table[:, column] for table in tables if table is not None)
+    return next((size for size in known if np.isfinite(size).any()), None)
+
+
+def _with_lesion(scores: Scores | None, size: NDArray[np.float32] | None,
+                 domain: Domain) -> NDArray[np.bool_] | None:
+    if scores is None or domain.lesion is None:
+        return None if size is None else size > 0
+    reasons = scores.why(f"{domain.lesion}_hd_mm")
+    return np.isin(reasons, (ScoreReason.MEASURED, ScoreReason.PREDICTION_EMPTY))
+
+
+def _flat(comparison: Comparison) -> dict[str, Any]:
+    values = asdict(comparison)
+    return {**{key: value for key, value in values.items() if key != "agreement"}, **values["agreement"],
+            "n_excluded": comparison.agreement.n_excluded}

@@ -1,0 +1,1 @@
+"""Bytes on disk, whatever they mean: records, npz, digests, files that appear whole. Imports only errors."""

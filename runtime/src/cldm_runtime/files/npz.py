@@ -1,0 +1,60 @@
+"""Reads npz files that may come from strangers.
+
+numpy makes room for what a header claims before it has read a byte of it, and an archive may unpack to a thousand times
+its size. So every claim is compared with what is there, and with a limit, before numpy sees it.
+"""
+
+import io
+import math
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tokenize import TokenError  # of numpy, for a header that is none
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BundleError
+
+LARGEST = 2**27  # bytes, unpacked
+MOST_MEMBERS = 10_000
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def read_npz(data: bytes, where: str) -> dict[str, NDArray[Any]]:
+    """The arrays of an npz file by key. Raises BundleError, whose message begins with `where`."""
+    with _reading(where), zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = archive.infolist()
+        size = sum(member.file_size for member in members)
+        if size > LARGEST or len(members) > MOST_MEMBERS:
+            raise BundleError(f"{where}: {len(members)} arrays of {size} bytes when unpacked, expected at most "
+                              f"{MOST_MEMBERS} of {LARGEST}.")
+        return {member.filename.removesuffix(".npy"): _read_member(archive, member) for member in members}
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
+    if member.compress_type not in _METHODS:
+        raise ValueError(f"{member.filename} is compressed by method {member.compress_type}, expected deflate or none")
+    with archive.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        if version not in _HEADERS:
+            raise ValueError(f"{member.filename} is of npy version {version}, expected one of {list(_HEADERS)}")
+        shape, fortran_order, dtype = _HEADERS[version](stream)
+        values = stream.read()
+    if dtype.kind not in "iufb" or dtype.itemsize * math.prod(shape) != len(values):
+        raise ValueError(f"{member.filename} holds {len(values)} bytes and claims {dtype} {list(shape)}")
+    return np.frombuffer(values, dtype).reshape(shape, order="F" if fortran_order else "C").copy(order="K")
+
+
+@contextmanager
+def _reading(where: str) -> Iterator[None]:
+    """Turns the ways in which zipfile, zlib and numpy report a faulty file into one BundleError."""
+    try:
+        yield
+    except (ValueError, OSError, EOFError, RuntimeError, TypeError, SyntaxError, OverflowError, MemoryError,
+            struct.error, zlib.error, zipfile.BadZipFile, TokenError) as error:
+        raise BundleError(f"{where} is not a readable npz file: {error}.") from error

@@ -1,0 +1,1 @@
+"""From requests to samples: one batch (pipeline), the API (generator), a whole file (plan, run, repair)."""

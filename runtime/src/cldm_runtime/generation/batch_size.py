@@ -1,0 +1,90 @@
+"""The batch size that is fastest on this machine, found by a short measurement and remembered.
+
+Remembered in `batch-size.json` in the user's cache folder (`user_cache.py`). Losing the file costs a measurement;
+whatever else it holds is ignored.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ..bundle.manifest import SamplingSpec
+from ..files.user_cache import cache_folder
+from ..version import __version__
+from .generator import Generator
+
+SIZES = (1, 2, 4, 8, 16, 32)
+_FILE = "batch-size.json"
+_SECONDS_A_SIZE = 0.25  # small batches are timed several times in it, large ones once
+_LONGEST_S = 3.0  # no larger size is tried after that
+
+
+def best_batch_size(generator: Generator, settings: SamplingSpec) -> int:
+    """One of `SIZES`: remembered for this bundle, provider, machine and these settings, else measured (about 2 s)."""
+    key = _key(generator, settings)
+    remembered = _read().get(key)
+    if isinstance(remembered, int) and remembered in SIZES:
+        return remembered
+    best = measured_batch_size(lambda size: generator.seconds_a_sample(replace(settings, batch_size=size)))
+    _write(key, best)
+    return best
+
+
+def measured_batch_size(seconds: Callable[[int], float]) -> int:
+    """The size with the fewest seconds a sample; `seconds` runs one batch of a size and estimates them."""
+    begun, found = time.perf_counter(), dict[int, float]()
+    for size in SIZES:
+        started = time.perf_counter()
+        found[size] = seconds(size)
+        while time.perf_counter() - started < _SECONDS_A_SIZE:
+            found[size] = min(found[size], seconds(size))
+        if time.perf_counter() - begun > _LONGEST_S:
+            break
+    return min(found, key=lambda size: found[size])
+
+
+def _key(generator: Generator, settings: SamplingSpec) -> str:
+    """Everything that the speed depends on, as a digest."""
+    facts = [generator.bundle.manifest_sha256, generator.provider, generator.threads, settings.steps, settings.sampler,
+             settings.guidance != 1, __version__, *map(_version, ("onnxruntime", "onnxruntime-gpu", "openvino")),
+             _processor()]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _processor() -> str:
+    with suppress(OSError, UnicodeDecodeError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def _read() -> dict[str, object]:
+    try:
+        found = json.loads((cache_folder() / _FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(key: str, size: int) -> None:
+    folder = cache_folder()
+    with suppress(OSError):  # remembering is a convenience
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = folder / f"{_FILE}.{os.getpid()}.partial"
+        unfinished.write_text(json.dumps({**_read(), key: size}, indent=1))
+        unfinished.replace(folder / _FILE)

@@ -1,0 +1,294 @@
+"""Images from requests: the Python API, and the network side of generation. Everything it knows is in the manifest."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
+from typing import Any, NamedTuple, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bundle.bundle import Bundle
+from ..bundle.conditions import encoder_inputs
+from ..bundle.manifest import Manifest, SamplingSpec
+from ..diffusion.guidance import Interval
+from ..diffusion.schedule import Spacing, StepTable
+from ..domains.domain import Domain
+from ..domains.labels import LabelMap
+from ..engines.choose import Choice, choose_provider
+from ..errors import BundleError, InputError, list_faults
+from ..requests.given_maps import ArrayMasks
+from ..requests.grid import grid_from_mapping, row_from_request
+from ..requests.moved_maps import MaskGridRequests
+from ..requests.sources import (
+    Canvas,
+    FreeRequests,
+    GridRequests,
+    RequestSource,
+    SampleRequest,
+    draw_request,
+    mask_requests,
+    untaken,
+)
+from .learned_anatomy import learned_domain
+from .pipeline import Encodings, Pipeline
+
+Images = NDArray[np.float32]
+Item = TypeVar("Item")
+
+
+class Batch(NamedTuple):
+    """n samples: images (n, C, *spatial) float32 in the bundle's value range, masks (n, *spatial) uint8 or None where
+    no condition comes from label maps, requested (n, A) float32 in the domain's attribute order (NaN where undefined or
+    not asked for), sample_index (n,) int64, grid_row (n,) int64, condition (n,) int64 or None where every sample has
+    its own, draws (n,) how many label maps were drawn for each, or
+    None where none were."""
+
+    images: Images
+    masks: LabelMap | None
+    requested: NDArray[np.float32]
+    sample_index: NDArray[np.int64]
+    grid_row: NDArray[np.int64]
+    condition: NDArray[np.int64] | None = None
+    draws: NDArray[np.int64] | None = None
+
+
+class Generator:
+    """Draws images for requests with the networks of a bundle.
+
+    Sample i depends on the bundle, the seed, i and its request, and on nothing else.
+    """
+
+    def __init__(self, bundle: Bundle, provider: str | Choice = "cpu", threads: int | None = None,
+                 anatomy: Bundle | None = None, precision: str = "fp32") -> None:
+        """Opens every graph that generation needs. provider: a name, or what was chosen already, which then states the
+        precision too. anatomy: the bundle that label maps for attributes are drawn with; None: they are drawn as the
+        domain defines. Raises InputError, BundleError or ProviderError."""
+        self.bundle, self.anatomy, self.threads = bundle, anatomy, threads
+        self.choice = choice = (provider if isinstance(provider, Choice) else
+                                choose_provider(bundle, provider, threads, precision))
+        self.manifest: Manifest = bundle.manifest
+        self.domain: Domain = bundle.domain() if anatomy is None else learned_domain(bundle, anatomy)
+        self._pipeline = Pipeline.open(bundle, choice.provider, threads, choice.precision)
+        assert bundle.manifest.sampling is not None  # a generator has it: the manifest was checked
+        self.sampling = bundle.manifest.sampling
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], provider: str = "cpu", threads: int | None = None,
+             anatomy: str | os.PathLike[str] | None = None, precision: str = "fp32") -> Self:
+        """Load a bundle folder, after checking versions and the hash of every file.
+
+        provider: one of `engines.PROVIDERS`, or auto: the fastest here, measured while loading (`choice.reason` says
+        why). threads: of one operator; None takes all cores. anatomy: folder of an anatomy bundle, with which label
+        maps are drawn for attributes; None: as the domain defines. precision: one that `engines.OFFERED` has for the
+        provider. Raises BundleError or ProviderError, InputError for an anatomy where no label maps are needed.
+        """
+        return cls(Bundle.load(path), provider, threads, None if anatomy is None else Bundle.load(anatomy), precision)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process opens the graphs for itself, on the provider that this one obtained."""
+        return Generator, (self.bundle, self.choice, self.threads, self.anatomy)
+
+    def with_threads(self, threads: int | None) -> "Generator":
+        """The same with its graphs opened anew, for another number of threads."""
+        return Generator(self.bundle, self.choice, threads, self.anatomy)
+
+    @property
+    def provider(self) -> str:
+        """The provider obtained, which is the one asked for, or the one that auto chose."""
+        return self._pipeline.provider
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The opened networks."""
+        return self._pipeline
+
+    @property
+    def canvas(self) -> Canvas:
+        """What this bundle's images are made from, and what label maps for it are drawn on."""
+        return canvas_of(self.manifest, self.domain)
+
+    def settings(self, *, sampler: str | None = None, steps: int | None = None, spacing: Spacing | None = None,
+                 batch_size: int | None = None, guidance: float | None = None,
+                 guidance_interval: Interval | None = None) -> SamplingSpec:
+        """The bundle's sampling defaults with the given changes. Raises InputError for what the bundle cannot do.
+
+        spacing: which training steps are visited, one of `schedule.SPACINGS`. guidance: weight of classifier-free
+        guidance; 1 none, 0 unconditional. guidance_interval: (low, high), the shares of the training timesteps (0
+        clean, 1 noise) between which it acts.
+        """
+        default = self.sampling
+        if batch_size is not None and batch_size < 1:
+            raise InputError(f"batch_size = {batch_size}: expected 1 or more.")
+        chosen = replace(default, sampler=sampler or default.sampler, steps=default.steps if steps is None else steps,
+                         spacing=spacing or default.spacing, batch_size=batch_size or default.batch_size,
+                         eta=default.eta if sampler in (None, default.sampler) else 0.0,
+                         guidance=default.guidance if guidance is None else float(guidance),
+                         guidance_interval=default.guidance_interval if guidance_interval is None else
+                         guidance_interval)
+        self._pipeline.plan(chosen)
+        return chosen
+
+    def step_table(self, settings: SamplingSpec) -> StepTable:
+        """The steps that sampling with these settings walks."""
+        return self._pipeline.plan(settings).table
+
+    def seconds_a_sample(self, settings: SamplingSpec) -> float:
+        """How long the networks take for a sample, estimated from a single batch and one of its steps."""
+        image, indices = self.manifest.image, np.arange(settings.batch_size)
+        masks = np.zeros((len(indices), *image.shape), dtype=np.uint8) if self.canvas.maps else None
+        requested = np.full((len(indices), len(self.domain.attributes)), np.nan, dtype=np.float32)
+        sources = encoder_inputs(self.manifest, self.domain, masks, requested)
+        return self._pipeline.seconds_a_sample(sources, self._pipeline.plan(settings), indices)
+
+    def sample(self, attributes: Mapping[str, float | Sequence[float]] | None = None, *,
+               masks: NDArray[np.integer] | None = None, seed: int = 0, n: int | None = None, steps: int | None = None,
+               sampler: str | None = None, spacing: Spacing | None = None, batch_size: int | None = None,
+               guidance: float | None = None) -> tuple[Images, LabelMap | None]:
+        """Images and their label maps, for attributes or for given label maps.
+
+        attributes: name -> a number, or one number a row; those left out are drawn. masks: (M, *spatial) label maps; a
+        bundle made for attributes takes those measured on them. Give neither to a bundle without conditions. Given
+        both, `attributes` holds `rotation_deg`, `widening_mm` or both: how each map is turned and its lesion widened.
+        n: number of samples, spread over the rows as `cldm-gen` does; None: one for each row or mask, or each pair.
+        steps, sampler, spacing, batch_size, guidance: as in `settings`; None: the bundle's.
+        Returns images (n, C, *spatial) float32, and masks (n, *spatial) uint8 or None for a bundle that has no
+        condition from label maps: its images are made from attributes alone, or from nothing. Raises InputError.
+        """
+        source, count = self._requests(attributes, masks, n)
+        settings = self.settings(sampler=sampler, steps=steps, spacing=spacing, guidance=guidance,
+                                 batch_size=batch_size or min(count, self.sampling.batch_size))
+        batches = list(self.batches(source, range(count), seed, settings))
+        maps = [batch.masks for batch in batches if batch.masks is not None]
+        return np.concatenate([batch.images for batch in batches]), np.concatenate(maps) if maps else None
+
+    def check_asked(self, asked: bool) -> None:
+        """Raise InputError where something is asked of a bundle without conditions, or nothing of one that has some."""
+        if asked and not self.manifest.conditions:
+            raise InputError(f"bundle {self.bundle.path} has no conditions: nothing can be asked of its images. Give "
+                             "the number of images alone, without attributes or masks.")
+        if not asked and self.manifest.conditions:
+            raise InputError("give either attributes or masks.")
+
+    def _requests(self, attributes: Mapping[str, float | Sequence[float]] | None, masks: NDArray[np.integer] | None,
+                  n: int | None) -> tuple[RequestSource, int]:
+        """Where the requests of `sample` come from, and how many they are."""
+        self.check_asked(attributes is not None or masks is not None)
+        grid = None if attributes is None else grid_from_mapping(attributes, self.domain, for_masks=masks is not None)
+        count = n if n is not None else (1 if grid is None else len(grid)) * (1 if masks is None else len(masks))
+        if count < 1:
+            raise InputError(f"n = {count}: expected 1 or more.")
+        if masks is not None:
+            given = mask_requests(ArrayMasks(np.asarray(masks)), self.canvas, "masks")
+            return given if grid is None else MaskGridRequests.spread(grid, count, given), count
+        return FreeRequests(self.domain) if grid is None else GridRequests.spread(grid, count, self.canvas), count
+
+    def stream(self, requests: Iterable[Mapping[str, float]], seed: int = 0, *, steps: int | None = None,
+               sampler: str | None = None, spacing: Spacing | None = None, batch_size: int | None = None,
+               guidance: float | None = None) -> Iterator[Batch]:
+        """Batches for any number of requests, drawn lazily and in constant memory.
+
+        requests: attribute name -> value, optionally `rotation_deg`, which turns the label map where one is drawn; the
+        i-th is sample i. A bundle without conditions takes empty ones. Raises InputError at the first request that
+        cannot be met.
+        """
+        settings = self.settings(sampler=sampler, steps=steps, spacing=spacing, batch_size=batch_size,
+                                 guidance=guidance)
+        canvas = self.canvas
+
+        def draw(numbered: tuple[int, Mapping[str, float]]) -> SampleRequest:
+            index, request = numbered
+            self.check_asked(bool(request))
+            if not request:
+                return FreeRequests(self.domain).request(seed, index)
+            row = row_from_request(request, index, self.domain)
+            if faults := untaken(row, canvas):
+                raise InputError(list_faults(f"request {index} does not fit the bundle.", faults))
+            return draw_request(row, index, canvas, seed, index)
+
+        return self._overlapped(enumerate(requests), draw, seed, settings)
+
+    def batches(self, source: RequestSource, indices: range, seed: int, settings: SamplingSpec) -> Iterator[Batch]:
+        """The batches of the samples `indices`, which start at a multiple of the batch size."""
+        if indices.start % settings.batch_size or indices.step != 1:
+            raise ValueError(f"{indices} does not start at a multiple of the batch size {settings.batch_size}")
+        return self._overlapped(indices, lambda index: source.request(seed, index), seed, settings)
+
+    def _overlapped(self, items: Iterable[Item], draw: Callable[[Item], SampleRequest], seed: int,
+                    settings: SamplingSpec) -> Iterator[Batch]:
+        """Draws the requests of the next batch on another thread while the networks work on this one; on a GPU, images
+        are copied while the next batch is at work."""
+        waiting, known, begun = iter(items), Encodings(), deque[Callable[[], Batch]]()
+
+        def next_requests() -> list[SampleRequest]:
+            return [draw(item) for item in islice(waiting, settings.batch_size)]
+
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            requests = next_requests()
+            while requests:
+                ahead = pool.submit(next_requests)
+                begun.append(self._begin(requests, seed, settings, known))
+                if len(begun) > self._pipeline.ahead:
+                    yield begun.popleft()()
+                requests = ahead.result()
+            while begun:
+                yield begun.popleft()()
+
+    def batch(self, requests: Sequence[SampleRequest], seed: int, settings: SamplingSpec,
+              known: Encodings | None = None) -> Batch:
+        """Generate one batch; a short one is filled up with copies of its last request, so that all have one shape.
+        known: encodings of batches before, where there are some."""
+        return self._begin(requests, seed, settings, known or Encodings())()
+
+    def _begin(self, requests: Sequence[SampleRequest], seed: int, settings: SamplingSpec,
+               known: Encodings) -> Callable[[], Batch]:
+        """Begin a batch; what is returned waits for it."""
+        padded = [*requests, *[requests[-1]] * (settings.batch_size - len(requests))]
+        indices = np.array([request.index for request in padded], dtype=np.int64)
+        maps = [request.mask for request in padded if request.mask is not None]
+        masks, requested = np.stack(maps) if maps else None, np.stack([request.requested for request in padded])
+        encoded = known.of(self._encoded_from(masks, requested), lambda: self._pipeline.encode(
+            encoder_inputs(self.manifest, self.domain, masks, requested)))
+        begun = self._pipeline.begin(encoded, self._pipeline.plan(settings), seed, indices)
+        count = len(requests)
+        conditions = [request.condition for request in requests if request.condition is not None]
+        drawn = [request.draws for request in requests]
+
+        def finish() -> Batch:
+            images = begun().image
+            if not np.isfinite(images).all():
+                raise BundleError(f"bundle {self.bundle.path}: the decoder gave NaN or infinite intensities. Check the "
+                                  "bundle with cldm verify.")
+            images = np.clip(images, *self.manifest.image.value_range)
+            return Batch(images[:count], None if masks is None else masks[:count], requested[:count], indices[:count],
+                         np.array([request.grid_row for request in requests], dtype=np.int64),
+                         np.array(conditions, dtype=np.int64) if conditions else None,
+                         np.array(drawn, dtype=np.int64) if any(drawn) else None)
+
+        return finish
+
+    def _encoded_from(self, masks: LabelMap | None, requested: NDArray[np.float32]) -> list[bytes]:
+        """What the encoding of each sample depends on."""
+        taken: list[NDArray[Any]] = [] if masks is None else [masks]
+        if "attributes" in self.manifest.sources:
+            taken.append(requested)
+        return [b"".join(array[row].tobytes() for array in taken) for row in range(len(requested))]
+
+
+def canvas_of(manifest: Manifest, domain: Domain) -> Canvas:
+    """What a bundle's images are made from, and what label maps for it are drawn on."""
+    names = tuple(spec.name for spec in manifest.attributes) if "attributes" in manifest.sources else ()
+    return Canvas(domain, manifest.image.shape, manifest.image.spacing_mm, _attribute_table(manifest, domain),
+                  "masks" in manifest.sources, names)
+
+
+def _attribute_table(manifest: Manifest, domain: Domain) -> NDArray[np.float64] | None:
+    """(rows, A) attributes of training slices in the domain's order, if the bundle states all of them."""
+    stated = manifest.attribute_distribution
+    if stated is None or not set(domain.attribute_names) <= set(stated.columns):
+        return None
+    order = [stated.columns.index(name) for name in domain.attribute_names]
+    return np.array([[np.nan if row[i] is None else row[i] for i in order] for row in stated.rows], dtype=np.float64)

@@ -1,0 +1,252 @@
+"""Anatomies as a cohort has them: label maps drawn with the decoder of an anatomy bundle.
+
+A draw takes a latent vector from the bundle's prior, conditional on what is asked for, decodes it, tidies the map and
+measures it. Where the measured attributes are off, the latent vector is moved along the gain of the prior (the mean
+change of z with an attribute) by Broyden's method (Math. Comp. 19, 1965), a few times; a draw that does not come within
+the tolerances is rejected, and another one is made.
+
+symbol   meaning
+z        latent vector (d,)
+K        gain (d, G) for attributes in units of their tolerances: z moves by K t where the target moves by t
+e        measured minus asked, in tolerances (G,)
+B        estimate of de/dt (G, G); the identity where maps follow the prior
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bundle.bundle import Bundle
+from ..bundle.latent_prior_spec import Vector
+from ..domains.domain import Anatomy, Domain, Drawn
+from ..domains.labels import LabelMap
+from ..domains.rotation import rotate_labels
+from ..engines.engine import Engine
+from ..engines.open import open_graph
+from ..errors import BundleError, InputError, list_faults
+from ..noise import Purpose, Stream
+from .latent_prior import LatentPrior
+
+KIND = "anatomy"
+_DRAWS = 200
+_CORRECTIONS = 8
+# A row passes if it is met in far fewer draws than generation may make, which so never fails on it.
+_TRIALS, _TRIAL_DRAWS = 4, 25
+_REDRAWS = 50  # of an attribute that was left out, until it lies in its range
+_LONGEST_STEP = 4.0  # tolerances: of the target's move in one correction
+_EXACTNESS = 0.5  # deviation of what is asked for, as a share of its tolerance
+_BY_CONSTRUCTION = 1e-3  # the same for what no map can tell, as a share of its range
+
+
+@dataclass(frozen=True)
+class LearnedAnatomy:
+    """Draws label maps with a decoder; see `cldm_runtime.domains.domain.Anatomy`.
+
+    base: the domain's own anatomy, which knows what contradicts itself. Attributes that a map can tell and that a
+    request leaves out are free: the map that is drawn decides them.
+    """
+
+    decoder: Engine
+    prior: LatentPrior
+    domain: Domain
+    base: Anatomy
+    shape: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    bundle: Bundle
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process opens the decoder for itself."""
+        return LearnedAnatomy.load, (self.bundle,)
+
+    @property
+    def name(self) -> str:
+        return self.bundle.manifest.name
+
+    @classmethod
+    def load(cls, bundle: Bundle) -> "LearnedAnatomy":
+        """Open the decoder of an anatomy bundle. It runs on one core of the CPU, whatever runs the generator, and on
+        one map at a time: a label map depends on its own sample alone. Raises BundleError for another kind."""
+        manifest, domain = bundle.manifest, bundle.domain()
+        if manifest.kind != KIND or manifest.latent_prior is None:
+            raise BundleError(f"bundle {bundle.path} is a {manifest.kind}, expected an anatomy. Pass the folder of an "
+                              f"anatomy bundle, for example exported/{domain.name}-anatomy.")
+        names = tuple(spec.name for spec in manifest.attributes)
+        exactness = {a.name: _EXACTNESS * a.tolerance if a.measurable else _BY_CONSTRUCTION * (a.high - a.low)
+                     for a in domain.attributes}
+        return cls(open_graph(bundle, "decoder", threads=1),
+                   LatentPrior(manifest.latent_prior, names, exactness), domain,
+                   domain.anatomy, manifest.image.shape, manifest.image.spacing_mm, bundle)
+
+    def identity(self) -> dict[str, str]:
+        return {"anatomy": "learned", "anatomy_bundle": self.name,
+                "anatomy_manifest_sha256": self.bundle.manifest_sha256}
+
+    def contradictions(self, request: Mapping[str, float]) -> list[str]:
+        return self.base.contradictions(request)
+
+    def faults(self, request: Mapping[str, float]) -> list[str]:
+        """Contradictions; or that the bundle's maps do not reach the request in a few trials, however completed."""
+        faults = self.contradictions(request)
+        for trial in range(0 if faults else _TRIALS):
+            try:
+                complete = self.complete(request, Stream(0, trial, Purpose.CONDITION))
+                self.attempt(complete, Stream(0, trial, Purpose.ANATOMY), limit=_TRIAL_DRAWS)
+                return []
+            except InputError as error:
+                faults = [*faults, str(error)][:1]
+        return faults
+
+    def complete(self, request: Mapping[str, float], stream: Stream,
+                 table: NDArray[np.float64] | None = None) -> dict[str, float]:
+        """Whether there is a lesion, how large it is, and what a map cannot tell, drawn from the prior where they are
+        left out. The other attributes stay open. `table` has no effect: the prior is the distribution to draw from."""
+        complete, size = dict(request), self.domain.lesion_size
+        component = self._pick(complete, stream)
+        if component is None:
+            raise InputError(self._unmet(complete, None, 0))
+        if not self.prior.lesion[component]:
+            complete = self._constants(component) | complete
+        for attribute in self.domain.attributes:
+            if attribute.name in self.prior.names and attribute.name not in complete and (
+                    attribute.name == size or not attribute.measurable):
+                mean, deviation = self.prior.attribute(component, attribute.name, complete)
+                drawn = (stream.normal(mean, deviation) for _ in range(_REDRAWS))
+                inside = (value for value in drawn if attribute.low < value <= attribute.high)
+                complete[attribute.name] = next(inside, float(np.clip(mean, attribute.low, attribute.high)))
+        return complete
+
+    def draw(self, request: Mapping[str, float], stream: Stream, *, shape: tuple[int, ...],
+             spacing_mm: tuple[float, ...], rotation_deg: float = 0.0) -> Drawn:
+        """See `cldm_runtime.domains.domain.Anatomy.draw`; shape and spacing are those of the bundle."""
+        if (shape, spacing_mm) != (self.shape, self.spacing_mm):
+            raise InputError(f"anatomy {self.name} draws {self.shape} pixels of {self.spacing_mm} mm, asked for "
+                             f"{shape} of {spacing_mm} mm.")
+        return self.attempt(request, stream, rotation_deg)
+
+    def attempt(self, request: Mapping[str, float], stream: Stream, rotation_deg: float = 0.0,
+                limit: int = _DRAWS) -> Drawn:
+        """`draw` with at most `limit` draws. Raises InputError."""
+        best: tuple[float, Vector] | None = None
+        for draws in range(1, limit + 1):
+            component = self._pick(request, stream)
+            if component is None:
+                break
+            search = _Search(self, request, component, rotation_deg)
+            labels = search.run(stream)
+            if labels is not None:
+                return Drawn(labels, draws)
+            if search.best is not None and (best is None or search.best[0] < best[0]):
+                best = search.best
+        raise InputError(self._unmet(request, None if best is None else best[1], limit))
+
+    def _pick(self, request: Mapping[str, float], stream: Stream) -> int | None:
+        """A component of the prior by its weight for the request; None where there is none."""
+        size = request.get(self.domain.lesion_size or "")
+        weights = self.prior.weights(request, None if size is None else size > 0)
+        return stream.choice(weights) if weights.any() else None
+
+    def _constants(self, component: int) -> dict[str, float]:
+        """Attributes that are the same on every slice of a component, NaN where they are undefined there."""
+        prior = self.prior
+        rows = {name: prior.dimensions + number for number, name in enumerate(prior.names)}
+        return {name: float(prior.means[component][row]) for name, row in rows.items()
+                if not prior.covariances[component][row, row]}
+
+    def decode(self, z: Vector, rotation_deg: float = 0.0) -> LabelMap | None:
+        """The label map of a latent vector, tidied and turned; None where it is no anatomy."""
+        logits = self.decoder.run({"z": z.astype(np.float32)[None]})["logits"][0]
+        labels: LabelMap | None = logits.argmax(axis=0).astype(np.uint8)
+        if labels is not None and self.domain.tidy is not None:
+            labels = self.domain.tidy(labels)
+        if labels is None or not rotation_deg:
+            return labels
+        return rotate_labels(labels, rotation_deg, self.spacing_mm)
+
+    def _unmet(self, request: Mapping[str, float], nearest: Vector | None, draws: int) -> str:
+        asked = [name for name in self.prior.asked(request)]
+        said = ", ".join(f"{name} = {request[name]:.3g}" for name in asked) or "this"
+        if nearest is None:
+            return f"no map of anatomy {self.name} meets {said}: its cohort shows nothing like it"
+        reached = ", ".join(f"{name} = {value:.3g}" for name, value in zip(
+            measurable_names(self.domain, asked), nearest, strict=True))
+        return (f"no map of anatomy {self.name} meets {said}; the nearest of {draws} draws has {reached}. Move the row "
+                "towards it: a learned anatomy draws what its cohort shows")
+
+
+def learned_domain(generator: Bundle, anatomy: Bundle) -> Domain:
+    """The generator's domain, its label maps drawn with the anatomy bundle.
+
+    Raises InputError where the generator needs no label maps, BundleError where the two bundles do not fit.
+    """
+    if "masks" not in generator.manifest.sources:
+        raise InputError(f"bundle {generator.path} makes images without label maps, so no anatomy is drawn for them. "
+                         "Leave the learned anatomy out.")
+    learned = LearnedAnatomy.load(anatomy)
+    drawn, shown = ({"domain": each.domain, "labels": each.labels.names, "shape": each.image.shape,
+                     "spacing_mm": each.image.spacing_mm} for each in (anatomy.manifest, generator.manifest))
+    faults = [f"{name}: {_text(drawn[name])}, the generator has {_text(shown[name])}" for name in drawn
+              if drawn[name] != shown[name]]
+    if faults:
+        raise BundleError(list_faults(f"anatomy bundle {anatomy.path} does not fit generator {generator.path}. Export "
+                                      "both from one configuration.", faults))
+    return replace(learned.domain, anatomy=learned)
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def measurable_names(domain: Domain, names: list[str]) -> list[str]:
+    """Those of the names that a label map can tell."""
+    return [attribute.name for attribute in domain.attributes if attribute.measurable and attribute.name in names]
+
+
+class _Search:
+    """One draw: a latent vector, and the moves that bring its map to what is asked for."""
+
+    def __init__(self, anatomy: LearnedAnatomy, request: Mapping[str, float], component: int,
+                 rotation_deg: float) -> None:
+        self.anatomy, self.rotation_deg = anatomy, rotation_deg
+        asked = list(anatomy.prior.asked(request))
+        names = measurable_names(anatomy.domain, asked)
+        self.columns = [anatomy.domain.attribute_names.index(name) for name in names]
+        self.target = np.array([request[name] for name in names])
+        self.tolerance = anatomy.domain.tolerances[self.columns]
+        self.lesion = bool(anatomy.prior.lesion[component])
+        self.start = anatomy.prior.latent(component, request)
+        self.gain = self.start.gain[:, [asked.index(name) for name in names]] * self.tolerance
+        self.best: tuple[float, Vector] | None = None  # the largest error so far, in tolerances, and what was measured
+
+    def run(self, stream: Stream) -> LabelMap | None:
+        """The label map, or None where the draw is rejected."""
+        z = self.start.mean + self.start.root @ stream.normals((len(self.start.mean),))
+        slope, step, before = np.eye(len(self.target)), np.zeros(len(self.target)), np.zeros(len(self.target))
+        for correction in range(_CORRECTIONS + 1):
+            labels = self.anatomy.decode(z, self.rotation_deg)
+            error = None if labels is None else self._error(labels)
+            if error is None:
+                return None
+            if np.abs(error).max(initial=0.0) <= 1.0:
+                return labels
+            if correction and step @ step > 0:
+                slope += np.outer(error - before - slope @ step, step) / (step @ step)
+            newton: Vector = -np.linalg.lstsq(slope, error, rcond=0.1)[0].astype(np.float64)
+            step, before = newton * min(1.0, _LONGEST_STEP / max(float(np.linalg.norm(newton)), 1e-9)), error
+            z = z + self.gain @ step
+        return None
+
+    def _error(self, labels: LabelMap) -> Vector | None:
+        """e of a map; None where it lacks a value asked for, or has a lesion that was not asked for."""
+        domain = self.anatomy.domain
+        values = domain.measure(labels[None]).values[0].astype(np.float64)
+        holds = domain.lesion is not None and bool(domain.labels.region(labels, domain.lesion).any())
+        found = values[self.columns]
+        if holds != self.lesion or not np.isfinite(found).all():
+            return None
+        error: Vector = (found - self.target) / self.tolerance
+        largest = float(np.abs(error).max(initial=0.0))
+        if self.best is None or largest < self.best[0]:
+            self.best = largest, found
+        return error

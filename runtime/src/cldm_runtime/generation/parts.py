@@ -1,0 +1,83 @@
+"""The parts of a generated file: dataset files of their own; and their merge."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DatasetError
+from ..requests.sources import measured_attributes
+from ..runs.run import Merge, Part
+from ..store import DatasetWriter, check_samples, create_dataset, open_dataset
+from .generator import Batch
+from .plan import Plan
+
+_DRAWS = "anatomy_draws"  # root attribute: the sum of /draws
+
+
+def is_committed(plan: Plan, part: Part) -> bool:
+    """Whether the part's file is there, of this plan, and every sample in it as it was written; a damaged one is to be
+    computed again."""
+    if not part.path.exists():
+        return False
+    try:
+        with open_dataset(part.path) as found:
+            index = found.sample_index
+            return (found.metadata.get("plan_sha256") == plan.sha256 and index is not None
+                    and np.array_equal(index, np.arange(part.samples.start, part.samples.stop))
+                    and not check_samples(found, part.samples))
+    except DatasetError:
+        return False
+
+
+def write_part(plan: Plan, part: Part, done: Callable[[int], None]) -> None:
+    """Generate a part and commit it. done: called after every batch, with its number of samples."""
+    with create_dataset(part.path, plan.file_spec({"plan_sha256": plan.sha256}), overwrite=True,
+                        verify=part.samples) as writer:
+        for batch in _write_batches(plan, part.samples, writer):
+            done(len(batch.images))
+
+
+def _write_batches(plan: Plan, samples: range, writer: DatasetWriter) -> Iterator[Batch]:
+    generator = plan.generator
+    for batch in generator.batches(plan.source, samples, plan.seed, plan.settings):
+        columns: dict[str, NDArray[Any]] = {"images": batch.images, "grid_row": batch.grid_row,
+                                            "sample_index": batch.sample_index}
+        for name, values in (("condition", batch.condition), ("draws", batch.draws)):
+            if values is not None:
+                columns[name] = values
+        if generator.manifest.conditions:
+            columns["requested"] = batch.requested
+        if batch.masks is not None:
+            columns["masks"] = batch.masks
+            columns["mask_attributes"], columns["mask_reasons"] = measured_attributes(
+                batch.masks, list(batch.requested), generator.domain)
+        writer.append(**columns)
+        yield batch
+
+
+class FileMerge(Merge):
+    """Copies parts into one file."""
+
+    def __init__(self, parts: Sequence[Part], writer: DatasetWriter) -> None:
+        super().__init__(parts)
+        self._writer, self._draws = writer, 0
+
+    def copy(self, part: Part) -> None:
+        with open_dataset(part.path) as found:
+            self._draws += 0 if found.draws is None else int(found.draws.sum())
+            self._writer.append_dataset(found)
+
+    def finish(self) -> None:
+        super().finish()
+        self._writer.set_metadata({_DRAWS: self._draws} if self._draws else {})
+
+
+@contextmanager
+def merging(plan: Plan, parts: Sequence[Part], merged: Path) -> Iterator[FileMerge]:
+    """The file `merged` appears when this is left without an error."""
+    with create_dataset(merged, plan.file_spec(plan.provenance()), overwrite=True) as writer:
+        yield FileMerge(parts, writer)

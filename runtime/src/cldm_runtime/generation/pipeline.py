@@ -1,0 +1,256 @@
+"""One batch of a generator bundle: from conditions and sample indices to latents and images.
+
+All randomness is drawn here, from the streams of the samples, and handed to the graphs as inputs.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bundle.bundle import Bundle
+from ..bundle.manifest import GraphSpec, Manifest, SamplingSpec, TensorSpec
+from ..diffusion.guidance import EVERYWHERE, Interval, guidance_faults, guide
+from ..diffusion.samplers import Denoise, Noise, Sampler, denoiser, get_sampler
+from ..diffusion.schedule import Array, StepTable
+from ..engines.device import HOST, Device, Tensor, device_of, launch
+from ..engines.engine import Engine
+from ..engines.open import open_graph
+from ..errors import BundleError, InputError
+from ..noise import Purpose, normals
+
+Float32 = NDArray[np.float32]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SamplingPlan:
+    """A sampler, the table that it walks, and the guidance on its way: its weight (1: none) and where it acts."""
+
+    sampler: Sampler
+    table: StepTable
+    guidance: float = 1.0
+    guidance_interval: Interval = EVERYWHERE
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`latent` (N, C, *latent shape), standardised; `image` (N, channels, *spatial) in the manifest's value range."""
+
+    latent: Float32
+    image: Float32
+
+
+def initial_noise(denoiser_graph: GraphSpec, seed: int, indices: Indices) -> Float32:
+    """The noise that sampling starts from, one stream for each sample."""
+    return normals(seed, indices, Purpose.INITIAL, _sample_shape(denoiser_graph.input("x")))
+
+
+def decoder_noise(decoder: GraphSpec, seed: int, indices: Indices) -> dict[str, Float32]:
+    """Standard normals for every input of the decoder except the latent; the k-th of them has step k."""
+    specs = [spec for spec in decoder.inputs if spec.name != "latent"]
+    return {spec.name: normals(seed, indices, Purpose.TEXTURE, _sample_shape(spec), step=k)
+            for k, spec in enumerate(specs)}
+
+
+class Pipeline:
+    """The opened graphs of a generator bundle. Calls do not depend on each other."""
+
+    def __init__(self, manifest: Manifest, engines: Mapping[str, Engine]) -> None:
+        if manifest.schedule is None:
+            raise BundleError(f"bundle {manifest.name} is a {manifest.kind}; generating needs a generator.")
+        self.manifest = manifest
+        self.schedule = manifest.schedule.noise_schedule()
+        self._engines = engines
+        self._device = device_of(engines["denoiser"])
+
+    @classmethod
+    def open(cls, bundle: Bundle, provider: str = "cpu", threads: int | None = None,
+             precision: str = "fp32") -> Self:
+        """Open the graphs that generation needs. Raises BundleError and ProviderError."""
+        encoders = [condition.encoder for condition in bundle.manifest.conditions]
+        roles = dict.fromkeys(["denoiser", *encoders, "decoder"])
+        if bundle.manifest.kind != "generator":
+            raise BundleError(f"bundle {bundle.path} is a {bundle.manifest.kind}; generating needs a generator.")
+        return cls(bundle.manifest, {role: open_graph(bundle, role, provider, threads, precision) for role in roles})
+
+    @property
+    def provider(self) -> str:
+        """The provider that every graph runs on."""
+        return self._engines["denoiser"].provider
+
+    def plan(self, settings: SamplingSpec) -> SamplingPlan:
+        """Raises InputError for settings that the schedule, the sampler or the bundle does not take."""
+        weight, interval = settings.guidance, settings.guidance_interval
+        for fault in (*guidance_faults(weight, interval), *distilled_faults(self.manifest, settings)):
+            raise InputError(fault)
+        if weight != 1 and not self.manifest.can_guide:
+            raise InputError(f"guidance = {weight:g}: bundle {self.manifest.name} was trained without a null "
+                             "condition, there is nothing to guide away from. Leave guidance out, or give 1.")
+        return SamplingPlan(get_sampler(settings.sampler, settings.eta),
+                            self.schedule.step_table(settings.steps, settings.spacing), weight, interval)
+
+    def encode(self, sources: Mapping[str, Array]) -> dict[str, Float32]:
+        """Inputs of the conditions' encoders by name, see `conditions.py` -> the conditions that the denoiser takes."""
+        fed = {}
+        for condition in self.manifest.conditions:
+            graph = self.manifest.graphs[condition.encoder]
+            inputs = {spec.name: sources[spec.name] for spec in graph.inputs}
+            fed[condition.feeds] = self._engines[condition.encoder].run(inputs)[condition.feeds]
+        return fed
+
+    def latents(self, x: Float32, fed: Mapping[str, Array], plan: SamplingPlan, seed: int, indices: Indices) -> Float32:
+        """Walk from the noise `x` to latents; a stochastic sampler draws its noise from the samples' streams."""
+        latent: Float32 = self._device.fetch(self._walk(x, fed, plan, seed, indices))()
+        return latent
+
+    def _walk(self, x: Float32, fed: Mapping[str, Array], plan: SamplingPlan, seed: int, indices: Indices) -> Tensor:
+        """`latents`, which stay on the device."""
+        put = self._device.put
+        told = self._put(fed)
+        null = self._put(self._null(fed)) if plan.guidance != 1 else {}
+        doubled = {name: np.concatenate([told[name], null[name]]) for name in null} if self._device is HOST else {}
+
+        def predict(x: Tensor, timestep: int) -> Tensor:
+            return self._predict(x, timestep, told)
+
+        def predict_both(x: Tensor, timestep: int) -> tuple[Tensor, Tensor]:
+            if not doubled:  # a GPU is busy with one of them, and has one shape less to prepare for
+                return self._predict(x, timestep, told), self._predict(x, timestep, null)
+            both = self._predict(np.concatenate([x, x]), timestep, doubled)
+            return both[:len(x)], both[len(x):]
+
+        def noise(step: int) -> Tensor:
+            return put(normals(seed, indices, Purpose.STEP, x.shape[1:], step=step))
+
+        train_timesteps = len(self.schedule.alphas_cumprod)
+        guided = guide(predict, predict_both, plan.guidance, plan.guidance_interval, train_timesteps)
+        return plan.sampler(denoiser(guided, self.schedule), put(x), plan.table, noise)
+
+    def _predict(self, x: Tensor, timestep: int, told: Mapping[str, Tensor]) -> Tensor:
+        """One call of the denoiser."""
+        kind = self.manifest.graphs["denoiser"].input("timestep").dtype
+        steps = self._device.put(np.full(len(x), timestep, dtype=kind))
+        return launch(self._engines["denoiser"], {"x": x, "timestep": steps, **told})["prediction"]
+
+    def _put(self, arrays: Mapping[str, Array]) -> dict[str, Tensor]:
+        return {name: self._device.put(array) for name, array in arrays.items()}
+
+    def _null(self, fed: Mapping[str, Array]) -> dict[str, Array]:
+        """As many null conditions as there are conditions."""
+        found = {}
+        for condition in self.manifest.conditions:
+            given = fed[condition.feeds]
+            shape = given.shape[1:] if condition.kind == "vector" else (-1, *[1] * (given.ndim - 2))
+            null = np.array(condition.null, dtype=given.dtype).reshape(shape)
+            found[condition.feeds] = np.ascontiguousarray(np.broadcast_to(null, given.shape))
+        return found
+
+    def decode(self, latent: Float32, noise: Mapping[str, Array]) -> Float32:
+        """Latents to images."""
+        image: Float32 = self._engines["decoder"].run({"latent": latent, **noise})["image"]
+        return image
+
+    def sample(self, sources: Mapping[str, Array], plan: SamplingPlan, seed: int,
+               indices: Sequence[int] | Indices) -> Batch:
+        """The samples of the given indices, each fixed by (bundle, seed, index, its condition) alone."""
+        return self.sample_encoded(self.encode(sources), plan, seed, indices)
+
+    def sample_encoded(self, fed: Mapping[str, Array], plan: SamplingPlan, seed: int,
+                       indices: Sequence[int] | Indices) -> Batch:
+        """`sample` for conditions that are encoded."""
+        return self.begin(fed, plan, seed, indices)()
+
+    @property
+    def device(self) -> Device:
+        """Where latents stay until they are images."""
+        return self._device
+
+    @property
+    def ahead(self) -> int:
+        """How many batches to begin before the first of them is waited for: 0 where nothing goes on meanwhile."""
+        return self._device.ahead
+
+    def begin(self, fed: Mapping[str, Array], plan: SamplingPlan, seed: int,
+              indices: Sequence[int] | Indices) -> Callable[[], Batch]:
+        """Begin a batch; what is returned waits for it. On a GPU, latents stay there until they are images, and these
+        are copied to the host while the next batch is at work."""
+        indices = np.asarray(indices, dtype=np.int64)
+        graphs, device = self.manifest.graphs, self._device
+        x = initial_noise(graphs["denoiser"], seed, indices)
+        latent = self._walk(x, fed, plan, seed, indices)
+        noise = self._put(decoder_noise(graphs["decoder"], seed, indices))
+        image = launch(self._engines["decoder"], {"latent": latent, **noise})["image"]
+        copies = device.fetch(latent), device.fetch(image)
+        return lambda: Batch(*(copy() for copy in copies))
+
+    def seconds_a_sample(self, sources: Mapping[str, Array], plan: SamplingPlan, indices: Indices) -> float:
+        """How long sampling would take, estimated from one step of it."""
+        graphs = self.manifest.graphs
+        x = initial_noise(graphs["denoiser"], 0, indices)
+        marks = [time.perf_counter()]
+        fed = self.encode(sources)
+        marks.append(time.perf_counter())
+        self.latents(x, fed, replace(plan, sampler=_one_call, guidance_interval=EVERYWHERE), 0, indices)
+        marks.append(time.perf_counter())
+        self.decode(x, decoder_noise(graphs["decoder"], 0, indices))
+        marks.append(time.perf_counter())
+        encode, step, decode = np.diff(marks)
+        return float(encode + len(plan.table.timesteps) * step + decode) / len(indices)
+
+
+def distilled_faults(manifest: Manifest, settings: SamplingSpec) -> Iterator[str]:
+    """What a distilled bundle cannot do of what the settings ask for, one line each."""
+    only = manifest.sampling
+    if manifest.distilled is None or only is None:
+        return
+    found = (settings.steps, settings.sampler, settings.spacing, settings.eta)
+    if found != (only.steps, only.sampler, only.spacing, only.eta):
+        yield (f"{settings.steps} steps of {settings.sampler}, {settings.spacing} spacing, eta {settings.eta:g}: "
+               f"bundle {manifest.name} was distilled for {only.steps} steps of {only.sampler}, {only.spacing} "
+               f"spacing, eta {only.eta:g}, and serves no others. Leave them out, or take its teacher, "
+               f"{manifest.distilled.teacher}.")
+    if settings.guidance != 1:
+        yield (f"guidance = {settings.guidance:g}: guidance {manifest.distilled.guidance:g} is part of the weights of "
+               f"bundle {manifest.name}. Leave it out, or take its teacher, {manifest.distilled.teacher}.")
+
+
+def _one_call(denoise: Denoise, x: Array, table: StepTable, noise: Noise) -> Array:
+    """The first step of any sampler, for its time."""
+    return denoise(x, int(table.timesteps[0]), float(table.alpha[0]), float(table.sigma[0]))
+
+
+def _sample_shape(spec: TensorSpec) -> tuple[int, ...]:
+    """The shape of one sample: every dimension after the batch, which must be a number."""
+    sizes: list[Any] = list(spec.shape[1:])
+    if any(isinstance(size, str) for size in sizes):
+        raise BundleError(f"input {spec.name} has the shape {list(spec.shape)}; only the batch size may be open.")
+    return tuple(sizes)
+
+
+Encoded = Mapping[str, NDArray[Any]]
+
+
+class Encodings:
+    """Encodings of the batch that was encoded last, by the keys of its samples: what their encodings depend on.
+
+    They are reused only if the whole batch is known; else the whole batch is encoded, because results can differ in
+    the last bits with the batch size. One run of batches keeps one of these, from its first batch on, so that what is
+    encoded depends on nothing outside the run.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[bytes, int] = {}
+        self._encoded: Encoded = {}
+
+    def of(self, keys: Sequence[bytes], encode: Callable[[], Encoded]) -> Encoded:
+        """The encodings (N, ...) of samples with these keys: what `encode` gives, where they are not all known."""
+        if all(key in self._rows for key in keys):
+            rows = np.array([self._rows[key] for key in keys])
+            return {name: encoding[rows] for name, encoding in self._encoded.items()}
+        self._encoded = encode()
+        self._rows = {key: row for row, key in enumerate(keys)}
+        return self._encoded

@@ -1,0 +1,105 @@
+"""What a run of generation is to do: everything that decides the content of its file, and how it is cut into parts."""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from ..bundle.manifest import SamplingSpec
+from ..engines.engine import CPU_PROVIDERS
+from ..requests.sources import RequestSource
+from ..runs.run import cut
+from ..store import DatasetSpec, MetadataValue, chunk_rows
+from ..version import __version__
+from .generator import Generator
+
+_MASK_BYTES = 0.25  # of a pixel of a compressed label map, at most: drawn ones take a tenth of it
+_ROW_BYTES = 256  # attributes, indices and chunk tables
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides the content of a generated file."""
+
+    generator: Generator
+    source: RequestSource
+    samples: int
+    seed: int
+    settings: SamplingSpec
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Plan, (self.generator, self.source, self.samples, self.seed, self.settings)
+
+    def content(self) -> dict[str, Any]:
+        """The plan as plain values."""
+        manifest, settings = self.generator.manifest, self.settings
+        return {
+            "bundle": manifest.name, "bundle_version": manifest.bundle_version,
+            "manifest_sha256": self.generator.bundle.manifest_sha256, "provider": self.generator.provider,
+            "precision": self.generator.choice.precision,
+            "requests": self.source.identity(), "samples": self.samples, "seed": self.seed,
+            "sampler": settings.sampler, "steps": settings.steps, "spacing": settings.spacing, "eta": settings.eta,
+            "guidance": settings.guidance, "guidance_interval": list(settings.guidance_interval),
+            "batch_size": settings.batch_size, "runtime_version": __version__,
+        }
+
+    @cached_property
+    def text(self) -> str:
+        return json.dumps(self.content(), sort_keys=True)
+
+    @cached_property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @cached_property
+    def parts(self) -> list[range]:
+        """The samples of each part: whole batches and, where that is not too many, whole chunks of the file, which are
+        then merged as they are."""
+        batch, (rows, mask_rows) = self.settings.batch_size, self._chunk_rows()
+        return cut(self.samples, batch, math.lcm(batch, rows, mask_rows))
+
+    def _chunk_rows(self) -> tuple[int, int]:
+        """Rows of a chunk of images, and of label maps."""
+        image = self.generator.manifest.image
+        pixels = math.prod(image.shape)
+        return chunk_rows(2 * image.channels * pixels), chunk_rows(pixels)
+
+    @property
+    def bytes_needed(self) -> int:
+        """Free space that the run takes at most: its parts, which stay until the end, and the merged file."""
+        image = self.generator.manifest.image
+        mask = _MASK_BYTES if self.generator.canvas.maps else 0.0
+        row = math.prod(image.shape) * (2 * image.channels + mask) + _ROW_BYTES
+        return 2 * math.ceil(self.samples * row)
+
+    def on_one_thread(self) -> "Plan":
+        """The plan with a generator that runs each network on one core, where the CPU runs them: two such sessions do
+        more than one that uses two cores, and bits, which the number of threads may change, are then the same for any
+        number of workers."""
+        if self.generator.provider not in CPU_PROVIDERS or self.generator.threads == 1:
+            return self
+        return replace(self, generator=self.generator.with_threads(1))
+
+    def file_spec(self, metadata: dict[str, MetadataValue]) -> DatasetSpec:
+        """Of the file, and of its parts."""
+        domain, image = self.generator.domain, self.generator.manifest.image
+        return DatasetSpec(domain, image.shape, image.spacing_mm, image.channels, image.value_range, metadata,
+                           checksums=True)
+
+    def provenance(self) -> dict[str, MetadataValue]:
+        """What the file says about how it was made."""
+        generator, settings = self.generator, self.settings
+        table = generator.step_table(settings)
+        steps = {"timesteps": table.timesteps.tolist(), "alpha": table.alpha.tolist(), "sigma": table.sigma.tolist()}
+        return {
+            "manifest": generator.bundle.manifest_text, "manifest_sha256": generator.bundle.manifest_sha256,
+            "seed": self.seed, "sampler": settings.sampler, "step_table": json.dumps(steps),
+            "guidance": settings.guidance, "guidance_interval": json.dumps(settings.guidance_interval),
+            "batch_size": settings.batch_size, "part_samples": len(self.parts[0]), "plan": self.text,
+            "plan_sha256": self.sha256,
+            "runtime_version": __version__, "provider_requested": generator.choice.requested,
+            "provider_obtained": generator.provider, "precision": generator.choice.precision,
+            **{name: value for name, value in self.source.identity().items() if name.startswith("anatomy")},
+        }

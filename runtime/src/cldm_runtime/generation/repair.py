@@ -1,0 +1,59 @@
+"""A generated file with damaged or missing samples is made whole: what is sound is kept, the rest is computed again."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..runs.execute import carry_out, prepare
+from ..runs.run import Part, Progress
+from ..store import Dataset, check_samples, create_dataset, open_dataset
+from .plan import Plan
+from .run import Generation
+
+
+def repair_dataset(plan: Plan, out: str | os.PathLike[str], progress: Progress | None = None, workers: int = 1) -> int:
+    """Compute the damaged parts of a finished file again; returns how many there were. The bytes are then those that
+    the run gave. Segmentations are left out, since those of damaged images would be wrong.
+
+    Sound parts go to the folder of parts first, and then the file makes way: a repair that is stopped goes on with the
+    same call, or as a run that is resumed. Raises InputError where there is no file of this plan, and what
+    `generate_dataset` raises.
+    """
+    target = Path(out)
+    if not target.exists():
+        raise InputError(f"{target}: there is no file to repair. Leave --repair out, or pass --resume.")
+    run = Generation(plan, target)
+    run.is_finished()  # raises for a file of another plan
+    with open_dataset(target) as dataset:
+        faults = check_samples(dataset, range(plan.samples))
+        if not faults:
+            return 0
+        prepare(run)
+        sound = [part for part in run.parts if _is_sound(part, dataset, faults.all)]
+        for part in sound:
+            if not run.is_committed(part):
+                _copy(plan, part, dataset)
+    target.unlink()
+    carry_out(run, progress, workers)
+    return len(run.parts) - len(sound)
+
+
+def _is_sound(part: Part, dataset: Dataset, faulty: NDArray[np.int64]) -> bool:
+    indices, wanted = dataset.sample_index, np.arange(part.samples.start, part.samples.stop)
+    assert indices is not None  # it was checked
+    return bool(np.array_equal(indices[wanted[0]:wanted[-1] + 1], wanted) and not np.isin(wanted, faulty).any())
+
+
+def _copy(plan: Plan, part: Part, dataset: Dataset) -> None:
+    """Write a part from the rows of the whole file."""
+    rows = slice(part.samples.start, part.samples.stop)
+    whole = {"requested": dataset.requested, "mask_attributes": dataset.mask_attributes, "draws": dataset.draws,
+             "mask_reasons": dataset.mask_reasons, "grid_row": dataset.grid_row, "condition": dataset.condition,
+             "sample_index": dataset.sample_index}
+    columns = {name: None if values is None else values[rows] for name, values in whole.items()}
+    with create_dataset(part.path, plan.file_spec({"plan_sha256": plan.sha256}), overwrite=True,
+                        verify=part.samples) as writer:
+        writer.append(images=dataset.images(rows), masks=dataset.masks(rows) if "masks" in dataset else None, **columns)

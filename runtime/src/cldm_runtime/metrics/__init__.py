@@ -1,0 +1,1 @@
+"""Figures from arrays: overlap, agreement, uncertainty, similarity, realism, parity. Opens no file."""

@@ -1,0 +1,124 @@
+"""What obedience to the condition does not see: texture, spread of the latents, distance between feature distributions.
+
+| symbol | here |
+|---|---|
+| share | power above a cut-off frequency over all power but the mean, in a slice under a Hann window |
+| spread | standard deviation of synthetic latents over that of real ones, channel by channel |
+| FD | |mu1 - mu2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2)) of two sets of features (Frechet, as in Heusel et al., 2017) |
+| k(x, y) | (x . y / F + 1)^3 of two feature vectors of length F |
+| KD | mean k(x, x') + mean k(y, y') - 2 mean k(x, y), x' not x, y' not y: the unbiased MMD^2 (Binkowski et al., 2018) |
+
+FD is biased upwards in small samples, KD is not but scatters around 0: both are only given between sets of equal size,
+beside the distance of two disjoint real sets of that size, the floor (`distances`).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+
+CUTOFF_PER_MM = 0.25  # half of the highest frequency that 1 mm pixels can hold
+
+Values = NDArray[np.float64]
+
+
+def power_spectra(images: NDArray[np.floating], spacing_mm: tuple[float, float]) -> tuple[Values, Values]:
+    """Frequencies in cycles/mm (H, W), and the power (N, H, W) of slices (N, H, W): mean removed, Hann window."""
+    height, width = images.shape[-2:]
+    window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[None, 1:-1]
+    centred = images - images.mean(axis=(-2, -1), keepdims=True, dtype=np.float64)
+    power = np.abs(np.fft.fft2(centred * window)) ** 2
+    rows, columns = np.fft.fftfreq(height, spacing_mm[0]), np.fft.fftfreq(width, spacing_mm[1])
+    return np.hypot(rows[:, None], columns[None]), power
+
+
+def radial_spectrum(images: NDArray[np.floating], spacing_mm: tuple[float, float],
+                    bins: int = 64) -> tuple[Values, Values]:
+    """Mean power of slices (N, H, W) in `bins` rings from 0 to the highest frequency of the axes; NaN in empty rings.
+
+    Returns ring centres in cycles/mm and powers, both (bins,).
+    """
+    frequency, power = power_spectra(images, spacing_mm)
+    edges = np.linspace(0, 0.5 / max(spacing_mm), bins + 1)
+    ring = np.digitize(frequency.ravel(), edges) - 1
+    inside = (ring >= 0) & (ring < bins)
+    total = np.bincount(ring[inside], power.mean(axis=0).ravel()[inside], minlength=bins)
+    count = np.bincount(ring[inside], minlength=bins)
+    mean = np.full(bins, np.nan)
+    np.divide(total, count, out=mean, where=count > 0)
+    return (edges[:-1] + edges[1:]) / 2, mean
+
+
+def high_frequency_share(images: NDArray[np.floating], spacing_mm: tuple[float, float],
+                         cutoff_per_mm: float = CUTOFF_PER_MM) -> Values:
+    """Share (N,) of each slice's power, its mean left out, at or above the cut-off. A constant slice gives NaN."""
+    frequency, power = power_spectra(images, spacing_mm)
+    total, high = power.sum(axis=(-2, -1)), power[:, frequency >= cutoff_per_mm].sum(axis=-1)
+    share = np.full(len(images), np.nan)
+    np.divide(high, total, out=share, where=images.max(axis=(-2, -1)) > images.min(axis=(-2, -1)))
+    return share
+
+
+def high_frequency_ratio(synthetic: NDArray[np.floating], real: NDArray[np.floating], spacing_mm: tuple[float, float],
+                         cutoff_per_mm: float = CUTOFF_PER_MM) -> float:
+    """Mean share of the synthetic slices over that of the real ones: 1 is right, below 1 is blurred."""
+    above = high_frequency_share(synthetic, spacing_mm, cutoff_per_mm)
+    below = high_frequency_share(real, spacing_mm, cutoff_per_mm)
+    return float(np.nanmean(above) / np.nanmean(below))
+
+
+def latent_spread(synthetic: NDArray[np.floating], real: NDArray[np.floating]) -> Values:
+    """(C,) standard deviation of latents (N, C, ...) over that of the real ones: below 1 the samples have shrunk."""
+    axes = (0, *range(2, synthetic.ndim))
+    return np.asarray(synthetic.std(axis=axes, dtype=np.float64) / real.std(axis=axes, dtype=np.float64))
+
+
+def frechet_distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """FD of two feature sets (N, F) and (M, F). Raises InputError on fewer than two samples or differing F.
+
+    Tr (C1 C2)^(1/2) is the sum of the singular values of C1^(1/2) C2^(1/2), with symmetric roots from eigenvalues: no
+    complex numbers, and no failure when there are fewer samples than features.
+    """
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
+        raise InputError(f"frechet_distance: features have shapes {a.shape} and {b.shape}; expected (N, F) and (M, F) "
+                         "with the same F and at least two samples each.")
+    mean_a, mean_b = a.mean(axis=0, dtype=np.float64), b.mean(axis=0, dtype=np.float64)
+    covariance_a, covariance_b = _covariance(a), _covariance(b)
+    cross = np.linalg.svd(_root(covariance_a) @ _root(covariance_b), compute_uv=False).sum()
+    gap = mean_a - mean_b
+    distance = gap @ gap + np.trace(covariance_a) + np.trace(covariance_b) - 2 * cross
+    return max(0.0, float(distance))
+
+
+def kernel_distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """KD of two feature sets (N, F) and (M, F). Raises InputError on fewer than two samples or differing F.
+
+    Known as KID where the features are Inception's (Binkowski, Sutherland, Arbel and Gretton, "Demystifying MMD GANs",
+    arXiv 1801.01401). It depends on the scale of the features: compare only what the same network measured.
+    """
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
+        raise InputError(f"kernel_distance: features have shapes {a.shape} and {b.shape}; expected (N, F) and (M, F) "
+                         "with the same F and at least two samples each.")
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    return _mean_of_pairs(x) + _mean_of_pairs(y) - 2 * float(_cubic_kernel(x, y).mean())
+
+
+def _cubic_kernel(x: Values, y: Values) -> Values:
+    """(N, M) values of k."""
+    return np.asarray((x @ y.T / x.shape[1] + 1) ** 3)
+
+
+def _mean_of_pairs(x: Values) -> float:
+    """Mean of k over the pairs of different samples."""
+    kernel = _cubic_kernel(x, x)
+    return float((kernel.sum() - np.trace(kernel)) / (len(x) * (len(x) - 1)))
+
+
+def _covariance(features: NDArray[np.floating]) -> Values:
+    return np.atleast_2d(np.cov(features.astype(np.float64), rowvar=False))
+
+
+def _root(symmetric: Values) -> Values:
+    """The symmetric square root; eigenvalues that rounding made negative count as 0."""
+    values, vectors = np.linalg.eigh(symmetric)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)

@@ -1,0 +1,260 @@
+"""What several images of one condition tell about uncertainty, and whether it is calibrated against the truth.
+
+| symbol | here |
+|---|---|
+| k | images of a condition, which differ in their noise alone |
+| s | standard deviation (k - 1) over the k images: of a pixel's intensity, or of a measured attribute |
+| d | disagreement of k label maps at a pixel: 1 - (how many say the most frequent label) / k; 0 is unanimous |
+| e | mean of the attribute over the k images, minus its reference |
+| p | predicted error s sqrt(1 + 1/k): the RMS of e where the reference is one more draw, like those of the images |
+| ratio | RMS e / RMS p over conditions: 1 is calibrated, above 1 the images of a condition agree too well |
+
+The factor of p is that of ensemble forecasts (Fortin et al., J. Hydrometeorology 15, 2014). A ratio and a correlation
+judge the spread, not the segmenter: a constant bias raises the ratio, however well the spread ranks the conditions.
+With few images s is itself uncertain: conditions of low s then err more than p says, those of high s less.
+All intervals hold 95 %: percentiles of a bootstrap over conditions.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..domains.labels import LabelMap
+from .agreement import Estimate, bootstrap
+
+BINS = 6  # of the calibration curve, at most
+BIN_CONDITIONS = 5  # in each bin, at least
+DISAGREEMENT_EDGES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)  # 0 alone, then (0, 0.1], (0.1, 0.2], ...
+_MINIMUM = 3  # fewer conditions define no correlation worth the name
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ConditionSpread:
+    """One attribute over the images of each condition, for the G conditions where both are known; arrays are (G,).
+
+    images: k. spread: s. predicted: p. error: e. single: root mean square of the k single errors. Left out and counted:
+    conditions whose reference is undefined, conditions with a reference but fewer than two defined measurements, and,
+    of conditions with a reference, the undefined measurements.
+    """
+
+    conditions: NDArray[np.int64]
+    images: NDArray[np.int64]
+    spread: Values
+    predicted: Values
+    error: Values
+    single: Values
+    n_reference_undefined: int
+    n_too_few: int
+    n_values_undefined: int
+
+
+@dataclass(frozen=True)
+class SpreadBin:
+    """A point of the calibration curve: the RMS of p and of e over `n` conditions of similar p."""
+
+    n: int
+    rms_predicted: float
+    rms_error: Estimate
+
+
+@dataclass(frozen=True)
+class AttributeSpread:
+    """Spread and error of one attribute over `n` conditions, in the attribute's unit.
+
+    reference: "mask" or "requested". samples: "all", or "<lesion> only". rms_error is that of the mean of a condition,
+    rms_error_single that of single images. rho: Spearman's correlation of p and |e|. `bins` hold equal numbers of
+    conditions, in the order of p.
+    """
+
+    attribute: str
+    unit: str
+    reference: str
+    samples: str
+    n: int
+    n_reference_undefined: int
+    n_too_few: int
+    n_values_undefined: int
+    rms_spread: Estimate
+    rms_error: Estimate
+    rms_error_single: Estimate
+    ratio: Estimate
+    rho: Estimate
+    bins: tuple[SpreadBin, ...]
+
+
+@dataclass(frozen=True)
+class PixelBin:
+    """Pixels with low < d <= high (d = 0 in the first): their number, mean d, and the share where the most frequent
+    label is not that of the mask."""
+
+    low: float
+    high: float
+    n: int
+    n_wrong: int
+    disagreement: float
+    error_rate: Estimate
+
+
+@dataclass(frozen=True)
+class PixelCalibration:
+    """Disagreement against actual errors. calibration_error: mean over pixels of |error rate - mean d| of their bin.
+    unanimous_wrong: the share of all wrong pixels that no image disputes, which disagreement cannot warn of."""
+
+    n: int
+    n_wrong: int
+    calibration_error: Estimate
+    unanimous_wrong: Estimate
+    bins: tuple[PixelBin, ...]
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Everything that scores.json says about repeated conditions.
+
+    n_alone: samples whose condition has no other. images_low, images_high: least and most images of a condition.
+    image_sd: mean s over pixels, in units of intensity. disagreement: mean d over pixels that any image of the
+    condition has a structure at. examples: conditions from the least to the most disagreement, as pictured.
+    """
+
+    n_conditions: int
+    n_samples: int
+    n_alone: int
+    images_low: int
+    images_high: int
+    image_sd: Estimate
+    disagreement: Estimate
+    attributes: tuple[AttributeSpread, ...]
+    pixels: PixelCalibration | None
+    examples: tuple[int, ...]
+
+
+def image_spread(images: NDArray[np.floating]) -> tuple[Values, Values]:
+    """Mean and s of each pixel over (K, ...) images of one condition, K >= 2; both (...)."""
+    return images.mean(axis=0, dtype=np.float64), images.std(axis=0, ddof=1, dtype=np.float64)
+
+
+def disagreement(labels: LabelMap, n_labels: int) -> tuple[LabelMap, Values]:
+    """Most frequent label (the least where several tie) and d of each pixel over (K, ...) label maps; both (...)."""
+    counts = np.stack([(labels == value).sum(axis=0) for value in range(n_labels)])
+    return counts.argmax(axis=0).astype(np.uint8), (len(labels) - counts.max(axis=0)) / len(labels)
+
+
+def condition_spread(measured: NDArray[np.floating], reference: NDArray[np.floating],
+                     conditions: NDArray[np.int64]) -> ConditionSpread:
+    """Spread and error of (N,) measurements, NaN where undefined, whose condition and reference are given for each.
+
+    The reference of a condition is that of its first sample: a condition's samples share it.
+    """
+    numbers, first, group = np.unique(conditions, return_index=True, return_inverse=True)
+    truth, known = reference[first].astype(np.float64), np.isfinite(measured)
+    value, group_known = measured[known].astype(np.float64), group[known]
+    k = np.bincount(group_known, minlength=len(numbers))
+    kept, has_truth = np.isfinite(truth) & (k >= 2), np.isfinite(truth)
+    mean = _sum(value, group_known, len(numbers)) / np.maximum(k, 1)
+    variance = _sum((value - mean[group_known]) ** 2, group_known, len(numbers)) / np.maximum(k - 1, 1)
+    single = _sum((value - truth[group_known]) ** 2, group_known, len(numbers)) / np.maximum(k, 1)
+    return ConditionSpread(
+        numbers[kept], k[kept], np.sqrt(variance[kept]), np.sqrt(variance[kept] * (1 + 1 / k[kept])),
+        (mean - truth)[kept], np.sqrt(single[kept]), int((~has_truth).sum()), int((has_truth & (k < 2)).sum()),
+        int((~known & has_truth[group]).sum()))
+
+
+def attribute_spread(found: ConditionSpread, attribute: str, unit: str, reference: str, samples: str,
+                     replicates: int = 1000, seed: int = 0) -> AttributeSpread:
+    """The figures of one attribute, with intervals."""
+    squares = np.stack([np.ones_like(found.spread), found.spread**2, found.error**2, found.single**2,
+                        found.predicted**2], axis=1)
+    spread, error, single, ratio = bootstrap(squares, found.conditions, _root_means, replicates, seed)
+    return AttributeSpread(
+        attribute, unit, reference, samples, len(found.spread), found.n_reference_undefined, found.n_too_few,
+        found.n_values_undefined, spread, error, single, ratio,
+        spearman(found.predicted, np.abs(found.error), replicates, seed), calibration_bins(found, replicates, seed))
+
+
+def calibration_bins(found: ConditionSpread, replicates: int = 1000, seed: int = 0) -> tuple[SpreadBin, ...]:
+    """The calibration curve: conditions in the order of p, cut into bins of equal number. Intervals are of each bin."""
+    if not len(found.predicted):
+        return ()
+    count = min(BINS, max(1, len(found.predicted) // BIN_CONDITIONS))
+    chosen = np.array_split(np.argsort(found.predicted, kind="stable"), count)
+    return tuple(SpreadBin(len(rows), float(np.sqrt((found.predicted[rows]**2).mean())),
+                           _rms(found.error[rows], replicates, seed)) for rows in chosen)
+
+
+def spearman(x: Values, y: Values, replicates: int = 1000, seed: int = 0) -> Estimate:
+    """Spearman's rank correlation of (N,) pairs, ties having their mean rank; NaN below three pairs, or without
+    variance. Pair j of replicate r is number floor(u N) of a Philox stream keyed by the seed."""
+    n = len(x)
+    if n < _MINIMUM:
+        return Estimate(math.nan, math.nan, math.nan)
+    philox = np.random.Philox(key=np.array([seed, 1], dtype=np.uint64))
+    drawn = np.empty(replicates)
+    for replicate in range(replicates):
+        rows = ((philox.random_raw(n) >> np.uint64(11)) * 2.0**-53 * n).astype(np.int64)
+        drawn[replicate] = _rank_correlation(x[rows], y[rows])
+    defined = drawn[np.isfinite(drawn)]
+    low, high = np.percentile(defined, [2.5, 97.5]) if defined.size > 1 else (math.nan, math.nan)
+    return Estimate(_rank_correlation(x, y), float(low), float(high))
+
+
+def pixel_tally(disputed: Values, wrong: NDArray[np.bool_]) -> Values:
+    """(bins, 3) for the pixels of one condition: how many, how many wrong, sum of d."""
+    bins = np.digitize(disputed.ravel(), DISAGREEMENT_EDGES, right=True)
+    columns = (None, wrong.ravel(), disputed.ravel())
+    return np.stack([np.bincount(bins, column, len(DISAGREEMENT_EDGES)) for column in columns], axis=1)
+
+
+def pixel_calibration(tallies: Sequence[Values], replicates: int = 1000, seed: int = 0) -> PixelCalibration:
+    """From the tally of every condition; bins without a pixel are left out."""
+    table = np.stack(tallies)
+    estimates = bootstrap(table.reshape(len(table), -1), np.arange(len(table)), _pixel_statistics, replicates, seed)
+    total, low = table.sum(axis=0), (0.0, *DISAGREEMENT_EDGES[:-1])
+    bins = tuple(PixelBin(low[number], high, int(total[number, 0]), int(total[number, 1]),
+                          float(total[number, 2] / total[number, 0]), estimates[2 + number])
+                 for number, high in enumerate(DISAGREEMENT_EDGES) if total[number, 0])
+    return PixelCalibration(int(total[:, 0].sum()), int(total[:, 1].sum()), estimates[0], estimates[1], bins)
+
+
+def _pixel_statistics(sums: Values) -> Values:
+    """(..., bins * 3) -> (..., 2 + bins): calibration error, share of wrong pixels in the first bin, error rates."""
+    n, wrong, disputed = np.moveaxis(sums.reshape(*sums.shape[:-1], -1, 3), -1, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gap = np.abs(wrong - disputed).sum(axis=-1) / n.sum(axis=-1)
+        return np.concatenate([gap[..., None], (wrong[..., 0] / wrong.sum(axis=-1))[..., None], wrong / n], axis=-1)
+
+
+def _root_means(sums: Values) -> Values:
+    """(..., 5) sums of squares -> (..., 4): RMS s, RMS e, RMS single error, RMS e / RMS p; NaN where undefined."""
+    n, spread, error, single, predicted = np.moveaxis(sums, -1, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(predicted > 0, np.sqrt(error / predicted), np.nan)
+        return np.stack([np.sqrt(spread / n), np.sqrt(error / n), np.sqrt(single / n), ratio], axis=-1)
+
+
+def _rank_correlation(x: Values, y: Values) -> float:
+    a, b = _ranks(x), _ranks(y)
+    a, b = a - a.mean(), b - b.mean()
+    product = float((a @ a) * (b @ b))
+    return float(a @ b) / math.sqrt(product) if product > 0 else math.nan
+
+
+def _ranks(values: Values) -> Values:
+    """1 for the least; ties have their mean rank."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[inverse])
+
+
+def _rms(values: Values, replicates: int, seed: int) -> Estimate:
+    squares = np.stack([np.ones_like(values), values**2], axis=1)
+    (found,) = bootstrap(squares, np.arange(len(values)), lambda sums: np.sqrt(sums[..., 1:] / sums[..., :1]),
+                         replicates, seed)
+    return found
+
+
+def _sum(values: Values, groups: NDArray[np.int64], count: int) -> Values:
+    return np.bincount(groups, values, count).astype(np.float64)

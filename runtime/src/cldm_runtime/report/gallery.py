@@ -1,0 +1,101 @@
+"""The pictures of the report: which samples are shown, and each as an image with contours and figures."""
+
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..evaluation.summary import Samples
+from ..store import Dataset
+from .contours import case_picture
+from .tables import as_title, number, shown_scale, shown_unit
+
+CASES = 4  # pictures in each of the three groups
+
+
+def gallery(dataset: Dataset, name: str, samples: Samples) -> str:
+    """The section as HTML; empty for volumes and for no samples."""
+    groups = choose_cases(samples)
+    if not any(groups.values()) or len(dataset.shape) != 2:
+        return ""
+    colours = zip(samples.domain.labels.names[1:], samples.domain.labels.colours[1:], strict=True)
+    legend = "&emsp;".join(f'<span class="key square" style="background:rgb{colour}"></span>{escape(as_title(label))}'
+                           for label, colour in colours)
+    views = "the reference mask, and with those of the segmentation" if "masks" in dataset else "the segmentation"
+    parts = [f"<h2>Pictures</h2><p>Each row: the slice, then enlarged with the contours of {views}. "
+             f'{_order(samples)}</p><p class="note">{legend}</p>']
+    for group, positions in groups.items():
+        cases = "".join(_case(dataset, name, samples, position) for position in positions)
+        parts.append(f'<h3>{group}</h3><div class="gallery">{cases}</div>')
+    return "".join(parts)
+
+
+def choose_cases(samples: Samples, count: int = CASES) -> dict[str, list[int]]:
+    """Positions of typical, best and worst samples; a sample is shown once. Where nothing ranks them, or they are
+    fewer than three, samples from all over the file."""
+    rank = ranking(samples)
+    order = [] if rank is None else [int(row) for row in np.argsort(rank, kind="stable") if np.isfinite(rank[row])]
+    if len(order) < 3:
+        spread = np.linspace(0, len(samples) - 1, min(3 * count, len(samples))).round().astype(int)
+        return {"Examples": spread.tolist()}
+    count = min(count, len(order) // 3)
+    worst, best = order[:count], order[::-1][:count]
+    middle = (len(order) - count) // 2
+    return {"Typical": order[middle:middle + count], "Best": best, "Worst": worst}
+
+
+def ranking(samples: Samples) -> NDArray[np.float64] | None:
+    """(N,) how good each sample is, NaN where unknown: the mean Dice; without masks, how near the attributes are to
+    those requested, the mean of -|difference| / range; None without either."""
+    if samples.scores is not None:
+        columns = [index for index, name in enumerate(samples.scores.names) if name.endswith("_dice")]
+        return _mean(samples.scores.values[:, columns])
+    if samples.requested is None:
+        return None
+    ranges = np.array([attribute.high - attribute.low for attribute in samples.domain.attributes])
+    return _mean(-np.abs(samples.attributes - samples.requested) / ranges)
+
+
+def _mean(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Of each row's numbers; NaN where it has none."""
+    counted = np.isfinite(values).sum(axis=1)
+    return np.where(counted > 0, np.nansum(values, axis=1) / np.maximum(counted, 1), np.nan)
+
+
+def _order(samples: Samples) -> str:
+    if samples.scores is not None:
+        return "Ranked by mean Dice over the regions."
+    if samples.requested is not None:
+        return "Ranked by the mean difference between measured and requested attributes, each as a share of its range."
+    return "Picked from all over the file."
+
+
+def _case(dataset: Dataset, name: str, samples: Samples, position: int) -> str:
+    row = int(samples.rows[position])
+    image = dataset.images(row)[0]
+    low, high = float(image.min()), float(image.max())
+    mask = dataset.masks(row) if "masks" in dataset else None
+    picture = case_picture(f"case{row}", image, mask, dataset.segmentation(name).masks(row), samples.domain.labels,
+                           (low, high if high > low else low + 1.0))
+    figures = _attributes(samples, position) if samples.scores is None else _dice(samples, position)
+    return f"<figure>{picture}<figcaption>Row {row}. {escape(figures)}</figcaption></figure>"
+
+
+def _dice(samples: Samples, position: int) -> str:
+    assert samples.scores is not None
+    dice = {region: samples.scores[f"{region}_dice"][position] for region in samples.domain.labels.regions}
+    shown = [f"{as_title(region)} {value:.2f}" for region, value in dice.items() if np.isfinite(value)]
+    return f"Dice: {', '.join(shown)}"
+
+
+def _attributes(samples: Samples, position: int) -> str:
+    """What was measured, and what was requested beside it; an attribute that neither knows is left out."""
+    shown = []
+    for column, attribute in enumerate(samples.domain.attributes):
+        measured = float(samples.attributes[position, column])
+        asked = float("nan") if samples.requested is None else float(samples.requested[position, column])
+        if np.isfinite([measured, asked]).any():
+            scale, unit = shown_scale(attribute.unit), shown_unit(attribute.unit)
+            request = "" if samples.requested is None else f" ({number(asked * scale, 0)} requested)"
+            shown.append(f"{as_title(attribute.name)} {number(measured * scale, 0)}{request} {unit}")
+    return "; ".join(shown)

@@ -1,0 +1,222 @@
+"""Writes report.html, scores.csv and scores.json from what was measured in a dataset file.
+
+The page is one file without scripts or outside references: charts and contours are SVG, pixels are PNG, both inline.
+"""
+
+import os
+from dataclasses import dataclass, replace
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from ..domains.attributes import Attribute
+from ..errors import InputError
+from ..evaluation.repeated_conditions import read_uncertainty
+from ..evaluation.summary import Comparison, Samples, Summary, read_samples, rows_of, summarise_samples
+from ..files.atomic import write_text
+from ..metrics.overlap import ScoreReason, Scores
+from ..store import Dataset, open_dataset
+from ..version import __version__
+from .charts import bland_altman, histogram, scatter
+from .gallery import gallery
+from .score_files import scores_csv, scores_json
+from .tables import (
+    agreement_table,
+    as_title,
+    comparisons_made,
+    detection_table,
+    key_figures,
+    number,
+    region_table,
+    run_table,
+    shown_scale,
+    shown_unit,
+)
+from .uncertainty import HOW_TO, uncertainty_section
+
+_REFERENCES = {"mask": "the reference mask", "requested": "what was requested"}
+_HIDDEN_RUN_KEYS = ("manifest", "step_table", "plan", "format", "format_version", "complete", "domain")
+_LONGEST_RUN_VALUE = 200
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """Where the three files were written."""
+
+    html: Path
+    csv: Path
+    json: Path
+
+
+def write_report(path: str | os.PathLike[str], name: str, folder: str | os.PathLike[str], *, subset: str | None = None,
+                 seed: int = 0) -> ReportFiles:
+    """Report on the segmentation `name` of the dataset at `path`, for all samples or one subset.
+
+    Existing reports in `folder` are replaced. Raises DatasetError or InputError.
+    """
+    out = Path(folder)
+    check_report(path, out, subset)
+    written = ReportFiles(out / "report.html", out / "scores.csv", out / "scores.json")
+    with open_dataset(path) as dataset:
+        samples = read_samples(dataset, name, subset)
+        summary = replace(summarise_samples(samples, describe_run(dataset, name, subset), seed),
+                          uncertainty=read_uncertainty(dataset, name, samples, seed))
+        page = render(dataset, name, samples, summary)
+    write_text(written.csv, scores_csv(samples))
+    write_text(written.json, scores_json(summary))
+    write_text(written.html, page)
+    return written
+
+
+def check_report(path: str | os.PathLike[str], folder: str | os.PathLike[str], subset: str | None = None) -> None:
+    """Make the folder, and raise InputError now rather than after hours of segmenting: where it cannot be written, or
+    where the dataset has no such subset."""
+    out = Path(folder)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be made ({error.strerror or error}). Choose another folder.") from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise InputError(f"{out}: you may not write there. Choose another folder.")
+    with open_dataset(path) as dataset:
+        rows_of(dataset, subset)
+
+
+def describe_run(dataset: Dataset, name: str, subset: str | None = None) -> dict[str, str | int | float]:
+    """What was run, from the attributes of the file and of the segmentation."""
+    run: dict[str, str | int | float] = {"dataset": dataset.path.name, "domain": dataset.domain,
+                                         "subset": subset or "all", "samples_in_file": len(dataset)}
+    for prefix, metadata in (("dataset", dataset.metadata), ("segmenter", dataset.segmentation(name).metadata)):
+        for key, value in metadata.items():
+            if key not in _HIDDEN_RUN_KEYS and len(str(value)) <= _LONGEST_RUN_VALUE:
+                run[f"{prefix}_{key}"] = value
+    return {**run, "segmenter": name, "report_version": __version__}
+
+
+def render(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> str:
+    """The whole page."""
+    style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
+    title = f"{name} on {dataset.path.name}"
+    found = summary.uncertainty
+    sections = [_head(title, samples, summary), _overlap(samples, summary), _agreement(samples, summary),
+                gallery(dataset, name, samples),
+                "" if found is None else uncertainty_section(dataset, name, samples, found),
+                _reading(samples, summary), _run(summary)]
+    body = "\n".join(sections)
+    return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<style>\n{style}</style></head>\n<body><main>\n{body}\n</main></body></html>\n")
+
+
+def _head(title: str, samples: Samples, summary: Summary) -> str:
+    patients = f" of {summary.n_patients} patients" if summary.n_patients is not None else ""
+    tiles = "".join(f'<div class="tile"><span>{escape(label)}</span><b>{escape(value)}</b><small>{escape(detail)}'
+                    "</small></div>" for label, value, detail in key_figures(samples, summary))
+    return (f'<header><h1>Segmentation report</h1><p class="lead">{escape(title)}: {summary.n_samples} samples'
+            f'{patients}</p><p>Compared: {escape(comparisons_made(samples, summary))}.</p>'
+            '<p class="notice">For research. Not a medical device: not for diagnosis or treatment.</p>'
+            f'</header><div class="tiles">{tiles}</div>')
+
+
+def _overlap(samples: Samples, summary: Summary) -> str:
+    if samples.scores is None:
+        found = "" if summary.detection is None else (
+            f"<h3>Found and missed</h3><p>The segmentation against {_REFERENCES[summary.detection.reference]}.</p>"
+            f"{detection_table(summary.detection)}")
+        return ("<h2>Overlap and distances</h2><p>The file holds no reference masks, so overlap and distances cannot "
+                f"be measured.</p>{found}")
+    charts = "".join(f"<figure>{_dice_histogram(samples.scores, region)}</figure>"
+                     for region in samples.domain.labels.regions)
+    return ("<h2>Overlap and distances</h2><p>Segmentation against the reference mask, region by region. Mean with "
+            "standard deviation, median with quartiles below.</p>"
+            f'{region_table(summary)}<div class="charts">{charts}</div>')
+
+
+def _dice_histogram(scores: Scores, region: str) -> str:
+    """Over the samples whose reference holds the region, as the mean in the table."""
+    held = scores.why(f"{region}_hd_mm") != ScoreReason.REFERENCE_EMPTY
+    return histogram(scores[f"{region}_dice"][held].astype(np.float64), f"Dice, {as_title(region)}")
+
+
+def _agreement(samples: Samples, summary: Summary) -> str:
+    parts = ["<h2>Measured attributes</h2>", _legend(samples)]
+    for measured, reference in (("segmentation", "mask"), ("segmentation", "requested"), ("mask", "requested")):
+        chosen = [c for c in summary.comparisons if (c.measured, c.reference) == (measured, reference)]
+        if not chosen:
+            continue
+        who = "What the segmenter measures" if measured == "segmentation" else "What the drawn mask holds"
+        parts.append(f"<h3>{who} against {_REFERENCES[reference]}</h3>{agreement_table(chosen)}")
+        if measured == "segmentation":
+            parts.append(_charts(samples, chosen))
+    if not summary.comparisons:
+        parts.append("<p>The file holds neither masks nor requested attributes to compare with.</p>")
+    return "".join(parts)
+
+
+def _legend(samples: Samples) -> str:
+    points = ""
+    if samples.with_lesion is not None:
+        lesion = escape(as_title(samples.domain.lesion or "").lower())
+        source = "mask" if samples.lesion_reference == "mask" else "request"
+        points = (f'<span class="key" style="background:#b4442f"></span>{source} with {lesion}&emsp;'
+                  f'<span class="key" style="background:#8f9aa5"></span>{source} without {lesion}&emsp;')
+    return (f'<p class="note">{points}dashed grey: perfect agreement&emsp;blue: regression line, and bias with limits '
+            "of agreement; bands are their 95 % intervals</p>")
+
+
+def _charts(samples: Samples, comparisons: list[Comparison]) -> str:
+    figures = []
+    for column, attribute in enumerate(samples.domain.attributes):
+        found = next((c for c in comparisons if c.attribute == attribute.name and c.samples == "all"), None)
+        if found is not None:
+            figures.append(_attribute_charts(samples, column, attribute, found))
+    return f'<div class="charts">{"".join(figures)}</div>'
+
+
+def _attribute_charts(samples: Samples, column: int, attribute: Attribute, found: Comparison) -> str:
+    table = samples.mask if found.reference == "mask" else samples.requested
+    assert table is not None
+    x, y = table[:, column].astype(np.float64), samples.attributes[:, column].astype(np.float64)
+    marked = np.ones(len(x), dtype=bool) if samples.with_lesion is None else samples.with_lesion
+    scale, unit = shown_scale(attribute.unit), shown_unit(attribute.unit)
+    title = as_title(attribute.name)
+    labels = (f"{found.reference} ({unit})", f"segmentation ({unit})")
+    r2 = found.agreement.r2.value
+    caption = f"{title}: r² {number(r2, 2)}, n = {found.agreement.n}"
+    return (f'<figure class="pair"><figcaption>{escape(caption)}</figcaption>'
+            f"{scatter(x, y, marked, found.agreement, labels, scale)}"
+            f"{bland_altman(x, y, marked, found.agreement, unit, scale)}</figure>")
+
+
+def _reading(samples: Samples, summary: Summary) -> str:
+    entries = {
+        "Dice": "Overlap of two regions, 0 to 1. The mean runs over samples whose reference holds the region; a missed "
+                "region counts 0. “With absence” runs over all samples: agreeing that a region is absent counts 1, "
+                "finding one that is not there counts 0.",
+        "HD, HD95, ASSD": "Largest, 95th percentile and mean distance between the two outlines in mm, over samples "
+                          "where both hold the region. Undefined distances are left out, never counted as 0.",
+        "r²": "Squared correlation. It is blind to a constant bias and to scale, and grows with the range of the "
+              "reference: read it with slope, bias and ICC. Samples without the lesion raise it, so it is given twice.",
+        "Slope, bias": "Slope of the regression of the measurement on the reference (1 is right); mean difference, "
+                       "measurement minus reference (0 is right).",
+        "Limits": "Limits of agreement: 95 % of differences lie between them if differences are normally distributed.",
+        "ICC": "ICC(2,1), absolute agreement: bias lowers it too.",
+        "Excluded": "Pairs where the attribute is undefined in the reference, or in the segmentation alone.",
+        "Intervals": f"95 % intervals of a bootstrap over {summary.unit}s ({summary.replicates} replicates, seed "
+                     f"{summary.seed}); of rates, Wilson's.",
+    }
+    if samples.requested is not None:
+        entries["Requested"] = ("Agreement with the request joins errors of the generator and of the segmenter. The "
+                                "same segmenter on real images shows its own share.")
+    if summary.uncertainty is None and samples.sample_index is not None:
+        entries["Uncertainty"] = HOW_TO
+    listed = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in entries.items())
+    return f"<h2>How to read this</h2><dl>{listed}</dl>"
+
+
+def _run(summary: Summary) -> str:
+    return (f"<h2>What was run</h2>{run_table(summary)}<h2>Intended use</h2><p>Research on segmentation of medical "
+            "images: comparing segmenters and finding where they fail. Not a medical device; no figure here may guide "
+            "the care of a patient. Results on synthetic images do not replace a validation on real ones.</p>")

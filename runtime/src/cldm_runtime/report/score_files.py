@@ -1,0 +1,63 @@
+"""scores.csv (a row for each sample) and scores.json (the summary). docs/metrics.md explains every column and key."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from ..evaluation.summary import Samples, Summary, outcome, reason_text
+
+Cell = str | int | float
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def scores_json(summary: Summary) -> str:
+    return json.dumps(summary.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def scores_csv(samples: Samples) -> str:
+    """The table as text: a header, then a row for each sample. Undefined numbers are empty cells."""
+    columns = list(_columns(samples))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([name for name, _ in columns])
+    for row in zip(*(values for _, values in columns), strict=True):
+        writer.writerow([_cell(value) for value in row])
+    return text.getvalue()
+
+
+def safe_text(text: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
+    return "'" + text if text.startswith(_FORMULA_STARTS) else text
+
+
+def _columns(samples: Samples) -> Iterator[tuple[str, Iterable[Cell]]]:
+    yield "row", samples.rows.tolist()
+    known = {"sample_index": samples.sample_index, "grid_row": samples.grid_row, "condition": samples.condition,
+             "patient": samples.patients, "slice": samples.slices, "subset": samples.subset}
+    for name, column in known.items():
+        if column is not None:
+            yield name, column.tolist()
+    tables = {"requested": samples.requested, "mask": samples.mask, "segmentation": samples.attributes}
+    for number, attribute in enumerate(samples.domain.attribute_names):
+        for source, table in tables.items():
+            if table is not None:
+                yield f"{source}_{attribute}", table[:, number].tolist()
+        yield f"segmentation_{attribute}_undefined", [reason_text(int(code)) for code in samples.reasons[:, number]]
+    if samples.scores is not None:
+        for number, name in enumerate(samples.scores.names):
+            yield name, samples.scores.values[:, number].tolist()
+    for region in samples.domain.labels.regions:
+        if words := outcome(samples, region):
+            yield f"{region}_outcome", words
+
+
+def _cell(value: Cell) -> str:
+    if isinstance(value, str):
+        return safe_text(value)
+    if isinstance(value, float):
+        return "" if math.isnan(value) else str(np.float32(value))
+    return str(value)

@@ -1,0 +1,133 @@
+"""The report's section on repeated conditions: figures, calibration charts, and maps of some conditions."""
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..evaluation.repeated_conditions import ConditionImages, Positions, read_condition, repeated_conditions, spread_of
+from ..evaluation.summary import ALL, Samples
+from ..metrics.uncertainty import PixelCalibration, Uncertainty, disagreement, image_spread
+from ..store import Dataset
+from .charts import CalibrationPoint, calibration
+from .contours import contours, enlarged_box
+from .heat_maps import Panel, grey, heat, panel_row
+from .tables import as_title, number, pixel_table, shown_scale, shown_unit, spread_table
+
+DISPUTED_WHITE = 0.5  # disagreement that maps show in the lightest colour
+HOW_TO = ("The file holds one image of each condition. cldm-gen --per-condition 8 makes eight, which differ in their "
+          "noise alone, and the report then has a section on uncertainty.")
+
+
+def uncertainty_section(dataset: Dataset, name: str, samples: Samples, found: Uncertainty) -> str:
+    """The section as HTML."""
+    groups = repeated_conditions(samples)
+    images = (f"{found.images_low}" if found.images_low == found.images_high
+              else f"{found.images_low} to {found.images_high}")
+    alone = f" Left out, for they are alone of their condition: {found.n_alone}." if found.n_alone else ""
+    return (f"<h2>Uncertainty</h2><p>{images} images of each of {found.n_conditions} conditions (the same label map "
+            "and request), which differ in their noise alone. Where they and their segmentations differ, the condition "
+            f"does not decide the answer.{alone}</p>{_attributes(samples, groups, found)}{_pixels(found.pixels)}"
+            f"{_pictures(dataset, name, samples, groups, found)}")
+
+
+def _attributes(samples: Samples, groups: dict[int, Positions], found: Uncertainty) -> str:
+    if not found.attributes:
+        return "<p>The file holds neither masks nor requested attributes that errors could be measured against.</p>"
+    reference = "mask" if found.attributes[0].reference == "mask" else "request"
+    return (f"<h3>Measured attributes: spread over the images against error from the {reference}</h3>"
+            f"{spread_table(found.attributes)}"
+            '<p class="note">Root mean squares over the conditions. Spread: standard deviation over the images of a '
+            f"condition. Error of the mean: their mean minus the {reference}. Predicted error of k images of spread s: "
+            "s √(1 + 1/k). Error / predicted is 1 where that is right, above 1 where the images agree more than they "
+            "are right. ρ: rank correlation of predicted and actual error.</p>"
+            f'<div class="charts">{_attribute_charts(samples, groups, found)}</div>')
+
+
+def _attribute_charts(samples: Samples, groups: dict[int, Positions], found: Uncertainty) -> str:
+    positions, charts = np.concatenate(list(groups.values())), []
+    for item in found.attributes:
+        if item.samples != ALL or not item.n:
+            continue
+        column = samples.domain.attribute_names.index(item.attribute)
+        scale, unit = shown_scale(item.unit), shown_unit(item.unit)
+        spread = spread_of(samples, positions, column)
+        points = [CalibrationPoint(each.rms_predicted * scale, each.rms_error.value * scale, each.rms_error.low * scale,
+                                   each.rms_error.high * scale) for each in item.bins]
+        title = as_title(item.attribute)
+        bins = f", {len(points)} bins" if len(points) > 1 else ""
+        charts.append(f"<figure><figcaption>{escape(title)}: {item.n} conditions{bins}</figcaption>" +
+                      calibration(points, (f"predicted error ({unit})", f"error of the mean ({unit})"), title,
+                                  spread.predicted * scale, np.abs(spread.error) * scale) + "</figure>")
+    return "".join(charts)
+
+
+def _pixels(pixels: PixelCalibration | None) -> str:
+    if pixels is None:
+        return ""
+    points = [CalibrationPoint(each.disagreement, each.error_rate.value, each.error_rate.low, each.error_rate.high)
+              for each in pixels.bins]
+    chart = calibration(points, ("disagreement of the segmentations", "pixels that are wrong"), "Pixels")
+    unseen, gap = pixels.unanimous_wrong, pixels.calibration_error
+    return ("<h3>Pixels: disagreement against actual errors</h3><p>Disagreement: the share of a condition's "
+            "segmentations that do not say the most frequent label. Wrong: that label is not the mask's. "
+            f"{_share(unseen.value)} of the wrong pixels are disputed by no image ({_share(unseen.low)} to "
+            f"{_share(unseen.high)}); mean gap between disagreement and error rate {number(100 * gap.value, 2)} %.</p>"
+            f'<div class="charts"><figure>{chart}</figure><div>{pixel_table(pixels)}</div></div>')
+
+
+def _pictures(dataset: Dataset, name: str, samples: Samples, groups: dict[int, Positions], found: Uncertainty) -> str:
+    if len(dataset.shape) != 2:
+        return ""
+    shown = {number: read_condition(dataset, name, samples, groups[number]) for number in found.examples}
+    top = max(float(np.quantile(image_spread(each.images[:, 0])[1], 0.999)) for each in shown.values()) or 1.0
+    rows = "".join(f"<figure>{_row(each, samples, top)}<figcaption>{escape(_caption(samples, groups[condition]))}"
+                   "</figcaption></figure>" for condition, each in shown.items())
+    last = ", mean image with the mask's contours" if "masks" in dataset else ""
+    return ("<h3>Where the images of a condition differ</h3><p>From the least to the most disagreement. Each row: mean "
+            f"image; standard deviation of the intensity (black 0, lightest {top:.2g} or more); one image with its "
+            f"segmentation; disagreement of the segmentations (black 0, lightest {DISPUTED_WHITE:g} or more){last}.</p>"
+            f'<div class="maps">{rows}</div>')
+
+
+def _row(found: ConditionImages, samples: Samples, top: float) -> str:
+    mean, deviation = image_spread(found.images[:, 0])
+    mode, disputed = disagreement(found.labels, len(samples.domain.labels))
+    box = enlarged_box(mode if found.truth is None else found.truth, found.labels.max(axis=0))
+    low, high = float(found.images.min()), float(found.images.max())
+    names = samples.domain.labels
+    panels = [Panel("mean image", grey(mean, low, high)), Panel("standard deviation", heat(deviation, top)),
+              Panel("one image, segmented", grey(found.images[0, 0], low, high), contours(found.labels[0], names)),
+              Panel("disagreement", heat(disputed, DISPUTED_WHITE))]
+    if found.truth is not None:
+        panels.append(Panel("mean image, mask", grey(mean, low, high), contours(found.truth, names)))
+    return panel_row(panels, box)
+
+
+def _caption(samples: Samples, positions: Positions) -> str:
+    """Mean and spread of what was measured, and the truth."""
+    reference = samples.mask if samples.mask is not None else samples.requested
+    said = "mask" if samples.mask is not None else "requested"
+    parts = []
+    for column, attribute in enumerate(samples.domain.attributes):
+        values, scale = samples.attributes[positions, column].astype(np.float64), shown_scale(attribute.unit)
+        mean, spread = _mean_and_spread(values * scale)
+        truth = math.nan if reference is None else float(reference[positions[0], column]) * scale
+        if math.isfinite(mean):
+            parts.append(f"{as_title(attribute.name).lower()} {number(mean, 1)} ± {number(spread, 1)} "
+                         f"{shown_unit(attribute.unit)} ({said} {number(truth, 1)})")
+    rows = samples.rows[positions]
+    return f"Rows {rows[0]} to {rows[-1]}, {len(rows)} images: {'; '.join(parts) or 'nothing measured'}."
+
+
+def _mean_and_spread(values: NDArray[np.float64]) -> tuple[float, float]:
+    kept: Sequence[float] = values[np.isfinite(values)].tolist()
+    if not kept:
+        return math.nan, math.nan
+    return float(np.mean(kept)), float(np.std(kept, ddof=1)) if len(kept) > 1 else math.nan
+
+
+def _share(value: float) -> str:
+    return f"{number(100 * value, 0)} %"

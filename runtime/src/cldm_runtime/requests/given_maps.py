@@ -1,0 +1,126 @@
+"""Label maps by row, from an array in memory, a numpy file or a dataset."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tokenize import TokenError  # of numpy, for a header that is none
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..domains.domain import Domain
+from ..domains.labels import LabelMap
+from ..errors import DatasetError, InputError
+from ..store import Dataset, open_dataset
+
+
+class MaskRows(Protocol):
+    """Label maps by row: an array in memory, a memory map, or a dataset file."""
+
+    def __len__(self) -> int: ...
+
+    def mask(self, row: int) -> LabelMap: ...
+
+    def block(self, rows: slice) -> NDArray[np.integer]: ...
+
+    def known_attributes(self, row: int) -> NDArray[np.float32] | None: ...
+
+
+@dataclass(frozen=True)
+class ArrayMasks:
+    """(M, *spatial) label maps in memory, or memory-mapped from the file `source`."""
+
+    masks: NDArray[np.integer]
+    source: Path | None = None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process maps the file for itself."""
+        return (ArrayMasks, (self.masks,)) if self.source is None else (npy_masks, (self.source.absolute(),))
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    def mask(self, row: int) -> LabelMap:
+        return np.asarray(self.masks[row]).astype(np.uint8)
+
+    def block(self, rows: slice) -> NDArray[np.integer]:
+        return self.masks[rows]
+
+    def known_attributes(self, row: int) -> NDArray[np.float32] | None:
+        return None
+
+
+@dataclass(frozen=True)
+class DatasetMasks:
+    """Label maps of a dataset file, and the attributes that it holds for them.
+
+    chosen: (M,) their rows in the file, in its order. attributes: (M, A) in the domain's order.
+    """
+
+    dataset: Dataset
+    chosen: NDArray[np.int64]
+    attributes: NDArray[np.float32] | None
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def mask(self, row: int) -> LabelMap:
+        return self.dataset.masks(int(self.chosen[row]))
+
+    def block(self, rows: slice) -> NDArray[np.integer]:
+        return self.dataset.masks(self.chosen[rows])
+
+    def known_attributes(self, row: int) -> NDArray[np.float32] | None:
+        return None if self.attributes is None else self.attributes[row]
+
+
+def npy_masks(source: Path) -> ArrayMasks:
+    """The maps of a numpy file, (M, *spatial), memory-mapped. Raises InputError."""
+    try:
+        if not source.is_file():  # a pipe would be waited for
+            raise OSError("there is no such file")
+        with np.errstate(over="ignore"):  # a product of sizes that wraps does not fit the file either
+            masks = np.lib.format.open_memmap(source, mode="r")
+    except (OSError, ValueError, EOFError, TypeError, OverflowError, SyntaxError, RuntimeError, MemoryError,
+            TokenError) as error:
+        raise InputError(f"{source}: cannot be read as a numpy array ({error}). Save it with numpy.save.") from error
+    if masks.ndim < 3:
+        raise InputError(f"{source}: expected an array of shape (masks, height, width).")
+    return ArrayMasks(masks, source)
+
+
+def dataset_masks(source: Path, spacing_mm: tuple[float, ...], domain: Domain, subset: str = "") -> DatasetMasks:
+    """The maps of a dataset file, or of a subset of it.
+
+    Raises InputError where there are none, or where the file is of another domain or has pixels of another size.
+    """
+    try:
+        dataset = open_dataset(source)
+        if "masks" not in dataset:
+            raise InputError(f"{source}: the dataset has no /masks.")
+        if dataset.domain != domain.name:
+            raise InputError(f"{source}: is of the domain {dataset.domain!r}, the bundle of {domain.name!r}.")
+        if not np.allclose(dataset.spacing_mm, spacing_mm, rtol=0.01):
+            raise InputError(f"{source}: pixels are {dataset.spacing_mm} mm, the bundle needs {spacing_mm}. "
+                             "Resample the masks.")
+        chosen, attributes = _rows_of(dataset, subset), _in_domain_order(dataset, domain)
+        return DatasetMasks(dataset, chosen, None if attributes is None else attributes[chosen])
+    except DatasetError as error:
+        raise InputError(f"masks file: {error}") from error
+
+
+def _rows_of(dataset: Dataset, subset: str) -> NDArray[np.int64]:
+    """The rows of a subset, all of them if it is "". Raises InputError where there is none, with the names known."""
+    if not subset:
+        return np.arange(len(dataset))
+    names = dataset.subset if dataset.subset is not None else np.array([], dtype=np.str_)
+    if subset not in names:
+        raise InputError(f"{dataset.path}: has no subset {subset!r}. Found: {', '.join(np.unique(names)) or 'none'}.")
+    return np.flatnonzero(names == subset)
+
+
+def _in_domain_order(dataset: Dataset, domain: Domain) -> NDArray[np.float32] | None:
+    values, names = dataset.mask_attributes, dataset.attribute_names
+    if values is None or set(names) != set(domain.attribute_names):
+        return None
+    return values[:, [names.index(name) for name in domain.attribute_names]]

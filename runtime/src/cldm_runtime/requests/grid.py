@@ -1,0 +1,288 @@
+"""grid.csv: which attributes are asked for, how often, and which sample belongs to which row.
+
+A header with any non-empty subset of the domain's attribute names, and optionally `rotation_deg`, `weight` and `label`;
+one grid point a row. An empty cell leaves the attribute out for that row.
+
+`rotation_deg` turns the anatomy counter-clockwise before it is drawn on pixels, so every angle is as good as 0. It has
+no effect with a bundle that draws no anatomy.
+
+A grid for label maps that are given has no attributes, for the maps decide them, but `rotation_deg`, `widening_mm` or
+both: what is done to a map. See `mask_grid`.
+"""
+
+import csv
+import hashlib
+import io
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..domains.domain import Domain
+from ..errors import InputError, list_faults
+
+OPTIONAL_COLUMNS = ("rotation_deg", "weight", "label")
+TRANSFORMATIONS = ("rotation_deg", "widening_mm")  # of label maps that are given
+_RANGES = {"rotation_deg": (-360.0, 360.0), "widening_mm": (-50.0, 50.0), "weight": (0.0, 1e9)}
+_MOST_FAULTS = 50
+_MOST_ROWS, _MOST_LINES, _MOST_COLUMNS = 50_000, 500_000, 100
+_LARGEST_FILE = 8 * 2**20  # bytes
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """One grid point. `request` holds the attributes given, in the user's units; `line` is its line in the file."""
+
+    line: int
+    request: Mapping[str, float]
+    rotation_deg: float = 0.0
+    weight: float = 1.0
+    label: str = ""
+    widening_mm: float = 0.0
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All rows, in the file's order. `sha256` is that of the file's bytes."""
+
+    name: str
+    rows: tuple[GridRow, ...]
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def counts(self, samples: int) -> NDArray[np.int64]:
+        """How many of `samples` samples each row gets: by weight, the remainder to the first rows that have weight."""
+        weights = [Fraction(row.weight) for row in self.rows]  # exact, so that no rounding can move a sample
+        total = sum(weights)
+        counts = [math.floor(samples * weight / total) for weight in weights]
+        heavy = [index for index, weight in enumerate(weights) if weight > 0]
+        for index in heavy[:samples - sum(counts)]:
+            counts[index] += 1
+        return np.array(counts, dtype=np.int64)
+
+    def assign(self, samples: int) -> NDArray[np.int64]:
+        """(samples,) the row of each sample."""
+        counts = self.counts(samples)
+        return np.array([row_of(index, counts) for index in range(samples)], dtype=np.int64)
+
+
+def row_of(index: int, counts: NDArray[np.int64]) -> int:
+    """The row of sample `index` where row r gets counts[r] samples, see `place_of`."""
+    return place_of(index, counts)[0]
+
+
+def place_of(index: int, counts: NDArray[np.int64]) -> tuple[int, int]:
+    """The row of sample `index` where row r gets counts[r] samples, and how many of that row stand before it.
+
+    Rows take turns until each has its count, so that the first samples already span the grid. Bisects the number of
+    full turns before the sample, so that a run of any length needs no list of its samples.
+    """
+    turns, beyond = 0, int(counts.max())
+    while beyond - turns > 1:
+        middle = (turns + beyond) // 2
+        if int(np.minimum(counts, middle).sum()) <= index:
+            turns = middle
+        else:
+            beyond = middle
+    return int(np.flatnonzero(counts > turns)[index - int(np.minimum(counts, turns).sum())]), turns
+
+
+def read_grid(path: str | os.PathLike[str], domain: Domain, for_masks: bool = False) -> Grid:
+    """Read and check a grid file, of attributes or for label maps that are given.
+
+    Raises InputError that lists every fault with its line: malformed cells, values out of range, unknown columns, rows
+    that no anatomy can meet.
+    """
+    source = Path(path)
+    data = _read_bytes(source)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source}: byte {error.start} is not UTF-8. Save the file as CSV in UTF-8.") from error
+    faults: list[str] = []
+    rows = _parse(text, domain, faults, for_masks)
+    if not faults and not for_masks:
+        faults = list(infeasible_rows(rows, domain))
+    if faults:
+        shown = faults[:_MOST_FAULTS]
+        if len(faults) > _MOST_FAULTS:
+            shown.append(f"... and {len(faults) - _MOST_FAULTS} more")
+        raise InputError(list_faults(f"{source}: {len(faults)} fault(s); nothing was written.", shown))
+    return Grid(source.name, tuple(rows), hashlib.sha256(data).hexdigest())
+
+
+def _read_bytes(source: Path) -> bytes:
+    try:
+        if source.exists() and not source.is_file():
+            raise InputError(f"{source}: is no regular file. Give a CSV file of attributes.")
+        with source.open("rb") as stream:
+            data = stream.read(_LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{source}: cannot be read ({reason}). Give a CSV file of attributes.") from error
+    if len(data) > _LARGEST_FILE:
+        raise InputError(f"{source}: is larger than {_LARGEST_FILE >> 20} MiB. Expected at most {_MOST_ROWS} rows.")
+    return data
+
+
+def infeasible_rows(rows: Sequence[GridRow], domain: Domain) -> Iterator[str]:
+    """A fault for each row that no anatomy can meet."""
+    known: dict[tuple[tuple[str, float], ...], list[str]] = {}
+    for row in rows:
+        key = tuple(sorted(row.request.items()))
+        if key not in known:
+            known[key] = domain.anatomy.faults(row.request)
+        yield from (f"line {row.line}: {fault}" for fault in known[key])
+
+
+def _parse(text: str, domain: Domain, faults: list[str], for_masks: bool) -> list[GridRow]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines = _lines(reader, faults)
+    header = next(lines, None)
+    if header is None:
+        if not faults:
+            wanted = TRANSFORMATIONS if for_masks else domain.attribute_names
+            faults.append(f"the file is empty. Expected a header with some of: {', '.join(wanted)}")
+        return []
+    names = [cell.lower() for cell in header[1]]
+    if len(names) > _MOST_COLUMNS:
+        faults.append(f"line {header[0]}: {len(names)} columns, expected at most {_MOST_COLUMNS}")
+        return []
+    faults.extend(_header_faults(names, header[0], domain, for_masks))
+    if faults:
+        return []
+    parsed = [_row(line, names, cells, domain, faults) for line, cells in islice(lines, _MOST_ROWS)]
+    if next(lines, None) is not None:
+        faults.append(f"more than {_MOST_ROWS} rows. Ask for several images of each row, by --n, or split the grid")
+    rows = [row for row in parsed if row is not None]
+    if not parsed and not faults:
+        faults.append("there is no row below the header. Expected at least one grid point")
+    if not faults and not any(row.weight for row in rows):
+        faults.append("every weight is 0. Give at least one row a weight above 0")
+    return rows
+
+
+def _lines(reader: Iterator[list[str]], faults: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """Non-blank lines with their numbers (the last line of a quoted cell that spans several)."""
+    while True:
+        try:
+            cells = [cell.strip() for cell in next(reader)]
+        except StopIteration:
+            return
+        except csv.Error as error:
+            faults.append(f"line {reader.line_num}: not CSV: {error}")  # type: ignore[attr-defined]
+            return
+        if reader.line_num > _MOST_LINES:  # type: ignore[attr-defined]
+            faults.append(f"more than {_MOST_LINES} lines. Expected at most {_MOST_ROWS} rows")
+            return
+        if cells and (len(cells) > 1 or cells[0]):
+            yield reader.line_num, cells  # type: ignore[attr-defined]
+
+
+def _header_faults(names: list[str], line: int, domain: Domain, for_masks: bool = False) -> Iterator[str]:
+    wanted = TRANSFORMATIONS if for_masks else domain.attribute_names
+    known = tuple(dict.fromkeys((*wanted, *OPTIONAL_COLUMNS)))
+    misplaced = list(_misplaced(names, domain, for_masks))
+    yield from (f"line {line}: {fault}" for fault in misplaced)
+    for name in dict.fromkeys(names):
+        if name not in known and not (misplaced and name in (*domain.attribute_names, *TRANSFORMATIONS)):
+            hint = " Separate columns by commas." if ";" in name or "\t" in name else ""
+            yield f"line {line}: unknown column {name!r}. Known: {', '.join(known)}.{hint}"
+        if names.count(name) > 1:
+            yield f"line {line}: column {name!r} stands {names.count(name)} times"
+    if not misplaced and not set(names) & set(wanted):
+        kind = "transformation" if for_masks else "attribute"
+        yield f"line {line}: no {kind} column. Expected at least one of: {', '.join(wanted)}"
+
+
+def _misplaced(names: list[str], domain: Domain, for_masks: bool) -> Iterator[str]:
+    """A fault for columns that are known, but not in a grid of this kind."""
+    asked = [name for name in domain.attribute_names if name in names]
+    if for_masks and asked:
+        yield (f"{', '.join(asked)} cannot be asked for of given masks, which decide them. Pass either "
+               f"--attributes CSV or --masks FILE, or keep of the columns: {', '.join(TRANSFORMATIONS)}, weight, label")
+    if not for_masks and "widening_mm" in names:
+        yield ("widening_mm changes label maps that are given, but none are: ask for another lesion by its attributes, "
+               "or pass --masks FILE")
+    if for_masks and "widening_mm" in names and domain.widen is None:
+        yield f"widening_mm: the domain {domain.name} has nothing that could be widened"
+
+
+def _row(line: int, names: list[str], cells: list[str], domain: Domain, faults: list[str]) -> GridRow | None:
+    if len(cells) != len(names):
+        faults.append(f"line {line}: {len(cells)} cells, the header has {len(names)}")
+        return None
+    cell = dict(zip(names, cells, strict=True))
+    before = len(faults)
+    ranges = {attribute.name: (attribute.low, attribute.high) for attribute in domain.attributes}
+    request = {name: _number(line, name, cell[name], *ranges[name], faults)
+               for name in domain.attribute_names if cell.get(name)}
+    rotation, widening, weight = (_number(line, name, cell.get(name) or default, *_RANGES[name], faults)
+                                  for name, default in (("rotation_deg", "0"), ("widening_mm", "0"), ("weight", "1")))
+    label = cell.get("label", "")
+    return GridRow(line, request, rotation, weight, label, widening) if len(faults) == before else None
+
+
+def _number(line: int, name: str, text: str, low: float, high: float, faults: list[str]) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        hint = f" Write {text[:-1].strip()} percent as a fraction." if text.endswith("%") else ""
+        faults.append(f"line {line}: {name} = {text!r} is not a number.{hint}")
+        return math.nan
+    if not math.isfinite(value):
+        faults.append(f"line {line}: {name} = {text} is not a finite number. Leave the cell empty to leave it out")
+    elif not low <= value <= high:
+        hint = f" Values are fractions: write {value / 100:g} for {value:g} %." if high == 1 < value <= 100 else ""
+        faults.append(f"line {line}: {name} = {text} is outside {low:g}..{high:g}.{hint}")
+    return value
+
+
+def grid_from_mapping(attributes: Mapping[str, float | Sequence[float]], domain: Domain,
+                      for_masks: bool = False) -> Grid:
+    """A grid from Python values: each column a number, or a sequence with one number a row.
+
+    Raises InputError that lists every fault; rows are counted from 1.
+    """
+    columns = {name: np.atleast_1d(np.asarray(values, dtype=np.float64)) for name, values in attributes.items()}
+    lengths = {len(values) for values in columns.values()} - {1}
+    wanted = TRANSFORMATIONS if for_masks else domain.attribute_names
+    faults = [] if columns else [f"no attribute given. Known: {', '.join(wanted)}"]
+    if len(lengths) > 1 or any(values.ndim != 1 for values in columns.values()):
+        faults.append(f"sequences differ in length: { {name: values.shape for name, values in columns.items()} }")
+        columns = {}
+    header_faults = _header_faults(list(columns), 0, domain, for_masks) if columns else ()
+    faults.extend(fault.split(": ", 1)[1] for fault in header_faults)
+    rows = []
+    for index in range(max(lengths, default=1) if not faults else 0):
+        cells = {name: float(values[index % len(values)]) for name, values in columns.items()}
+        text = [repr(value) for value in cells.values()]
+        row = _row(index + 1, list(cells), text, domain, faults)
+        rows += [row] if row else []
+    faults = faults or ([] if for_masks else list(infeasible_rows(rows, domain)))
+    faults = [fault.replace("line ", "row ", 1) for fault in faults]
+    if faults:
+        raise InputError(list_faults("attributes cannot be met:", faults[:_MOST_FAULTS]))
+    canonical = repr([(sorted(row.request.items()), row.rotation_deg, row.weight, *([row.widening_mm] * for_masks))
+                      for row in rows])
+    return Grid("attributes", tuple(rows), hashlib.sha256(canonical.encode()).hexdigest())
+
+
+def row_from_request(request: Mapping[str, float], number: int, domain: Domain) -> GridRow:
+    """A grid row from one request of the Python API; `rotation_deg` may be among its keys. Raises InputError."""
+    faults = list(_header_faults(list(request), number, domain))
+    cells = [repr(float(value)) for value in request.values()]
+    row = None if faults else _row(number, list(request), cells, domain, faults)
+    faults = faults or list(infeasible_rows([row] if row else [], domain))
+    if row is None or faults:
+        faults = [fault.replace("line", "request", 1) for fault in faults]
+        raise InputError(list_faults("request cannot be met:", faults))
+    return row

@@ -1,0 +1,1 @@
+"""An exported nnU-Net in numpy."""

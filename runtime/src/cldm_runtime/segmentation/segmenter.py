@@ -1,0 +1,195 @@
+"""Segments images with an exported nnU-Net, in numpy around one graph.
+
+    labels = Segmenter.load("exported/lge-segmenter").segment(images)      # (N, H, W) -> (N, H, W) uint8
+"""
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bundle.bundle import Bundle
+from ..bundle.segmenter_spec import SegmenterSpec
+from ..domains.domain import Domain
+from ..domains.labels import LabelMap
+from ..engines.choose import Choice, choose_provider
+from ..engines.engine import Engine
+from ..engines.open import open_graph
+from ..engines.processor import available_cores
+from ..errors import BundleError, InputError
+from .prepare import Image, Prepared, prepare, resample
+from .window import Batch, pad_to_patch, predict_logits, tiles
+
+BATCH_SIZE = 16
+CPU_SLICES = 2
+"""Slices that the CPU computes at once, on one thread for each: what they need then stays in the cache."""
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """A loaded segmenter bundle. `spacing_mm` is that of the images it was exported for. `workers`: threads that work
+    on different slices; on the CPU each of them computes all of a slice by itself."""
+
+    bundle: Bundle
+    domain: Domain
+    spec: SegmenterSpec
+    engine: Engine
+    choice: Choice
+    threads: int | None = None
+    workers: int = 1
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], provider: str = "cpu", threads: int | None = None,
+             precision: str = "fp32") -> Self:
+        """Open and check the bundle, and start its graph.
+
+        provider, threads, precision: as in `Generator.load`.
+        Raises BundleError for a bundle that is damaged or not a segmenter, ProviderError for a provider that is not
+        available.
+        """
+        bundle = Bundle.load(path)
+        spec = bundle.manifest.segmenter
+        if bundle.manifest.kind != "segmenter" or spec is None:
+            raise BundleError(f"bundle {path} is a {bundle.manifest.kind}, expected a segmenter. Pass the folder of a "
+                              "segmenter bundle, for example exported/lge-segmenter.")
+        _check_graph(bundle, spec)
+        return cls._open(bundle, choose_provider(bundle, provider, threads, precision), threads)
+
+    @classmethod
+    def _open(cls, bundle: Bundle, choice: Choice, threads: int | None) -> Self:
+        """The segmenter of a bundle that was found to be one."""
+        assert bundle.manifest.segmenter is not None
+        on_cores = choice.provider == "cpu"
+        workers = (threads or available_cores()) if on_cores else 1
+        engine = open_graph(bundle, "segmenter", choice.provider, 1 if on_cores else threads, choice.precision)
+        return cls(bundle, bundle.domain(), bundle.manifest.segmenter, engine, choice, threads, workers)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process opens the graph for itself, on the provider that this one obtained."""
+        return Segmenter._open, (self.bundle, self.choice, self.threads)
+
+    def with_threads(self, threads: int | None) -> "Segmenter":
+        """The same with its graph opened anew, for another number of threads."""
+        return Segmenter._open(self.bundle, self.choice, threads)
+
+    @property
+    def name(self) -> str:
+        return self.bundle.manifest.name
+
+    @property
+    def spacing_mm(self) -> tuple[float, float]:
+        rows, columns = self.bundle.manifest.image.spacing_mm
+        return rows, columns
+
+    def segment(self, images: NDArray[np.floating], spacing_mm: tuple[float, float] | None = None,
+                batch_size: int = BATCH_SIZE, mirror: bool | None = None) -> LabelMap:
+        """Label maps (N, H, W) uint8 of images (N, H, W) or (N, C, H, W), in the domain's label values.
+
+        spacing_mm: of the images, (rows, columns); None takes the bundle's. mirror: average over mirrored copies; None
+        takes the bundle's default. Raises InputError for images that the segmenter cannot take.
+        """
+        slices, spacing = self._checked(images, batch_size), self._checked_spacing(spacing_mm)
+        use_mirror = self.spec.mirror_by_default if mirror is None else mirror
+        size = min(batch_size, CPU_SLICES) if self.choice.provider == "cpu" else batch_size
+        labels = np.zeros((len(slices), *slices.shape[2:]), dtype=np.uint8)
+
+        def work(start: int) -> None:
+            rows = slice(start, start + size)
+            labels[rows] = self._labels(slices[rows], spacing, use_mirror)
+
+        starts = range(0, len(slices), size)
+        if self.workers == 1 or len(starts) < 2:
+            for start in starts:
+                work(start)
+        else:
+            with ThreadPoolExecutor(self.workers) as pool:
+                list(pool.map(work, starts))  # a list, so that a failure is raised here
+        return np.ascontiguousarray(labels.transpose(0, *(axis + 1 for axis in self.spec.axis_order)))
+
+    def _labels(self, slices: Image, spacing_mm: tuple[float, float], mirror: bool) -> LabelMap:
+        """Label maps (n, H, W) of a few checked slices (n, C, H, W), axes in the network's order."""
+        labels = np.zeros((len(slices), *slices.shape[2:]), dtype=np.uint8)
+
+        def network(batch: Batch) -> Batch:
+            logits: Batch = self.engine.run({"image": batch})["logits"]
+            return logits
+
+        for rows, group in self._groups(slices, spacing_mm):
+            stack = np.stack([prepared.image for prepared in group])
+            logits = predict_logits(network, stack, self.spec, mirror)
+            for row, prepared, scores in zip(rows, group, logits, strict=True):
+                back = resample(scores, prepared.cropped_shape, self.spec.logits_order)
+                labels[row][prepared.box] = decide(back, self.spec)
+        return labels
+
+    def features(self, images: NDArray[np.floating], spacing_mm: tuple[float, float] | None = None,
+                 batch_size: int = BATCH_SIZE) -> NDArray[np.float32]:
+        """Feature vectors (N, F) from the network's encoder, averaged over tiles; for Frechet distances.
+
+        Raises BundleError when the bundle holds no `features` graph.
+        """
+        slices, spacing = self._checked(images, batch_size), self._checked_spacing(spacing_mm)
+        engine = open_graph(self.bundle, "features", self.choice.provider, self.threads, self.choice.precision)
+        found: dict[int, NDArray[np.float32]] = {}
+        for start in range(0, len(slices), batch_size):
+            for rows, group in self._groups(slices[start:start + batch_size], spacing):
+                padded, _ = pad_to_patch(np.stack([prepared.image for prepared in group]), self.spec.patch_size)
+                boxes = tiles((padded.shape[2], padded.shape[3]), self.spec)
+                answers = [engine.run({"image": np.ascontiguousarray(padded[:, :, *box])})["features"] for box in boxes]
+                mean: NDArray[np.float32] = np.stack(answers).mean(axis=0)
+                found.update(zip([start + row for row in rows], mean, strict=True))
+        return np.stack([found[row] for row in range(len(slices))])
+
+    def _checked(self, images: NDArray[np.floating], batch_size: int) -> Image:
+        """(N, C, H, W) float32 with the in-plane axes in the network's order."""
+        if batch_size < 1:
+            raise InputError(f"segment: batch_size is {batch_size}, expected 1 or more.")
+        slices = images[:, None] if images.ndim == 3 else images
+        channels = len(self.spec.normalisation)
+        if slices.ndim != 4 or slices.shape[1] != channels or min(slices.shape[2:]) < 1:
+            raise InputError(f"segment: images have shape {images.shape}, expected (N, H, W) or (N, {channels}, H, W).")
+        if not np.isfinite(slices).all():
+            raise InputError("segment: the images hold NaN or infinite values. Replace them first.")
+        return slices.astype(np.float32).transpose(0, 1, *(axis + 2 for axis in self.spec.axis_order))
+
+    def _checked_spacing(self, spacing_mm: tuple[float, float] | None) -> tuple[float, float]:
+        """(rows, columns) in the network's order."""
+        spacing = self.spacing_mm if spacing_mm is None else spacing_mm
+        if len(spacing) != 2 or not all(np.isfinite(spacing)) or min(spacing) <= 0:
+            raise InputError(f"segment: spacing_mm is {spacing}, expected two positive numbers (rows, columns).")
+        rows, columns = (spacing[axis] for axis in self.spec.axis_order)
+        return rows, columns
+
+    def _groups(self, slices: Image, spacing_mm: tuple[float, float]) -> Iterable[tuple[list[int], list[Prepared]]]:
+        """Rows and prepared slices that share a shape."""
+        groups: dict[tuple[int, ...], tuple[list[int], list[Prepared]]] = {}
+        for row, image in enumerate(slices):
+            prepared = prepare(image, spacing_mm, self.spec)
+            rows, group = groups.setdefault(prepared.image.shape, ([], []))
+            rows.append(row)
+            group.append(prepared)
+        return groups.values()
+
+
+def decide(logits: NDArray[np.float32], spec: SegmenterSpec) -> LabelMap:
+    """(K, h, w) logits -> (h, w) label values; the first channel wins a tie."""
+    values = np.array(spec.label_values, dtype=np.uint8)
+    if spec.decision == "argmax":
+        return np.asarray(values[logits.argmax(axis=0)])
+    labels = np.zeros(logits.shape[1:], dtype=np.uint8)
+    for channel, value in zip(logits, values, strict=True):
+        labels[channel > 0] = value
+    return labels
+
+
+def _check_graph(bundle: Bundle, spec: SegmenterSpec) -> None:
+    graph = bundle.manifest.graphs["segmenter"]
+    image, logits = tuple(graph.input("image").shape), tuple(graph.output("logits").shape)
+    expected = ("N", len(spec.normalisation), *spec.patch_size), ("N", len(spec.label_values), *spec.patch_size)
+    if (image, logits) != expected:
+        raise BundleError(f"bundle {bundle.path}: the segmenter graph maps {list(image)} to {list(logits)}, but the "
+                          f"segmenter section says {list(expected[0])} to {list(expected[1])}. Export it again.")

@@ -1,0 +1,139 @@
+"""Writes the columns of a dataset file: samples, segmentations, their attributes and scores."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..domains.attributes import Reason
+from ..domains.domain import Domain
+from ..errors import DatasetError
+from ..metrics.overlap import ScoreReason
+from .disk_stream import DiskStream
+from .format import SEGMENTATION_COLUMNS, TEXT, Column, chunk_rows, encode_text
+
+
+class ColumnWriter:
+    """Appends rows to the columns of one group. Columns may be filled in one pass or one after the other."""
+
+    def __init__(self, target: Path, group: h5py.Group, columns: Mapping[str, Column], domain: Domain,
+                 stream: DiskStream) -> None:
+        self.target = target
+        self._group = group
+        self._columns = columns
+        self._domain = domain
+        self._stream = stream
+        self._fresh: dict[str, int] = {}  # rows appended so far to each column that this writer started
+
+    def _append(self, columns: Mapping[str, ArrayLike | None]) -> None:
+        given = self._encoded({name: value for name, value in columns.items() if value is not None})
+        if len({len(rows) for rows in given.values()}) > 1:
+            raise DatasetError(f"append: the columns differ in length: { {n: len(v) for n, v in given.items()} }.")
+        for name, rows in given.items():
+            with writing(self._stream, self.target):
+                self._extend(name, rows)
+
+    def _encoded(self, columns: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.generic]]:
+        return {name: self._encode(name, value) for name, value in columns.items()}
+
+    def _extend(self, name: str, rows: NDArray[np.generic]) -> None:
+        dataset = self._dataset(name, rows.shape[1:])
+        if dataset.shape[1:] != rows.shape[1:]:
+            raise DatasetError(f"append: {name} has rows of shape {rows.shape[1:]}, before: {dataset.shape[1:]}.")
+        start = self._fresh[name]
+        dataset.resize(start + len(rows), axis=0)
+        dataset[start:] = rows
+        self._fresh[name] = start + len(rows)
+
+    def _encode(self, name: str, value: ArrayLike) -> NDArray[np.generic]:
+        column = self._columns[name]
+        if column.dtype.startswith("S"):
+            return encode_text(np.asarray(value).tolist(), name)
+        array = np.asarray(value)
+        if column.dtype == "u1" and (array.dtype.kind not in "iu" or (array.size and array.max() > 255)):
+            raise DatasetError(f"append: {name} must be integers 0..255, found {array.dtype}.")
+        if column.trailing == "attributes" and array.shape[1:] != (len(self._domain.attributes),):
+            raise DatasetError(f"append: {name} has shape {array.shape}, expected (n, {len(self._domain.attributes)}).")
+        return array.astype(column.dtype)
+
+    def _dataset(self, name: str, trailing: tuple[int, ...]) -> h5py.Dataset:
+        column = self._columns[name]
+        if name in self._fresh:
+            return self._group[column.path]
+        if column.path in self._group:
+            raise DatasetError(f"{self._group.name.rstrip('/')}/{column.path} exists already. Name it in `replace` to "
+                               "write it anew.")
+        self._fresh[name] = 0
+        row_bytes = int(np.prod(trailing, dtype=np.int64)) * np.dtype(column.dtype).itemsize
+        options = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if column.compress else {}
+        dtype = TEXT if column.dtype.startswith("S") else column.dtype
+        dataset = self._group.create_dataset(
+            column.path, (0, *trailing), maxshape=(None, *trailing), dtype=dtype,
+            chunks=(chunk_rows(row_bytes), *trailing), **options)
+        self._describe(dataset, name, column)
+        return dataset
+
+    def _describe(self, dataset: h5py.Dataset, name: str, column: Column) -> None:
+        if column.trailing == "attributes":
+            dataset.attrs["names"] = list(self._domain.attribute_names)
+            dataset.attrs["units"] = [attribute.unit for attribute in self._domain.attributes]
+        if name.endswith("reasons"):
+            reasons = ScoreReason if name.startswith("score") else Reason
+            dataset.attrs["reasons"] = [f"{reason.value} {reason.name.lower()}" for reason in reasons]
+        if column.trailing == "mask":
+            dataset.attrs["labels"] = list(self._domain.labels.names)
+
+    def _check_lengths(self, rows: int) -> None:
+        wrong = {name: count for name, count in self._fresh.items() if count != rows}
+        if wrong:
+            raise DatasetError(f"{self._group.name}: columns {wrong} do not have the file's {rows} rows.")
+
+
+class SegmentationWriter(ColumnWriter):
+    """Fills /segmentations/<name>."""
+
+    def __init__(self, target: Path, group: h5py.Group, domain: Domain, stream: DiskStream) -> None:
+        super().__init__(target, group, SEGMENTATION_COLUMNS, domain, stream)
+
+    def append(self, *, masks: ArrayLike | None = None, attributes: ArrayLike | None = None,
+               attribute_reasons: ArrayLike | None = None, scores: ArrayLike | None = None,
+               score_reasons: ArrayLike | None = None, score_names: Sequence[str] = (),
+               score_units: Sequence[str] = ()) -> None:
+        """Add rows: masks (n, *spatial) uint8, attributes and their reasons (n, A), scores and their reasons (n, S).
+
+        The names and units of the scores are needed with the first rows.
+        """
+        named = scores is not None and "scores" not in self._fresh
+        width = 0 if scores is None else np.asarray(scores).shape[-1]
+        if named and not (len(score_names) == len(score_units) == width):
+            raise DatasetError(f"append: {width} scores, {len(score_names)} names, {len(score_units)} units; give one "
+                               "of each.")
+        self._append({"masks": masks, "attributes": attributes, "attribute_reasons": attribute_reasons,
+                      "scores": scores, "score_reasons": score_reasons})
+        if named:
+            self._group["scores"].attrs["names"] = list(score_names)
+            self._group["scores"].attrs["units"] = list(score_units)
+
+
+@contextmanager
+def writing(stream: DiskStream, target: Path) -> Iterator[None]:
+    """Raises DatasetError where what is done within fails, or cannot be written to the disk."""
+    try:
+        yield
+        if stream.failure is not None:
+            raise stream.failure
+    except (OSError, RuntimeError) as error:  # h5py has both
+        raise DatasetError(
+            f"{target}: writing failed ({why_not_written(error)}). Free some space and run again.") from error
+
+
+def why_not_written(error: Exception) -> str:
+    """What went wrong in a few words; HDF5 tells it amid addresses and times."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    found = re.search(r"error message = '([^']+)'", str(error))
+    return found[1] if found else " ".join(str(error).split())

@@ -1,0 +1,1 @@
+"""Whether this machine computes what the bundle's reference says."""

@@ -1,0 +1,186 @@
+"""What engines and precisions do to a bundle's outputs: its reference replayed, and samples beside provider cpu's.
+
+    yardstick = Yardstick(Bundle.load("exported/lge"), Segmenter.load("exported/lge-segmenter"), samples=64)
+    report = yardstick.report(Choice("openvino", "openvino", "bf16"))
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bundle.bundle import Bundle
+from ..bundle.manifest import Manifest
+from ..bundle.reference import LOOP
+from ..domains.labels import LabelMap
+from ..engines.choose import Choice
+from ..engines.engine import OFFERED, Engine
+from ..errors import BundleError, InputError, ProviderError
+from ..generation.generator import Generator
+from ..metrics.parity import Flips, Parity, compare, label_flips
+from ..requests.grid import Grid, GridRow
+from ..requests.sources import FreeRequests, GridRequests
+from ..segmentation.segmenter import Segmenter, decide
+from .replay import Check, Replay, check_output, open_graphs, replay
+
+SEED = 0  # of the samples; what is asked of them is drawn from the bundle's distribution of attributes
+_LOGITS = {"segmenter": "segmenter/logits", "anatomy": "decoder/logits"}  # kind of bundle -> what decides its labels
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EngineReport:
+    """What one provider and precision made of a bundle, or in `missing` why it could not be had.
+
+    precision: of the arithmetic; that of the graphs where nothing else was asked for. flips: between the labels of the
+    reference's logits, for bundles that give some. reference, samples: of generators, their images.
+    """
+
+    provider: str
+    precision: str
+    checks: tuple[Check, ...] = ()
+    flips: Flips | None = None
+    reference: Parity | None = None
+    samples: Parity | None = None
+    missing: str = ""
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Names of what is beyond its tolerance."""
+        drifted = [f"{name}/{drift.attribute}" for name, parity in self.parities() for drift in parity.drifts
+                   if not drift.passed]
+        return (*(check.name for check in self.checks if not check.passed), *drifted)
+
+    def parities(self) -> Iterator[tuple[str, Parity]]:
+        """What images were compared, by name."""
+        if self.reference is not None:
+            yield "reference", self.reference
+        if self.samples is not None:
+            yield "samples", self.samples
+
+
+class Yardstick:
+    """What the engines of a bundle are held against: its reference, and samples that provider cpu draws in fp32."""
+
+    def __init__(self, bundle: Bundle, segmenter: Segmenter | None = None, samples: int = 0,
+                 against: Bundle | None = None, threads: int | None = None) -> None:
+        """segmenter: sees the images of a generator; None: they are compared by their pixels alone. samples: how many
+        are drawn beyond the reference. against: bundle whose samples are expected; None: this one's.
+
+        Raises InputError where these do not fit the bundle.
+        """
+        self.bundle, self.against, self.segmenter = bundle, against or bundle, segmenter
+        self.samples, self.threads = samples, threads
+        manifest, expected = bundle.manifest, self.against.manifest
+        if manifest.kind != "generator" and (segmenter is not None or samples):
+            raise InputError(f"bundle {bundle.path} is a {manifest.kind}; a segmenter and samples are for generators. "
+                             "Leave --segmenter and --samples out.")
+        axes = len(manifest.image.shape)
+        if segmenter is not None and (segmenter.domain.name, 2) != (manifest.domain, axes):
+            raise InputError(f"segmenter {segmenter.name} takes slices of the domain {segmenter.domain.name}; bundle "
+                             f"{bundle.path} makes images of {axes} axes of the domain {manifest.domain}. Pass another "
+                             "--segmenter.")
+        if against is not None and not samples:
+            raise InputError(f"{against.path} gives the samples to compare with, but no sample is drawn. Add --samples "
+                             "N, or leave --against out.")
+        if _made_for(manifest) != _made_for(expected):
+            raise InputError(f"the images of {self.against.path} are made for {_made_for(expected)}, those of "
+                             f"{bundle.path} for {_made_for(manifest)}. Pass --against a generator of the same images.")
+
+    def report(self, choice: Choice) -> EngineReport:
+        """Raises BundleError and ProviderError."""
+        return self._measured(choice, open_graphs(self.bundle, choice, self.threads))
+
+    def reports(self, say: Callable[[str], None] = lambda text: None) -> Iterator[EngineReport]:
+        """Of every provider in every precision that it offers. What cannot be had here is told, once where not even the
+        first precision of a provider is to be had."""
+        for provider, offered in OFFERED.items():
+            for precision in offered:
+                say(f"{provider}, {precision}")
+                yield (report := self._report_or_reason(Choice(provider, provider, precision)))
+                if report.missing and precision == offered[0]:
+                    break
+
+    def _report_or_reason(self, choice: Choice) -> EngineReport:
+        try:
+            engines = open_graphs(self.bundle, choice, self.threads)
+        except (BundleError, ProviderError) as error:  # the bundle may lack a form of its graphs
+            return EngineReport(choice.provider, self._arithmetic(choice), missing=str(error))
+        try:
+            return self._measured(choice, engines)
+        except ProviderError as error:
+            return EngineReport(choice.provider, self._arithmetic(choice), missing=str(error))
+
+    def _measured(self, choice: Choice, engines: Mapping[str, Engine]) -> EngineReport:
+        played, manifest = replay(self.bundle, engines, choice.precision), self.bundle.manifest
+        report = EngineReport(choice.provider, self._arithmetic(choice), played.checks)
+        if manifest.kind != "generator":
+            return replace(report, flips=self._reference_flips(played))
+        image = f"{LOOP}/image"
+        expected = played.expected[image]
+        report = replace(report, reference=self._compared(played.found[image], expected, self._segmented(expected)))
+        if not self.samples or any(math.isnan(check.max_abs) for check in played.checks):
+            return report
+        found = self._drawn(self.bundle, choice)
+        check = check_output(manifest, image, found, self._samples, choice.precision, "samples/image")
+        return replace(report, checks=(*report.checks, check),
+                       samples=self._compared(found, self._samples, self._samples_segmented))
+
+    def _arithmetic(self, choice: Choice) -> str:
+        """The precision asked for, and those that graphs compute in themselves; fp32 is what remains."""
+        held = [graph.precision for graph in self.bundle.manifest.graphs.values()]
+        lower = dict.fromkeys(precision for precision in (*held, choice.precision) if precision != "fp32")
+        return " and ".join(lower) or "fp32"
+
+    def _reference_flips(self, played: Replay) -> Flips | None:
+        """None where the shapes do not compare."""
+        name = _LOGITS[self.bundle.manifest.kind]
+        found, expected = played.found[name], played.expected[name]
+        if found.shape != expected.shape:
+            return None
+        return label_flips(self._labels_of(found), self._labels_of(expected), self.bundle.domain())
+
+    def _labels_of(self, logits: Float32) -> LabelMap:
+        spec = self.bundle.manifest.segmenter
+        if spec is None:  # an anatomy
+            return np.asarray(logits.argmax(axis=1), dtype=np.uint8)
+        return np.stack([decide(channels, spec) for channels in logits])
+
+    def _compared(self, found: Float32, expected: Float32, labels: LabelMap | None) -> Parity:
+        seen = self._segmented(found) if labels is not None and found.shape == expected.shape else None
+        pair = None if labels is None or seen is None else (seen, labels)
+        return compare(found, expected, self.bundle.manifest.image.value_range, self.bundle.domain(), pair)
+
+    def _segmented(self, images: Float32) -> LabelMap | None:
+        """None without a segmenter, or of images that are no numbers. Clipped, as images are in a dataset."""
+        if self.segmenter is None or not np.isfinite(images).all():
+            return None
+        image = self.bundle.manifest.image
+        rows, columns = image.spacing_mm
+        return self.segmenter.segment(np.clip(images, *image.value_range), (rows, columns))
+
+    @cached_property
+    def _samples(self) -> Float32:
+        return self._drawn(self.against, Choice("cpu", "cpu"))
+
+    @cached_property
+    def _samples_segmented(self) -> LabelMap | None:
+        return self._segmented(self._samples)
+
+    def _drawn(self, bundle: Bundle, choice: Choice) -> Float32:
+        """The samples, of the bundle's sampling defaults."""
+        generator = Generator(bundle, choice, self.threads)
+        anything = Grid("", (GridRow(0, {}),), "")
+        source = (GridRequests.spread(anything, self.samples, generator.canvas) if generator.manifest.conditions
+                  else FreeRequests(generator.domain))
+        return np.concatenate([batch.images for batch in generator.batches(source, range(self.samples), SEED,
+                                                                           generator.sampling)])
+
+
+def _made_for(manifest: Manifest) -> str:
+    image = manifest.image
+    return (f"{manifest.domain}, {image.channels} x {' x '.join(map(str, image.shape))}, values {image.value_range}, "
+            f"from {' and '.join(manifest.sources) or 'nothing'}")

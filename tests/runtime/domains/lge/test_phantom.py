@@ -1,0 +1,67 @@
+"""The phantom cohort: reproducible, plausible, different between subsets."""
+
+import numpy as np
+import pytest
+
+from cldm_runtime.domains.lge.phantom import (
+    _FIRST_PATIENT,
+    SUBSETS,
+    draw_patient,
+    label_slice,
+    phantom_volume,
+    slice_geometry,
+)
+from cldm_runtime.domains.lge.signal import Protocol, Tissue
+from cldm_runtime.domains.registry import measure
+from cldm_runtime.noise import Purpose, Stream
+
+
+@pytest.fixture(scope="module")
+def volume():
+    return phantom_volume(0, 3, "test")
+
+
+def test_a_volume_is_a_pure_function_of_seed_patient_and_subset(volume):
+    again = phantom_volume(0, 3, "test")
+    np.testing.assert_array_equal(volume.image, again.image)
+    np.testing.assert_array_equal(volume.labels, again.labels)
+    assert volume.image.shape == volume.labels.shape
+
+
+def test_every_slice_has_a_closed_ring_that_grows_to_the_base(volume):
+    area = (volume.labels > 0).sum(axis=(1, 2))
+    assert (area > 0).all()
+    assert area[0] < area[len(area) // 2]
+    assert not np.isnan(measure(volume.labels)["infarct_size"]).any()
+
+
+def test_slice_counts_are_those_of_the_paper():
+    expected = {"train": 3163, "val": 139, "test": 255, "d8": 932}
+    for subset, patients in SUBSETS.items():
+        streams = (Stream(0, _FIRST_PATIENT[subset] + i, Purpose.COHORT) for i in range(patients))
+        count = sum(draw_patient(stream, subset).slices for stream in streams)
+        assert count == pytest.approx(expected[subset], rel=0.12)
+
+
+def test_healthy_muscle_is_nulled_and_scar_is_brighter_than_blood():
+    for patient in range(20):
+        protocol = Protocol.draw(Stream(0, patient, Purpose.COHORT), acute=False)
+        signal = protocol.magnetisation(protocol.t1, np.ones(len(protocol.t1)))
+        assert abs(signal[Tissue.MYOCARDIUM]) < 0.2
+        assert signal[Tissue.MYOCARDIUM] < signal[Tissue.BLOOD] < signal[Tissue.INFARCT]
+
+
+def test_inversion_time_without_error_nulls_exactly():
+    protocol = Protocol(np.array([400.0] * 10), np.ones(10), 0.0, 1800.0, True, 20.0, 1.5, 0.2, 0.0)
+    assert protocol.magnetisation(np.array([400.0]), np.ones(1))[0] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_acute_patients_have_larger_infarcts_and_obstruction():
+    def middle_slices(subset):
+        streams = (Stream(0, _FIRST_PATIENT[subset] + i, Purpose.COHORT) for i in range(40))
+        patients = [draw_patient(stream, subset) for stream in streams]
+        return np.stack([label_slice(slice_geometry(who, 0.4, (0.0, 0.0), 144), who.obstruction) for who in patients])
+
+    chronic, acute = middle_slices("train"), middle_slices("d8")
+    assert measure(acute)["infarct_size"].mean() > 1.2 * measure(chronic)["infarct_size"].mean()
+    assert (acute == 4).any(axis=(1, 2)).sum() > 5

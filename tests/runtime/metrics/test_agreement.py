@@ -1,0 +1,113 @@
+"""Golden values: hand numbers, scipy's regression, and the worked example of Shrout and Fleiss (1979)."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import linregress
+
+from cldm_runtime.errors import InputError
+from cldm_runtime.metrics.agreement import agreement, icc_2_1, mean_estimate, rate_estimate
+
+SHROUT_FLEISS = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]])
+
+
+def pairs(n=80, seed=0):
+    random = np.random.default_rng(seed)
+    x = random.uniform(0, 1, n)
+    return x, 0.8 * x + 0.05 + random.normal(0, 0.1, n)
+
+
+def test_hand_numbers():
+    found = agreement([1.0, 2.0, 3.0], [2.0, 4.0, 6.0])
+    assert found.r2.value == pytest.approx(1)
+    assert (found.slope.value, found.intercept.value) == (pytest.approx(2), pytest.approx(0))
+    assert (found.bias.value, found.mae.value) == (pytest.approx(2), pytest.approx(2))
+    # differences 1, 2, 3: standard deviation 1
+    assert (found.limit_low.value, found.limit_high.value) == (pytest.approx(0.04), pytest.approx(3.96))
+    assert (found.reference_low, found.reference_high, found.n) == (1.0, 3.0, 3)
+
+
+def test_regression_equals_scipy():
+    x, y = pairs()
+    found, expected = agreement(x, y), linregress(x, y)
+    assert found.r2.value == pytest.approx(expected.rvalue**2)
+    assert found.slope.value == pytest.approx(expected.slope)
+    assert found.intercept.value == pytest.approx(expected.intercept)
+
+
+def test_a_large_offset_costs_no_digits():
+    x, y = pairs()
+    assert agreement(x + 1e6, y + 1e6).r2.value == pytest.approx(agreement(x, y).r2.value, rel=1e-6)
+
+
+def test_icc_of_the_published_example():
+    assert icc_2_1(SHROUT_FLEISS) == pytest.approx(0.2898, abs=5e-5)
+
+
+def test_icc_of_pairs_equals_the_general_formula():
+    x, y = pairs()
+    assert agreement(x, y).icc.value == pytest.approx(icc_2_1(np.stack([x, y], axis=1)))
+
+
+def test_a_constant_bias_leaves_r2_and_lowers_icc():
+    x, _ = pairs()
+    found = agreement(x, x + 0.3)
+    assert found.r2.value == pytest.approx(1)
+    assert found.icc.value < 0.75
+    assert found.bias.value == pytest.approx(0.3)
+
+
+def test_undefined_pairs_are_left_out_and_counted():
+    nan = math.nan
+    found = agreement([0.1, 0.2, 0.3, nan, nan, 0.4], [0.1, 0.2, 0.4, 0.5, nan, nan])
+    assert (found.n, found.n_reference_undefined, found.n_measured_undefined, found.n_excluded) == (3, 2, 1, 3)
+
+
+@pytest.mark.parametrize("x", [[], [0.1, 0.2], [0.5, 0.5, 0.5, 0.5]])
+def test_too_little_to_correlate_is_nan(x):
+    assert math.isnan(agreement(x, x).r2.value)
+
+
+def test_the_interval_is_deterministic_and_near_the_analytic_one():
+    x, y = pairs(400)
+    found = agreement(x, y, seed=3)
+    assert found == agreement(x, y, seed=3)
+    assert found.bias.low != agreement(x, y, seed=4).bias.low
+    half = 1.96 * (y - x).std(ddof=1) / 20
+    assert found.bias.low == pytest.approx(found.bias.value - half, abs=0.15 * half)
+    assert found.bias.high == pytest.approx(found.bias.value + half, abs=0.15 * half)
+
+
+def test_patients_are_drawn_whole():
+    # Ten samples a patient that all say the same thing are worth one: the interval is about sqrt 10 times wider.
+    x, y = pairs(40)
+    x, y, patients = np.repeat(x, 10), np.repeat(y, 10), np.repeat(np.arange(40), 10)
+    by_sample, by_patient = agreement(x, y), agreement(x, y, patients)
+    ratio = (by_patient.bias.high - by_patient.bias.low) / (by_sample.bias.high - by_sample.bias.low)
+    assert (by_sample.n_clusters, by_patient.n_clusters) == (400, 40)
+    assert ratio == pytest.approx(math.sqrt(10), rel=0.15)
+
+
+def test_one_patient_has_no_interval():
+    x, y = pairs(20)
+    found = agreement(x, y, np.zeros(20))
+    assert math.isfinite(found.r2.value) and math.isnan(found.r2.low)
+
+
+def test_mean_ignores_nan():
+    assert mean_estimate([1.0, 3.0, math.nan]).value == 2.0
+    assert math.isnan(mean_estimate([math.nan]).value)
+
+
+def test_rate_is_wilsons_interval():
+    # 6 of 30, from the closed formula by hand: (0.0951, 0.3731).
+    found = rate_estimate(6, 30)
+    assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.0951, 0.3731), abs=1e-4)
+    assert rate_estimate(0, 30).low == 0 and rate_estimate(0, 30).high > 0.1
+    assert math.isnan(rate_estimate(0, 0).value)
+
+
+def test_lengths_that_differ_are_refused():
+    with pytest.raises(InputError, match="one length"):
+        agreement([1.0, 2.0], [1.0])

@@ -1,0 +1,143 @@
+"""grid.csv: every fault is named with its line, and samples are spread over the rows."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cldm_runtime.domains.attributes import Attribute
+from cldm_runtime.domains.domain import Domain
+from cldm_runtime.domains.labels import LabelSet
+from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.errors import InputError
+from cldm_runtime.requests.grid import Grid, GridRow, grid_from_mapping, read_grid, row_from_request, row_of
+
+ROOT = Path(__file__).parents[3]
+
+
+class Anatomy:
+    """Meets every request but a size above the depth."""
+
+    def faults(self, request: Mapping[str, float]) -> list[str]:
+        return ["no anatomy has size > depth"] if request.get("size", 0) > request.get("depth", 1) else []
+
+
+DOMAIN = Domain("toy", LabelSet(("background", "wall"), {}, ()),
+                (Attribute("size", "fraction", 0, 1, 0.02, ""), Attribute("depth", "fraction", 0, 1, 0.04, "")),
+                measure=None, anatomy=Anatomy())  # type: ignore[arg-type]
+
+
+def read(folder: Path, text: str | bytes) -> Grid:
+    path = folder / "grid.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_grid(path, DOMAIN)
+
+
+def test_cells_become_requests(tmp_path: Path) -> None:
+    grid = read(tmp_path, "depth,size,rotation_deg,weight,label\n0.5,0.25,-30,2,a\n,0.1,,,\n")
+    assert grid.rows == (GridRow(2, {"size": 0.25, "depth": 0.5}, -30.0, 2.0, "a"), GridRow(3, {"size": 0.1}))
+
+
+def test_spaces_blank_lines_byte_order_mark_and_crlf_are_harmless(tmp_path: Path) -> None:
+    grid = read(tmp_path, b"\xef\xbb\xbf Size , depth\r\n\r\n 0.1 , \r\n")
+    assert [(row.line, row.request) for row in grid.rows] == [(3, {"size": 0.1})]
+
+
+@pytest.mark.parametrize(("text", "fault"), [
+    ("", "the file is empty"),
+    ("\n\n", "the file is empty"),
+    ("size\n", "no row below the header"),
+    ("sise\n0.1\n", "line 1: unknown column 'sise'. Known: size, depth, rotation_deg, weight, label"),
+    ("size;depth\n0.1;0.2\n", "Separate columns by commas"),
+    ("size,size\n0.1,0.1\n", "line 1: column 'size' stands 2 times"),
+    ("label\na\n", "line 1: no attribute column"),
+    ("size\nsome\n", "line 2: size = 'some' is not a number"),
+    ("size\n14%\n", "Write 14 percent as a fraction"),
+    ("size\n14\n", "line 2: size = 14 is outside 0..1. Values are fractions: write 0.14 for 14 %."),
+    ("size\n-0.1\n", "line 2: size = -0.1 is outside 0..1"),
+    ("size\nnan\n", "line 2: size = nan is not a finite number"),
+    ("size\ninf\n", "line 2: size = inf is not a finite number"),
+    ("size,depth\n0.1\n", "line 2: 1 cells, the header has 2"),
+    ("size,depth\n0.1,0.2,0.3\n", "line 2: 3 cells, the header has 2"),
+    ("size,weight\n0.1,-1\n", "line 2: weight = -1 is outside"),
+    ("size,weight\n0.1,0\n", "every weight is 0"),
+    ("size,rotation_deg\n0.1,400\n", "line 2: rotation_deg = 400 is outside -360..360"),
+    ("size\n\"0.1\n", "not CSV"),
+    ("size,depth\n0.3,0.5\n0.5,0.3\n", "line 3: no anatomy has size > depth"),
+    (b"size\n\xff\n", "byte 5 is not UTF-8"),
+])
+def test_each_fault_is_named_with_its_line(tmp_path: Path, text: str | bytes, fault: str) -> None:
+    with pytest.raises(InputError) as error:
+        read(tmp_path, text)
+    assert fault in str(error.value) and "grid.csv" in str(error.value)
+
+
+def test_all_faults_are_listed_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        read(tmp_path, "size,depth\n2,x\n0.1,0.2\n0.1,nan\n")
+    faults = str(error.value).splitlines()[1:]
+    assert [fault.split(":")[0] for fault in faults] == ["  - line 2", "  - line 2", "  - line 4"]
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.csv: cannot be read"):
+        read_grid(tmp_path / "none.csv", DOMAIN)
+
+
+def rows(*weights: float) -> Grid:
+    return Grid("g", tuple(GridRow(i + 2, {"size": 0.1}, weight=weight) for i, weight in enumerate(weights)), "")
+
+
+def test_samples_are_spread_evenly_and_the_first_rows_get_the_remainder() -> None:
+    assert rows(1, 1, 1).counts(8).tolist() == [3, 3, 2]
+    assert rows(1, 1, 1).assign(8).tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+
+
+def test_samples_are_spread_by_weight() -> None:
+    assert rows(3, 0, 1).counts(8).tolist() == [6, 0, 2]
+    assert rows(3, 0, 1).assign(8).tolist() == [0, 2, 0, 2, 0, 0, 0, 0]
+    assert rows(0, 1, 1).counts(3).tolist() == [0, 2, 1]
+
+
+def test_every_row_gets_its_count() -> None:
+    grid = rows(5, 0.3, 2, 0, 1.7)
+    assert np.array_equal(np.bincount(grid.assign(997), minlength=5), grid.counts(997))
+
+
+def test_a_sample_is_found_without_listing_the_others() -> None:
+    assert row_of(10**12 + 1, rows(1, 1, 1).counts(3 * 10**12)) == (10**12 + 1) % 3
+
+
+def test_weights_that_binary_cannot_hold_lose_no_sample() -> None:
+    assert rows(*[0.1] * 10).counts(1000).tolist() == [100] * 10
+
+
+def test_fewer_samples_than_rows_take_the_first_rows() -> None:
+    assert rows(1, 1, 1, 1).assign(2).tolist() == [0, 1]
+
+
+def test_a_grid_from_python_values_repeats_single_numbers() -> None:
+    grid = grid_from_mapping({"size": [0.1, 0.2], "depth": 0.5}, DOMAIN)
+    assert [dict(row.request) for row in grid.rows] == [{"size": 0.1, "depth": 0.5}, {"size": 0.2, "depth": 0.5}]
+
+
+@pytest.mark.parametrize(("attributes", "fault"), [
+    ({}, "no attribute given"), ({"sise": 0.1}, "unknown column 'sise'"), ({"size": [0.1, 7]}, "row 2: size = 7"),
+    ({"size": [0.1, 0.2], "depth": [0.1, 0.2, 0.3]}, "differ in length"), ({"size": 0.9, "depth": 0}, "row 1: no anat"),
+])
+def test_faulty_python_values_are_listed(attributes: dict[str, float], fault: str) -> None:
+    with pytest.raises(InputError, match=fault):
+        grid_from_mapping(attributes, DOMAIN)
+
+
+def test_a_single_request_is_checked_as_a_row() -> None:
+    assert row_from_request({"size": 0.1, "rotation_deg": 90}, 4, DOMAIN) == GridRow(4, {"size": 0.1}, 90.0)
+    with pytest.raises(InputError, match="request 4: no anatomy"):
+        row_from_request({"size": 0.9, "depth": 0.1}, 4, DOMAIN)
+
+
+def test_the_example_grid_is_feasible_and_covers_the_range() -> None:
+    grid = read_grid(ROOT / "examples" / "grid.csv", get_domain("lge"))
+    sizes = [row.request["infarct_size"] for row in grid.rows]
+    assert len(grid) == 64 and sizes.count(0) == 6 and max(sizes) == 0.45

@@ -1,0 +1,149 @@
+"""From a trained run, however short, to a generator bundle by the export command's own function."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import onnx_fixtures
+from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.engines.choose import Choice
+from cldm_runtime.errors import BundleError, InputError
+from cldm_runtime.generation.generator import Generator
+from cldm_runtime.verification.compare import Yardstick
+from cldm_runtime.verification.replay import verify_bundle
+from cldm_trainer.adopt.bundle import adopt
+from cldm_trainer.config import Config, ControlConfig, LabelVaeConfig, OptimiserConfig
+from cldm_trainer.export import run
+from cldm_trainer.export.checkpoints import last_figures, load_generator, read_training
+from cldm_trainer.stages import codec, diffusion, label_vae, latents, texture
+from short_run_fixtures import train_short
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """A configuration whose every stage has been trained for two steps."""
+    return train_short(tmp_path_factory.mktemp("short"))
+
+
+def test_a_short_run_becomes_a_bundle_that_generates(trained: Config) -> None:
+    (folder,) = run(trained, what="generator")
+    images, masks = Generator.load(folder).sample(attributes={"infarct_size": 0.2}, seed=0)
+    assert images.shape == (1, 1, 128, 128)
+    assert masks.shape == (1, 128, 128)
+
+
+def test_a_bundle_begins_a_run_with_its_weights(trained: Config, tmp_path: Path) -> None:
+    folder = Path(trained.export.generator)
+    other = replace(trained, run=replace(trained.run, folder=str(tmp_path)))
+    adopt(other, folder)
+    for made, model in ((diffusion.trained_denoiser(other), diffusion.trained_denoiser(trained)),
+                        (texture.trained_texture(other), texture.trained_texture(trained))):
+        assert all(torch.equal(value, model.state_dict()[key]) for key, value in made.state_dict().items())
+    codec.run_image_codec(other)  # finished: returns at once
+    latents.run(other)
+    assert torch.equal(latents.load_affines(tmp_path / "short" / "latents")[0].std,
+                       latents.load_affines(trained.run_folder / "latents")[0].std)
+    section = other.texture
+    longer = replace(section, optimiser=replace(section.optimiser, steps=section.optimiser.steps + 1))
+    texture.run(replace(other, texture=longer))  # goes on, with a fresh critic
+    with pytest.raises(InputError, match="already holds image-codec"):
+        adopt(other, folder)
+
+
+def test_the_manifest_states_counts_steps_and_the_distribution(trained: Config) -> None:
+    manifest = Generator.load(trained.export.generator).manifest
+    assert manifest.provenance["cohort"] == {"train_slices": 6, "train_patients": 2, "val_slices": 3, "val_patients": 1}
+    assert manifest.provenance["steps"]["diffusion"] == 2
+    assert manifest.attribute_distribution is not None
+    assert len(manifest.attribute_distribution.rows) == 6
+
+
+def test_quality_is_measured_with_the_segmenter_of_the_run(trained: Config, tmp_path: Path) -> None:
+    segmenter = onnx_fixtures.make_segmenter(tmp_path / "segmenter")
+    config = replace(trained, export=replace(trained.export, segmenter=str(segmenter), generator=str(tmp_path / "lge")))
+    (folder,) = run(config, what="generator")
+    measured = Bundle.load(folder).manifest.quality["measured"]
+    assert measured["slices"] == 3
+    assert measured["real: Dice of infarct"] > 0.9  # its images are greys that this segmenter reads back
+    assert measured["synthetic: Dice of infarct"] < 0.9
+    assert "| real: Dice of infarct |" in (folder / "MODEL_CARD.md").read_text()
+
+
+def test_torchscript_graphs_are_listed_unless_they_are_left_out(trained: Config, tmp_path: Path) -> None:
+    roles = ("denoiser", "mask_encoder", "decoder", "encoder")
+    manifest = Generator.load(trained.export.generator).manifest
+    assert manifest.files().keys() >= {f"{role}.{form}" for role in roles for form in ("onnx", "ts")}
+    config = replace(trained, export=replace(trained.export, generator=str(tmp_path / "lge")))
+    (folder,) = run(config, what="generator", torchscript=False)
+    assert not list(folder.glob("*.ts")) and all(graph.torchscript is None
+                                                 for graph in Bundle.load(folder).manifest.graphs.values())
+
+
+def test_torchscript_draws_what_onnxruntime_draws(trained: Config) -> None:
+    yardstick = Yardstick(Bundle.load(trained.export.generator), samples=3)
+    report = yardstick.report(Choice("torchscript", "torchscript"))
+    assert report.provider == "torchscript" and report.failed == ()
+    assert report.samples is not None and report.samples.samples == 3
+
+
+OBJECTIVES = {"attributes": {"objective": "flow", "schedule": "flow"},
+              "label-vae": {"objective": "sample", "zero_terminal_snr": True}}
+
+
+@pytest.mark.parametrize("condition", ["attributes", "label-vae", "control"])
+def test_a_run_on_lent_codecs_becomes_a_bundle(trained: Config, tmp_path: Path, condition: str) -> None:
+    config = lent(trained, condition, tmp_path / "lge")
+    if condition == "control":
+        diffusion.run(lent(trained, "none", tmp_path / "never"))
+    if condition == "label-vae":
+        label_vae.run(config)
+    diffusion.run(config)
+    export = load_generator(config)
+    with torch.no_grad():  # the last layer begins at zero, and a denoiser that says nothing is always right
+        for parameter in export.networks.denoiser.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape))
+    generator = Generator.load(export.write(tmp_path / "lge"))
+    images, masks = generator.sample(attributes={"infarct_size": 0.2}, seed=0, guidance=1.5)
+    assert images.shape == (1, 1, 128, 128) and (masks is None) == (condition == "attributes")
+    assert not np.array_equal(images, generator.sample(attributes={"infarct_size": 0.2}, seed=0, guidance=0.0)[0])
+    schedule = generator.manifest.schedule
+    assert schedule is not None and schedule.prediction_type == config.diffusion.objective
+    assert (schedule.alphas_cumprod[-1] == 0.0) == (condition in OBJECTIVES)
+    assert all(check.passed for check in verify_bundle(generator.bundle))
+    assert config.run.codecs == "short" and diffusion.STAGE in generator.manifest.provenance["steps"]
+
+
+def lent(lender: Config, condition: str, target: Path) -> Config:
+    """A run of its own with another condition and objective, on the codecs of the lender."""
+    dropout = 0.0 if condition == "none" else 0.1
+    return replace(lender, run=replace(lender.run, name=condition, codecs=lender.run.name),
+                   control=ControlConfig("none", (4, 4, 8)),
+                   label_vae=LabelVaeConfig(OptimiserConfig(2, 2, 1e-3), channels=(4, 4, 4)),
+                   diffusion=replace(lender.diffusion, condition=condition, condition_dropout=dropout,
+                                     context_width=4, **OBJECTIVES.get(condition, {})),
+                   export=replace(lender.export, generator=str(target)))
+
+
+def test_an_existing_bundle_stops_the_export_before_anything_is_loaded(trained: Config) -> None:
+    with pytest.raises(BundleError, match="--force"):
+        run(replace(trained, run=replace(trained.run, name="never trained")), what="generator")
+
+
+def test_an_untrained_stage_is_named(trained: Config) -> None:
+    with pytest.raises(InputError, match="image-codec"):
+        load_generator(replace(trained, run=replace(trained.run, name="never trained")))
+
+
+def test_few_real_slices_suffice_for_parity(trained: Config) -> None:
+    training = read_training(trained, {})
+    assert training.images.shape == (3, 1, 128, 128)
+    assert training.one_hot.shape == (3, 5, 128, 128)
+
+
+def test_last_figures_reads_the_last_row(tmp_path: Path) -> None:
+    (tmp_path / "validation.csv").write_text("step,l1,dice\n10,0.5,0.1\n20,0.25,nan\n")
+    assert last_figures(tmp_path / "validation.csv") == {"step": 20, "l1": 0.25}
+    assert last_figures(tmp_path / "missing.csv") == {}

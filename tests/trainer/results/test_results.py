@@ -1,0 +1,133 @@
+"""The results page, from tiny bundles whose images show each label in its own grey."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import onnx_fixtures
+from cldm_runtime.errors import DatasetError
+from cldm_runtime.generation.generator import Generator
+from cldm_runtime.generation.pipeline import Pipeline
+from cldm_runtime.segmentation.segmenter import Segmenter
+from cldm_runtime.store import open_dataset
+from cldm_trainer.config import Config
+from cldm_trainer.results import run
+from cldm_trainer.results.cldm.goals import goals
+from cldm_trainer.results.sets import Sizes, Workshop, synthetic_set
+from cldm_trainer.tables import estimate, number, percent, table
+from cohort_fixtures import write_drawn_cohort
+
+SUBSETS = {"train": 6, "val": 3, "test": 6, "d8": 6}
+SIZES = Sizes(train=4, other=4, seeds=2, grid=8, steps=(2,), features_repeats=2)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
+    """A configuration and the folder that its results were written to."""
+    from cldm_trainer.config import load_config
+
+    folder = tmp_path_factory.mktemp("results")
+    onnx_fixtures.make_generator(folder / "lge", encoder=True)
+    onnx_fixtures.make_segmenter(folder / "lge-segmenter")
+    config = load_config(Path(__file__).parents[3] / "trainer" / "configs" / "phantom-tiny.toml")
+    targets = {"generator": str(folder / "lge"), "segmenter": str(folder / "lge-segmenter")}
+    config = dataclasses.replace(
+        config,
+        run=dataclasses.replace(config.run, folder=str(folder / "runs")),
+        cohort=dataclasses.replace(config.cohort, folder=str(folder / "cohort")),
+        export=dataclasses.replace(config.export, **targets),
+        results=dataclasses.replace(config.results, without={"d8": "infarct"}),
+    )
+    write_drawn_cohort(config.cohort_file, SUBSETS)
+    (folder / "grid.csv").write_text("infarct_size,slice_position\n0,0.5\n0.1,0.5\n0.2,0.5\n0.3,0.5\n")
+    run(config, "cldm-train results", out=folder / "docs", grid=folder / "grid.csv", sizes=SIZES)
+    return config, folder
+
+
+def test_page_numbers_and_pictures_are_written(measured: tuple[Config, Path]) -> None:
+    docs = measured[1] / "docs"
+    files = {str(path.relative_to(docs)) for path in docs.rglob("*") if path.is_file()}
+    assert files == {"results.md", "results.json", "montage.png", "figures/agreement.png", "figures/grid.png",
+                     "figures/uncertainty.png"}
+    assert "## Uncertainty" in (docs / "results.md").read_text()  # each test mask has two images
+
+
+def test_every_set_is_in_the_table(measured: tuple[Config, Path]) -> None:
+    figures = json.loads((measured[1] / "docs" / "results.json").read_text())
+    slices = {row["set"]: row["slices"] for row in figures["sets"]}
+    assert slices == {
+        "real, train": 4, "real, val": 3, "real, test": 6, "real, d8": 6, "real, d8, the same slices": 4,
+        "reconstructed without noise, test": 6, "reconstructed without noise, d8": 4,
+        "reconstructed, test": 6, "reconstructed, d8": 4,
+        "synthetic, test": 12, "synthetic, d8": 4,
+        **{f"{kind}, d8 without infarct": 2
+           for kind in ("real", "reconstructed without noise", "reconstructed", "synthetic")},
+    }
+
+
+def test_a_perfect_codec_costs_nothing(measured: tuple[Config, Path]) -> None:
+    figures = json.loads((measured[1] / "docs" / "results.json").read_text())
+    codec = [line for line in figures["goals"] if line["goal"].startswith("codec")]
+    assert codec and all(abs(line["found"]) < 0.02 and line["met"] for line in codec)
+    assert figures["reconstruction_texture"]["mean"] == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_second_run_makes_no_set_again(measured: tuple[Config, Path]) -> None:
+    config, folder = measured
+    made = {path: path.stat().st_mtime_ns for path in config.run_folder.rglob("*.h5")}
+    run(config, "cldm-train results", out=folder / "docs", grid=folder / "grid.csv", sizes=SIZES)
+    assert {path: path.stat().st_mtime_ns for path in config.run_folder.rglob("*.h5")} == made
+    assert len(made) == 7
+
+
+def test_another_decoder_makes_images_of_the_same_latents(measured: tuple[Config, Path],
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    config, folder = measured
+    shop = Workshop(folder / "again", config.cohort_file, Generator.load(folder / "lge"),
+                    Segmenter.load(folder / "lge-segmenter"), folder / "grid.csv", SIZES)
+    with open_dataset(synthetic_set(shop)) as dataset:
+        first = dataset.images()
+    recipe = Workshop.recipe
+    monkeypatch.setattr(Workshop, "recipe", lambda self, **choices: recipe(self, decoder="another", **choices))
+    monkeypatch.setattr(Pipeline, "sample", None)  # nothing is sampled again
+    with open_dataset(synthetic_set(shop)) as dataset:
+        np.testing.assert_array_equal(dataset.images(), first)
+
+
+def test_a_missing_cohort_is_named(measured: tuple[Config, Path]) -> None:
+    config = dataclasses.replace(measured[0], cohort=dataclasses.replace(measured[0].cohort, folder="nowhere"))
+    with pytest.raises(DatasetError, match=r"nowhere/cohort.h5: no such cohort"):
+        run(config, "cldm-train results", out=measured[1] / "other")
+
+
+def test_goals_compare_with_the_baseline() -> None:
+    def row(name: str, r2: float, dice: float, false: float) -> dict[str, object]:
+        figures = {"r2": {"value": r2}}
+        return {"set": name, "agreement": {"size": {"all": figures, "lesion": figures}},
+                "regions": {"scar": {"dice": {"mean": dice}}}, "false_rate": {"value": false}}
+
+    figures = {
+        "lesion": "scar", "attributes": ["size"], "compared": ["test"], "without": {},
+        "sets": [row("real, test", 0.9, 0.7, 0.1), row("reconstructed, test", 0.8, 0.68, 0.1),
+                 row("synthetic, test", 0.86, 0.6, 0.16)],
+        "texture": {"high_frequency_ratio": 0.9, "latent_spread": math.nan},
+        "grid": {"parts": {"request to segmentation": {}}},
+    }
+    met = {line["goal"]: line["met"] for line in goals(figures)}
+    assert met["codec: loss of scar Dice on reconstructed test slices"]  # 0.02 of 0.03
+    assert not met["codec: loss of r2 of size, scar slices"]  # 0.10 of 0.05
+    assert met["synthetic, test: r2 of size, all slices"]  # 0.86 of 0.85
+    assert not met["synthetic, test: false scar rate"]  # 0.16 of 0.15
+    assert not met["spread of latents, synthetic over real"]  # undefined is not met
+
+
+def test_numbers_are_spelt_alike_everywhere() -> None:
+    assert estimate({"value": 0.8312, "low": 0.7, "high": 0.9}) == "0.83 [0.70, 0.90]"
+    assert estimate(None) == estimate({"value": None, "low": None, "high": None}) == "–"
+    assert percent({"value": 0.125, "low": 0.05, "high": 0.25}) == "12 % [5, 25]"
+    assert number(math.nan, 2) == "–"
+    assert table(("a", "b"), [(1, 2)]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"

@@ -1,0 +1,79 @@
+"""The segmenter stage: nnU-Net plans, preprocesses, trains, stops and goes on."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.errors import DatasetError, InputError, InterruptedRun
+from cldm_runtime.store import DatasetSpec, create_dataset
+from cldm_trainer.config import Config, SegmenterConfig, load_config
+from cldm_trainer.nnunet.plan import reduced_plan
+from cldm_trainer.stages import segmenter
+
+TINY = SegmenterConfig(planned=False, features=(4, 8), batch_size=2, epochs=2, iterations_per_epoch=2,
+                       validation_iterations_per_epoch=1)
+PRESET = Path(__file__).parents[3] / "trainer" / "configs" / "phantom-tiny.toml"
+
+
+def config_in(folder: Path) -> Config:
+    config = load_config(PRESET)
+    return dataclasses.replace(
+        config, segmenter=TINY,
+        run=dataclasses.replace(config.run, folder=str(folder / "runs"), threads=1),
+        cohort=dataclasses.replace(config.cohort, folder=str(folder)),
+        prepare=dataclasses.replace(config.prepare, workers=1))
+
+
+def write_cohort(file: Path, subsets: tuple[str, ...]) -> None:
+    y, x = np.mgrid[:32, :32]
+    radius = np.hypot(y - 16, x - 16)
+    masks = np.stack([np.where(radius < 5, 1, np.where(radius < 9, 2, 0))] * len(subsets)).astype(np.uint8)
+    noise = np.random.default_rng(0).random(masks.shape)
+    with create_dataset(file, DatasetSpec(get_domain("lge"), (32, 32), (1.0, 1.0))) as writer:
+        writer.append(images=((masks / 4 + noise) / 2)[:, None], masks=masks, subset=list(subsets),
+                      patients=[f"P{i}" for i in range(len(subsets))])
+
+
+def test_reduced_plan_replaces_the_architecture_and_nothing_else():
+    plan = {"plans_name": "nnUNetPlans", "x": 1, "configurations": {"2d": {
+        "data_identifier": "d", "batch_size": 50, "architecture": {"arch_kwargs": {"n_stages": 6, "norm_op": "n"}}}}}
+    reduced = reduced_plan(plan, TINY)
+    configuration = reduced["configurations"]["2d"]
+    arguments = configuration["architecture"]["arch_kwargs"]
+    assert (reduced["x"], configuration["data_identifier"], configuration["batch_size"]) == (1, "d", 2)
+    assert arguments["features_per_stage"] == [4, 8] and arguments["strides"] == [[1, 1], [2, 2]]
+    assert arguments["norm_op"] == "n" and plan["configurations"]["2d"]["batch_size"] == 50
+
+
+def test_cohort_without_validation_slices_is_refused(tmp_path):
+    write_cohort(tmp_path / "cohort.h5", ("train", "train"))
+    with pytest.raises(DatasetError, match="no slices of subset val"):
+        segmenter.run(config_in(tmp_path))
+
+
+@pytest.mark.filterwarnings("ignore")  # nnU-Net's own
+def test_trains_stops_and_goes_on(tmp_path, monkeypatch):
+    write_cohort(tmp_path / "cohort.h5", ("train",) * 4 + ("val", "test"))
+    config = config_in(tmp_path)
+    from cldm_trainer.nnunet import trainer as nnunet_trainer
+
+    def stop_after_first_epoch(trainer):
+        trainer.stop = trainer.current_epoch == 1
+
+    with monkeypatch.context() as patch, pytest.raises(InterruptedRun, match="in epoch 2 of 2"):
+        patch.setattr(nnunet_trainer.CohortTrainer, "on_epoch_start",
+                      lambda self: (nnunet_trainer.nnUNetTrainer.on_epoch_start(self), stop_after_first_epoch(self)))
+        segmenter.run(config)
+    segmenter.run(config)
+    folder = segmenter.result_folder(config)
+    final = torch.load(folder / "fold_0" / "checkpoint_final.pth", weights_only=False)  # written by this test
+    assert final["current_epoch"] == 2 and final["trainer_name"] == "nnUNetTrainer"
+    log = (config.run_folder / "segmenter" / "log.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in log] == ["step", "2", "4"]
+    other = dataclasses.replace(config, segmenter=dataclasses.replace(TINY, learning_rate=0.1))
+    with pytest.raises(InputError, match=r"learning_rate: was 0.01, is now 0.1"):
+        segmenter.run(other)

@@ -1,0 +1,113 @@
+"""The training loop: averages, rates, interruption and resumption."""
+
+import csv
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cldm_runtime.errors import InputError, InterruptedRun
+from cldm_trainer.config import OptimiserConfig, RunConfig
+from cldm_trainer.training import checkpoint
+from cldm_trainer.training.loop import MovingAverage, Step, learning_rate, train
+
+RUN = RunConfig("run", threads=1)
+SHORT = OptimiserConfig(steps=6, batch_size=2, learning_rate=0.1, warmup_steps=2, log_every=1, validate_every=3,
+                        checkpoint_every=3)
+
+
+class Line:
+    """Fits y = w x + b to y = 2 x, with noise from the step's generator. Asks for a stop at step `stop_at`."""
+
+    critic = None
+    critic_rate = 0.0
+    count = 5
+
+    def __init__(self, stop_at: int = -1) -> None:
+        self.model: nn.Module = nn.Linear(1, 1)
+        self.stop_at = stop_at
+
+    def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
+        if step.number == self.stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        x = torch.tensor(step.rows, dtype=torch.float32)[:, None] + torch.rand((2, 1), generator=step.generator)
+        loss = (model(x) - 2.0 * x).square().mean()
+        return loss, {"copy": loss}
+
+    def critic_loss(self, critic: nn.Module, step: Step) -> Tensor | None:
+        return None
+
+    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        return {"weight": float(next(model.parameters()))}
+
+    def picture(self, model: nn.Module, device: torch.device) -> NDArray[np.uint8]:
+        return np.zeros((4, 4), np.uint8)
+
+
+def weights(folder: Path) -> dict[str, Tensor]:
+    return checkpoint.load_file(folder / checkpoint.MODEL)
+
+
+def test_moving_average_by_hand() -> None:
+    module = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(module.weight, 1.0)
+    average = MovingAverage(module, decay=0.5)
+    nn.init.constant_(module.weight, 2.0)
+    average.update(module, step=0)  # decay 1/10
+    assert average.module.weight.item() == pytest.approx(1.9)
+    average.update(module, step=1000)  # decay 0.5
+    assert average.module.weight.item() == pytest.approx(1.95)
+
+
+def test_learning_rate_warms_up_and_follows_a_cosine() -> None:
+    config = OptimiserConfig(steps=110, batch_size=1, learning_rate=1.0, warmup_steps=10, final_rate=0.2)
+    rates = [learning_rate(config, step, 1.0) for step in (0, 9, 10, 60, 110)]
+    assert rates == pytest.approx([0.1, 1.0, 1.0, 0.6, 0.2])
+
+
+def test_a_stopped_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
+    train(Line, SHORT, RUN, tmp_path / "whole", {})
+    with pytest.raises(InterruptedRun, match="stopped at step 5 of 6"):
+        train(lambda: Line(stop_at=4), SHORT, RUN, tmp_path / "parts", {})
+    train(Line, SHORT, RUN, tmp_path / "parts", {})
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+
+
+def test_a_finished_stage_does_not_even_load_its_task(tmp_path: Path) -> None:
+    def refuse() -> Line:
+        raise AssertionError("the task was made")
+
+    train(Line, SHORT, RUN, tmp_path / "run", {})
+    train(refuse, SHORT, RUN, tmp_path / "run", {})
+
+
+def test_another_configuration_is_refused_but_more_steps_are_not(tmp_path: Path) -> None:
+    train(Line, SHORT, RUN, tmp_path / "run", {"rate": 1.0, "steps": 6})
+    with pytest.raises(InputError, match=r"rate: was 1\.0, is now 2\.0"):
+        train(Line, SHORT, RUN, tmp_path / "run", {"rate": 2.0, "steps": 6})
+    train(Line, SHORT, RUN, tmp_path / "run", {"rate": 1.0, "steps": 9})
+
+
+def test_files_of_a_stage(tmp_path: Path) -> None:
+    train(Line, SHORT, RUN, tmp_path / "run", {"seed": 0})
+    with (tmp_path / "run" / "log.csv").open(newline="") as stream:
+        assert [int(row["step"]) for row in csv.DictReader(stream)] == [1, 2, 3, 4, 5, 6]
+    assert (tmp_path / "run" / "samples" / "0000006.png").read_bytes()[1:4] == b"PNG"
+    assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"] == 6
+    assert checkpoint.metadata(tmp_path / "run" / "model.safetensors") == {"step": "6"}
+
+
+def test_log_rows_beyond_the_checkpoint_are_dropped(tmp_path: Path) -> None:
+    with pytest.raises(InterruptedRun):
+        train(lambda: Line(stop_at=2), SHORT, RUN, tmp_path / "run", {})
+    with (tmp_path / "run" / "log.csv").open("a") as stream:
+        stream.write("4,0,0,0,0,0,0\n")
+    train(Line, SHORT, RUN, tmp_path / "run", {})
+    with (tmp_path / "run" / "log.csv").open(newline="") as stream:
+        assert [int(row["step"]) for row in csv.DictReader(stream)] == [1, 2, 3, 4, 5, 6]

@@ -1,0 +1,97 @@
+"""A run folder from a bundle: to train on where its run folder is gone, or on a cohort of one's own.
+
+The graphs of a bundle hold its weights under names that the exporter chose, equal weights once. Where a weight stands
+is found by exporting the same network with weights that are all different: the nodes come in the same order again.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.errors import BundleError, InputError
+
+from ..config import Config, OptimiserConfig, plain
+from ..graphs.read_weights import fill
+from ..networks import (
+    Denoiser,
+    MaskEncoder,
+    TexturedDecoder,
+)
+from ..stages import codec, diffusion, latents, texture
+from ..stages.from_bundle import untrained
+from ..training import checkpoint
+
+
+def adopt(config: Config, folder: Path) -> Path:
+    """Write the weights of a mask-conditioned bundle into the stages of `config`'s run; returns the run's folder.
+
+    Every stage stands at the step that the bundle states, with a fresh optimiser: raise its `steps` to go on. The mask
+    codec's decoder is in no bundle and stays untrained; nothing but more training of that codec needs it.
+    Raises InputError where the run has weights already or its networks differ from the bundle's, BundleError for a
+    faulty bundle.
+    """
+    bundle = Bundle.load(folder)
+    roles = [condition.encoder for condition in bundle.manifest.conditions]
+    if roles != ["mask_encoder"] or config.diffusion.condition != "mask":
+        raise InputError(f"{folder}: conditioned by {', '.join(roles) or 'nothing'}, the configuration by "
+                         f"{config.diffusion.condition}. Only bundles conditioned by the mask's latent can be adopted.")
+    stages = (codec.IMAGE_STAGE, codec.MASK_STAGE, latents.STAGE, texture.STAGE, diffusion.STAGE)
+    begun = [name for name in stages if any((config.run_folder / name).glob("*"))]
+    if begun:
+        raise InputError(f"{config.run_folder}: already holds {', '.join(begun)}. Choose another run.name, or delete "
+                         "it.")
+    modules = untrained(config)
+    found = {}
+    for role, module in modules.items():
+        graph = bundle.manifest.graphs[role]
+        found[role] = fill(module, graph, (bundle.path / graph.file).read_bytes(), role)
+    _require_all(modules, found)
+    _save(config, modules, bundle)
+    return config.run_folder
+
+
+def _require_all(modules: Mapping[str, nn.Module], found: Mapping[str, set[str]]) -> None:
+    """Raise InputError for a weight of the denoiser, the image codec or its texture that no graph holds."""
+    both = found["encoder"] | found["decoder"]
+    missing = {key for role in ("encoder", "decoder") for key in modules[role].state_dict()} - both
+    missing |= set(modules["denoiser"].state_dict()) - found["denoiser"] - {"null"}
+    missing |= {"affine.mean", "affine.std"} - found["mask_encoder"]
+    if missing:
+        raise InputError("the bundle's graphs lack " + ", ".join(sorted(missing)[:5]) + ". It was exported by another "
+                         "version of cldm-trainer or of torch.")
+
+
+def _save(config: Config, modules: Mapping[str, nn.Module], bundle: Bundle) -> None:
+    decoder, masks, denoiser = modules["decoder"], modules["mask_encoder"], modules["denoiser"]
+    assert isinstance(decoder, TexturedDecoder) and isinstance(masks, MaskEncoder) and isinstance(denoiser, Denoiser)
+    if denoiser.null is not None:
+        null = bundle.manifest.conditions[0].null
+        if null is None:
+            raise BundleError(f"{bundle.path}: states no null condition. Set diffusion.condition_dropout = 0.")
+        with torch.no_grad():
+            denoiser.null.copy_(torch.tensor(null))
+    steps = bundle.manifest.provenance.get("steps", {})
+    for stage, module, optimiser in (
+        (codec.IMAGE_STAGE, decoder.codec, config.image_codec.optimiser),
+        (texture.STAGE, decoder.texture, config.texture.optimiser),
+        (diffusion.STAGE, denoiser, config.diffusion.optimiser),
+    ):
+        _save_stage(config.run_folder / stage, module, int(steps.get(stage, 0)), optimiser)
+    _save_stage(config.run_folder / codec.MASK_STAGE, masks.codec, int(steps.get(codec.MASK_STAGE, 0)), None)
+    for stage, section in ((codec.IMAGE_STAGE, config.image_codec), (codec.MASK_STAGE, config.mask_codec)):
+        checkpoint.agree_on_config(config.run_folder / stage, {"seed": config.run.seed, **plain(section)}, begun=False)
+    latents.keep_standardisation(config.run_folder / latents.STAGE, decoder.affine, masks.affine)
+
+
+def _save_stage(folder: Path, module: nn.Module, step: int, optimiser: OptimiserConfig | None) -> None:
+    """A stage's files; without an optimiser it can be used but not trained on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = module.state_dict()
+    checkpoint.save_tensors(folder / checkpoint.MODEL, weights, {"step": str(step)})
+    if optimiser is not None:
+        fresh = torch.optim.AdamW(module.parameters(), lr=optimiser.learning_rate, weight_decay=optimiser.weight_decay)
+        state = {"step": step, "model": weights, "average": weights, "optimiser": fresh.state_dict()}
+        checkpoint.save_state(folder / checkpoint.STATE, state)

@@ -1,0 +1,1 @@
+"""What the denoiser can be conditioned on, one object for each kind."""

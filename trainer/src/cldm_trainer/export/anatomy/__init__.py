@@ -1,0 +1,1 @@
+"""The learned anatomy's bundle."""

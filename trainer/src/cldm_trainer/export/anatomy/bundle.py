@@ -1,0 +1,136 @@
+"""A trained VAE of label maps to an anatomy bundle: from attributes to label maps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.bundle.latent_prior_spec import LatentPriorSpec
+from cldm_runtime.bundle.manifest import TensorSpec
+from cldm_runtime.bundle.reference import Case
+from cldm_runtime.bundle.reference import Reference as ReferenceCases
+from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.files.records import plain
+from cldm_runtime.generation.learned_anatomy import KIND, LearnedAnatomy
+from cldm_runtime.noise import Purpose, normals
+from cldm_runtime.store import open_dataset
+
+from ...config import Config
+from ...graphs.write import BATCH, export_graph, round_to_half, trace
+from ...stages import label_vae
+from ...training.batches import load_slices
+from ..bundle_writer import GraphFile, Picture, Reference, refuse_to_overwrite, write_bundle
+from ..checkpoints import read_training
+from ..manifest_sections import common_sections
+from ..model_card import anatomy_card
+from ..parity import as_table, compare_graph, compare_reference, require
+from .prior import encode, fit_prior
+from .quality import MeasuredSlices, measure_anatomy
+from .traversal import traversal_of
+
+SEED = 20242
+PARITY_SLICES = 8
+_ELSEWHERE_FACTOR = 5  # what another machine or provider may add to the tolerance at export
+_DESCRIPTION = ("Label maps from attributes: the decoder of a variational autoencoder of label maps, and the "
+                "distribution of its latent vector given the attributes.")
+
+
+class SmoothDecoder(nn.Module):
+    """A decoder whose logits are averaged over 5 x 5 pixels with binomial weights: (N, d) -> (N, K, H, W).
+
+    A decoder that ends in a pixel-shuffle frays the borders at every second pixel; the weights remove exactly that.
+    """
+
+    def __init__(self, decoder: nn.Module, classes: int) -> None:
+        super().__init__()
+        line = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0
+        self.decoder, self.classes = decoder, classes
+        self.register_buffer("kernel", torch.outer(line, line).repeat(classes, 1, 1, 1))
+
+    def forward(self, z: Tensor) -> Tensor:
+        padded = nn.functional.pad(self.decoder(z), (2, 2, 2, 2), mode="replicate")
+        return nn.functional.conv2d(padded, self.get_buffer("kernel"), groups=self.classes)
+
+
+@dataclass(frozen=True)
+class AnatomyExport:
+    """What is exported, and what it is checked on.
+
+    decoder: latent vectors (N, d) -> logits (N, K, H, W). sections: the manifest but for what follows from the files.
+    latent: (n, d) of validation slices, slices: training and validation slices; neither is written anywhere.
+    """
+
+    decoder: nn.Module
+    prior: LatentPriorSpec
+    sections: Mapping[str, Any]
+    latent: Tensor
+    slices: MeasuredSlices
+    validation: Mapping[str, Any]
+    tolerance: float
+    torchscript: bool = True
+    pictures: Mapping[str, Picture] = field(default_factory=dict)
+
+    def write(self, target: Path, *, force: bool = False) -> Path:
+        """Write the bundle. Raises ParityError, and writes nothing, where the graph differs from torch."""
+        refuse_to_overwrite(target, force=force)
+        z = torch.from_numpy(normals(SEED, np.arange(2), Purpose.ANATOMY, (self.prior.dimensions,)))
+        with torch.no_grad():
+            logits = self.decoder(z)
+        expected = ReferenceCases({"decoder": Case({"z": z.numpy()}, {"logits": logits.numpy()})})
+        reference = Reference(expected.to_arrays(), SEED, {"decoder/logits": _ELSEWHERE_FACTOR * self.tolerance})
+
+        def check(bundle: Bundle) -> Mapping[str, Any]:
+            cases = {"random": {"z": z}, "real": {"z": self.latent}}
+            found = compare_reference(bundle, self.tolerance, self.tolerance)
+            found += compare_graph(bundle, "decoder", self.decoder, cases, self.tolerance)
+            require(found)
+            measured = measure_anatomy(LearnedAnatomy.load(bundle), self.slices)
+            return {"parity": as_table(found), "validation": dict(self.validation), "measured": measured}
+
+        sections = {**self.sections, "name": target.name, "latent_prior": plain(self.prior)}
+        return write_bundle(target, sections, [self._graph(z, logits)], reference, anatomy_card, check=check,
+                            pictures=self.pictures, force=force)
+
+    def _graph(self, z: Tensor, logits: Tensor) -> GraphFile:
+        return GraphFile(
+            "decoder", export_graph(self.decoder, {"z": z}, ["logits"]),
+            (TensorSpec("z", "float32", (BATCH, *z.shape[1:]), "latent vector, distributed as latent_prior says"),),
+            (TensorSpec("logits", "float32", (BATCH, *logits.shape[1:]), "one channel for each of labels.names; the "
+                        "largest is the label"),),
+            torchscript=trace(self.decoder, {"z": z}) if self.torchscript else None)
+
+
+def export_anatomy(config: Config, target: Path, *, force: bool = False, torchscript: bool = True) -> Path:
+    """Export this run's label VAE. Raises InputError where it has not been trained, ParityError where the bundle would
+    not do what torch does."""
+    domain, stage = get_domain(config.cohort.domain), label_vae.STAGE
+    vae = label_vae.trained_label_vae(config)
+    if config.export.weights != "fp32":
+        round_to_half(vae.decoder)
+    training = read_training(config, {stage: config.run_folder / stage})
+    slices, classes = read_slices(config), len(domain.labels)
+    means, deviations = encode(vae, torch.from_numpy(slices.training), classes)
+    latent = encode(vae, torch.from_numpy(slices.validation[:PARITY_SLICES]), classes)[0]
+    common = common_sections(config, domain, training)
+    del common["attribute_distribution"]  # the prior holds it
+    sections = {**common, "bundle_version": config.export.version, "kind": KIND, "description": _DESCRIPTION}
+    prior = fit_prior(means, deviations, slices.training_attributes, domain)
+    decoder = SmoothDecoder(vae.decoder, classes).eval()
+    export = AnatomyExport(
+        decoder, prior, sections, torch.from_numpy(latent).float(), slices, training.validation,
+        config.export.parity_tolerance, torchscript, traversal_of(config, vae, decoder))
+    return export.write(target, force=force)
+
+
+def read_slices(config: Config) -> MeasuredSlices:
+    """Label maps and attributes of the training and validation slices. Raises DatasetError where there are none."""
+    maps = {subset: load_slices(config.cohort_file, subset).masks.numpy() for subset in ("train", "val")}
+    with open_dataset(config.cohort_file) as dataset:
+        values, subsets = dataset.mask_attributes, dataset.subset
+    assert values is not None and subsets is not None  # read_training has asked for them
+    return MeasuredSlices(maps["train"], values[subsets == "train"], maps["val"], values[subsets == "val"])

@@ -1,0 +1,103 @@
+"""What an anatomy bundle reaches on the validation slices' attributes: whether they are met, at what cost, and how much
+its label maps of one request vary, beside real slices with like attributes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cldm_runtime.domains.domain import Domain
+from cldm_runtime.domains.labels import LabelMap
+from cldm_runtime.errors import InputError
+from cldm_runtime.generation.learned_anatomy import LearnedAnatomy
+from cldm_runtime.noise import Purpose, Stream
+
+Figures = dict[str, float]
+Table = NDArray[np.float32]  # (N, A) attributes, NaN where undefined
+
+_REQUESTS = 64  # at most
+_DRAWS = 100  # at most, of one request
+_VARIED, _EACH = 16, 4  # requests that are drawn several times, and how often
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class MeasuredSlices:
+    """Label maps (N, H, W) uint8 and their attributes (N, A), of training and of validation slices."""
+
+    training: LabelMap
+    training_attributes: Table
+    validation: LabelMap
+    validation_attributes: Table
+
+
+def measure_anatomy(anatomy: LearnedAnatomy, slices: MeasuredSlices) -> Figures:
+    """Figures for the model card; `slices` gives the requests and the real slices to compare with."""
+    wanted = slices.validation_attributes
+    rows = np.unique(np.linspace(0, len(wanted) - 1, min(_REQUESTS, len(wanted))).astype(int))
+    maps: dict[int, LabelMap] = {}
+    draws, errors = 0, []
+    for row in rows:
+        try:
+            drawn = anatomy.attempt(_request(anatomy.domain, wanted[row]), Stream(_SEED, int(row), Purpose.ANATOMY),
+                                    limit=_DRAWS)
+        except InputError:
+            draws += _DRAWS
+            continue
+        draws, maps[int(row)] = draws + drawn.draws, drawn.labels
+        errors.append(np.abs(anatomy.domain.measure(drawn.labels[None]).values[0] - wanted[row]))
+    figures: Figures = {"requests (attributes of validation slices)": float(len(rows)),
+                        "requests met": float(len(maps)), "acceptance, share of draws": len(maps) / draws}
+    if errors:
+        figures |= _mean_errors(anatomy.domain, np.stack(errors))
+        figures |= _variety(anatomy, slices, list(maps)[:: max(1, len(maps) // _VARIED)])
+    return {name: round(value, 4) for name, value in figures.items() if np.isfinite(value)}
+
+
+def _request(domain: Domain, values: Table) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(domain.attribute_names, values, strict=True) if value == value}
+
+
+def _mean_errors(domain: Domain, errors: Table) -> Figures:
+    known = {name: column[np.isfinite(column)] for name, column in zip(domain.attribute_names, errors.T, strict=True)}
+    return {f"mean absolute error of {name}": float(column.mean()) for name, column in known.items() if column.size}
+
+
+def _variety(anatomy: LearnedAnatomy, slices: MeasuredSlices, rows: list[int]) -> Figures:
+    """Mean Dice of each region between label maps of one request, and between each of these validation slices and the
+    training slice with the nearest attributes. Lower is more varied."""
+    domain, wanted = anatomy.domain, slices.validation_attributes
+    drawn: dict[str, list[float]] = {region: [] for region in domain.labels.regions}
+    real: dict[str, list[float]] = {region: [] for region in domain.labels.regions}
+    for row in rows:
+        maps = _draw_several(anatomy, _request(domain, wanted[row]), row)
+        like = slices.training[_nearest(slices.training_attributes, wanted[row])]
+        for region in domain.labels.regions:
+            drawn[region] += [_dice(domain, region, a, b) for i, a in enumerate(maps) for b in maps[:i]]
+            real[region].append(_dice(domain, region, slices.validation[row], like))
+    pairs = {"drawn for one request": drawn, "real, of like attributes": real}
+    return {f"Dice of {region}, {kind}": float(np.nanmean(values)) for region in domain.labels.regions
+            for kind, found in pairs.items() for values in [found[region]] if np.isfinite(values).any()}
+
+
+def _draw_several(anatomy: LearnedAnatomy, request: dict[str, float], row: int) -> list[LabelMap]:
+    maps = []
+    for index in range(_EACH):
+        try:
+            stream = Stream(_SEED + 1 + index, row, Purpose.ANATOMY)
+            maps.append(anatomy.attempt(request, stream, limit=_DRAWS).labels)
+        except InputError:
+            continue
+    return maps
+
+
+def _nearest(table: Table, values: Table) -> int:
+    """The row that differs least; an attribute that one of the two lacks counts as 1."""
+    return int(np.nan_to_num((table - values) ** 2, nan=1.0).sum(axis=1).argmin())
+
+
+def _dice(domain: Domain, region: str, a: LabelMap, b: LabelMap) -> float:
+    """NaN where both are empty."""
+    one, other = domain.labels.region(a, region), domain.labels.region(b, region)
+    total = int(one.sum() + other.sum())
+    return 2.0 * float((one & other).sum()) / total if total else float("nan")

@@ -1,0 +1,96 @@
+"""What a dimension of a label VAE's latent vector means, as a picture."""
+
+import io
+from collections.abc import Callable
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+from torch import Tensor
+
+from cldm_runtime.domains.domain import Domain
+from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.store import open_dataset
+
+from ...config import Config
+from ...networks import LabelVae
+from ...training.batches import load_slices
+from ..bundle_writer import Picture
+from .prior import encode
+
+TRAVERSAL = "traversal.png"
+_CAPTION = ("Label maps along the dimension that tells an attribute best, the others at their mean over the validation "
+            "slices with all attributes; above each map what is measured on it.")
+_COLUMNS = 9
+_FEWEST = 3
+_QUANTILES = (0.02, 0.98)
+
+Values = NDArray[np.floating]
+
+
+def traversal_of(config: Config, vae: LabelVae, decoder: Callable[[Tensor], Tensor]) -> dict[str, Picture]:
+    """The picture of a VAE of label maps on the validation slices of the run's cohort, or none where too few of them
+    have attributes; decoder: (n, d) to logits."""
+    domain = get_domain(config.cohort.domain)
+    means = encode(vae, load_slices(config.cohort_file, "val").masks, len(domain.labels))[0]
+    with open_dataset(config.cohort_file) as dataset:
+        assert dataset.mask_attributes is not None and dataset.subset is not None  # training has asked for them
+        attributes = dataset.mask_attributes[dataset.subset == "val"]
+
+    if np.isfinite(attributes).all(axis=1).sum() < _FEWEST:
+        return {}
+
+    @torch.no_grad()
+    def decode(z: Values) -> NDArray[np.uint8]:
+        labels: NDArray[np.uint8] = decoder(torch.from_numpy(z).float()).argmax(1).to(torch.uint8).numpy()
+        return labels
+
+    return {TRAVERSAL: Picture(traversal_picture(decode, means, attributes, domain), _CAPTION)}
+
+
+def traversal_picture(decode: Callable[[Values], NDArray[np.uint8]], means: Values, attributes: Values,
+                      domain: Domain) -> bytes:
+    """A PNG with a row for each attribute of the domain: label maps along the dimension that tells it best, in the
+    direction in which it rises, from low to high among the slices, while all others stay at their mean: no slice of a
+    patient is shown. Above each map the attribute measured on it.
+
+    decode: latent vectors (n, d) to label maps (n, H, W). means (N, d) and attributes (N, A), NaN where undefined, are
+    of the same slices.
+    """
+    start = means[np.isfinite(attributes).all(axis=1)].mean(axis=0)
+    colours = np.array(domain.labels.colours, dtype=np.uint8)
+    shown = [number for number, column in enumerate(attributes.T) if np.nanmin(column) < np.nanmax(column)]
+    figure, axes = plt.subplots(len(shown), _COLUMNS, figsize=(1.3 * _COLUMNS, 1.8 * len(shown)), squeeze=False)
+    for number, line in zip(shown, axes, strict=True):
+        name = domain.attribute_names[number]
+        dimension, correlation = best_dimension(means, attributes[:, number])
+        low, high = np.quantile(means[:, dimension], _QUANTILES)[::1 if correlation >= 0 else -1]
+        z = np.repeat(start[None], _COLUMNS, axis=0)
+        z[:, dimension] = np.linspace(low, high, _COLUMNS)
+        maps = decode(z)
+        measured = domain.measure(maps).values[:, number]
+        for axis, labels, value in zip(line, maps, measured, strict=True):
+            axis.imshow(colours[labels], interpolation="nearest")
+            axis.set_axis_off()
+            axis.set_title(f"{value:.2f}" if np.isfinite(value) else "", fontsize=8)
+        line[0].text(0, -0.1, f"{name}: dimension {dimension + 1}, Spearman {correlation:+.2f}", fontsize=9, va="top",
+                     transform=line[0].transAxes)
+    figure.subplots_adjust(left=0.005, right=0.995, top=0.95, bottom=0.06, wspace=0.03, hspace=0.42)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=80, metadata={"Software": None})
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+def best_dimension(means: Values, values: Values) -> tuple[int, float]:
+    """The dimension whose means (N, d) rank slices most as `values` (N,) do, NaN left out, and Spearman's
+    correlation."""
+    known = np.isfinite(values)
+    found = [float(stats.spearmanr(column, values[known]).statistic) for column in means[known].T]
+    dimension = int(np.argmax(np.abs(found)))
+    return dimension, found[dimension]

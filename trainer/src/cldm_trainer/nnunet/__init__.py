@@ -1,0 +1,1 @@
+"""Everything that touches nnunetv2: plan, trainer, results."""

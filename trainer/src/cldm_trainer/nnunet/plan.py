@@ -1,0 +1,132 @@
+"""A cohort becomes an nnU-Net dataset: raw slices, plan and preprocessed data, all inside the run's folder.
+
+nnU-Net takes its three folders from the environment, so `use_folders` comes before anything of nnunetv2 is imported.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.errors import DatasetError
+from cldm_runtime.store import Dataset, open_dataset
+
+from ..config import SegmenterConfig
+from ..nnunet_raw import read_json, write_json
+
+DATASET_ID = 1
+DATASET_NAME = f"Dataset{DATASET_ID:03d}_Cohort"
+CONFIGURATION = "2d"
+ENDING = ".mha"  # read by nnU-Net as a 2-D image with spacing, lossless, and not compressed
+PLANNED, REDUCED = "nnUNetPlans", "ReducedPlans"
+
+
+def use_folders(root: Path) -> None:
+    """Point nnU-Net at `root`/raw, `root`/preprocessed and `root`/results."""
+    for kind in ("raw", "preprocessed", "results"):
+        folder = root.resolve() / kind
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ[f"nnUNet_{kind}"] = str(folder)
+
+
+def set_loader_processes(count: int) -> None:
+    """How many processes make batches. The planner takes this number for its threads, so it must not be 0 there."""
+    os.environ["nnUNet_n_proc_DA"] = str(count)  # noqa: SIM112 (nnU-Net's spelling)
+
+
+def plans_name(config: SegmenterConfig) -> str:
+    return PLANNED if config.planned else REDUCED
+
+
+def write_raw_slices(cohort: Path, root: Path) -> None:
+    """Write the training and validation slices as 2-D images with nnU-Net's names, and our split as its only fold."""
+    folder, done = root / "raw" / DATASET_NAME, root / "raw" / "complete"
+    if done.exists():
+        return
+    for kind in ("imagesTr", "labelsTr"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+    with open_dataset(cohort) as dataset:
+        split = _split(dataset)
+        for name, row in ((name, row) for subset in split.values() for name, row in subset.items()):
+            _write_slice(dataset, row, folder, name)
+        labels = get_domain(dataset.domain).labels.names
+    write_json(folder / "dataset.json", {
+        "channel_names": {"0": "LGE"}, "labels": {name: value for value, name in enumerate(labels)},
+        "numTraining": sum(map(len, split.values())), "file_ending": ENDING})
+    preprocessed = root / "preprocessed" / DATASET_NAME
+    preprocessed.mkdir(parents=True, exist_ok=True)
+    write_json(preprocessed / "splits_final.json", [{subset: list(cases) for subset, cases in split.items()}])
+    done.touch()
+
+
+def _split(dataset: Dataset) -> dict[str, dict[str, int]]:
+    """For train and val: case name -> row of the cohort."""
+    subsets = np.asarray(dataset.subset)
+    rows = {subset: np.flatnonzero(subsets == subset).tolist() for subset in ("train", "val")}
+    split = {subset: {f"slice_{row:06d}": row for row in chosen} for subset, chosen in rows.items()}
+    empty = [subset for subset, cases in split.items() if not cases]
+    if empty:
+        raise DatasetError(f"{dataset.path}: no slices of subset {' and '.join(empty)}. nnU-Net needs train and val.")
+    return split
+
+
+def _write_slice(dataset: Dataset, row: int, folder: Path, name: str) -> None:
+    import SimpleITK
+
+    rows, columns = dataset.spacing_mm
+    for pixels, file in ((dataset.images(row)[0], folder / "imagesTr" / f"{name}_0000{ENDING}"),
+                         (dataset.masks(row), folder / "labelsTr" / f"{name}{ENDING}")):
+        image = SimpleITK.GetImageFromArray(pixels)
+        image.SetSpacing((columns, rows))  # type: ignore[no-untyped-call]
+        SimpleITK.WriteImage(image, str(file))
+
+
+def plan_and_preprocess(root: Path, config: SegmenterConfig, workers: int) -> None:
+    """nnU-Net's fingerprint, plan and preprocessing, each unless it is there; and the reduced plan, where asked for."""
+    from nnunetv2.experiment_planning.plan_and_preprocess_api import (
+        extract_fingerprints,
+        plan_experiments,
+        preprocess_dataset,
+    )
+
+    folder = root / "preprocessed" / DATASET_NAME
+    if not (folder / f"{PLANNED}.json").exists():
+        set_loader_processes(workers)
+        extract_fingerprints([DATASET_ID], num_processes=workers, check_dataset_integrity=False, verbose=False)
+        plan_experiments([DATASET_ID])
+    if not config.planned:
+        plan = reduced_plan(read_plan(folder / f"{PLANNED}.json"), config)
+        write_json(folder / f"{REDUCED}.json", plan)
+    done = folder / "preprocessed_complete"
+    if not done.exists():
+        shutil.rmtree(folder / f"{PLANNED}_{CONFIGURATION}", ignore_errors=True)
+        preprocess_dataset(DATASET_ID, PLANNED, (CONFIGURATION,), num_processes=[workers])
+        done.touch()
+
+
+def read_plan(file: Path) -> dict[str, Any]:
+    plan = read_json(file)
+    assert isinstance(plan, dict)
+    return plan
+
+
+def reduced_plan(plan: Mapping[str, Any], config: SegmenterConfig) -> dict[str, Any]:
+    """The same plan with the features, depth and batch size of the configuration; the data it names stay the same."""
+    stages = len(config.features)
+    configuration = dict(plan["configurations"][CONFIGURATION])
+    architecture = dict(configuration["architecture"])
+    architecture["arch_kwargs"] = {
+        **architecture["arch_kwargs"],
+        "n_stages": stages,
+        "features_per_stage": list(config.features),
+        "kernel_sizes": [[3, 3]] * stages,
+        "strides": [[1, 1]] + [[2, 2]] * (stages - 1),
+        "n_conv_per_stage": [config.convolutions] * stages,
+        "n_conv_per_stage_decoder": [config.convolutions] * (stages - 1),
+    }
+    configuration |= {"architecture": architecture, "batch_size": config.batch_size}
+    return {**plan, "plans_name": REDUCED, "configurations": {CONFIGURATION: configuration}}

@@ -1,0 +1,224 @@
+"""Reads the result folder of any nnU-Net v2 training in the 2-D configuration.
+
+    RESULT/plans.json, dataset.json, fold_<fold>/checkpoint_final.pth
+"""
+
+import pickle
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from cldm_runtime.bundle.segmenter_spec import ChannelNormalisation, SegmenterSpec
+from cldm_runtime.domains.domain import Domain
+from cldm_runtime.errors import InputError, list_faults
+
+from ..nnunet_raw import RawDataset, read_json
+from ..prepare import map_labels
+
+CONFIGURATION = "2d"
+RESAMPLING = "resample_data_or_seg_to_shape"
+GAUSSIAN_SIGMA_SCALE = 1 / 8  # of nnU-Net's sliding window
+TILE_STEP_SIZE = 0.5  # default of nnUNetPredictor
+
+_NETWORKS = "dynamic_network_architectures.architectures"
+_NETWORK = re.compile(re.escape(_NETWORKS) + r"(\.\w+)*")
+_LAYER = re.compile(r"torch\.nn(\.modules)?(\.\w+){1,2}")
+_MOST_STAGES, _MOST_FEATURES = 32, 4096
+
+# What the training curves in a checkpoint are made of. Nothing else than these and tensors is unpickled.
+_SCALAR: Any = np.float64(0).__reduce__()[0]
+_SAFE = [np.dtype, _SCALAR, (_SCALAR, "numpy.core.multiarray.scalar"),  # the second: its name before numpy 2
+         *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.float16, np.int64))]
+
+
+@dataclass(frozen=True)
+class NnunetResult:
+    """A trained network, deep supervision off, with what nnU-Net knows about its use.
+
+    `volumes`: the network was trained on stacks, whose intensities nnU-Net normalises over the whole stack; the runtime
+    normalises each slice.
+    """
+
+    folder: Path
+    network: nn.Module
+    plans: Mapping[str, Any]
+    dataset: Mapping[str, Any]
+    trainer: str
+    mirror_axes: tuple[int, ...]
+    epochs: int
+
+    @property
+    def volumes(self) -> bool:
+        shape = self.plans.get("original_median_shape_after_transp", [1])
+        return float(shape[0]) > 1
+
+    @property
+    def managers(self) -> tuple[Any, Any, Any]:
+        """nnU-Net's plans, configuration and label managers."""
+        from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+        plans = PlansManager(dict(self.plans))
+        return plans, plans.get_configuration(CONFIGURATION), plans.get_label_manager(dict(self.dataset))
+
+
+def load_result(folder: Path, fold: str = "0", checkpoint: str = "checkpoint_final.pth") -> NnunetResult:
+    """Read a result folder. Raises InputError where a file is missing, damaged, or holds more than data."""
+    with _understanding(folder):
+        plans, dataset = _read_object(folder / "plans.json"), _read_object(folder / "dataset.json")
+        if CONFIGURATION not in plans.get("configurations", {}):
+            found = ", ".join(map(str, plans.get("configurations", {}))) or "none"
+            raise InputError(f"{folder / 'plans.json'}: no configuration {CONFIGURATION!r}, found {found}. Only 2-D "
+                             "segmenters can be exported.")
+        stored = load_checkpoint(folder / f"fold_{fold}" / checkpoint)
+        if stored["init_args"]["configuration"] != CONFIGURATION:
+            raise InputError(f"{folder}: the checkpoint is of {stored['init_args']['configuration']!r}. Only "
+                             f"{CONFIGURATION!r} can be exported.")
+        check_architecture(folder / "plans.json", plans)
+        network = build_network(plans, dataset, str(stored["trainer_name"]))
+        try:
+            network.load_state_dict(stored["network_weights"])
+        except RuntimeError as error:
+            raise InputError(f"{folder}: the weights do not fit the network of plans.json: {error}") from error
+        axes = stored.get("inference_allowed_mirroring_axes") or ()
+        return NnunetResult(folder, network.eval().requires_grad_(False), plans, dataset, str(stored["trainer_name"]),
+                            tuple(int(axis) for axis in axes), int(stored["current_epoch"]))
+
+
+@contextmanager
+def _understanding(folder: Path) -> Iterator[None]:
+    """Turns what nnU-Net says of plans and checkpoints that lack something into one InputError."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, AssertionError, ImportError, RuntimeError,
+            MemoryError) as error:
+        raise InputError(f"{folder}: this is not a result as nnU-Net v2 leaves it ({error!r}).") from error
+
+
+def check_architecture(file: Path, plans: Mapping[str, Any]) -> None:
+    """Raise InputError for a plan that names other classes than nnU-Net's networks and torch's layers, for nnU-Net
+    imports and calls what a plan names, or that describes a network of absurd size."""
+    configurations = plans.get("configurations")
+    for name, configuration in configurations.items() if isinstance(configurations, dict) else ():
+        architecture = configuration.get("architecture", {}) if isinstance(configuration, dict) else {}
+        options = architecture.get("arch_kwargs", {}) if isinstance(architecture, dict) else {}
+        imported = architecture.get("_kw_requires_import", []) if isinstance(options, dict) else []
+        called = [options.get(key) for key in imported if isinstance(key, str)] if isinstance(imported, list) else []
+        strange = [value for value in called if value is not None and not _LAYER.fullmatch(str(value))]
+        network = str(architecture.get("network_class_name", _NETWORKS)) if isinstance(architecture, dict) else "?"
+        if strange or not _NETWORK.fullmatch(network):
+            raise InputError(f"{file}: configuration {name} would call {[network, *strange]}. Only networks of "
+                             f"{_NETWORKS} with layers of torch.nn are used.")
+        if not _are_small(options):
+            raise InputError(f"{file}: configuration {name} describes a network with lists of more than {_MOST_STAGES} "
+                             f"entries or numbers above {_MOST_FEATURES}.")
+
+
+def _are_small(value: object) -> bool:
+    if isinstance(value, dict | list):
+        return len(value) <= _MOST_STAGES and all(map(_are_small, value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, int | float) or abs(value) <= _MOST_FEATURES
+
+
+def _read_object(file: Path) -> dict[str, Any]:
+    content = read_json(file)
+    if not isinstance(content, dict):
+        raise InputError(f"{file}: expected a JSON object, as nnU-Net writes it.")
+    return content
+
+
+def load_checkpoint(file: Path) -> dict[str, Any]:
+    """A checkpoint as data: tensors, plain values and numpy numbers, and no code.
+
+    Raises InputError for a file that needs anything else to be unpickled.
+    """
+    try:
+        with torch.serialization.safe_globals(_SAFE):
+            return dict(torch.load(file, map_location="cpu", weights_only=True))
+    except FileNotFoundError as error:
+        raise InputError(f"{file}: there is no such checkpoint. Choose another fold or checkpoint.") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError, AttributeError, OSError,
+            MemoryError) as error:
+        raise InputError(f"{file}: this is not a checkpoint that can be read as plain data ({error})") from error
+
+
+def build_network(plans: Mapping[str, Any], dataset: Mapping[str, Any], trainer_name: str) -> nn.Module:
+    """The network of the plan, made by the trainer class of that name in the installed nnunetv2."""
+    from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
+    from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    try:
+        trainer = recursive_find_trainer_class_by_name(trainer_name)
+    except RuntimeError as error:
+        raise InputError(f"nnunetv2 has no trainer {trainer_name!r}. Set nnUNet_extTrainer to its folder.") from error
+    manager = PlansManager(dict(plans))
+    configuration = manager.get_configuration(CONFIGURATION)
+    channels = determine_num_input_channels(manager, configuration, dict(dataset))
+    heads = manager.get_label_manager(dict(dataset)).num_segmentation_heads
+    network: nn.Module = trainer.build_network_architecture(manager, configuration, channels, heads,
+                                                            enable_deep_supervision=False)
+    return network
+
+
+def segmenter_spec(result: NnunetResult, domain: Domain, labels: Mapping[str, str], mirror: bool) -> SegmenterSpec:
+    """What the runtime's predictor needs. `labels`: label name of dataset.json, or value -> label name of the domain.
+
+    Raises InputError that lists everything that the runtime's predictor cannot reproduce.
+    """
+    with _understanding(result.folder):
+        plans, configuration, label_manager = result.managers
+        faults = [f"{name} is {found!r}, supported: {RESAMPLING}" for name, found in (
+            ("resampling_fn_data", configuration.configuration["resampling_fn_data"]),
+            ("resampling_fn_probabilities", configuration.configuration["resampling_fn_probabilities"]))
+            if found != RESAMPLING]
+        values = _label_values(result, label_manager, domain, labels, faults)
+        if faults:
+            raise InputError(list_faults(f"{result.folder} cannot be exported:", faults))
+        inside = list(plans.transpose_forward)[1:]
+        rows, columns = (int(size) for size in configuration.patch_size)
+        row_mm, column_mm = (float(size) for size in configuration.spacing)
+        return SegmenterSpec(
+            patch_size=(rows, columns),
+            label_values=values,
+            spacing_mm=(row_mm, column_mm),
+            normalisation=_normalisation(result.plans, configuration),
+            axis_order=(0, 1) if inside[0] < inside[1] else (1, 0),
+            image_order=int(configuration.configuration["resampling_fn_data_kwargs"]["order"]),
+            logits_order=int(configuration.configuration["resampling_fn_probabilities_kwargs"]["order"]),
+            tile_step_size=TILE_STEP_SIZE,
+            gaussian_sigma_scale=GAUSSIAN_SIGMA_SCALE,
+            mirror_axes=result.mirror_axes,
+            mirror_by_default=mirror,
+            decision="regions" if label_manager.has_regions else "argmax",
+        )
+
+
+def _label_values(result: NnunetResult, label_manager: Any, domain: Domain, labels: Mapping[str, str],
+                  faults: list[str]) -> tuple[int, ...]:
+    """Label value of the domain for each channel of the network."""
+    named = {str(name): tuple(value) if isinstance(value, list) else (int(value),)
+             for name, value in result.dataset["labels"].items() if name != "ignore"}
+    lookup = map_labels(RawDataset(result.folder, named, (), result.dataset), domain, labels, faults)
+    channels = label_manager.regions_class_order if label_manager.has_regions else label_manager.all_labels
+    missing = [int(value) for value in channels if int(value) not in lookup]
+    if missing and not faults:
+        faults.append(f"labels {missing} of dataset.json are not mapped to labels of {domain.name}")
+    return tuple(lookup.get(int(value), 0) for value in channels)
+
+
+def _normalisation(plans: Mapping[str, Any], configuration: Any) -> tuple[ChannelNormalisation, ...]:
+    entries = []
+    for channel, (scheme, masked) in enumerate(
+            zip(configuration.normalization_schemes, configuration.use_mask_for_norm, strict=True)):
+        known = plans["foreground_intensity_properties_per_channel"][str(channel)]
+        entries.append(ChannelNormalisation(
+            scheme, bool(masked), float(known["mean"]), float(known["std"]), float(known["percentile_00_5"]),
+            float(known["percentile_99_5"])))
+    return tuple(entries)

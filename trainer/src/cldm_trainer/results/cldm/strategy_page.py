@@ -1,0 +1,239 @@
+"""The part of docs/results.md that compares the strategies, written from docs/results.json alone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...tables import NOTHING, estimate, number, percent, table
+from . import paper
+
+Json = Mapping[str, Any]
+
+SAME_R2 = 0.02  # a setting that is no further below the best counts as its equal
+
+_OPENING = """\
+Every strategy is a bundle in `exported/`, made by configuration of one architecture. Each gets the same {slices} test
+slices, as label maps or as the attributes measured on them, with {seeds} seed each, its own sampling defaults, and the
+same segmenter. "Paper": what the cLDM paper reports on patients (MYOSAIQ). **The data differ**: ours is the built-in
+phantom, so the columns show whether the strategies rank alike, not which implementation is better."""
+
+
+def strategies_text(figures: Json) -> str:
+    """Both tables with what belongs to them."""
+    compared, lesion, attributes = figures["strategies"], figures["lesion"], figures["attributes"]
+    slices = compared["rows"]["real, test"]["slices"]
+    parts = [
+        "## The strategies",
+        _OPENING.format(slices=slices, seeds=compared["seeds"]),
+        *_left_out(compared["missing"]),
+        "### Table 1: agreement of the attributes",
+        agreement(compared, attributes, lesion),
+        *_contests(compared, attributes),
+        _distances_note(compared),
+        "![target against measured](figures/strategies.png)",
+        "### Table 2: overlap with the label map",
+        overlap(compared, figures["compared"], figures["without"], lesion),
+        "Strategies that are told attributes or a vector draw their own outlines, so overlap means nothing for them. "
+        "HD in mm: mean Hausdorff distance over the slices where both hold the region.",
+        "### Training",
+        budgets(compared),
+        *_label_vaes(compared, attributes, lesion),
+        "### Control",
+        "One attribute at a time, seed and everything else held: `figures/sweep-<bundle>.png`; last row: the anatomy "
+        "turned.",
+        *(f"![{title(key)}](figures/sweep-{folder}.png)" for key, folder in compared["folders"].items()),
+    ]
+    if figures.get("trade"):
+        parts += ["### Guidance: obedience against variety", trade(figures["trade"], attributes, lesion)]
+    if figures.get("realism"):
+        parts += ["### Realism and memorisation", realism(figures["realism"])]
+    return "\n\n".join(parts)
+
+
+def _left_out(keys: Sequence[str]) -> list[str]:
+    return [f"Without a bundle, and so left out: {', '.join(map(title, keys))}."] if keys else []
+
+
+def title(key: str) -> str:
+    """A strategy's name, or a real set's."""
+    return paper.TITLES.get(key, key)
+
+
+def agreement(compared: Json, attributes: Sequence[str], lesion: str) -> str:
+    """Table 1: r2 over slices with the lesion, and distances."""
+    head = ["images", "n"]
+    for name in attributes:
+        head += [f"r2 {name}", "paper"]
+    head += [f"false {lesion}", "Frechet", "kernel x 1000", "paper, Inception"]
+    lines = []
+    for key in ("real, train", "real, val", "real, test", *compared["keys"]):
+        row = compared["rows"][key if key.startswith("real") else f"{key}, test"]
+        said = paper.R2.get(key, ())
+        cells: list[Any] = [title(key), row["slices"]]
+        for name in attributes:
+            cells.append(estimate(row["agreement"].get(name, {}).get("lesion", {}).get("r2")))
+            known = bool(said) and name in paper.ATTRIBUTES
+            cells.append(number(said[paper.ATTRIBUTES.index(name)], 2) if known else NOTHING)
+        distance = compared["distances"].get(key)
+        cells += [percent(row["false_rate"]), *_distance_cells(distance)]
+        cells.append(number(paper.FRECHET[key], 1) if key in paper.FRECHET else NOTHING)
+        lines.append(cells)
+    return table(head, lines) + f"\n\nr2 over slices with {lesion}; the paper does not say over which."
+
+
+def _distance_cells(distance: Json | None) -> tuple[str, str]:
+    if distance is None:
+        return NOTHING, NOTHING
+    kernel = f"{number(1000 * distance['kernel'], 2)} ± {number(1000 * (distance['kernel_sd'] or 0.0), 2)}"
+    return number(distance["frechet"], 4), kernel
+
+
+def _contests(compared: Json, attributes: Sequence[str]) -> list[str]:
+    """Which of two strategies is the better one, attribute by attribute, by r2 over slices with the lesion."""
+    said = []
+    for one, other in (("1.1", "1.1 as released"), ("1.3", "1.2")):
+        if not {one, other} <= set(compared["keys"]):
+            continue
+        parts = []
+        for name in attributes:
+            a, b = (_r2({"row": compared["rows"][f"{key}, test"]}, name) for key in (one, other))
+            if a is not None and b is not None:
+                parts.append(f"{name} {number(a, 2)} against {number(b, 2)} ({'higher' if a > b else 'not higher'})")
+        said.append(f"{title(one)} against {title(other)}: " + ", ".join(parts) + ".")
+    return said
+
+
+def _distances_note(compared: Json) -> str:
+    real = compared["distances"]["real, test"]
+    return (f"Frechet and kernel (unbiased MMD², cubic) distance: features of {compared['features']}, {real['n']} "
+            "images against as many training slices, which are of other patients. The row of the real test slices is "
+            "what other patients alone make; training slices against other training slices give "
+            f"{number(real['floor_frechet'], 4)} and {number(1000 * real['floor_kernel'], 2)} x 10⁻³.")
+
+
+def overlap(compared: Json, subsets: Sequence[str], without: Json, lesion: str) -> str:
+    """Table 2: Dice and HD of the strategies that are told outlines."""
+    regions = [region for region in compared["rows"]["real, test"]["regions"] if region != "lv_cavity"]
+    head = ["images", "n"]
+    for region in regions:
+        head += [f"{region} Dice", "paper", "HD mm", "paper"]
+    lines = []
+    for subset in subsets:
+        names = [subset, *([f"{subset} without {without[subset]}"] if subset in without else [])]
+        for name in names:
+            for key in ("real", *compared["outlined"]):
+                lines.append(_overlap_line(compared["rows"][f"{key}, {name}"], key, name, subset, regions))
+    return table([*head, f"false {lesion}"], lines)
+
+
+def _overlap_line(row: Json, key: str, name: str, subset: str, regions: Sequence[str]) -> list[Any]:
+    # The paper's D8 is without MVO.
+    said = paper.OVERLAP.get(f"{key}, {subset}") if name != "d8" else None
+    cells: list[Any] = [f"{title(key)}, {name}", row["slices"]]
+    for place, region in enumerate(regions):
+        figures = row["regions"][region]
+        cells += [f"{number(figures['dice']['mean'], 3)} ± {number(figures['dice']['sd'], 2)}",
+                  number(said[2 * place], 2) if said else NOTHING,
+                  number(figures["hd_mm"]["mean"], 1), number(said[2 * place + 1], 1) if said else NOTHING]
+    return [*cells, percent(row["false_rate"])]
+
+
+def budgets(compared: Json) -> str:
+    """Training steps behind each bundle."""
+    lines = []
+    for key in compared["keys"]:
+        steps = compared["budgets"][key]
+        own = {name: count for name, count in steps.items() if name not in ("image-codec", "texture", "diffusion")}
+        before = ", ".join(f"{name} {count}" for name, count in own.items())
+        lines.append((title(key), compared["bundles"][key], steps.get("diffusion", NOTHING), before,
+                      compared["sampling"][key]))
+    own_steps = {key: compared["budgets"][key].get("diffusion") for key in compared["keys"] if key != "3"}
+    return table(("strategy", "bundle", "steps of its own denoiser", "and before it", "sampling"), lines) + (
+        "\n\nAll share image codec and texture. 1.x and 2 begin with, or stand on, the same unconditional denoiser, "
+        f"which itself began with strategy 3's and its null condition; {_equality(own_steps)}. Strategy 3 was told "
+        "label maps in all of its steps.")
+
+
+def _equality(steps: Mapping[str, int | None]) -> str:
+    """Whether the strategies had the same number of steps of their own."""
+    if len(set(steps.values())) <= 1:
+        return "their own steps are equal"
+    return "their own steps are not all equal: " + ", ".join(f"{title(key)} {count}" for key, count in steps.items())
+
+
+def _label_vaes(compared: Json, attributes: Sequence[str], lesion: str) -> list[str]:
+    """Reconstruction, and how well each regularised dimension tells its attribute; nothing without such bundles."""
+    if not compared["label_vaes"]:
+        return []
+    head = ["VAE of", f"{lesion} Dice", *(f"{name}: |Spearman|, r2" for name in attributes)]
+    lines = []
+    for key, figures in compared["label_vaes"].items():
+        cells = [title(key), number(figures.get(f"dice_{lesion}"), 3)]
+        for name in attributes:
+            told = figures.get(f"spearman_{name}"), figures.get(f"r2_{name}")
+            cells.append(NOTHING if None in told else ", ".join(number(value, 2) for value in told))
+        lines.append(cells)
+    return ["### What the VAEs' dimensions mean", table(head, lines),
+            "Validation slices. A VAE's dimensions belong to no attribute; the AR-VAE's first ones follow the "
+            "attributes in order. Below, label maps along the dimension that tells an attribute best while the others "
+            "stay at their mean; above each map what is measured on it.",
+            *(f"![dimensions of {title(key)}]({link})" for key, link in compared["traversals"].items())]
+
+
+def trade(figures: Json, attributes: Sequence[str], lesion: str) -> str:
+    """Every strategy and setting."""
+    head = ("strategy", "setting", *(f"r2 {name}" for name in attributes), f"{lesion} Dice", "MS-SSIM within",
+            "feature spread", "latent spread")
+    lines = []
+    for key, settings in figures["strategies"].items():
+        for item in settings:
+            row = item["row"]
+            r2 = [estimate(row["agreement"].get(name, {}).get("lesion", {}).get("r2")) for name in attributes]
+            dice = row["regions"].get(lesion, {}).get("dice", {}).get("mean")
+            lines.append((title(key), item["setting"].replace("-", " "), *r2, number(dice, 3),
+                          number(item["ssim"]["value"], 3), number(item["feature_spread"], 3),
+                          number(item["latent_spread"], 3)))
+    different = number(figures["different_slices_ssim"]["value"], 3)
+    note = (f"{figures['conditions']} slices of {figures['subset']}, {figures['seeds']} seeds each. MS-SSIM within: "
+            "mean over pairs of images of one condition, less is more varied (real slices of different conditions: "
+            f"{different}). Feature spread: variance within a condition over that of real slices' features.")
+    widest = [line for key, settings in figures["strategies"].items() if (line := _widest(key, settings, attributes))]
+    parts = ["![obedience against variety](figures/trade.png)", note, table(head, lines)]
+    return "\n\n".join([*parts, "The most varied setting that costs no r2, by strategy:", "\n".join(widest)])
+
+
+def _widest(key: str, settings: Sequence[Json], attributes: Sequence[str]) -> str:
+    """The setting with the largest feature spread among those that lose no r2 to the best one; nothing where r2 is
+    undefined."""
+    told = {item["setting"]: [_r2(item, name) for name in attributes] for item in settings}
+    known = [item for item in settings if None not in told[item["setting"]]]
+    if not known:
+        return ""
+    best = max(known, key=lambda item: sum(told[item["setting"]]))
+    kept = [item for item in known
+            if all(a >= b - SAME_R2 for a, b in zip(told[item["setting"]], told[best["setting"]], strict=True))]
+    widest = max(kept, key=lambda item: float(item["feature_spread"]))
+    spread, other = (number(item["feature_spread"], 3) for item in (widest, best))
+    chosen, most = (item["setting"].replace("-", " ") for item in (widest, best))
+    if widest is best:
+        return f"- {title(key)}: {chosen}, which has the highest r2 too (feature spread {spread})."
+    return (f"- {title(key)}: {chosen}, feature spread {spread}; its r2 is within {SAME_R2:g} of that of {most}, the "
+            f"best in sum, which has {other}.")
+
+
+def _r2(item: Json, name: str) -> Any:
+    return (item["row"]["agreement"].get(name, {}).get("lesion", {}).get("r2") or {}).get("value")
+
+
+def realism(figures: Json) -> str:
+    """Two-sample accuracy and copy rate of every strategy."""
+    lines = [(title(key), estimate(item["accuracy"]), estimate(item["accuracy_real"]), item["asked"],
+              percent(item["copies_pixels"]), percent(item.get("copies_features")), item["searched"])
+             for key, item in figures.items()]
+    quantile = 100 * next(iter(figures.values()))["quantile"]
+    head = ("strategy", "two-sample accuracy", "real against real", "images", "copies, pixels", "copies, features",
+            "images")
+    return table(head, lines) + (
+        "\n\nTwo-sample accuracy: of a small network that learned to tell synthetic slices from real ones, on patients "
+        "it has not seen; 0.5 is chance. Copies: share of images that are as near to one training slice, in any of 8 "
+        f"symmetries, and as far from the others, as {quantile:g} % of held-out real slices are. In the paper, "
+        + paper.EXPERTS + ".")

@@ -1,0 +1,74 @@
+"""Pictures of control: one attribute swept with the seed held fixed, and a turning anatomy (the paper's figure 3)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from cldm_runtime.errors import InputError
+from cldm_runtime.generation.generator import Batch, Generator
+from cldm_runtime.segmentation.segmenter import Segmenter
+
+SEED = 3
+COLUMNS = 7
+_CROP = 20  # pixels of each side that are left out
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """`name` goes from low to high while `held` stays."""
+
+    name: str
+    low: float
+    high: float
+    held: Mapping[str, float]
+
+
+SWEEPS = (
+    Sweep("infarct_size", 0.05, 0.4, {"transmurality": 0.7, "slice_position": 0.5}),
+    Sweep("transmurality", 0.35, 0.95, {"infarct_size": 0.15, "slice_position": 0.5}),
+    Sweep("endocardial_surface_length", 0.1, 0.55, {"transmurality": 0.6, "slice_position": 0.5}),
+    Sweep("rotation_deg", 0.0, 180.0, {"infarct_size": 0.2, "transmurality": 0.7, "slice_position": 0.5}),
+)
+
+
+def picture(path: Path, generator: Generator, segmenter: Segmenter, seed: int = SEED) -> None:
+    """A row for each sweep, a column for each value: what was asked for, and what the segmenter finds, above each."""
+    rows = [sweep for sweep in SWEEPS if generator.canvas.maps or sweep.name != "rotation_deg"]
+    figure, axes = plt.subplots(len(rows), COLUMNS, figsize=(1.5 * COLUMNS, 1.85 * len(rows)), squeeze=False)
+    for line, sweep in zip(axes, rows, strict=True):
+        for axis, value in zip(line, np.linspace(sweep.low, sweep.high, COLUMNS), strict=True):
+            axis.set_axis_off()
+            batch = _sample(generator, {**sweep.held, sweep.name: float(value)}, seed)
+            if batch is not None:
+                image = batch.images[0, 0, _CROP:-_CROP, _CROP:-_CROP]
+                axis.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axis.set_title(_caption(generator, segmenter, sweep.name, float(value), batch), fontsize=6.5)
+        line[0].text(0.02, 0.04, sweep.name, transform=line[0].transAxes, color="white", fontsize=7)
+    figure.subplots_adjust(left=0.005, right=0.995, top=0.95, bottom=0.005, wspace=0.02, hspace=0.18)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+
+
+def _sample(generator: Generator, request: Mapping[str, float], seed: int) -> Batch | None:
+    """Sample 0 of the seed; None where no anatomy meets the request."""
+    try:
+        return next(generator.stream([request], seed=seed))
+    except InputError:
+        return None
+
+
+def _caption(generator: Generator, segmenter: Segmenter, name: str, value: float, batch: Batch | None) -> str:
+    if batch is None:
+        return f"{value:.2f}: no such anatomy"
+    if name == "rotation_deg":
+        return f"{value:.0f} degrees"
+    rows_mm, columns_mm = generator.manifest.image.spacing_mm
+    found = generator.domain.measure(segmenter.segment(batch.images, (rows_mm, columns_mm))).values[0]
+    return f"asked {value:.2f}, found {found[generator.domain.attribute_names.index(name)]:.2f}"

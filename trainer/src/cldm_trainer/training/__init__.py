@@ -1,0 +1,1 @@
+"""How any network is trained: loop, losses, batches, checkpoints, processes. Knows no stage."""
