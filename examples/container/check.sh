@@ -1,6 +1,6 @@
 #!/bin/sh
-# What the image and run.sh do, where there is no container engine: the pinned runtime alone, bundles that nobody may
-# write to, no home, a user without rights, no network, one folder to write to. Fails if anything else was written.
+# The steps of the image and run.sh without a container engine: the pinned runtime alone, read-only bundles, no home, a
+# user without privileges, no network, one folder to write to. Fails if anything else was written.
 #
 #   check.sh [ENVIRONMENT]     ENVIRONMENT: one that install.sh made  [a new one]
 set -eu
@@ -17,7 +17,7 @@ cp "$here/pipeline.sh" "$here/../grid.csv" "$work/image"
 chmod -R a+rX,a-w "$work/bundle" "$work/image"
 sums() { find "$work/bundle" "$work/image" -type f -exec sha256sum {} + | sort; }
 
-# A user that nobody else is, so that everything it writes can be found.
+# A user id that nobody else has, so that everything it writes can be found.
 user=$((100000 + $$))
 alone="setpriv --reuid=$user --regid=$user --clear-groups --no-new-privs"
 spaces="unshare --net --mount"

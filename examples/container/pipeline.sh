@@ -1,8 +1,8 @@
 #!/bin/sh
-# Verifies two bundles, generates N labelled images, lets a segmenter segment them, and reports. Run again after a stop,
-# it goes on where it was.
+# Verifies two bundles, generates N labelled images, runs a segmenter on them, and reports. After a stop, the same
+# command continues.
 #
-#   pipeline.sh [N [GRID]]     N: number of images [256]     GRID: CSV of attributes [grid.csv beside this file]
+#   pipeline.sh [N [GRID]]     N: number of images [256]     GRID: CSV of attributes [grid.csv next to this file]
 #
 # Environment: BUNDLES  folder of bundles, read only [/bundle]      OUT  the only place that is written to [/out]
 #              GENERATOR, SEGMENTER  bundles in it [lge, lge-segmenter]      SEED [0]

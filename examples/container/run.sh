@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the image of the Containerfile with what it needs and no more. Needs podman, or docker with ENGINE=docker.
+# Runs the image of the Containerfile with the fewest permissions that it needs. Needs podman, or docker with ENGINE=docker.
 #
 #   run.sh OUT [N [GRID]]     OUT: folder for the results     N: number of images [256]     GRID: CSV of attributes
 #
