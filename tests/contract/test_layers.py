@@ -24,7 +24,7 @@ LINES = {
         "__main__",
     ),
     "cldm_trainer": (
-        "toml_file tables version",
+        "tables version",
         "config volume_files",
         "networks graphs training nnunet_raw resample",
         "prepare",

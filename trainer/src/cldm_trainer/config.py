@@ -11,8 +11,7 @@ from typing import Any
 from cldm_runtime.diffusion.samplers import SAMPLERS
 from cldm_runtime.diffusion.schedule import SPACINGS
 from cldm_runtime.errors import InputError, list_faults
-
-from .toml_file import build, read_toml
+from cldm_runtime.files.toml_file import build, read_toml
 
 OBJECTIVES = ("v", "epsilon", "sample", "flow")
 SCHEDULES = ("linear", "scaled_linear", "cosine", "flow")

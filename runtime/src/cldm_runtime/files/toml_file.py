@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from cldm_runtime.errors import InputError
+from ..errors import InputError
 
 EXTENDS = "extends"
 
