@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from cldm_runtime.domains.registry import get_domain
-from cldm_trainer.export.manifest_sections import Training
+from cldm_trainer.export.manifest_sections import TrainingFacts
 from cldm_trainer.export.segmenter import SegmenterExport, segmenter_sections
 from cldm_trainer.nnunet.results import build_network, load_result, segmenter_spec
 
@@ -74,7 +74,7 @@ def export_of(folder: Path, config, images=None, mirror=True, labels=None) -> Se
     result = load_result(folder)
     config = dataclasses.replace(config, prepare=dataclasses.replace(config.prepare, shape=(32, 32)))
     values = np.tile(np.float32([0.1, 0.5, 0.3, 0.4]), (4, 1))
-    training = Training({"train_slices": 4}, values, torch.zeros(2, 1, 32, 32), torch.zeros(2, 5, 32, 32))
+    training = TrainingFacts({"train_slices": 4}, values, torch.zeros(2, 1, 32, 32), torch.zeros(2, 5, 32, 32))
     spec = segmenter_spec(result, domain, labels or {}, mirror)
     sections = segmenter_sections(config, domain, result, training)
     return SegmenterExport(result, spec, domain, sections, slices() if images is None else images, 1e-4)

@@ -29,7 +29,7 @@ from cldm_runtime.bundle.manifest import (
     ScheduleSpec,
     TensorSpec,
 )
-from cldm_runtime.bundle.reference import Case, Reference, write_reference
+from cldm_runtime.bundle.reference import Reference, ReferenceCase, write_reference
 from cldm_runtime.bundle.segmenter_spec import ChannelNormalisation, SegmenterSpec
 from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.domains.registry import get_domain
@@ -289,7 +289,7 @@ def _common(name: str, kind: str, shape: tuple[int, int]) -> dict[str, Any]:
             "image": ImageSpec(1, shape, "NCHW", (0.0, 1.0), (1.0, 1.0), NormalisationSpec("percentile", 0.5, 99.5))}
 
 
-def _loop_case(manifest: Manifest, graphs: Mapping[str, Graph], shape: tuple[int, int]) -> Case:
+def _loop_case(manifest: Manifest, graphs: Mapping[str, Graph], shape: tuple[int, int]) -> ReferenceCase:
     """Two samples; of the second one, every second attribute is undefined."""
     domain, random = get_domain("lge"), np.random.default_rng(SEED)
     masks = random.integers(0, len(GREYS), (2, *shape)).astype(np.uint8)
@@ -301,16 +301,16 @@ def _loop_case(manifest: Manifest, graphs: Mapping[str, Graph], shape: tuple[int
     batch = pipeline.sample(sources, pipeline.plan(manifest.sampling), SEED, indices)
     noise = decoder_noise(manifest.graphs["decoder"], SEED, indices)
     x = initial_noise(manifest.graphs["denoiser"], SEED, indices)
-    return Case({"x": x, **sources, **noise}, {"latent": batch.latent, "image": batch.image})
+    return ReferenceCase({"x": x, **sources, **noise}, {"latent": batch.latent, "image": batch.image})
 
 
-def _finish(folder: Path, manifest: Manifest, graphs: Mapping[str, Graph], loop: Case | None) -> Path:
+def _finish(folder: Path, manifest: Manifest, graphs: Mapping[str, Graph], loop: ReferenceCase | None) -> Path:
     """Write the reference, then the manifest with its hash."""
     random = np.random.default_rng(SEED)
     cases = {}
     for role, graph in graphs.items():
         inputs = {spec.name: random.random((2, *spec.shape[1:]), dtype=np.float32) for spec in graph.inputs}
-        cases[role] = Case(inputs, graph.function(**inputs))
+        cases[role] = ReferenceCase(inputs, graph.function(**inputs))
     digest = write_reference(folder / "reference.npz", Reference(cases, loop, None))
     final = dataclasses.replace(manifest, reference=dataclasses.replace(manifest.reference, sha256=digest))
     (folder / "manifest.json").write_text(final.to_json(), encoding="utf-8")

@@ -54,6 +54,16 @@ def test_files_stay_short_and_are_named_after_their_content() -> None:
     assert not [identify(path) for path in SOURCES if path.stem in VAGUE_NAMES]
 
 
+def test_a_class_name_means_one_thing() -> None:
+    """In both packages together, private classes too."""
+    places: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(f"{identify(path)}:{node.lineno}")
+    assert not {name: found for name, found in places.items() if len(found) > 1}
+
+
 def imported_modules(path: Path) -> Iterator[str]:
     """Dotted names of the runtime's modules that a test file imports or names in a string."""
     for node in ast.walk(ast.parse(path.read_text())):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cldm_runtime.bench.bundle_bench import NETWORKS
-from cldm_runtime.bench.contest import Contender, Options, run_contest
+from cldm_runtime.bench.contest import Contender, ContestOptions, run_contest
 from cldm_runtime.bench.remote import ContenderFailed, Remote
 from cldm_runtime.bench.rows import COLUMNS, read_rows
 from cldm_runtime.bench.work import BundleNetworks, denoiser_evaluations
@@ -73,7 +73,7 @@ def test_the_program_takes_turns_with_python() -> None:
     arguments = {"bundle": str(BUNDLE), "threads": 1}
     contenders = [Contender("Python", "networks", NETWORKS, arguments),
                   Contender("C++", "networks", NETWORKS, arguments, program=str(PROGRAM))]
-    found = run_contest(contenders, Options(2, 0.0, (2,), 1),
+    found = run_contest(contenders, ContestOptions(2, 0.0, (2,), 1),
                         lambda program: Remote(1, command=(program, "child")) if program else Remote(1), lambda: 1.0)
     python, other = found.timed
     assert (python.error, other.error) == (None, None) and (python.turns, other.turns) == ([0, 2], [1, 3])

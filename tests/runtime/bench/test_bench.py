@@ -12,17 +12,17 @@ from onnx.helper import make_node
 import onnx_fixtures
 from cldm_runtime.bench import child, machine
 from cldm_runtime.bench.bundle_bench import Sampling, cpp_contender, networks_contender, path_contenders
-from cldm_runtime.bench.contest import Contender, Options, run_contest
+from cldm_runtime.bench.contest import Contender, ContestOptions, run_contest
 from cldm_runtime.bench.onnx_flops import graph_flops, operations
 from cldm_runtime.bench.remote import ContenderFailed, Remote
-from cldm_runtime.bench.rows import COLUMNS, EXTRAPOLATED, Setting, append_rows, make_rows, read_rows, speed_table
+from cldm_runtime.bench.rows import COLUMNS, EXTRAPOLATED, SharedFacts, append_rows, make_rows, read_rows, speed_table
 from cldm_runtime.bench.work import BundleNetworks, WholePath, denoiser_evaluations
 from cldm_runtime.bundle.manifest import GraphSpec
 from cldm_runtime.errors import InputError
 from cldm_runtime.generation.generator import Generator
 from onnx_fixtures import tensor
 
-SETTING = Setting({"cpu": "abacus", "cores": 2}, {"numpy": "2"}, 2, 7, "2026-01-01T00:00:00+00:00", "cldm bench")
+SETTING = SharedFacts({"cpu": "abacus", "cores": 2}, {"numpy": "2"}, 2, 7, "2026-01-01T00:00:00+00:00", "cldm bench")
 
 
 class Played:
@@ -64,7 +64,7 @@ def contender(name: str, **options) -> Contender:
 
 def contest(contenders, rounds=3, batches=(1, 2, 4), clock=lambda: 0.75, **played):
     log, products = [], iter((100.0, 90.0, 110.0))
-    found = run_contest(contenders, Options(rounds, 0.0, batches, 2), lambda program: Played(log, **played),
+    found = run_contest(contenders, ContestOptions(rounds, 0.0, batches, 2), lambda program: Played(log, **played),
                         lambda: next(products), clock=clock)
     return found, log
 
@@ -109,7 +109,7 @@ def test_a_batch_size_can_be_that_of_another() -> None:
 
 def test_turns_last_as_long_as_is_asked() -> None:
     log: list = []
-    run_contest([contender("a")], Options(1, 5.0, (1,), 1), lambda program: Played(log), lambda: 1.0)
+    run_contest([contender("a")], ContestOptions(1, 5.0, (1,), 1), lambda program: Played(log), lambda: 1.0)
     assert log.count(("a", 1)) == 3 + 1 + 5  # first image, two for the size; warm-up; 5 x 1.1 s
 
 
@@ -174,7 +174,7 @@ def test_the_whole_path_makes_two_batches_or_a_file(tiny_generator: Path, to_fil
 
 
 def test_contenders_of_a_bundle(tiny_generator: Path) -> None:
-    options = Options(threads=1)
+    options = ContestOptions(threads=1)
     own = networks_contender("tiny", tiny_generator, Sampling(), options)
     assert own.name == "tiny, ddim 4" and not own.extrapolate
     assert networks_contender("tiny", tiny_generator, Sampling("ddpm", 1000), options).extrapolate
@@ -221,7 +221,7 @@ def test_each_contender_gets_its_own_program() -> None:
         started.append(program)
         return Played([])
 
-    run_contest([contender("a"), contender("b", program="b.exe")], Options(1, 0.0, (1,), 1), start, lambda: 1.0)
+    run_contest([contender("a"), contender("b", program="b.exe")], ContestOptions(1, 0.0, (1,), 1), start, lambda: 1.0)
     assert started == ["", "b.exe"] * 2  # batch sizes, then rounds
 
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.bundle.manifest import GraphSpec, TensorSpec
-from cldm_runtime.bundle.reference import Case
+from cldm_runtime.bundle.reference import ReferenceCase
 from cldm_runtime.cli.main import cldm, run
 from cldm_runtime.engines import open as opening
 from cldm_runtime.engines import tensorrt, tensorrt_build
@@ -26,7 +26,7 @@ from cldm_runtime.files.user_cache import private_folder
 torch = pytest.importorskip("torch")
 A, B, SUM = (TensorSpec(name, "float32", ("N", 2), "a number") for name in ("a", "b", "sum"))
 ADDER = GraphSpec("adder.onnx", hashlib.sha256(b"model").hexdigest(), "fp32", (A, B), (SUM,))
-CASE = Case({"a": np.ones((1, 2), np.float32), "b": np.full((1, 2), 2, np.float32)},
+CASE = ReferenceCase({"a": np.ones((1, 2), np.float32), "b": np.full((1, 2), 2, np.float32)},
             {"sum": np.full((1, 2), 3, np.float32)})
 PLAN = EnginePlan(ADDER.sha256, profile(ADDER, 4), "11.0", "a GPU", (9, 0))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cldm_runtime.bundle.bundle import Bundle
-from cldm_runtime.bundle.reference import Case, Reference, write_reference
+from cldm_runtime.bundle.reference import Reference, ReferenceCase, write_reference
 from cldm_runtime.errors import BundleError
 from cldm_runtime.verification.replay import check_output, verify_bundle
 
@@ -81,7 +81,7 @@ def test_unknown_keys_are_listed():
 
 
 def test_the_file_gives_back_what_was_written_and_is_the_same_each_time(tmp_path):
-    case = Case({"x": np.arange(3.0)}, {"y": np.ones(2, np.float32)})
+    case = ReferenceCase({"x": np.arange(3.0)}, {"y": np.ones(2, np.float32)})
     reference = Reference({"decoder": case}, loop=case, loop_steps=5)
     assert write_reference(tmp_path / "a.npz", reference) == write_reference(tmp_path / "b.npz", reference)
     with np.load(tmp_path / "a.npz") as arrays:

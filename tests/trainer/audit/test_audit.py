@@ -14,17 +14,17 @@ from cldm_runtime.errors import BundleError, DatasetError, InputError
 from cldm_runtime.generation.generator import Generator
 from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
 from cldm_trainer import cli
-from cldm_trainer.audit import Audited, Auditor, Options, run, summary, write_card
+from cldm_trainer.audit import Audited, AuditOptions, Auditor, run, summary, write_card
 from cldm_trainer.audit.card import with_section
 from cldm_trainer.audit.comparisons import real_and_real, real_and_synthetic
 from cldm_trainer.audit.markdown import memorisation_table
-from cldm_trainer.audit.sets import NOBODY, CohortSets, Samples, cohort_sets, generated_samples, given_samples
-from cldm_trainer.audit.two_sample import Training
+from cldm_trainer.audit.sets import NOBODY, CohortSets, SyntheticImages, cohort_sets, generated_samples, given_samples
+from cldm_trainer.audit.two_sample import ClassifierTraining
 from cldm_trainer.config import Config, load_config
 from cohort_fixtures import write_drawn_cohort
 
 SUBSETS = {"train": 12, "val": 3, "test": 12}
-QUICK = Options(seeds=1, training=Training(folds=2, steps=2, batch=4))
+QUICK = AuditOptions(seeds=1, training=ClassifierTraining(folds=2, steps=2, batch=4))
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_without_conditions_nothing_is_paired(sets: CohortSets, tiny_free: Path,
 
 
 def test_without_a_segmenter_the_reason_is_told(sets: CohortSets, tmp_path: Path) -> None:
-    samples = Samples(sets.compared, np.arange(12), "made of the slices themselves")
+    samples = SyntheticImages(sets.compared, np.arange(12), "made of the slices themselves")
     figures = Auditor(sets.compared.path, None, QUICK).audit(samples, tmp_path, "nobody")
     assert summary(figures)["copies_features"] is None
     assert "features: not measured" in (tmp_path / "audit.md").read_text()

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from cldm_runtime.errors import InputError
-from cldm_trainer.audit.two_sample import Classifier, Side, Training, balanced_folds, two_sample
+from cldm_trainer.audit.two_sample import Classifier, ClassifierTraining, Side, balanced_folds, two_sample
 
-QUICK = Training(folds=2, steps=40, batch=16, learning_rate=1e-2)
+QUICK = ClassifierTraining(folds=2, steps=40, batch=16, learning_rate=1e-2)
 
 
 def noise(count: int, seed: int) -> np.ndarray:
@@ -36,7 +36,7 @@ def test_images_of_one_kind_are_not_told_apart() -> None:
 
 
 def test_the_same_seed_gives_the_same_answers() -> None:
-    quick = Training(folds=2, steps=3, batch=4)
+    quick = ClassifierTraining(folds=2, steps=3, batch=4)
     one, again = (two_sample(side(noise(8, 0), "a"), side(noise(8, 1), "b"), quick) for _ in range(2))
     assert np.array_equal(one.probability, again.probability)
 
@@ -56,7 +56,7 @@ def test_the_network_is_small() -> None:
 def test_further_images_are_trained_on_unless_their_patient_is_asked_about() -> None:
     # 8 asked about in 4 patients and folds of 4; of the 4 further images 2 are of the first patient, 2 of a stranger.
     groups = np.concatenate([names(8, "a"), ["a-0", "a-0", "x", "x"]])
-    quick = Training(folds=2, steps=1, batch=4)
+    quick = ClassifierTraining(folds=2, steps=1, batch=4)
     found = two_sample(Side(noise(12, 0), groups, 8), Side(noise(8, 1), names(8, "a"), 8), quick)
     assert (found.images, found.trained_on, len(found.probability)) == (8, (7.0, 4.0), 16)
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 import onnx_fixtures
-from cldm_runtime.bench.contest import Options
+from cldm_runtime.bench.contest import ContestOptions
 from cldm_runtime.bench.rows import COLUMNS, read_rows
 from cldm_runtime.errors import InputError
 from cldm_runtime.generation.generator import Generator
 from cldm_runtime.segmentation.segmenter import Segmenter
 from cldm_trainer import bench
-from cldm_trainer.audit.two_sample import Training
+from cldm_trainer.audit.two_sample import ClassifierTraining
 from cldm_trainer.bench.contenders import all_entries, read_sampling
 from cldm_trainer.bench.diffusers_loop import DiffusersLoop, make_scheduler
 from cldm_trainer.bench.monai_inferer import MonaiInferer
@@ -90,7 +90,7 @@ QUALITY = {"r2": {"infarct_size": 0.9}, "frechet": 1.5, "two_sample": 0.75, "lat
 
 
 def test_who_takes_part(config: Config, tmp_path: Path) -> None:
-    entries = all_entries(config, tmp_path / "c.toml", Options(), tmp_path)
+    entries = all_entries(config, tmp_path / "c.toml", ContestOptions(), tmp_path)
     names = [entry.contender.name for entry in entries]
     assert names[:5] == ["lge, ddim 4", "lge, ddim 4, requests to memory", "lge, ddim 4, requests to file",
                          "lge, ddim 2", "lge, no-such 3"]
@@ -113,11 +113,11 @@ def test_quality_is_measured_once(config: Config, tmp_path: Path) -> None:
                     Segmenter.load(config.export.segmenter), tmp_path / "grid.csv", Sizes(features_repeats=2),
                     said.append)
     settings = shop.generator.settings(steps=2)
-    found = quality(shop, settings, Training(steps=2, batch=4))
+    found = quality(shop, settings, ClassifierTraining(steps=2, batch=4))
     assert found["r2"]["infarct_size"] > 0.99 and found["slices"] == 12  # greys that the segmenter reads back
     assert 0 <= found["two_sample"] <= 1 and found["high_frequency_ratio"] > 0
     said.clear()
-    assert quality(shop, settings, Training(steps=2, batch=4)) == found and not said
+    assert quality(shop, settings, ClassifierTraining(steps=2, batch=4)) == found and not said
 
 
 def test_monai_inferer_by_a_made_up_clock(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ from cldm_runtime.errors import BundleError
 from cldm_runtime.verification.replay import verify_bundle
 from cldm_trainer.config import load_config
 from cldm_trainer.export.generator import GeneratorExport, Networks
-from cldm_trainer.export.manifest_sections import Training, distribution_section, without_paths
-from cldm_trainer.export.parity import Parity, ParityError, compare_graph, require
+from cldm_trainer.export.manifest_sections import TrainingFacts, distribution_section, without_paths
+from cldm_trainer.export.parity import GraphParity, ParityError, compare_graph, require
 from cldm_trainer.graphs.accurate_norm import AccurateGroupNorm, use_accurate_norms
 from cldm_trainer.graphs.read_weights import node_inputs, read_weights
 from cldm_trainer.graphs.write import export_graph, round_to_bytes, round_to_half, write_matmul
@@ -52,7 +52,7 @@ def untrained() -> GeneratorExport:
             parameter.add_(0.05 * torch.randn(parameter.shape))
     masks = torch.from_numpy(np.random.default_rng(0).integers(0, 5, (2, 128, 128)).astype(np.uint8))
     attributes = np.array([[0.1, 0.5, 0.2, 0.5], [0.0, np.nan, 0.0, 1.0]], dtype=np.float32)
-    training = Training({"train_slices": 2}, attributes, torch.rand(2, 1, 128, 128), one_hot(masks, 5))
+    training = TrainingFacts({"train_slices": 2}, attributes, torch.rand(2, 1, 128, 128), one_hot(masks, 5))
     return GeneratorExport(config, networks, NoiseSchedule.linear(prediction_type="v"), training)
 
 
@@ -140,7 +140,7 @@ def test_failed_parity_leaves_the_old_bundle(untrained: GeneratorExport, bundle:
 
 def test_parity_fails_on_nan() -> None:
     with pytest.raises(ParityError, match="decoder"):
-        require([Parity("decoder", "real", 1, float("nan"), 1e-4)])
+        require([GraphParity("decoder", "real", 1, float("nan"), 1e-4)])
 
 
 def test_attention_becomes_matmul_with_the_same_result() -> None:

@@ -13,7 +13,12 @@ from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.segmentation.segmenter import Segmenter
 from cldm_runtime.store import DatasetSpec, create_dataset
 from cldm_trainer.cli import cli
-from cldm_trainer.export.nnunet_agreement import Agreement, compare_predictors, nnunet_labels, require_agreement
+from cldm_trainer.export.nnunet_agreement import (
+    PredictorAgreement,
+    compare_predictors,
+    nnunet_labels,
+    require_agreement,
+)
 from cldm_trainer.export.parity import ParityError
 from cldm_trainer.export.segmenter import trace_or_say
 from cldm_trainer.nnunet.results import load_result, segmenter_spec
@@ -116,7 +121,7 @@ def test_checkpoint_with_code_in_it_is_refused_and_not_run(tmp_path):
 
 
 def test_disagreement_of_a_common_label_stops_the_export():
-    agreement = Agreement(50, True, 40, 1000, {"infarct": 0.99, "mvo": 0.5}, {"infarct": 5000, "mvo": 12})
+    agreement = PredictorAgreement(50, True, 40, 1000, {"infarct": 0.99, "mvo": 0.5}, {"infarct": 5000, "mvo": 12})
     with pytest.raises(ParityError, match=r"infarct: Dice 0.99000 over 5000 pixels") as caught:
         require_agreement([agreement])
     assert "mvo" not in str(caught.value)

@@ -214,7 +214,7 @@ def audit(config_path: str, samples: str | None, seeds: int, out: str | None, qu
     given = f" --samples {Path(samples).name}" if samples else ""
     found = module.run(load_config(config_path), f"cldm-train audit --config {config_path}{given}",
                        samples=Path(samples) if samples else None, out=Path(out) if out else None, card=write_card,
-                       options=module.Options(quantile=quantile, seeds=seeds))
+                       options=module.AuditOptions(quantile=quantile, seeds=seeds))
     click.echo("\n".join(str(path) for path in (found.page, found.card) if path))
 
 

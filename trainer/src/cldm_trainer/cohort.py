@@ -27,7 +27,7 @@ ENDING = ".nii.gz"
 CHANNEL = "LGE"
 
 
-class PhantomVolume(Protocol):
+class DrawnVolume(Protocol):
     """A short-axis stack, apex first: image (Z, H, W) float32, labels (Z, H, W) uint8, spacing (z, y, x) in mm."""
 
     @property
@@ -40,7 +40,7 @@ class PhantomVolume(Protocol):
     def spacing_mm(self) -> tuple[float, float, float]: ...
 
 
-MakeVolume = Callable[[int, int, str], PhantomVolume]
+MakeVolume = Callable[[int, int, str], DrawnVolume]
 """(seed, patient number within the subset, subset) -> volume"""
 
 
@@ -156,10 +156,10 @@ def write_descriptions(config: CohortConfig, cases: Sequence[PhantomCase], folde
     write_json(folder / "subsets.json", by_subset)
 
 
-def _lge_volume(seed: int, patient: int, subset: str) -> PhantomVolume:
+def _lge_volume(seed: int, patient: int, subset: str) -> DrawnVolume:
     from cldm_runtime.domains.lge.phantom import phantom_volume
 
-    volume: PhantomVolume = phantom_volume(seed, patient, subset)
+    volume: DrawnVolume = phantom_volume(seed, patient, subset)
     return volume
 
 

@@ -38,7 +38,7 @@ RAW_FOLDER = "raw"
 
 
 @dataclass(frozen=True)
-class Slices:
+class PreparedCase:
     """What one case contributes: images (n, H, W) float32 in 0..1, labels (n, H, W) uint8, position (n,) in 0..1 (NaN
     in a stack of one slice), slice number in the source (n,), and how many labelled slices were dropped."""
 
@@ -135,7 +135,7 @@ def translate(labels: NDArray[np.int64], lookup: Mapping[int, int]) -> NDArray[n
     return result
 
 
-def prepare_case(case: Case, recipe: Recipe) -> Slices | str:
+def prepare_case(case: Case, recipe: Recipe) -> PreparedCase | str:
     """The slices of one case, or what is wrong with it."""
     try:
         return _prepare_case(case, recipe)
@@ -144,7 +144,7 @@ def prepare_case(case: Case, recipe: Recipe) -> Slices | str:
         return message if case.name in message else f"case {case.name}: {message}"
 
 
-def _prepare_case(case: Case, recipe: Recipe) -> Slices:
+def _prepare_case(case: Case, recipe: Recipe) -> PreparedCase:
     volume = read_volume(case, channel=recipe.channel, check_geometry=recipe.check_geometry)
     labels = translate(volume.labels, recipe.lookup)
     heart = np.flatnonzero(labels.any(axis=(1, 2)))
@@ -162,7 +162,7 @@ def _prepare_case(case: Case, recipe: Recipe) -> Slices:
             plane[:] = normalise(plane, recipe.percentiles)
         except InputError as error:
             raise InputError(f"slice {z}: {error}") from error
-    return Slices(
+    return PreparedCase(
         images,
         cut[kept],
         stack_positions(len(heart), recipe.base_first)[kept],
@@ -207,7 +207,7 @@ def measure_stack(labels: NDArray[np.uint8], position: NDArray[np.float32], doma
     return Measurement(measured.names, values, reasons)
 
 
-def prepared_cases(cases: Sequence[Case], recipe: Recipe, workers: int) -> Iterator[tuple[Case, Slices | str]]:
+def prepared_cases(cases: Sequence[Case], recipe: Recipe, workers: int) -> Iterator[tuple[Case, PreparedCase | str]]:
     """Each case with its slices, in order, with a bounded number of cases in memory."""
     if workers < 2:
         yield from ((case, prepare_case(case, recipe)) for case in cases)
@@ -308,7 +308,7 @@ def _write_cases(
     return dropped
 
 
-def _append(writer: DatasetWriter, case: Slices, patient: str, subset: str, domain: Domain) -> None:
+def _append(writer: DatasetWriter, case: PreparedCase, patient: str, subset: str, domain: Domain) -> None:
     measured = measure_stack(case.labels, case.position, domain)
     count = len(case.labels)
     writer.append(

@@ -8,10 +8,10 @@ from typing import Any
 
 from ..bundle.bundle import Bundle
 from ..errors import BundleError
-from .contest import Contender, Options, Say, run_contest
+from .contest import Contender, ContestOptions, Say, run_contest
 from .machine import PRODUCT_SIZE, machine, versions
 from .remote import Remote
-from .rows import Json, Setting, make_rows
+from .rows import Json, SharedFacts, make_rows
 
 NETWORKS = "cldm_runtime.bench.work:BundleNetworks"
 WHOLE_PATH = "cldm_runtime.bench.work:WholePath"
@@ -31,7 +31,7 @@ class Sampling:
         return {"sampler": self.sampler, "steps": self.steps, "guidance": self.guidance}
 
 
-def networks_contender(title: str, bundle: Path, sampling: Sampling, options: Options, provider: str = "cpu",
+def networks_contender(title: str, bundle: Path, sampling: Sampling, options: ContestOptions, provider: str = "cpu",
                        seed: int = 0) -> Contender:
     """The bundle's networks at one setting. Raises BundleError for a bundle that cannot generate."""
     default = Bundle.load(bundle).manifest.sampling
@@ -56,8 +56,8 @@ def cpp_contender(like: Contender, program: Path, title: str) -> Contender:
     return replace(like, name=f"{title} in C++{like.name.removeprefix(title)}", program=str(program))
 
 
-def bench_bundle(bundle: Path, samplings: Sequence[Sampling], providers: Sequence[str], options: Options, command: str,
-                 seed: int = 0, say: Say = lambda text: None, log: Path | None = None,
+def bench_bundle(bundle: Path, samplings: Sequence[Sampling], providers: Sequence[str], options: ContestOptions,
+                 command: str, seed: int = 0, say: Say = lambda text: None, log: Path | None = None,
                  cpp: Path | None = None) -> list[Json]:
     """Rows of a bundle's networks at every setting on every provider, and of the whole path at the first setting.
 
@@ -73,7 +73,7 @@ def bench_bundle(bundle: Path, samplings: Sequence[Sampling], providers: Sequenc
     return time_contenders(contenders, options, command, seed, PACKAGES, say, log)
 
 
-def time_contenders(contenders: Sequence[Contender], options: Options, command: str, seed: int,
+def time_contenders(contenders: Sequence[Contender], options: ContestOptions, command: str, seed: int,
                     packages: Sequence[str], say: Say, log: Path | None = None,
                     product_size: int = PRODUCT_SIZE) -> list[Json]:
     """Time contenders against each other on this machine; one row each."""
@@ -84,6 +84,6 @@ def time_contenders(contenders: Sequence[Contender], options: Options, command: 
         with start() as process:
             return process.product(product_size)
 
-    setting = Setting(machine(), versions(packages), options.threads, seed,
+    setting = SharedFacts(machine(), versions(packages), options.threads, seed,
                       datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), command)
     return make_rows(run_contest(contenders, options, start, product, say), setting)

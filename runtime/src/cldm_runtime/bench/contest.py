@@ -36,7 +36,7 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Options:
+class ContestOptions:
     """seconds: each turn goes on for at least so long, in whole batches."""
 
     rounds: int = 5
@@ -93,7 +93,7 @@ Start = Callable[[str], Opened]
 """Begins the process of a contender, of its `program` where it names one."""
 
 
-def run_contest(contenders: Sequence[Contender], options: Options, start: Start, product: Callable[[], float],
+def run_contest(contenders: Sequence[Contender], options: ContestOptions, start: Start, product: Callable[[], float],
                 say: Say = lambda text: None, clock: Callable[[], float] = time.perf_counter) -> Contest:
     """Try batch sizes, then time all contenders in turn. `start` begins a process, `product` times a matrix product.
 
@@ -129,7 +129,7 @@ def _guarded(timed: Timed, work: Callable[..., None], *arguments: Any) -> None:
         timed.error = str(error)
 
 
-def _try_batches(timed: Timed, results: Sequence[Timed], options: Options, start: Start,
+def _try_batches(timed: Timed, results: Sequence[Timed], options: ContestOptions, start: Start,
                  clock: Callable[[], float]) -> None:
     """Time the first image of a fresh process, then every batch size; one that fails ends the search."""
     contender, process = timed.contender, start(timed.contender.program)
@@ -176,7 +176,7 @@ def _warm_up(timed: Timed, process: Opened) -> None:
         process.complete()
 
 
-def _rounds(results: Sequence[Timed], opened: Mapping[int, Opened], options: Options, products: list[float],
+def _rounds(results: Sequence[Timed], opened: Mapping[int, Opened], options: ContestOptions, products: list[float],
             product: Callable[[], float], say: Say) -> None:
     """One turn of every contender, and again. Amid them the matrix product has a turn."""
     turn = 0
@@ -192,7 +192,7 @@ def _rounds(results: Sequence[Timed], opened: Mapping[int, Opened], options: Opt
             turn += 1
 
 
-def _turn(timed: Timed, process: Opened, options: Options) -> None:
+def _turn(timed: Timed, process: Opened, options: ContestOptions) -> None:
     """Time one image, over as many batches as the options ask for."""
     if timed.contender.extrapolate:
         timed.seconds.append(_once(process))

@@ -34,7 +34,7 @@ from ..verification.text import as_table
 from .contest import Contest
 from .gpu_speed import name_of, product_gflops, stage_seconds, timed_networks
 from .machine import gpus, machine, versions
-from .rows import Setting, append_rows, make_rows, read_rows, speed_table
+from .rows import SharedFacts, append_rows, make_rows, read_rows, speed_table
 
 BATCHES = (1, 64, 512)
 _PACKAGES = ("torch", "onnxruntime-gpu", "onnxruntime", "tensorrt", "numpy", "h5py", "scipy")
@@ -44,7 +44,7 @@ _SECONDS = 3.0  # of one turn
 
 
 @dataclass(frozen=True)
-class Options:
+class GpuOptions:
     bundle: Path
     segmenter: Path
     grid: Path
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def _parse(arguments: Sequence[str] | None) -> tuple[Options, bool]:
+def _parse(arguments: Sequence[str] | None) -> tuple[GpuOptions, bool]:
     parser = argparse.ArgumentParser(prog="bench/gpu.sh", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     gpu = [name for name in PROVIDERS if name not in CPU_PROVIDERS]
@@ -90,11 +90,11 @@ def _parse(arguments: Sequence[str] | None) -> tuple[Options, bool]:
     parser.add_argument("--dry-run", action="store_true", help="say what would be done and what is missing")
     given = parser.parse_args(arguments)
     choices = tuple(Choice(name, name, precision) for name in given.provider or gpu for precision in OFFERED[name])
-    return Options(given.bundle, given.segmenter, given.attributes, given.out, choices,
+    return GpuOptions(given.bundle, given.segmenter, given.attributes, given.out, choices,
                    tuple(given.batch_size or BATCHES), given.images, given.seconds), given.dry_run
 
 
-def _sorted_out(options: Options) -> tuple[list[Choice], list[tuple[Choice, str]]]:
+def _sorted_out(options: GpuOptions) -> tuple[list[Choice], list[tuple[Choice, str]]]:
     """What can be had here, and what cannot, with the reason."""
     here, missing, bundle = [], [], Bundle.load(options.bundle)
     for choice in options.choices:
@@ -131,26 +131,26 @@ def _run_tests() -> str:
     return done.stdout[-4000:]
 
 
-def _parity(options: Options, here: Sequence[Choice]) -> str:
+def _parity(options: GpuOptions, here: Sequence[Choice]) -> str:
     segmenter = Segmenter.load(options.segmenter)
     yardstick = Yardstick(Bundle.load(options.bundle), segmenter, _SAMPLES)
     return as_table([yardstick.report(choice) for choice in here]) if here else "nothing to compare"
 
 
-def _throughput(options: Options, here: Sequence[Choice]) -> str:
+def _throughput(options: GpuOptions, here: Sequence[Choice]) -> str:
     bundle, seconds = options.bundle, options.seconds
     timed = [timed_networks(bundle, choice, batch, seconds) for choice in here for batch in options.batches]
     timed += [timed_networks(bundle, choice, batch, seconds, graphs=False) for choice in here
               for batch in options.batches if choice.provider not in CPU_PROVIDERS and choice.precision == "fp32"]
     product = product_gflops()
-    setting = Setting(_machine(), versions(_PACKAGES), default_workers("cpu"), 0,
+    setting = SharedFacts(_machine(), versions(_PACKAGES), default_workers("cpu"), 0,
                       datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "bench/gpu.sh")
     rows = make_rows(Contest(timed, [product]), setting)
     append_rows(options.out / "throughput.jsonl", rows)
     return f"{speed_table(rows)}\n\n4096 x 4096 matrix product in fp32: {product:.0f} GFLOP/s"
 
 
-def _run(options: Options, here: Sequence[Choice]) -> str:
+def _run(options: GpuOptions, here: Sequence[Choice]) -> str:
     """The large run with the provider that was fastest, and where its time goes."""
     choice, batch = _fastest(options, here)
     generator = Generator.load(options.bundle, choice.provider, precision=choice.precision)
@@ -177,7 +177,7 @@ def _run(options: Options, here: Sequence[Choice]) -> str:
     return "\n".join(lines)
 
 
-def _fastest(options: Options, here: Sequence[Choice]) -> tuple[Choice, int]:
+def _fastest(options: GpuOptions, here: Sequence[Choice]) -> tuple[Choice, int]:
     """By the throughput table; in fp32, which needs nobody's leave."""
     exact = {name_of(choice): choice for choice in here if choice.precision == "fp32"}
     path = options.out / "throughput.jsonl"

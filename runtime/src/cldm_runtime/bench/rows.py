@@ -21,7 +21,7 @@ WHOLE, EXTRAPOLATED = "whole", "extrapolated from a few steps of the sampling lo
 
 
 @dataclass(frozen=True)
-class Setting:
+class SharedFacts:
     """What all rows of a run share."""
 
     machine: Mapping[str, Any]
@@ -32,12 +32,12 @@ class Setting:
     command: str
 
 
-def make_rows(contest: Contest, setting: Setting) -> list[Json]:
+def make_rows(contest: Contest, setting: SharedFacts) -> list[Json]:
     """One row for each contender, in their order."""
     return [_row(timed, contest.products, setting) for timed in contest.timed]
 
 
-def _row(timed: Timed, products: Sequence[float], setting: Setting) -> Json:
+def _row(timed: Timed, products: Sequence[float], setting: SharedFacts) -> Json:
     contender, facts = timed.contender, dict(timed.facts)
     memory, stages = facts.pop("peak_memory_bytes", None), facts.pop("stages", None)
     memory = memory and memory + facts.pop("workers_memory_bytes", 0)

@@ -29,26 +29,26 @@ Tensors = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Case:
+class ReferenceCase:
     """What goes in and what must come out, by tensor name."""
 
     inputs: Tensors
     outputs: Tensors
 
-    def resized(self, count: int) -> "Case":
+    def resized(self, count: int) -> "ReferenceCase":
         """The first `count` samples, after the last of them the first again."""
         def resize(arrays: Tensors) -> dict[str, NDArray[Any]]:
             return {name: array[np.arange(count) % len(array)] for name, array in arrays.items()}
 
-        return Case(resize(self.inputs), resize(self.outputs))
+        return ReferenceCase(resize(self.inputs), resize(self.outputs))
 
 
 @dataclass(frozen=True)
 class Reference:
     """One case for each graph; for a generator also the loop's case and its number of steps."""
 
-    graphs: Mapping[str, Case]
-    loop: Case | None = None
+    graphs: Mapping[str, ReferenceCase]
+    loop: ReferenceCase | None = None
     loop_steps: int | None = None
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -77,7 +77,7 @@ class Reference:
                 faults.append(f"{key}: expected <role>/in/<tensor>, <role>/out/<tensor> or {LOOP}/steps (one integer)")
         if faults:
             raise BundleError(list_faults("the reference file has unknown keys. Export the bundle again.", faults))
-        cases = {role: Case(sides["in"], sides["out"]) for role, sides in found.items()}
+        cases = {role: ReferenceCase(sides["in"], sides["out"]) for role, sides in found.items()}
         loop = cases.pop(LOOP, None)
         return cls(cases, loop, steps)
 

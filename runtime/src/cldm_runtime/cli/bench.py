@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from ..bench.bundle_bench import Sampling, bench_bundle
-from ..bench.contest import BATCHES, Options
+from ..bench.contest import BATCHES, ContestOptions
 from ..bench.rows import append_rows, speed_table
 from ..diffusion.samplers import SAMPLERS
 from ..engines.engine import PROVIDERS
@@ -50,7 +50,7 @@ def bench(bundle: Path, providers: tuple[str, ...], sampler: str | None, steps: 
       cldm bench --bundle exported/lge-teacher --steps 8 --steps 25 --rounds 3 --out bench.jsonl
       cldm bench --cpp cpp_bench/build/cldm-cpp --batch-size 8 --rounds 7 --seconds 5
     """
-    options = Options(rounds, seconds, batches, threads or available_cores())
+    options = ContestOptions(rounds, seconds, batches, threads or available_cores())
     samplings = [Sampling(sampler, count, guidance) for count in steps or (None,)]
     command = " ".join(["cldm bench", f"--bundle {bundle.name}", *(f"--steps {count}" for count in steps),
                         *(["--cpp"] if cpp else [])])

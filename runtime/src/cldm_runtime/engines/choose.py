@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle.bundle import Bundle
-from ..bundle.reference import Case, Reference
+from ..bundle.reference import Reference, ReferenceCase
 from ..errors import BundleError, ProviderError
 from .engine import AUTO, Engine
 from .open import open_graph
@@ -83,7 +83,7 @@ def _starts_cuda(bundle: Bundle, role: str, threads: int | None) -> bool:
     return True
 
 
-def _sized(bundle: Bundle, role: str, engine: Engine) -> Case:
+def _sized(bundle: Bundle, role: str, engine: Engine) -> ReferenceCase:
     """The graph's reference at a batch that takes about _RUN_SECONDS."""
     graph, case = bundle.manifest.graphs[role], Reference.from_arrays(bundle.reference()).graphs[role]
     if any(spec.shape[:1] != ("N",) for spec in (*graph.inputs, *graph.outputs)):
@@ -94,7 +94,7 @@ def _sized(bundle: Bundle, role: str, engine: Engine) -> Case:
     return case.resized(int(np.clip(_RUN_SECONDS / max(seconds, 1e-6), 1, _LARGEST_BATCH)))
 
 
-def _agrees(bundle: Bundle, role: str, engine: Engine, case: Case) -> bool:
+def _agrees(bundle: Bundle, role: str, engine: Engine, case: ReferenceCase) -> bool:
     found, tolerances = engine.run(case.inputs), bundle.manifest.reference.tolerances
     return all(bool(np.max(np.abs(found[name] - expected)) <= tolerances[f"{role}/{name}"])
                for name, expected in case.outputs.items())

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle.manifest import GraphSpec
-from ..bundle.reference import Case
+from ..bundle.reference import ReferenceCase
 from ..errors import ProviderError
 from .device import Device, Tensor, run_on
 from .engine import Tensors, check_inputs
@@ -24,7 +24,7 @@ class TensorRtEngine:
     images: one that is further from it than `tolerances` (by output) is refused. Raises ProviderError and BundleError.
     """
 
-    def __init__(self, data: bytes, graph: GraphSpec, reference: Case, tolerances: Mapping[str, float],
+    def __init__(self, data: bytes, graph: GraphSpec, reference: ReferenceCase, tolerances: Mapping[str, float],
                  precision: str = "fp32") -> None:
         self._trt = import_tensorrt()
         self._torch = import_torch(_PROVIDER)

@@ -37,7 +37,7 @@ class SamplingPlan:
 
 
 @dataclass(frozen=True)
-class Batch:
+class SampledBatch:
     """`latent` (N, C, *latent shape), standardised; `image` (N, channels, *spatial) in the manifest's value range."""
 
     latent: Float32
@@ -155,12 +155,12 @@ class Pipeline:
         return image
 
     def sample(self, sources: Mapping[str, Array], plan: SamplingPlan, seed: int,
-               indices: Sequence[int] | Indices) -> Batch:
+               indices: Sequence[int] | Indices) -> SampledBatch:
         """The samples of the given indices, each fixed by (bundle, seed, index, its condition) alone."""
         return self.sample_encoded(self.encode(sources), plan, seed, indices)
 
     def sample_encoded(self, fed: Mapping[str, Array], plan: SamplingPlan, seed: int,
-                       indices: Sequence[int] | Indices) -> Batch:
+                       indices: Sequence[int] | Indices) -> SampledBatch:
         """`sample` for conditions that are encoded."""
         return self.begin(fed, plan, seed, indices)()
 
@@ -175,7 +175,7 @@ class Pipeline:
         return self._device.ahead
 
     def begin(self, fed: Mapping[str, Array], plan: SamplingPlan, seed: int,
-              indices: Sequence[int] | Indices) -> Callable[[], Batch]:
+              indices: Sequence[int] | Indices) -> Callable[[], SampledBatch]:
         """Begin a batch; what is returned waits for it. On a GPU, latents stay there until they are images, and these
         are copied to the host while the next batch is at work."""
         indices = np.asarray(indices, dtype=np.int64)
@@ -185,7 +185,7 @@ class Pipeline:
         noise = self._put(decoder_noise(graphs["decoder"], seed, indices))
         image = launch(self._engines["decoder"], {"latent": latent, **noise})["image"]
         copies = device.fetch(latent), device.fetch(image)
-        return lambda: Batch(*(copy() for copy in copies))
+        return lambda: SampledBatch(*(copy() for copy in copies))
 
     def seconds_a_sample(self, sources: Mapping[str, Array], plan: SamplingPlan, indices: Indices) -> float:
         """How long sampling would take, estimated from one step of it."""

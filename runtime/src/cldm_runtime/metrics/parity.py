@@ -57,7 +57,7 @@ class Drift:
 
 
 @dataclass(frozen=True)
-class Parity:
+class ImageParity:
     """Two sets of images. max_abs, psnr_db: as `largest_error` and `psnr_db` say. flips, drifts: None and none where no
     label maps were given; drifts are of the attributes that a label map can tell."""
 
@@ -69,13 +69,13 @@ class Parity:
 
 
 def compare(found: NDArray[np.floating], expected: NDArray[np.floating], value_range: tuple[float, float],
-            domain: Domain | None = None, labels: tuple[LabelMap, LabelMap] | None = None) -> Parity:
+            domain: Domain | None = None, labels: tuple[LabelMap, LabelMap] | None = None) -> ImageParity:
     """Compare images (N, ...) with those expected.
 
     labels: label maps (N, *spatial) of the found and of the expected images, in the values of `domain`, which then must
     be given. Raises ValueError for label maps of different shapes.
     """
-    pixels = Parity(len(expected), largest_error(found, expected), psnr_db(found, expected, value_range))
+    pixels = ImageParity(len(expected), largest_error(found, expected), psnr_db(found, expected, value_range))
     if labels is None or domain is None:
         return pixels
     return replace(pixels, flips=label_flips(*labels, domain), drifts=attribute_drifts(*labels, domain))

@@ -20,7 +20,7 @@ from ..engines.choose import Choice
 from ..engines.engine import OFFERED, Engine
 from ..errors import BundleError, InputError, ProviderError
 from ..generation.generator import Generator
-from ..metrics.parity import Flips, Parity, compare, label_flips
+from ..metrics.parity import Flips, ImageParity, compare, label_flips
 from ..requests.grid import Grid, GridRow
 from ..requests.sources import FreeRequests, GridRequests
 from ..segmentation.segmenter import Segmenter, decide
@@ -43,8 +43,8 @@ class EngineReport:
     precision: str
     checks: tuple[Check, ...] = ()
     flips: Flips | None = None
-    reference: Parity | None = None
-    samples: Parity | None = None
+    reference: ImageParity | None = None
+    samples: ImageParity | None = None
     missing: str = ""
 
     @property
@@ -54,7 +54,7 @@ class EngineReport:
                    if not drift.passed]
         return (*(check.name for check in self.checks if not check.passed), *drifted)
 
-    def parities(self) -> Iterator[tuple[str, Parity]]:
+    def parities(self) -> Iterator[tuple[str, ImageParity]]:
         """What images were compared, by name."""
         if self.reference is not None:
             yield "reference", self.reference
@@ -149,7 +149,7 @@ class Yardstick:
             return np.asarray(logits.argmax(axis=1), dtype=np.uint8)
         return np.stack([decide(channels, spec) for channels in logits])
 
-    def _compared(self, found: Float32, expected: Float32, labels: LabelMap | None) -> Parity:
+    def _compared(self, found: Float32, expected: Float32, labels: LabelMap | None) -> ImageParity:
         seen = self._segmented(found) if labels is not None and found.shape == expected.shape else None
         pair = None if labels is None or seen is None else (seen, labels)
         return compare(found, expected, self.bundle.manifest.image.value_range, self.bundle.domain(), pair)

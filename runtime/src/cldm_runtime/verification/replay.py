@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..bundle.bundle import Bundle
 from ..bundle.manifest import Manifest
-from ..bundle.reference import LOOP, Case, Reference
+from ..bundle.reference import LOOP, Reference, ReferenceCase
 from ..engines.choose import Choice, choose_provider
 from ..engines.engine import Engine
 from ..engines.open import open_graph
@@ -98,7 +98,7 @@ def _require_complete(manifest: Manifest, reference: Reference) -> None:
     faults = [f"graph {role} has no reference" for role in manifest.graphs if role not in reference.graphs]
     faults += [f"{role} is not a graph of the manifest" for role in reference.graphs if role not in manifest.graphs]
     for role, graph in manifest.graphs.items():
-        case = reference.graphs.get(role, Case({}, {}))
+        case = reference.graphs.get(role, ReferenceCase({}, {}))
         wanted, present = {spec.name for spec in graph.outputs}, set(case.outputs)
         faults += [f"{role}/out/{name} is missing or unknown" for name in sorted(wanted ^ present) if case.inputs]
     if manifest.kind == "generator":
@@ -121,7 +121,7 @@ def _loop_faults(manifest: Manifest, reference: Reference) -> list[str]:
                      for name in sorted({"latent", "image"} ^ set(reference.loop.outputs))]
 
 
-def _check_noise(manifest: Manifest, case: Case) -> Iterator[Check]:
+def _check_noise(manifest: Manifest, case: ReferenceCase) -> Iterator[Check]:
     """The noise of the loop, which must agree bit for bit."""
     graphs, seed, indices = manifest.graphs, manifest.reference.seed, np.arange(len(case.inputs["x"]))
     noise = decoder_noise(graphs["decoder"], seed, indices)
@@ -129,7 +129,7 @@ def _check_noise(manifest: Manifest, case: Case) -> Iterator[Check]:
         yield Check(f"{LOOP}/in/{name}", largest_error(drawn, case.inputs[name]), 0.0)
 
 
-def _run_loop(manifest: Manifest, reference: Reference, case: Case,
+def _run_loop(manifest: Manifest, reference: Reference, case: ReferenceCase,
               engines: Mapping[str, Engine]) -> dict[str, NDArray[Any]]:
     sampling, pipeline = manifest.sampling, Pipeline(manifest, engines)
     assert sampling is not None  # a generator has it: the manifest was checked

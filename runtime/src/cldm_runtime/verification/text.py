@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..metrics.parity import Drift, Flips, Parity
+from ..metrics.parity import Drift, Flips, ImageParity
 from .compare import EngineReport
 from .replay import Check
 
@@ -68,7 +68,7 @@ def _check_line(check: Check, width: int) -> str:
             f"{_verdict(check.passed)}")
 
 
-def _parity_lines(name: str, parity: Parity, flips: Flips) -> Iterator[str]:
+def _parity_lines(name: str, parity: ImageParity, flips: Flips) -> Iterator[str]:
     shown = "samples drawn here" if name == "samples" else "samples of the reference"
     yield f"what the segmenter sees in {parity.samples} {shown}: {_flips_text(flips)}"
     width = max(len(drift.attribute) for drift in parity.drifts)
@@ -105,7 +105,7 @@ def _largest(checks: Sequence[Check]) -> str:
     return f"{max((check.max_abs for check in checks), key=lambda value: (math.isnan(value), value)):.1e}"
 
 
-def _psnr(parity: Parity) -> str:
+def _psnr(parity: ImageParity) -> str:
     return "the same" if parity.psnr_db == math.inf else _number(parity.psnr_db, ".1f")
 
 

@@ -18,11 +18,11 @@ from cldm_runtime.store import open_dataset
 
 from ..config import Config
 from ..training.batches import require_cohort
-from .auditor import Auditor, Options, summary
+from .auditor import AuditOptions, Auditor, summary
 from .card import write_card
 from .sets import generated_samples
 
-__all__ = ["Audited", "Auditor", "Options", "run", "summary", "write_card"]
+__all__ = ["AuditOptions", "Audited", "Auditor", "run", "summary", "write_card"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Audited:
 
 
 def run(config: Config, command: str, *, samples: Path | None = None, out: Path | None = None,
-        options: Options | None = None, card: bool = False) -> Audited:
+        options: AuditOptions | None = None, card: bool = False) -> Audited:
     """Audit the images of a file, or of the exported generator, and write the page; with `card`, the generator's model
     card too.
 

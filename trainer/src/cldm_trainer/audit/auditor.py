@@ -26,8 +26,8 @@ from .images import ImageRows
 from .markdown import audit_page
 from .memorisation import QUANTILE, Verdict, judge
 from .nearest import FeatureSpace, Neighbours, PixelSpace, Space, nearest
-from .sets import COMPARED, HELD_OUT, CohortSets, Samples, cohort_sets, given_samples
-from .two_sample import Side, Training, TwoSample, two_sample
+from .sets import COMPARED, HELD_OUT, CohortSets, SyntheticImages, cohort_sets, given_samples
+from .two_sample import ClassifierTraining, Side, TwoSample, two_sample
 
 FEATURES_BATCH = 16
 Json = dict[str, Any]
@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Options:
+class AuditOptions:
     """How the audit is done. seeds: images that are generated for each slice, where none are given. further: images of
     each class that the classifier is trained on beside those that it is asked about; none by default, because training
     slices on one side and other seeds on the other differ in what they show. searched: synthetic images that are
@@ -45,11 +45,11 @@ class Options:
     further: int = 0
     searched: int = 532
     quantile: float = QUANTILE
-    training: Training = field(default_factory=Training)
+    training: ClassifierTraining = field(default_factory=ClassifierTraining)
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class TrainingSpace:
     """A space of the training slices, and the neighbours that held-out slices have in it."""
 
     space: Space
@@ -59,12 +59,12 @@ class Yardstick:
 class Auditor:
     """See the module. Raises InputError for a cohort without training or held-out slices, or with patients in both."""
 
-    def __init__(self, cohort: Path, segmenter: Segmenter | None, options: Options | None = None,
+    def __init__(self, cohort: Path, segmenter: Segmenter | None, options: AuditOptions | None = None,
                  say: Say = lambda text: None) -> None:
         self.sets: CohortSets = cohort_sets(cohort)
-        self.segmenter, self.options, self._say = segmenter, options or Options(), say
+        self.segmenter, self.options, self._say = segmenter, options or AuditOptions(), say
 
-    def audit(self, samples: Samples | Path, target: Path, name: str, command: str = "") -> Json:
+    def audit(self, samples: SyntheticImages | Path, target: Path, name: str, command: str = "") -> Json:
         """Write audit.json, audit.md and the pictures of these images into the folder `target`; returns the figures.
 
         `name` is the generator's. Raises InputError for images that do not fit the cohort.
@@ -87,7 +87,7 @@ class Auditor:
         return self._test("real against real", *real_and_real(self.sets, options.further, options.training.seed))
 
     @cached_property
-    def yardsticks(self) -> Mapping[str, Yardstick]:
+    def yardsticks(self) -> Mapping[str, TrainingSpace]:
         """By name: pixels, and features where there is a segmenter with a features graph."""
         spaces: dict[str, Space] = {"pixels": PixelSpace(self.sets.training)}
         segmenter = self.segmenter
@@ -98,14 +98,14 @@ class Auditor:
         found = {}
         for name, space in spaces.items():
             self._say(f"nearest training slices of held-out slices by {name} ...")
-            found[name] = Yardstick(space, nearest(space, self.sets.held_out, self.sets.training))
+            found[name] = TrainingSpace(space, nearest(space, self.sets.held_out, self.sets.training))
         return found
 
     def _test(self, title: str, zero: Side, one: Side) -> TwoSample:
         return two_sample(zero, one, self.options.training,
                           lambda done, folds: self._say(f"{title}: fold {done} of {folds}"))
 
-    def _told_apart(self, samples: Samples, target: Path) -> Json:
+    def _told_apart(self, samples: SyntheticImages, target: Path) -> Json:
         """Figures of the two-sample test; draws the picture."""
         options = self.options
         real, synthetic = real_and_synthetic(self.sets, samples, options.further, options.training.seed)
@@ -120,7 +120,7 @@ class Auditor:
             "paired": samples.partners is not None, "percentiles": self.sets.percentiles}
         return {"settings": settings, "tests": tests, "saturated": self._saturated(samples)}
 
-    def _saturated(self, samples: Samples) -> Json:
+    def _saturated(self, samples: SyntheticImages) -> Json:
         """Median share of black and of white pixels in an image as it is stored, before both sides are levelled."""
         shares = {}
         for name, rows in (("real", self.sets.compared), ("synthetic", samples.images)):
@@ -129,7 +129,7 @@ class Auditor:
                             "white": float(np.median((images >= 1).mean(axis=(1, 2, 3))))}
         return shares
 
-    def _copies(self, samples: Samples, target: Path) -> Json:
+    def _copies(self, samples: SyntheticImages, target: Path) -> Json:
         """The rule in every space; draws the pictures."""
         searched = samples.images.chosen(np.arange(min(len(samples.images), self.options.searched)))
         spaces: Json = {name: self._space_figures(name, yardstick, searched, target)
@@ -143,7 +143,7 @@ class Auditor:
                     "features": self.segmenter.bundle.identity if known and self.segmenter else "nothing"}
         return {"settings": settings, "spaces": spaces}
 
-    def _space_figures(self, name: str, yardstick: Yardstick, searched: ImageRows, target: Path) -> Json:
+    def _space_figures(self, name: str, yardstick: TrainingSpace, searched: ImageRows, target: Path) -> Json:
         self._say(f"nearest training slices by {name} ...")
         training = self.sets.training
         found = nearest(yardstick.space, searched, training)

@@ -7,11 +7,11 @@ are asked about were not trained on.
 import numpy as np
 
 from .images import ImageRows, Rows, levelled
-from .sets import NOBODY, CohortSets, Samples, thinned
+from .sets import NOBODY, CohortSets, SyntheticImages, thinned
 from .two_sample import Side
 
 
-def real_and_synthetic(sets: CohortSets, samples: Samples, further: int, seed: int) -> tuple[Side, Side]:
+def real_and_synthetic(sets: CohortSets, samples: SyntheticImages, further: int, seed: int) -> tuple[Side, Side]:
     """Each compared slice against the first image that was made for it.
 
     Further images for the same slices, at most `further`, are trained on too, and as many training slices on the real

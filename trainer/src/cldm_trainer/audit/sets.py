@@ -37,7 +37,7 @@ class CohortSets:
 
 
 @dataclass(frozen=True)
-class Samples:
+class SyntheticImages:
     """Synthetic images. partners: (M,) for each the position in `CohortSets.compared` of the slice whose label map or
     attributes it was made for, or NOBODY; None where nothing says so. `made` says where the images come from."""
 
@@ -60,7 +60,7 @@ def cohort_sets(cohort: Path) -> CohortSets:
 
 
 def generated_samples(sets: CohortSets, generator: Generator, folder: Path, seeds: int,
-                      say: Callable[[str], None]) -> Samples:
+                      say: Callable[[str], None]) -> SyntheticImages:
     """Images of the generator, `seeds` for each compared slice: from its label map or its attributes, whichever the
     generator takes, or from nothing. They are kept in `folder` and used again.
 
@@ -77,10 +77,10 @@ def generated_samples(sets: CohortSets, generator: Generator, folder: Path, seed
     asked = bool(generator.manifest.sources)
     partners = np.arange(count) % len(compared) if asked else None
     made = f"{seeds} for each of {len(compared)} test slices" if asked else "made from nothing"
-    return _checked(Samples(_of_partners(path, partners, compared), partners, made), sets)
+    return _checked(SyntheticImages(_of_partners(path, partners, compared), partners, made), sets)
 
 
-def given_samples(sets: CohortSets, path: Path) -> Samples:
+def given_samples(sets: CohortSets, path: Path) -> SyntheticImages:
     """The images of a file. The columns patients, slices and subset, where it has them, say which slice each was made
     for; images for slices of other subsets have no partner. Raises InputError for a file that does not fit."""
     with open_dataset(path) as dataset, open_dataset(sets.compared.path) as cohort:
@@ -92,7 +92,8 @@ def given_samples(sets: CohortSets, path: Path) -> Samples:
         if (partners == NOBODY).all():
             raise InputError(f"{path}: none of its images was made for a {' or '.join(COMPARED)} slice of "
                              f"{sets.compared.path}. Give images for those slices, or a file without patients.")
-    return _checked(Samples(_of_partners(path, partners, sets.compared), partners, f"those of {path.name}"), sets)
+    images = _of_partners(path, partners, sets.compared)
+    return _checked(SyntheticImages(images, partners, f"those of {path.name}"), sets)
 
 
 def thinned(images: ImageRows, count: int, seed: int) -> ImageRows:
@@ -133,7 +134,7 @@ def _requests(dataset: Dataset, generator: Generator, compared: ImageRows) -> Re
     return MaskRequests(masks, digest, generator.canvas)
 
 
-def _checked(samples: Samples, sets: CohortSets) -> Samples:
+def _checked(samples: SyntheticImages, sets: CohortSets) -> SyntheticImages:
     """Raises InputError for images of another shape than the cohort's."""
     with open_dataset(sets.training.path) as cohort, open_dataset(samples.images.path) as file:
         found, expected = (file.channels, *file.shape), (cohort.channels, *cohort.shape)

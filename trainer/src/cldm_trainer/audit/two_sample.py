@@ -30,7 +30,7 @@ Progress = Callable[[int, int], None]  # (folds done, folds)
 
 
 @dataclass(frozen=True)
-class Training:
+class ClassifierTraining:
     """How the classifier is trained: folds, steps of each, images of both classes in a batch, peak learning rate."""
 
     folds: int = 2
@@ -89,14 +89,14 @@ class Classifier(nn.Module):
         return found[:, 0]
 
 
-def two_sample(zero: Side, one: Side, training: Training | None = None,
+def two_sample(zero: Side, one: Side, training: ClassifierTraining | None = None,
                progress: Progress | None = None) -> TwoSample:
     """Test whether images of two classes can be told apart.
 
     Images of one group, in either class, are on the same side of every split. Square images are augmented by the eight
     symmetries. Raises InputError for unequal numbers to ask about, or too few groups.
     """
-    how = training or Training()
+    how = training or ClassifierTraining()
     if zero.asked != one.asked or zero.images.shape[1:] != one.images.shape[1:]:
         raise InputError(f"two-sample test: found {zero.asked} images {zero.images.shape[1:]} and {one.asked} images "
                          f"{one.images.shape[1:]} to ask about, expected as many of each, of one shape.")
@@ -140,14 +140,14 @@ def balanced_folds(groups: Names, labels: Rows, folds: int, seed: int) -> Rows:
     return chosen[numbers]
 
 
-def _folds_of_all(groups: Names, labels: Rows, asked: Rows, how: Training) -> Rows:
+def _folds_of_all(groups: Names, labels: Rows, asked: Rows, how: ClassifierTraining) -> Rows:
     """(N,) folds of all images: those of patients that nobody is asked about are in none."""
     found = balanced_folds(groups[asked], labels[asked], how.folds, how.seed)
     fold_of = dict(zip(groups[asked].tolist(), found.tolist(), strict=True))
     return np.array([fold_of.get(name, _ALWAYS_SEEN) for name in groups.tolist()], dtype=np.int64)
 
 
-def _train(images: Tensor, labels: Rows, seen: Rows, how: Training, fold: int) -> Classifier:
+def _train(images: Tensor, labels: Rows, seen: Rows, how: ClassifierTraining, fold: int) -> Classifier:
     """A network that has seen these rows; half of every batch is of each class."""
     classes = [seen[labels[seen] == label] for label in (0, 1)]
     with torch.random.fork_rng(devices=[]):

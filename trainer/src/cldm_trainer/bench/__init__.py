@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from cldm_runtime.bench.bundle_bench import PACKAGES, Sampling, time_contenders
-from cldm_runtime.bench.contest import Options
+from cldm_runtime.bench.contest import ContestOptions
 from cldm_runtime.bench.machine import PRODUCT_SIZE
 from cldm_runtime.bench.rows import Json, append_rows
 from cldm_runtime.errors import CldmError
@@ -33,8 +33,9 @@ from .quality import quality
 TRAINER_PACKAGES = (*PACKAGES, "cldm-trainer", "torch", "monai", "diffusers", "nnunetv2")
 
 
-def run(config: Config, config_path: Path, command: str, *, out: Path = Path("docs"), options: Options | None = None,
-        only: str = "", product_size: int = PRODUCT_SIZE, sizes: Sizes | None = None) -> Path:
+def run(config: Config, config_path: Path, command: str, *, out: Path = Path("docs"),
+        options: ContestOptions | None = None, only: str = "", product_size: int = PRODUCT_SIZE,
+        sizes: Sizes | None = None) -> Path:
     """Time every contender, measure the quality of every setting, and write rows, table and picture below `out`.
 
     only: contenders whose names hold this text; empty: all. Returns the file of rows. Raises DatasetError for a
@@ -44,7 +45,7 @@ def run(config: Config, config_path: Path, command: str, *, out: Path = Path("do
     torch.set_num_threads(config.run.threads)
     section, folder = config.bench, config.run_folder / "bench"
     folder.mkdir(parents=True, exist_ok=True)
-    how = options or Options(section.rounds, section.seconds, section.batches, config.run.threads)
+    how = options or ContestOptions(section.rounds, section.seconds, section.batches, config.run.threads)
     entries = [entry for entry in all_entries(config, config_path, how, folder) if only in entry.contender.name]
     rows = time_contenders(contenders(entries), how, command, config.run.seed, TRAINER_PACKAGES, _say,
                            folder / "contenders.log", product_size)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cldm_runtime.bench.bundle_bench import LONG_LOOP, Sampling, networks_contender, path_contenders
-from cldm_runtime.bench.contest import Contender, Options
+from cldm_runtime.bench.contest import Contender, ContestOptions
 from cldm_runtime.errors import InputError
 
 from ..config import Config
@@ -51,13 +51,13 @@ def many_steps(config: Config) -> str:
     return chosen
 
 
-def all_entries(config: Config, config_path: Path, options: Options, folder: Path) -> list[Entry]:
+def all_entries(config: Config, config_path: Path, options: ContestOptions, folder: Path) -> list[Entry]:
     """Every contender of a configuration, in the order of the table. folder: for the segmenters' label maps."""
     return [*bundle_entries(config, options), *diffusers_entries(config, config_path, options),
             *monai_entries(config, options), *segmenter_entries(config, config_path, options, folder)]
 
 
-def bundle_entries(config: Config, options: Options) -> list[Entry]:
+def bundle_entries(config: Config, options: ContestOptions) -> list[Entry]:
     """Every bundle at its own setting on every provider, with the whole path; the bundle of many steps at every other
     setting too. Quality is measured on the CPU, whatever the provider."""
     found: list[Entry] = []
@@ -77,7 +77,7 @@ def bundle_entries(config: Config, options: Options) -> list[Entry]:
     return found
 
 
-def diffusers_entries(config: Config, config_path: Path, options: Options) -> list[Entry]:
+def diffusers_entries(config: Config, config_path: Path, options: ContestOptions) -> list[Entry]:
     """Loops around the same networks in torch, plain and compiled."""
     name, found = many_steps(config), []
     bundle = bundles(config)[name]
@@ -93,7 +93,7 @@ def diffusers_entries(config: Config, config_path: Path, options: Options) -> li
     return found
 
 
-def monai_entries(config: Config, options: Options) -> list[Entry]:
+def monai_entries(config: Config, options: ContestOptions) -> list[Entry]:
     """MONAI's inferer with the paper's networks. A long loop is timed by some of its steps, and once in full."""
     found = []
     for sampling in map(read_sampling, config.bench.monai_samplings):
@@ -108,7 +108,7 @@ def monai_entries(config: Config, options: Options) -> list[Entry]:
     return found
 
 
-def segmenter_entries(config: Config, config_path: Path, options: Options, folder: Path) -> list[Entry]:
+def segmenter_entries(config: Config, config_path: Path, options: ContestOptions, folder: Path) -> list[Entry]:
     """This project's segmenter and nnU-Net's predictor with the same weights, with and without mirrored copies."""
     shared = {"bundle": config.export.segmenter, "dataset": str(config.cohort_file), "subset": SUBSET,
               "slices": config.bench.segmenter_slices, "threads": options.threads}

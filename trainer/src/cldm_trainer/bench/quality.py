@@ -15,12 +15,12 @@ from cldm_runtime.files.records import without_nan
 
 from ..audit.comparisons import real_and_synthetic
 from ..audit.sets import cohort_sets, given_samples
-from ..audit.two_sample import Training, two_sample
+from ..audit.two_sample import ClassifierTraining, two_sample
 from ..results.figures_of_merit import Json, measure_set, table_row, texture_figures
 from ..results.sets import Workshop, drawn_set
 
 
-def quality(shop: Workshop, settings: SamplingSpec, training: Training | None = None) -> Json:
+def quality(shop: Workshop, settings: SamplingSpec, training: ClassifierTraining | None = None) -> Json:
     """Figures of the images that the workshop's generator makes for every test slice with these settings.
 
     r2: attribute -> of the segmentation against the mask, all test slices. frechet and its floor in features of the
@@ -28,7 +28,7 @@ def quality(shop: Workshop, settings: SamplingSpec, training: Training | None = 
     that of real slices. Images and figures are made once. Raises InputError for settings that the bundle cannot do.
     """
     shop.generator.pipeline.plan(settings)  # an unknown sampler is found before anything is made
-    how = training or Training()
+    how = training or ClassifierTraining()
     file = shop.folder / f"quality-{_digest(shop, settings, how)}.json"
     if not file.exists():
         figures = without_nan(_measure(shop, settings, how))
@@ -37,7 +37,7 @@ def quality(shop: Workshop, settings: SamplingSpec, training: Training | None = 
     return found
 
 
-def _measure(shop: Workshop, settings: SamplingSpec, training: Training) -> Json:
+def _measure(shop: Workshop, settings: SamplingSpec, training: ClassifierTraining) -> Json:
     name = set_name(settings)
     made = measure_set(shop, drawn_set(shop, name, [(0, shop.rows("test"))], settings))
     row, texture = table_row(name, made.samples()), texture_figures(shop, made, name)
@@ -50,7 +50,7 @@ def _measure(shop: Workshop, settings: SamplingSpec, training: Training) -> Json
             "segmenter": shop.segmenter.bundle.identity}
 
 
-def _told_apart(shop: Workshop, path: Path, training: Training) -> float:
+def _told_apart(shop: Workshop, path: Path, training: ClassifierTraining) -> float:
     """Accuracy of the two-sample test against the real test slices."""
     sets = cohort_sets(shop.cohort)
     real, synthetic = real_and_synthetic(sets, given_samples(sets, path), 0, training.seed)
@@ -64,7 +64,7 @@ def set_name(settings: SamplingSpec) -> str:
     return f"{settings.sampler}-{settings.steps:04d}-guidance-{settings.guidance:g}".replace("+", "p")
 
 
-def _digest(shop: Workshop, settings: SamplingSpec, training: Training) -> str:
+def _digest(shop: Workshop, settings: SamplingSpec, training: ClassifierTraining) -> str:
     """Of everything that decides the figures; the batch size of the settings does not."""
     basis = {"settings": {name: value for name, value in asdict(settings).items() if name != "batch_size"},
              "segmenter": shop.segmenter.bundle.manifest_sha256, "training": asdict(training),

@@ -48,7 +48,7 @@ class GraphFile:
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferenceFile:
     """Inputs and the outputs that they must give: arrays for reference.npz (keys: `cldm_runtime.bundle.reference`), the
     seed of the noise in them, and the largest absolute error allowed of each output."""
 
@@ -69,7 +69,7 @@ def write_bundle(
     target: Path,
     manifest: Mapping[str, Any],
     graphs: Sequence[GraphFile],
-    reference: Reference,
+    reference: ReferenceFile,
     model_card: Callable[[Manifest, Mapping[str, str]], str],
     *,
     check: Callable[[Bundle], Mapping[str, Any]],
@@ -116,7 +116,7 @@ def refuse_to_overwrite(target: Path, *, force: bool) -> None:
         raise BundleError(f"{target} exists and is not a bundle (no {MANIFEST_FILE} in it). Move it away.")
 
 
-def _write_files(folder: Path, graphs: Sequence[GraphFile], reference: Reference) -> dict[str, Any]:
+def _write_files(folder: Path, graphs: Sequence[GraphFile], reference: ReferenceFile) -> dict[str, Any]:
     """Write graphs and reference; return the sections of the manifest that describe them."""
     for graph in graphs:
         (folder / f"{graph.role}.onnx").write_bytes(graph.model)
@@ -128,7 +128,7 @@ def _write_files(folder: Path, graphs: Sequence[GraphFile], reference: Reference
     return file_sections(graphs, reference, sha256_of(folder / REFERENCE))
 
 
-def file_sections(graphs: Sequence[GraphFile], reference: Reference, reference_sha256: str) -> dict[str, Any]:
+def file_sections(graphs: Sequence[GraphFile], reference: ReferenceFile, reference_sha256: str) -> dict[str, Any]:
     """The manifest's `graphs` and `reference`."""
     described = {"file": REFERENCE, "sha256": reference_sha256, "seed": reference.seed}
     return {
@@ -139,7 +139,7 @@ def file_sections(graphs: Sequence[GraphFile], reference: Reference, reference_s
 
 def draft_manifest(sections: Mapping[str, Any], graphs: Sequence[GraphFile], seed: int) -> Manifest:
     """The manifest as it will be, before there is a reference: enough to run the graphs' modules through a pipeline."""
-    files = file_sections(graphs, Reference({}, seed), "0" * 64)
+    files = file_sections(graphs, ReferenceFile({}, seed), "0" * 64)
     return read_manifest(_as_text({**sections, **files}))
 
 

@@ -22,7 +22,7 @@ from ..training import checkpoint
 from ..training.batches import one_hot
 from .anatomy.traversal import traversal_of
 from .generator import GeneratorExport, Networks
-from .manifest_sections import Training
+from .manifest_sections import TrainingFacts
 
 _REAL_SLICES = 128
 
@@ -72,7 +72,7 @@ def generator_stages(config: Config) -> dict[str, Path]:
     return folders | {stage: config.run_folder / stage for stage in (*vector, diffusion.STAGE)}
 
 
-def read_training(config: Config, folders: Mapping[str, Path]) -> Training:
+def read_training(config: Config, folders: Mapping[str, Path]) -> TrainingFacts:
     """Facts about the cohort and the stages, which are given by name and folder. Raises DatasetError where the cohort
     lacks a column."""
     with open_dataset(config.cohort_file) as dataset:
@@ -89,7 +89,7 @@ def read_training(config: Config, folders: Mapping[str, Path]) -> Training:
              for stage, folder in folders.items()}
     if diffusion.STAGE in folders:
         steps |= {f"{diffusion.STAGE} of {run}": number for run, number in diffusion.inherited_steps(config).items()}
-    return Training(
+    return TrainingFacts(
         counts,
         attributes[subset == "train"],
         torch.from_numpy(images),

@@ -21,10 +21,10 @@ from ..graphs.write import BATCH, export_graph, trace
 from ..networks import Affine, Denoiser, Encoder, TexturedDecoder
 from ..networks.small import SmallTexturedDecoder
 from . import reference as reference_case
-from .bundle_writer import GraphFile, Picture, Reference, draft_manifest, refuse_to_overwrite, write_bundle
-from .manifest_sections import Training, generator_sections
+from .bundle_writer import GraphFile, Picture, ReferenceFile, draft_manifest, refuse_to_overwrite, write_bundle
+from .manifest_sections import TrainingFacts, generator_sections
 from .model_card import generator_card
-from .parity import Parity, as_table, compare_graph, compare_reference, require
+from .parity import GraphParity, as_table, compare_graph, compare_reference, require
 from .quality import measure_generator
 
 PARITY_SLICES = 8  # about: real slices that every graph is compared on
@@ -68,7 +68,7 @@ class GeneratorExport:
     config: Config
     networks: Networks
     schedule: NoiseSchedule
-    training: Training
+    training: TrainingFacts
     torchscript: bool = True
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     sections: Mapping[str, Any] = field(default_factory=dict)  # of the manifest, in the place of the usual ones
@@ -90,7 +90,7 @@ class GeneratorExport:
         allowed = reference_case.tolerances(
             expected, _ELSEWHERE_FACTOR * tolerance, _ELSEWHERE_FACTOR * LOOP_FACTOR * tolerance
         )
-        reference = Reference(expected.to_arrays(), reference_case.SEED, allowed)
+        reference = ReferenceFile(expected.to_arrays(), reference_case.SEED, allowed)
 
         def check(bundle: Bundle) -> Mapping[str, Any]:
             found = self.compare(bundle, examples)
@@ -102,7 +102,7 @@ class GeneratorExport:
         return write_bundle(target, sections, graphs, reference, generator_card, check=check, pictures=self.pictures,
                             force=force)
 
-    def compare(self, bundle: Bundle, examples: Mapping[str, Mapping[str, Mapping[str, Tensor]]]) -> list[Parity]:
+    def compare(self, bundle: Bundle, examples: Mapping[str, Mapping[str, Mapping[str, Tensor]]]) -> list[GraphParity]:
         """Every graph on random and real inputs, and the reference with the whole loop."""
         tolerance, found = self.config.export.parity_tolerance, []
         for role, module in self.networks.modules().items():

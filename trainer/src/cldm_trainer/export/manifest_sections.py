@@ -30,7 +30,7 @@ _PACKAGES = ("torch", "monai", "lightning-fabric", "onnx", "onnxruntime", "numpy
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingFacts:
     """Facts about the cohort that go into the bundle, and real slices that parity and quality are measured on.
 
     attributes: (N, A) measured on the training slices, in the domain's order, NaN where undefined.
@@ -47,7 +47,7 @@ class Training:
 
 
 def generator_sections(
-    config: Config, affine: Affine, latent_shape: Sequence[int], schedule: NoiseSchedule, training: Training,
+    config: Config, affine: Affine, latent_shape: Sequence[int], schedule: NoiseSchedule, training: TrainingFacts,
     description: str, condition: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Everything in a generator's manifest but its files and quality. condition: its entry in `conditions`."""
@@ -82,7 +82,7 @@ def generator_sections(
     }
 
 
-def common_sections(config: Config, domain: Domain, training: Training) -> dict[str, Any]:
+def common_sections(config: Config, domain: Domain, training: TrainingFacts) -> dict[str, Any]:
     """What generators and segmenters of one cohort share."""
     low, high = config.prepare.percentiles
     return {

@@ -22,7 +22,7 @@ JUDGED_PIXELS = 2000
 
 
 @dataclass(frozen=True)
-class Agreement:
+class PredictorAgreement:
     """Label maps of both predictors over `slices` slices. dice and pixels (by nnU-Net): label name -> value."""
 
     slices: int
@@ -49,7 +49,7 @@ class Agreement:
 
 
 def compare_predictors(segmenter: Segmenter, result: NnunetResult, images: NDArray[np.float32], *,
-                       mirror: bool) -> Agreement:
+                       mirror: bool) -> PredictorAgreement:
     """Segment (N, C, H, W) images of the bundle's spacing with both predictors."""
     ours = segmenter.segment(images, mirror=mirror)
     theirs = nnunet_labels(result, images, segmenter.spacing_mm, segmenter.spec.label_values, mirror=mirror)
@@ -57,7 +57,7 @@ def compare_predictors(segmenter: Segmenter, result: NnunetResult, images: NDArr
 
 
 def agreement_of(ours: NDArray[np.uint8], theirs: NDArray[np.uint8], names: Sequence[str], *,
-                 mirror: bool) -> Agreement:
+                 mirror: bool) -> PredictorAgreement:
     """Of label maps (N, H, W) by both predictors; names: label value -> name."""
     dice, pixels = {}, {}
     for value, name in enumerate(names):
@@ -65,7 +65,7 @@ def agreement_of(ours: NDArray[np.uint8], theirs: NDArray[np.uint8], names: Sequ
         if a.any() or b.any():
             dice[name] = 2.0 * float((a & b).sum()) / float(a.sum() + b.sum())
             pixels[name] = int(b.sum())
-    return Agreement(len(ours), mirror, int((ours != theirs).sum()), ours.size, dice, pixels)
+    return PredictorAgreement(len(ours), mirror, int((ours != theirs).sum()), ours.size, dice, pixels)
 
 
 def nnunet_labels(result: NnunetResult, images: NDArray[np.float32], spacing_mm: tuple[float, float],
@@ -107,7 +107,7 @@ def _predict(predictor: Any, image: NDArray[np.float32], spacing_mm: tuple[float
     return np.asarray(labels[0], np.uint8)
 
 
-def require_agreement(found: list[Agreement]) -> None:
+def require_agreement(found: list[PredictorAgreement]) -> None:
     """Raise ParityError that lists every label on which the predictors disagree."""
     faults = [fault for agreement in found for fault in agreement.faults()]
     if faults:

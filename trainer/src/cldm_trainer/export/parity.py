@@ -21,7 +21,7 @@ class ParityError(BundleError):
 
 
 @dataclass(frozen=True)
-class Parity:
+class GraphParity:
     """Largest absolute difference between graph and module over `samples` inputs of one kind ("random", "real")."""
 
     what: str
@@ -37,7 +37,7 @@ class Parity:
 
 def compare_graph(
     bundle: Bundle, role: str, module: nn.Module, cases: Mapping[str, Mapping[str, Tensor]], tolerance: float
-) -> list[Parity]:
+) -> list[GraphParity]:
     """Compare a graph, and its TorchScript form where there is one, with its module: see `compare_engines`."""
     graph = bundle.manifest.graphs[role]
     engines = {role: open_graph(bundle, role)}
@@ -47,7 +47,7 @@ def compare_graph(
 
 
 def compare_engines(engines: Mapping[str, Engine], output: str, module: nn.Module,
-                    cases: Mapping[str, Mapping[str, Tensor]], tolerance: float) -> list[Parity]:
+                    cases: Mapping[str, Mapping[str, Tensor]], tolerance: float) -> list[GraphParity]:
     """Run engines, which are given by name, and a module on each named set of inputs: whole batches, and sample by
     sample.
 
@@ -63,7 +63,7 @@ def compare_engines(engines: Mapping[str, Engine], output: str, module: nn.Modul
             whole = engine.run(arrays)[output]
             single = np.concatenate([engine.run(row)[output] for row in rows])
             worst = max(largest_difference(whole, expected), largest_difference(single, expected))
-            found.append(Parity(what, kind, len(expected), worst, tolerance))
+            found.append(GraphParity(what, kind, len(expected), worst, tolerance))
     return found
 
 
@@ -75,11 +75,11 @@ def evaluate(module: nn.Module, inputs: Iterable[Tensor]) -> NDArray[np.float64]
     return answer
 
 
-def compare_reference(bundle: Bundle, graph_tolerance: float, loop_tolerance: float) -> list[Parity]:
+def compare_reference(bundle: Bundle, graph_tolerance: float, loop_tolerance: float) -> list[GraphParity]:
     """Replay reference.npz, whose outputs come from torch: every graph, and the runtime's whole sampling loop."""
     samples = len(next(iter(bundle.reference().values())))
     return [
-        Parity(check.name, "reference", samples, check.max_abs, tolerance)
+        GraphParity(check.name, "reference", samples, check.max_abs, tolerance)
         for check in verify_bundle(bundle)
         for tolerance in [loop_tolerance if check.name.startswith("loop/") else graph_tolerance]
     ]
@@ -92,7 +92,7 @@ def largest_difference(found: NDArray[np.floating], expected: NDArray[np.floatin
     return float(np.abs(found.astype(np.float64) - expected).max())
 
 
-def require(parities: Sequence[Parity]) -> None:
+def require(parities: Sequence[GraphParity]) -> None:
     """Raise ParityError that lists every comparison that fails."""
     faults = [
         f"{p.what}, {p.samples} {p.kind} inputs: differs from torch by {p.max_abs:.2e}, allowed {p.tolerance:.0e}"
@@ -103,7 +103,7 @@ def require(parities: Sequence[Parity]) -> None:
         raise ParityError(list_faults("exported graphs differ from torch. Nothing was written.", faults))
 
 
-def as_table(parities: Sequence[Parity]) -> list[dict[str, str | int | float]]:
+def as_table(parities: Sequence[GraphParity]) -> list[dict[str, str | int | float]]:
     """For the manifest and the model card."""
     return [
         {

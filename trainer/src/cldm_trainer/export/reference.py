@@ -14,7 +14,7 @@ from torch import nn
 
 from cldm_runtime.bundle.conditions import encoder_inputs
 from cldm_runtime.bundle.manifest import GraphSpec, Manifest
-from cldm_runtime.bundle.reference import Case, Reference
+from cldm_runtime.bundle.reference import Reference, ReferenceCase
 from cldm_runtime.domains.attributes import Reason
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.generation.pipeline import Pipeline, decoder_noise, initial_noise
@@ -64,8 +64,8 @@ def make_reference(manifest: Manifest, modules: Mapping[str, nn.Module], domain:
     for condition in manifest.conditions:
         taken = manifest.graphs[condition.encoder].inputs
         inputs[condition.encoder] = {spec.name: sources[spec.name] for spec in taken}
-    cases = {role: Case(inputs[role], engine.run(inputs[role])) for role, engine in engines.items()}
-    loop = Case({"x": x, **sources, **noise}, {"latent": batch.latent, "image": batch.image})
+    cases = {role: ReferenceCase(inputs[role], engine.run(inputs[role])) for role, engine in engines.items()}
+    loop = ReferenceCase({"x": x, **sources, **noise}, {"latent": batch.latent, "image": batch.image})
     return Reference(cases, loop, sampling.steps)
 
 

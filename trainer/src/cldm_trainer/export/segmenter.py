@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.bundle.manifest import TensorSpec
-from cldm_runtime.bundle.reference import Case
-from cldm_runtime.bundle.reference import Reference as ReferenceCases
+from cldm_runtime.bundle.reference import Reference, ReferenceCase
 from cldm_runtime.bundle.segmenter_spec import SegmenterSpec
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.domains.registry import get_domain
@@ -33,9 +32,9 @@ from ..graphs.write import BATCH, export_graph, trace
 from ..nnunet.plan import use_folders
 from ..nnunet.results import NnunetResult, load_result, segmenter_spec
 from ..stages import segmenter as stage
-from .bundle_writer import GraphFile, Reference, refuse_to_overwrite, write_bundle
+from .bundle_writer import GraphFile, ReferenceFile, refuse_to_overwrite, write_bundle
 from .checkpoints import last_figures, read_training
-from .manifest_sections import Training, common_sections
+from .manifest_sections import TrainingFacts, common_sections
 from .model_card import segmenter_card
 from .nnunet_agreement import compare_predictors, require_agreement
 from .parity import as_table, compare_graph, compare_reference, require
@@ -87,10 +86,10 @@ class SegmenterExport:
         refuse_to_overwrite(target, force=force)
         random, real = self.random_inputs(), self.real_inputs()
         graphs = [self._graph(role, module, random) for role, module in self.modules().items()]
-        expected = {role: Case({"image": random.numpy()}, {_OUTPUTS[role][0]: _run(module, random)})
+        expected = {role: ReferenceCase({"image": random.numpy()}, {_OUTPUTS[role][0]: _run(module, random)})
                     for role, module in self.modules().items()}
         allowed = {f"{role}/{_OUTPUTS[role][0]}": _ELSEWHERE_FACTOR * self.tolerance for role in expected}
-        reference = Reference(ReferenceCases(expected).to_arrays(), SEED, allowed)
+        reference = ReferenceFile(Reference(expected).to_arrays(), SEED, allowed)
 
         def check(bundle: Bundle) -> Mapping[str, Any]:
             found = compare_reference(bundle, self.tolerance, self.tolerance)
@@ -183,7 +182,7 @@ def export_segmenter(config: Config, target: Path, *, force: bool = False, torch
     return export.write(target, force=force)
 
 
-def segmenter_sections(config: Config, domain: Domain, result: NnunetResult, training: Training) -> dict[str, Any]:
+def segmenter_sections(config: Config, domain: Domain, result: NnunetResult, training: TrainingFacts) -> dict[str, Any]:
     """The manifest but for what follows from the network."""
     common = common_sections(config, domain, training)
     del common["attribute_distribution"]  # what a generator draws from

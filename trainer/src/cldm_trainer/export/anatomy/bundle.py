@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.bundle.latent_prior_spec import LatentPriorSpec
 from cldm_runtime.bundle.manifest import TensorSpec
-from cldm_runtime.bundle.reference import Case
-from cldm_runtime.bundle.reference import Reference as ReferenceCases
+from cldm_runtime.bundle.reference import Reference, ReferenceCase
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.files.records import plain
 from cldm_runtime.generation.learned_anatomy import KIND, LearnedAnatomy
@@ -24,7 +23,7 @@ from ...config import Config
 from ...graphs.write import BATCH, export_graph, round_to_half, trace
 from ...stages import label_vae
 from ...training.batches import load_slices
-from ..bundle_writer import GraphFile, Picture, Reference, refuse_to_overwrite, write_bundle
+from ..bundle_writer import GraphFile, Picture, ReferenceFile, refuse_to_overwrite, write_bundle
 from ..checkpoints import read_training
 from ..manifest_sections import common_sections
 from ..model_card import anatomy_card
@@ -81,8 +80,8 @@ class AnatomyExport:
         z = torch.from_numpy(normals(SEED, np.arange(2), Purpose.ANATOMY, (self.prior.dimensions,)))
         with torch.no_grad():
             logits = self.decoder(z)
-        expected = ReferenceCases({"decoder": Case({"z": z.numpy()}, {"logits": logits.numpy()})})
-        reference = Reference(expected.to_arrays(), SEED, {"decoder/logits": _ELSEWHERE_FACTOR * self.tolerance})
+        expected = Reference({"decoder": ReferenceCase({"z": z.numpy()}, {"logits": logits.numpy()})})
+        reference = ReferenceFile(expected.to_arrays(), SEED, {"decoder/logits": _ELSEWHERE_FACTOR * self.tolerance})
 
         def check(bundle: Bundle) -> Mapping[str, Any]:
             cases = {"random": {"z": z}, "real": {"z": self.latent}}

@@ -19,7 +19,7 @@ from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.domains.labels import LabelMap
 from cldm_runtime.verification.replay import Check, verify_bundle
 
-from ..bundle_writer import GraphFile, Reference, write_bundle
+from ..bundle_writer import GraphFile, ReferenceFile, write_bundle
 from ..model_card import generator_card
 from ..quality import measure_generator
 
@@ -52,8 +52,9 @@ def write_reduced(bundle: Bundle, target: Path, reduction: Reduction, images: ND
     arrays, seed = bundle.reference(), bundle.manifest.reference.seed
     known = bundle.manifest.reference.tolerances
     with tempfile.TemporaryDirectory() as folder:
-        draft = write_bundle(Path(folder) / target.name, sections, graphs,
-                             Reference(arrays, seed, dict.fromkeys(known, _ANY)), generator_card, check=lambda _: {})
+        reference = ReferenceFile(arrays, seed, dict.fromkeys(known, _ANY))
+        draft = write_bundle(Path(folder) / target.name, sections, graphs, reference, generator_card,
+                             check=lambda _: {})
         found = [check for check in verify_bundle(Bundle.load(draft)) if check.name in known]
     allowed = {check.name: max(known[check.name], _rounded_up(reduction.margin * check.max_abs))
                if check.name.split("/")[0] in (*ROLES, "loop") else known[check.name] for check in found}
@@ -63,7 +64,7 @@ def write_reduced(bundle: Bundle, target: Path, reduction: Reduction, images: ND
                 "validation": bundle.manifest.quality.get("validation", {}),
                 "measured": measure_generator(written, segmenter, images, masks)}
 
-    return write_bundle(target, sections, graphs, Reference(arrays, seed, allowed), generator_card, check=check,
+    return write_bundle(target, sections, graphs, ReferenceFile(arrays, seed, allowed), generator_card, check=check,
                         force=force)
 
 
