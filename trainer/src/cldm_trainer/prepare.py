@@ -22,6 +22,7 @@ from scipy import ndimage
 
 from cldm_runtime.domains.attributes import Measurement, Reason
 from cldm_runtime.domains.domain import Domain
+from cldm_runtime.domains.lge.attributes import LgeReason
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import DatasetError, InputError, list_faults
 from cldm_runtime.store import DatasetSpec, DatasetWriter, create_dataset, open_dataset
@@ -32,7 +33,7 @@ from .resample import Window, check_fits, labelled_box, normalise, resample_imag
 
 POSITION = "slice_position"
 DIRECTIONS = ("apex", "base")
-USABLE = (Reason.MEASURED, Reason.NO_INFARCT, Reason.NEEDS_STACK)
+USABLE = (Reason.MEASURED, LgeReason.NO_INFARCT, Reason.NEEDS_STACK)
 CASES_IN_MEMORY = 32
 RAW_FOLDER = "raw"
 

@@ -227,7 +227,8 @@ def _generate(plan: Plan, out: Path, existing: Existing, workers: int, as_json: 
 
 def _acceptance(plan: Plan, out: Path) -> dict[str, float]:
     """How many label maps a learned anatomy drew, and the share that met the request; empty without one."""
-    if plan.generator.domain.anatomy.identity()["anatomy"] != "learned":
+    anatomy = plan.generator.domain.anatomy
+    if anatomy is None or anatomy.identity()["anatomy"] != "learned":
         return {}
     with open_dataset(out) as dataset:
         draws = int(dataset.metadata["anatomy_draws"])

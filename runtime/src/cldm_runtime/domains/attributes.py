@@ -1,6 +1,6 @@
 """Attributes: named, measurable properties of a label map, and the record of a measurement.
 
-What the attributes of a heart are stands in `domains/lge/attributes.py`; this module knows none of them.
+Which attributes there are is a domain's business; this module knows none of them.
 """
 
 from collections.abc import Mapping
@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 
 
 class Reason(IntEnum):
-    """Why a measured value is NaN. The numbers are part of the dataset format."""
+    """Why a measured value is NaN, in every domain. A domain adds its own numbers (`Domain.reasons`). The numbers are
+    part of the dataset format."""
 
     MEASURED = 0
-    NO_INFARCT = 1  # the value is only defined where there is infarct
-    NO_WALL = 2  # no myocardium at all
-    NO_ENDOCARDIUM = 3  # no cavity, or a wall too thin to have an inner quarter
-    NEEDS_STACK = 4  # a single slice cannot tell
+    NEEDS_STACK = 4  # one sample cannot tell: the value needs the whole stack, or a scan that the file lacks
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Values (N, A) float32, NaN where undefined, with a `Reason` for each, (N, A) uint8."""
+    """Values (N, A) float32, NaN where undefined, with the number of a reason for each, (N, A) uint8."""
 
     names: tuple[str, ...]
     values: NDArray[np.float32]

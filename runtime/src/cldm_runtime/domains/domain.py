@@ -1,14 +1,16 @@
 """A domain names the labels, attributes and anatomy that belong together. The rest of the package asks it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from ..noise import Stream
-from .attributes import Attribute, Measurement
+from .attributes import Attribute, Measurement, Reason
 from .labels import LabelMap, LabelSet
 
 
@@ -50,8 +52,12 @@ class Anatomy(Protocol):
 
 
 class Measure(Protocol):
-    def __call__(self, labels: LabelMap) -> Measurement:
-        """Measure (N, *spatial) label maps."""
+    def __call__(self, labels: LabelMap, spacing_mm: tuple[float, ...] | None = None) -> Measurement:
+        """Measure (N, *spatial) label maps.
+
+        spacing_mm: mm between pixels, one number for each spatial axis. A domain whose attributes are lengths, areas or
+        volumes raises InputError without it; one whose attributes are shares ignores it.
+        """
 
 
 class Tidy(Protocol):
@@ -66,15 +72,32 @@ class Widen(Protocol):
 
 @dataclass(frozen=True)
 class Domain:
+    """Labels, attributes and anatomy of one organ, and what is to be known about them.
+
+    anatomy: None where no label maps can be drawn: they are given. axes: spatial axes of a sample, 2 (slices) or
+    3 (volumes). reasons: numbers of this domain's own reasons why a value is NaN -> their names; 0 and 4 are common
+    to all domains (`Reason`). limits: sentences for model cards, what no bundle of this domain knows.
+    """
+
     name: str
     labels: LabelSet
     attributes: tuple[Attribute, ...]
     measure: Measure
-    anatomy: Anatomy
+    anatomy: Anatomy | None = None
     lesion: str | None = None  # the region that may be absent: agreement is also given for samples that hold it
     lesion_size: str | None = None  # the attribute that is 0 where the lesion is absent, and above 0 where it is not
     tidy: Tidy | None = None  # None: maps that a network drew are taken as they are
     widen: Widen | None = None  # None: the lesions of this domain cannot be widened
+    axes: int = 2
+    reasons: Mapping[int, str] = field(default_factory=dict)
+    limits: str = ""
+
+    def __post_init__(self) -> None:
+        clash = sorted(set(self.reasons) & set(Reason))
+        if clash or self.axes not in (2, 3):
+            raise InputError(f"domain {self.name!r}: reasons {clash} are common to all domains, and axes is "
+                             f"{self.axes}. Use other numbers, and 2 or 3 axes.")
+        object.__setattr__(self, "reasons", MappingProxyType(dict(self.reasons)))
 
     @property
     def attribute_names(self) -> tuple[str, ...]:
@@ -83,3 +106,16 @@ class Domain:
     @property
     def tolerances(self) -> NDArray[np.float64]:
         return np.array([attribute.tolerance for attribute in self.attributes])
+
+    @property
+    def reason_names(self) -> dict[int, str]:
+        """Every reason that a measurement of this domain can give, in the order of their numbers."""
+        every = {int(reason): reason.name.lower() for reason in Reason} | dict(self.reasons)
+        return dict(sorted(every.items()))
+
+    def require_anatomy(self) -> Anatomy:
+        """The anatomy that draws label maps. Raises InputError where the domain has none."""
+        if self.anatomy is None:
+            raise InputError(f"domain {self.name!r} draws no label maps. Give some: pass --masks maps.npy, or --masks "
+                             "with a dataset file that holds label maps.")
+        return self.anatomy

@@ -21,19 +21,26 @@ def get_domain(name: str) -> Domain:
     return DOMAINS[name]()
 
 
-def _named_domain(name: str, anatomy: Anatomy) -> Domain:
+def _named_domain(name: str, anatomy: Anatomy | None) -> Domain:
     return replace(get_domain(name), anatomy=anatomy)
 
 
-def measure(labels: NDArray[np.integer], domain: str = "lge") -> Measurement:
-    """Measure the attributes of (N, *spatial) or (*spatial) label maps; NaN where undefined, with the reason.
+def measure(labels: NDArray[np.integer], domain: str = "lge",
+            spacing_mm: tuple[float, ...] | None = None) -> Measurement:
+    """Measure the attributes of one (*spatial) label map or of a batch (N, *spatial); NaN where undefined, with the
+    reason. The domain says how many spatial axes there are.
 
-    Raises InputError for label values that the domain does not know.
+    spacing_mm: mm between pixels, one number for each spatial axis; needed by domains that measure lengths.
+    Raises InputError for another shape, and for label values that the domain does not know.
     """
     chosen = get_domain(domain)
+    if labels.ndim not in (chosen.axes, chosen.axes + 1):
+        axes = ", ".join(("depth", "height", "width")[-chosen.axes:])
+        raise InputError(f"measure: label maps have shape {labels.shape}, domain {chosen.name!r} takes one map "
+                         f"({axes}) or a batch (N, {axes}).")
     chosen.labels.check(labels, "measure")
-    batch = labels if labels.ndim > 2 else labels[None]
-    return chosen.measure(batch.astype(np.uint8))
+    batch = labels if labels.ndim > chosen.axes else labels[None]
+    return chosen.measure(batch.astype(np.uint8), spacing_mm)
 
 
 @cache

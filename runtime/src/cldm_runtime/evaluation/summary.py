@@ -225,9 +225,9 @@ def outcome(samples: Samples, region: str) -> list[str]:
             ("false" if value > 0 else "absent") for reference, value in zip(size, measured, strict=True)]
 
 
-def reason_text(code: int) -> str:
-    """"" for a measured value, else why there is none."""
-    return "" if code == Reason.MEASURED else Reason(code).name.lower()
+def reason_text(domain: Domain, code: int) -> str:
+    """"" for a measured value, else why there is none; the number where the domain does not name it."""
+    return "" if code == Reason.MEASURED else domain.reason_names.get(code, f"reason {code}")
 
 
 def _scores(segmentation: Segmentation, rows: NDArray[np.int64]) -> Scores | None:

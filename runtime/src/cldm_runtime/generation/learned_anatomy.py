@@ -77,7 +77,7 @@ class LearnedAnatomy:
                      for a in domain.attributes}
         return cls(open_graph(bundle, "decoder", threads=1),
                    LatentPrior(manifest.latent_prior, names, exactness), domain,
-                   domain.anatomy, manifest.image.shape, manifest.image.spacing_mm, bundle)
+                   domain.require_anatomy(), manifest.image.shape, manifest.image.spacing_mm, bundle)
 
     def identity(self) -> dict[str, str]:
         return {"anatomy": "learned", "anatomy_bundle": self.name,

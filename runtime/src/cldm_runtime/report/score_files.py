@@ -46,7 +46,8 @@ def _columns(samples: Samples) -> Iterator[tuple[str, Iterable[Cell]]]:
         for source, table in tables.items():
             if table is not None:
                 yield f"{source}_{attribute}", table[:, number].tolist()
-        yield f"segmentation_{attribute}_undefined", [reason_text(int(code)) for code in samples.reasons[:, number]]
+        yield f"segmentation_{attribute}_undefined", [reason_text(samples.domain, int(code))
+                                                      for code in samples.reasons[:, number]]
     if samples.scores is not None:
         for number, name in enumerate(samples.scores.names):
             yield name, samples.scores.values[:, number].tolist()

@@ -134,7 +134,9 @@ def _read_bytes(source: Path) -> bytes:
 
 
 def infeasible_rows(rows: Sequence[GridRow], domain: Domain) -> Iterator[str]:
-    """A fault for each row that no anatomy can meet."""
+    """A fault for each row that no anatomy can meet; none where the domain has no anatomy to ask."""
+    if domain.anatomy is None:
+        return
     known: dict[tuple[tuple[str, float], ...], list[str]] = {}
     for row in rows:
         key = tuple(sorted(row.request.items()))

@@ -107,7 +107,7 @@ class GridRequests:
             raise InputError(f"{self.grid.name}, line {line}, sample {index}: {error} Or use another seed.") from error
 
     def identity(self) -> dict[str, str | int]:
-        drawn = self.canvas.domain.anatomy.identity() if self.canvas.maps else {}
+        drawn = self.canvas.domain.require_anatomy().identity() if self.canvas.maps else {}
         return {"source": "grid", "grid_sha256": self.grid.sha256, "grid_rows": len(self.grid), **drawn}
 
     def notes(self) -> list[str]:
@@ -129,14 +129,14 @@ def draw_request(row: GridRow, number: int, canvas: Canvas, seed: int, index: in
     What was left out is drawn again, a few times, where no anatomy is found. Raises InputError after that.
     """
     domain, conditions = canvas.domain, Stream(seed, index, Purpose.CONDITION)
-    drawn = None
+    anatomy, drawn = domain.require_anatomy(), None
     for attempt in range(_DRAWS):
-        complete = domain.anatomy.complete(row.request, conditions, canvas.table)
+        complete = anatomy.complete(row.request, conditions, canvas.table)
         if not canvas.maps:
             break
         try:
-            drawn = domain.anatomy.draw(complete, Stream(seed, index, Purpose.ANATOMY, attempt), shape=canvas.shape,
-                                        spacing_mm=canvas.spacing_mm, rotation_deg=row.rotation_deg)
+            drawn = anatomy.draw(complete, Stream(seed, index, Purpose.ANATOMY, attempt), shape=canvas.shape,
+                                 spacing_mm=canvas.spacing_mm, rotation_deg=row.rotation_deg)
             break
         except InputError:
             if attempt == _DRAWS - 1:
@@ -198,7 +198,7 @@ class MaskRequests:
         domain = self.canvas.domain
         given = {name: float(value) for name, value in zip(domain.attribute_names, values, strict=True)
                  if np.isfinite(value)}
-        drawn = domain.anatomy.complete(given, stream, self.canvas.table)
+        drawn = domain.require_anatomy().complete(given, stream, self.canvas.table)
         every = np.array([drawn.get(name, np.nan) for name in domain.attribute_names], dtype=np.float32)
         return np.where(unknown, every, values)
 

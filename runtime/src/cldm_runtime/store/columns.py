@@ -9,7 +9,6 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..domains.attributes import Reason
 from ..domains.domain import Domain
 from ..errors import DatasetError
 from ..metrics.overlap import ScoreReason
@@ -82,8 +81,9 @@ class ColumnWriter:
             dataset.attrs["names"] = list(self._domain.attribute_names)
             dataset.attrs["units"] = [attribute.unit for attribute in self._domain.attributes]
         if name.endswith("reasons"):
-            reasons = ScoreReason if name.startswith("score") else Reason
-            dataset.attrs["reasons"] = [f"{reason.value} {reason.name.lower()}" for reason in reasons]
+            of_scores = {int(reason): reason.name.lower() for reason in ScoreReason}
+            reasons = of_scores if name.startswith("score") else self._domain.reason_names
+            dataset.attrs["reasons"] = [f"{number} {text}" for number, text in reasons.items()]
         if column.trailing == "mask":
             dataset.attrs["labels"] = list(self._domain.labels.names)
 

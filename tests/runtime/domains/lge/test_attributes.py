@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cldm_runtime.domains.attributes import Reason
-from cldm_runtime.domains.lge.attributes import HEALTHY, INFARCT, LV_CAVITY, MVO, find_wall
+from cldm_runtime.domains.lge.attributes import HEALTHY, INFARCT, LV_CAVITY, MVO, LgeReason, find_wall
 from cldm_runtime.domains.registry import measure
 from cldm_runtime.errors import InputError
 
@@ -80,13 +80,13 @@ def test_without_infarct_transmurality_is_undefined():
     found = measure(annulus())
     assert found.values[0, :3].tolist()[0::2] == [0.0, 0.0]
     assert np.isnan(found["transmurality"][0])
-    assert found.reasons[0].tolist() == [Reason.MEASURED, Reason.NO_INFARCT, Reason.MEASURED, Reason.NEEDS_STACK]
+    assert found.reasons[0].tolist() == [Reason.MEASURED, LgeReason.NO_INFARCT, Reason.MEASURED, Reason.NEEDS_STACK]
 
 
 def test_empty_label_map_is_undefined():
     found = measure(np.zeros((16, 16), np.uint8))
     assert np.isnan(found.values).all()
-    assert found.reasons[0, 0] == Reason.NO_WALL
+    assert found.reasons[0, 0] == LgeReason.NO_WALL
 
 
 def test_open_ring_with_a_cavity_counts_the_wall_that_is_there():
@@ -106,7 +106,7 @@ def test_closed_ring_without_a_labelled_cavity_uses_its_hole():
 def test_solid_wall_has_no_endocardium():
     found = measure(np.where(RHO < 10, INFARCT, 0).astype(np.uint8))
     assert found.values[0, 0] == 1.0
-    assert found.reasons[0, 1] == found.reasons[0, 2] == Reason.NO_ENDOCARDIUM
+    assert found.reasons[0, 1] == found.reasons[0, 2] == LgeReason.NO_ENDOCARDIUM
 
 
 def test_radius_of_a_thick_wall_is_the_geometric_one():

@@ -74,9 +74,9 @@ def draw_sources(manifest: Manifest, domain: Domain, seed: int, count: int) -> A
     cannot tell is as it was requested."""
     masks, requests = [], []
     for index in range(count):
-        request = domain.anatomy.complete({}, Stream(seed, index, Purpose.CONDITION))
+        request = domain.require_anatomy().complete({}, Stream(seed, index, Purpose.CONDITION))
         stream = Stream(seed, index, Purpose.ANATOMY)
-        drawn = domain.anatomy.draw(
+        drawn = domain.require_anatomy().draw(
             request, stream, shape=manifest.image.shape, spacing_mm=manifest.image.spacing_mm
         )
         masks.append(drawn.labels)

@@ -2,11 +2,14 @@
 
 from ..domain import Domain
 from .anatomy import LgeAnatomy
-from .attributes import ATTRIBUTES, LABELS, measure_slices
+from .attributes import ATTRIBUTES, LABELS, REASONS, measure_slices
 from .tidy import tidy
 from .widening import widen_infarct
+
+LIMITS = ("Small and patchy infarcts and microvascular obstruction are the hardest part of this domain: they are drawn "
+          "and found less reliably than large infarcts.")
 
 
 def lge_domain() -> Domain:
     return Domain("lge", LABELS, ATTRIBUTES, measure_slices, LgeAnatomy(), lesion="infarct", lesion_size="infarct_size",
-                  tidy=tidy, widen=widen_infarct)
+                  tidy=tidy, widen=widen_infarct, reasons=REASONS, limits=LIMITS)

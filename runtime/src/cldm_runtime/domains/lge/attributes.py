@@ -6,6 +6,7 @@ cavity. Definitions follow the cLDM paper: infarct size as a share of the wall, 
 """
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,16 @@ ATTRIBUTES = (
 )
 NAMES = tuple(attribute.name for attribute in ATTRIBUTES)
 
+
+class LgeReason(IntEnum):
+    """Why a value of this domain is NaN, besides the reasons common to all domains."""
+
+    NO_INFARCT = 1  # the value is only defined where there is infarct
+    NO_WALL = 2  # no myocardium at all
+    NO_ENDOCARDIUM = 3  # no cavity, or a wall too thin to have an inner quarter
+
+
+REASONS = {int(reason): reason.name.lower() for reason in LgeReason}
 SECTIONS = 36
 INNER_QUARTER = 0.25
 
@@ -100,24 +111,25 @@ def mean_share(infarct: NDArray[np.bool_], section: NDArray[np.intp], wall_count
     return float((infarct_count[held] / wall_count[held]).sum() / len(held)) if len(held) else float("nan")
 
 
-def _measure_slice(labels: LabelMap) -> tuple[list[float], list[Reason]]:
+def _measure_slice(labels: LabelMap) -> tuple[list[float], list[IntEnum]]:
     nan, wall = float("nan"), find_wall(labels)
     if not wall.index.size:
-        return [nan] * 4, [Reason.NO_WALL] * 3 + [Reason.NEEDS_STACK]
+        return [nan] * 4, [LgeReason.NO_WALL] * 3 + [Reason.NEEDS_STACK]
     infarct = labels.reshape(-1)[wall.index] >= INFARCT
-    values, reasons = [float(infarct.mean()), nan, nan, nan], [Reason.MEASURED] * 3 + [Reason.NEEDS_STACK]
+    values = [float(infarct.mean()), nan, nan, nan]
+    reasons: list[IntEnum] = [*[Reason.MEASURED] * 3, Reason.NEEDS_STACK]
     if wall.section is None or wall.inner is None or not wall.inner.any():
-        reasons[1:3] = [Reason.NO_ENDOCARDIUM] * 2
+        reasons[1:3] = [LgeReason.NO_ENDOCARDIUM] * 2
         return values, reasons
     values[1] = transmurality(infarct, wall.section)
     if not infarct.any():
-        reasons[1] = Reason.NO_INFARCT
+        reasons[1] = LgeReason.NO_INFARCT
     values[2] = float(infarct[wall.inner].mean())
     return values, reasons
 
 
-def measure_slices(labels: LabelMap) -> Measurement:
-    """Measure (N, H, W) label maps.
+def measure_slices(labels: LabelMap, spacing_mm: tuple[float, ...] | None = None) -> Measurement:
+    """Measure (N, H, W) label maps. All values are shares: `spacing_mm` is ignored.
 
     Without infarct: infarct_size 0, endocardial_surface_length 0, transmurality NaN (NO_INFARCT). Without wall: all
     NaN (NO_WALL). Without endocardium: only infarct_size. slice_position is always NaN (NEEDS_STACK).
