@@ -1,5 +1,8 @@
 """Fixtures that every test may use."""
 
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -72,3 +75,21 @@ def tiny_segmenter(_bundles: Path) -> Path:
 def tiny_anatomy(_bundles: Path) -> Path:
     """Folder of an anatomy bundle, 128x128, beside the generators: rings with an infarct. Read only."""
     return _bundles / "lge-anatomy"
+
+
+@pytest.fixture(params=["phantom", "patients", ""])
+def nature(request: pytest.FixtureRequest) -> str:
+    """What a bundle was trained on; "": not stated."""
+    return str(request.param)
+
+
+@pytest.fixture
+def stating(tmp_path: Path) -> Callable[[Path, str], Path]:
+    """Copies a bundle folder; the copy's manifest states the nature, or nothing for ""."""
+    def copied(folder: Path, nature: str) -> Path:
+        target = Path(shutil.copytree(folder, tmp_path / f"{folder.name}-{nature}"))
+        manifest = json.loads((folder / "manifest.json").read_text())
+        (target / "manifest.json").write_text(json.dumps(manifest | ({"nature": nature} if nature else {})))
+        return target
+
+    return copied

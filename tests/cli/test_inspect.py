@@ -23,7 +23,7 @@ def test_guidance_is_shown(tiny_guided, tiny_generator, capsys):
 
 @pytest.mark.parametrize(("kind", "needs"), [
     ("generator", "masks (drawn for"), ("shares", "masks (drawn"), ("both", "masks (drawn"),
-    ("attributes", "attributes (asked for"), ("free", "nothing (what")])
+    ("attributes", "attributes (requested"), ("free", "nothing (you cannot")])
 def test_what_a_bundle_needs_is_said(kind, needs, _bundles, capsys):
     assert run(cldm, ["inspect", str(_bundles / kind)]) == 0
     text = capsys.readouterr().out

@@ -144,3 +144,10 @@ def test_a_number_that_is_not_finite_is_refused(value):
 def test_files_lists_every_file_once(tiny_generator):
     manifest = read_manifest((tiny_generator / "manifest.json").read_text())
     assert sorted(manifest.files()) == ["decoder.onnx", "denoiser.onnx", "mask_encoder.onnx", "reference.npz"]
+
+
+def test_the_nature_is_kept_and_no_other_word_is_taken(value):
+    manifest = read_manifest(json.dumps(value | {"nature": "phantom"}))
+    assert manifest.nature == json.loads(manifest.to_json())["nature"] == "phantom"
+    assert read_manifest(json.dumps(value)).nature is None
+    assert "nature: found 'real', expected one of: phantom, patients." in faults_of(value | {"nature": "real"})

@@ -13,6 +13,7 @@ import numpy as np
 from ..diffusion.schedule import NoiseSchedule, PredictionType, Spacing
 from ..files.records import plain
 from .latent_prior_spec import LatentPriorSpec
+from .nature import Nature
 from .segmenter_spec import SegmenterSpec
 
 MANIFEST_FILE = "manifest.json"
@@ -186,6 +187,7 @@ class DistilledSpec:
 class Manifest:
     name: str
     bundle_version: str  # revision of the content; `format_version` is the revision of the format
+    nature: Nature | None = field(default=None, kw_only=True)  # of the training images; None: not stated
     kind: Literal["generator", "segmenter", "anatomy"]
     domain: str
     description: str

@@ -1,42 +1,65 @@
-"""`cldm inspect`: what a bundle is."""
+"""`cldm inspect`: what a bundle or a dataset is."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ..bundle.bundle import Bundle
 from ..bundle.manifest import Manifest, TensorSpec
+from ..bundle.nature import nature_sentence
+from ..store import open_dataset
+from .inspect_dataset import dataset_facts, dataset_lines
 
 _WIDTH = 14
-_NEEDS = {"masks": " (drawn for the attributes asked for, or given)",
-          "attributes": " (asked for, or measured on given masks; none are drawn or written)",
-          "nothing": " (what the images show cannot be chosen)"}
+_NEEDS = {"masks": " (drawn for the requested attributes, or given)",
+          "attributes": " (requested, or measured on given masks; no masks are drawn or written)",
+          "nothing": " (you cannot choose what the images show)"}
 
 
 @click.command()
-@click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print manifest.json itself.")
-def inspect(bundle: Path, as_json: bool) -> None:
-    """Check the files of BUNDLE and say what it is: its networks, attributes, defaults and quality.
+@click.argument("path", metavar="BUNDLE|FILE", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print manifest.json itself; of a dataset, its facts as JSON.")
+def inspect(path: Path, as_json: bool) -> None:
+    """Say what a bundle or a dataset is.
+
+    Of a BUNDLE: what it was trained on, its networks, attributes, defaults and quality. The files are checked first.
+    Of a dataset FILE: its images, spacing, domain, subsets, segmentations and attributes.
 
     \b
-    Example:
+    Examples:
       cldm inspect exported/lge
+      cldm inspect out/samples.h5
     """
-    opened = Bundle.load(bundle)
+    if path.is_file():
+        with open_dataset(path) as dataset:
+            facts = dataset_facts(dataset)
+        if as_json:
+            click.echo(json.dumps(facts, indent=1))
+        else:
+            _print_lines(dataset_lines(facts))
+        return
+    opened = Bundle.load(path)
     if as_json:
         click.echo(opened.manifest_text, nl=False)
         return
-    for name, text in summary(opened.manifest):
-        printable = "".join(character if character.isprintable() else "?" for character in text)
-        click.echo(f"{name:{_WIDTH}}{printable}")
+    _print_lines(summary(opened.manifest))
     click.echo(f"{'sha256':{_WIDTH}}{opened.manifest_sha256} (manifest.json; the listed files agree with it)")
+
+
+def _print_lines(lines: Iterable[tuple[str, str]]) -> None:
+    """Names in a column, texts beside them; a line without a name stands alone. Control characters become "?"."""
+    for name, text in lines:
+        printable = "".join(character if character.isprintable() else "?" for character in text)
+        click.echo(f"{name:{_WIDTH}}{printable}" if name else printable)
 
 
 def summary(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """(name, text) lines that describe a manifest."""
     image = manifest.image
+    yield "", nature_sentence(manifest.nature)
     yield "name", f"{manifest.name} {manifest.bundle_version} ({manifest.kind}, domain {manifest.domain})"
     yield "description", manifest.description
     yield "intended use", manifest.intended_use
@@ -54,8 +77,25 @@ def summary(manifest: Manifest) -> Iterator[tuple[str, str]]:
         shares = [sum(c.share for c in prior.components if c.lesion == lesion) for lesion in (True, False)]
         yield "prior", (f"{prior.dimensions} dimensions, {len(prior.components)} Gaussians; of the slices "
                         f"{shares[0]:.0%} with a lesion, {shares[1]:.0%} without")
-    for name, figure in manifest.quality.items():
+    for name, figure in figures("", manifest.quality):
         yield "quality", f"{name}: {figure}"
+
+
+def figures(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """(name, number or text) of every figure in nested JSON values; a table of records gives one line a record."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from figures(f"{name}, {key}" if name else str(key), item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield name, ", ".join(f"{key} {_plain(part)}" for key, part in figures("", item)) if isinstance(
+                item, Mapping) else _plain(item)
+    else:
+        yield name, _plain(value)
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _generator_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
@@ -75,8 +115,8 @@ def _generator_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
         low, high = chosen.guidance_interval
         yield "guidance", f"weight {chosen.guidance:g} from {low:g} to {high:g} of the training timesteps"
     if manifest.distilled:
-        yield "distilled", (f"from {manifest.distilled.teacher}, guidance {manifest.distilled.guidance:g} included; "
-                            "serves these steps only")
+        yield "distilled", (f"from {manifest.distilled.teacher}, includes guidance {manifest.distilled.guidance:g}; "
+                            "runs with these steps only")
 
 
 def _tensors(specs: tuple[TensorSpec, ...]) -> str:

@@ -154,8 +154,8 @@ def segmentation_source(segmenter: Segmenter, mirror: bool | None) -> dict[str, 
     used = segmenter.spec.mirror_by_default if mirror is None else mirror
     return {"bundle": manifest.name, "bundle_version": manifest.bundle_version,
             "manifest_sha256": segmenter.bundle.manifest_sha256, "provider": segmenter.engine.provider,
-            "precision": segmenter.choice.precision,
-            "mirror": int(used)}
+            "precision": segmenter.choice.precision, "mirror": int(used),
+            **({"nature": manifest.nature} if manifest.nature else {})}
 
 
 def _chunks(count: int, size: int) -> Iterator[slice]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..bundle.nature import images_sentence, nature_sentence, stated_nature
 from ..domains.attributes import Attribute
 from ..errors import InputError
 from ..evaluation.repeated_conditions import read_uncertainty
@@ -39,6 +40,9 @@ from .uncertainty import HOW_TO, uncertainty_section
 _REFERENCES = {"mask": "the reference mask", "requested": "what was requested"}
 _HIDDEN_RUN_KEYS = ("manifest", "step_table", "plan", "format", "format_version", "complete", "domain")
 _LONGEST_RUN_VALUE = 200
+_INTENDED_USE = ("research on segmentation of medical images: comparing segmenters and finding where they fail. Not a "
+                 "medical device, not for diagnosis or treatment; no figure here may guide the care of a patient. "
+                 "Results on synthetic images do not replace a validation on images of patients.")
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,8 @@ def render(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> s
     style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     title = f"{name} on {dataset.path.name}"
     found = summary.uncertainty
-    sections = [_head(title, samples, summary), _overlap(samples, summary), _agreement(samples, summary),
-                gallery(dataset, name, samples),
+    sections = [_head(title, nature_sentences(dataset, name), samples, summary), _overlap(samples, summary),
+                _agreement(samples, summary), gallery(dataset, name, samples),
                 "" if found is None else uncertainty_section(dataset, name, samples, found),
                 _reading(samples, summary), _run(summary)]
     body = "\n".join(sections)
@@ -110,13 +114,22 @@ def render(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> s
             f"<style>\n{style}</style></head>\n<body><main>\n{body}\n</main></body></html>\n")
 
 
-def _head(title: str, samples: Samples, summary: Summary) -> str:
+def nature_sentences(dataset: Dataset, name: str) -> list[str]:
+    """Sentences about what the generator of the images, or their cohort, and the segmenter `name` are made from."""
+    manifest = dataset.metadata.get("manifest")
+    images = (images_sentence(dataset.nature) if manifest is None
+              else f"Generator: {nature_sentence(stated_nature(str(manifest)))}")
+    trained = str(dataset.segmentation(name).metadata.get("nature", ""))
+    return [images, f"Segmenter: {nature_sentence(trained)}"]
+
+
+def _head(title: str, natures: list[str], samples: Samples, summary: Summary) -> str:
     patients = f" of {summary.n_patients} patients" if summary.n_patients is not None else ""
     tiles = "".join(f'<div class="tile"><span>{escape(label)}</span><b>{escape(value)}</b><small>{escape(detail)}'
                     "</small></div>" for label, value, detail in key_figures(samples, summary))
-    return (f'<header><h1>Segmentation report</h1><p class="lead">{escape(title)}: {summary.n_samples} samples'
-            f'{patients}</p><p>Compared: {escape(comparisons_made(samples, summary))}.</p>'
-            '<p class="notice">For research. Not a medical device: not for diagnosis or treatment.</p>'
+    return (f'<header><h1>Segmentation report</h1><p class="nature">{escape(" ".join(natures))}</p>'
+            f'<p class="notice">Intended use: {_INTENDED_USE}</p><p class="lead">{escape(title)}: {summary.n_samples} '
+            f'samples{patients}</p><p>Compared: {escape(comparisons_made(samples, summary))}.</p>'
             f'</header><div class="tiles">{tiles}</div>')
 
 
@@ -208,8 +221,8 @@ def _reading(samples: Samples, summary: Summary) -> str:
                      f"{summary.seed}); of rates, Wilson's.",
     }
     if samples.requested is not None:
-        entries["Requested"] = ("Agreement with the request joins errors of the generator and of the segmenter. The "
-                                "same segmenter on real images shows its own share.")
+        entries["Requested"] = ("Agreement with the request joins the errors of generator and segmenter. To see the "
+                                "segmenter's share, evaluate it on images that no network made.")
     if summary.uncertainty is None and samples.sample_index is not None:
         entries["Uncertainty"] = HOW_TO
     listed = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in entries.items())
@@ -217,6 +230,4 @@ def _reading(samples: Samples, summary: Summary) -> str:
 
 
 def _run(summary: Summary) -> str:
-    return (f"<h2>What was run</h2>{run_table(summary)}<h2>Intended use</h2><p>Research on segmentation of medical "
-            "images: comparing segmenters and finding where they fail. Not a medical device; no figure here may guide "
-            "the care of a patient. Results on synthetic images do not replace a validation on real ones.</p>")
+    return f"<h2>What was run</h2>{run_table(summary)}"

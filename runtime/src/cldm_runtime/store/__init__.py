@@ -1,4 +1,4 @@
-"""The dataset format: one HDF5 layout for real cohorts and generated images. Specification: docs/dataset-format.md.
+"""The dataset format: one HDF5 layout for cohorts and generated images. Specification: docs/dataset-format.md.
 
     with create_dataset("out.h5", DatasetSpec(get_domain("lge"), (128, 128), (1.0, 1.0))) as writer:
         writer.append(images=images, masks=masks, patients=patients)     # any number of times, any batch length

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bundle.nature import NATURES
 from ..errors import DatasetError
 from .format import COLUMNS, FORMAT, SEGMENTATION_COLUMNS, Column
 from .guard import check_attributes, check_heaps, check_safe, reading
@@ -160,6 +161,13 @@ class Dataset(_Columns):
             return as_text(self._group.attrs["domain"])
 
     @property
+    def nature(self) -> str:
+        """What the images of a cohort are: "phantom" or "patients"; "" where the file does not say."""
+        with reading(self.path):
+            stated = as_text(self._group.attrs.get("nature", ""))
+        return stated if stated in NATURES else ""
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Spatial shape of one image."""
         return tuple(int(size) for size in self._dataset("images").shape[2:])
@@ -212,7 +220,7 @@ class Dataset(_Columns):
 
     @property
     def requested(self) -> NDArray[np.float32] | None:
-        """(N, A) attributes that were asked for, NaN where undefined; None on a real cohort."""
+        """(N, A) attributes that were asked for, NaN where undefined; None in a cohort."""
         values = self._all("requested")
         return None if values is None else values.astype(np.float32, copy=False)
 

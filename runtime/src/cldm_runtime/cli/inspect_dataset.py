@@ -1,0 +1,62 @@
+"""What `cldm inspect` says of a dataset file."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from ..bundle.nature import images_sentence, nature_sentence, stated_nature
+from ..store import Dataset, Segmentation
+
+Facts = dict[str, Any]
+
+
+def dataset_facts(dataset: Dataset) -> Facts:
+    """What a file holds, as JSON values; what it does not hold is None or empty."""
+    metadata, subset, patients = dataset.metadata, dataset.subset, dataset.patients
+    generated = "manifest" in metadata
+    return {
+        "file": str(dataset.path), "samples": len(dataset), "channels": dataset.channels, "shape": list(dataset.shape),
+        "spacing_mm": list(dataset.spacing_mm), "domain": dataset.domain, "generated": generated,
+        "nature": stated_nature(str(metadata["manifest"])) if generated else dataset.nature,
+        "subsets": {} if subset is None else dict(Counter(subset.tolist())),
+        "patients": None if patients is None else len(set(patients.tolist())),
+        "labels": list(dataset.label_names) if "masks" in dataset else None,
+        "attributes": dict(zip(dataset.attribute_names, dataset.attribute_units, strict=False)),
+        "requested": "requested" in dataset, "measured": "mask_attributes" in dataset,
+        "segmentations": {name: _segmentation(found) for name, found in dataset.segmentations.items()},
+        **{key: metadata[key] for key in ("seed", "provider_obtained", "runtime_version") if key in metadata},
+    }
+
+
+def _segmentation(found: Segmentation) -> Facts:
+    return {"nature": str(found.metadata.get("nature", "")), "measured": found.attributes is not None,
+            "scored": found.scores is not None}
+
+
+def dataset_lines(facts: Facts) -> Iterator[tuple[str, str]]:
+    """(name, text) lines that describe the facts; the first, on the nature of the images, has no name."""
+    nature = facts["nature"]
+    yield "", f"Generator: {nature_sentence(nature)}" if facts["generated"] else images_sentence(nature)
+    yield "file", f"{facts['file']} ({'generated' if facts['generated'] else 'not generated'})"
+    yield "images", (f"{facts['samples']} of {facts['channels']} x {_by(facts['shape'])}, "
+                     f"{_by(facts['spacing_mm'])} mm")
+    yield "domain", facts["domain"]
+    if facts["patients"] is not None:
+        yield "patients", str(facts["patients"])
+    if facts["subsets"]:
+        yield "subsets", ", ".join(f"{name or 'unnamed'} {count}" for name, count in facts["subsets"].items())
+    labels = facts["labels"]
+    yield "labels", "no masks" if labels is None else ", ".join(f"{v} {name}" for v, name in enumerate(labels))
+    kinds = [kind for kind in ("requested", "measured") if facts[kind]]
+    for name, unit in facts["attributes"].items():
+        yield "attribute", f"{name} ({unit}; {' and '.join(kinds)})"
+    for name, found in facts["segmentations"].items():
+        states = ["measured" if found["measured"] else "not measured", *(["scored"] if found["scored"] else [])]
+        yield "segmentation", f"{name} ({', '.join(states)}). Segmenter: {nature_sentence(found['nature'])}"
+    for key, title in (("seed", "seed"), ("provider_obtained", "provider"), ("runtime_version", "runtime")):
+        if key in facts:
+            yield title, str(facts[key])
+
+
+def _by(sizes: list[float]) -> str:
+    return " x ".join(f"{size:g}" for size in sizes)
