@@ -57,19 +57,19 @@ def bill_of(name: str) -> dict[str, Any]:
         "components": components, "dependencies": dependencies}
 
 
-def requirements(name: str) -> tuple[dict[str, Requirement], dict[str, Requirement]]:
-    """What a distribution of ours needs, with the extra that everybody installs, and what its other extras need; for
+def requirements(name: str, extras_of_all: Iterable[str] = ()) -> tuple[dict[str, Requirement], dict[str, Requirement]]:
+    """What a distribution of ours needs, with the extras that everybody installs, and what its other extras need; for
     the trainer those of the runtime are among them."""
-    folder, always = PROJECTS[name]
+    folder, always = PROJECTS[name][0], {*PROJECTS[name][1], *extras_of_all}
     project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project.get("optional-dependencies", {})
     needed = [Requirement(line) for line in project["dependencies"]]
-    needed += [Requirement(line) for extra in always for line in extras[extra]]
+    needed += [Requirement(line) for extra in sorted(always) for line in extras[extra]]
     maybe = [Requirement(line) for extra in extras if extra not in always for line in extras[extra]]
     required, optional = ({str(canonicalize_name(each.name)): each for each in some} for some in (needed, maybe))
     if "cldm-runtime" in required:
-        del required["cldm-runtime"]
-        required = requirements("cldm-runtime")[0] | required
+        runtime = required.pop("cldm-runtime")
+        required = requirements("cldm-runtime", runtime.extras)[0] | required
     return required, {key: each for key, each in optional.items() if key not in required}
 
 

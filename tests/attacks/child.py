@@ -67,10 +67,10 @@ def open_cohort(path: Path) -> None:
 
 
 def open_raw(path: Path) -> None:
-    from cldm_trainer.config import PrepareConfig
-    from cldm_trainer.prepare import prepare
+    from cldm_runtime.scans.prepare import prepare
+    from cldm_runtime.scans.settings import PrepareSettings
 
-    config = PrepareConfig(shape=(32, 32), spacing_mm=(2.0, 2.0), labels={"cavity": "lv_cavity"}, workers=1)
+    config = PrepareSettings(shape=(32, 32), spacing_mm=(2.0, 2.0), labels={"cavity": "lv_cavity"}, workers=1)
     prepare(path, path.parent / "cohort.h5", config, "lge")
 
 
@@ -106,7 +106,7 @@ def make_cohort(folder: Path) -> Path:
 
 
 def make_raw(folder: Path) -> Path:
-    from cldm_trainer.nnunet_raw import write_json, write_nifti
+    from cldm_runtime.scans.nnunet_raw import write_json, write_nifti
 
     y, x = np.mgrid[:48, :48]
     radius = np.hypot(y - 20, x - 26)

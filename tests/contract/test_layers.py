@@ -25,10 +25,9 @@ LINES = {
     ),
     "cldm_trainer": (
         "tables version",
-        "config volume_files",
-        "networks graphs training nnunet_raw resample",
-        "prepare",
-        "conditions nnunet audit cohort",
+        "config",
+        "networks graphs training",
+        "conditions nnunet audit",
         "stages",
         "export adopt",
         "results",

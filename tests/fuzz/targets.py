@@ -51,10 +51,10 @@ def make_targets(folder: Path) -> dict[str, Target]:
     targets = {"manifest": manifest_target(folder), "grid": grid_target(folder), "npz": npz_target(),
                "npy": npy_target(folder), "onnx": onnx_target(), "dataset": dataset_target(folder)}
     try:
-        import cldm_trainer.nnunet_raw
+        import cldm_runtime.scans.nnunet_raw
     except ImportError:
         return targets
-    assert cldm_trainer.nnunet_raw
+    assert cldm_runtime.scans.nnunet_raw
     return {**targets, "nifti": nifti_target(folder), "description": description_target(folder),
             "plan": plan_target(folder)}
 
@@ -178,7 +178,7 @@ def plain_dataset(file: Path) -> bytes:
 def nifti_target(folder: Path) -> Target:
     import nibabel
 
-    from cldm_trainer.volume_files import read_array
+    from cldm_runtime.scans.volume_files import read_array
 
     nibabel.imageglobals.logger.setLevel(logging.CRITICAL)
     seeds = []
@@ -190,7 +190,7 @@ def nifti_target(folder: Path) -> Target:
 
 def description_target(folder: Path) -> Target:
     """dataset.json, and the same text as splits, subsets and patients."""
-    from cldm_trainer.nnunet_raw import read_raw_dataset
+    from cldm_runtime.scans.nnunet_raw import read_raw_dataset
 
     raw = child.make_raw(folder / "raw")
     extra = [raw / name for name in ("subsets.json", "splits_final.json", "patients.json")]
@@ -215,8 +215,8 @@ def description_target(folder: Path) -> Target:
 
 
 def plan_target(folder: Path) -> Target:
+    from cldm_runtime.scans.nnunet_raw import read_json
     from cldm_trainer.nnunet.results import check_architecture
-    from cldm_trainer.nnunet_raw import read_json
     from nnunet_fixtures import plans
 
     def parse(file: Path) -> None:

@@ -19,8 +19,8 @@ from .training import launch
 
 # subcommand -> (module, function, help). Modules are imported when they are needed: torch and nnU-Net are slow to load.
 STAGES: dict[str, tuple[str, str, str]] = {
-    "phantom": ("cohort", "run", "Draw the LGE phantom cohort as an nnU-Net raw dataset."),
-    "prepare": ("prepare", "run", "Crop, resample and normalise an nnU-Net raw dataset into cohort.h5."),
+    "phantom": ("stages.phantom", "run", "Draw the LGE phantom cohort as an nnU-Net raw dataset."),
+    "prepare": ("stages.cohort", "run", "Crop, resample and normalise an nnU-Net raw dataset into cohort.h5."),
     "image-codec": ("stages.codec", "run_image_codec", "Train the image codec."),
     "mask-codec": ("stages.codec", "run_mask_codec", "Train the mask codec."),
     "texture": ("stages.texture", "run", "Train the texture that the image codec leaves out."),

@@ -13,10 +13,10 @@ import numpy as np
 
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import DatasetError
+from cldm_runtime.scans.nnunet_raw import read_json, write_json
 from cldm_runtime.store import Dataset, open_dataset
 
 from ..config import SegmenterConfig
-from ..nnunet_raw import read_json, write_json
 
 DATASET_ID = 1
 DATASET_NAME = f"Dataset{DATASET_ID:03d}_Cohort"
@@ -81,7 +81,7 @@ def _write_slice(dataset: Dataset, row: int, folder: Path, name: str) -> None:
     for pixels, file in ((dataset.images(row)[0], folder / "imagesTr" / f"{name}_0000{ENDING}"),
                          (dataset.masks(row), folder / "labelsTr" / f"{name}{ENDING}")):
         image = SimpleITK.GetImageFromArray(pixels)
-        image.SetSpacing((columns, rows))  # type: ignore[no-untyped-call]
+        image.SetSpacing((columns, rows))
         SimpleITK.WriteImage(image, str(file))
 
 

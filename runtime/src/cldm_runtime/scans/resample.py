@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cldm_runtime.errors import InputError
+from ..errors import InputError
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from cldm_runtime.domains.registry import get_domain
-from cldm_runtime.errors import InputError
-
-from .config import CohortConfig, Config
+from ..domains.registry import get_domain
+from ..errors import InputError
 from .nnunet_raw import read_json, write_json, write_nifti
+from .settings import CohortSettings
 
 TEST_SUBSETS = ("test", "d8")
 ENDING = ".nii.gz"
@@ -71,7 +70,7 @@ def list_cases(patients: Mapping[str, int]) -> list[PhantomCase]:
     ]
 
 
-def subset_sizes(config: CohortConfig) -> dict[str, int]:
+def subset_sizes(config: CohortSettings) -> dict[str, int]:
     return {
         "train": config.train_patients,
         "val": config.val_patients,
@@ -81,7 +80,7 @@ def subset_sizes(config: CohortConfig) -> dict[str, int]:
 
 
 def write_phantom_cohort(
-    config: CohortConfig, folder: Path, *, workers: int = 2, make_volume: MakeVolume | None = None
+    config: CohortSettings, folder: Path, *, workers: int = 2, make_volume: MakeVolume | None = None
 ) -> int:
     """Write the raw dataset of the phantom cohort and return the number of volumes made now.
 
@@ -98,7 +97,7 @@ def write_phantom_cohort(
     return len(missing)
 
 
-def claim_folder(config: CohortConfig, folder: Path) -> None:
+def claim_folder(config: CohortSettings, folder: Path) -> None:
     """Store what the cohort is made from, or compare with what is stored: never mix two cohorts in one folder."""
     recipe = {"domain": config.domain, "seed": config.seed, "patients": subset_sizes(config)}
     file = folder / "phantom.json"
@@ -134,7 +133,7 @@ def _write_volume(argument: tuple[PhantomCase, int, Path, MakeVolume]) -> int:
     return 1
 
 
-def write_descriptions(config: CohortConfig, cases: Sequence[PhantomCase], folder: Path) -> None:
+def write_descriptions(config: CohortSettings, cases: Sequence[PhantomCase], folder: Path) -> None:
     """dataset.json, splits_final.json (one fold: our split) and subsets.json."""
     by_subset: dict[str, list[str]] = {}
     for case in cases:
@@ -157,14 +156,7 @@ def write_descriptions(config: CohortConfig, cases: Sequence[PhantomCase], folde
 
 
 def _lge_volume(seed: int, patient: int, subset: str) -> DrawnVolume:
-    from cldm_runtime.domains.lge.phantom import phantom_volume
+    from ..domains.lge.phantom import phantom_volume
 
     volume: DrawnVolume = phantom_volume(seed, patient, subset)
     return volume
-
-
-def run(config: Config) -> None:
-    """The `phantom` stage."""
-    folder = Path(config.cohort.folder) / "raw"
-    made = write_phantom_cohort(config.cohort, folder, workers=config.prepare.workers)
-    click.echo(f"{folder}: {made} volumes made, {sum(subset_sizes(config.cohort).values())} in all")

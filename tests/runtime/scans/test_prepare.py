@@ -8,15 +8,15 @@ from PIL import Image
 
 from cldm_runtime.domains.attributes import Reason
 from cldm_runtime.errors import DatasetError, InputError
+from cldm_runtime.scans.nnunet_raw import write_json, write_nifti
+from cldm_runtime.scans.prepare import is_closed_ring, prepare, stack_positions
+from cldm_runtime.scans.resample import Window, normalise, resample_image, resample_labels
+from cldm_runtime.scans.settings import PrepareSettings
 from cldm_runtime.store import open_dataset
-from cldm_trainer.config import PrepareConfig
-from cldm_trainer.nnunet_raw import write_json, write_nifti
-from cldm_trainer.prepare import is_closed_ring, prepare, stack_positions
-from cldm_trainer.resample import Window, normalise, resample_image, resample_labels
 
 LABELS = {"background": 0, "cavity": 1, "healthy_myocardium": 2, "infarct": 3}
 SPACING = (8.0, 2.0, 2.0)
-CONFIG = PrepareConfig(shape=(32, 32), spacing_mm=(2.0, 2.0), labels={"cavity": "lv_cavity"}, workers=1)
+CONFIG = PrepareSettings(shape=(32, 32), spacing_mm=(2.0, 2.0), labels={"cavity": "lv_cavity"}, workers=1)
 
 
 def heart(size: int = 48, centre: tuple[int, int] = (20, 26), slices: int = 5) -> np.ndarray:
@@ -67,12 +67,12 @@ def test_no_name_of_a_patient_gets_into_the_file(tmp_path):
 def test_two_processes_write_the_same_file_as_one(tmp_path):
     folder = raw(tmp_path / "raw")
     prepare(folder, tmp_path / "one.h5", CONFIG, "lge")
-    prepare(folder, tmp_path / "two.h5", PrepareConfig(**{**vars(CONFIG), "workers": 2}), "lge")
+    prepare(folder, tmp_path / "two.h5", PrepareSettings(**{**vars(CONFIG), "workers": 2}), "lge")
     assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
 
 
 def test_base_first_turns_the_positions_round(tmp_path):
-    config = PrepareConfig(**{**vars(CONFIG), "first_slice": "base"})
+    config = PrepareSettings(**{**vars(CONFIG), "first_slice": "base"})
     prepare(raw(tmp_path / "raw"), tmp_path / "cohort.h5", config, "lge")
     with open_dataset(tmp_path / "cohort.h5") as cohort:
         assert cohort.mask_attributes[:3, 3].tolist() == [1.0, 0.5, 0.0]
@@ -126,7 +126,7 @@ def test_png_slices_are_read_and_a_broken_one_is_named(tmp_path):
             Image.fromarray(pixels).save(tmp_path / "raw" / f"{kind}Tr" / f"{name}{'_0000' * (kind == 'images')}.png")
     description = {"channel_names": {"0": "x"}, "labels": LABELS, "file_ending": ".png"}
     write_json(tmp_path / "raw" / "dataset.json", description)
-    config = PrepareConfig(**{**vars(CONFIG), "spacing_mm": (1.0, 1.0)})
+    config = PrepareSettings(**{**vars(CONFIG), "spacing_mm": (1.0, 1.0)})
     assert prepare(tmp_path / "raw", tmp_path / "cohort.h5", config, "lge")["train"].slices == 2
     broken = tmp_path / "raw" / "imagesTr" / "two_0000.png"
     broken.write_bytes(b"no PNG")
@@ -136,7 +136,7 @@ def test_png_slices_are_read_and_a_broken_one_is_named(tmp_path):
 
 def test_label_without_mapping_is_named(tmp_path):
     with pytest.raises(InputError, match=r"label 'cavity' \(1\) of dataset.json is not mapped"):
-        prepare(raw(tmp_path / "raw"), tmp_path / "cohort.h5", PrepareConfig(shape=(32, 32)), "lge")
+        prepare(raw(tmp_path / "raw"), tmp_path / "cohort.h5", PrepareSettings(shape=(32, 32)), "lge")
 
 
 def test_patient_in_two_subsets_is_refused(tmp_path):
@@ -154,7 +154,7 @@ def test_constant_slice_is_refused(tmp_path):
 
 
 def test_heart_larger_than_the_window_is_refused(tmp_path):
-    config = PrepareConfig(**{**vars(CONFIG), "spacing_mm": (1.0, 1.0)})
+    config = PrepareSettings(**{**vars(CONFIG), "spacing_mm": (1.0, 1.0)})
     with pytest.raises(InputError, match="the labels measure 30 x 30 mm, the window without its margin holds 24 x 24"):
         prepare(raw(tmp_path / "raw"), tmp_path / "cohort.h5", config, "lge")
 
@@ -165,7 +165,7 @@ def test_second_run_keeps_the_cohort_and_other_settings_are_refused(tmp_path):
     before = target.stat().st_mtime_ns
     assert prepare(folder, target, CONFIG, "lge") == first and target.stat().st_mtime_ns == before
     with pytest.raises(DatasetError, match="with other settings"):
-        prepare(folder, target, PrepareConfig(**{**vars(CONFIG), "image_order": 1}), "lge")
+        prepare(folder, target, PrepareSettings(**{**vars(CONFIG), "image_order": 1}), "lge")
 
 
 def test_positions_run_from_apex_to_base():

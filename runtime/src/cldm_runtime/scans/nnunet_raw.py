@@ -15,13 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from cldm_runtime.errors import InputError
-
-from .volume_files import read_array
+from ..errors import InputError
+from ..files.atomic import write_text
+from .volume_files import imported, read_array
 
 GEOMETRY_TOLERANCE = 1e-3
 _LARGEST_JSON = 8 * 2**20  # bytes
@@ -286,6 +285,7 @@ def _zyx(shape: Sequence[int]) -> str:
 def write_nifti(file: Path, array: NDArray[np.generic], spacing_mm: Sequence[float]) -> None:
     """Write a (Z, H, W) array with its spacing (z, y, x) in mm. The file appears whole or not at all."""
     affine = np.diag([spacing_mm[2], spacing_mm[1], spacing_mm[0], 1.0])
+    nibabel = imported("nibabel")
     image = nibabel.Nifti1Image(array.transpose(2, 1, 0), affine)
     image.header.set_xyzt_units("mm")
     partial = file.with_name(f".partial-{file.name}")
@@ -295,6 +295,4 @@ def write_nifti(file: Path, array: NDArray[np.generic], spacing_mm: Sequence[flo
 
 def write_json(file: Path, content: object) -> None:
     """Write JSON. The file appears whole or not at all."""
-    partial = file.with_name(f".partial-{file.name}")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial.replace(file)
+    write_text(file, json.dumps(content, indent=1) + "\n")

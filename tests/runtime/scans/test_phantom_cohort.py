@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from cldm_runtime.errors import InputError
-from cldm_trainer.cohort import write_phantom_cohort
-from cldm_trainer.config import CohortConfig, PrepareConfig
-from cldm_trainer.nnunet_raw import read_raw_dataset
-from cldm_trainer.prepare import prepare
+from cldm_runtime.scans.nnunet_raw import read_raw_dataset
+from cldm_runtime.scans.phantom_cohort import write_phantom_cohort
+from cldm_runtime.scans.prepare import prepare
+from cldm_runtime.scans.settings import CohortSettings, PrepareSettings
 
 COUNTS = {"train_patients": 2, "val_patients": 1, "test_patients": 1, "d8_patients": 1}
 
 
-def cohort(folder: Path, **changes: int) -> CohortConfig:
-    return CohortConfig(folder=str(folder), **{**COUNTS, **changes})
+def cohort(folder: Path, **changes: int) -> CohortSettings:
+    return CohortSettings(folder=str(folder), **{**COUNTS, **changes})
 
 
 def small_volume(seed: int, patient: int, subset: str) -> SimpleNamespace:
@@ -55,5 +55,5 @@ def test_another_seed_does_not_mix_with_what_is_there(tmp_path):
 def test_prepare_reads_what_the_domain_draws(tmp_path):
     config = cohort(tmp_path, train_patients=1, val_patients=0, test_patients=0, d8_patients=1)
     write_phantom_cohort(config, tmp_path / "raw", workers=1)
-    counts = prepare(tmp_path / "raw", tmp_path / "cohort.h5", PrepareConfig(workers=1), "lge")
+    counts = prepare(tmp_path / "raw", tmp_path / "cohort.h5", PrepareSettings(workers=1), "lge")
     assert set(counts) == {"train", "d8"} and all(count.slices > 3 for count in counts.values())

@@ -20,22 +20,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cldm_runtime.domains.attributes import Measurement, Reason
-from cldm_runtime.domains.domain import Domain
-from cldm_runtime.domains.lge.attributes import LgeReason
-from cldm_runtime.domains.registry import get_domain
-from cldm_runtime.errors import DatasetError, InputError, list_faults
-from cldm_runtime.store import DatasetSpec, DatasetWriter, create_dataset, open_dataset
-
-from .config import Config, PrepareConfig
+from ..domains.attributes import Measurement, Reason
+from ..domains.domain import Domain
+from ..domains.lge.attributes import LgeReason
+from ..domains.registry import get_domain
+from ..errors import DatasetError, InputError, list_faults
+from ..store import DatasetSpec, DatasetWriter, create_dataset, open_dataset
 from .nnunet_raw import Case, RawDataset, read_raw_dataset, read_volume
 from .resample import Window, check_fits, labelled_box, normalise, resample_image, resample_labels
+from .settings import PrepareSettings
 
 POSITION = "slice_position"
 DIRECTIONS = ("apex", "base")
 USABLE = (Reason.MEASURED, LgeReason.NO_INFARCT, Reason.NEEDS_STACK)
 CASES_IN_MEMORY = 32
-RAW_FOLDER = "raw"
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class Recipe:
     base_first: bool
 
 
-def make_recipe(config: PrepareConfig, raw: RawDataset, domain: Domain) -> Recipe:
+def make_recipe(config: PrepareSettings, raw: RawDataset, domain: Domain) -> Recipe:
     """Resolve names to label values. Raises InputError listing every label that is not mapped."""
     faults: list[str] = []
     lookup = map_labels(raw, domain, config.labels, faults)
@@ -229,7 +227,7 @@ class Count:
 
 
 def prepare(
-    raw_folder: Path, target: Path, config: PrepareConfig, domain_name: str, *, overwrite: bool = False
+    raw_folder: Path, target: Path, config: PrepareSettings, domain_name: str, *, overwrite: bool = False
 ) -> dict[str, Count]:
     """Write the cohort file and return the counts of each subset; a cohort made from the same input is kept.
 
@@ -254,7 +252,7 @@ def prepare(
     return count_subsets(target)
 
 
-def dataset_spec(config: PrepareConfig, domain: Domain, fingerprint: str) -> DatasetSpec:
+def dataset_spec(config: PrepareSettings, domain: Domain, fingerprint: str) -> DatasetSpec:
     metadata: dict[str, str | int | float] = {
         "source": "cldm-train prepare",
         "fingerprint": fingerprint,
@@ -338,13 +336,3 @@ def count_subsets(target: Path) -> dict[str, Count]:
         )
         for name in dict.fromkeys(subsets.tolist())
     }
-
-
-def run(config: Config) -> None:
-    """The `prepare` stage: print a line for each subset."""
-    raw_folder = Path(config.prepare.raw) if config.prepare.raw else Path(config.cohort.folder) / RAW_FOLDER
-    counts = prepare(raw_folder, config.cohort_file, config.prepare, config.cohort.domain)
-    click.echo(f"{config.cohort_file}")
-    for name, count in counts.items():
-        line = f"{count.patients:5d} patients {count.slices:6d} slices ({count.dropped} dropped: no closed ring)"
-        click.echo(f"  {name:8s} {line}")

@@ -1,0 +1,1 @@
+"""From scans on disk to a dataset file: readers of image files, the nnU-Net raw layout, preparing, phantom cohorts."""

@@ -1,0 +1,158 @@
+"""Reads the arrays of image files, which may come from strangers: what a header claims is checked before any room is
+made for it, and a header that names another file is refused.
+
+NIfTI is read by nibabel, MetaImage, NRRD, GIPL and pictures by SimpleITK; both come with the extra `scans`.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+
+NIFTI_ENDINGS = (".nii", ".nii.gz")
+PICTURE_ENDINGS = (".png", ".bmp", ".tif", ".tiff")  # one slice, whose pixels are taken to be 1 mm wide
+OTHER_ENDINGS = (".mha", ".nrrd", ".gipl", *PICTURE_ENDINGS)
+INSTALL = "pip install 'cldm-runtime[scans]'"
+MOST_VOXELS = 2**26  # 640 x 640 x 163
+SPACINGS_MM = (0.01, 1000.0)
+THICKNESS_MM = 999.0  # of a single slice; nnU-Net's number for pictures
+_SIZE_OF_NIFTI = {348: "Nifti1Image", 540: "Nifti2Image"}  # bytes of the header, which it begins with
+_LARGEST_OFFSET = 2**20  # bytes of header and extensions before the voxels
+_DEFLATE_RATIO = 1100  # no stream of deflate unpacks to more than 1032 times its size
+_TEXT_HEADER = 2**16  # bytes in which that of MetaImage or NRRD must end
+_OTHER_FILE = re.compile(rb"^\s*(?:ElementDataFile\s*=(?![ \t]*LOCAL[ \t\r]*$)|data ?file\s*:)", re.I | re.M)
+_SIZES = re.compile(rb"^\s*(?:DimSize\s*=|sizes\s*:)([ \t\d]*)", re.I | re.M)
+_ENDS = {".mha": re.compile(rb"^\s*ElementDataFile\s*=", re.I | re.M), ".nrrd": re.compile(rb"\n\r?\n")}
+
+Array = tuple[NDArray[Any], tuple[float, ...], NDArray[np.float64]]
+
+
+def imported(package: str) -> Any:
+    """A package of the extra `scans`. Raises InputError with the command that installs it."""
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise InputError(f"{package} is not installed; scans are read and written with it. Run: {INSTALL}.") from error
+
+
+def read_array(file: Path) -> Array:
+    """Array (z, y, x), spacing in mm in that order, and a matrix to compare geometries by.
+
+    Raises InputError for a file that is damaged, larger than MOST_VOXELS, or not of real numbers on a sound grid.
+    """
+    with _reading(file):
+        array, spacing, matrix = _read_nifti(file) if file.name.endswith(NIFTI_ENDINGS) else _read_other(file)
+        if array.dtype.kind not in "iufb":
+            raise InputError(f"{file}: the voxels are {array.dtype}, expected numbers.")
+        if len(spacing) != 3 or not all(SPACINGS_MM[0] <= value <= SPACINGS_MM[1] for value in spacing):
+            raise InputError(f"{file}: the voxels are {spacing} mm wide, expected three numbers from "
+                             f"{SPACINGS_MM[0]:g} to {SPACINGS_MM[1]:g}.")
+        return array, spacing, matrix
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Readers of other people report a damaged file by whatever error it leads them to; here it becomes one."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (Exception, RuntimeWarning) as error:
+        reason = " ".join(str(error).split())[-300:]  # ITK's messages are pages long and end with the reason
+        raise InputError(f"{file}: this file cannot be read, it is damaged or of another kind ({reason}).") from error
+
+
+def _read_nifti(file: Path) -> Array:
+    nibabel = imported("nibabel")
+    with imported("nibabel.openers").ImageOpener(file) as stream:
+        block = bytes(stream.read(max(_SIZE_OF_NIFTI)))
+    size = next((size for size in _SIZE_OF_NIFTI for order in ("little", "big")
+                 if int.from_bytes(block[:4], order) == size), 0)
+    if not size:
+        raise InputError(f"{file}: this file cannot be read as NIfTI, it does not begin with a header.")
+    kind = getattr(nibabel, _SIZE_OF_NIFTI[size])
+    header = kind.header_class(block[:size], check=False)  # a check would mend it
+    shape, offset = header.get_data_shape(), header["vox_offset"]
+    _check_claim(file, shape, header.get_data_dtype().itemsize, file.name.endswith(".gz"))
+    if not 0 <= offset <= _LARGEST_OFFSET:
+        raise InputError(f"{file}: the voxels begin at byte {offset}, expected at most {_LARGEST_OFFSET}.")
+    if not (np.abs(header["pixdim"][1:4]) > 0).all():  # nibabel would take 1 mm for 0
+        raise InputError(f"{file}: the voxels are {header['pixdim'][1:4].tolist()} mm wide.")
+    image = kind.from_filename(file)
+    spacing = tuple(float(value) for value in reversed(image.header.get_zooms()[:3]))
+    return np.asanyarray(image.dataobj).transpose(2, 1, 0), spacing, np.asarray(image.affine, np.float64)
+
+
+def _check_claim(file: Path, shape: Sequence[int], itemsize: int, packed: bool, axes: tuple[int, ...] = (3,)) -> None:
+    """Raise InputError for another number of axes, for too many voxels, and for more than a file of this size holds."""
+    if len(shape) not in axes:
+        raise InputError(f"{file}: expected {' or '.join(map(str, axes))} axes, found {len(shape)}.")
+    voxels, held = math.prod(shape), file.stat().st_size
+    if min(shape) < 1 or voxels > MOST_VOXELS:
+        raise InputError(f"{file}: claims {'x'.join(map(str, shape))} voxels, expected 1 to {MOST_VOXELS}.")
+    if voxels * itemsize > held * (_DEFLATE_RATIO if packed else 1):
+        raise InputError(f"{file}: claims {'x'.join(map(str, shape))} voxels, but has only {held} bytes: it is "
+                         "truncated or damaged.")
+
+
+def _read_other(file: Path) -> Array:
+    """A file that SimpleITK reads. A picture, or an image of two axes, becomes a stack of one slice."""
+    ending = file.suffix.lower()
+    if ending not in OTHER_ENDINGS:
+        raise InputError(f"{file}: files that end with {ending} are not read. Save it as .nii.gz or as one of "
+                         f"{', '.join(OTHER_ENDINGS)}.")
+    _check_text_header(file)
+    itk = imported("SimpleITK")
+    reader = itk.ImageFileReader()
+    reader.SetFileName(str(file))
+    reader.ReadImageInformation()
+    _check_claim(file, reader.GetSize(), 1, packed=True, axes=(2,) if ending in PICTURE_ENDINGS else (2, 3))
+    image = reader.Execute()
+    array = _one_channel(file, itk.GetArrayFromImage(image), reader.GetNumberOfComponents())
+    if ending in PICTURE_ENDINGS:
+        return array[None], (THICKNESS_MM, 1.0, 1.0), np.eye(3)
+    spacing, matrix = tuple(reversed(image.GetSpacing())), _matrix(image)
+    return (array, spacing, matrix) if array.ndim == 3 else (array[None], (THICKNESS_MM, *spacing), matrix)
+
+
+def _one_channel(file: Path, array: NDArray[Any], components: int) -> NDArray[Any]:
+    """Without the axis of colours, which must not differ: readers make colours of palettes. Raises InputError."""
+    if components == 1:
+        return array
+    if not (array[..., :3] == array[..., :1]).all():
+        raise InputError(f"{file}: is in colour, expected one number a pixel. Save each channel as a grey picture.")
+    return array[..., 0]
+
+
+def _check_text_header(file: Path) -> None:
+    """Raise InputError for a MetaImage or NRRD that keeps its voxels elsewhere or claims too many of them."""
+    with file.open("rb") as stream:
+        head = stream.read(_TEXT_HEADER)
+    if file.suffix.lower() not in _ENDS:
+        return
+    if not _ENDS[file.suffix.lower()].search(head):
+        raise InputError(f"{file}: its header does not end within {_TEXT_HEADER} bytes. It is damaged or of another "
+                         "kind.")
+    if _OTHER_FILE.search(head):
+        raise InputError(f"{file}: keeps its voxels in another file. Save it as one file.")
+    for sizes in _SIZES.findall(head):
+        if math.prod(int(number[:12]) for number in sizes.split()[:16]) > MOST_VOXELS:
+            raise InputError(f"{file}: claims {sizes[:100].decode()} voxels, expected at most {MOST_VOXELS}.")
+
+
+def _matrix(image: Any) -> NDArray[np.float64]:
+    """(rank + 1, rank + 1) from voxel numbers (x, y, z) to mm."""
+    rank = image.GetDimension()
+    matrix = np.eye(rank + 1)
+    matrix[:rank, :rank] = np.reshape(image.GetDirection(), (rank, rank)) * np.asarray(image.GetSpacing())
+    matrix[:rank, rank] = image.GetOrigin()
+    return matrix
+

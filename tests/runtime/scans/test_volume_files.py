@@ -1,0 +1,80 @@
+"""Image files of several kinds give the same array, spacing and geometry; what is unsafe or unfit is refused."""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cldm_runtime.errors import InputError
+from cldm_runtime.scans import volume_files
+from cldm_runtime.scans.nnunet_raw import write_nifti
+from cldm_runtime.scans.volume_files import read_array
+
+sitk = pytest.importorskip("SimpleITK")
+pytest.importorskip("nibabel")
+STACK = np.arange(24, dtype=np.int16).reshape(2, 3, 4)  # z, y, x
+
+
+def write_itk(file: Path, array: np.ndarray, spacing_xyz: tuple[float, ...]) -> Path:
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(spacing_xyz)
+    sitk.WriteImage(image, str(file))
+    return file
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".mha", ".nrrd", ".gipl"])
+def test_a_volume_reads_back_in_the_order_z_y_x(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"a{ending}"
+    if ending == ".nii.gz":
+        write_nifti(file, STACK, (8.0, 2.0, 1.5))
+    else:
+        write_itk(file, STACK, (1.5, 2.0, 8.0))
+    array, spacing, matrix = read_array(file)
+    assert array.tolist() == STACK.tolist()
+    assert spacing == (8.0, 2.0, 1.5) and np.diag(matrix).tolist() == [1.5, 2.0, 8.0, 1.0]
+
+
+def test_where_a_meta_image_lies_is_part_of_its_geometry(tmp_path: Path) -> None:
+    image = sitk.GetImageFromArray(STACK)
+    image.SetOrigin((10.0, 20.0, 30.0))
+    sitk.WriteImage(image, str(tmp_path / "a.mha"))
+    assert read_array(tmp_path / "a.mha")[2][:3, 3].tolist() == [10.0, 20.0, 30.0]
+
+
+@pytest.mark.parametrize("ending", [".png", ".bmp", ".tif"])
+def test_a_picture_is_a_stack_of_one_slice_with_pixels_of_1_mm(tmp_path: Path, ending: str) -> None:
+    array, spacing, _ = read_array(write_itk(tmp_path / f"a{ending}", STACK[0].astype(np.uint8), (1.0, 1.0)))
+    assert array.tolist() == STACK[:1].tolist() and spacing == (999.0, 1.0, 1.0)
+
+
+def test_a_picture_in_colour_is_refused(tmp_path: Path) -> None:
+    colours = np.zeros((3, 4, 3), np.uint8)
+    colours[1, 1] = 1, 2, 3
+    sitk.WriteImage(sitk.GetImageFromArray(colours, isVector=True), str(tmp_path / "a.png"))
+    with pytest.raises(InputError, match=r"a\.png: is in colour"):
+        read_array(tmp_path / "a.png")
+
+
+def test_an_ending_that_nobody_reads_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.mhd").write_text("ElementDataFile = b.raw\n")
+    with pytest.raises(InputError, match=r"end with \.mhd are not read"):
+        read_array(tmp_path / "a.mhd")
+
+
+def test_a_header_that_hides_where_its_voxels_lie_is_refused(tmp_path: Path) -> None:
+    text = "ObjectType = Image\nNDims = 3\n" + "Comment = x\n" * 10_000 + "ElementDataFile = /etc/passwd\n"
+    (tmp_path / "a.mha").write_text(text)
+    with pytest.raises(InputError, match="does not end within"):
+        read_array(tmp_path / "a.mha")
+
+
+@pytest.mark.parametrize(("package", "name"), [("nibabel", "a.nii.gz"), ("SimpleITK", "a.mha")])
+def test_a_missing_package_answers_with_the_pip_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str,
+                                                     name: str) -> None:
+    (tmp_path / name).write_text("ElementDataFile = LOCAL\n")
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=re.escape(f"{package} is not installed")) as caught:
+        read_array(tmp_path / name)
+    assert volume_files.INSTALL == "pip install 'cldm-runtime[scans]'" and volume_files.INSTALL in str(caught.value)
