@@ -20,6 +20,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +61,12 @@ def mutants(root: Path, room: str) -> list[Mutant]:
 
 
 def tests_of(root: Path, room: str, module: str) -> list[str]:
-    """The room's tests first, then the files that import the module."""
-    own = f"tests/runtime/{room}"
+    """Test files in the order in which they are likely to find a fault: those of the room that import the module, the
+    room's others, and those that import it elsewhere."""
     files = [path for folder in ELSEWHERE for path in sorted((root / "tests" / folder).rglob("test_*.py"))]
-    others = [str(path.relative_to(root)) for path in files if module in imported(path)]
-    return [own, *(path for path in others if not path.startswith(f"{own}/"))]
+    own = root / "tests" / "runtime" / room
+    ranked = {path: (own not in path.parents) * 2 + (module not in imported(path)) for path in files}
+    return [str(path.relative_to(root)) for path in sorted(files, key=ranked.__getitem__) if ranked[path] < 3]
 
 
 def imported(path: Path) -> set[str]:
@@ -104,8 +106,11 @@ def start(folder: Path, tests: list[str]) -> int:
         import pytest
 
         code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not long", *tests]))
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(code)
 
 
@@ -194,7 +199,6 @@ def main() -> int:
     options = parser.parse_args()
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a fork has none of the threads that a library would wait for
     import h5py  # noqa: F401 (here and not in each fork)
-    import hypothesis  # noqa: F401
     import onnx  # noqa: F401
     import pytest  # noqa: F401
     import scipy.ndimage  # noqa: F401
