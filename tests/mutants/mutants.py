@@ -201,7 +201,7 @@ def main() -> int:
     import h5py  # noqa: F401 (here and not in each fork)
     import onnx  # noqa: F401
     import pytest  # noqa: F401
-    import scipy.ndimage  # noqa: F401
+    import scipy.ndimage
     import scipy.stats  # noqa: F401
 
     short = False

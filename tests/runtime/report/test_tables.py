@@ -162,4 +162,5 @@ def test_the_run_is_listed_line_by_line() -> None:
 def test_names_and_numbers_are_rounded_and_signed() -> None:
     assert [number(-0.04, 1), number(-0.04, 1, True), number(2.376, 2, True), percent(0.126)] == [
         "0.0", "+0.0", "+2.38", "13 %"]
-    assert [as_title("a_bc"), as_title("abc_d"), as_title("abcd_e"), as_title("hd")] == ["A bc", "ABC d", "Abcd e", "HD"]
+    titles = {"a_bc": "A bc", "abc_d": "ABC d", "abcd_e": "Abcd e", "hd": "HD"}
+    assert {name: as_title(name) for name in titles} == titles
