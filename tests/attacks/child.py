@@ -106,7 +106,8 @@ def make_cohort(folder: Path) -> Path:
 
 
 def make_raw(folder: Path) -> Path:
-    from cldm_runtime.scans.nnunet_raw import write_json, write_nifti
+    from cldm_runtime.files.atomic import write_json
+    from cldm_runtime.scans.nnunet_raw import write_nifti
 
     y, x = np.mgrid[:48, :48]
     radius = np.hypot(y - 20, x - 26)

@@ -22,7 +22,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from cldm_runtime.scans.nnunet_raw import write_json, write_nifti
+from cldm_runtime.files.atomic import write_json
+from cldm_runtime.scans.nnunet_raw import write_nifti
 from cohort_fixtures import draw_anatomy
 from onnx_fixtures import GREYS
 from short_run_fixtures import SHORT

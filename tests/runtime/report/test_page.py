@@ -15,7 +15,6 @@ from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import DatasetError, InputError
 from cldm_runtime.evaluation.steps import measure_dataset
 from cldm_runtime.evaluation.summary import read_samples
-from cldm_runtime.files.atomic import write_text
 from cldm_runtime.metrics.agreement import agreement
 from cldm_runtime.report.charts import bland_altman, histogram, scatter, ticks
 from cldm_runtime.report.contours import case_picture, enlarged_box, outline
@@ -209,13 +208,6 @@ def test_a_folder_that_cannot_be_made_is_an_input_error(dataset: Path, tmp_path:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="Choose another folder"):
         write_report(dataset, "nnunet", tmp_path / "file")
-
-
-def test_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    write_text(tmp_path / "a.txt", "one")
-    with pytest.raises(InputError, match="cannot be written"):
-        write_text(tmp_path / "missing" / "a.txt", "two")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_png_decodes_by_hand() -> None:

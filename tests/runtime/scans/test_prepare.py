@@ -8,7 +8,8 @@ from PIL import Image
 
 from cldm_runtime.domains.attributes import Reason
 from cldm_runtime.errors import DatasetError, InputError
-from cldm_runtime.scans.nnunet_raw import write_json, write_nifti
+from cldm_runtime.files.atomic import write_json
+from cldm_runtime.scans.nnunet_raw import write_nifti
 from cldm_runtime.scans.prepare import is_closed_ring, prepare, stack_positions
 from cldm_runtime.scans.resample import Window, normalise, resample_image, resample_labels
 from cldm_runtime.scans.settings import PrepareSettings

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..engines.processor import processor_name
+
 PRODUCT_SIZE = 4096
 PRODUCT_REPEATS = 3
 _STATUS = Path("/proc/self/status")
@@ -21,7 +23,7 @@ _STATUS = Path("/proc/self/status")
 def machine() -> dict[str, Any]:
     """Processor, cores that this process may use, memory in GiB, operating system."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": _cpu(), "cores": cores, "memory_gib": _memory_gib(), "os": platform.platform(terse=True),
+    return {"cpu": processor_name(), "cores": cores, "memory_gib": _memory_gib(), "os": platform.platform(terse=True),
             "load": [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None}
 
 
@@ -79,14 +81,6 @@ def workers_memory_bytes(workers: int) -> int:
     """The most that so many worker processes may have held together: the largest that has ended, so many times."""
     unit = 1 if sys.platform == "darwin" else 1024
     return workers * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
-
-
-def _cpu() -> str:
-    """The processor's name, where the system tells it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _memory_gib() -> float | None:

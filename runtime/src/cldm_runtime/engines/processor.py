@@ -1,7 +1,8 @@
-"""What this processor can do."""
+"""This processor: its name, and what it can do."""
 
 import math
 import os
+import platform
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +23,15 @@ def lacks_vnni(cpuinfo: Path = _CPUINFO) -> bool:
             if line.startswith("flags"):
                 return not _VNNI & set(line.partition(":")[2].split())
     return False
+
+
+def processor_name(cpuinfo: Path = _CPUINFO) -> str:
+    """As its maker calls it, where the system says; else the name of the architecture."""
+    with suppress(OSError, UnicodeDecodeError):
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def available_cores() -> int:

@@ -7,7 +7,6 @@ bundle: it lies in a folder of this user alone, under a name that is the digest 
 
 import hashlib
 import json
-import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bundle.manifest import GraphSpec
 from ..errors import BundleError, ProviderError
+from ..files.atomic import write_bytes
 from ..files.user_cache import private_folder
 from .torch_device import TorchDevice, import_torch
 
@@ -139,12 +139,9 @@ def build_engine(model: bytes, graph: GraphSpec, plan: EnginePlan) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> Path:
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        unfinished.write_bytes(data)
-        unfinished.replace(path)
+        write_bytes(path, data)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise ProviderError(f"{path}: cannot be written ({error.strerror}). Free some space, or set CLDM_CACHE.") \
             from error
     return path

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from ..domains.registry import get_domain
 from ..engines.engine import CPU_PROVIDERS
 from ..errors import BundleError, DatasetError
-from ..files.atomic import partial_name, publish
-from ..files.npz import read_npz
+from ..files.atomic import whole_file
+from ..files.npz import npz_bytes, read_npz
 from ..metrics.overlap import DEFINITION, score_names, score_units
 from ..runs.execute import Existing, carry_out, check, prepare
 from ..runs.run import Merge, Part, Progress, Run, cut
@@ -243,19 +243,14 @@ def _read_part(part: Part) -> dict[str, NDArray[Any]]:
 
 def _commit(path: Path, columns: dict[str, NDArray[Any]]) -> None:
     """Write a part; what is read again must be what was written. Raises DatasetError."""
-    partial = partial_name(path)
     try:
-        with partial.open("wb") as stream:
-            np.savez_compressed(stream, **columns)  # type: ignore[arg-type]  # of numpy's stubs
-        again = read_npz(partial.read_bytes(), str(partial))
-        if not all(np.array_equal(again[name], values, equal_nan=values.dtype.kind == "f")
-                   for name, values in columns.items()):
-            raise BundleError(f"{partial}: reads back otherwise than it was written")
-        publish(partial, path, overwrite=True)
+        with whole_file(path) as partial:
+            partial.write_bytes(npz_bytes(columns))
+            again = read_npz(partial.read_bytes(), str(partial))
+            if not all(np.array_equal(again[name], values, equal_nan=values.dtype.kind == "f")
+                       for name, values in columns.items()):
+                raise BundleError(f"{partial}: reads back otherwise than it was written")
     except OSError as error:
         raise DatasetError(f"{path}: writing failed ({error.strerror}). Free some space and run again.") from error
     except BundleError as error:
         raise DatasetError(f"{error} Check the disk and the memory of this machine.") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)

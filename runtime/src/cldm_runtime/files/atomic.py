@@ -1,35 +1,93 @@
-"""Files that appear whole or not at all: written under a temporary name, then renamed."""
+"""Files that appear whole or not at all: written under a temporary name in the same folder, then renamed.
 
+A new file gets the rights that the umask leaves. One that takes another's place keeps its rights and, where this user
+may change it, its owner; through a symbolic link the file behind it is replaced, and the link stays. What is no regular
+file (a device such as /dev/null or /dev/stdout, a pipe, a socket) is never replaced: text and JSON are written into it, and
+everything else refuses with an OSError.
+"""
+
+import errno
+import json
 import os
 import socket
-import tempfile
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import DatasetError, InputError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole text file or none: under a temporary name first, then renamed. Raises InputError."""
-    partial = None
+    """Write a whole text file or none; into a pipe or a device, where `path` is one. Raises InputError."""
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.",
-                                         suffix=".partial", delete=False) as stream:
-            partial = Path(stream.name)
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.chmod(0o644)  # temporary files are private
-        partial.replace(path)
+        if is_special(path):
+            with path.open("a", encoding="utf-8") as stream:  # /dev/stdout may lead to a file that holds something
+                stream.write(text)
+        else:
+            write_bytes(path, text.encode("utf-8"))
     except OSError as error:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written ({error.strerror or error}). Choose a folder that you may write "
                          "to and that has space.") from error
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Raises OSError."""
+    with whole_stream(path) as stream:
+        stream.write(data)
+
+
+def write_json(path: Path, value: object, indent: int = 1) -> None:
+    """Raises InputError, and ValueError for NaN and infinity, which JSON does not have."""
+    write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
+
+
+@contextmanager
+def whole_stream(path: Path) -> Iterator[BinaryIO]:
+    """A new binary stream, whose file becomes `path` when the block ends without an error. Raises OSError."""
+    with whole_file(path) as partial, partial.open("wb") as stream:
+        yield stream
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A name for the block to write to; that file becomes `path` when the block ends without an error, and is removed
+    otherwise. Raises OSError."""
+    partial = partial_name(path)
+    try:
+        yield partial
+        publish(partial, path, overwrite=True)
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def is_special(path: Path) -> bool:
+    """Whether something is there that is neither a regular file nor a folder, nor a link to one; and /dev/stdout and
+    its like, wherever they lead."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    folder = os.path.realpath(path.parent)
+    return not stat.S_ISDIR(mode) and (not stat.S_ISREG(mode) or folder == "/dev" or folder.startswith("/proc/"))
+
+
+def file_behind(path: Path) -> Path:
+    """The file that a symbolic link leads to, which need not exist; any other path as it is."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
 def partial_name(target: Path) -> Path:
-    """A name beside the target that no other process, on this host or another, gives to a file of its own."""
-    return target.with_name(f"{target.name}.{socket.gethostname()}-{os.getpid()}.partial")
+    """A name beside the file that no other process, on this host or another, gives to a file of its own.
+
+    Raises OSError where the target is there and is no regular file, so that nobody writes for hours and then fails.
+    """
+    if is_special(target):
+        raise OSError(errno.EINVAL, "it is a device, a pipe or a socket, and only a regular file can be replaced")
+    behind = file_behind(target)
+    return behind.with_name(f"{behind.name}.{socket.gethostname()}-{os.getpid()}.partial")
 
 
 def was_left_behind(partial: Path) -> bool:
@@ -47,24 +105,43 @@ def was_left_behind(partial: Path) -> bool:
 
 
 def publish(partial: Path, target: Path, *, overwrite: bool) -> None:
-    """Give a finished file its name, atomically and durably. Raises DatasetError if the name is taken."""
+    """Give a finished file its name, atomically and durably. Raises DatasetError if the name is taken, OSError."""
+    partial_name(target)  # refuses what is no regular file
+    behind = file_behind(target)
     with partial.open("rb") as stream:
         os.fsync(stream.fileno())
     if overwrite:
-        partial.replace(target)
+        _keep_rights(partial, behind)
+        partial.replace(behind)
     else:
-        try:
-            os.link(partial, target)  # unlike a rename, fails when somebody else has made the file meanwhile
-        except FileExistsError as error:
-            raise DatasetError(f"{target}: was made by another process meanwhile. Choose another name.") from error
-        except OSError:  # a file system without hard links: the check and the rename are then two steps
-            if target.exists():
-                raise
-            partial.replace(target)
-        else:
-            partial.unlink()
-    folder = os.open(target.parent, os.O_RDONLY)
+        _take_free_name(partial, behind)
+    folder = os.open(behind.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _keep_rights(partial: Path, replaced: Path) -> None:
+    """Give the new file the owner and the rights of the one that it replaces, as far as this user may."""
+    try:
+        old = replaced.stat()
+    except FileNotFoundError:
+        return
+    for owner, group in ((-1, old.st_gid), (old.st_uid, -1)):
+        with suppress(OSError):
+            os.chown(partial, owner, group)
+    partial.chmod(stat.S_IMODE(old.st_mode))  # last, for a change of owner clears some of it
+
+
+def _take_free_name(partial: Path, target: Path) -> None:
+    try:
+        os.link(partial, target)  # unlike a rename, fails when somebody else has made the file meanwhile
+    except FileExistsError as error:
+        raise DatasetError(f"{target}: was made by another process meanwhile. Choose another name.") from error
+    except OSError:  # a file system without hard links: the check and the rename are then two steps
+        if target.exists():
+            raise
+        partial.replace(target)
+    else:
+        partial.unlink()

@@ -1,4 +1,4 @@
-"""Reads npz files that may come from strangers.
+"""Npz files: written whole, and read although they may come from strangers.
 
 numpy makes room for what a header claims before it has read a byte of it, and an archive may unpack to a thousand times
 its size. So every claim is compared with what is there, and with a limit, before numpy sees it.
@@ -9,13 +9,13 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from tokenize import TokenError  # of numpy, for a header that is none
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BundleError
 
@@ -34,6 +34,13 @@ def read_npz(data: bytes, where: str) -> dict[str, NDArray[Any]]:
             raise BundleError(f"{where}: {len(members)} arrays of {size} bytes when unpacked, expected at most "
                               f"{MOST_MEMBERS} of {LARGEST}.")
         return {member.filename.removesuffix(".npy"): _read_member(archive, member) for member in members}
+
+
+def npz_bytes(arrays: Mapping[str, ArrayLike]) -> bytes:
+    """A compressed npz file: the same arrays give the same bytes."""
+    stream, columns = io.BytesIO(), {name: np.asarray(array) for name, array in arrays.items()}
+    np.savez_compressed(stream, **columns)  # type: ignore[arg-type]  # of numpy's stubs
+    return stream.getvalue()
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:

@@ -6,16 +6,15 @@ whatever else it holds is ignored.
 
 import hashlib
 import json
-import os
-import platform
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from ..bundle.manifest import SamplingSpec
+from ..engines.processor import processor_name
+from ..files.atomic import write_bytes
 from ..files.user_cache import cache_folder
 from ..version import __version__
 from .generator import Generator
@@ -54,7 +53,7 @@ def _key(generator: Generator, settings: SamplingSpec) -> str:
     """Everything that the speed depends on, as a digest."""
     facts = [generator.bundle.manifest_sha256, generator.provider, generator.threads, settings.steps, settings.sampler,
              settings.guidance != 1, __version__, *map(_version, ("onnxruntime", "onnxruntime-gpu", "openvino")),
-             _processor()]
+             processor_name()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -63,14 +62,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return ""
-
-
-def _processor() -> str:
-    with suppress(OSError, UnicodeDecodeError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def _read() -> dict[str, object]:
@@ -85,6 +76,4 @@ def _write(key: str, size: int) -> None:
     folder = cache_folder()
     with suppress(OSError):  # remembering is a convenience
         folder.mkdir(parents=True, exist_ok=True)
-        unfinished = folder / f"{_FILE}.{os.getpid()}.partial"
-        unfinished.write_text(json.dumps({**_read(), key: size}, indent=1))
-        unfinished.replace(folder / _FILE)
+        write_bytes(folder / _FILE, json.dumps({**_read(), key: size}, indent=1).encode())

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from ..engines.engine import CPU_PROVIDERS, PROVIDERS
 from ..errors import BundleError, DatasetError, InputError
-from ..files.atomic import publish
+from ..files.atomic import file_behind, is_special, publish
 from ..runs.execute import Existing, carry_out, check, do_shard, merge_parts, prepare
 from ..runs.run import Merge, Part, Progress, Run, differences, plan_under_way, read_plan
 from ..runs.shards import Shard
@@ -44,7 +44,7 @@ class Generation(Run):
 
     @property
     def stem(self) -> Path:
-        return self.out
+        return file_behind(self.out)
 
     @property
     def text(self) -> str:
@@ -138,8 +138,9 @@ def merge_shards(plan: Plan, out: str | os.PathLike[str], progress: Progress | N
 
 
 def parts_folder(target: Path) -> Path:
-    """Where the finished parts of an unfinished run lie."""
-    return target.with_name(f"{target.name}.parts")
+    """Where the finished parts of an unfinished run lie: beside the file, or beside the one that a link leads to."""
+    behind = file_behind(target)
+    return behind.with_name(f"{behind.name}.parts")
 
 
 def provider_under_way(target: Path) -> str | None:
@@ -181,8 +182,10 @@ def check_output(plan: Plan, target: Path, existing: Existing) -> None:
 
 
 def check_file(target: Path, existing: Existing) -> None:
-    """Raises InputError where the name is that of a folder, or taken."""
+    """Raises InputError where the name is taken, or is no file's."""
     if target.is_dir():
         raise InputError(f"{target}: is a folder. Give the name of a file, for example {target / 'samples.h5'}.")
+    if is_special(target):
+        raise InputError(f"{target}: is a device, a pipe or a socket. Give the name of a file, for example samples.h5.")
     if existing == "refuse" and target.exists():
         raise InputError(f"{target}: already exists. Choose another --out, or pass --overwrite.")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import CldmError, DatasetError, InputError, InterruptedRun, WorkerError
-from ..files.atomic import partial_name, was_left_behind
+from ..files.atomic import was_left_behind, write_bytes
 from .run import Part, Progress, Run
 from .shards import Shard, as_ranges
 from .workers import stoppable, write_parts_with
@@ -116,9 +116,7 @@ def prepare(run: Run, existing: Existing = "resume") -> None:
             if was_left_behind(leftover):
                 leftover.unlink(missing_ok=True)
         if not run.plan_file.exists():
-            unfinished = partial_name(run.plan_file)
-            unfinished.write_text(run.text, encoding="utf-8")
-            unfinished.replace(run.plan_file)
+            write_bytes(run.plan_file, run.text.encode("utf-8"))
     except OSError as error:
         raise DatasetError(f"{folder}: cannot be written ({error.strerror}). Choose another folder.") from error
     run.refuse_other_plan()  # another process may have come first

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InputError, ProviderError
-from ..files.atomic import partial_name
+from ..files.atomic import write_bytes
 
 
 def write_scripts(command: Sequence[str], out: Path, shards: int, array: str, cpus: int) -> tuple[Path, Path]:
@@ -50,11 +50,9 @@ def _sbatch(*arguments: str) -> str:
 
 
 def _write(path: Path, lines: Sequence[str]) -> Path:
-    unfinished = partial_name(path)
     try:
-        unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        unfinished.chmod(0o755)
-        unfinished.replace(path)
+        write_bytes(path, ("\n".join(lines) + "\n").encode("utf-8"))
+        path.chmod(0o755)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}). Choose another --out.") from error
     return path

@@ -8,6 +8,7 @@ Layout (https://github.com/MIC-DKFZ/nnUNet, documentation/dataset_format.md): `d
 - `patients.json`: {case: patient}, where several cases belong to one patient. Without it each case is a patient.
 """
 
+import gzip
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files.atomic import write_text
+from ..files.atomic import whole_stream
 from .volume_files import imported, read_array
 
 GEOMETRY_TOLERANCE = 1e-3
@@ -288,11 +289,9 @@ def write_nifti(file: Path, array: NDArray[np.generic], spacing_mm: Sequence[flo
     nibabel = imported("nibabel")
     image = nibabel.Nifti1Image(array.transpose(2, 1, 0), affine)
     image.header.set_xyzt_units("mm")
-    partial = file.with_name(f".partial-{file.name}")
-    nibabel.save(image, partial)
-    partial.replace(file)
-
-
-def write_json(file: Path, content: object) -> None:
-    """Write JSON. The file appears whole or not at all."""
-    write_text(file, json.dumps(content, indent=1) + "\n")
+    with whole_stream(file) as stream:
+        if file.suffix == ".gz":  # as nibabel compresses, without a date or a name
+            with gzip.GzipFile("", "wb", 1, stream, 0) as packed:
+                image.to_stream(packed)
+        else:
+            image.to_stream(stream)

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from ..domains.registry import get_domain
 from ..errors import InputError
-from .nnunet_raw import read_json, write_json, write_nifti
+from ..files.atomic import write_json
+from .nnunet_raw import read_json, write_nifti
 from .settings import CohortSettings
 
 TEST_SUBSETS = ("test", "d8")

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..domains.domain import Domain
 from ..domains.registry import get_domain
 from ..errors import DatasetError
-from ..files.atomic import partial_name, publish, was_left_behind
+from ..files.atomic import file_behind, partial_name, publish, was_left_behind
 from .check import check_samples, sample_checksums
 from .columns import ColumnWriter, SegmentationWriter, why_not_written, writing
 from .disk_stream import DiskStream
@@ -82,16 +82,17 @@ class DatasetWriter(ColumnWriter):
 
     def __init__(self, target: Path, domain: Domain, overwrite: bool, verify: range | None = None) -> None:
         self._overwrite, self._verify = overwrite, verify
-        self._partial = partial_name(target)
-        for leftover in target.parent.glob(f"{escape(target.name)}.*.partial"):
+        behind = file_behind(target)
+        for leftover in behind.parent.glob(f"{escape(behind.name)}.*.partial"):
             if was_left_behind(leftover):
                 leftover.unlink(missing_ok=True)
         try:
+            self._partial = partial_name(target)
             stream = DiskStream(self._partial)
             self._file = h5py.File(stream, "w", libver=_LIBVER)
         except OSError as error:
-            raise DatasetError(f"{target}: cannot be written ({error.strerror or error}). Choose a folder that exists "
-                               "and that you may write to.") from error
+            raise DatasetError(f"{target}: cannot be written ({error.strerror or error}). Choose a name in a folder "
+                               "that exists and that you may write to.") from error
         self._segmentations: list[SegmentationWriter] = []
         self._checksums = False
         self._edited: tuple[int, ...] | None = None

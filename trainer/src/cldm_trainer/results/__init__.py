@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from cldm_runtime.engines.processor import processor_name
 from cldm_runtime.evaluation.features import open_extractor
 from cldm_runtime.files.records import without_nan
 from cldm_runtime.generation.generator import Generator
@@ -187,7 +188,7 @@ def _made(shop: Workshop, command: str) -> Json:
     packages = {"cldm-trainer": __version__, "cldm-runtime": runtime_version, "Python": platform.python_version()}
     return {
         "command": command,
-        "cpu": _cpu(),
+        "cpu": processor_name(),
         "cores": os.cpu_count(),
         "versions": ", ".join(f"{name} {version}" for name, version in packages.items()),
         "generator": shop.generator.bundle.identity,
@@ -199,11 +200,3 @@ def _made(shop: Workshop, command: str) -> Json:
         "seconds": dict(shop.seconds),
         "minutes": sum(shop.seconds.values()) / 60,
     }
-
-
-def _cpu() -> str:
-    """The processor's name, where the system tells it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

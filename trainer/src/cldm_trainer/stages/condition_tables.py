@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.files.digest import sha256_of
 
 from ..config import Config
 from ..networks import AttributeTokens
@@ -83,7 +84,7 @@ def _stored(config: Config, kind: str) -> dict[str, Tensor]:
     path, wanted = config.run_folder / FOLDER / f"{kind}.safetensors", latents_stage.fingerprint(config)
     wanted["seed"] = str(config.run.seed)
     if kind == "label-vae":
-        wanted["label_vae"] = checkpoint.sha256(config.run_folder / label_vae.STAGE / checkpoint.MODEL)
+        wanted["label_vae"] = sha256_of(config.run_folder / label_vae.STAGE / checkpoint.MODEL)
     if checkpoint.metadata(path) != wanted:
         make = measured_attributes if kind == "attributes" else _label_vectors
         tensors: dict[str, Tensor] = {}

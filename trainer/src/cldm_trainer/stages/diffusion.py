@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from cldm_runtime.diffusion.samplers import ddim, denoiser, no_noise
 from cldm_runtime.diffusion.schedule import NoiseSchedule, PredictionType
 from cldm_runtime.errors import InputError
+from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.metrics.realism import latent_spread
 
 from ..conditions.encoders import make_model
@@ -200,14 +201,14 @@ def _depends_on(config: Config) -> dict[str, Any]:
     """What the weights depend on besides the latents."""
     facts: dict[str, Any] = {}
     if config.diffusion.start:
-        facts["begun_with"] = checkpoint.sha256(_require_trunk(config) / checkpoint.MODEL)
+        facts["begun_with"] = sha256_of(_require_trunk(config) / checkpoint.MODEL)
     if config.diffusion.condition == "label-vae":
         label_vae.trained_label_vae(config)  # says what to run where there is none
-        facts["label_vae"] = checkpoint.sha256(config.run_folder / label_vae.STAGE / checkpoint.MODEL)
+        facts["label_vae"] = sha256_of(config.run_folder / label_vae.STAGE / checkpoint.MODEL)
     if config.diffusion.condition == "control":
         unconditional_base(config)
         facts["control"] = plain(config.control)
-        facts["base"] = checkpoint.sha256(base_folder(config) / checkpoint.MODEL)
+        facts["base"] = sha256_of(base_folder(config) / checkpoint.MODEL)
     return facts
 
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.errors import InputError
+from cldm_runtime.files.digest import sha256_of
 
 from ..config import Config, DistilConfig, plain
 from ..networks import Denoiser
@@ -71,7 +72,7 @@ def run(config: Config) -> None:
         return
     bundle = teacher_bundle(config)
     slice_latents.run(config, bundle)
-    start = checkpoint.sha256(config.run_folder / distil.STAGE / checkpoint.MODEL)
+    start = sha256_of(config.run_folder / distil.STAGE / checkpoint.MODEL)
     for number, section in enumerate(config.finish):
         resolved = plain(section) | {"start": start, "trajectories": trajectories.recipe(config),
                                      "slices": slice_latents.fingerprint(config, bundle)}

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
+from cldm_runtime.files.digest import sha256_of
 
 from ..config import Config, LatentsConfig, plain
 from ..networks import Affine, Codec
@@ -82,8 +83,8 @@ def fingerprint(config: Config) -> dict[str, str]:
     """What the latents depend on; a difference means that they are out of date."""
     return {
         "config": json.dumps(plain(config.latents), sort_keys=True),
-        "image_codec": checkpoint.sha256(config.codecs_folder / IMAGE_STAGE / checkpoint.MODEL),
-        "mask_codec": checkpoint.sha256(config.codecs_folder / MASK_STAGE / checkpoint.MODEL),
+        "image_codec": sha256_of(config.codecs_folder / IMAGE_STAGE / checkpoint.MODEL),
+        "mask_codec": sha256_of(config.codecs_folder / MASK_STAGE / checkpoint.MODEL),
     }
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
+from cldm_runtime.files.digest import sha256_of
 
 from ..config import Config, plain
 from ..networks import Encoder, TexturedDecoder
@@ -138,7 +139,7 @@ def run_texture(config: Config) -> None:
         return task
 
     resolved = plain(config.texture) | {
-        DECODER: checkpoint.sha256(config.run_folder / DECODER / checkpoint.MODEL)}
+        DECODER: sha256_of(config.run_folder / DECODER / checkpoint.MODEL)}
     train(make, config.texture.optimiser, config.run, config.run_folder / TEXTURE, resolved)
 
 

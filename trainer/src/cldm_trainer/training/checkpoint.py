@@ -6,9 +6,7 @@
                          log.csv, validation.csv, samples/*.png, tensorboard/
 """
 
-import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cldm_runtime.errors import InputError, list_faults
+from cldm_runtime.files.atomic import whole_file, write_json
 
 MODEL, STATE, CONFIG = "model.safetensors", "state.pt", "config.json"
 
@@ -28,16 +27,14 @@ _FREE = {"steps", "log_every", "validate_every", "picture_every", "checkpoint_ev
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write a safetensors file atomically."""
-    partial = path.with_name(path.name + ".partial")
-    save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, partial, dict(metadata))
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, partial, dict(metadata))
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write tensors and plain Python values atomically; torch.load(weights_only=True) reads them."""
-    partial = path.with_name(path.name + ".partial")
-    torch.save(dict(state), partial)
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        torch.save(dict(state), partial)
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -71,11 +68,6 @@ def command(stage: str, folder: Path) -> str:
     return f"`cldm-train {stage}` with the --config of run {folder.parent.name!r}"
 
 
-def sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def agree_on_config(folder: Path, config: Mapping[str, Any], *, begun: bool | None = None) -> None:
     """Store the configuration of a stage, or compare it with the one that the stage was begun with.
 
@@ -89,7 +81,7 @@ def agree_on_config(folder: Path, config: Mapping[str, Any], *, begun: bool | No
             raise InputError(list_faults(
                 f"{folder} was begun with another configuration. Choose another run.name, or delete it:", faults))
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    write_json(path, config, indent=2)
 
 
 def begun_with(folder: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import csv
 import importlib.util
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -13,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
+
+from cldm_runtime.files.atomic import whole_stream
 
 _SECONDS_BETWEEN_LINES = 30.0
 
@@ -67,9 +68,8 @@ class Records:
     def picture(self, step: int, pixels: NDArray[np.uint8]) -> None:
         path = self.folder / "samples" / f"{step:07d}.png"
         path.parent.mkdir(exist_ok=True)
-        partial = path.with_suffix(".partial")
-        Image.fromarray(pixels).save(partial, format="PNG")
-        os.replace(partial, path)
+        with whole_stream(path) as stream:
+            Image.fromarray(pixels).save(stream, format="PNG")
 
     def _write(self, name: str, step: int, figures: Mapping[str, float], group: str) -> None:
         path = self.folder / name
