@@ -2,8 +2,8 @@
 
 A new file gets the rights that the umask leaves. One that takes another's place keeps its rights and, where this user
 may change it, its owner; through a symbolic link the file behind it is replaced, and the link stays. What is no regular
-file (a device such as /dev/null or /dev/stdout, a pipe, a socket) is never replaced: text and JSON are written into it, and
-everything else refuses with an OSError.
+file (a device such as /dev/null or /dev/stdout, a pipe, a socket) is never replaced: text and JSON are written into it,
+and everything else refuses with an OSError.
 """
 
 import errno
