@@ -14,12 +14,12 @@ from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.store import open_dataset
 from cldm_trainer.cli import stage_function
+from cldm_trainer.conditions.encoders import condition_shape, make_model
 from cldm_trainer.config import Config
 from cldm_trainer.export.parity import evaluate
 from cldm_trainer.graphs.write import export_graph
 from cldm_trainer.networks import AttributeTokens, Conditioned, ControlEncoder, Denoiser, LabelVae, LabelVectorEncoder
 from cldm_trainer.stages import codec, diffusion, latents
-from cldm_trainer.stages import condition_tables as conditions
 from cldm_trainer.stages.moved import label_maps, measured_attributes
 from cldm_trainer.training.batches import load_slices, one_hot, step_generator
 from cldm_trainer.training.loop import _Trainer
@@ -124,7 +124,7 @@ def test_every_condition_trains_and_samples_on_lent_codecs(lender: Config, kind:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_dropped_condition_is_the_null(lender: Config, kind: str) -> None:
     config = child(lender, kind, condition_dropout=0.5)
-    denoiser = shaken(Denoiser(2, conditions.condition_shape(config), config.diffusion))
+    denoiser = shaken(Denoiser(2, condition_shape(config), config.diffusion))
     told = torch.randn(2, *denoiser.null.shape, *((8, 8) if kind == "control" else ()))
     x, t = torch.randn(1, 2, 8, 8).repeat(2, 1, 1, 1), torch.tensor([3.0, 3.0])
     kept, dropped = (denoiser(x, t, told, torch.tensor([share, share])) for share in (False, True))
@@ -133,7 +133,7 @@ def test_a_dropped_condition_is_the_null(lender: Config, kind: str) -> None:
 
 
 def test_strategy_3_keeps_its_names(lender: Config) -> None:
-    model = conditions.make_model(child(lender, "mask", condition_dropout=0.1))
+    model = make_model(child(lender, "mask", condition_dropout=0.1))
     assert {name.split(".")[0] for name in model.state_dict()} == {"unet", "null"}
     assert model.state_dict()["null"].shape == (3,)
 
@@ -202,7 +202,7 @@ def exported(module: nn.Module, inputs: dict[str, torch.Tensor]) -> float:
 @pytest.mark.parametrize(("kind", "fused"), [("attributes", False), ("attributes", True), ("control", False)])
 def test_exported_denoisers_compute_what_torch_computes(lender: Config, kind: str, fused: bool) -> None:
     config = child(lender, kind)
-    denoiser = shaken(Denoiser(2, conditions.condition_shape(config), config.diffusion))
+    denoiser = shaken(Denoiser(2, condition_shape(config), config.diffusion))
     for module in denoiser.modules():
         if hasattr(module, "use_flash_attention"):
             module.use_flash_attention = fused
