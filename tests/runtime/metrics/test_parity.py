@@ -22,7 +22,7 @@ def measuring(found, expected):
     """The lge domain, but its first attribute is `found`, then `expected`; the rest is NaN."""
     answers = iter((found, expected))
 
-    def measure(labels):
+    def measure(labels, spacing_mm=None):
         values = np.full((len(labels), len(LGE.attributes)), np.nan, dtype=np.float32)
         values[:, 0] = next(answers)
         return Measurement(LGE.attribute_names, values, np.zeros(values.shape, np.uint8))

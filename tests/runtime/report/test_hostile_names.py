@@ -48,7 +48,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch) -> None:
     attributes = tuple(dataclasses.replace(attribute, name=f"{attribute.name} {EVIL[2]}", unit=EVIL[3])
                        for attribute in real.attributes)
 
-    def measure(maps: np.ndarray) -> Measurement:
+    def measure(maps: np.ndarray, spacing_mm: tuple[float, ...] | None = None) -> Measurement:
         return dataclasses.replace(real.measure(maps), names=tuple(attribute.name for attribute in attributes))
 
     made = dataclasses.replace(real, name="evil", labels=labels, attributes=attributes, measure=measure,

@@ -122,7 +122,8 @@ def stage_seconds(generator: Generator, batch: int) -> dict[str, float]:
     del up
     stages["networks"] -= stages["noise"] + stages["copies"]
     if masks is not None:
-        timed("measuring label maps", lambda: measured_attributes(masks, list(requested), domain))
+        timed("measuring label maps", lambda: measured_attributes(masks, list(requested), domain,
+                                                                          manifest.image.spacing_mm))
     image = manifest.image
     spec = DatasetSpec(domain, image.shape, image.spacing_mm, image.channels, image.value_range)
     columns = {"images": np.clip(images, *image.value_range)} | ({} if masks is None else {"masks": masks})

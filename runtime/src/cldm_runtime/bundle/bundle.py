@@ -20,7 +20,7 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from ..domains.domain import Domain
-from ..domains.registry import get_domain
+from ..domains.registry import carried_domain
 from ..errors import BundleError, InputError, list_faults
 from ..files.digest import sha256_of_bytes
 from ..files.npz import read_npz
@@ -103,8 +103,16 @@ class Bundle:
         return read_npz(_read_file(self.path, spec.file, spec.sha256), f"reference {self.path / spec.file}")
 
     def domain(self) -> Domain:
-        """The domain that the bundle names. Raises BundleError where the two disagree about labels or attributes."""
-        domain, manifest = get_domain(self.manifest.domain), self.manifest
+        """The domain that the bundle declares or names.
+
+        Raises BundleError for an unknown name without a declaration, for a faulty declaration, and where bundle and
+        domain disagree about labels or attributes.
+        """
+        manifest, where = self.manifest, f"bundle {self.path}"
+        try:
+            domain = carried_domain(manifest.domain, manifest.declared_domain, where)
+        except InputError as error:
+            raise BundleError(str(error)) from error
         faults = []
         if manifest.labels.names != tuple(domain.labels.names):
             faults.append(f"labels are {list(manifest.labels.names)}, the domain's {list(domain.labels.names)}")

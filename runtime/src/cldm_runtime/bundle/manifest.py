@@ -208,6 +208,7 @@ class Manifest:
     segmenter: SegmenterSpec | None = None
     latent_prior: LatentPriorSpec | None = None
     distilled: DistilledSpec | None = None
+    declared_domain: Mapping[str, Any] | None = None  # the declaration of a domain that is not of this package
     format: Literal["cldm-bundle"] = "cldm-bundle"
     format_version: int = FORMAT_VERSION
 

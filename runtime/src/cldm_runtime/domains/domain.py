@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +77,8 @@ class Domain:
     anatomy: None where no label maps can be drawn: they are given. axes: spatial axes of a sample, 2 (slices) or
     3 (volumes). reasons: numbers of this domain's own reasons why a value is NaN -> their names; 0 and 4 are common
     to all domains (`Reason`). limits: sentences for model cards, what no bundle of this domain knows.
+    declaration: the data that a declared domain was built from (`declared.py`), which bundles and datasets carry; None
+    for the domains of this package.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Domain:
     axes: int = 2
     reasons: Mapping[int, str] = field(default_factory=dict)
     limits: str = ""
+    declaration: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         clash = sorted(set(self.reasons) & set(Reason))

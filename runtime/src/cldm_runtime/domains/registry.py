@@ -1,9 +1,10 @@
-"""The domains that there are, by name."""
+"""Domains by name, from a file that declares one, or from the declaration that a bundle or a dataset carries."""
 
 import copyreg
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,45 @@ from .domain import Anatomy, Domain
 
 
 def get_domain(name: str) -> Domain:
-    """The domain of that name. Raises InputError with the known names."""
+    """The domain of that name, or the one that a .toml file or nnU-Net's dataset.json of that path declares.
+
+    Raises InputError with the known names, or with what is wrong in the file.
+    """
+    if name.endswith((".toml", ".json")):
+        from .declared import read_domain  # here, because few domains are declared
+
+        domain = read_domain(Path(name))
+        if domain.name in DOMAINS:
+            raise InputError(f"{name}: the name {domain.name!r} belongs to a domain of this package. Choose another.")
+        return domain
     if name not in DOMAINS:
-        raise InputError(f"domain {name!r} is unknown. Known: {', '.join(sorted(DOMAINS))}.")
+        raise InputError(f"domain {name!r} is unknown. Known: {', '.join(sorted(DOMAINS))}. Or give the path of a "
+                         ".toml file or of nnU-Net's dataset.json that declares one.")
     return DOMAINS[name]()
 
 
-def _named_domain(name: str, anatomy: Anatomy | None) -> Domain:
-    return replace(get_domain(name), anatomy=anatomy)
+def carried_domain(name: str, declaration: object, where: str) -> Domain:
+    """The domain that a file names: the one that it declares, or, without a declaration (None), the known one.
+
+    Raises InputError where the declaration is faulty or of another name, and for an unknown name without one.
+    """
+    if declaration is None:
+        return get_domain(name) if name in DOMAINS else _unknown(name, where)
+    from .declared import declared_domain  # here, because few domains are declared
+
+    domain = declared_domain(declaration, where)
+    if domain.name != name:
+        raise InputError(f"{where}: names the domain {name!r}, but declares {domain.name!r}. Make the file again.")
+    return domain
+
+
+def _unknown(name: str, where: str) -> Domain:
+    raise InputError(f"{where}: names the domain {name!r}, which this runtime does not know, and declares none. Known: "
+                     f"{', '.join(sorted(DOMAINS))}. Update cldm-runtime.")
+
+
+def _rebuilt(name: str, declaration: Mapping[str, Any] | None, anatomy: Anatomy | None) -> Domain:
+    return replace(carried_domain(name, declaration, "domain"), anatomy=anatomy)
 
 
 def measure(labels: NDArray[np.integer], domain: str = "lge",
@@ -54,8 +86,9 @@ DOMAINS: dict[str, Callable[[], Domain]] = {"lge": _lge}
 
 
 def _by_name(domain: Domain) -> tuple[Any, ...]:
-    """Another process gets the domain by its name; only the anatomy may be another than the domain's own."""
-    return _named_domain, (domain.name, domain.anatomy)
+    """Another process gets the domain by its name, or from its declaration; only the anatomy may be another than the
+    domain's own."""
+    return _rebuilt, (domain.name, domain.declaration, domain.anatomy)
 
 
 copyreg.pickle(Domain, _by_name)

@@ -21,7 +21,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..domains.registry import get_domain
 from ..engines.engine import CPU_PROVIDERS
 from ..errors import BundleError, DatasetError
 from ..files.atomic import whole_file
@@ -183,7 +182,7 @@ class Evaluation(Run):
                 images = dataset.images(slice(start, min(start + self.batch_size, rows.stop)))
                 labels.append(self.segmenter.segment(images, (height, width), self.batch_size, self.mirror))
                 done(len(images))
-            domain, masks = get_domain(dataset.domain), np.concatenate(labels)
+            domain, masks = dataset.load_domain(), np.concatenate(labels)
             found = {"masks": masks, **measured_labels(dataset, domain, masks, rows, self.segmenter.name)}
             if self.measures_masks:
                 found |= measured_masks(dataset, domain, rows)

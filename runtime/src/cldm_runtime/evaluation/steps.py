@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from ..domains.attributes import Measurement, Reason
 from ..domains.domain import Domain
 from ..domains.labels import LabelMap
-from ..domains.registry import get_domain
 from ..engines.engine import AUTO
 from ..errors import DatasetError, InputError
 from ..metrics.overlap import DEFINITION, score
@@ -83,7 +82,7 @@ def measure_dataset(path: Path, *, masks: bool = True, segmentations: Sequence[s
     replaced += ["attributes/mask", "attributes/mask_reasons"] if masks else []
     done = 0
     with edit_dataset(path, replace=replaced) as editor, open_dataset(path) as dataset:
-        domain = get_domain(dataset.domain)
+        domain = dataset.load_domain()
         if masks:
             for rows in _chunks(len(dataset), _CHUNK):
                 editor.append(**measured_masks(dataset, domain, rows))
@@ -99,7 +98,7 @@ def measure_dataset(path: Path, *, masks: bool = True, segmentations: Sequence[s
 def measured_masks(dataset: Dataset, domain: Domain, rows: slice) -> dict[str, NDArray[Any]]:
     """What is measured on /masks: columns for `DatasetWriter.append`."""
     known = dataset.mask_attributes
-    measured = domain.measure(_checked(dataset.masks(rows), domain, f"{dataset.path}: /masks"))
+    measured = domain.measure(_checked(dataset.masks(rows), domain, f"{dataset.path}: /masks"), dataset.spacing_mm)
     kept = _keep_known(measured, None if known is None else known[rows])
     return {"mask_attributes": kept.values, "mask_reasons": kept.reasons}
 
@@ -107,7 +106,8 @@ def measured_masks(dataset: Dataset, domain: Domain, rows: slice) -> dict[str, N
 def measured_labels(dataset: Dataset, domain: Domain, labels: LabelMap, rows: slice, name: str) -> dict[str, Any]:
     """What is measured on the label maps of a segmentation, and their scores on /masks where the file has them:
     columns for `SegmentationWriter.append`."""
-    measured = domain.measure(_checked(labels, domain, f"{dataset.path}: /segmentations/{name}/masks"))
+    measured = domain.measure(_checked(labels, domain, f"{dataset.path}: /segmentations/{name}/masks"),
+                              dataset.spacing_mm)
     columns: dict[str, Any] = {"attributes": measured.values, "attribute_reasons": measured.reasons}
     if "masks" in dataset:
         reference = _checked(dataset.masks(rows), domain, f"{dataset.path}: /masks")
@@ -144,6 +144,10 @@ def check_fit(dataset: Dataset, segmenter: Segmenter) -> None:
     if dataset.domain != segmenter.domain.name:
         raise InputError(f"{dataset.path}: belongs to the domain {dataset.domain!r}, the segmenter to "
                          f"{segmenter.domain.name!r}. Use a segmenter of the same domain.")
+    names = dataset.load_domain().labels.names
+    if names != segmenter.domain.labels.names:
+        raise InputError(f"{dataset.path}: its labels are {list(names)}, the segmenter's "
+                         f"{list(segmenter.domain.labels.names)}. Use a segmenter of the same domain.")
     if len(dataset.shape) != 2:
         raise InputError(f"{dataset.path}: holds images of shape {dataset.shape}; this segmenter takes slices.")
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from ..domains.attributes import Reason
 from ..domains.domain import Domain
-from ..domains.registry import get_domain
 from ..errors import DatasetError, InputError
 from ..files.records import without_nan
 from ..metrics.agreement import Agreement, Estimate, agreement, rate_estimate
@@ -139,7 +138,7 @@ def read_samples(dataset: Dataset, name: str, subset: str | None = None) -> Samp
     if attributes is None or reasons is None:
         raise DatasetError(f"{dataset.path}: segmentation {name!r} is not measured. Run cldm measure {dataset.path}.")
     rows = rows_of(dataset, subset)
-    domain = get_domain(dataset.domain)
+    domain = dataset.load_domain()
     scores = _scores(segmentation, rows)
 
     def chosen(values: NDArray[Any] | None) -> NDArray[Any] | None:

@@ -240,7 +240,7 @@ class _Search:
     def _error(self, labels: LabelMap) -> Vector | None:
         """e of a map; None where it lacks a value asked for, or has a lesion that was not asked for."""
         domain = self.anatomy.domain
-        values = domain.measure(labels[None]).values[0].astype(np.float64)
+        values = domain.measure(labels[None], self.anatomy.spacing_mm).values[0].astype(np.float64)
         holds = domain.lesion is not None and bool(domain.labels.region(labels, domain.lesion).any())
         found = values[self.columns]
         if holds != self.lesion or not np.isfinite(found).all():

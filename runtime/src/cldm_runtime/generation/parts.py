@@ -54,7 +54,7 @@ def _write_batches(plan: Plan, samples: range, writer: DatasetWriter) -> Iterato
         if batch.masks is not None:
             columns["masks"] = batch.masks
             columns["mask_attributes"], columns["mask_reasons"] = measured_attributes(
-                batch.masks, list(batch.requested), generator.domain)
+                batch.masks, list(batch.requested), generator.domain, generator.manifest.image.spacing_mm)
         writer.append(**columns)
         yield batch
 

@@ -69,16 +69,18 @@ class ImageParity:
 
 
 def compare(found: NDArray[np.floating], expected: NDArray[np.floating], value_range: tuple[float, float],
-            domain: Domain | None = None, labels: tuple[LabelMap, LabelMap] | None = None) -> ImageParity:
+            domain: Domain | None = None, labels: tuple[LabelMap, LabelMap] | None = None,
+            spacing_mm: tuple[float, ...] | None = None) -> ImageParity:
     """Compare images (N, ...) with those expected.
 
     labels: label maps (N, *spatial) of the found and of the expected images, in the values of `domain`, which then must
-    be given. Raises ValueError for label maps of different shapes.
+    be given. spacing_mm: of the label maps, for domains that measure lengths. Raises ValueError for label maps of
+    different shapes.
     """
     pixels = ImageParity(len(expected), largest_error(found, expected), psnr_db(found, expected, value_range))
     if labels is None or domain is None:
         return pixels
-    return replace(pixels, flips=label_flips(*labels, domain), drifts=attribute_drifts(*labels, domain))
+    return replace(pixels, flips=label_flips(*labels, domain), drifts=attribute_drifts(*labels, domain, spacing_mm))
 
 
 def largest_error(found: NDArray[np.generic], expected: NDArray[np.generic]) -> float:
@@ -109,9 +111,10 @@ def label_flips(found: LabelMap, expected: LabelMap, domain: Domain) -> Flips:
     return Flips(flipped.size, int(flipped.sum()), lesion)
 
 
-def attribute_drifts(found: LabelMap, expected: LabelMap, domain: Domain) -> tuple[Drift, ...]:
+def attribute_drifts(found: LabelMap, expected: LabelMap, domain: Domain,
+                     spacing_mm: tuple[float, ...] | None = None) -> tuple[Drift, ...]:
     """One for each attribute of the domain that a label map can tell, measured on (N, *spatial) label maps."""
-    here, there = domain.measure(found), domain.measure(expected)
+    here, there = domain.measure(found, spacing_mm), domain.measure(expected, spacing_mm)
     return tuple(_drift(attribute, here[attribute.name], there[attribute.name])
                  for attribute in domain.attributes if attribute.measurable)
 

@@ -100,7 +100,11 @@ def dataset_masks(source: Path, spacing_mm: tuple[float, ...], domain: Domain, s
             raise InputError(f"{source}: the dataset has no /masks.")
         if dataset.domain != domain.name:
             raise InputError(f"{source}: is of the domain {dataset.domain!r}, the bundle of {domain.name!r}.")
-        if not np.allclose(dataset.spacing_mm, spacing_mm, rtol=0.01):
+        names = dataset.load_domain().labels.names
+        if names != domain.labels.names:
+            raise InputError(f"{source}: its labels are {list(names)}, those of the bundle "
+                             f"{list(domain.labels.names)}.")
+        if len(dataset.spacing_mm) != len(spacing_mm) or not np.allclose(dataset.spacing_mm, spacing_mm, rtol=0.01):
             raise InputError(f"{source}: pixels are {dataset.spacing_mm} mm, the bundle needs {spacing_mm}. "
                              "Resample the masks.")
         chosen, attributes = _rows_of(dataset, subset), _in_domain_order(dataset, domain)

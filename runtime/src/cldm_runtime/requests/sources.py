@@ -145,7 +145,8 @@ def draw_request(row: GridRow, number: int, canvas: Canvas, seed: int, index: in
     if drawn is None:
         return SampleRequest(index, number, canvas.told(requested), None, row.rotation_deg)
     free = [name not in complete for name in domain.attribute_names]
-    requested = np.where(free, domain.measure(drawn.labels[None]).values[0], requested) if any(free) else requested
+    if any(free):
+        requested = np.where(free, domain.measure(drawn.labels[None], canvas.spacing_mm).values[0], requested)
     return SampleRequest(index, number, canvas.told(requested), drawn.labels, row.rotation_deg, draws=drawn.draws)
 
 
@@ -185,7 +186,8 @@ class MaskRequests:
 
     def request_for(self, mask: LabelMap, row: int, seed: int, index: int) -> SampleRequest:
         """What sample `index` is asked for where it shows `mask`, made from that of a row."""
-        values, reasons = measured_attributes(mask[None], [self.rows.known_attributes(row)], self.canvas.domain)
+        values, reasons = measured_attributes(mask[None], [self.rows.known_attributes(row)], self.canvas.domain,
+                                              self.canvas.spacing_mm)
         requested = values[0]
         if self.canvas.attributes:
             unknown = reasons[0] == Reason.NEEDS_STACK
@@ -242,12 +244,14 @@ def mask_requests(rows: MaskRows, canvas: Canvas, where: str) -> MaskRequests:
 
 
 def measured_attributes(masks: LabelMap, known: Sequence[NDArray[np.float32] | None],
-                        domain: Domain) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+                        domain: Domain, spacing_mm: tuple[float, ...] | None = None
+                        ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """(N, A) attributes of label maps and their (N, A) reasons.
 
     What a single map cannot tell is taken from `known`, one (A,) for each map, where that holds a number.
+    spacing_mm: of the maps, for domains that measure lengths.
     """
-    measurement = domain.measure(masks)
+    measurement = domain.measure(masks, spacing_mm)
     values, reasons = measurement.values.copy(), measurement.reasons.copy()
     for row, attributes in enumerate(known):
         if attributes is not None:

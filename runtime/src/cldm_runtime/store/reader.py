@@ -1,5 +1,6 @@
 """Reading and checking dataset files."""
 
+import json
 import os
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle.nature import NATURES
-from ..errors import DatasetError
+from ..domains.domain import Domain
+from ..domains.registry import carried_domain
+from ..errors import DatasetError, InputError
 from .format import COLUMNS, FORMAT, SEGMENTATION_COLUMNS, Column
 from .guard import check_attributes, check_heaps, check_safe, reading
 from .structure import as_text, check_columns, check_header
@@ -159,6 +162,19 @@ class Dataset(_Columns):
     def domain(self) -> str:
         with reading(self.path):
             return as_text(self._group.attrs["domain"])
+
+    def load_domain(self) -> Domain:
+        """The domain of labels and attributes: the one that the file declares, or the known one of that name.
+
+        Raises DatasetError for an unknown name without a declaration, and for a faulty declaration.
+        """
+        with reading(self.path):
+            text = self._group.attrs.get("declared_domain")
+            declared = None if text is None else json.loads(as_text(text))
+        try:
+            return carried_domain(self.domain, declared, str(self.path))
+        except InputError as error:
+            raise DatasetError(str(error)) from error
 
     @property
     def nature(self) -> str:

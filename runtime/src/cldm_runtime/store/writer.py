@@ -4,6 +4,7 @@ The file is written under a temporary name in the same folder, synced, and then 
 that is killed leaves `<name>.<host>-<process>.partial` behind, which nobody reads and which may be deleted.
 """
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +18,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..domains.domain import Domain
-from ..domains.registry import get_domain
 from ..errors import DatasetError
 from ..files.atomic import file_behind, partial_name, publish, was_left_behind
 from .check import check_samples, sample_checksums
@@ -66,7 +66,7 @@ def edit_dataset(path: str | os.PathLike[str], *, replace: Sequence[str] = ()) -
     """
     target = Path(path)
     with open_dataset(target) as dataset:
-        domain = get_domain(dataset.domain)
+        domain = dataset.load_domain()
     writer = DatasetWriter(target, domain, overwrite=True)
     try:
         with writing(writer._stream, target):
@@ -104,6 +104,8 @@ class DatasetWriter(ColumnWriter):
         attributes["format"], attributes["format_version"] = FORMAT, np.int64(FORMAT_VERSION)
         attributes["complete"] = np.uint8(0)
         attributes["domain"] = spec.domain.name
+        if spec.domain.declaration is not None:
+            attributes["declared_domain"] = json.dumps(spec.domain.declaration, sort_keys=True)
         self.set_metadata(spec.metadata)
         self._checksums = spec.checksums
         low, high = spec.intensity_range

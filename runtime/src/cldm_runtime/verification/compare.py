@@ -152,7 +152,8 @@ class Yardstick:
     def _compared(self, found: Float32, expected: Float32, labels: LabelMap | None) -> ImageParity:
         seen = self._segmented(found) if labels is not None and found.shape == expected.shape else None
         pair = None if labels is None or seen is None else (seen, labels)
-        return compare(found, expected, self.bundle.manifest.image.value_range, self.bundle.domain(), pair)
+        return compare(found, expected, self.bundle.manifest.image.value_range, self.bundle.domain(), pair,
+                       self.bundle.manifest.image.spacing_mm)
 
     def _segmented(self, images: Float32) -> LabelMap | None:
         """None without a segmenter, or of images that are no numbers. Clipped, as images are in a dataset."""

@@ -87,6 +87,7 @@ def common_sections(config: Config, domain: Domain, training: TrainingFacts) -> 
     low, high = config.prepare.percentiles
     return {
         "domain": domain.name,
+        **({} if domain.declaration is None else {"declared_domain": dict(domain.declaration)}),
         "intended_use": INTENDED_USE,
         "licence": LICENCE,
         "provenance": {

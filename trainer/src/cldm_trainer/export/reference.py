@@ -82,7 +82,7 @@ def draw_sources(manifest: Manifest, domain: Domain, seed: int, count: int) -> A
         masks.append(drawn.labels)
         requests.append([request.get(name, np.nan) for name in domain.attribute_names])
     labels = np.stack(masks)
-    measured = domain.measure(labels)
+    measured = domain.measure(labels, manifest.image.spacing_mm)
     values = np.where(measured.reasons == Reason.NEEDS_STACK, np.array(requests), measured.values)
     return {**encoder_inputs(manifest, domain, labels, values.astype(np.float32))}
 

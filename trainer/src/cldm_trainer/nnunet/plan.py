@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import DatasetError
 from cldm_runtime.files.atomic import write_json
 from cldm_runtime.scans.nnunet_raw import read_json
@@ -54,7 +53,7 @@ def write_raw_slices(cohort: Path, root: Path) -> None:
         split = _split(dataset)
         for name, row in ((name, row) for subset in split.values() for name, row in subset.items()):
             _write_slice(dataset, row, folder, name)
-        labels = get_domain(dataset.domain).labels.names
+        labels = dataset.load_domain().labels.names
     write_json(folder / "dataset.json", {
         "channel_names": {"0": "LGE"}, "labels": {name: value for value, name in enumerate(labels)},
         "numTraining": sum(map(len, split.values())), "file_ending": ENDING})

@@ -44,7 +44,7 @@ def measured_attributes(config: Config, subset: str) -> tuple[Tensor, Tensor]:
                            "`cldm-train prepare`.")
     plain = stored[np.asarray(names) == subset]
     moved = label_maps(config, subset)[len(plain):].numpy()
-    measured = [domain.measure(moved[part]) for part in in_batches(len(moved), BATCH)]
+    measured = [domain.measure(moved[part], config.prepare.spacing_mm) for part in in_batches(len(moved), BATCH)]
     again = np.tile(plain, (len(moved) // len(plain), 1))
     parts = [plain]
     if measured:

@@ -1,0 +1,163 @@
+"""Domains that users declare in a file: labels, regions and axes, with the attributes of `generic.py`.
+
+    name = "spleen"            # of the domain; letters, digits, - and _
+    axes = 3                   # 2: slices, 3: volumes
+    lesion = "tumour"          # optional: the region that a sample may lack
+    [labels]                   # name -> value; 0 is the background
+    spleen = 1
+    tumour = 2
+    [regions]                  # optional: what is measured and scored; default: one region for each label
+    organ = ["spleen", "tumour"]
+    tumour = ["tumour"]
+
+The dataset.json of nnU-Net says the same, and is read too. Bundles and datasets carry the declaration in themselves.
+"""
+
+import colorsys
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError, list_faults
+from ..files.records import plain, read_record
+from ..files.toml_file import read_toml
+from .domain import Domain
+from .generic import REASONS, GenericMeasure, generic_attributes, size_name
+from .labels import LabelSet
+
+BACKGROUND = "background"
+_NAME, _REGION = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}"), re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
+_LARGEST_FILE = 2**20  # bytes
+_FLAT_FORMATS = (".png", ".bmp", ".tif", ".tiff")
+_GOLDEN = 0.618034  # of a turn between the hues of neighbouring labels: they are then far apart
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a user declares. labels: name -> value, 0 is the background. regions: name -> names of labels. colours: of
+    labels, red, green and blue 0..255. ranges: attribute -> least and greatest value that may be requested.
+    lesion_size: the attribute that is 0 where the lesion is absent; None: the lesion's area or volume."""
+
+    name: str
+    axes: int
+    labels: Mapping[str, int]
+    regions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    colours: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    lesion: str | None = None
+    lesion_size: str | None = None
+    limits: str = ""
+
+    def domain(self) -> Domain:
+        """The domain. It has no anatomy: its label maps are given."""
+        values = {BACKGROUND: 0, **self.labels} if 0 not in self.labels.values() else dict(self.labels)
+        names = tuple(sorted(values, key=lambda name: values[name]))
+        regions = self.regions or {as_identifier(name): (name,) for name in names[1:]}
+        labels = LabelSet(names, {region: tuple(sorted(values[name] for name in held))
+                                  for region, held in regions.items()},
+                          tuple(self.colours.get(name, _colour(value)) for value, name in enumerate(names)))
+        lesion_size = self.lesion_size or (self.lesion and size_name(self.lesion, self.axes))
+        return Domain(self.name, labels, generic_attributes(tuple(regions), self.axes, self.ranges),
+                      GenericMeasure(labels, self.axes), lesion=self.lesion, lesion_size=lesion_size, axes=self.axes,
+                      reasons=REASONS, limits=self.limits, declaration=plain(self))
+
+
+def as_identifier(name: str) -> str:
+    """A name of labels or regions in lower case, with _ for everything but letters and digits: "Left Lung" ->
+    "left_lung"."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+def declared_domain(value: object, where: str) -> Domain:
+    """The domain that a JSON object declares. Raises InputError that lists every fault."""
+    faults: list[str] = []
+    declaration = read_record(Declaration, value, "", faults)
+    if declaration is not None:
+        faults = list(_faults(declaration))
+    if declaration is None or faults:
+        raise InputError(list_faults(f"{where}: declares no sound domain.", faults))
+    return declaration.domain()
+
+
+def read_domain(path: Path) -> Domain:
+    """The domain of a TOML file, or of nnU-Net's dataset.json. Raises InputError."""
+    value: object = read_toml(path) if path.suffix == ".toml" else _from_nnunet(_read_json(path), path)
+    return declared_domain(value, str(path))
+
+
+def _faults(declared: Declaration) -> Iterator[str]:
+    values = sorted(declared.labels.values())
+    if not _NAME.fullmatch(declared.name):
+        yield f"name: found {declared.name!r}, expected at most 64 small letters, digits, - and _."
+    if declared.axes not in (2, 3):
+        yield f"axes: found {declared.axes}, expected 2 (slices) or 3 (volumes)."
+    if not values or len(values) > 256 or values not in (list(range(len(values))), list(range(1, len(values) + 1))):
+        yield f"labels: found the values {values[:20]}, expected 0, 1, 2, ... without gaps, at most 255."
+    if BACKGROUND in declared.labels and declared.labels[BACKGROUND] != 0:
+        yield f"labels.{BACKGROUND}: found {declared.labels[BACKGROUND]}, expected 0."
+    for name, colour in declared.colours.items():
+        if name not in declared.labels or not all(0 <= part <= 255 for part in colour):
+            yield f"colours.{name}: expected a label's name, and three integers 0..255."
+    yield from _region_faults(declared)
+
+
+def _region_faults(declared: Declaration) -> Iterator[str]:
+    foreground = [name for name, value in declared.labels.items() if value != 0]
+    regions = declared.regions or {as_identifier(name): (name,) for name in foreground}
+    if len(regions) < len(declared.regions or foreground):
+        yield "labels: two names differ in capitals and punctuation only. Name the regions yourself."
+    for region, held in regions.items():
+        if not _REGION.fullmatch(region):
+            yield f"regions.{region}: expected at most 64 small letters, digits and _."
+        if not held or not set(held) <= set(foreground):
+            yield f"regions.{region}: found {list(held)}, expected some of: {', '.join(foreground)}."
+    if declared.lesion is not None and declared.lesion not in regions:
+        yield f"lesion: found {declared.lesion!r}, expected one of the regions: {', '.join(regions)}."
+    attributes = [attribute.name for attribute in generic_attributes(tuple(regions), declared.axes, {})]
+    for name in (*declared.ranges, *([declared.lesion_size] if declared.lesion_size else [])):
+        low, high = declared.ranges.get(name, (0.0, 1.0))
+        if name not in attributes or not low < high:
+            yield f"ranges, lesion_size: {name} is no attribute, or its range is empty. Known: {', '.join(attributes)}."
+
+
+def _colour(value: int) -> tuple[int, int, int]:
+    """A colour for each label value, the background black."""
+    red, green, blue = colorsys.hsv_to_rgb((value - 1) * _GOLDEN % 1.0, 0.7, 0.9) if value else (0.0, 0.0, 0.0)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_bytes()
+        value = json.loads(text) if len(text) <= _LARGEST_FILE else None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error}). Give nnU-Net's dataset.json or a TOML file."
+                         ) from error
+    if not isinstance(value, dict) or not isinstance(value.get("labels"), dict):
+        raise InputError(f'{path}: expected an object with "labels", as in nnU-Net\'s dataset.json, of at most '
+                         f"{_LARGEST_FILE >> 20} MiB.")
+    return value
+
+
+def _from_nnunet(value: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The declaration that nnU-Net's dataset.json makes: labels are numbers, or lists of numbers, which are regions.
+    A value that stands in lists alone gets the name label_<value>. Pictures are slices, other files are volumes."""
+    given: dict[str, Any] = value["labels"]
+    if "ignore" in given:
+        raise InputError(f'{path}: labels: "ignore" is not supported: label maps must say what every voxel is.')
+    lists = {name: held for name, held in given.items() if isinstance(held, list)}
+    labels = {name: held for name, held in given.items() if name not in lists}
+    names = {held: name for name, held in labels.items() if isinstance(held, int)}
+    for held in sorted({item for every in lists.values() for item in every if isinstance(item, int)} - set(names)):
+        labels[f"label_{held}"], names[held] = held, f"label_{held}"
+    whole = {as_identifier(name): [names.get(item, str(item)) for item in held] for name, held in lists.items()}
+    single = {as_identifier(name): [name] for name, held in labels.items() if held != 0} if not lists else {
+        as_identifier(name): [name] for name, held in given.items() if isinstance(held, int) and held != 0}
+    folder = re.sub(r"^dataset\d+_", "", path.absolute().parent.name.lower())
+    named = value.get("name")
+    name = re.sub(r"[^a-z0-9_-]+", "-", (named if isinstance(named, str) and named else folder).lower()).strip("-_")
+    flat = str(value.get("file_ending", "")).lower() in _FLAT_FORMATS
+    return {"name": name, "axes": 2 if flat else 3, "labels": labels, "regions": {**whole, **single}}
