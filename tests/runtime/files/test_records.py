@@ -1,12 +1,12 @@
 """Records from JSON values, with every fault under its key."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import pytest
 
-from cldm_runtime.files.records import plain, read_record
+from cldm_runtime.files.records import TOML, plain, read_record
 
 
 @dataclass(frozen=True)
@@ -58,3 +58,24 @@ def test_all_faults_are_reported_at_once():
     faults = []
     read_record(Outer, {"name": 1, "pair": 2}, "top", faults)
     assert [fault.split(":")[0] for fault in faults] == ["top.name", "top.pair", "top.inner"]
+
+
+@dataclass(frozen=True)
+class Section:
+    inner: Inner
+    names: dict[str, str] = field(default_factory=dict)
+
+
+def test_tables_of_toml_are_read_by_the_same_reader():
+    assert read_record(Section, {"inner": {"size": 1}, "names": {"a": "b"}}, "", [], TOML) == Section(
+        Inner(1.0), {"a": "b"})
+    faults = []
+    read_record(Section, {"names": []}, "", faults, TOML)
+    assert faults == ["inner: missing. Expected a table.", "names: found a list, expected a table."]
+
+
+def test_a_type_that_may_be_one_of_several_is_spelled_out():
+    faults = []
+    read_record(Outer, VALUE | {"table": 3}, "", faults)
+    read_record(Inner, {}, "inner", faults)
+    assert faults == ["table: found 3, expected an object.", "inner.size: missing. Expected a number."]

@@ -4,14 +4,15 @@ A field without a default must be given. All faults of a file are reported in on
 """
 
 import dataclasses
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cldm_runtime.diffusion.samplers import SAMPLERS
 from cldm_runtime.diffusion.schedule import SPACINGS
 from cldm_runtime.errors import InputError, list_faults
-from cldm_runtime.files.toml_file import build, read_toml
+from cldm_runtime.files.records import TOML, plain, read_record
+from cldm_runtime.files.toml_file import read_toml
 from cldm_runtime.scans.settings import CohortSettings, PrepareSettings
 
 OBJECTIVES = ("v", "epsilon", "sample", "flow")
@@ -273,16 +274,7 @@ class Config:
 
     def resolved(self) -> dict[str, Any]:
         """Every value, defaults included, as plain JSON types."""
-        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
-
-
-def plain(value: Any) -> Any:
-    """A section or value as JSON types: dicts, lists and scalars."""
-    if is_dataclass(value):
-        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, tuple) else value
+        return dict(plain(self))
 
 
 def load_config(path: str | Path) -> Config:
@@ -293,7 +285,7 @@ def load_config(path: str | Path) -> Config:
     """
     table = read_toml(Path(path))
     faults: list[str] = []
-    config: Config | None = build(Config, table, "", faults)
+    config = read_record(Config, table, "", faults, TOML)
     if config is not None:
         faults += _rule_faults(config)
     if config is None or faults:

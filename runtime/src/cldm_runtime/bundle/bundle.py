@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from ..domains.domain import Domain
 from ..domains.registry import carried_domain
 from ..errors import BundleError, InputError, list_faults
 from ..files.digest import sha256_of_bytes
+from ..files.names import is_plain_name
 from ..files.npz import read_npz
 from ..files.records import plain
 from .manifest import MANIFEST_FILE, FileSpec, GraphSpec, Manifest
@@ -31,7 +31,6 @@ from .signing import FORMAT, FORMAT_VERSION, SIGNATURE_FILE, Signature, files_of
 from .signing_keys import PrivateKey
 
 REQUIRE_SIGNATURE = "CLDM_REQUIRE_SIGNATURE"
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LARGEST_MANIFEST = 2**20  # bytes; a manifest of 1000 steps takes 30 kB
 _LARGEST_FILE = 2**31 - 1  # bytes, as many as an ONNX model can have
 
@@ -158,7 +157,7 @@ def _read_regular(folder: Path, name: str, largest: int = _LARGEST_FILE) -> byte
 @contextmanager
 def _open_regular(folder: Path, name: str, largest: int = _LARGEST_FILE) -> Iterator[io.BufferedReader]:
     """A regular file right in the folder; links are refused, so that nothing outside is ever read."""
-    if not _PLAIN_NAME.fullmatch(name):
+    if not is_plain_name(name):
         raise BundleError(f"{name!r}: expected a plain file name inside {folder}.")
     path = folder / name
     try:

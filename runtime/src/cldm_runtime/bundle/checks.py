@@ -1,18 +1,16 @@
 """Whether the parts of a manifest agree with each other. Types and presence are checked before."""
 
 import math
-import re
 from collections.abc import Iterable
 from itertools import pairwise
 
 from ..diffusion.guidance import guidance_faults
+from ..files.names import is_plain_name, is_sha256
 from .conditions import condition_faults
 from .latent_prior_spec import LatentPriorSpec
 from .manifest import GraphSpec, Manifest, ScheduleSpec
 from .segmenter_spec import SegmenterSpec
 
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _MOST_VALUES = 2**28  # of a tensor of one sample: 1 GiB in float32
 _MOST_AXES = 8
 _LARGEST_BATCH = 4096
@@ -52,9 +50,9 @@ def consistency_faults(manifest: Manifest) -> list[str]:
 
 def _file_faults(manifest: Manifest) -> Iterable[str]:
     for file, digest in manifest.files().items():
-        if not _PLAIN_NAME.fullmatch(file) or file == "manifest.json":
+        if not is_plain_name(file) or file == "manifest.json":
             yield f"file {file!r}: expected a plain file name inside the bundle folder."
-        if not _SHA256.fullmatch(digest):
+        if not is_sha256(digest):
             yield f"file {file!r}: sha256 {digest!r} is not 64 lower-case hexadecimal digits."
 
 

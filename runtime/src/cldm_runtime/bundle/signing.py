@@ -14,7 +14,6 @@ import base64
 import binascii
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Final, Literal
 
 from ..errors import BundleError, list_faults
 from ..files.digest import sha256_of
+from ..files.names import is_plain_name, is_sha256
 from ..files.records import read_record
 from .manifest import MANIFEST_FILE
 from .signing_keys import KeyPath, read_public_key
@@ -30,8 +30,6 @@ SIGNATURE_FILE = "signature.json"
 FORMAT: Final = "cldm-signature"
 FORMAT_VERSION: Final = 1
 _LARGEST = 2**20  # bytes of signature.json; a file of the bundle takes 100
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _SIGN_AGAIN = "Get the bundle again from whoever signed it, or have it signed as it is now (cldm sign)."
 
 
@@ -83,7 +81,7 @@ def files_of(folder: Path) -> dict[str, str]:
     try:
         with os.scandir(folder) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
-                if not entry.is_file(follow_symlinks=False) or not _PLAIN_NAME.fullmatch(entry.name):
+                if not entry.is_file(follow_symlinks=False) or not is_plain_name(entry.name):
                     faults.append(f"{entry.name!r}: expected a file with a plain name, not a link, a folder or a "
                                   "hidden file. Remove it")
                 elif entry.name != SIGNATURE_FILE:
@@ -122,9 +120,9 @@ def _read(folder: Path) -> Signature:
     faults: list[str] = []
     found = read_record(Signature, value, "", faults)
     if found is not None:
-        faults += [f"{name!r}: expected a plain file name" for name in found.files if not _PLAIN_NAME.fullmatch(name)]
+        faults += [f"{name!r}: expected a plain file name" for name in found.files if not is_plain_name(name)]
         faults += [f"{digest!r}: expected a SHA-256" for digest in (found.key_sha256, *found.files.values())
-                   if not _SHA256.fullmatch(digest)]
+                   if not is_sha256(digest)]
     if found is None or faults:
         raise BundleError(list_faults(f"{path} is faulty. {_SIGN_AGAIN}", faults))
     return found

@@ -1,4 +1,4 @@
-"""Frozen dataclasses to and from plain JSON values, with every fault reported under its dotted key."""
+"""Frozen dataclasses to and from plain JSON or TOML values, with every fault reported under its dotted key."""
 
 import dataclasses
 import math
@@ -6,34 +6,34 @@ import sys
 import types
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 MOST_FAULTS = 1000  # then reading stops: a file of millions must not become a message of gigabytes
-_JSON_NAMES = {str: "a string", int: "an integer", float: "a number", bool: "true or false"}
+_NAMES = {str: "a string", int: "an integer", float: "a number", bool: "true or false", type(None): "null"}
 
 
-def read_record(cls: type[T], value: object, where: str, faults: list[str]) -> T | None:
-    """Build the dataclass `cls` from a JSON object; append to `faults` and return None where that fails.
+class Containers(NamedTuple):
+    """What a file format calls its containers."""
+
+    record: str
+    sequence: str
+
+
+JSON = Containers("an object", "an array")
+TOML = Containers("a table", "a list")
+
+
+def read_record(cls: type[T], value: object, where: str, faults: list[str], containers: Containers = JSON) -> T | None:
+    """Build the dataclass `cls` from a JSON object or a TOML table; append to `faults` and return None where that fails.
+    Fields may be scalars, Literal, Any, tuples, dicts and Mappings with keys of str, dataclasses, and unions of those.
 
     A field without a default must be present; a key that `cls` does not define is a fault, because it may change
     what the record means.
     """
-    if not isinstance(value, dict):
-        faults.append(f"{where}: found {_describe(value)}, expected an object.")
-        return None
     before = len(faults)
-    hints = get_type_hints(cls)
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    built = {}
-    for name, field in fields.items():
-        if name in value:
-            built[name] = _read(hints[name], value[name], _join(where, name), faults)
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            faults.append(f"{_join(where, name)}: missing.")
-    for name in value.keys() - fields.keys():
-        faults.append(f"{_join(where, name)}: unknown key. Known: {', '.join(fields)}.")
-    return cls(**built) if len(faults) == before else None
+    record = _Reader(faults, containers).record(cls, value, where)
+    return record if len(faults) == before else None
 
 
 def plain(value: Any) -> Any:
@@ -48,63 +48,112 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _read(hint: Any, value: object, where: str, faults: list[str]) -> Any:
-    if len(faults) >= MOST_FAULTS:
-        return None
-    origin = get_origin(hint)
-    if hint is Any:
-        return value
-    if origin in (Union, types.UnionType):
-        return _read_union(get_args(hint), value, where, faults)
-    if origin is Literal:
-        return _read_literal(get_args(hint), value, where, faults)
-    if origin is tuple:
-        return _read_tuple(get_args(hint), value, where, faults)
-    if origin is Mapping:
-        return _read_mapping(get_args(hint)[1], value, where, faults)
-    if dataclasses.is_dataclass(hint):
-        return read_record(hint, value, where, faults)  # type: ignore[arg-type]
-    return _read_scalar(hint, value, where, faults)
+def without_nan(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become null, however deep they lie in dicts, lists and tuples."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _read_union(hints: tuple[Any, ...], value: object, where: str, faults: list[str]) -> Any:
-    if value is None and type(None) in hints:
-        return None
-    choices = [hint for hint in hints if hint is not type(None)]
-    attempt: list[str] = []
-    for hint in choices:
-        attempt = []
-        result = _read(hint, value, where, attempt)
-        if not attempt:
-            return result
-    if len(choices) == 1:
-        faults.extend(attempt)
-    else:
-        expected = " or ".join(_JSON_NAMES.get(hint, "a record") for hint in choices)
-        faults.append(f"{where}: found {_describe(value)}, expected {expected}.")
-    return None
+@dataclasses.dataclass(frozen=True)
+class _Reader:
+    """Reads a value as a type hint says, and appends what is wrong with it to `faults`."""
 
+    faults: list[str]
+    containers: Containers
 
-def _read_literal(choices: tuple[Any, ...], value: object, where: str, faults: list[str]) -> Any:
-    if value not in choices:
-        faults.append(f"{where}: found {_describe(value)}, expected one of: {', '.join(map(str, choices))}.")
-    return value
+    def record(self, cls: Any, value: object, where: str) -> Any:
+        if not isinstance(value, dict):
+            return self._fault(where, value, self.containers.record)
+        before, hints = len(self.faults), get_type_hints(cls)
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        built = {}
+        for name, field in fields.items():
+            if name in value:
+                built[name] = self.read(hints[name], value[name], _join(where, name))
+            elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+                self.faults.append(f"{_join(where, name)}: missing. Expected {self._spell(hints[name])}.")
+        for name in sorted(value.keys() - fields.keys()):
+            self.faults.append(f"{_join(where, name)}: unknown key. Known: {', '.join(fields)}.")
+        return cls(**built) if len(self.faults) == before else None
 
+    def read(self, hint: Any, value: object, where: str) -> Any:
+        if len(self.faults) >= MOST_FAULTS:
+            return None
+        origin = get_origin(hint)
+        if hint is Any:
+            return value
+        if origin in (Union, types.UnionType):
+            return self._union(get_args(hint), value, where)
+        if origin is Literal:
+            return value if value in get_args(hint) else self._fault(where, value, self._spell(hint))
+        if origin is tuple:
+            return self._sequence(get_args(hint), value, where)
+        if origin in (Mapping, dict):
+            return self._mapping(get_args(hint)[1], value, where)
+        if dataclasses.is_dataclass(hint):
+            return self.record(hint, value, where)
+        return self._scalar(hint, value, where)
 
-def _read_tuple(hints: tuple[Any, ...], value: object, where: str, faults: list[str]) -> Any:
-    if not isinstance(value, list):
-        faults.append(f"{where}: found {_describe(value)}, expected an array.")
-        return ()
-    variable = len(hints) == 2 and hints[1] is Ellipsis
-    if not variable and len(value) != len(hints):
-        faults.append(f"{where}: found {len(value)} entries, expected {len(hints)}.")
-        return ()
-    if variable and _are_plain(hints[0], value):  # of which there may be very many
-        numbers = float in _plain_types(hints[0])
-        return tuple(float(item) if numbers and type(item) is int else item for item in value)
-    each = [hints[0]] * len(value) if variable else hints
-    return tuple(_read(hint, item, f"{where}[{i}]", faults)
-                 for i, (hint, item) in enumerate(zip(each, value, strict=True)))
+    def _fault(self, where: str, value: object, expected: str) -> None:
+        self.faults.append(f"{where}: found {self._describe(value)}, expected {expected}.")
+
+    def _union(self, hints: tuple[Any, ...], value: object, where: str) -> Any:
+        if value is None and type(None) in hints:
+            return None
+        choices = [hint for hint in hints if hint is not type(None)]
+        attempt: list[str] = []
+        for hint in choices:
+            attempt = []
+            result = _Reader(attempt, self.containers).read(hint, value, where)
+            if not attempt:
+                return result
+        if len(choices) == 1:
+            self.faults.extend(attempt)
+            return None
+        return self._fault(where, value, " or ".join(self._spell(hint) for hint in choices))
+
+    def _sequence(self, hints: tuple[Any, ...], value: object, where: str) -> Any:
+        if not isinstance(value, list):
+            return self._fault(where, value, self.containers.sequence)
+        variable = len(hints) == 2 and hints[1] is Ellipsis
+        if not variable and len(value) != len(hints):
+            self.faults.append(f"{where}: found {len(value)} entries, expected {len(hints)}.")
+            return ()
+        if variable and _are_plain(hints[0], value):  # of which there may be very many
+            numbers = float in _plain_types(hints[0])
+            return tuple(float(item) if numbers and type(item) is int else item for item in value)
+        each = [hints[0]] * len(value) if variable else hints
+        return tuple(self.read(hint, item, f"{where}[{i}]")
+                     for i, (hint, item) in enumerate(zip(each, value, strict=True)))
+
+    def _mapping(self, hint: Any, value: object, where: str) -> Any:
+        if not isinstance(value, dict):
+            return self._fault(where, value, self.containers.record)
+        return {name: self.read(hint, item, _join(where, name)) for name, item in value.items()}
+
+    def _scalar(self, hint: type, value: object, where: str) -> Any:
+        if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value) if _is_number(value) else self._fault(where, value, "a finite number")
+        return value if type(value) is hint else self._fault(where, value, _NAMES[hint])
+
+    def _spell(self, hint: Any) -> str:
+        origin = get_origin(hint)
+        if origin in (Union, types.UnionType):
+            return " or ".join(self._spell(choice) for choice in get_args(hint))
+        if origin is Literal:
+            return f"one of: {', '.join(map(str, get_args(hint)))}"
+        if origin is tuple:
+            return self.containers.sequence
+        return _NAMES.get(hint, self.containers.record)
+
+    def _describe(self, value: object) -> str:
+        if isinstance(value, dict | list):
+            return self.containers.record if isinstance(value, dict) else self.containers.sequence
+        text = repr(value)
+        return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _are_plain(hint: Any, values: list[object]) -> bool:
@@ -118,7 +167,7 @@ def _are_plain(hint: Any, values: list[object]) -> bool:
 def _plain_types(hint: Any) -> frozenset[type]:
     """The types that values of a hint may have; empty where it is not made of plain types alone."""
     choices = frozenset(get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,))
-    if not choices <= {*_JSON_NAMES, type(None)}:
+    if not choices <= {*_NAMES, type(None)}:
         return frozenset()
     return choices | {int} if float in choices else choices
 
@@ -128,38 +177,5 @@ def _is_number(value: Any) -> bool:
     return bool(abs(value) <= sys.float_info.max)
 
 
-def _read_mapping(hint: Any, value: object, where: str, faults: list[str]) -> Any:
-    if not isinstance(value, dict):
-        faults.append(f"{where}: found {_describe(value)}, expected an object.")
-        return {}
-    return {name: _read(hint, item, _join(where, name), faults) for name, item in value.items()}
-
-
-def _read_scalar(hint: type, value: object, where: str, faults: list[str]) -> Any:
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if _is_number(value):
-            return float(value)
-        faults.append(f"{where}: found {_describe(value)}, expected a finite number.")
-    elif type(value) is not hint:
-        faults.append(f"{where}: found {_describe(value)}, expected {_JSON_NAMES[hint]}.")
-    return value
-
-
 def _join(where: str, name: str) -> str:
     return f"{where}.{name}" if where else name
-
-
-def _describe(value: object) -> str:
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "an array"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def without_nan(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they become null, however deep they lie in dicts, lists and tuples."""
-    if isinstance(value, dict):
-        return {key: without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

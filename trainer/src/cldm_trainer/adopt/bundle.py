@@ -12,8 +12,9 @@ from torch import nn
 
 from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.errors import BundleError, InputError
+from cldm_runtime.files.records import plain
 
-from ..config import Config, OptimiserConfig, plain
+from ..config import Config, OptimiserConfig
 from ..graphs.read_weights import fill
 from ..networks import (
     Denoiser,

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
+from cldm_runtime.files.records import plain
 
-from ..config import CodecConfig, Config, plain
+from ..config import CodecConfig, Config
 from ..networks import Codec, discriminator
 from ..training.batches import Slices, in_batches, load_slices, one_hot, permute_labels, turn_and_mirror
 from ..training.log import grey, montage

@@ -21,10 +21,11 @@ from cldm_runtime.diffusion.samplers import ddim, denoiser, no_noise
 from cldm_runtime.diffusion.schedule import NoiseSchedule, PredictionType
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.digest import sha256_of
+from cldm_runtime.files.records import plain
 from cldm_runtime.metrics.realism import latent_spread
 
 from ..conditions.encoders import make_model
-from ..config import Config, DiffusionConfig, plain
+from ..config import Config, DiffusionConfig
 from ..networks import Affine, AttributeTokens, Codec, Conditioned, Denoiser, LabelVectorEncoder, MaskEncoder
 from ..training import checkpoint
 from ..training.batches import in_batches, step_generator

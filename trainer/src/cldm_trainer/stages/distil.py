@@ -21,8 +21,9 @@ from torch.nn import functional
 
 from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.diffusion.schedule import NoiseSchedule, StepTable
+from cldm_runtime.files.records import plain
 
-from ..config import Config, DistilConfig, plain
+from ..config import Config, DistilConfig
 from ..networks import Denoiser
 from ..networks.latent_critic import LatentCritic
 from ..training import checkpoint

@@ -22,8 +22,9 @@ from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.digest import sha256_of
+from cldm_runtime.files.records import plain
 
-from ..config import Config, DistilConfig, plain
+from ..config import Config, DistilConfig
 from ..networks import Denoiser
 from ..training import checkpoint
 from ..training.loop import train

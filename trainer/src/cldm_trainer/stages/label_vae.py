@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
+from cldm_runtime.files.records import plain
 
-from ..config import Config, LabelVaeConfig, plain
+from ..config import Config, LabelVaeConfig
 from ..networks import LabelVae
 from ..training import checkpoint
 from ..training.batches import in_batches, one_hot

@@ -22,8 +22,9 @@ from torch import Tensor
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.digest import sha256_of
+from cldm_runtime.files.records import plain
 
-from ..config import Config, LatentsConfig, plain
+from ..config import Config, LatentsConfig
 from ..networks import Affine, Codec
 from ..training import checkpoint
 from ..training.batches import Slices, in_batches, load_slices, move, one_hot, step_generator

@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 
-from ..config import Config, SegmenterConfig, plain
+from cldm_runtime.files.records import plain
+
+from ..config import Config, SegmenterConfig
 from ..nnunet.plan import (
     CONFIGURATION,
     DATASET_NAME,

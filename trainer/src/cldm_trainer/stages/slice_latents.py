@@ -18,8 +18,9 @@ from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.engines.open import open_graph
 from cldm_runtime.errors import BundleError, InputError
+from cldm_runtime.files.records import plain
 
-from ..config import Config, plain
+from ..config import Config
 from ..training import checkpoint
 from ..training.batches import load_slices, step_generator
 from ..training.processes import by_first

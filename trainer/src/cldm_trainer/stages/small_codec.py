@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.digest import sha256_of
+from cldm_runtime.files.records import plain
 
-from ..config import Config, plain
+from ..config import Config
 from ..networks import Encoder, TexturedDecoder
 from ..networks.small import SmallDecoder, SmallMaskEncoder, SmallTexturedDecoder
 from ..training import checkpoint

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cldm_runtime.files.records import plain
 from cldm_runtime.metrics.realism import high_frequency_ratio
 
-from ..config import Config, TextureConfig, plain
+from ..config import Config, TextureConfig
 from ..networks import Affine, Texture, TextureCritic
 from ..training import checkpoint
 from ..training.batches import Slices, in_batches, load_slices, step_generator

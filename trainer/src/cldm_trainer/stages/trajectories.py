@@ -29,9 +29,10 @@ from cldm_runtime.diffusion.schedule import Array, StepTable
 from cldm_runtime.engines.engine import Tensors
 from cldm_runtime.engines.open import open_graph
 from cldm_runtime.errors import InputError
+from cldm_runtime.files.records import plain
 from cldm_runtime.generation.pipeline import Pipeline, initial_noise
 
-from ..config import Config, DistilConfig, plain
+from ..config import Config, DistilConfig
 from ..training import checkpoint
 from ..training.batches import in_batches
 from ..training.processes import by_first
