@@ -25,7 +25,7 @@ TOML = Containers("a table", "a list")
 
 
 def read_record(cls: type[T], value: object, where: str, faults: list[str], containers: Containers = JSON) -> T | None:
-    """Build the dataclass `cls` from a JSON object or a TOML table; append to `faults` and return None where that fails.
+    """Build the dataclass `cls` from a JSON object or a TOML table; append to `faults` and return None if that fails.
     Fields may be scalars, Literal, Any, tuples, dicts and Mappings with keys of str, dataclasses, and unions of those.
 
     A field without a default must be present; a key that `cls` does not define is a fault, because it may change
