@@ -11,11 +11,12 @@ from cldm_runtime.store import DatasetSpec, create_dataset
 from onnx_fixtures import GREYS
 
 
-def write_drawn_cohort(path: Path, subsets: Mapping[str, int]) -> None:
+def write_drawn_cohort(path: Path, subsets: Mapping[str, int], nature: str = "phantom") -> None:
     """`subsets` maps names to numbers of slices; three slices a patient, each label a noisy grey of its own."""
     domain, rng = get_domain("lge"), np.random.default_rng(0)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with create_dataset(path, DatasetSpec(domain, (128, 128), (1.0, 1.0)), overwrite=True) as writer:
+    spec = DatasetSpec(domain, (128, 128), (1.0, 1.0), metadata={"nature": nature})
+    with create_dataset(path, spec, overwrite=True) as writer:
         for number, (subset, count) in enumerate(subsets.items()):
             masks = np.stack([draw_anatomy(100 * number + i, 0.1 * (i % 3)) for i in range(count)])
             images = GREYS[masks][:, None] + 0.01 * rng.standard_normal((count, 1, 128, 128))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,8 @@ def test_page_numbers_and_pictures_are_written_to_the_run_s_folder(config: Confi
     files = {path.name for path in audited.page.parent.iterdir() if not path.name.startswith("synthetic-")}
     assert files == {"audit.md", "audit.json", "two-sample.png", "pairs-pixels.png", "pairs-features.png"}
     page = audited.page.read_text()
-    assert "real against real of other patients" in page and all(f"]({name}" in page for name in files - {"audit.md"})
+    assert "phantom against phantom of other patients" in page and not re.search(r"\breal\b", page)
+    assert all(f"]({name}" in page for name in files - {"audit.md"})
 
 
 def test_an_image_is_made_for_each_test_slice(audited: Audited) -> None:

@@ -1,5 +1,7 @@
 """From a trained run, however short, to a generator bundle by the export command's own function."""
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from cldm_trainer.config import Config, ControlConfig, LabelVaeConfig, Optimiser
 from cldm_trainer.export import run
 from cldm_trainer.export.checkpoints import last_figures, load_generator, read_training
 from cldm_trainer.stages import codec, diffusion, label_vae, latents, texture
+from cohort_fixtures import write_drawn_cohort
 from short_run_fixtures import train_short
 
 
@@ -67,9 +70,24 @@ def test_quality_is_measured_with_the_segmenter_of_the_run(trained: Config, tmp_
     (folder,) = run(config, what="generator")
     measured = Bundle.load(folder).manifest.quality["measured"]
     assert measured["slices"] == 3
-    assert measured["real: Dice of infarct"] > 0.9  # its images are greys that this segmenter reads back
+    assert measured["phantom: Dice of infarct"] > 0.9  # its images are greys that this segmenter reads back
     assert measured["synthetic: Dice of infarct"] < 0.9
-    assert "| real: Dice of infarct |" in (folder / "MODEL_CARD.md").read_text()
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert "| phantom: Dice of infarct |" in card and not re.search(r"\breal\b", card)
+    assert card.split("\n\n")[1] == "Trained on drawn phantoms; no patient data."
+
+
+@pytest.mark.parametrize(("cohort", "adopted", "joined"), [
+    ("phantom", None, "phantom"), ("patients", None, "patients"), ("", None, ""), ("phantom", "phantom", "phantom"),
+    ("phantom", "patients", "patients"), ("phantom", "", ""), ("patients", "phantom", "patients")])
+def test_the_nature_is_that_of_the_cohort_and_of_adopted_weights(trained, tmp_path, cohort, adopted, joined) -> None:
+    config = replace(trained, run=replace(trained.run, folder=str(tmp_path), codecs=""),
+                     cohort=replace(trained.cohort, folder=str(tmp_path)))
+    write_drawn_cohort(config.cohort_file, {"train": 3, "val": 3}, cohort)
+    if adopted is not None:
+        config.run_folder.mkdir()
+        (config.run_folder / "adopted.json").write_text(json.dumps({"nature": adopted}))
+    assert read_training(config, {}).nature == joined
 
 
 def test_torchscript_graphs_are_listed_unless_they_are_left_out(trained: Config, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_graphs_take_any_batch_size(bundle: Bundle) -> None:
 
 def test_parity_is_recorded_in_manifest_and_card(bundle: Bundle) -> None:
     parity = bundle.manifest.quality["parity"]
-    assert {row["inputs"] for row in parity} == {"random", "real", "reference"}
+    assert {row["inputs"] for row in parity} == {"random", "cohort", "reference"}
     assert max(row["max_abs"] for row in parity if not row["what"].startswith("loop")) <= 1e-4
     card = (bundle.path / "MODEL_CARD.md").read_text()
     assert "Not a medical device" in card
@@ -109,8 +109,8 @@ def test_a_trace_computes_what_torch_computes(untrained: GeneratorExport, bundle
     with torch.no_grad():
         for parameter in (another := copy.deepcopy(untrained.networks.denoiser)).parameters():
             parameter.add_(0.05)
-    cases = {"real": untrained.example_inputs()["real"]["denoiser"]}
-    with pytest.raises(ParityError, match=r"denoiser \(TorchScript\), 2 real inputs"):
+    cases = {"cohort": untrained.example_inputs()["cohort"]["denoiser"]}
+    with pytest.raises(ParityError, match=r"denoiser \(TorchScript\), 2 cohort inputs"):
         require(compare_graph(bundle, "denoiser", another, cases, 1e-4))
 
 
@@ -140,7 +140,7 @@ def test_failed_parity_leaves_the_old_bundle(untrained: GeneratorExport, bundle:
 
 def test_parity_fails_on_nan() -> None:
     with pytest.raises(ParityError, match="decoder"):
-        require([GraphParity("decoder", "real", 1, float("nan"), 1e-4)])
+        require([GraphParity("decoder", "cohort", 1, float("nan"), 1e-4)])
 
 
 def test_attention_becomes_matmul_with_the_same_result() -> None:

@@ -4,6 +4,7 @@ Every text about a bundle, a dataset or a report begins with it, because the fil
 """
 
 import json
+from collections.abc import Iterable
 from typing import Final, Literal, get_args
 
 Nature = Literal["phantom", "patients"]
@@ -27,6 +28,25 @@ def images_sentence(nature: str | None) -> str:
 def cohort_noun(nature: str | None) -> str:
     """What tables and figures call the slices of a cohort: phantom, patients, or cohort where it is not stated."""
     return nature if nature in NATURES else "cohort"
+
+
+def cohort_adjective(nature: str | None) -> str:
+    """The noun in front of another: phantom slices, patients' slices, cohort slices."""
+    noun = cohort_noun(nature)
+    return f"{noun}'" if noun.endswith("s") else noun
+
+
+def cohort_possessive(nature: str | None) -> str:
+    """Whose the slices are: the phantom's, the patients', the cohort's."""
+    noun = cohort_noun(nature)
+    return f"{noun}'" if noun.endswith("s") else f"{noun}'s"
+
+
+def joined_nature(natures: Iterable[str | None]) -> str:
+    """Of weights that learned from several sources: "patients" if one is of patients, "phantom" if all are phantoms,
+    else not stated, ""."""
+    stated = set(natures)
+    return "patients" if "patients" in stated else "phantom" if stated == {"phantom"} else ""
 
 
 def stated_nature(manifest_text: str) -> str:

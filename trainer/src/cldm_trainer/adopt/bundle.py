@@ -4,6 +4,7 @@ The graphs of a bundle hold its weights under names that the exporter chose, equ
 is found by exporting the same network with weights that are all different: the nodes come in the same order again.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from torch import nn
 
 from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.errors import BundleError, InputError
+from cldm_runtime.files.atomic import write_text
 from cldm_runtime.files.records import plain
 
 from ..config import Config, OptimiserConfig
@@ -51,6 +53,8 @@ def adopt(config: Config, folder: Path) -> Path:
         found[role] = fill(module, graph, (bundle.path / graph.file).read_bytes(), role)
     _require_all(modules, found)
     _save(config, modules, bundle)
+    adopted = {"bundle": bundle.identity, "nature": bundle.manifest.nature or ""}
+    write_text(config.run_folder / checkpoint.ADOPTED, json.dumps(adopted) + "\n")
     return config.run_folder
 
 

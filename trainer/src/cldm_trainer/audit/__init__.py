@@ -1,4 +1,4 @@
-"""`cldm-train audit`: can synthetic images be told from real ones, and are they copies of training slices?
+"""`cldm-train audit`: can synthetic images be distinguished from the cohort's, and are they copies of training slices?
 
 Writes audit.json, audit.md and pictures. The pictures show training slices: by default they go to the run's folder and
 not to where results are published.

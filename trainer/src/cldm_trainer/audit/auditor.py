@@ -1,5 +1,5 @@
 """Audits the images of one generator after the other against one cohort; what belongs to the cohort alone, the test of
-real against real slices and the distances of held-out slices, is computed once.
+its slices against each other and the distances of held-out slices, is computed once.
 
     auditor = Auditor(Path("cohort.h5"), Segmenter.load("exported/lge-segmenter"))
     figures = auditor.audit(Path("samples.h5"), Path("audit/lge"), name="lge 2.0")
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from cldm_runtime.bundle.nature import cohort_noun
 from cldm_runtime.files.records import without_nan
 from cldm_runtime.segmentation.segmenter import Segmenter
 from cldm_runtime.version import __version__ as runtime_version
@@ -71,7 +72,8 @@ class Auditor:
         """
         chosen = given_samples(self.sets, samples) if isinstance(samples, Path) else samples
         made = {"command": command, "versions": f"cldm-trainer {__version__}, cldm-runtime {runtime_version}",
-                "images": len(chosen.images), "source": chosen.made, "generator": name}
+                "images": len(chosen.images), "source": chosen.made, "generator": name,
+                "nature": self.sets.nature}
         figures: Json = without_nan({"made": made, "two_sample": self._told_apart(chosen, target),
                                      "memorisation": self._copies(chosen, target)})
         target.mkdir(parents=True, exist_ok=True)
@@ -80,11 +82,17 @@ class Auditor:
         (target / "audit.md").write_text(audit_page(figures), encoding="utf-8")
         return figures
 
+    @property
+    def noun(self) -> str:
+        """What texts call the cohort's slices."""
+        return cohort_noun(self.sets.nature)
+
     @cached_property
     def real_against_real(self) -> TwoSample:
         """What the test gives where there is nothing to find."""
         options = self.options
-        return self._test("real against real", *real_and_real(self.sets, options.further, options.training.seed))
+        sides = real_and_real(self.sets, options.further, options.training.seed)
+        return self._test(f"{self.noun} against {self.noun}", *sides)
 
     @cached_property
     def yardsticks(self) -> Mapping[str, TrainingSpace]:
@@ -109,12 +117,13 @@ class Auditor:
         """Figures of the two-sample test; draws the picture."""
         options = self.options
         real, synthetic = real_and_synthetic(self.sets, samples, options.further, options.training.seed)
-        found, null = self._test("real against synthetic", real, synthetic), self.real_against_real
+        compared, null = f"{self.noun} against synthetic", self.real_against_real
+        found = self._test(compared, real, synthetic)
         pictures.surest(target / "two-sample.png", found, real.images[:real.asked], synthetic.images[:real.asked],
-                        ("real", "synthetic"))
+                        (self.noun, "synthetic"))
         tests = [{"compared": name, "images": result.images, "trained_on": list(result.trained_on),
                   "accuracy": dataclasses.asdict(result.accuracy)}
-                 for name, result in (("real against synthetic", found), ("real against real of other patients", null))]
+                 for name, result in ((compared, found), (f"{self.noun} against {self.noun} of other patients", null))]
         settings = dataclasses.asdict(options.training) | {
             "subsets": " and ".join(COMPARED), "patients_known": self.sets.compared.patients is not None,
             "paired": samples.partners is not None, "percentiles": self.sets.percentiles}

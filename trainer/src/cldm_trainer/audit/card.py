@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cldm_runtime.bundle.nature import cohort_adjective
 from cldm_runtime.errors import BundleError
 
 from .markdown import memorisation_table, two_sample_table
@@ -18,13 +19,13 @@ _TEXT = """\
 
 Of `{generator}`; images: {source}. Measured by `cldm-train audit` after the export.
 
-A small network that learned to tell these images from real slices of the same label maps, asked about patients that it
-had not seen; 0.5 is chance, 1 certainty. It is a lower limit of what can be told.
+A small network learned to distinguish these images from {adjective} slices of the same label maps. Its accuracy on
+patients that it had not seen; 0.5 is chance, 1 certainty. Another network may distinguish more.
 
-{told}
+{accuracy}
 
 Copies: images that are nearer to one training slice, in any symmetry of the square, and so much nearer than to any
-other patient, as only {quantile:g} of {held_out} held-out real slices are. {searched} images were searched.
+other patient, as only {quantile:g} of {held_out} held-out {adjective} slices are. {searched} images were searched.
 
 {copies}"""
 
@@ -44,7 +45,8 @@ def write_card(bundle: Path, figures: Mapping[str, Any]) -> Path:
 def section(figures: Mapping[str, Any]) -> str:
     """The section, with the marks by which it is found again."""
     text = _TEXT.format(**figures["made"], **figures["memorisation"]["settings"],
-                        told=two_sample_table(figures["two_sample"]["tests"]),
+                        adjective=cohort_adjective(figures["made"]["nature"]),
+                        accuracy=two_sample_table(figures["two_sample"]["tests"]),
                         copies=memorisation_table(figures["memorisation"]["spaces"]))
     return f"{_BEGIN}\n{text}\n{_END}"
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from cldm_runtime.bundle.nature import cohort_adjective, cohort_noun, images_sentence
+
 from ..tables import NOTHING, estimate, number, percent, table
 
 Json = Mapping[str, Any]
@@ -10,20 +12,21 @@ Json = Mapping[str, Any]
 _INTRODUCTION = """\
 # Audit of synthetic images
 
-Written by `{command}`; every number stands in [audit.json](audit.json). {versions}. Audited: {images} synthetic images
-({source}), generator `{generator}`. This folder shows slices of the training set: treat it as you treat the scans."""
+Written by `{command}`; every number is also in [audit.json](audit.json). {versions}. Audited: {images} synthetic images
+({source}), generator `{generator}`. {images_are} This folder shows slices of the training set: treat it as you treat
+the scans."""
 
 _TWO_SAMPLE = """\
-A small network is trained to tell the two sets apart ({steps} steps of {batch} images) and asked about images that it
-has not seen, {folds} folds, no patient on both sides; {pairs}. 0.5: it cannot tell; 1: it always can. Brackets are 95 %
-intervals, a bootstrap of patients. The line real against real says what the test gives where there is nothing to find;
-a synthetic set is as good as this test can see once its interval holds 0.5. The accuracy is a lower limit: another
-network, or a longer training, may tell more. What gives it away is in the picture."""
+A small network is trained to distinguish the two sets ({steps} steps of {batch} images) and tested on images that it
+has not seen, {folds} folds, no patient on both sides; {pairs}. 0.5: it cannot distinguish them; 1: it always can.
+Brackets are 95 % intervals, a bootstrap of patients. The line "{noun} against {noun}" is the result where there is
+nothing to find; a synthetic set is as good as this test can see once its interval includes 0.5. The accuracy is a lower
+limit: another network, or a longer training, may distinguish more. The picture shows what gives the images away."""
 
 _LEVELLED = """\
-Before the test both sets were levelled: {how}. Else the share of black and white pixels alone would tell. As stored,
-the median image has {real_black} black and {real_white} white pixels if real, {synthetic_black} and
-{synthetic_white} if synthetic."""
+Before the test both sets were levelled: {how}. Otherwise the share of black and white pixels alone would distinguish
+them. As stored, the median {adjective} image has {real_black} black and {real_white} white pixels, the median synthetic
+image {synthetic_black} and {synthetic_white}."""
 
 _MEMORISATION = """\
 For each of {searched} images the nearest of {training} training slices over the symmetries of the square; d is 1 minus
@@ -36,12 +39,13 @@ degrees, are not searched for."""
 
 def audit_page(figures: Json) -> str:
     """The whole page."""
-    told, copies = figures["two_sample"], figures["memorisation"]
+    tests, copies, nature = figures["two_sample"], figures["memorisation"], figures["made"]["nature"]
     parts = [
-        _INTRODUCTION.format(**figures["made"]),
-        "## Can a classifier tell them from real slices?\n\n" + _two_sample_text(told["settings"]),
-        two_sample_table(told["tests"]),
-        _levelled_text(told),
+        _INTRODUCTION.format(images_are=images_sentence(nature), **figures["made"]),
+        f"## Can a classifier distinguish them from {cohort_adjective(nature)} slices?\n\n"
+        + _two_sample_text(tests["settings"], cohort_noun(nature)),
+        two_sample_table(tests["tests"]),
+        _levelled_text(tests, cohort_adjective(nature)),
         "![the images that the classifier is surest of](two-sample.png)",
         "## Are they copies of training slices?\n\n" + _MEMORISATION.format(**copies["settings"]),
         memorisation_table(copies["spaces"]),
@@ -75,17 +79,17 @@ def memorisation_table(spaces: Json) -> str:
     return "\n\n".join([table(head, rows), *reasons])
 
 
-def _two_sample_text(settings: Json) -> str:
+def _two_sample_text(settings: Json, noun: str) -> str:
     pairs = ("both sides show the same label maps or attributes" if settings["paired"]
              else "nothing says what an image was made for, so the two sides may show different things")
-    return _TWO_SAMPLE.format(pairs=pairs, **settings)
+    return _TWO_SAMPLE.format(pairs=pairs, noun=noun, **settings)
 
 
-def _levelled_text(told: Json) -> str:
-    ends = told["settings"]["percentiles"]
+def _levelled_text(tests: Json, adjective: str) -> str:
+    ends = tests["settings"]["percentiles"]
     how = "clipped and rounded to 16 bits" if ends is None else (
         f"percentiles {ends[0]:g} and {ends[1]:g} of each image to 0 and 1, clipped, rounded to 16 bits, as `prepare` "
         "does")
-    shares = {f"{name}_{end}": f"{100 * share:.2f} %" for name, found in told["saturated"].items()
+    shares = {f"{name}_{end}": f"{100 * share:.2f} %" for name, found in tests["saturated"].items()
               for end, share in found.items()}
-    return _LEVELLED.format(how=how, **shares)
+    return _LEVELLED.format(how=how, adjective=adjective, **shares)

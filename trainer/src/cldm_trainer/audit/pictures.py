@@ -23,8 +23,8 @@ _INCH = 1.5
 
 def surest(path: Path, found: TwoSample, zero: Images, one: Images, names: tuple[str, str]) -> None:
     """A row of images for each class: those that the classifier put there with the least doubt, the surest first."""
-    sure = {f"{names[0]}, told most surely": zero[np.argsort(found.probability[: found.images])[:COLUMNS]],
-            f"{names[1]}, told most surely": one[np.argsort(-found.probability[found.images :])[:COLUMNS]]}
+    sure = {f"{names[0]}, classified most surely": zero[np.argsort(found.probability[: found.images])[:COLUMNS]],
+            f"{names[1]}, classified most surely": one[np.argsort(-found.probability[found.images :])[:COLUMNS]]}
     low, high = (float(value) for value in np.percentile(zero, (0.5, 99.5)))
     figure, axes = plt.subplots(2, COLUMNS, figsize=(_INCH * COLUMNS, 2 * _INCH + 0.5), squeeze=False)
     for line, (title, images) in zip(axes, sure.items(), strict=True):
@@ -50,8 +50,8 @@ def pairs(path: Path, synthetic: ImageRows, training: ImageRows, found: Neighbou
     figure, axes = plt.subplots(3, len(worst), figsize=(_INCH * 1.3 * len(worst), 3 * _INCH * 1.3 + 0.6), squeeze=False)
     for column, number in enumerate(worst.tolist()):
         made = turned(synthetic.take(np.array([number])), int(found.symmetry[number]))
-        real = training.take(found.position[[number]])
-        one, other = (standardised(image)[0, 0] for image in (made, real))
+        neighbour = training.take(found.position[[number]])
+        one, other = (standardised(image)[0, 0] for image in (made, neighbour))
         shown: Mapping[int, tuple[NDArray[np.float32], Mapping[str, Any]]] = {
             0: (one, {"cmap": "gray", "vmin": -2, "vmax": 4}), 1: (other, {"cmap": "gray", "vmin": -2, "vmax": 4}),
             2: (one - other, {"cmap": "RdBu_r", "vmin": -2, "vmax": 2})}

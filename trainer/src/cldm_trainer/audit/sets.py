@@ -27,13 +27,14 @@ NOBODY = -1  # the partner of an image that was made for no compared slice
 @dataclass(frozen=True)
 class CohortSets:
     """training: what generators were trained on. held_out: slices of the same population that they were not trained on.
-    compared: the held-out slices that synthetic ones are told from. percentiles: those of each slice that black and
-    white stand for, None where the cohort does not say."""
+    compared: the held-out slices that synthetic ones are compared with. percentiles: those of each slice that black and
+    white stand for, None where the cohort does not say. nature: what the slices are, "" where it does not say."""
 
     training: ImageRows
     held_out: ImageRows
     compared: ImageRows
     percentiles: tuple[float, float] | None
+    nature: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,9 @@ def cohort_sets(cohort: Path) -> CohortSets:
         raise InputError(f"{cohort}: {len(both)} patients are in train and in {' or '.join(HELD_OUT)}; nothing can be "
                          "held out then. Split the cohort by patient.")
     with open_dataset(cohort) as dataset:
-        known = [dataset.metadata.get(f"percentile_{end}") for end in ("low", "high")]
+        nature, known = dataset.nature, [dataset.metadata.get(f"percentile_{end}") for end in ("low", "high")]
     percentiles = None if None in known else (float(known[0] or 0.0), float(known[1] or 0.0))
-    return CohortSets(training, held_out, rows_of_subsets(cohort, COMPARED), percentiles)
+    return CohortSets(training, held_out, rows_of_subsets(cohort, COMPARED), percentiles, nature)
 
 
 def generated_samples(sets: CohortSets, generator: Generator, folder: Path, seeds: int,

@@ -1,6 +1,7 @@
 """What a finished run left behind: its networks, and the facts about it that a bundle states."""
 
 import csv
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cldm_runtime.bundle.nature import joined_nature
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import DatasetError
 from cldm_runtime.store import Dataset, open_dataset
@@ -24,7 +26,7 @@ from .anatomy.traversal import traversal_of
 from .generator import GeneratorExport, Networks
 from .manifest_sections import TrainingFacts
 
-_REAL_SLICES = 128
+_VALIDATION_SLICES = 128
 
 
 def load_generator(config: Config, *, torchscript: bool = True) -> GeneratorExport:
@@ -82,9 +84,9 @@ def read_training(config: Config, folders: Mapping[str, Path]) -> TrainingFacts:
                 f"{config.cohort_file}: /subset or /attributes/mask is missing. Make it with `cldm-train prepare`."
             )
         rows = np.flatnonzero(subset == "val")
-        rows = rows[np.linspace(0, len(rows) - 1, min(_REAL_SLICES, len(rows))).astype(int)]
+        rows = rows[np.linspace(0, len(rows) - 1, min(_VALIDATION_SLICES, len(rows))).astype(int)]
         images, masks = dataset.images(rows), dataset.masks(rows)
-        counts = count_slices(dataset)
+        counts, nature = count_slices(dataset), dataset.nature
     steps = {stage: int(checkpoint.metadata(folder / checkpoint.MODEL).get("step", "0"))
              for stage, folder in folders.items()}
     if diffusion.STAGE in folders:
@@ -96,7 +98,14 @@ def read_training(config: Config, folders: Mapping[str, Path]) -> TrainingFacts:
         one_hot(torch.from_numpy(masks), len(get_domain(config.cohort.domain).labels)),
         steps,
         {stage: last_figures(folder / "validation.csv") for stage, folder in folders.items()},
+        joined_nature([nature, *adopted_natures(config)]),
     )
+
+
+def adopted_natures(config: Config) -> list[str]:
+    """What the bundles were trained on whose weights this run, or the run of its codecs, began with."""
+    files = {folder / checkpoint.ADOPTED for folder in (config.run_folder, config.codecs_folder)}
+    return [str(json.loads(file.read_text(encoding="utf-8"))["nature"]) for file in sorted(files) if file.exists()]
 
 
 def count_slices(dataset: Dataset) -> dict[str, int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.bundle.nature import joined_nature
 
 from ..conditions.facts import condition_facts
 from ..config import Config
@@ -31,7 +32,8 @@ def load_few_steps(config: Config, *, torchscript: bool = True) -> GeneratorExpo
                        guidance=1.0, guidance_interval=(0.0, 1.0))
     guidance = config.distil.guidance or manifest.sampling.guidance
     training = read_training(config, few_steps_stages(config))
-    training = replace(training, steps={**manifest.provenance.get("steps", {}), **training.steps})
+    training = replace(training, steps={**manifest.provenance.get("steps", {}), **training.steps},
+                       nature=joined_nature([training.nature, manifest.nature]))
     described = (f"{manifest.description} In {config.distil.steps} steps, distilled from {teacher.identity}.")
     sections = {
         "description": described,

@@ -27,7 +27,7 @@ from .model_card import generator_card
 from .parity import GraphParity, as_table, compare_graph, compare_reference, require
 from .quality import measure_generator
 
-PARITY_SLICES = 8  # about: real slices that every graph is compared on
+PARITY_SLICES = 8  # about: slices of the cohort that every graph is compared on
 LOOP_FACTOR = 10  # rounding adds up over the steps of a whole run, so it may be that many times a graph's tolerance
 _ELSEWHERE_FACTOR = 5  # what another machine or provider may add to the tolerance at export
 
@@ -103,7 +103,7 @@ class GeneratorExport:
                             force=force)
 
     def compare(self, bundle: Bundle, examples: Mapping[str, Mapping[str, Mapping[str, Tensor]]]) -> list[GraphParity]:
-        """Every graph on random and real inputs, and the reference with the whole loop."""
+        """Every graph on random inputs and on the cohort's, and the reference with the whole loop."""
         tolerance, found = self.config.export.parity_tolerance, []
         for role, module in self.networks.modules().items():
             cases = {kind: by_role[role] for kind, by_role in examples.items()}
@@ -122,7 +122,7 @@ class GeneratorExport:
         images = self.training.images[self._spread]
         generator = torch.Generator().manual_seed(0)
         latent = affine.standardise(self.networks.encoder.codec.encode(2.0 * images - 1.0)[0])
-        sources = self._real_sources()
+        sources = self._cohort_sources()
         condition = self.networks.condition_encoder(*sources.values())
         steps = torch.linspace(0, len(self.schedule.alphas_cumprod) - 1, len(images)).round()
 
@@ -142,16 +142,16 @@ class GeneratorExport:
         uniform, random = torch.rand(images.shape, generator=generator), random_sources(facts, sources, generator)
         return {
             "random": inputs(uniform, random, noise(latent), noise(condition)),
-            "real": inputs(images, sources, latent, condition),
+            "cohort": inputs(images, sources, latent, condition),
         }
 
     @property
     def _spread(self) -> slice:
-        """About `PARITY_SLICES` of the real slices."""
+        """About `PARITY_SLICES` of the validation slices."""
         return slice(None, None, max(1, len(self.training.images) // PARITY_SLICES))
 
-    def _real_sources(self) -> dict[str, Tensor]:
-        """What the condition's encoder takes, from real slices; attributes from the training's."""
+    def _cohort_sources(self) -> dict[str, Tensor]:
+        """What the condition's encoder takes, from validation slices; attributes from the training's."""
         one_hot = self.training.one_hot[self._spread]
         if self.networks.condition.source == "masks":
             return {"one_hot": one_hot}

@@ -31,10 +31,11 @@ _PACKAGES = ("torch", "monai", "lightning-fabric", "onnx", "onnxruntime", "numpy
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """Facts about the cohort that go into the bundle, and real slices that parity and quality are measured on.
+    """Facts about the cohort that go into the bundle, and its slices that parity and quality are measured on.
 
     attributes: (N, A) measured on the training slices, in the domain's order, NaN where undefined.
     validation: figures of merit of each stage on the validation patients. steps: optimiser steps of each stage.
+    nature: what the training images are, "phantom" or "patients"; "": not stated.
     images (n, 1, H, W) in [0, 1] and one_hot (n, classes, H, W), n >= 2, are not written anywhere.
     """
 
@@ -44,6 +45,7 @@ class TrainingFacts:
     one_hot: Tensor
     steps: Mapping[str, int] = field(default_factory=dict)
     validation: Mapping[str, Any] = field(default_factory=dict)
+    nature: str = ""
 
 
 def generator_sections(
@@ -86,6 +88,7 @@ def common_sections(config: Config, domain: Domain, training: TrainingFacts) -> 
     """What generators and segmenters of one cohort share."""
     low, high = config.prepare.percentiles
     return {
+        **({"nature": training.nature} if training.nature else {}),
         "domain": domain.name,
         **({} if domain.declaration is None else {"declared_domain": dict(domain.declaration)}),
         "intended_use": INTENDED_USE,

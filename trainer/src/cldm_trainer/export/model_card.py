@@ -4,29 +4,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cldm_runtime.bundle.manifest import GraphSpec, Manifest
+from cldm_runtime.bundle.nature import nature_sentence
 
-_SEEN = (
-    "It has seen the training cohort and nothing else: other sequences, scanners, spacings and diseases are unknown."
-)
+_SEEN = "It has seen the training cohort and nothing else: "
+_UNKNOWN = {"phantom": "how it does on images of patients, or for them, is unknown."}  # by nature
+_UNKNOWN_ELSE = "other sequences, scanners, spacings and diseases are unknown."
 _GENERATOR_LIMITS = (
-    _SEEN,
     "Obedience is not perfect: an image differs a little from the label map that it was made from. Measure it "
     "(`cldm evaluate`) before you draw conclusions about a segmenter.",
     "Label maps outside the training range (`attribute_distribution` in manifest.json) give images of unknown quality.",
     "Few sampling steps shrink samples towards the mean image: agreement rises while texture is lost. Keep the default "
     "number, or look at latent spread and high-frequency energy as well.",
-    "Guidance above 1 makes images more typical of their condition, and those of one condition more alike, than real "
-    "ones are.",
+    "Guidance above 1 makes images more typical of their condition, and those of one condition more alike, than the "
+    "cohort's are.",
     "Single slices: neighbouring slices of a stack are made independently of each other.",
 )
 _ATTRIBUTE_LIMITS = (
-    _SEEN,
     "Obedience is not perfect: what an image shows differs from the attributes that it was made from, and no label map "
     "says where. Measure it with a segmenter (`cldm evaluate`) before you draw conclusions.",
-    *_GENERATOR_LIMITS[3:],
+    *_GENERATOR_LIMITS[2:],
 )
 _SEGMENTER_LIMITS = (
-    _SEEN,
     "It reports infarct on some slices without any; see the false-infarct rate in the results.",
     "Small and patchy infarcts and microvascular obstruction are found less reliably than large ones.",
 )
@@ -56,14 +54,14 @@ def generator_card(manifest: Manifest, captions: Mapping[str, str]) -> str:
     if manifest.distilled:
         facts["distilled"] = (f"from {manifest.distilled.teacher}, with its guidance {manifest.distilled.guidance:g}; "
                               "serves these steps only")
-    return _card(manifest, facts, use, _GENERATOR_LIMITS if "masks" in manifest.sources else _ATTRIBUTE_LIMITS,
-                 captions)
+    limits = _GENERATOR_LIMITS if "masks" in manifest.sources else _ATTRIBUTE_LIMITS
+    return _card(manifest, facts, use, (_seen(manifest), *limits), captions)
 
 
 def segmenter_card(manifest: Manifest, captions: Mapping[str, str]) -> str:
     """The card of a segmenter; captions of its pictures by file name."""
     use = f"cldm segment samples.h5 --segmenter {manifest.name}\ncldm verify {manifest.name}"
-    return _card(manifest, _image_facts(manifest), use, _SEGMENTER_LIMITS, captions)
+    return _card(manifest, _image_facts(manifest), use, (_seen(manifest), *_SEGMENTER_LIMITS), captions)
 
 
 def anatomy_card(manifest: Manifest, captions: Mapping[str, str]) -> str:
@@ -82,14 +80,14 @@ def anatomy_card(manifest: Manifest, captions: Mapping[str, str]) -> str:
 
 def _card(manifest: Manifest, facts: Mapping[str, str], use: str, limits: Sequence[str],
           captions: Mapping[str, str]) -> str:
-    provenance, quality = manifest.provenance, manifest.quality
+    quality = manifest.quality
     parts = [
-        f"# {manifest.name}\n\n{manifest.description}",
+        f"# {manifest.name}\n\n{nature_sentence(manifest.nature)}\n\n{manifest.description}",
         f"## Intended use\n\n{manifest.intended_use}",
         "## What it is\n\n" + _table(("", ""), facts.items()),
         "## Graphs\n\n"
         + _table(("role", "inputs", "outputs", "precision"), [_graph_row(*item) for item in manifest.graphs.items()]),
-        "## Data and training\n\n" + _training(provenance),
+        "## Data and training\n\n" + _training(manifest),
         "## Measured quality\n\n" + _quality(quality),
         *(f"![{caption}]({name})\n\n{caption}" for name, caption in captions.items()),
         "## Limits\n\n" + "\n".join(f"- {limit}" for limit in limits),
@@ -97,6 +95,10 @@ def _card(manifest: Manifest, facts: Mapping[str, str], use: str, limits: Sequen
         f"## Licence\n\n{manifest.licence}. Content version {manifest.bundle_version}.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _seen(manifest: Manifest) -> str:
+    return _SEEN + _UNKNOWN.get(manifest.nature or "", _UNKNOWN_ELSE)
 
 
 def _image_facts(manifest: Manifest) -> dict[str, str]:
@@ -117,14 +119,17 @@ def _graph_row(role: str, graph: GraphSpec) -> tuple[str, str, str, str]:
     return role, spell(graph.inputs), spell(graph.outputs), graph.precision
 
 
-def _training(provenance: Mapping[str, Any]) -> str:
+def _training(manifest: Manifest) -> str:
+    provenance = manifest.provenance
     config = provenance.get("config", {})
     rows = [(name.replace("_", " "), number) for name, number in provenance.get("cohort", {}).items()]
     rows += [(f"training steps, {stage}", number) for stage, number in provenance.get("steps", {}).items()]
     rows += [(name, number) for name, number in provenance.get("software", {}).items()]
     run = config.get("run", {}).get("name", "unnamed")
-    text = f"Training run `{run}`; the resolved configuration stands in manifest.json under `provenance.config`.\n\n"
-    return text + _table(("", ""), rows)
+    text = f"Training run `{run}`; the resolved configuration is in manifest.json under `provenance.config`."
+    if manifest.nature == "phantom":
+        text += " The patients of the cohort are drawn: they are numbers, not people."
+    return text + "\n\n" + _table(("", ""), rows)
 
 
 def _quality(quality: Mapping[str, Any]) -> str:

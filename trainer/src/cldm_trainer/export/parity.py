@@ -22,7 +22,7 @@ class ParityError(BundleError):
 
 @dataclass(frozen=True)
 class GraphParity:
-    """Largest absolute difference between graph and module over `samples` inputs of one kind ("random", "real")."""
+    """Largest absolute difference between graph and module over `samples` inputs of one kind ("random", "cohort")."""
 
     what: str
     kind: str

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.bundle.nature import cohort_noun
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.domains.labels import LabelMap
 from cldm_runtime.generation.generator import Generator
@@ -20,7 +21,7 @@ Figures = dict[str, float]
 def measure_generator(
     bundle: Bundle, segmenter_folder: Path, images: NDArray[np.float32], masks: LabelMap
 ) -> Figures:
-    """Figures of synthetic images for the masks (N, H, W), beside those of the real images (N, 1, H, W).
+    """Figures of synthetic images for the masks (N, H, W), next to those of the cohort's images (N, 1, H, W).
 
     Synthetic images that were made from the masks' attributes alone are not compared with their outlines. Empty where
     there is no segmenter bundle, or too few slices for a correlation. r2 is over slices with the lesion.
@@ -30,15 +31,16 @@ def measure_generator(
     segmenter, generator = Segmenter.load(segmenter_folder), Generator(bundle)
     spacing = (generator.manifest.image.spacing_mm[0], generator.manifest.image.spacing_mm[1])
     synthetic = generator.sample(masks=masks, seed=0)[0]
+    noun = cohort_noun(bundle.manifest.nature)
     figures: Figures = {"slices": float(len(masks))}
-    for kind, shown in (("real", images), ("synthetic", synthetic)):
+    for kind, shown in ((noun, images), ("synthetic", synthetic)):
         found = segmenter.segment(shown, spacing)
-        outlined = kind == "real" or "masks" in generator.manifest.sources
+        outlined = kind == noun or "masks" in generator.manifest.sources
         reached = overlap(found, masks, generator.domain, spacing) if outlined else {}
         for name, value in (reached | obedience(found, masks, generator.domain)).items():
             figures[f"{kind}: {name}"] = round(value, 4)
     ratio = high_frequency_ratio(synthetic[:, 0], images[:, 0], spacing)
-    figures["high-frequency energy, synthetic over real"] = round(ratio, 4)
+    figures[f"high-frequency energy, synthetic over {noun}"] = round(ratio, 4)
     return {name: value for name, value in figures.items() if np.isfinite(value)}
 
 

@@ -84,7 +84,7 @@ class SegmenterExport:
         """Write the bundle. Raises ParityError, and writes nothing, where a graph differs from torch or the runtime's
         predictor from nnU-Net's."""
         refuse_to_overwrite(target, force=force)
-        random, real = self.random_inputs(), self.real_inputs()
+        random, cohort = self.random_inputs(), self.cohort_inputs()
         graphs = [self._graph(role, module, random) for role, module in self.modules().items()]
         expected = {role: ReferenceCase({"image": random.numpy()}, {_OUTPUTS[role][0]: _run(module, random)})
                     for role, module in self.modules().items()}
@@ -93,7 +93,7 @@ class SegmenterExport:
 
         def check(bundle: Bundle) -> Mapping[str, Any]:
             found = compare_reference(bundle, self.tolerance, self.tolerance)
-            cases = {"random": {"image": random}, "real": {"image": real}}
+            cases = {"random": {"image": random}, "cohort": {"image": cohort}}
             for role, module in self.modules().items():
                 found += compare_graph(bundle, role, module, cases, self.tolerance)
             require(found)
@@ -117,7 +117,7 @@ class SegmenterExport:
         smooth = gaussian_filter(noise.astype(np.float64), (0, 0, 3, 3))
         return torch.from_numpy((smooth / smooth.std() + 0.3 * noise).astype(np.float32))
 
-    def real_inputs(self) -> Tensor:
+    def cohort_inputs(self) -> Tensor:
         """(n, C, *patch): slices as the network sees them, cut to one patch."""
         spacing = tuple(self.sections["image"]["spacing_mm"][axis] for axis in self.spec.axis_order)
         rows, columns = self.spec.patch_size
@@ -186,6 +186,8 @@ def segmenter_sections(config: Config, domain: Domain, result: NnunetResult, tra
     """The manifest but for what follows from the network."""
     common = common_sections(config, domain, training)
     del common["attribute_distribution"]  # what a generator draws from
+    if config.export.nnunet:
+        common.pop("nature", None)  # this cohort did not train it
     provenance = dict(common["provenance"])
     provenance["software"] = {**provenance["software"], "nnunetv2": version("nnunetv2")}
     provenance["nnunet"] = {"trainer": result.trainer, "plans": result.plans["plans_name"], "epochs": result.epochs,

@@ -40,6 +40,7 @@ from .figures_of_merit import (
     without_label,
 )
 from .markdown import results_page
+from .names import shown_name
 from .realism import realism_figures, uncertainty_figures
 from .sets import Sizes, Workshop, grid_set, real_set, reconstructed_set, synthetic_set
 
@@ -77,6 +78,8 @@ def run(
 
 def collect(shop: Workshop, command: str, out: Path) -> Json:
     """Every figure, as JSON values without NaN; pictures are drawn on the way."""
+    with open_dataset(shop.cohort) as cohort:
+        nature = cohort.nature
     real = measure_set(shop, real_set(shop))
     mean, textured = (measure_set(shop, reconstructed_set(shop, texture=texture)) for texture in (False, True))
     synthetic = measure_set(shop, synthetic_set(shop))
@@ -87,6 +90,7 @@ def collect(shop: Workshop, command: str, out: Path) -> Json:
     grid_summary = grid_figures(requested)
     attributes = grid_summary["attributes"]
     figures: Json = {
+        "nature": nature,
         "lesion": domain.lesion,
         "attributes": attributes,
         "compared": list(shop.compared),
@@ -110,8 +114,8 @@ def collect(shop: Workshop, command: str, out: Path) -> Json:
     figures["uncertainty"] = uncertainty_figures(synthetic, "test")
     if figures["uncertainty"] is not None:
         pictures.calibration(out / "figures" / "uncertainty.png", figures["uncertainty"])
-    pictures.montage(out / "montage.png", real, shop.generator, shop.compared[:2])
-    panels = {"real, test": test, "synthetic, test": synthetic.samples("test")}
+    pictures.montage(out / "montage.png", real, shop.generator, shop.compared[:2], nature)
+    panels = {shown_name("real, test", nature): test, "synthetic, test": synthetic.samples("test")}
     pictures.scatter(out / "figures" / "agreement.png", panels, attributes)
     pictures.scatter(out / "figures" / "grid.png", {"grid": requested}, attributes, requested=True)
     figures["goals"] = goals(figures)

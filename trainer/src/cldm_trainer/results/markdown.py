@@ -3,48 +3,74 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cldm_runtime.bundle.nature import cohort_adjective, cohort_noun, cohort_possessive
+
 from ..tables import NOTHING, estimate, number, percent, table
 from .cldm.strategy_page import strategies_text
+from .names import shown_name
 
 Json = Mapping[str, Any]
 
 _INTRODUCTION = """\
 # Results
 
-![real and synthetic slices for the same label maps](montage.png)
+![{noun} and synthetic slices for the same label maps](montage.png)
 
-Written by `{command}` in {minutes:.0f} minutes of computing on {cpu} ({cores} cores); every number stands in
+Written by `{command}` in {minutes:.0f} minutes of computing on {cpu} ({cores} cores); every number is also in
 [results.json](results.json), from the same run. {versions}.
 
-Generator `{generator}`, segmenter `{segmenter}`. Sampling: {sampling}. The cohort is the built-in phantom: read these
-figures as what the method does on that cohort, not as figures of patients.
+Generator `{generator}`, segmenter `{segmenter}`. Sampling: {sampling}. {cohort}
 
 How to read them: r2 is the squared correlation between the attribute measured on the segmentation and on the label map
-(docs/attributes.md). It is given twice, over all slices and over slices that hold {lesion}, because slices without
-{lesion} inflate it. Brackets are 95 % bootstrap intervals, drawn by patient where there are patients. Slope and bias
-are those of the slices with {lesion}. Dice is the mean over slices that hold the region, ± standard deviation; HD is
-the mean Hausdorff distance. "False" is the share of slices without {lesion} on which the segmenter finds some."""
+(docs/attributes.md). It is given twice, over all slices and over slices with {lesion}, because slices without {lesion}
+inflate it. Brackets are 95 % bootstrap intervals, drawn by patient where there are patients. Slope and bias are those
+of the slices with {lesion}. Dice is the mean over slices with the region, ± standard deviation; HD is the mean
+Hausdorff distance. "False" is the share of slices without {lesion} in which the segmenter detects some.
+
+Names of the sets: "{noun}" are the cohort's slices, "reconstructed" are these slices after the image codec, and
+"synthetic" are generated images for their label maps. {subsets} are the cohort's subsets.{d8}"""
+_COHORT = {
+    "phantom": """The cohort is the built-in
+phantom, which the program draws; no patient is in it. Read these figures as what the method does on that cohort, not as
+figures of patients.""",
+    "patients": "The cohort is images of patients.",
+}
+_D8 = """ `d8`
+imitates the paper's second test set: patients eight days after the infarction, with larger infarcts and
+microvascular obstruction (mvo)."""
 
 
 def results_page(figures: Json) -> str:
     """The whole page."""
-    made = figures["made"]
+    made, nature = figures["made"], figures.get("nature", "")
+    seconds = [(shown_name(step, nature), value) for step, value in made["seconds"].items()]
     parts = [
-        _INTRODUCTION.format(lesion=figures["lesion"], **made),
+        _introduction(figures, nature),
         *([strategies_text(figures)] if figures.get("strategies") else []),
         "## Goals\n\n" + goals_table(figures["goals"]),
         "## Segmenter against label map\n\n"
-        + agreement_table(figures["sets"], figures["attributes"], figures["lesion"]),
-        "## Overlap\n\n" + overlap_table(figures["sets"], figures["lesion"]),
+        + agreement_table(figures["sets"], figures["attributes"], figures["lesion"], nature),
+        "## Overlap\n\n" + overlap_table(figures["sets"], figures["lesion"], nature),
         _sets_text(figures),
         "![measured against true attributes](figures/agreement.png)",
         "## Texture\n\n" + texture_text(figures),
         "## Requested attributes\n\n" + grid_text(figures),
         "![requested against measured attributes](figures/grid.png)",
         *(["## Uncertainty\n\n" + uncertainty_text(figures["uncertainty"])] if figures.get("uncertainty") else []),
-        "## Time\n\n" + table(("step", "seconds"), made["seconds"].items()),
+        "## Time\n\n" + table(("step", "seconds"), seconds),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _introduction(figures: Json, nature: str) -> str:
+    """The head of the page: how it was made, what the cohort is, and what the names mean."""
+    names = [str(row["set"]).removeprefix("real, ") for row in figures["sets"] if row["set"].startswith("real, ")]
+    subsets = [f"`{name}`" for name in names if "," not in name and " without " not in name]
+    return _INTRODUCTION.format(
+        lesion=figures["lesion"], noun=cohort_noun(nature),
+        subsets=" and ".join(filter(None, [", ".join(subsets[:-1]), subsets[-1]])),
+        cohort=_COHORT.get(nature, "What the images of the cohort are is not stated."),
+        d8=_D8 if nature == "phantom" and "d8" in names else "", **figures["made"])
 
 
 def goals_table(goals: Sequence[Json]) -> str:
@@ -54,7 +80,7 @@ def goals_table(goals: Sequence[Json]) -> str:
     return f"{met} of {len(goals)} are met.\n\n" + table(("goal", "found", "wanted", "met"), rows)
 
 
-def agreement_table(sets: Sequence[Json], attributes: Sequence[str], lesion: str) -> str:
+def agreement_table(sets: Sequence[Json], attributes: Sequence[str], lesion: str, nature: str = "") -> str:
     """r2 twice, slope and bias of every set and attribute."""
     head = ("images", "attribute", "r2, all slices", f"r2, {lesion} slices", "slope", "bias", f"slices ({lesion})")
     rows = []
@@ -63,11 +89,12 @@ def agreement_table(sets: Sequence[Json], attributes: Sequence[str], lesion: str
             whole, lesions = (row["agreement"].get(name, {}).get(kind, {}) for kind in ("all", "lesion"))
             counts = f"{whole.get('n', 0)} ({lesions.get('n', 0)})"
             slope, bias = estimate(lesions.get("slope")), estimate(lesions.get("bias"), 3)
-            rows.append((row["set"], name, estimate(whole.get("r2")), estimate(lesions.get("r2")), slope, bias, counts))
+            rows.append((shown_name(row["set"], nature), name, estimate(whole.get("r2")), estimate(lesions.get("r2")),
+                         slope, bias, counts))
     return table(head, rows)
 
 
-def overlap_table(sets: Sequence[Json], lesion: str) -> str:
+def overlap_table(sets: Sequence[Json], lesion: str, nature: str = "") -> str:
     """Dice and Hausdorff distance of every region, false detections of the lesion."""
     regions = list(sets[0]["regions"])
     measures = [f"{region}, {measure}" for region in regions for measure in ("Dice", "HD mm")]
@@ -79,7 +106,8 @@ def overlap_table(sets: Sequence[Json], lesion: str) -> str:
             figures = row["regions"][region]
             cells += [f"{number(figures['dice']['mean'], 3)} ± {number(figures['dice']['sd'], 2)}"]
             cells += [number(figures["hd_mm"]["mean"], 1)]
-        rows.append((row["set"], row["slices"], row["patients"] or NOTHING, *cells, percent(row["false_rate"])))
+        rows.append((shown_name(row["set"], nature), row["slices"], row["patients"] or NOTHING, *cells,
+                     percent(row["false_rate"])))
     return table(head, rows)
 
 
@@ -89,9 +117,9 @@ def _sets_text(figures: Json) -> str:
         f"Training slices: at most {sizes['train']}, evenly picked. Reconstructions and synthetic images use the masks "
         f'of every test slice and of at most {sizes["other"]} evenly picked slices of any other subset; "the same '
         f'slices" is the segmenter on exactly those. Each test mask gives {sizes["seeds"]} synthetic images, with '
-        'different seeds. "Reconstructed without noise" has zeros in the place of the decoder\'s noise. Slope and bias '
+        'different seeds. "Reconstructed without noise" has zeros instead of the decoder\'s noise. Slope and bias '
         "belong to the slices with " + str(figures["lesion"]) + "." + "".join(
-            f' "{name} without {label}": the slices of {name} whose mask holds no {label}; goals are set for those.'
+            f' "{name} without {label}": the slices of {name} whose mask has no {label}; goals are set for those.'
             for name, label in figures["without"].items()
         )
     )
@@ -100,9 +128,11 @@ def _sets_text(figures: Json) -> str:
 def texture_text(figures: Json) -> str:
     """Texture at the default number of steps, and at others."""
     texture, reconstruction = figures["texture"], figures["reconstruction_texture"]
+    noun, adjective = (name(figures.get("nature", "")) for name in (cohort_noun, cohort_adjective))
     lines = [
         table(
-            ("images", "high-frequency energy over real", "latent spread over real", "re-encoded", "Frechet", "floor"),
+            ("images", f"high-frequency energy over {noun}", f"latent spread over {noun}", "re-encoded", "Frechet",
+             "floor"),
             [
                 ("reconstructed, without noise", number(reconstruction["mean"], 2), "", "", "", ""),
                 ("reconstructed", number(reconstruction["textured"], 2), "", "", "", ""),
@@ -110,17 +140,17 @@ def texture_text(figures: Json) -> str:
             ],
         ),
         "High-frequency energy: share of a slice's power above 0.25 cycles/mm. Latent spread: standard deviation of "
-        "the sampled latents over that of the real slices' latents, mean of the channels; re-encoded: the same after "
-        "decoding and encoding. Frechet: distance between features of the segmenter's encoder, "
-        f"{texture['frechet']['slices']} synthetic against as many real slices; the floor is the distance between two "
-        "disjoint real sets of that size.",
-        "Fewer sampling steps shrink samples towards the conditional mean, which raises r2 and Dice and lowers the "
-        "Frechet distance while texture is lost. Test masks, one seed:",
+        f"the sampled latents over that of the {adjective} slices' latents, mean of the channels; re-encoded: the same "
+        "after decoding and encoding. Frechet: distance between features of the segmenter's encoder, "
+        f"{texture['frechet']['slices']} synthetic against as many {adjective} slices; the floor is the distance "
+        f"between two disjoint {noun} sets of that size.",
+        "Fewer sampling steps shrink samples towards the conditional mean: r2 and Dice rise and the Frechet distance "
+        "falls, while texture is lost. Test masks, one seed:",
         _trials_table(figures, "steps"),
     ]
     if figures["guidance"]:
         lines += [
-            "Classifier-free guidance pushes samples towards their label map and away from what is likely without one. "
+            "Classifier-free guidance pushes samples towards their label map and away from what is likely without it. "
             "Weight 1 is no guidance. Test masks, one seed:",
             _trials_table(figures, "guidance"),
         ]
@@ -167,15 +197,15 @@ def uncertainty_text(figures: Json) -> str:
     low, high = figures["images_low"], figures["images_high"]
     lines = [
         f"{figures['n_conditions']} test slices with {low if low == high else f'{low} to {high}'} synthetic "
-        "images each, which differ in their noise alone (docs/metrics.md). Spread: standard deviation of the measured "
-        "attribute within a condition. Error / predicted: 1 where the spread says how large the error is. Rank "
-        "correlation: whether it says which conditions have the larger errors.",
+        "images each, which differ only in their noise (docs/metrics.md). Spread: standard deviation of the measured "
+        "attribute within a condition. Error / predicted: 1 where the spread predicts how large the error is. "
+        "Rank correlation: whether the spread predicts which conditions have the larger errors.",
         table(head, rows)]
     pixels = figures["pixels"]
     if pixels is not None:
-        lines.append(f"Pixels: disagreement of the segmentations misses the error rate by "
-                     f"{estimate(pixels['calibration_error'], 3)} on the mean; "
-                     f"{percent(pixels['unanimous_wrong'])} of the wrong pixels are not disputed by any image.")
+        lines.append(f"Pixels: the disagreement of the segmentations differs from the error rate by "
+                     f"{estimate(pixels['calibration_error'], 3)} on average; in "
+                     f"{percent(pixels['unanimous_wrong'])} of the wrong pixels all segmentations agree.")
     return "\n\n".join([*lines, "![spread against error](figures/uncertainty.png)"])
 
 
@@ -200,8 +230,8 @@ def grid_text(figures: Json) -> str:
             f"False {lesion}: {percent(grid['false_rate'])}.",
             table(("from, to", "attribute", "r2, all", f"r2, {lesion} only", "slope", "bias", f"n ({lesion})"), rows),
             f"Where the error comes from: standard deviation of segmentation minus mask, over slices with {lesion}. "
-            "The segmenter's part is what it shows on real test slices; the generator's is what is left of the "
-            "error on these images when the two are independent.",
+            f"The segmenter's part is its error on the {cohort_possessive(figures.get('nature', ''))} test slices. The "
+            "generator's part is the rest of the error on these images, if the two are independent.",
             table(("attribute", "segmenter", "generator", "both"), split),
         ]
     )

@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 
+from cldm_runtime.bundle.nature import cohort_noun
 from cldm_runtime.evaluation.summary import Samples
 from cldm_runtime.generation.generator import Generator
 from cldm_runtime.store import open_dataset
@@ -22,12 +23,13 @@ COLUMNS = 10
 _CROP = 16  # pixels of each side that the montage leaves out
 
 
-def montage(path: Path, real: Measured, generator: Generator, subsets: tuple[str, ...]) -> None:
-    """Label map, real slice, two samples for the label map: a column for each mask, small lesions to large."""
+def montage(path: Path, real: Measured, generator: Generator, subsets: tuple[str, ...], nature: str = "") -> None:
+    """Label map, slice of the cohort, two samples for the label map: a column for each mask, small lesions to large."""
     masks, images = (np.concatenate(parts) for parts in zip(*(_spread(real, name) for name in subsets), strict=True))
     samples = [generator.sample(masks=masks, seed=seed)[0][:, 0] for seed in (0, 1)]
     colours = np.array(generator.domain.labels.colours, dtype=np.uint8)
-    rows = {"label map": colours[masks], "real": images, "synthetic": samples[0], "another seed": samples[1]}
+    rows = {"label map": colours[masks], cohort_noun(nature): images, "synthetic": samples[0],
+            "another seed": samples[1]}
     figure, axes = plt.subplots(len(rows), len(masks), figsize=(1.5 * len(masks), 6.3), squeeze=False)
     for line, (title, pictures) in zip(axes, rows.items(), strict=True):
         for axis, picture in zip(line, pictures, strict=True):

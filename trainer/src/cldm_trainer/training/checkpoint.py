@@ -1,5 +1,6 @@
 """What a stage leaves on disk.
 
+    <run folder>/adopted.json               the bundle that the run began with, and what that was trained on
     <run folder>/<stage>/config.json        the resolved configuration that the weights came from
                          state.pt           everything needed to go on; loads with weights_only=True
                          model.safetensors  the moving average of the weights, with the step in its metadata
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from cldm_runtime.errors import InputError, list_faults
 from cldm_runtime.files.atomic import whole_file, write_json
 
-MODEL, STATE, CONFIG = "model.safetensors", "state.pt", "config.json"
+MODEL, STATE, CONFIG, ADOPTED = "model.safetensors", "state.pt", "config.json", "adopted.json"
 
 # Keys that may change between a run and its continuation: how long, and how often something is written.
 _FREE = {"steps", "log_every", "validate_every", "picture_every", "checkpoint_every"}

@@ -84,7 +84,7 @@ class AnatomyExport:
         reference = ReferenceFile(expected.to_arrays(), SEED, {"decoder/logits": _ELSEWHERE_FACTOR * self.tolerance})
 
         def check(bundle: Bundle) -> Mapping[str, Any]:
-            cases = {"random": {"z": z}, "real": {"z": self.latent}}
+            cases = {"random": {"z": z}, "cohort": {"z": self.latent}}
             found = compare_reference(bundle, self.tolerance, self.tolerance)
             found += compare_graph(bundle, "decoder", self.decoder, cases, self.tolerance)
             require(found)

@@ -1,11 +1,12 @@
 """What an anatomy bundle reaches on the validation slices' attributes: whether they are met, at what cost, and how much
-its label maps of one request vary, beside real slices with like attributes."""
+its label maps of one request vary, next to slices of the cohort with like attributes."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cldm_runtime.bundle.nature import cohort_noun
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.domains.labels import LabelMap
 from cldm_runtime.errors import InputError
@@ -32,7 +33,7 @@ class MeasuredSlices:
 
 
 def measure_anatomy(anatomy: LearnedAnatomy, slices: MeasuredSlices) -> Figures:
-    """Figures for the model card; `slices` gives the requests and the real slices to compare with."""
+    """Figures for the model card; `slices` gives the requests and the slices to compare with."""
     wanted = slices.validation_attributes
     rows = np.unique(np.linspace(0, len(wanted) - 1, min(_REQUESTS, len(wanted))).astype(int))
     maps: dict[int, LabelMap] = {}
@@ -68,14 +69,15 @@ def _variety(anatomy: LearnedAnatomy, slices: MeasuredSlices, rows: list[int]) -
     training slice with the nearest attributes. Lower is more varied."""
     domain, wanted = anatomy.domain, slices.validation_attributes
     drawn: dict[str, list[float]] = {region: [] for region in domain.labels.regions}
-    real: dict[str, list[float]] = {region: [] for region in domain.labels.regions}
+    cohort: dict[str, list[float]] = {region: [] for region in domain.labels.regions}
     for row in rows:
         maps = _draw_several(anatomy, _request(domain, wanted[row]), row)
         like = slices.training[_nearest(slices.training_attributes, wanted[row])]
         for region in domain.labels.regions:
             drawn[region] += [_dice(domain, region, a, b) for i, a in enumerate(maps) for b in maps[:i]]
-            real[region].append(_dice(domain, region, slices.validation[row], like))
-    pairs = {"drawn for one request": drawn, "real, of like attributes": real}
+            cohort[region].append(_dice(domain, region, slices.validation[row], like))
+    noun = cohort_noun(anatomy.bundle.manifest.nature)
+    pairs = {"drawn for one request": drawn, f"{noun}, of like attributes": cohort}
     return {f"Dice of {region}, {kind}": float(np.nanmean(values)) for region in domain.labels.regions
             for kind, found in pairs.items() for values in [found[region]] if np.isfinite(values).any()}
 

@@ -38,8 +38,8 @@ def write_fp16(source: Path, target: Path, images: NDArray[np.float32], masks: L
                force: bool = False) -> Path:
     """Write the fp16 version of the bundle `source` to `target` and return it.
 
-    images (N, C, *spatial) and masks (N, *spatial): real slices, which the quality is measured on. Raises BundleError
-    where the target exists and `force` is not given.
+    images (N, C, *spatial) and masks (N, *spatial): slices of the cohort, which the quality is measured on. Raises
+    BundleError where the target exists and `force` is not given.
     """
     refuse_to_overwrite(target, force=force)
     bundle = Bundle.load(source)

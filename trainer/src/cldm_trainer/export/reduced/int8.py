@@ -2,7 +2,7 @@
 
 Static quantisation by onnxruntime, written as QuantizeLinear and DequantizeLinear around every convolution and matrix
 product (QDQ), which onnxruntime and OpenVINO both fuse: weights in int8, symmetric, with a scale an output channel;
-activations in uint8, over the range that they take while the bundle generates images for label maps of real slices.
+activations in uint8, over the range that they take while the bundle generates images for label maps of the cohort.
 """
 
 import tempfile
@@ -37,7 +37,7 @@ def write_int8(source: Path, target: Path, images: NDArray[np.float32], masks: L
                force: bool = False) -> Path:
     """Write the int8 version of the bundle `source` to `target` and return it.
 
-    masks (N, *spatial): label maps of real slices, which activations are measured on, and the quality with their
+    masks (N, *spatial): label maps of the cohort, which activations are measured on, and the quality with their
     images (N, C, *spatial). Raises InputError for a bundle that label maps do not condition, BundleError where the
     target exists and `force` is not given.
     """

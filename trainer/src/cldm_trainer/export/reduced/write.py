@@ -42,8 +42,8 @@ def write_reduced(bundle: Bundle, target: Path, reduction: Reduction, images: ND
                   segmenter: Path, *, force: bool = False) -> Path:
     """Write the version of `bundle` that computes in fewer bits to `target` and return it.
 
-    images (N, C, *spatial) and masks (N, *spatial): real slices, which the quality is measured on. Raises BundleError
-    where the target exists and `force` is not given.
+    images (N, C, *spatial) and masks (N, *spatial): slices of the cohort, which the quality is measured on. Raises
+    BundleError where the target exists and `force` is not given.
     """
     graphs = [GraphFile(role, reduction.models[role] if role in ROLES else bundle.read(graph), graph.inputs,
                         graph.outputs, reduction.precision if role in ROLES else graph.precision)

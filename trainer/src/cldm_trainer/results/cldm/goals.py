@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cldm_runtime.bundle.nature import cohort_noun
+
 Json = dict[str, Any]
 CODEC_DICE, CODEC_R2, SYNTHETIC_R2, FALSE_RATE, GRID_R2 = 0.03, 0.05, 0.05, 0.05, 0.85
 HIGH_FREQUENCY, SPREAD = (0.8, 1.25), (0.95, 1.05)
-CONTROL_R2, TELLING = 0.15, 0.9
+CONTROL_R2, ACCURACY = 0.15, 0.9
 
 
 def goals(figures: Mapping[str, Any]) -> list[Json]:
@@ -16,7 +18,7 @@ def goals(figures: Mapping[str, Any]) -> list[Json]:
     Of a subset that is also shown without a label, the slices without that label have goals.
     """
     rows = {row["set"]: row for row in figures["sets"]}
-    lesion, attributes = figures["lesion"], figures["attributes"]
+    lesion, attributes, noun = figures["lesion"], figures["attributes"], cohort_noun(figures.get("nature", ""))
     without = figures["without"]
     sets = [f"{name} without {without[name]}" if name in without else name for name in figures["compared"]]
     return [
@@ -28,10 +30,10 @@ def goals(figures: Mapping[str, Any]) -> list[Json]:
                 rows["real, test"], rows[f"real, {name}"], rows[f"synthetic, {name}"], attributes, lesion
             )
         ),
-        *_texture(figures["texture"]),
+        *_texture(figures["texture"], noun),
         *_grid(figures["grid"], attributes),
         *(_strategies(figures["strategies"], attributes) if figures.get("strategies") else ()),
-        *_realism(figures.get("realism") or {}),
+        *_realism(figures.get("realism") or {}, noun),
     ]
 
 
@@ -44,7 +46,7 @@ def _codec(real: Json, reconstructed: Json, lesion: str, attributes: list[str]) 
 
 
 def _synthetic(baseline: Json, real: Json, row: Json, attributes: list[str], lesion: str) -> Iterator[Json]:
-    """r2 against real test slices; false detections against real slices of the same subset."""
+    """r2 against the cohort's test slices; false detections against its slices of the same subset."""
     for kind, samples in (("all", "all slices"), ("lesion", f"{lesion} slices")):
         for name in attributes:
             wanted = r2(baseline, name, kind) - SYNTHETIC_R2
@@ -52,9 +54,9 @@ def _synthetic(baseline: Json, real: Json, row: Json, attributes: list[str], les
     yield _at_most(f"{row['set']}: false {lesion} rate", rate(row), rate(real) + FALSE_RATE)
 
 
-def _texture(texture: Json) -> Iterator[Json]:
-    yield _between("high-frequency energy, synthetic over real", texture["high_frequency_ratio"], HIGH_FREQUENCY)
-    yield _between("spread of latents, synthetic over real", texture["latent_spread"], SPREAD)
+def _texture(texture: Json, noun: str) -> Iterator[Json]:
+    yield _between(f"high-frequency energy, synthetic over {noun}", texture["high_frequency_ratio"], HIGH_FREQUENCY)
+    yield _between(f"spread of latents, synthetic over {noun}", texture["latent_spread"], SPREAD)
 
 
 def _grid(grid: Json, attributes: list[str]) -> Iterator[Json]:
@@ -65,7 +67,7 @@ def _grid(grid: Json, attributes: list[str]) -> Iterator[Json]:
 
 
 def _strategies(compared: Json, attributes: list[str]) -> Iterator[Json]:
-    """Tokens with an identity against bare numbers; the outlined strategies against real slices."""
+    """Tokens with an identity against bare numbers; the outlined strategies against the cohort's slices."""
     rows, keys = compared["rows"], compared["keys"]
     for name in attributes:
         if {"1.1", "1.1 as released"} <= set(keys):
@@ -78,9 +80,9 @@ def _strategies(compared: Json, attributes: list[str]) -> Iterator[Json]:
                                 wanted)
 
 
-def _realism(figures: Json) -> Iterator[Json]:
+def _realism(figures: Json, noun: str) -> Iterator[Json]:
     for key, item in figures.items():
-        yield _at_most(f"{key}: accuracy of telling synthetic from real", _value(item["accuracy"]), TELLING)
+        yield _at_most(f"{key}: accuracy of distinguishing synthetic from {noun}", _value(item["accuracy"]), ACCURACY)
 
 
 def _at_most(name: str, found: float, limit: float) -> Json:

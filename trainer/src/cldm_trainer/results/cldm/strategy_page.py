@@ -3,8 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cldm_runtime.bundle.nature import cohort_adjective, cohort_noun
+
 from ...tables import NOTHING, estimate, number, percent, table
+from ..names import shown_name
 from . import paper
+from .paper_tables import paper_agreement, paper_overlap
 
 Json = Mapping[str, Any]
 
@@ -13,39 +17,46 @@ SAME_R2 = 0.02  # a setting that is no further below the best counts as its equa
 _OPENING = """\
 Every strategy is a bundle in `exported/`, made by configuration of one architecture. Each gets the same {slices} test
 slices, as label maps or as the attributes measured on them, with {seeds} seed each, its own sampling defaults, and the
-same segmenter. "Paper": what the cLDM paper reports on patients (MYOSAIQ). **The data differ**: ours is the built-in
-phantom, so the columns show whether the strategies rank alike, not which implementation is better."""
+same segmenter. The cLDM paper reports the same figures on patients (MYOSAIQ); they are in separate tables.
+**The data differ**: compare how the strategies rank, not the numbers."""
 
 
 def strategies_text(figures: Json) -> str:
     """Both tables with what belongs to them."""
     compared, lesion, attributes = figures["strategies"], figures["lesion"], figures["attributes"]
+    nature, names = figures.get("nature", ""), set_names(figures["compared"], figures["without"])
     slices = compared["rows"]["real, test"]["slices"]
     parts = [
         "## The strategies",
         _OPENING.format(slices=slices, seeds=compared["seeds"]),
         *_left_out(compared["missing"]),
         "### Table 1: agreement of the attributes",
-        agreement(compared, attributes, lesion),
+        agreement(compared, attributes, lesion, nature),
         *_contests(compared, attributes),
-        _distances_note(compared),
+        _distances_note(compared, nature),
         "![target against measured](figures/strategies.png)",
+        "#### Table 1: the paper, on patients",
+        paper_agreement(compared["keys"], attributes),
+        "The paper does not say over which slices its r2 is. Its Frechet distance is on Inception features and does "
+        "not compare with the one above.",
         "### Table 2: overlap with the label map",
-        overlap(compared, figures["compared"], figures["without"], lesion),
-        "Strategies that are told attributes or a vector draw their own outlines, so overlap means nothing for them. "
-        "HD in mm: mean Hausdorff distance over the slices where both hold the region.",
+        overlap(compared, names, lesion, nature),
+        "Strategies that get attributes or a vector choose the shape themselves, so overlap means nothing for them. "
+        "HD in mm: mean Hausdorff distance over the slices where both label maps have the region.",
+        "#### Table 2: the paper, on patients",
+        paper_overlap(compared["outlined"], figures["compared"]),
         "### Training",
         budgets(compared),
         *_label_vaes(compared, attributes, lesion),
         "### Control",
-        "One attribute at a time, seed and everything else held: `figures/sweep-<bundle>.png`; last row: the anatomy "
-        "turned.",
+        "One attribute changes at a time; the seed and everything else are fixed: `figures/sweep-<bundle>.png`; last "
+        "row: the anatomy turned.",
         *(f"![{title(key)}](figures/sweep-{folder}.png)" for key, folder in compared["folders"].items()),
     ]
     if figures.get("trade"):
-        parts += ["### Guidance: obedience against variety", trade(figures["trade"], attributes, lesion)]
+        parts += ["### Guidance: obedience against variety", trade(figures["trade"], attributes, lesion, nature)]
     if figures.get("realism"):
-        parts += ["### Realism and memorisation", realism(figures["realism"])]
+        parts += ["### Realism and memorisation", realism(figures["realism"], nature)]
     return "\n\n".join(parts)
 
 
@@ -54,30 +65,26 @@ def _left_out(keys: Sequence[str]) -> list[str]:
 
 
 def title(key: str) -> str:
-    """A strategy's name, or a real set's."""
+    """A strategy's name."""
     return paper.TITLES.get(key, key)
 
 
-def agreement(compared: Json, attributes: Sequence[str], lesion: str) -> str:
+def set_names(subsets: Sequence[str], without: Json) -> list[str]:
+    """Each subset, and where it is also shown without a label, that part of it."""
+    return [name for subset in subsets
+            for name in (subset, *([f"{subset} without {without[subset]}"] if subset in without else []))]
+
+
+def agreement(compared: Json, attributes: Sequence[str], lesion: str, nature: str = "") -> str:
     """Table 1: r2 over slices with the lesion, and distances."""
-    head = ["images", "n"]
-    for name in attributes:
-        head += [f"r2 {name}", "paper"]
-    head += [f"false {lesion}", "Frechet", "kernel x 1000", "paper, Inception"]
+    head = ["images", "n", *(f"r2 {name}" for name in attributes), f"false {lesion}", "Frechet", "kernel x 1000"]
     lines = []
     for key in ("real, train", "real, val", "real, test", *compared["keys"]):
         row = compared["rows"][key if key.startswith("real") else f"{key}, test"]
-        said = paper.R2.get(key, ())
-        cells: list[Any] = [title(key), row["slices"]]
-        for name in attributes:
-            cells.append(estimate(row["agreement"].get(name, {}).get("lesion", {}).get("r2")))
-            known = bool(said) and name in paper.ATTRIBUTES
-            cells.append(number(said[paper.ATTRIBUTES.index(name)], 2) if known else NOTHING)
-        distance = compared["distances"].get(key)
-        cells += [percent(row["false_rate"]), *_distance_cells(distance)]
-        cells.append(number(paper.FRECHET[key], 1) if key in paper.FRECHET else NOTHING)
-        lines.append(cells)
-    return table(head, lines) + f"\n\nr2 over slices with {lesion}; the paper does not say over which."
+        r2 = [estimate(row["agreement"].get(name, {}).get("lesion", {}).get("r2")) for name in attributes]
+        lines.append([shown_name(title(key), nature), row["slices"], *r2, percent(row["false_rate"]),
+                      *_distance_cells(compared["distances"].get(key))])
+    return table(head, lines) + f"\n\nr2 over slices with {lesion}."
 
 
 def _distance_cells(distance: Json | None) -> tuple[str, str]:
@@ -102,38 +109,34 @@ def _contests(compared: Json, attributes: Sequence[str]) -> list[str]:
     return said
 
 
-def _distances_note(compared: Json) -> str:
+def _distances_note(compared: Json, nature: str) -> str:
     real = compared["distances"]["real, test"]
     return (f"Frechet and kernel (unbiased MMD², cubic) distance: features of {compared['features']}, {real['n']} "
-            "images against as many training slices, which are of other patients. The row of the real test slices is "
-            "what other patients alone make; training slices against other training slices give "
+            "images against as many training slices, which are of other patients. The row "
+            f'"{shown_name("real, test", nature)}" is the baseline: how far apart two sets are that differ only in '
+            "their patients. Training slices against other training slices give "
             f"{number(real['floor_frechet'], 4)} and {number(1000 * real['floor_kernel'], 2)} x 10⁻³.")
 
 
-def overlap(compared: Json, subsets: Sequence[str], without: Json, lesion: str) -> str:
-    """Table 2: Dice and HD of the strategies that are told outlines."""
-    regions = [region for region in compared["rows"]["real, test"]["regions"] if region != "lv_cavity"]
-    head = ["images", "n"]
-    for region in regions:
-        head += [f"{region} Dice", "paper", "HD mm", "paper"]
-    lines = []
-    for subset in subsets:
-        names = [subset, *([f"{subset} without {without[subset]}"] if subset in without else [])]
-        for name in names:
-            for key in ("real", *compared["outlined"]):
-                lines.append(_overlap_line(compared["rows"][f"{key}, {name}"], key, name, subset, regions))
+def _regions(compared: Json) -> list[str]:
+    return [region for region in compared["rows"]["real, test"]["regions"] if region != "lv_cavity"]
+
+
+def overlap(compared: Json, names: Sequence[str], lesion: str, nature: str = "") -> str:
+    """Table 2: Dice and HD of the strategies that get outlines."""
+    regions = _regions(compared)
+    head = ["images", "n", *(column for region in regions for column in (f"{region} Dice", "HD mm"))]
+    lines = [_overlap_line(compared["rows"][f"{key}, {name}"], shown_name(f"{title(key)}, {name}", nature), regions)
+             for name in names for key in ("real", *compared["outlined"])]
     return table([*head, f"false {lesion}"], lines)
 
 
-def _overlap_line(row: Json, key: str, name: str, subset: str, regions: Sequence[str]) -> list[Any]:
-    # The paper's D8 is without MVO.
-    said = paper.OVERLAP.get(f"{key}, {subset}") if name != "d8" else None
-    cells: list[Any] = [f"{title(key)}, {name}", row["slices"]]
-    for place, region in enumerate(regions):
+def _overlap_line(row: Json, name: str, regions: Sequence[str]) -> list[Any]:
+    cells: list[Any] = [name, row["slices"]]
+    for region in regions:
         figures = row["regions"][region]
         cells += [f"{number(figures['dice']['mean'], 3)} ± {number(figures['dice']['sd'], 2)}",
-                  number(said[2 * place], 2) if said else NOTHING,
-                  number(figures["hd_mm"]["mean"], 1), number(said[2 * place + 1], 1) if said else NOTHING]
+                  number(figures["hd_mm"]["mean"], 1)]
     return [*cells, percent(row["false_rate"])]
 
 
@@ -147,21 +150,22 @@ def budgets(compared: Json) -> str:
         lines.append((title(key), compared["bundles"][key], steps.get("diffusion", NOTHING), before,
                       compared["sampling"][key]))
     own_steps = {key: compared["budgets"][key].get("diffusion") for key in compared["keys"] if key != "3"}
-    return table(("strategy", "bundle", "steps of its own denoiser", "and before it", "sampling"), lines) + (
-        "\n\nAll share image codec and texture. 1.x and 2 begin with, or stand on, the same unconditional denoiser, "
-        f"which itself began with strategy 3's and its null condition; {_equality(own_steps)}. Strategy 3 was told "
-        "label maps in all of its steps.")
+    return table(("strategy", "bundle", "steps of the denoiser", "steps before it", "sampling"), lines) + (
+        "\n\nAll share the image codec and the texture. Strategies 1.1 to 1.3 were initialised from one unconditional "
+        "denoiser, and 2 is built on it. That denoiser was itself fine-tuned from strategy 3's, with the condition "
+        f"removed; the trainings are therefore not independent. {_equality(own_steps)}. Strategy 3 had label maps in "
+        "all of its steps.")
 
 
 def _equality(steps: Mapping[str, int | None]) -> str:
     """Whether the strategies had the same number of steps of their own."""
     if len(set(steps.values())) <= 1:
-        return "their own steps are equal"
-    return "their own steps are not all equal: " + ", ".join(f"{title(key)} {count}" for key, count in steps.items())
+        return "Their own steps are equal"
+    return "Their own steps are not all equal: " + ", ".join(f"{title(key)} {count}" for key, count in steps.items())
 
 
 def _label_vaes(compared: Json, attributes: Sequence[str], lesion: str) -> list[str]:
-    """Reconstruction, and how well each regularised dimension tells its attribute; nothing without such bundles."""
+    """Reconstruction, and how well each regularised dimension predicts its attribute; nothing without such bundles."""
     if not compared["label_vaes"]:
         return []
     head = ["VAE of", f"{lesion} Dice", *(f"{name}: |Spearman|, r2" for name in attributes)]
@@ -169,17 +173,17 @@ def _label_vaes(compared: Json, attributes: Sequence[str], lesion: str) -> list[
     for key, figures in compared["label_vaes"].items():
         cells = [title(key), number(figures.get(f"dice_{lesion}"), 3)]
         for name in attributes:
-            told = figures.get(f"spearman_{name}"), figures.get(f"r2_{name}")
-            cells.append(NOTHING if None in told else ", ".join(number(value, 2) for value in told))
+            pair = figures.get(f"spearman_{name}"), figures.get(f"r2_{name}")
+            cells.append(NOTHING if None in pair else ", ".join(number(value, 2) for value in pair))
         lines.append(cells)
     return ["### What the VAEs' dimensions mean", table(head, lines),
             "Validation slices. A VAE's dimensions belong to no attribute; the AR-VAE's first ones follow the "
-            "attributes in order. Below, label maps along the dimension that tells an attribute best while the others "
-            "stay at their mean; above each map what is measured on it.",
+            "attributes in order. Below, label maps along the dimension that predicts an attribute best, while the "
+            "others stay at their mean; above each map, the measured value.",
             *(f"![dimensions of {title(key)}]({link})" for key, link in compared["traversals"].items())]
 
 
-def trade(figures: Json, attributes: Sequence[str], lesion: str) -> str:
+def trade(figures: Json, attributes: Sequence[str], lesion: str, nature: str = "") -> str:
     """Every strategy and setting."""
     head = ("strategy", "setting", *(f"r2 {name}" for name in attributes), f"{lesion} Dice", "MS-SSIM within",
             "feature spread", "latent spread")
@@ -193,9 +197,11 @@ def trade(figures: Json, attributes: Sequence[str], lesion: str) -> str:
                           number(item["ssim"]["value"], 3), number(item["feature_spread"], 3),
                           number(item["latent_spread"], 3)))
     different = number(figures["different_slices_ssim"]["value"], 3)
+    adjective = cohort_adjective(nature)
     note = (f"{figures['conditions']} slices of {figures['subset']}, {figures['seeds']} seeds each. MS-SSIM within: "
-            "mean over pairs of images of one condition, less is more varied (real slices of different conditions: "
-            f"{different}). Feature spread: variance within a condition over that of real slices' features.")
+            f"mean over pairs of images of one condition, less is more varied ({adjective} slices of different "
+            f"conditions: {different}). Feature spread: variance within a condition over that of the {adjective} "
+            "slices' features.")
     widest = [line for key, settings in figures["strategies"].items() if (line := _widest(key, settings, attributes))]
     parts = ["![obedience against variety](figures/trade.png)", note, table(head, lines)]
     return "\n\n".join([*parts, "The most varied setting that costs no r2, by strategy:", "\n".join(widest)])
@@ -224,16 +230,17 @@ def _r2(item: Json, name: str) -> Any:
     return (item["row"]["agreement"].get(name, {}).get("lesion", {}).get("r2") or {}).get("value")
 
 
-def realism(figures: Json) -> str:
+def realism(figures: Json, nature: str = "") -> str:
     """Two-sample accuracy and copy rate of every strategy."""
     lines = [(title(key), estimate(item["accuracy"]), estimate(item["accuracy_real"]), item["asked"],
               percent(item["copies_pixels"]), percent(item.get("copies_features")), item["searched"])
              for key, item in figures.items()]
+    noun, adjective = cohort_noun(nature), cohort_adjective(nature)
     quantile = 100 * next(iter(figures.values()))["quantile"]
-    head = ("strategy", "two-sample accuracy", "real against real", "images", "copies, pixels", "copies, features",
+    head = ("strategy", "two-sample accuracy", f"{noun} against {noun}", "images", "copies, pixels", "copies, features",
             "images")
     return table(head, lines) + (
-        "\n\nTwo-sample accuracy: of a small network that learned to tell synthetic slices from real ones, on patients "
-        "it has not seen; 0.5 is chance. Copies: share of images that are as near to one training slice, in any of 8 "
-        f"symmetries, and as far from the others, as {quantile:g} % of held-out real slices are. In the paper, "
-        + paper.EXPERTS + ".")
+        "\n\nTwo-sample accuracy: of a small network that learned to distinguish synthetic slices from "
+        f"{adjective} slices, on patients that it has not seen; 0.5 is chance. Copies: share of images that are as "
+        "near to one training slice, in any of 8 symmetries, and as far from the others, as "
+        f"{quantile:g} % of held-out {adjective} slices are.\n\nThe paper, on patients: {paper.EXPERTS}.")
