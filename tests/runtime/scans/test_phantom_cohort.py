@@ -1,5 +1,6 @@
 """The phantom cohort is written as an nnU-Net raw dataset that `prepare` reads."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,17 +8,28 @@ import nibabel
 import numpy as np
 import pytest
 
+from cldm_runtime.domains.registry import DOMAINS, get_domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.scans.nnunet_raw import read_raw_dataset
-from cldm_runtime.scans.phantom_cohort import write_phantom_cohort
+from cldm_runtime.scans.phantom_cohort import phantom_rules, subset_sizes, write_phantom_cohort
 from cldm_runtime.scans.prepare import prepare
 from cldm_runtime.scans.settings import CohortSettings, PrepareSettings
+from cldm_runtime.store import open_dataset
+from scan_fixtures import organ_domain
 
-COUNTS = {"train_patients": 2, "val_patients": 1, "test_patients": 1, "d8_patients": 1}
+COUNTS = {"train": 2, "val": 1, "test": 1, "d8": 1}
 
 
-def cohort(folder: Path, **changes: int) -> CohortSettings:
-    return CohortSettings(folder=str(folder), **{**COUNTS, **changes})
+@pytest.fixture(autouse=True)
+def rings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A domain `rings` with the labels of the LGE domain, whose phantoms are drawn in no time."""
+    lge = get_domain("lge")
+    drawn = replace(lge, name="rings", phantom=replace(lge.phantom, draw=small_volume))
+    monkeypatch.setitem(DOMAINS, "rings", lambda: drawn)
+
+
+def cohort(folder: Path, seed: int = 0, **changes: int) -> CohortSettings:
+    return CohortSettings(str(folder), "rings", seed, {**COUNTS, **changes})
 
 
 def small_volume(seed: int, patient: int, subset: str) -> SimpleNamespace:
@@ -31,7 +43,7 @@ def small_volume(seed: int, patient: int, subset: str) -> SimpleNamespace:
 
 
 def test_layout_and_spacing(tmp_path):
-    assert write_phantom_cohort(cohort(tmp_path), tmp_path / "raw", workers=1, make_volume=small_volume) == 5
+    assert write_phantom_cohort(cohort(tmp_path), tmp_path / "raw", workers=1) == (5, 5)
     names = sorted(file.name for file in (tmp_path / "raw" / "imagesTr").iterdir())
     assert names == [f"phantom_{case}_0000.nii.gz" for case in ("train_000", "train_001", "val_000")]
     image = nibabel.load(tmp_path / "raw" / "labelsTs" / "phantom_d8_000.nii.gz")
@@ -41,19 +53,37 @@ def test_layout_and_spacing(tmp_path):
 
 
 def test_only_missing_volumes_are_made_again(tmp_path):
-    write_phantom_cohort(cohort(tmp_path), tmp_path / "raw", workers=1, make_volume=small_volume)
+    write_phantom_cohort(cohort(tmp_path), tmp_path / "raw", workers=1)
     (tmp_path / "raw" / "labelsTs" / "phantom_test_000.nii.gz").unlink()
-    assert write_phantom_cohort(cohort(tmp_path), tmp_path / "raw", workers=1, make_volume=small_volume) == 1
+    assert write_phantom_cohort(cohort(tmp_path), tmp_path / "raw", workers=1) == (1, 5)
 
 
 def test_another_seed_does_not_mix_with_what_is_there(tmp_path):
-    write_phantom_cohort(cohort(tmp_path), tmp_path / "raw", workers=1, make_volume=small_volume)
+    write_phantom_cohort(cohort(tmp_path), tmp_path / "raw", workers=1)
     with pytest.raises(InputError, match="of another recipe"):
-        write_phantom_cohort(cohort(tmp_path, seed=1), tmp_path / "raw", workers=1, make_volume=small_volume)
+        write_phantom_cohort(cohort(tmp_path, seed=1), tmp_path / "raw", workers=1)
+
+
+def test_a_subset_that_the_domain_does_not_draw_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"cohort\.d9_patients: domain rings draws no subset 'd9'.*val, test, d8"):
+        write_phantom_cohort(cohort(tmp_path, d9=1), tmp_path / "raw", workers=1)
+
+
+def test_sizes_that_are_not_given_are_the_domains():
+    assert subset_sizes(CohortSettings("x", patients={"val": 3}), phantom_rules(get_domain("lge"))) == {
+        "train": 172, "val": 3, "test": 21, "d8": 121}
+
+
+def test_a_domain_without_phantoms_says_so(tmp_path, monkeypatch):
+    monkeypatch.setitem(DOMAINS, "organ", lambda: organ_domain(2))
+    with pytest.raises(InputError, match="domain 'organ' draws no phantoms"):
+        write_phantom_cohort(CohortSettings(str(tmp_path), "organ"), tmp_path / "raw", workers=1)
 
 
 def test_prepare_reads_what_the_domain_draws(tmp_path):
-    config = cohort(tmp_path, train_patients=1, val_patients=0, test_patients=0, d8_patients=1)
-    write_phantom_cohort(config, tmp_path / "raw", workers=1)
+    settings = CohortSettings(str(tmp_path), "lge", patients={"train": 1, "val": 0, "test": 0, "d8": 1})
+    write_phantom_cohort(settings, tmp_path / "raw", workers=1)
     counts = prepare(tmp_path / "raw", tmp_path / "cohort.h5", PrepareSettings(workers=1), "lge")
-    assert set(counts) == {"train", "d8"} and all(count.slices > 3 for count in counts.values())
+    assert set(counts) == {"train", "d8"} and all(count.samples > 3 for count in counts.values())
+    with open_dataset(tmp_path / "cohort.h5") as made:
+        assert made.nature == "phantom"

@@ -10,8 +10,7 @@ from cldm_runtime.domains.attributes import Reason
 from cldm_runtime.errors import DatasetError, InputError
 from cldm_runtime.files.atomic import write_json
 from cldm_runtime.scans.nnunet_raw import write_nifti
-from cldm_runtime.scans.prepare import is_closed_ring, prepare, stack_positions
-from cldm_runtime.scans.resample import Window, normalise, resample_image, resample_labels
+from cldm_runtime.scans.prepare import prepare
 from cldm_runtime.scans.settings import PrepareSettings
 from cldm_runtime.store import open_dataset
 
@@ -48,7 +47,7 @@ def raw(folder: Path) -> Path:
 
 def test_counts_positions_and_centre(tmp_path):
     counts = prepare(raw(tmp_path / "raw"), tmp_path / "cohort.h5", CONFIG, "lge")
-    assert {name: (count.patients, count.slices) for name, count in counts.items()} == {
+    assert {name: (count.patients, count.samples) for name, count in counts.items()} == {
         "train": (2, 6), "val": (1, 3), "test": (1, 3)}
     with open_dataset(tmp_path / "cohort.h5") as cohort:
         masks, attributes = cohort.masks(), cohort.mask_attributes
@@ -92,7 +91,7 @@ def test_open_rings_are_dropped_and_counted(tmp_path):
     labels[1, 18:23] = 0  # a gap through cavity and wall
     add_case(folder, "anna", labels)
     counts = prepare(folder, tmp_path / "cohort.h5", CONFIG, "lge")
-    assert (counts["train"].slices, counts["train"].dropped) == (5, 1)
+    assert (counts["train"].samples, counts["train"].dropped) == (5, 1)
 
 
 def test_single_slice_has_no_position(tmp_path):
@@ -128,7 +127,7 @@ def test_png_slices_are_read_and_a_broken_one_is_named(tmp_path):
     description = {"channel_names": {"0": "x"}, "labels": LABELS, "file_ending": ".png"}
     write_json(tmp_path / "raw" / "dataset.json", description)
     config = PrepareSettings(**{**vars(CONFIG), "spacing_mm": (1.0, 1.0)})
-    assert prepare(tmp_path / "raw", tmp_path / "cohort.h5", config, "lge")["train"].slices == 2
+    assert prepare(tmp_path / "raw", tmp_path / "cohort.h5", config, "lge")["train"].samples == 2
     broken = tmp_path / "raw" / "imagesTr" / "two_0000.png"
     broken.write_bytes(b"no PNG")
     with pytest.raises(InputError, match=r"two_0000.png: this file cannot be read"):
@@ -150,7 +149,7 @@ def test_patient_in_two_subsets_is_refused(tmp_path):
 def test_constant_slice_is_refused(tmp_path):
     folder = raw(tmp_path / "raw")
     write_nifti(folder / "imagesTr" / "anna_0000.nii.gz", np.ones((5, 48, 48), np.float32), SPACING)
-    with pytest.raises(InputError, match="case anna: slice 1: the slice is constant"):
+    with pytest.raises(InputError, match="case anna: slice 1: the image is constant"):
         prepare(folder, tmp_path / "cohort.h5", CONFIG, "lge")
 
 
@@ -167,46 +166,3 @@ def test_second_run_keeps_the_cohort_and_other_settings_are_refused(tmp_path):
     assert prepare(folder, target, CONFIG, "lge") == first and target.stat().st_mtime_ns == before
     with pytest.raises(DatasetError, match="with other settings"):
         prepare(folder, target, PrepareSettings(**{**vars(CONFIG), "image_order": 1}), "lge")
-
-
-def test_positions_run_from_apex_to_base():
-    assert stack_positions(3, base_first=False).tolist() == [0.0, 0.5, 1.0]
-    assert stack_positions(2, base_first=True).tolist() == [1.0, 0.0]
-
-
-def test_closed_ring():
-    wall = np.zeros((5, 5), bool)
-    wall[1:4, 1:4] = True
-    wall[2, 2] = False
-    inside = np.zeros_like(wall)
-    assert not is_closed_ring(wall, inside)
-    inside[2, 2] = True
-    assert is_closed_ring(wall, inside)
-    wall[2, 1] = False
-    assert not is_closed_ring(wall, inside)
-
-
-def test_normalise_puts_the_percentiles_at_0_and_1():
-    plane = np.arange(101, dtype=np.float32).reshape(1, 101)
-    result = normalise(plane, (10.0, 90.0))
-    assert result[0, [0, 10, 50, 90, 100]].tolist() == [0.0, 0.0, 0.5, 1.0, 1.0]
-
-
-def test_resampling_at_the_same_spacing_is_a_crop():
-    plane = np.arange(64, dtype=np.float32).reshape(1, 8, 8)
-    window = Window((4, 4), (1.0, 1.0))
-    result = resample_image(plane, np.array([3.5, 4.5]), (1.0, 1.0), window)
-    np.testing.assert_array_equal(result[0], plane[0, 2:6, 3:7])
-
-
-def test_halving_the_spacing_doubles_a_square_of_labels():
-    labels = np.zeros((1, 8, 8), np.uint8)
-    labels[0, 2:6, 2:6] = 3
-    result = resample_labels(labels, 5, np.array([3.5, 3.5]), (2.0, 2.0), Window((16, 16), (1.0, 1.0)))
-    assert (result[0, 4:12, 4:12] == 3).all() and (result == 3).sum() == 64
-
-
-def test_coarser_window_averages_stripes_instead_of_aliasing():
-    plane = np.tile(np.array([0.0, 1.0], np.float32), (1, 64, 32))
-    result = resample_image(plane, np.array([31.5, 31.5]), (1.0, 1.0), Window((16, 16), (4.0, 4.0)))
-    assert np.abs(result[:, :, 1:-1] - 0.5).max() < 0.01  # the first and last column see the border

@@ -13,7 +13,7 @@ from cldm_runtime.diffusion.schedule import SPACINGS
 from cldm_runtime.errors import InputError, list_faults
 from cldm_runtime.files.records import TOML, plain, read_record
 from cldm_runtime.files.toml_file import read_toml
-from cldm_runtime.scans.settings import CohortSettings, PrepareSettings
+from cldm_runtime.scans.settings import CohortSettings, PrepareSettings, gather_patients
 
 OBJECTIVES = ("v", "epsilon", "sample", "flow")
 SCHEDULES = ("linear", "scaled_linear", "cosine", "flow")
@@ -270,7 +270,7 @@ class Config:
 
     @property
     def cohort_file(self) -> Path:
-        return Path(self.cohort.folder) / "cohort.h5"
+        return self.cohort.file
 
     def resolved(self) -> dict[str, Any]:
         """Every value, defaults included, as plain JSON types."""
@@ -283,7 +283,7 @@ def load_config(path: str | Path) -> Config:
     A file that begins with `extends = "other.toml"` (a path relative to the file) states only what differs from the
     other. Raises InputError that lists every unknown, missing or wrongly typed key.
     """
-    table = read_toml(Path(path))
+    table = gather_patients(read_toml(Path(path)))
     faults: list[str] = []
     config = read_record(Config, table, "", faults, TOML)
     if config is not None:

@@ -13,6 +13,7 @@ from ..version import __version__
 # name -> (module in this package, one line for the list of commands); the function has the command's name, - being _
 COMMANDS = {
     "gen": ("gen", "Generate labelled images from a bundle."),
+    "prepare": ("prepare", "Make a cohort from scans: crop, resample, normalise, measure."),
     "segment": ("segment", "Segment the images of a dataset."),
     "measure": ("measure", "Measure attributes and scores of masks and segmentations."),
     "report": ("report", "Write report.html, scores.csv and scores.json."),

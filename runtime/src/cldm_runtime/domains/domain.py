@@ -12,6 +12,8 @@ from ..errors import InputError
 from ..noise import Stream
 from .attributes import Attribute, Measurement, Reason
 from .labels import LabelMap, LabelSet
+from .phantom_rules import PhantomRules
+from .stack_rules import StackRules
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class Domain:
     reasons: Mapping[int, str] = field(default_factory=dict)
     limits: str = ""
     declaration: Mapping[str, Any] | None = None
+    stack: StackRules | None = None  # None: every labelled slice is usable, and a stack tells nothing more
+    phantom: PhantomRules | None = None  # None: no cohort can be drawn
 
     def __post_init__(self) -> None:
         clash = sorted(set(self.reasons) & set(Reason))

@@ -1,4 +1,4 @@
-"""nnU-Net v2 raw datasets: which files there are, how they pair up, and the volumes in them.
+"""nnU-Net v2 raw datasets: which files there are, and how they pair up.
 
 Layout (https://github.com/MIC-DKFZ/nnUNet, documentation/dataset_format.md): `dataset.json`, `imagesTr/CASE_0000.ext`,
 `labelsTr/CASE.ext`, and the same with `Ts`. Beside it this module reads three optional files of plain JSON:
@@ -21,11 +21,9 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..files.atomic import whole_stream
-from .volume_files import imported, read_array
+from .volume_files import imported
 
-GEOMETRY_TOLERANCE = 1e-3
 _LARGEST_JSON = 8 * 2**20  # bytes
-_LARGEST_LABEL = 2**31
 _ENDING = re.compile(r"(\.[A-Za-z0-9]{1,10}){1,3}")
 
 
@@ -48,16 +46,6 @@ class RawDataset:
     labels: Mapping[str, tuple[int, ...]]
     cases: tuple[Case, ...]
     extra: Mapping[str, object]
-
-
-@dataclass(frozen=True)
-class Volume:
-    """`pixels` (Z, H, W) float32 and `labels` (Z, H, W) int64; `spacing_mm` in the order z, y, x. Slices are cut
-    along z, which is the axis of the largest spacing."""
-
-    pixels: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    spacing_mm: tuple[float, float, float]
 
 
 def read_json(path: Path) -> object:
@@ -241,46 +229,6 @@ def _check_patients(cases: Sequence[Case], faults: list[str]) -> None:
         for patient, subsets in seen.items()
         if len(subsets) > 1
     )
-
-
-def read_volume(case: Case, *, channel: int = 0, check_geometry: bool = True) -> Volume:
-    """One channel of a case with its label map, slices first.
-
-    `check_geometry=False` compares the shapes only, for datasets whose label files lost their affine.
-    Raises InputError for an unreadable file, differing geometry, or label values that are not whole numbers.
-    """
-    if channel >= len(case.image_files):
-        raise InputError(f"case {case.name}: channel {channel} was asked for, the case has {len(case.image_files)}")
-    pixels, spacing, affine = read_array(case.image_files[channel])
-    labels, _, label_affine = read_array(case.label_file)
-    if pixels.shape != labels.shape:
-        raise InputError(
-            f"case {case.name}: the image is {_zyx(pixels.shape)} pixels (z, y, x), its label map {_zyx(labels.shape)}"
-        )
-    if check_geometry and not np.allclose(affine, label_affine, atol=GEOMETRY_TOLERANCE):
-        raise InputError(
-            f"case {case.name}: image and label map differ in geometry (affines differ by up to "
-            f"{np.abs(affine - label_affine).max():.3g})"
-        )
-    for kind, array in (("image", pixels), ("label map", labels)):
-        if not np.isfinite(array).all():
-            raise InputError(f"case {case.name}: the {kind} holds values that are not finite")
-    if np.abs(labels).max() > _LARGEST_LABEL:
-        raise InputError(f"case {case.name}: the label map holds values beyond {_LARGEST_LABEL}")
-    whole = np.rint(labels).astype(np.int64)
-    if not np.array_equal(whole, labels):
-        raise InputError(f"case {case.name}: the label map holds values that are not whole numbers")
-    axis = int(np.argmax(spacing)) if max(spacing) > 1.01 * spacing[0] else 0
-    through, *inside = [axis, *(other for other in range(3) if other != axis)]
-    order = (through, *inside)
-    ordered = (spacing[through], spacing[inside[0]], spacing[inside[1]])
-    return Volume(
-        np.ascontiguousarray(pixels.transpose(order), np.float32), np.ascontiguousarray(whole.transpose(order)), ordered
-    )
-
-
-def _zyx(shape: Sequence[int]) -> str:
-    return "x".join(str(size) for size in shape)
 
 
 def write_nifti(file: Path, array: NDArray[np.generic], spacing_mm: Sequence[float]) -> None:

@@ -1,4 +1,4 @@
-"""From a volume to what networks see: crop around the heart, resample in the plane, normalise each slice."""
+"""From an image to what networks see: crop around the labels, resample, normalise. Any number of spatial axes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,19 +12,22 @@ from ..errors import InputError
 
 @dataclass(frozen=True)
 class Window:
-    """The pixels of the result: `shape` (H, W) with `spacing_mm` (y, x), centred on a point of the volume."""
+    """The pixels of the result: `shape` with `spacing_mm` (both in the order z, y, x, or y, x), centred on a point of
+    the image."""
 
-    shape: tuple[int, int]
-    spacing_mm: tuple[float, float]
+    shape: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
     margin_mm: float = 0.0
     """how far every label must stay away from the window's border"""
 
 
 def labelled_box(labels: NDArray[np.integer]) -> NDArray[np.int64]:
-    """First and last labelled row and column over all slices of (Z, H, W): [[top, bottom], [left, right]]."""
+    """First and last labelled index along each spatial axis over all of (N, *spatial): (axes, 2), such as
+    [[top, bottom], [left, right]]."""
     inside = np.any(labels, axis=0)
-    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-    return np.array([[rows[0], rows[-1]], [columns[0], columns[-1]]])
+    occupied = [np.flatnonzero(inside.any(axis=tuple(other for other in range(inside.ndim) if other != axis)))
+                for axis in range(inside.ndim)]
+    return np.array([[indices[0], indices[-1]] for indices in occupied])
 
 
 def check_fits(box: NDArray[np.int64], spacing_mm: Sequence[float], window: Window) -> None:
@@ -32,10 +35,12 @@ def check_fits(box: NDArray[np.int64], spacing_mm: Sequence[float], window: Wind
     size = (box[:, 1] - box[:, 0] + 1) * np.asarray(spacing_mm)
     room = np.asarray(window.shape) * np.asarray(window.spacing_mm) - 2 * window.margin_mm
     if (size > room).any():
-        raise InputError(
-            f"the labels measure {size[0]:.0f} x {size[1]:.0f} mm, the window without its margin holds "
-            f"{room[0]:.0f} x {room[1]:.0f} mm. Choose a larger spacing_mm or a smaller margin_mm."
-        )
+        raise InputError(f"the labels measure {_by(size)} mm, the window without its margin holds {_by(room)} mm. "
+                         "Choose a larger spacing_mm or a smaller margin_mm.")
+
+
+def _by(lengths: NDArray[np.float64]) -> str:
+    return " x ".join(f"{length:.0f}" for length in lengths)
 
 
 def _sampling(
@@ -53,48 +58,50 @@ def resample_image(
     window: Window,
     order: int = 1,
 ) -> NDArray[np.float32]:
-    """(Z, H, W) -> (Z, *window.shape), each slice for itself. `order` is that of the spline: 1 linear, 3 cubic.
+    """(N, *spatial) -> (N, *window.shape), each image for itself. `order` is that of the spline: 1 linear, 3 cubic.
 
-    Where the window is coarser than the volume, a Gaussian of deviation (factor - 1) / 2 pixels goes first, so that
-    fine texture does not alias. Outside the volume stands the slice's lowest value.
+    Where the window is coarser than the image, a Gaussian of deviation (factor - 1) / 2 pixels goes first, so that
+    fine texture does not alias. Outside the image stands its lowest value.
     """
     scale, offset = _sampling(centre, spacing_mm, window)
     blur = np.maximum(0.0, (scale - 1) / 2)
     result = np.empty((len(pixels), *window.shape), np.float32)
-    for z, plane in enumerate(pixels):
-        smooth = ndimage.gaussian_filter(plane, blur, mode="nearest") if blur.any() else plane
-        result[z] = ndimage.affine_transform(
-            smooth, scale, offset, window.shape, order=order, mode="constant", cval=float(plane.min())
+    for number, image in enumerate(pixels):
+        smooth = ndimage.gaussian_filter(image, blur, mode="nearest") if blur.any() else image
+        result[number] = ndimage.affine_transform(
+            smooth, scale, offset, window.shape, order=order, mode="constant", cval=float(image.min())
         )
     return result
 
 
 def resample_labels(
-    labels: NDArray[np.uint8], classes: int, centre: NDArray[np.float64], spacing_mm: Sequence[float], window: Window
+    labels: NDArray[np.uint8], centre: NDArray[np.float64], spacing_mm: Sequence[float], window: Window
 ) -> NDArray[np.uint8]:
-    """(Z, H, W) -> (Z, *window.shape): each class as a map of shares, linearly, then the class of the largest share."""
+    """(N, *spatial) -> (N, *window.shape): each class as a map of shares, linearly, then the class of the largest
+    share, the lowest of several."""
     scale, offset = _sampling(centre, spacing_mm, window)
     blur = np.maximum(0.0, (scale - 1) / 2)
-    result = np.empty((len(labels), *window.shape), np.uint8)
-    for z, plane in enumerate(labels):
-        shares = np.zeros((classes, *window.shape), np.float32)
-        for value in np.unique(plane):
-            share = (plane == value).astype(np.float32)
+    result = np.zeros((len(labels), *window.shape), np.uint8)
+    for number, image in enumerate(labels):
+        largest = np.zeros(window.shape, np.float32)
+        for value in np.unique(image):
+            share = (image == value).astype(np.float32)
             smooth = ndimage.gaussian_filter(share, blur, mode="nearest") if blur.any() else share
-            shares[value] = ndimage.affine_transform(
+            resampled = ndimage.affine_transform(
                 smooth, scale, offset, window.shape, order=1, mode="constant", cval=float(value == 0)
             )
-        result[z] = shares.argmax(axis=0)
+            result[number][resampled > largest] = value
+            np.maximum(largest, resampled, out=largest)
     return result
 
 
-def normalise(plane: NDArray[np.float32], percentiles: tuple[float, float]) -> NDArray[np.float32]:
+def normalise(image: NDArray[np.float32], percentiles: tuple[float, float]) -> NDArray[np.float32]:
     """The lower percentile becomes 0, the upper one 1, and everything beyond is clipped.
 
-    Raises InputError for a slice whose percentiles coincide: there is nothing to see, and dividing by 0 would hide it.
+    Raises InputError for an image whose percentiles coincide: there is nothing to see, and dividing by 0 would hide it.
     """
-    low, high = np.percentile(plane, percentiles)
+    low, high = np.percentile(image, percentiles)
     if not high > low:
-        raise InputError(f"the slice is constant (percentiles {percentiles[0]} and {percentiles[1]} are both {low:g})")
-    result: NDArray[np.float32] = np.clip((plane - low) / (high - low), 0.0, 1.0).astype(np.float32)
+        raise InputError(f"the image is constant (percentiles {percentiles[0]} and {percentiles[1]} are both {low:g})")
+    result: NDArray[np.float32] = np.clip((image - low) / (high - low), 0.0, 1.0).astype(np.float32)
     return result

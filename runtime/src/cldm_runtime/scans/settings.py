@@ -1,33 +1,80 @@
-"""The sections [cohort] and [prepare] of a configuration."""
+"""The sections [cohort] and [prepare] of a configuration, which the trainer and `cldm prepare` read from one file."""
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError, list_faults
+from ..files.records import TOML, read_record
+from ..files.toml_file import read_toml
+
+COHORT_FILE, RAW_FOLDER = "cohort.h5", "raw"
+ALL_CHANNELS = "all"
+_PATIENTS = "_patients"
 
 
 @dataclass(frozen=True)
 class CohortSettings:
-    folder: str  # holds raw/ (nnU-Net raw datasets) and cohort.h5
-    domain: str = "lge"
-    seed: int = 0
-    train_patients: int = 172
-    val_patients: int = 10
-    test_patients: int = 21
-    d8_patients: int = 121
+    folder: str  # holds raw/ (an nnU-Net raw dataset) and cohort.h5
+    domain: str = "lge"  # a name, or the path of a file that declares a domain
+    seed: int = 0  # of the phantom
+    patients: dict[str, int] = field(default_factory=dict)  # of the phantom: `SUBSET_patients = N`; else the domain's
+
+    @property
+    def file(self) -> Path:
+        return Path(self.folder) / COHORT_FILE
 
 
 @dataclass(frozen=True)
 class PrepareSettings:
-    raw: str = ""  # nnU-Net raw dataset; empty: the phantom's, in <cohort folder>/raw
-    shape: tuple[int, ...] = (128, 128)
+    raw: str = ""  # nnU-Net raw dataset; empty: <cohort folder>/raw, where the phantom is drawn
+    nature: str = ""  # phantom or patients; empty: as dataset.json says, else not stated
+    shape: tuple[int, ...] = (128, 128)  # two numbers for slices, three for volumes
     spacing_mm: tuple[float, ...] = (1.0, 1.0)
-    margin_mm: float = 4.0  # that every label stays away from the border; a heart too large for it is an error
+    margin_mm: float = 4.0  # that every label stays away from the border; labels too large for it are an error
     percentiles: tuple[float, ...] = (0.5, 99.5)
     image_order: int = 3  # spline of the resampling: 1 linear, 3 cubic
-    labels: dict[str, str] = dataclasses.field(default_factory=dict)  # name in dataset.json, or value -> our name
-    ring: tuple[str, ...] = ("myocardium", "lv_cavity")  # keep slices where the first encloses the second; []: all
-    first_slice: str = ""  # apex or base; empty: as dataset.json says, else apex
+    labels: dict[str, str] = field(default_factory=dict)  # name in dataset.json, or value -> our name
+    ring: tuple[str, ...] | None = None  # regions that a slice is judged by; unset: the domain's; []: keep all slices
+    first_slice: str = ""  # end of the stack, such as apex; empty: as dataset.json says, else the domain's first
     channel: int = 0
+    channels: str | tuple[int, ...] = ()  # several channels in place of one, or "all"
     check_geometry: bool = True  # False compares shapes only, where label files lost their affine
     fold: int = 0  # of splits_final.json, where there is no subsets.json
     validation_share: float = 0.05  # of the patients, where there is neither
     workers: int = 2  # processes
+
+
+@dataclass(frozen=True)
+class ScanSettings:
+    cohort: CohortSettings
+    prepare: PrepareSettings = field(default_factory=PrepareSettings)
+
+
+def read_settings(path: Path) -> ScanSettings:
+    """Both sections of a TOML file and of those that it extends; all other sections are ignored.
+
+    Raises InputError that lists every unknown, missing or wrongly typed key of the two.
+    """
+    table = gather_patients(read_toml(path))
+    faults: list[str] = []
+    sections = {name: section for name, section in table.items() if name in ("cohort", "prepare")}
+    settings = read_record(ScanSettings, sections, "", faults, TOML)
+    if settings is None:
+        raise InputError(list_faults(f"{path}: {len(faults)} fault(s) in the configuration:", faults))
+    return settings
+
+
+def gather_patients(table: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with every `SUBSET_patients = N` of its [cohort] in one table: {"patients": {SUBSET: N}}."""
+    cohort = table.get("cohort")
+    if not isinstance(cohort, dict):
+        return table
+    rest = {key: value for key, value in cohort.items() if not key.endswith(_PATIENTS)}
+    patients = {key.removesuffix(_PATIENTS): value for key, value in cohort.items() if key.endswith(_PATIENTS)}
+    return {**table, "cohort": {**rest, "patients": patients | rest.get("patients", {})}}
+
+
+def raw_folder(cohort: CohortSettings, prepare: PrepareSettings) -> Path:
+    """Where the raw dataset lies."""
+    return Path(prepare.raw) if prepare.raw else Path(cohort.folder) / RAW_FOLDER

@@ -19,7 +19,7 @@ from cldm_runtime.bundle.segmenter_spec import ChannelNormalisation, SegmenterSp
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.errors import InputError, list_faults
 from cldm_runtime.scans.nnunet_raw import RawDataset, read_json
-from cldm_runtime.scans.prepare import map_labels
+from cldm_runtime.scans.recipe import map_labels
 
 CONFIGURATION = "2d"
 RESAMPLING = "resample_data_or_seg_to_shape"

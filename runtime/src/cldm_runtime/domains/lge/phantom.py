@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...noise import Purpose, Stream
+from ..phantom_rules import PhantomRules
 from .attributes import HEALTHY, INFARCT, LV_CAVITY, MVO
 from .signal import Protocol, Tissue, acquire, coil_sensitivity, smooth_field
 from .ventricle import Field, Lesion, Roughness, Ventricle, Waves, draw_territory, polar
@@ -260,3 +261,8 @@ def phantom_volume(seed: int, patient: int, subset: str) -> PhantomVolume:
         labels.append(label_slice(slice_geometry(who, z, jitter, size), who.obstruction))
     spacing = _FIELD_OF_VIEW_MM / size
     return PhantomVolume(np.stack(images), np.stack(labels), (who.thickness_mm, spacing, spacing))
+
+
+PHANTOM = PhantomRules(
+    phantom_volume, SUBSETS, ("test", "d8"), "LGE phantom",
+    "Simulated short-axis LGE stacks of the left ventricle. No patient's data is in it.", ("LGE",))

@@ -1,0 +1,42 @@
+"""`cldm prepare`: a raw dataset of scans becomes the cohort that models are trained on and measured with."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from ..domains.registry import get_domain
+from ..scans.prepare import count_lines
+from ..scans.prepare import prepare as prepare_scans
+from ..scans.settings import CohortSettings, PrepareSettings, raw_folder, read_settings
+from .audited import AuditedCommand
+from .progress import show_progress
+from .run_log import note
+
+
+@click.command(cls=AuditedCommand)
+@click.option("--config", "config", required=True, type=click.Path(path_type=Path), metavar="FILE",
+              help="TOML file with [cohort] and [prepare]; the trainer's, for example.")
+@click.option("--overwrite", is_flag=True, help="Replace a cohort.h5 that is there.")
+def prepare(config: Path, overwrite: bool) -> None:
+    """Crop, resample and normalise an nnU-Net raw dataset into the file cohort.h5 of the cohort's folder.
+
+    All other sections of FILE are ignored. Needs the extra `scans`; no torch. `cldm-train prepare` writes the same
+    bytes.
+
+    \b
+    Example:
+      cldm prepare --config my.toml
+    """
+    settings = read_settings(config)
+    prepare_cohort(settings.cohort, settings.prepare, overwrite=overwrite)
+
+
+def prepare_cohort(cohort: CohortSettings, settings: PrepareSettings, *, overwrite: bool = False) -> None:
+    """Write the cohort file, unless it is there and made from the same, and print a line for each subset."""
+    with show_progress("preparing", 0, sys.stderr) as progress:
+        counts = prepare_scans(raw_folder(cohort, settings), cohort.file, settings, cohort.domain, overwrite=overwrite,
+                               progress=progress)
+    note(made=sum(count.samples for count in counts.values()), output=os.path.abspath(cohort.file))
+    click.echo("\n".join([str(cohort.file), *count_lines(counts, get_domain(cohort.domain))]))

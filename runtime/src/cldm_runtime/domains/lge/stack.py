@@ -1,0 +1,38 @@
+"""Short-axis stacks: which slices show the whole ring of the wall, and where between apex and base each one lies."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ..attributes import Reason
+from ..labels import LabelMap
+from ..stack_rules import StackRules
+from .attributes import LgeReason, measure_slices
+
+POSITION = "slice_position"
+ENDS = ("apex", "base")
+USABLE = (Reason.MEASURED, LgeReason.NO_INFARCT, Reason.NEEDS_STACK)
+
+
+def usable_slices(labels: LabelMap, regions: tuple[tuple[int, ...], ...]) -> NDArray[np.bool_]:
+    """(N,) whether a slice can be measured and the first of the `regions` is a closed ring around the second; without
+    regions, whether it can be measured."""
+    measured = np.isin(measure_slices(labels).reasons, [int(reason) for reason in USABLE]).all(axis=1)
+    if not regions:
+        return np.asarray(measured, dtype=np.bool_)
+    wall, inside = (np.isin(labels, values) for values in regions)
+    closed = [is_closed_ring(w, i) for w, i in zip(wall, inside, strict=True)]
+    return measured & np.array(closed, dtype=np.bool_)
+
+
+def is_closed_ring(wall: NDArray[np.bool_], inside: NDArray[np.bool_]) -> bool:
+    """Whether the wall encloses all of a non-empty inside, so that no path over edges leads out of it."""
+    return bool(inside.any() and ndimage.binary_fill_holes(wall)[inside].all())
+
+
+def stack_positions(count: int) -> NDArray[np.float32]:
+    """0 (apex) to 1 (base) over the `count` labelled slices of a stack; NaN for a single one."""
+    return np.linspace(0.0, 1.0, count, dtype=np.float32) if count > 1 else np.full(count, np.nan, np.float32)
+
+
+STACK = StackRules(ENDS, ("myocardium", "lv_cavity"), usable_slices, "no closed ring", POSITION, stack_positions)

@@ -1,0 +1,41 @@
+"""How a domain draws a whole cohort of phantoms: volumes with label maps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class DrawnVolume(Protocol):
+    """image (Z, H, W), or (C, Z, H, W) of several channels, float32; labels (Z, H, W) uint8; spacing (z, y, x) in mm.
+    A stack begins with the first of `StackRules.ends`."""
+
+    @property
+    def image(self) -> NDArray[np.float32]: ...
+
+    @property
+    def labels(self) -> NDArray[np.uint8]: ...
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]: ...
+
+
+class DrawVolume(Protocol):
+    def __call__(self, seed: int, patient: int, subset: str) -> DrawnVolume:
+        """The volume of one patient, numbered from 0 within the subset: a pure function of the arguments."""
+
+
+@dataclass(frozen=True)
+class PhantomRules:
+    """patients: subset -> number of patients, unless the user says another. tests: the subsets that are for testing
+    only. title, description, channels: what dataset.json says of the cohort.
+    """
+
+    draw: DrawVolume
+    patients: Mapping[str, int]
+    tests: tuple[str, ...]
+    title: str
+    description: str
+    channels: tuple[str, ...]

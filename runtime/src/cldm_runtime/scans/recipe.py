@@ -1,0 +1,163 @@
+"""The recipe of a cohort: the settings with every name resolved to numbers, for one raw dataset and one domain."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bundle.nature import NATURES
+from ..domains.domain import Domain
+from ..errors import InputError, list_faults
+from .nnunet_raw import RawDataset
+from .resample import Window
+from .settings import ALL_CHANNELS, PrepareSettings
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that preparing a case needs besides the case; sent to the worker processes.
+
+    domain: as `get_domain` takes it. lookup: source label value -> label value of the domain. regions: label values of
+    each region that a slice is judged by; empty: slices are kept whatever they show. first_slice: the end of the stack
+    that it shows; "" where the domain has no rules for stacks. nature: "" where it is not stated.
+    """
+
+    domain: str
+    lookup: Mapping[int, int]
+    window: Window
+    percentiles: tuple[float, float]
+    regions: tuple[tuple[int, ...], ...]
+    channels: tuple[int, ...]
+    image_order: int
+    check_geometry: bool
+    first_slice: str
+    nature: str
+
+
+def make_recipe(settings: PrepareSettings, raw: RawDataset, domain: Domain, domain_name: str = "") -> Recipe:
+    """Resolve names to numbers. `domain_name` is what `get_domain` took, where that is not the domain's own name.
+
+    Raises InputError listing every setting that does not fit the domain, and every label that is not mapped.
+    """
+    faults: list[str] = []
+    lookup = map_labels(raw, domain, settings.labels, faults)
+    window = _window(settings, domain, faults)
+    regions = _regions(settings, domain, faults)
+    first, nature = _first_slice(settings, raw, domain, faults), _nature(settings, raw, faults)
+    if len(settings.percentiles) != 2:
+        faults.append(f"prepare.percentiles: found {list(settings.percentiles)}, expected two numbers")
+    if faults:
+        raise InputError(list_faults(f"{raw.folder} cannot be prepared:", faults))
+    low, high = settings.percentiles
+    return Recipe(domain_name or domain.name, lookup, window, (low, high), regions, _channels(settings, raw),
+                  settings.image_order, settings.check_geometry, first, nature)
+
+
+def _window(settings: PrepareSettings, domain: Domain, faults: list[str]) -> Window:
+    for name, found in (("shape", settings.shape), ("spacing_mm", settings.spacing_mm)):
+        if len(found) != domain.axes:
+            faults.append(f"prepare.{name}: found {list(found)}, expected {domain.axes} numbers, for samples of domain "
+                          f"{domain.name} have {domain.axes} axes")
+    return Window(settings.shape, settings.spacing_mm, settings.margin_mm)
+
+
+def _regions(settings: PrepareSettings, domain: Domain, faults: list[str]) -> tuple[tuple[int, ...], ...]:
+    """Label values of the regions that a slice is judged by."""
+    expected = domain.stack.regions if domain.stack else ()
+    names = expected if settings.ring is None else settings.ring
+    values = {**{name: (value,) for value, name in enumerate(domain.labels.names)}, **domain.labels.regions}
+    unknown = [name for name in names if name not in values]
+    faults += [f"prepare.ring: {name!r} is no label or region. Known: {', '.join(values)}" for name in unknown]
+    if names and len(names) != len(expected):
+        faults.append(f"prepare.ring: found {list(names)}, expected {len(expected)} names, or [] to keep every slice")
+    return () if unknown else tuple(values[name] for name in names)
+
+
+def _first_slice(settings: PrepareSettings, raw: RawDataset, domain: Domain, faults: list[str]) -> str:
+    if domain.stack is None:
+        if settings.first_slice:
+            faults.append(f"first_slice: found {settings.first_slice!r}, but stacks of domain {domain.name} have no "
+                          "named ends. Leave it out")
+        return ""
+    ends = domain.stack.ends
+    first = settings.first_slice or str(raw.extra.get("first_slice", ends[0]))
+    if first not in ends:
+        faults.append(f"first_slice: found {first!r}, expected {ends[0]} or {ends[1]}")
+    return first
+
+
+def _nature(settings: PrepareSettings, raw: RawDataset, faults: list[str]) -> str:
+    """What the images are: as the settings or dataset.json say, which must not contradict each other."""
+    stated = {str(raw.extra["nature"])} if "nature" in raw.extra else set()
+    stated |= {settings.nature} - {""}
+    if len(stated) > 1 or not stated <= set(NATURES):
+        faults.append(f"nature: found {' and '.join(sorted(stated))} in prepare.nature and dataset.json, expected one "
+                      f"of {', '.join(NATURES)}")
+    return next(iter(stated), "")
+
+
+def _channels(settings: PrepareSettings, raw: RawDataset) -> tuple[int, ...]:
+    """Numbers of the channels that are taken. Raises InputError for another text than "all"."""
+    if isinstance(settings.channels, str):
+        if settings.channels != ALL_CHANNELS:
+            raise InputError(f"prepare.channels: found {settings.channels!r}, expected \"all\" or a list such as "
+                             "[0, 1].")
+        named = raw.extra.get("channel_names")
+        return tuple(range(len(named) if isinstance(named, dict) else 1))
+    return settings.channels or (settings.channel,)
+
+
+def described(recipe: Recipe, settings: PrepareSettings, domain: Domain) -> dict[str, object]:
+    """What a cohort depends on besides its files, as JSON values.
+
+    Names and order are those of the first cohorts, and what they lacked is left out where it is not used: so a cohort
+    that was prepared long ago still counts as made from the same.
+    """
+    one = len(recipe.channels) == 1
+    stack = {f"{domain.stack.ends[1]}_first": recipe.first_slice == domain.stack.ends[1]} if domain.stack else {}
+    return {
+        "domain": domain.name, "lookup": sorted(recipe.lookup.items()), "window": asdict(recipe.window),
+        "percentiles": recipe.percentiles, "ring": recipe.regions,
+        **({"channel": recipe.channels[0]} if one else {"channels": recipe.channels}),
+        "image_order": recipe.image_order, "check_geometry": recipe.check_geometry, **stack,
+        **({"nature": settings.nature} if settings.nature else {}),
+    }
+
+
+def map_labels(raw: RawDataset, domain: Domain, mapping: Mapping[str, str], faults: list[str]) -> dict[int, int]:
+    """Source value -> value of the domain. `mapping` is by name in dataset.json or by value; equal names need none."""
+    names, lookup = domain.labels.names, {0: 0}
+    for source, target in mapping.items():
+        if target not in names:
+            faults.append(
+                f"prepare.labels: {source} -> {target!r}, which is no label of {domain.name}. Known: {', '.join(names)}"
+            )
+        elif source in raw.labels:
+            lookup |= dict.fromkeys(raw.labels[source], names.index(target))
+        elif source.lstrip("-").isdigit():
+            lookup[int(source)] = names.index(target)
+        else:
+            faults.append(f"prepare.labels: dataset.json has no label {source!r}. It has: {', '.join(raw.labels)}")
+    for name, values in raw.labels.items():
+        if name in names and name not in mapping:
+            lookup |= {value: names.index(name) for value in values if value not in lookup}
+        missing = [value for value in values if value not in lookup]
+        if missing and len(values) == 1:
+            faults.append(
+                f"label {name!r} ({missing[0]}) of dataset.json is not mapped. Add it to [prepare.labels], for example "
+                f'{name} = "{names[-1]}"'
+            )
+    return lookup
+
+
+def translate(labels: NDArray[np.int64], lookup: Mapping[int, int]) -> NDArray[np.uint8]:
+    """Apply the label mapping. Raises InputError naming every value that has none."""
+    present = [int(value) for value in np.unique(labels)]
+    unknown = [value for value in present if value not in lookup]
+    if unknown:
+        raise InputError(f"unknown label values {unknown}; known are {sorted(lookup)}")
+    result = np.zeros(labels.shape, np.uint8)
+    for value in present:
+        result[labels == value] = lookup[value]
+    return result

@@ -1,0 +1,31 @@
+"""Cropping, resampling and normalising, on numbers that one can follow."""
+
+import numpy as np
+
+from cldm_runtime.scans.resample import Window, normalise, resample_image, resample_labels
+
+
+def test_normalise_puts_the_percentiles_at_0_and_1():
+    plane = np.arange(101, dtype=np.float32).reshape(1, 101)
+    result = normalise(plane, (10.0, 90.0))
+    assert result[0, [0, 10, 50, 90, 100]].tolist() == [0.0, 0.0, 0.5, 1.0, 1.0]
+
+
+def test_resampling_at_the_same_spacing_is_a_crop():
+    plane = np.arange(64, dtype=np.float32).reshape(1, 8, 8)
+    window = Window((4, 4), (1.0, 1.0))
+    result = resample_image(plane, np.array([3.5, 4.5]), (1.0, 1.0), window)
+    np.testing.assert_array_equal(result[0], plane[0, 2:6, 3:7])
+
+
+def test_halving_the_spacing_doubles_a_square_of_labels():
+    labels = np.zeros((1, 8, 8), np.uint8)
+    labels[0, 2:6, 2:6] = 3
+    result = resample_labels(labels, np.array([3.5, 3.5]), (2.0, 2.0), Window((16, 16), (1.0, 1.0)))
+    assert (result[0, 4:12, 4:12] == 3).all() and (result == 3).sum() == 64
+
+
+def test_coarser_window_averages_stripes_instead_of_aliasing():
+    plane = np.tile(np.array([0.0, 1.0], np.float32), (1, 64, 32))
+    result = resample_image(plane, np.array([31.5, 31.5]), (1.0, 1.0), Window((16, 16), (4.0, 4.0)))
+    assert np.abs(result[:, :, 1:-1] - 0.5).max() < 0.01  # the first and last column see the border
