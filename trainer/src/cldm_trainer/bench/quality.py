@@ -24,8 +24,9 @@ def quality(shop: Workshop, settings: SamplingSpec, training: ClassifierTraining
     """Figures of the images that the workshop's generator makes for every test slice with these settings.
 
     r2: attribute -> of the segmentation against the mask, all test slices. frechet and its floor in features of the
-    segmenter; two_sample: accuracy of a classifier against the real slices; latent_spread, high_frequency_ratio: 1 is
-    that of real slices. Images and figures are made once. Raises InputError for settings that the bundle cannot do.
+    segmenter; two_sample: accuracy of a classifier against the cohort's slices; latent_spread, high_frequency_ratio:
+    1 is that of the cohort's slices. Images and figures are made once. Raises InputError for settings that the bundle
+    cannot do.
     """
     shop.generator.pipeline.plan(settings)  # an unknown sampler is found before anything is made
     how = training or ClassifierTraining()
@@ -51,7 +52,7 @@ def _measure(shop: Workshop, settings: SamplingSpec, training: ClassifierTrainin
 
 
 def _told_apart(shop: Workshop, path: Path, training: ClassifierTraining) -> float:
-    """Accuracy of the two-sample test against the real test slices."""
+    """Accuracy of the two-sample test against the cohort's test slices."""
     sets = cohort_sets(shop.cohort)
     real, synthetic = real_and_synthetic(sets, given_samples(sets, path), 0, training.seed)
     shop.say(f"two-sample test of {path.stem} ...")

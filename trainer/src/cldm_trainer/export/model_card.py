@@ -7,7 +7,7 @@ from cldm_runtime.bundle.manifest import GraphSpec, Manifest
 from cldm_runtime.bundle.nature import nature_sentence
 
 _SEEN = "It has seen the training cohort and nothing else: "
-_UNKNOWN = {"phantom": "how it does on images of patients, or for them, is unknown."}  # by nature
+_UNKNOWN = {"phantom": "how well it works for images of patients is unknown."}  # by nature
 _UNKNOWN_ELSE = "other sequences, scanners, spacings and diseases are unknown."
 _GENERATOR_LIMITS = (
     "Obedience is not perfect: an image differs a little from the label map that it was made from. Measure it "
