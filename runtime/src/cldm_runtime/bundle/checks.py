@@ -166,6 +166,8 @@ def _segmenter_faults(spec: SegmenterSpec, manifest: Manifest) -> Iterable[str]:
     if not _is_size((len(spec.label_values), *spec.patch_size)) or not _are_spacings(spec.spacing_mm):
         yield (f"segmenter: patch_size {list(spec.patch_size)} of {list(spec.spacing_mm)} mm; expected at most "
                f"{_MOST_VALUES} logits for each patch, and {_SPACINGS_MM[0]:g} to {_SPACINGS_MM[1]:g} mm.")
+    if spec.axes != len(manifest.image.shape):
+        yield f"segmenter.kind: {spec.kind} takes {spec.axes} axes, image.shape has {len(manifest.image.shape)}."
     if len(spec.normalisation) != manifest.image.channels:
         yield f"segmenter.normalisation: {len(spec.normalisation)} entries for {manifest.image.channels} channels."
     if any(not 0 <= value < len(manifest.labels.names) for value in spec.label_values):

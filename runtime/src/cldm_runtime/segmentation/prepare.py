@@ -1,57 +1,67 @@
-"""From a slice to what the network sees, and back: crop, normalise, resample.
+"""From an image to what the network sees, and back: crop, normalise, resample.
 
-Each slice is a case of its own, with the semantics of nnU-Net v2's DefaultPreprocessor for a volume of one slice: crop
-to the bounding box of the non-zero pixels, normalise, then resample as `skimage.transform.resize` does (splines, edge
-mode, no anti-aliasing, clipped to the range of the input), for which scipy's zoom stands in here.
+Each image is a case of its own, a slice with the semantics of nnU-Net v2's DefaultPreprocessor for a volume of one
+slice: crop to the bounding box of the non-zero voxels, normalise, then resample as `skimage.transform.resize` does
+(splines, edge mode, no anti-aliasing, clipped to the range of the input), for which scipy's zoom stands in here.
+Volumes with one axis that is more than three times as coarse as the finest are resampled slice by slice, and along that
+axis by the nearest slice.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import zoom
+from scipy.ndimage import binary_fill_holes, zoom
 
 from ..bundle.segmenter_spec import ChannelNormalisation, SegmenterSpec
 from ..errors import InputError
 
 Image = NDArray[np.float32]
+Spacing = tuple[float, ...]
+Box = tuple[slice, ...]
 _EPSILON = 1e-8
-_MOST_PIXELS = 2**24
+_MOST_VOXELS = {2: 2**24, 3: 2**28}  # of an image, by its axes
+_ANISOTROPIC = 3.0  # coarsest over finest spacing
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A slice as the network sees it, (C, h, w), and what is needed to put its labels back.
+    """An image as the network sees it, (C, *spatial), and what is needed to put its labels back.
 
-    `box` is the crop in the slice, `cropped_shape` its shape before resampling.
+    `box` is the crop in the image, `cropped_shape` its shape before resampling.
     """
 
     image: Image
-    box: tuple[slice, slice]
-    cropped_shape: tuple[int, int]
+    box: Box
+    cropped_shape: tuple[int, ...]
 
 
-def prepare(image: Image, spacing_mm: tuple[float, float], spec: SegmenterSpec) -> Prepared:
-    """Crop, normalise and resample one slice (C, H, W), whose axes are already in the network's order."""
+def prepare(image: Image, spacing_mm: Spacing, spec: SegmenterSpec) -> Prepared:
+    """Crop, normalise and resample one image (C, *spatial), whose axes are already in the network's order."""
     nonzero = (image != 0).any(axis=0)
-    box = bounding_box(nonzero) if spec.crop_to_nonzero else (slice(0, image.shape[1]), slice(0, image.shape[2]))
+    if nonzero.ndim == 3:
+        nonzero = binary_fill_holes(nonzero)  # nnU-Net fills slices too, but as volumes of one, which have no holes
+    box = bounding_box(nonzero) if spec.crop_to_nonzero else tuple(slice(0, size) for size in image.shape[1:])
     cropped, inside = image[:, *box], nonzero[box]
     channels = [normalise(channel, inside, rule) for channel, rule in zip(cropped, spec.normalisation, strict=True)]
-    shape = (cropped.shape[1], cropped.shape[2])
+    shape = cropped.shape[1:]
     target = resampled_shape(shape, spacing_mm, spec.spacing_mm)
-    return Prepared(resample(np.stack(channels), target, spec.image_order), box, shape)
+    axis = coarse_axis(spacing_mm, spec.spacing_mm)
+    return Prepared(resample(np.stack(channels), target, spec.image_order, axis), box, shape)
 
 
-def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The smallest box around the mask; the whole plane where the mask is empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if rows.size == 0:
-        return slice(0, mask.shape[0]), slice(0, mask.shape[1])
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+def bounding_box(mask: NDArray[np.bool_]) -> Box:
+    """The smallest box around the mask; the whole image where the mask is empty."""
+    found = [np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
+             for axis in range(mask.ndim)]
+    if found[0].size == 0:
+        return tuple(slice(0, size) for size in mask.shape)
+    return tuple(slice(int(places[0]), int(places[-1]) + 1) for places in found)
 
 
 def normalise(channel: Image, inside: NDArray[np.bool_], rule: ChannelNormalisation) -> Image:
-    """One channel (h, w) by nnU-Net's scheme of that name. `inside`: where the slice is not zero."""
+    """One channel (*spatial) by nnU-Net's scheme of that name. `inside`: where the image is not zero."""
     if rule.scheme == "ZScoreNormalization":
         return _z_score(channel, inside if rule.use_mask else np.ones_like(inside), keep_outside=rule.use_mask)
     if rule.scheme == "CTNormalization":
@@ -76,27 +86,56 @@ def _z_score(channel: Image, inside: NDArray[np.bool_], keep_outside: bool) -> I
     return np.where(inside, scaled, channel)
 
 
-def resampled_shape(shape: tuple[int, int], spacing_mm: tuple[float, float],
-                    target_mm: tuple[float, float]) -> tuple[int, int]:
+def resampled_shape(shape: tuple[int, ...], spacing_mm: Spacing, target_mm: Spacing) -> tuple[int, ...]:
     """Shape after resampling from one spacing to another: halves go to the even number, as in Python's round.
 
     Raises InputError for a shape beyond any image's, as spacings that are not what they say give.
     """
-    rows, columns = (max(1, round(min(old / new * size, _MOST_PIXELS)))
-                     for size, old, new in zip(shape, spacing_mm, target_mm, strict=True))
-    if rows * columns >= _MOST_PIXELS:
-        raise InputError(f"segment: a slice of {list(shape)} pixels of {list(spacing_mm)} mm has more than "
-                         f"{_MOST_PIXELS} of {list(target_mm)} mm, which the segmenter takes. Check the spacing.")
-    return rows, columns
+    most = _MOST_VOXELS[len(shape)]
+    sizes = tuple(max(1, round(min(old / new * size, most)))
+                  for size, old, new in zip(shape, spacing_mm, target_mm, strict=True))
+    if math.prod(sizes) >= most:
+        raise InputError(f"segment: an image of {list(shape)} voxels of {list(spacing_mm)} mm has more than "
+                         f"{most} of {list(target_mm)} mm, which the segmenter takes. Check the spacing.")
+    return sizes
 
 
-def resample(planes: NDArray[np.float32], shape: tuple[int, int], order: int) -> NDArray[np.float32]:
-    """(K, h, w) planes at another shape, pixel edges aligned, each within the range of its input."""
-    if planes.shape[1:] == shape:
-        return planes
-    factors = [new / old for new, old in zip(shape, planes.shape[1:], strict=True)]
-    out = np.empty((len(planes), *shape), dtype=np.float32)
-    for plane, result in zip(planes.astype(np.float64), out, strict=True):
-        resized = zoom(plane, factors, order=order, mode="nearest", grid_mode=True)
-        result[:] = np.clip(resized, plane.min(), plane.max())
+def coarse_axis(spacing_mm: Spacing, target_mm: Spacing) -> int | None:
+    """The axis along which a volume is resampled apart from the others; None: all axes are resampled together.
+
+    It is the only coarsest axis of an anisotropic spacing: of the image's, or else of the one it is resampled to.
+    """
+    for spacing in (spacing_mm, target_mm):
+        if len(spacing) == 3 and max(spacing) / min(spacing) > _ANISOTROPIC:
+            coarsest = [axis for axis, step in enumerate(spacing) if step == max(spacing)]
+            return coarsest[0] if len(coarsest) == 1 else None
+    return None
+
+
+def resample(images: NDArray[np.float32], shape: tuple[int, ...], order: int, axis: int | None = None
+             ) -> NDArray[np.float32]:
+    """(K, *spatial) images at another shape, voxel edges aligned, each within the range of its input.
+
+    axis: the coarse axis of volumes; their slices across it are resampled one by one, then the nearest is taken.
+    """
+    if images.shape[1:] == shape:
+        return images
+    if axis is not None:
+        return _resample_slices(images, shape, order, axis)
+    factors = [new / old for new, old in zip(shape, images.shape[1:], strict=True)]
+    out = np.empty((len(images), *shape), dtype=np.float32)
+    for image, result in zip(images, out, strict=True):
+        source = image.astype(np.float64)
+        resized = zoom(source, factors, order=order, mode="nearest", grid_mode=True)
+        result[:] = np.clip(resized, source.min(), source.max())
     return out
+
+
+def _resample_slices(volumes: NDArray[np.float32], shape: tuple[int, ...], order: int, axis: int
+                     ) -> NDArray[np.float32]:
+    slices = np.moveaxis(volumes, axis + 1, 1)
+    flat = tuple(size for number, size in enumerate(shape) if number != axis)
+    resized = np.stack([resample(volume, flat, order) for volume in slices])
+    old, new = resized.shape[1], shape[axis]
+    places = np.floor(old / new * (np.arange(new) + 0.5) - 0.5 + 0.5).clip(0, old - 1).astype(np.intp)
+    return np.ascontiguousarray(np.moveaxis(resized[:, places], 1, axis + 1))

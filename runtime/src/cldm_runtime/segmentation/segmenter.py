@@ -1,6 +1,6 @@
 """Segments images with an exported nnU-Net, in numpy around one graph.
 
-    labels = Segmenter.load("exported/lge-segmenter").segment(images)      # (N, H, W) -> (N, H, W) uint8
+    labels = Segmenter.load("exported/lge-segmenter").segment(images)      # (N, *spatial) -> (N, *spatial) uint8
 """
 
 import os
@@ -21,7 +21,7 @@ from ..engines.engine import Engine
 from ..engines.open import open_graph
 from ..engines.processor import available_cores
 from ..errors import BundleError, InputError
-from .prepare import Image, Prepared, prepare, resample
+from .prepare import Image, Prepared, Spacing, coarse_axis, prepare, resample
 from .window import Batch, pad_to_patch, predict_logits, tiles
 
 BATCH_SIZE = 16
@@ -63,7 +63,7 @@ class Segmenter:
     def _open(cls, bundle: Bundle, choice: Choice, threads: int | None) -> Self:
         """The segmenter of a bundle that was found to be one."""
         assert bundle.manifest.segmenter is not None
-        on_cores = choice.provider == "cpu"
+        on_cores = choice.provider == "cpu" and bundle.manifest.segmenter.axes == 2  # a volume gets all cores
         workers = (threads or available_cores()) if on_cores else 1
         engine = open_graph(bundle, "segmenter", choice.provider, 1 if on_cores else threads, choice.precision)
         return cls(bundle, bundle.domain(), bundle.manifest.segmenter, engine, choice, threads, workers)
@@ -81,93 +81,104 @@ class Segmenter:
         return self.bundle.manifest.name
 
     @property
-    def spacing_mm(self) -> tuple[float, float]:
-        rows, columns = self.bundle.manifest.image.spacing_mm
-        return rows, columns
+    def spacing_mm(self) -> Spacing:
+        return self.bundle.manifest.image.spacing_mm
 
-    def segment(self, images: NDArray[np.floating], spacing_mm: tuple[float, float] | None = None,
+    def segment(self, images: NDArray[np.floating], spacing_mm: Spacing | None = None,
                 batch_size: int = BATCH_SIZE, mirror: bool | None = None) -> LabelMap:
-        """Label maps (N, H, W) uint8 of images (N, H, W) or (N, C, H, W), in the domain's label values.
+        """Label maps (N, *spatial) uint8 of images (N, *spatial) or (N, C, *spatial), in the domain's label values.
 
-        spacing_mm: of the images, (rows, columns); None takes the bundle's. mirror: average over mirrored copies; None
-        takes the bundle's default. Raises InputError for images that the segmenter cannot take.
+        spacing_mm: of the images, one number for each axis; None takes the bundle's. batch_size: slices that go through
+        the network at once; of volumes it is always one. mirror: average over mirrored copies; None takes the bundle's
+        default. Raises InputError for images that the segmenter cannot take.
         """
-        slices, spacing = self._checked(images, batch_size), self._checked_spacing(spacing_mm)
+        ordered, spacing = self._checked(images, batch_size), self._checked_spacing(spacing_mm)
         use_mirror = self.spec.mirror_by_default if mirror is None else mirror
-        size = min(batch_size, CPU_SLICES) if self.choice.provider == "cpu" else batch_size
-        labels = np.zeros((len(slices), *slices.shape[2:]), dtype=np.uint8)
+        size = self._at_once(batch_size)
+        labels = np.zeros((len(ordered), *ordered.shape[2:]), dtype=np.uint8)
 
         def work(start: int) -> None:
             rows = slice(start, start + size)
-            labels[rows] = self._labels(slices[rows], spacing, use_mirror)
+            labels[rows] = self._labels(ordered[rows], spacing, use_mirror)
 
-        starts = range(0, len(slices), size)
+        starts = range(0, len(ordered), size)
         if self.workers == 1 or len(starts) < 2:
             for start in starts:
                 work(start)
         else:
             with ThreadPoolExecutor(self.workers) as pool:
                 list(pool.map(work, starts))  # a list, so that a failure is raised here
-        return np.ascontiguousarray(labels.transpose(0, *(axis + 1 for axis in self.spec.axis_order)))
+        back = np.argsort(self.spec.axis_order)
+        return np.ascontiguousarray(labels.transpose(0, *(int(axis) + 1 for axis in back)))
 
-    def _labels(self, slices: Image, spacing_mm: tuple[float, float], mirror: bool) -> LabelMap:
-        """Label maps (n, H, W) of a few checked slices (n, C, H, W), axes in the network's order."""
-        labels = np.zeros((len(slices), *slices.shape[2:]), dtype=np.uint8)
+    def _at_once(self, batch_size: int) -> int:
+        """Images that go through the network together."""
+        if self.spec.axes == 3:
+            return 1
+        return min(batch_size, CPU_SLICES) if self.choice.provider == "cpu" else batch_size
+
+    def _labels(self, images: Image, spacing_mm: Spacing, mirror: bool) -> LabelMap:
+        """Label maps (n, *spatial) of a few checked images (n, C, *spatial), axes in the network's order."""
+        labels = np.zeros((len(images), *images.shape[2:]), dtype=np.uint8)
+        axis = coarse_axis(self.spec.spacing_mm, spacing_mm)
 
         def network(batch: Batch) -> Batch:
             logits: Batch = self.engine.run({"image": batch})["logits"]
             return logits
 
-        for rows, group in self._groups(slices, spacing_mm):
+        for rows, group in self._groups(images, spacing_mm):
             stack = np.stack([prepared.image for prepared in group])
             logits = predict_logits(network, stack, self.spec, mirror)
             for row, prepared, scores in zip(rows, group, logits, strict=True):
-                back = resample(scores, prepared.cropped_shape, self.spec.logits_order)
+                back = resample(scores, prepared.cropped_shape, self.spec.logits_order, axis)
                 labels[row][prepared.box] = decide(back, self.spec)
         return labels
 
-    def features(self, images: NDArray[np.floating], spacing_mm: tuple[float, float] | None = None,
+    def features(self, images: NDArray[np.floating], spacing_mm: Spacing | None = None,
                  batch_size: int = BATCH_SIZE) -> NDArray[np.float32]:
         """Feature vectors (N, F) from the network's encoder, averaged over tiles; for Frechet distances.
 
         Raises BundleError when the bundle holds no `features` graph.
         """
-        slices, spacing = self._checked(images, batch_size), self._checked_spacing(spacing_mm)
+        ordered, spacing = self._checked(images, batch_size), self._checked_spacing(spacing_mm)
+        size = batch_size if self.spec.axes == 2 else 1
         engine = open_graph(self.bundle, "features", self.choice.provider, self.threads, self.choice.precision)
         found: dict[int, NDArray[np.float32]] = {}
-        for start in range(0, len(slices), batch_size):
-            for rows, group in self._groups(slices[start:start + batch_size], spacing):
+        for start in range(0, len(ordered), size):
+            for rows, group in self._groups(ordered[start:start + size], spacing):
                 padded, _ = pad_to_patch(np.stack([prepared.image for prepared in group]), self.spec.patch_size)
-                boxes = tiles((padded.shape[2], padded.shape[3]), self.spec)
+                boxes = tiles(padded.shape[2:], self.spec)
                 answers = [engine.run({"image": np.ascontiguousarray(padded[:, :, *box])})["features"] for box in boxes]
                 mean: NDArray[np.float32] = np.stack(answers).mean(axis=0)
                 found.update(zip([start + row for row in rows], mean, strict=True))
-        return np.stack([found[row] for row in range(len(slices))])
+        return np.stack([found[row] for row in range(len(ordered))])
 
     def _checked(self, images: NDArray[np.floating], batch_size: int) -> Image:
-        """(N, C, H, W) float32 with the in-plane axes in the network's order."""
+        """(N, C, *spatial) float32 with the spatial axes in the network's order."""
         if batch_size < 1:
             raise InputError(f"segment: batch_size is {batch_size}, expected 1 or more.")
-        slices = images[:, None] if images.ndim == 3 else images
-        channels = len(self.spec.normalisation)
-        if slices.ndim != 4 or slices.shape[1] != channels or min(slices.shape[2:]) < 1:
-            raise InputError(f"segment: images have shape {images.shape}, expected (N, H, W) or (N, {channels}, H, W).")
-        if not np.isfinite(slices).all():
+        axes, channels = self.spec.axes, len(self.spec.normalisation)
+        given = images[:, None] if images.ndim == axes + 1 else images
+        if given.ndim != axes + 2 or given.shape[1] != channels or min(given.shape[2:]) < 1:
+            names = ", ".join("DHW"[-axes:])
+            raise InputError(f"segment: images have shape {images.shape}, expected (N, {names}) or "
+                             f"(N, {channels}, {names}).")
+        if not np.isfinite(given).all():
             raise InputError("segment: the images hold NaN or infinite values. Replace them first.")
-        return slices.astype(np.float32).transpose(0, 1, *(axis + 2 for axis in self.spec.axis_order))
+        return given.astype(np.float32).transpose(0, 1, *(axis + 2 for axis in self.spec.axis_order))
 
-    def _checked_spacing(self, spacing_mm: tuple[float, float] | None) -> tuple[float, float]:
-        """(rows, columns) in the network's order."""
+    def _checked_spacing(self, spacing_mm: Spacing | None) -> Spacing:
+        """One number for each axis, in the network's order."""
         spacing = self.spacing_mm if spacing_mm is None else spacing_mm
-        if len(spacing) != 2 or not all(np.isfinite(spacing)) or min(spacing) <= 0:
-            raise InputError(f"segment: spacing_mm is {spacing}, expected two positive numbers (rows, columns).")
-        rows, columns = (spacing[axis] for axis in self.spec.axis_order)
-        return rows, columns
+        if len(spacing) != self.spec.axes or not all(np.isfinite(spacing)) or min(spacing) <= 0:
+            raise InputError(f"segment: spacing_mm is {spacing}, expected {self.spec.axes} positive numbers, one for "
+                             "each axis.")
+        return tuple(spacing[axis] for axis in self.spec.axis_order)
 
-    def _groups(self, slices: Image, spacing_mm: tuple[float, float]) -> Iterable[tuple[list[int], list[Prepared]]]:
-        """Rows and prepared slices that share a shape."""
+    def _groups(self, images: Image, spacing_mm: Spacing) -> Iterable[tuple[list[int], list[Prepared]]]:
+        """Rows and prepared images that share a shape."""
         groups: dict[tuple[int, ...], tuple[list[int], list[Prepared]]] = {}
-        for row, image in enumerate(slices):
+        for row, image in enumerate(images):
             prepared = prepare(image, spacing_mm, self.spec)
             rows, group = groups.setdefault(prepared.image.shape, ([], []))
             rows.append(row)
@@ -176,7 +187,7 @@ class Segmenter:
 
 
 def decide(logits: NDArray[np.float32], spec: SegmenterSpec) -> LabelMap:
-    """(K, h, w) logits -> (h, w) label values; the first channel wins a tie."""
+    """(K, *spatial) logits -> (*spatial) label values; the first channel wins a tie."""
     values = np.array(spec.label_values, dtype=np.uint8)
     if spec.decision == "argmax":
         return np.asarray(values[logits.argmax(axis=0)])

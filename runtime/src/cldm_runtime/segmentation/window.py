@@ -16,6 +16,7 @@ from ..bundle.segmenter_spec import SegmenterSpec
 
 Batch = NDArray[np.float32]
 Network = Callable[[Batch], Batch]
+Box = tuple[slice, ...]
 
 
 def tile_starts(size: int, tile: int, step: float) -> list[int]:
@@ -27,10 +28,10 @@ def tile_starts(size: int, tile: int, step: float) -> list[int]:
     return [int(np.round(last / (count - 1) * number)) for number in range(count)]
 
 
-def gaussian_weights(patch: tuple[int, int], sigma_scale: float) -> NDArray[np.float32]:
-    """Weight of each pixel of a tile: a Gaussian around its centre pixel, largest 1, never 0."""
+def gaussian_weights(patch: tuple[int, ...], sigma_scale: float) -> NDArray[np.float32]:
+    """Weight of each voxel of a tile: a Gaussian around its centre voxel, largest 1, never 0."""
     impulse = np.zeros(patch)
-    impulse[patch[0] // 2, patch[1] // 2] = 1
+    impulse[tuple(side // 2 for side in patch)] = 1
     weights = gaussian_filter(impulse, [side * sigma_scale for side in patch], mode="constant")
     weights /= weights.max()
     smallest = weights[weights > 0].min()
@@ -38,7 +39,7 @@ def gaussian_weights(patch: tuple[int, int], sigma_scale: float) -> NDArray[np.f
 
 
 def mirrored_mean(network: Network, batch: Batch, axes: Sequence[int]) -> Batch:
-    """Mean of the network's answers to (N, C, h, w) under every combination of flips of the in-plane axes."""
+    """Mean of the network's answers to (N, C, *spatial) under every combination of flips of the spatial `axes`."""
     total = network(batch)  # an engine's answer is ours to change
     flips = [tuple(axis + 2 for axis in chosen)
              for count in range(1, len(axes) + 1) for chosen in combinations(axes, count)]
@@ -48,27 +49,26 @@ def mirrored_mean(network: Network, batch: Batch, axes: Sequence[int]) -> Batch:
     return total
 
 
-def pad_to_patch(batch: Batch, patch: tuple[int, int]) -> tuple[Batch, tuple[slice, slice]]:
-    """Zero-pad (N, C, h, w) to at least the patch, centred, the odd pixel at the end; and the box of the content."""
+def pad_to_patch(batch: Batch, patch: tuple[int, ...]) -> tuple[Batch, Box]:
+    """Zero-pad (N, C, *spatial) to at least the patch, centred, the odd voxel at the end; and the content's box."""
     missing = [max(0, side - size) for side, size in zip(patch, batch.shape[2:], strict=True)]
     before = [count // 2 for count in missing]
     padded = np.pad(batch, [(0, 0), (0, 0), *((b, m - b) for b, m in zip(before, missing, strict=True))])
-    rows, columns = (slice(b, b + size) for b, size in zip(before, batch.shape[2:], strict=True))
-    return padded, (rows, columns)
+    return padded, tuple(slice(b, b + size) for b, size in zip(before, batch.shape[2:], strict=True))
 
 
-def tiles(shape: tuple[int, int], spec: SegmenterSpec) -> list[tuple[slice, slice]]:
-    """Boxes of the tiles of a plane that is at least as large as the patch."""
+def tiles(shape: tuple[int, ...], spec: SegmenterSpec) -> list[Box]:
+    """Boxes of the tiles of a slice or volume that is at least as large as the patch."""
     starts = [tile_starts(size, side, spec.tile_step_size) for size, side in zip(shape, spec.patch_size, strict=True)]
-    return [(slice(row, row + spec.patch_size[0]), slice(column, column + spec.patch_size[1]))
-            for row, column in product(*starts)]
+    return [tuple(slice(start, start + side) for start, side in zip(place, spec.patch_size, strict=True))
+            for place in product(*starts)]
 
 
 def predict_logits(network: Network, batch: Batch, spec: SegmenterSpec, mirror: bool) -> Batch:
-    """Logits (N, K, h, w) of prepared slices (N, C, h, w), all of one shape."""
+    """Logits (N, K, *spatial) of prepared images (N, C, *spatial), all of one shape."""
     padded, content = pad_to_patch(batch, spec.patch_size)
     axes = spec.mirror_axes if mirror else ()
-    boxes = tiles((padded.shape[2], padded.shape[3]), spec)
+    boxes = tiles(padded.shape[2:], spec)
     if len(boxes) == 1:
         return mirrored_mean(network, padded, axes)[:, :, *content]
     weights = gaussian_weights(spec.patch_size, spec.gaussian_sigma_scale) if spec.use_gaussian else np.ones(

@@ -68,7 +68,7 @@ def agreement_of(ours: NDArray[np.uint8], theirs: NDArray[np.uint8], names: Sequ
     return PredictorAgreement(len(ours), mirror, int((ours != theirs).sum()), ours.size, dice, pixels)
 
 
-def nnunet_labels(result: NnunetResult, images: NDArray[np.float32], spacing_mm: tuple[float, float],
+def nnunet_labels(result: NnunetResult, images: NDArray[np.float32], spacing_mm: tuple[float, ...],
                   label_values: tuple[int, ...], *, mirror: bool) -> NDArray[np.uint8]:
     """What nnUNetPredictor says of (N, C, H, W) images, in the domain's label values (N, H, W)."""
     return predictor_labels(make_predictor(result, mirror=mirror), result, images, spacing_mm, label_values)
@@ -88,7 +88,7 @@ def make_predictor(result: NnunetResult, *, mirror: bool) -> Any:
 
 
 def predictor_labels(predictor: Any, result: NnunetResult, images: NDArray[np.float32],
-                     spacing_mm: tuple[float, float], label_values: tuple[int, ...]) -> NDArray[np.uint8]:
+                     spacing_mm: tuple[float, ...], label_values: tuple[int, ...]) -> NDArray[np.uint8]:
     """What a predictor of `make_predictor` says, as `nnunet_labels`."""
     labels = result.managers[2]
     channels = labels.regions_class_order if labels.has_regions else labels.all_labels
@@ -100,7 +100,7 @@ def predictor_labels(predictor: Any, result: NnunetResult, images: NDArray[np.fl
     return lookup[np.stack(found)]
 
 
-def _predict(predictor: Any, image: NDArray[np.float32], spacing_mm: tuple[float, float]) -> NDArray[np.uint8]:
+def _predict(predictor: Any, image: NDArray[np.float32], spacing_mm: tuple[float, ...]) -> NDArray[np.uint8]:
     """A slice is a volume of one slice, whose spacing through the plane is large, as nnU-Net's readers make it."""
     labels: NDArray[np.uint8] = predictor.predict_single_npy_array(
         image[:, None], {"spacing": [999.0 * max(spacing_mm), *spacing_mm]})
