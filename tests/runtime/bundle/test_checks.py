@@ -56,6 +56,7 @@ def test_more_steps_than_were_trained(manifest):
 
 @pytest.mark.parametrize(("null", "fault"), [
     ((0.0,) * 3, "conditions.mask.null: 3 values, expected one for each channel of mask_latent, which has 16."),
+    ((0.0,) * 17, "conditions.mask.null: 17 values, expected one for each channel of mask_latent, which has 16."),
     ((math.nan,) * 16, "conditions.mask.null: expected finite numbers."),
     (None, "sampling.guidance = 2: needs a null in every condition."),
 ])

@@ -167,6 +167,8 @@ def test_every_kind_of_bundle_verifies(kind, _bundles):
                           "(N, channels, *spatial)."),
     ({"null": (0.0,) * 4}, "conditions.attributes.null: 4 values, expected the tokens of attribute_tokens, which are "
                            "4 x 2."),
+    ({"null": (0.0,) * 9}, "conditions.attributes.null: 9 values, expected the tokens of attribute_tokens, which are "
+                           "4 x 2."),
     ({"null": (float("inf"),) * 8}, "conditions.attributes.null: expected finite numbers."),
 ])
 def test_faults_of_a_condition(manifest, changes, fault):

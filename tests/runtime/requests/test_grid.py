@@ -39,6 +39,18 @@ def test_cells_become_requests(tmp_path: Path) -> None:
     assert grid.rows == (GridRow(2, {"size": 0.25, "depth": 0.5}, -30.0, 2.0, "a"), GridRow(3, {"size": 0.1}))
 
 
+def test_both_ends_of_a_range_may_be_asked_for(tmp_path: Path) -> None:
+    grid = read(tmp_path, "size,depth,rotation_deg,weight\n0,0,-360,0\n1,1,360,1e9\n")
+    assert [(row.request, row.rotation_deg, row.weight) for row in grid.rows] == [
+        ({"size": 0.0, "depth": 0.0}, -360.0, 0.0), ({"size": 1.0, "depth": 1.0}, 360.0, 1e9)]
+
+
+@pytest.mark.parametrize("cell", ["-360.1", "360.1"])
+def test_beyond_the_ends_of_a_range_is_a_fault(tmp_path: Path, cell: str) -> None:
+    with pytest.raises(InputError, match=f"line 2: rotation_deg = {cell} is outside -360..360"):
+        read(tmp_path, f"size,rotation_deg\n0.1,{cell}\n")
+
+
 def test_spaces_blank_lines_byte_order_mark_and_crlf_are_harmless(tmp_path: Path) -> None:
     grid = read(tmp_path, b"\xef\xbb\xbf Size , depth\r\n\r\n 0.1 , \r\n")
     assert [(row.line, row.request) for row in grid.rows] == [(3, {"size": 0.1})]

@@ -56,6 +56,15 @@ def test_images_read_back_within_half_a_step(tmp_path: Path) -> None:
         assert np.array_equal(dataset.masks(np.array([2, 0, 2])), MASKS[[2, 0, 2]])
 
 
+def test_intensities_of_any_range_read_back(tmp_path: Path) -> None:
+    spec = DatasetSpec(DOMAIN, (1, 3), (1.0, 1.0), intensity_range=(-1.0, 3.0))
+    with create_dataset(tmp_path / "a.h5", spec) as writer:
+        writer.append(images=[[[[-1.0, 0.0, 3.0]]]])
+    with open_dataset(tmp_path / "a.h5") as dataset:
+        assert dataset.stored_images().ravel().tolist() == [0, 16384, 65535]  # 65535 / 4 is 16383.75
+        assert dataset.images().ravel() == pytest.approx([-1.0, 0.0, 3.0], abs=2 / 65535)
+
+
 @pytest.mark.parametrize("lengths", [(16, 16, 5), (16, 3, 16, 1)])  # chunks of 8 images and of 16 label maps
 def test_rows_of_other_files_are_appended_as_they_are_stored(tmp_path: Path, lengths: tuple[int, ...]) -> None:
     rng, spec = np.random.default_rng(0), DatasetSpec(DOMAIN, (128, 128), (1.0, 1.0))

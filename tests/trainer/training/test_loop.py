@@ -64,6 +64,37 @@ def test_moving_average_by_hand() -> None:
     assert average.module.weight.item() == pytest.approx(1.95)
 
 
+def test_a_moving_average_takes_buffers_as_they_are() -> None:
+    module = nn.BatchNorm1d(1)
+    average = MovingAverage(module, decay=0.5)
+    nn.init.constant_(module.running_mean, 3.0)
+    average.update(module, step=1000)
+    assert average.module.running_mean.item() == 3.0 and not average.module.training
+
+
+class Watched(Line):
+    """Keeps its weight before each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[float] = []
+
+    def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
+        self.seen.append(self.model.weight.item())
+        return super().loss(model, critic, step)
+
+
+def test_what_is_saved_is_the_moving_average(tmp_path: Path) -> None:
+    task = Watched()
+    train(lambda: task, SHORT, RUN, tmp_path / "run", {})
+    expected, *later = *task.seen, task.model.weight.item()
+    for step, weight in enumerate(later):
+        share = (1 + step) / (10 + step)  # below the decay of 0.999
+        expected = share * expected + (1 - share) * weight
+    assert weights(tmp_path / "run")["weight"].item() == pytest.approx(expected)
+    assert abs(later[-1] - expected) > 0.01
+
+
 def test_learning_rate_warms_up_and_follows_a_cosine() -> None:
     config = OptimiserConfig(steps=110, batch_size=1, learning_rate=1.0, warmup_steps=10, final_rate=0.2)
     rates = [learning_rate(config, step, 1.0) for step in (0, 9, 10, 60, 110)]

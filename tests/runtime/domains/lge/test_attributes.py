@@ -115,6 +115,61 @@ def test_radius_of_a_thick_wall_is_the_geometric_one():
     assert np.mean(wall.inner == expected) > 0.95
 
 
+def slab(thickness):
+    """A wall of so many pixels above and below a cavity of 5 x 41 pixels, seen far from its ends."""
+    labels = np.zeros((5 + 2 * thickness, 41 + 2 * thickness), np.uint8)
+    labels[:], labels[thickness:-thickness, thickness:-thickness] = HEALTHY, LV_CAVITY
+    return labels
+
+
+@pytest.mark.parametrize(("thickness", "inner"), [
+    (1, 0),  # r = 0.5
+    (2, 0),  # r = 0.25 and 0.75, and 0.25 is not below a quarter
+    (3, 1),  # r = 1/6, ...
+    (4, 1),  # r = 1/8, 3/8, ...
+    (6, 1),  # r = 1/12, 1/4, ...
+    (7, 2),  # r = 1/14, 3/14, 5/14, ...
+    (12, 3)])  # r = 1/24, 3/24, 5/24, 7/24, ...
+def test_distances_run_from_pixel_centres_to_the_boundary(thickness, inner):
+    labels = slab(thickness)
+    wall, found = find_wall(labels), np.zeros(labels.size, bool)
+    found[wall.index] = wall.inner
+    column = found.reshape(labels.shape)[:, labels.shape[1] // 2]
+    assert column[:thickness].tolist() == [False] * (thickness - inner) + [True] * inner
+    assert column[-thickness:].tolist() == [True] * inner + [False] * (thickness - inner)
+
+
+def test_angles_run_about_the_centroid_of_the_cavity():
+    labels = np.full((12, 14), HEALTHY, np.uint8)
+    labels[4:8, 4], labels[7, 5:9] = LV_CAVITY, LV_CAVITY  # mean row (4 + 5 + 6 + 7 + 4 x 7) / 8 = 6.25, column 5.25
+    wall, sections = find_wall(labels), np.full(labels.size, -1)
+    sections[wall.index] = wall.section
+    found = sections.reshape(labels.shape)
+    assert (found[6, 13], found[7, 13]) == (0, 35)  # 0.25 / 7.75 above the centre is 1.8 degrees, 0.75 below
+    assert (found[0, 5], found[0, 6], found[11, 5], found[11, 6]) == (9, 8, 26, 27)  # 92.3, 83.2, 267, 279 degrees
+    assert (found[6, 0], found[7, 0]) == (17, 18)
+
+
+def test_a_section_holds_the_angle_that_it_begins_at():
+    labels = np.full((11, 11), HEALTHY, np.uint8)
+    labels[5, 5] = LV_CAVITY
+    wall, sections = find_wall(labels), np.full(labels.size, -1)
+    sections[wall.index] = wall.section
+    found = sections.reshape(labels.shape)
+    assert [found[5, 10], found[0, 5], found[5, 0], found[10, 5]] == [0, 9, 18, 27]
+
+
+def test_a_label_map_is_measured_wherever_it_lies():
+    small = slab(4)
+    small[0, 10:20] = INFARCT  # 10 of 13 x 49 - 5 x 41 = 432 pixels of wall, all outside the inner quarter
+    for top, left in ((0, 0), (3, 0), (0, 5), (2, 7)):
+        large = np.zeros((20, 60), np.uint8)
+        large[top:top + small.shape[0], left:left + small.shape[1]] = small
+        found = find_wall(large)
+        assert values_of(large)[[0, 2]] == pytest.approx([10 / 432, 0.0])
+        assert np.array_equal(np.flatnonzero(large.ravel() >= HEALTHY), found.index)
+
+
 def test_position_and_rotation_do_not_matter():
     labels = annulus(np.pi / 2 > THETA)
     np.testing.assert_allclose(values_of(np.roll(labels, (9, -7), (0, 1))), values_of(labels))
