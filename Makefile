@@ -13,18 +13,19 @@ BIN := .venv/bin
 DEMO := .venv-demo/bin
 
 # What may be added to a command: make demo SAMPLES=16, make export EXPORT_FLAGS=--force, make test PYTEST_FLAGS=,
-# make results RESULTS_CONFIG=...
+# make results RESULTS_CONFIG=..., make test ROOM=store (the tests of one room).
 SAMPLES ?= 256
 EXPORT_FLAGS ?=
 RESULTS_CONFIG ?= trainer/configs/phantom-cpu.toml
 BENCH_CONFIG ?= trainer/configs/phantom-cpu.toml
 BENCH_FLAGS ?=
-PYTEST_FLAGS ?= --numprocesses 2 --dist loadfile
+PYTEST_FLAGS ?= --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+ROOM ?=
 
-.PHONY: help demo test lint train export results bench cpp cpp-if-possible fuzz clean
+.PHONY: help demo test test-long mutants lint train export results bench cpp cpp-if-possible fuzz clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv-demo/installed  ## generate 256 labelled images and a report with the committed bundles (no torch; minutes)
 	mkdir -p out
@@ -35,8 +36,19 @@ demo: .venv-demo/installed  ## generate 256 labelled images and a report with th
 	@echo "out/scores.csv    one row for each image"
 	@echo "out/samples.h5    images, masks, attributes and segmentations"
 
-test: lint cpp-if-possible  ## install everything, lint, check types, build the C++ where a compiler is, run the tests
+ifeq ($(ROOM),)
+test: lint cpp-if-possible  ## install everything, lint, check types, build the C++ where a compiler is, run the quick tests
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) -m "not long"
+else
+test: .venv/installed
+	$(BIN)/python -m pytest -m "not long" $(or $(wildcard tests/runtime/$(ROOM) tests/trainer/$(ROOM) tests/$(ROOM)),$(error no tests of room $(ROOM): it is a folder of tests/runtime, tests/trainer or tests))
+endif
+
+test-long: lint cpp-if-possible  ## the same with every test (half an hour)
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+mutants: .venv/installed  ## plant faults in the rooms that compute and print those that no test finds (half an hour; ROOM=store)
+	$(BIN)/python tests/mutants/mutants.py $(ROOM)
 
 lint: .venv/installed  ## ruff and mypy --strict
 	$(BIN)/ruff check .

@@ -105,7 +105,7 @@ def start(folder: Path, tests: list[str]) -> int:
         sys.path_importer_cache.clear()
         import pytest
 
-        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not long", *tests]))
+        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-m", "not long", *tests]))
     except BaseException:
         traceback.print_exc()
     finally:

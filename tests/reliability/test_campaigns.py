@@ -11,7 +11,8 @@ import pytest
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.parametrize(("campaign", "times"),
-                         [("generate", 3), ("evaluate", 3), ("twice", 2), ("disk", 2), ("readonly", 1)])
+                         [("generate", 1), *(pytest.param(name, times, marks=pytest.mark.long) for name, times in (
+                             ("generate", 20), ("evaluate", 20), ("twice", 10), ("disk", 10), ("readonly", 2)))])
 def test_nothing_is_lost_doubled_or_half_written(campaign: str, times: int) -> None:
     script = Path(__file__).with_name("campaigns.py")
     done = subprocess.run([sys.executable, str(script), campaign, "--times", str(times)], capture_output=True,

@@ -13,6 +13,7 @@ from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.store import DatasetSpec, create_dataset
 from cldm_trainer.config import Config, load_config
 from cldm_trainer.graphs.write import export_graph
+from short_run_fixtures import train_short
 
 SMALL = """
 [run]
@@ -95,6 +96,13 @@ def small(tmp_path: Path) -> Config:
 def make_small_config() -> Callable[[Path], Config]:
     """`make_small`, for fixtures that outlive a test."""
     return make_small
+
+
+@pytest.fixture(scope="session")
+def short_run(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """A configuration whose every stage has been trained for two steps. Tests export it to folders of their own; those
+    that use it are in xdist_group("short run"), so that one process trains it."""
+    return train_short(tmp_path_factory.mktemp("short"))
 
 
 EXPORTERS = [f"cldm_trainer.{name}.export_graph"

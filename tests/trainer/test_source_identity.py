@@ -24,6 +24,8 @@ import pytest
 
 from cldm_runtime.files.atomic import write_json
 from cldm_runtime.scans.nnunet_raw import write_nifti
+from cldm_runtime.scans.prepare import prepare
+from cldm_runtime.scans.settings import PrepareSettings
 from cohort_fixtures import draw_anatomy
 from onnx_fixtures import GREYS
 from short_run_fixtures import SHORT
@@ -154,6 +156,13 @@ def test_the_search_finds_what_is_planted(tmp_path: Path) -> None:
     assert len(files) == 5 * 2 + 3 + 4 and set(leaks(tmp_path)) == files - {"innocent"}
 
 
+def test_the_cohort_does_not_name_the_patient(tmp_path: Path) -> None:
+    write_raw(tmp_path / f"{NAME}^Erika")
+    settings = PrepareSettings(shape=(128, 128), spacing_mm=(1.0, 1.0), workers=1)
+    prepare(tmp_path / f"{NAME}^Erika", tmp_path / "cohort" / "cohort.h5", settings, "lge")
+    assert (tmp_path / "cohort" / "cohort.h5").exists() and leaks(tmp_path / "cohort") == []
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which everything was trained, exported, generated and evaluated. The raw data is below `archive`."""
@@ -174,6 +183,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_nothing_that_is_made_names_the_patient(site: Path) -> None:
     made = [site / name for name in ("cohort", "runs", "lge", "lge-segmenter", "report", "report-of-scans", "said")]
     assert all(any(folder.rglob("*")) for folder in made)
@@ -182,6 +192,7 @@ def test_nothing_that_is_made_names_the_patient(site: Path) -> None:
     assert with_name == ["site.toml"]  # which the user wrote
 
 
+@pytest.mark.long
 def test_the_manifests_hold_no_path_of_the_site(site: Path) -> None:
     for bundle in ("lge", "lge-segmenter"):
         text = (site / bundle / "manifest.json").read_text()

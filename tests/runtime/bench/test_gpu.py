@@ -41,7 +41,10 @@ def test_all_steps(tiny_generator: Path, tiny_segmenter: Path, tmp_path: Path, m
     assert "| cpu" in (tmp_path / "parity.md").read_text()
 
 
-def test_a_step_that_fails_is_told_and_leaves_the_others_alone(tiny_generator: Path, tmp_path: Path) -> None:
+def test_a_step_that_fails_is_told_and_leaves_the_others_alone(tiny_generator: Path, tmp_path: Path,
+                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "_TESTS", "nowhere.py")
+    monkeypatch.setattr(gpu, "product_gflops", lambda: 1000.0)
     arguments = ["--bundle", tiny_generator, "--segmenter", tmp_path / "none", "--out", tmp_path, "--provider", "cuda"]
     assert gpu.main([str(argument) for argument in arguments]) == 1
     assert "failed: " in (tmp_path / "parity.md").read_text() and "failed: " in (tmp_path / "run.md").read_text()

@@ -199,7 +199,8 @@ def exported(module: nn.Module, inputs: dict[str, torch.Tensor]) -> float:
     return max(np.abs(session.run(None, arrays)[0] - expected).max(), np.abs(single - expected[:1]).max())
 
 
-@pytest.mark.parametrize(("kind", "fused"), [("attributes", False), ("attributes", True), ("control", False)])
+@pytest.mark.parametrize(("kind", "fused"), [
+    ("attributes", True), *(pytest.param(kind, False, marks=pytest.mark.long) for kind in ("attributes", "control"))])
 def test_exported_denoisers_compute_what_torch_computes(lender: Config, kind: str, fused: bool) -> None:
     config = child(lender, kind)
     denoiser = shaken(Denoiser(2, condition_shape(config), config.diffusion))

@@ -22,13 +22,14 @@ from cldm_trainer.export import run
 from cldm_trainer.export.checkpoints import last_figures, load_generator, read_training
 from cldm_trainer.stages import codec, diffusion, label_vae, latents, texture
 from cohort_fixtures import write_drawn_cohort
-from short_run_fixtures import train_short
+
+pytestmark = pytest.mark.xdist_group("short run")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """A configuration whose every stage has been trained for two steps."""
-    return train_short(tmp_path_factory.mktemp("short"))
+def trained(short_run: Config) -> Config:
+    """The short run, whose generator the first test exports."""
+    return short_run
 
 
 def test_a_short_run_becomes_a_bundle_that_generates(trained: Config) -> None:
@@ -111,7 +112,8 @@ OBJECTIVES = {"attributes": {"objective": "flow", "schedule": "flow"},
               "label-vae": {"objective": "sample", "zero_terminal_snr": True}}
 
 
-@pytest.mark.parametrize("condition", ["attributes", "label-vae", "control"])
+@pytest.mark.parametrize("condition", ["attributes", *(pytest.param(name, marks=pytest.mark.long)
+                                                      for name in ("label-vae", "control"))])
 def test_a_run_on_lent_codecs_becomes_a_bundle(trained: Config, tmp_path: Path, condition: str) -> None:
     config = lent(trained, condition, tmp_path / "lge")
     if condition == "control":

@@ -19,7 +19,8 @@ from cldm_trainer.export import run
 from cldm_trainer.export.reduced.fp16 import halved, write_fp16
 from cldm_trainer.graphs.write import export_graph, round_to_bytes
 from cldm_trainer.training.batches import load_slices
-from short_run_fixtures import train_short
+
+pytestmark = pytest.mark.xdist_group("short run")
 
 EXACT = {"InstanceNormalization", "Softmax", "ReduceMean", "Sub", "Pow", "Sqrt", "Sin", "Cos", "Clip"}
 PRODUCTS = {"Conv", "MatMul", "Gemm"}
@@ -92,11 +93,11 @@ def test_a_halved_graph_computes_nearly_the_same(network) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """A configuration whose every stage has been trained for two steps, with a second bundle in half precision."""
+def trained(short_run: Config, tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """The short run, to be exported with a second bundle in half precision."""
     folder = tmp_path_factory.mktemp("halves")
-    config = train_short(folder)
-    return replace(config, export=replace(config.export, fp16=str(folder / "lge-fp16")))
+    section = replace(short_run.export, generator=str(folder / "lge"), fp16=str(folder / "lge-fp16"))
+    return replace(short_run, export=section)
 
 
 def test_a_bundle_in_half_precision_replays_and_generates_nearly_the_same(trained: Config) -> None:

@@ -29,6 +29,8 @@ from cldm_trainer.training.batches import load_slices
 from cldm_trainer.training.losses import clean_image, diffusion_target
 from short_run_fixtures import train_short
 
+pytestmark = pytest.mark.xdist_group("short run")  # whose codecs it has, and their graphs
+
 OPTIMISER = OptimiserConfig(steps=2, batch_size=2, learning_rate=1e-3)
 
 
@@ -37,7 +39,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Config:
     """The configuration of a guided bundle that was trained for two steps."""
     config = train_short(tmp_path_factory.mktemp("few"), "[diffusion]\ncondition_dropout = 0.5\n"
                          "[export]\nsteps = 4\nguidance = 2.0\n")
-    run(config, what="generator")
+    run(config, what="generator", torchscript=False)
     return config
 
 
@@ -70,7 +72,7 @@ def test_trajectories_pass_through_the_students_steps(student: Config) -> None:
 
 
 def test_a_bundle_of_few_steps_generates_with_them_alone(student: Config) -> None:
-    (folder,) = run(student, what="generator")
+    (folder,) = run(student, what="generator", torchscript=False)
     generator = Generator.load(folder)
     images, _ = generator.sample(attributes={"infarct_size": 0.2}, seed=0)
     assert images.shape == (1, 1, 128, 128) and generator.sampling.steps == 2
@@ -80,10 +82,12 @@ def test_a_bundle_of_few_steps_generates_with_them_alone(student: Config) -> Non
             generator.settings(**asked)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(lacks_vnni(), reason="int8 needs VNNI instructions, which this processor lacks")
 def test_a_bundle_in_int8_computes_nearly_the_same(student: Config, tmp_path: Path) -> None:
     slices = load_slices(student.cohort_file, "val")
-    (source,) = run(replace(student, export=replace(student.export, generator=str(tmp_path / "few"))), what="generator")
+    (source,) = run(replace(student, export=replace(student.export, generator=str(tmp_path / "few"))), what="generator",
+                    torchscript=False)
     masks = slices.masks.numpy()
     folder = write_int8(source, tmp_path / "int8", slices.images.numpy(), masks, tmp_path / "none")
     bundle = Bundle.load(folder)

@@ -125,6 +125,7 @@ def start_long(folder: Path) -> tuple[subprocess.Popen[str], list[int]]:
     return starter, [int(child) for child in children]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
 def test_a_run_that_is_stopped_and_killed_at_one_process_ends_as_a_whole_one(small: Config, folder: Path) -> None:
     starter, children = start_long(folder)
