@@ -36,7 +36,7 @@ def test_json_of_a_subset(files: list[str], tiny_segmenter: Path, capsys: pytest
     found = json.loads(capsys.readouterr().out)
     assert (found["n"], found["by_patient"], found["kernel_sd"]) == (2, True, None)
     assert run(cldm, ["distance", *files, *options[:2], "--subset", "none"]) == 2
-    assert "no samples of the subset none" in capsys.readouterr().err
+    assert "has no subset 'none'" in capsys.readouterr().err
 
 
 def test_a_missing_feature_file_is_an_input_error(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:

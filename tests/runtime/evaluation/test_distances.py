@@ -8,7 +8,7 @@ import pytest
 from scipy.linalg import sqrtm
 
 from cldm_runtime.errors import InputError
-from cldm_runtime.evaluation.distances import distances, feature_distances
+from cldm_runtime.evaluation.distances import distances, feature_distances, halves_by_group
 from cldm_runtime.metrics.realism import frechet_distance, kernel_distance
 
 
@@ -85,3 +85,10 @@ def test_too_little_to_compare_is_refused() -> None:
         feature_distances(normal(9), normal(5), repeats=0)
     with pytest.raises(InputError, match="2 patients are named for 9 slices"):
         feature_distances(normal(9), normal(5), patients=np.array(["a", "b"]))
+
+
+def test_halves_keep_groups_whole_and_are_even():
+    groups = np.array([0, 1, 1, 2, 2, 2, 3])
+    half = halves_by_group(groups, np.random.default_rng(0))
+    assert all(len(set(half[groups == group])) == 1 for group in range(4))
+    assert sorted(np.bincount(half)) == [3, 4]

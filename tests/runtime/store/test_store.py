@@ -15,7 +15,7 @@ from cldm_runtime.domains import registry
 from cldm_runtime.domains.attributes import Attribute, Measurement
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.domains.labels import LabelSet
-from cldm_runtime.errors import DatasetError
+from cldm_runtime.errors import DatasetError, InputError
 from cldm_runtime.store import DatasetSpec, create_dataset, edit_dataset, open_dataset
 
 LABELS = LabelSet(("background", "wall"), {"wall": (1,)}, ((0, 0, 0), (255, 0, 0)))
@@ -261,3 +261,21 @@ def test_truncated_missing_and_foreign_files_are_refused(tmp_path: Path) -> None
     for name, message in (("a.h5", "cannot be"), ("b.h5", "cannot be opened"), ("c.h5", "no such file")):
         with pytest.raises(DatasetError, match=message):
             open_dataset(tmp_path / name)
+
+
+def test_rows_of_subsets(tmp_path: Path) -> None:
+    with create_dataset(tmp_path / "a.h5", SPEC) as writer:
+        writer.append(images=np.zeros((4, 1, 8, 8)), subset=["train", "val", "train", "test"])
+    with open_dataset(tmp_path / "a.h5") as dataset:
+        assert dataset.rows().tolist() == [0, 1, 2, 3]
+        assert dataset.rows("train").tolist() == [0, 2]
+        assert dataset.rows(("val", "test", "none")).tolist() == [1, 3]
+        with pytest.raises(InputError, match=r"a\.h5: has no subset 'none'\. Found: test, train, val\."):
+            dataset.rows("none")
+
+
+def test_a_file_without_subsets(tmp_path: Path) -> None:
+    with create_dataset(tmp_path / "a.h5", SPEC) as writer:
+        writer.append(images=np.zeros((1, 1, 8, 8)))
+    with open_dataset(tmp_path / "a.h5") as dataset, pytest.raises(InputError, match="no subsets at all"):
+        dataset.rows("train")

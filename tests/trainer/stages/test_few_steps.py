@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 import onnx_fixtures
 from cldm_runtime.bundle.bundle import Bundle
-from cldm_runtime.diffusion.schedule import NoiseSchedule
+from cldm_runtime.diffusion.schedule import NoiseSchedule, clean_image
 from cldm_runtime.engines.open import open_graph
 from cldm_runtime.engines.processor import lacks_vnni
 from cldm_runtime.errors import BundleError, InputError
@@ -26,7 +26,7 @@ from cldm_trainer.stages import distil, finish, slice_latents, small_codec, traj
 from cldm_trainer.stages.moved import label_maps
 from cldm_trainer.stages.trajectories import Trajectories
 from cldm_trainer.training.batches import load_slices
-from cldm_trainer.training.losses import clean_image, diffusion_target
+from cldm_trainer.training.losses import diffusion_target
 from short_run_fixtures import train_short
 
 pytestmark = pytest.mark.xdist_group("short run")  # whose codecs it has, and their graphs

@@ -279,9 +279,7 @@ def example_sources(bundle: Bundle, batch: int, seed: int) -> dict[str, NDArray[
 def some_slices(dataset: str, count: int, subset: str | None) -> tuple[NDArray[np.float32], tuple[float, float]]:
     """(n, C, H, W) evenly picked slices of a subset, or of the whole file, and their spacing."""
     with open_dataset(dataset) as opened:
-        rows = np.arange(len(opened)) if subset is None else np.flatnonzero(np.asarray(opened.subset) == subset)
-        if not rows.size:
-            raise InputError(f"{dataset}: has no slices of subset {subset}.")
+        rows = opened.rows(subset)
         chosen = rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
         rows_mm, columns_mm = opened.spacing_mm
         return opened.images(chosen), (rows_mm, columns_mm)

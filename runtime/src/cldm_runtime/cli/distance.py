@@ -1,7 +1,6 @@
 """`cldm distance`: Frechet and kernel distance of two datasets by the features of a network."""
 
 import json
-import math
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from ..engines.engine import PROVIDERS
 from ..errors import InputError
 from ..evaluation.distances import REPEATS, feature_distances
 from ..evaluation.features import SEGMENTER, Extractor, Features, open_extractor
+from ..files.records import without_nan
 from ..store import open_dataset
 from .progress import show_progress
 
@@ -59,8 +59,7 @@ def distance(real: Path, synthetic: Path, features: Path | None, segmenter: Path
     told: dict[str, str | float | bool | None] = {
         "features": extractor.name, "features_sha256": extractor.sha256, "by_patient": patients is not None, **found}
     if as_json:
-        clean = {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in told.items()}
-        click.echo(json.dumps(clean, indent=1))
+        click.echo(json.dumps(without_nan(told), indent=1))
         return
     click.echo(f"{'':18}{'distance':>12}{'deviation':>12}{'floor':>12}")
     for title, value, deviation, floor in _ROWS:
@@ -74,12 +73,9 @@ def distance(real: Path, synthetic: Path, features: Path | None, segmenter: Path
 def _features(path: Path, subset: str | None, extractor: Extractor) -> tuple[Features, NDArray[np.str_] | None]:
     """Features (N, F) of a dataset's images, and the patients (N,) where all are named."""
     with open_dataset(path) as dataset, show_progress(path.name, 0, sys.stderr) as progress:
-        rows = np.arange(len(dataset))
-        if subset is not None:
-            known = dataset.subset
-            rows = rows[:0] if known is None else np.flatnonzero(known == subset)
+        rows = dataset.rows(subset)
         if not len(rows):
-            raise InputError(f"{path}: has no samples{f' of the subset {subset}' if subset else ''}.")
+            raise InputError(f"{path}: has no samples.")
         parts = []
         for start in range(0, len(rows), _BLOCK):
             parts.append(extractor(dataset.images(rows[start:start + _BLOCK]), dataset.spacing_mm))

@@ -16,7 +16,7 @@ The point of a flow is divided by n = sqrt((1 - tau)^2 + tau^2), so that it is a
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,14 +112,23 @@ class NoiseSchedule:
 
     def to_x0(self, prediction: Array, x: Array, alpha: float, sigma: float) -> Array:
         """The clean image that a prediction at x = alpha x_0 + sigma epsilon implies; never clipped."""
-        alpha, sigma = float(alpha), float(sigma)  # numpy's own float64 would turn float32 arrays into float64
-        if self.prediction_type == "epsilon":
-            return (x - sigma * prediction) / alpha
-        if self.prediction_type == "v":
-            return alpha * x - sigma * prediction
-        if self.prediction_type == "flow":
-            return (x - sigma * prediction) / (alpha + sigma)
-        return prediction
+        # Python's floats, for numpy's own would turn float32 arrays into float64
+        x0: Array = clean_image(self.prediction_type, prediction, x, float(alpha), float(sigma))
+        return x0
+
+
+def clean_image(prediction_type: PredictionType, prediction: Any, x: Any, alpha: Any, sigma: Any) -> Any:
+    """x_0 from what a denoiser says at x = alpha x_0 + sigma epsilon.
+
+    Arrays of numpy or tensors of torch, all of one kind and of shapes that go together.
+    """
+    if prediction_type == "epsilon":
+        return (x - sigma * prediction) / alpha
+    if prediction_type == "v":
+        return alpha * x - sigma * prediction
+    if prediction_type == "flow":
+        return (x - sigma * prediction) / (alpha + sigma)
+    return prediction
 
 
 def _signal_share(betas: Array) -> NDArray[np.float64]:

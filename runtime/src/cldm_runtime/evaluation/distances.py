@@ -89,12 +89,18 @@ def _draws(real: int, synthetic: int, patients: Names | None, repeats: int, seed
 
 
 def _halves(groups: Rows, generator: np.random.Generator) -> tuple[Rows, Rows]:
-    """Rows of two disjoint halves in random order: groups in random order, each to the half with fewer rows."""
-    counts = np.bincount(groups)
-    side, filled = np.zeros(len(counts), dtype=np.int64), [0, 0]
-    for group in generator.permutation(len(counts)):
-        side[group] = int(filled[1] < filled[0])
-        filled[side[group]] += int(counts[group])
+    """Rows of two disjoint halves in random order."""
+    half = halves_by_group(groups, generator)
     rows = generator.permutation(len(groups))
-    chosen = side[groups[rows]]
-    return rows[chosen == 0], rows[chosen == 1]
+    return rows[half[rows] == 0], rows[half[rows] == 1]
+
+
+def halves_by_group(groups: Rows, generator: np.random.Generator) -> Rows:
+    """(N,) 0 or 1, the half of each row, from its group (N,), a number from 0 on such as that of its patient: groups in
+    random order, each whole to the half with fewer rows."""
+    counts = np.bincount(groups)
+    half, filled = np.zeros(len(counts), dtype=np.int64), [0, 0]
+    for group in generator.permutation(len(counts)):
+        half[group] = int(filled[1] < filled[0])
+        filled[half[group]] += int(counts[group])
+    return half[groups]

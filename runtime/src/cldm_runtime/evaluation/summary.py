@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..domains.attributes import Reason
 from ..domains.domain import Domain
-from ..errors import DatasetError, InputError
+from ..errors import DatasetError
 from ..files.records import without_nan
 from ..metrics.agreement import Agreement, Estimate, agreement, rate_estimate
 from ..metrics.overlap import DEFINITION, RegionSummary, ScoreReason, Scores, summarise
@@ -137,7 +137,7 @@ def read_samples(dataset: Dataset, name: str, subset: str | None = None) -> Samp
     attributes, reasons = segmentation.attributes, segmentation.attribute_reasons
     if attributes is None or reasons is None:
         raise DatasetError(f"{dataset.path}: segmentation {name!r} is not measured. Run cldm measure {dataset.path}.")
-    rows = rows_of(dataset, subset)
+    rows = dataset.rows(subset)
     domain = dataset.load_domain()
     scores = _scores(segmentation, rows)
 
@@ -150,17 +150,6 @@ def read_samples(dataset: Dataset, name: str, subset: str | None = None) -> Samp
         _with_lesion(scores, _lesion_size(domain, mask, requested), domain), chosen(dataset.patients),
         chosen(dataset.slices), chosen(dataset.subset), chosen(dataset.grid_row), chosen(dataset.sample_index),
         chosen(dataset.condition))
-
-
-def rows_of(dataset: Dataset, subset: str | None) -> NDArray[np.int64]:
-    """Rows of a subset, all of them for None. Raises InputError with the subsets that there are."""
-    if subset is None:
-        return np.arange(len(dataset), dtype=np.int64)
-    known = dataset.subset
-    names = [] if known is None else sorted(set(known.tolist()))
-    if known is None or subset not in names:
-        raise InputError(f"{dataset.path}: has no subset {subset!r}. Found: {', '.join(names) or 'no subsets at all'}.")
-    return np.flatnonzero(known == subset).astype(np.int64)
 
 
 def summarise_samples(samples: Samples, run: Mapping[str, str | int | float], seed: int = 0,

@@ -15,7 +15,7 @@ from ..bundle.nature import images_sentence, nature_sentence, stated_nature
 from ..domains.attributes import Attribute
 from ..errors import InputError
 from ..evaluation.repeated_conditions import read_uncertainty
-from ..evaluation.summary import Comparison, Samples, Summary, read_samples, rows_of, summarise_samples
+from ..evaluation.summary import Comparison, Samples, Summary, read_samples, summarise_samples
 from ..files.atomic import write_text
 from ..metrics.overlap import ScoreReason, Scores
 from ..store import Dataset, open_dataset
@@ -85,7 +85,7 @@ def check_report(path: str | os.PathLike[str], folder: str | os.PathLike[str], s
     if not os.access(out, os.W_OK | os.X_OK):
         raise InputError(f"{out}: you may not write there. Choose another folder.")
     with open_dataset(path) as dataset:
-        rows_of(dataset, subset)
+        dataset.rows(subset)
 
 
 def describe_run(dataset: Dataset, name: str, subset: str | None = None) -> dict[str, str | int | float]:

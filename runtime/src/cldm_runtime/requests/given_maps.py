@@ -107,20 +107,10 @@ def dataset_masks(source: Path, spacing_mm: tuple[float, ...], domain: Domain, s
         if len(dataset.spacing_mm) != len(spacing_mm) or not np.allclose(dataset.spacing_mm, spacing_mm, rtol=0.01):
             raise InputError(f"{source}: pixels are {dataset.spacing_mm} mm, the bundle needs {spacing_mm}. "
                              "Resample the masks.")
-        chosen, attributes = _rows_of(dataset, subset), _in_domain_order(dataset, domain)
+        chosen, attributes = dataset.rows(subset or None), _in_domain_order(dataset, domain)
         return DatasetMasks(dataset, chosen, None if attributes is None else attributes[chosen])
     except DatasetError as error:
         raise InputError(f"masks file: {error}") from error
-
-
-def _rows_of(dataset: Dataset, subset: str) -> NDArray[np.int64]:
-    """The rows of a subset, all of them if it is "". Raises InputError where there is none, with the names known."""
-    if not subset:
-        return np.arange(len(dataset))
-    names = dataset.subset if dataset.subset is not None else np.array([], dtype=np.str_)
-    if subset not in names:
-        raise InputError(f"{dataset.path}: has no subset {subset!r}. Found: {', '.join(np.unique(names)) or 'none'}.")
-    return np.flatnonzero(names == subset)
 
 
 def _in_domain_order(dataset: Dataset, domain: Domain) -> NDArray[np.float32] | None:

@@ -297,6 +297,21 @@ class Dataset(_Columns):
         """(N,) name of the part of the cohort: train, val, test, ..."""
         return self._strings("subset")
 
+    def rows(self, subset: str | tuple[str, ...] | None = None) -> NDArray[np.int64]:
+        """(n,) rows of a subset, or of several, in the order of the file; all of them for None.
+
+        Raises InputError, with the subsets that there are, where none of those rows is in the file.
+        """
+        if subset is None:
+            return np.arange(len(self), dtype=np.int64)
+        wanted, known = (subset,) if isinstance(subset, str) else subset, self.subset
+        rows = np.flatnonzero(np.isin(np.array([], np.str_) if known is None else known, wanted)).astype(np.int64)
+        if not len(rows):
+            names = [] if known is None else sorted(set(known.tolist()))
+            raise InputError(f"{self.path}: has no subset {' or '.join(map(repr, wanted))}. Found: "
+                             f"{', '.join(names) or 'no subsets at all'}.")
+        return rows
+
     def _strings(self, column: str) -> NDArray[np.str_] | None:
         values = self._all(column)
         with reading(self.path):

@@ -6,6 +6,8 @@ are asked about were not trained on.
 
 import numpy as np
 
+from cldm_runtime.evaluation.distances import halves_by_group
+
 from .images import ImageRows, Rows, levelled
 from .sets import NOBODY, CohortSets, SyntheticImages, thinned
 from .two_sample import Side
@@ -54,9 +56,6 @@ def _side(sets: CohortSets, asked: ImageRows, more: ImageRows) -> Side:
 def _halves(images: ImageRows, seed: int) -> tuple[ImageRows, ImageRows]:
     """Two halves by patient, in random order, each patient to the half with fewer slices."""
     names, numbers = np.unique(images.groups("slice"), return_inverse=True)
-    counts, side, filled = np.bincount(numbers), np.zeros(len(names), dtype=np.int64), [0, 0]
-    for name in np.random.default_rng([seed, len(names)]).permutation(len(names)):
-        side[name] = int(filled[1] < filled[0])
-        filled[side[name]] += int(counts[name])
-    one, other = (images.chosen(np.flatnonzero(side[numbers] == half).astype(np.int64)) for half in (0, 1))
+    side = halves_by_group(numbers, np.random.default_rng([seed, len(names)]))
+    one, other = (images.chosen(np.flatnonzero(side == half).astype(np.int64)) for half in (0, 1))
     return one, other

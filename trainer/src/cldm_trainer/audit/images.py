@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cldm_runtime.errors import InputError
 from cldm_runtime.store import open_dataset
 
 Images = NDArray[np.float32]  # (n, C, H, W)
@@ -53,12 +52,7 @@ class ImageRows:
 def rows_of_subsets(path: Path, subsets: tuple[str, ...]) -> ImageRows:
     """Every slice of a cohort in one of these subsets. Raises InputError where there is none."""
     with open_dataset(path) as dataset:
-        known = np.array([""] * len(dataset)) if dataset.subset is None else dataset.subset
-        rows = np.flatnonzero(np.isin(known, subsets)).astype(np.int64)
-        patients = dataset.patients
-    if not len(rows):
-        raise InputError(f"{path}: has no slices of {' or '.join(subsets)}; found the subsets "
-                         f"{', '.join(sorted(set(known.tolist()) - {''})) or 'none'}.")
+        rows, patients = dataset.rows(subsets), dataset.patients
     return ImageRows(path, rows, None if patients is None else patients[rows])
 
 

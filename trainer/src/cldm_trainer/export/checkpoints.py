@@ -83,7 +83,7 @@ def read_training(config: Config, folders: Mapping[str, Path]) -> TrainingFacts:
             raise DatasetError(
                 f"{config.cohort_file}: /subset or /attributes/mask is missing. Make it with `cldm-train prepare`."
             )
-        rows = np.flatnonzero(subset == "val")
+        rows = dataset.rows("val")
         rows = rows[np.linspace(0, len(rows) - 1, min(_VALIDATION_SLICES, len(rows))).astype(int)]
         images, masks = dataset.images(rows), dataset.masks(rows)
         counts, nature = count_slices(dataset), dataset.nature

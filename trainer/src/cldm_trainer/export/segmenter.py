@@ -215,6 +215,5 @@ def check_slices(cohort: Path) -> NDArray[np.float32]:
     """(n, C, H, W) slices of the test patients, evenly picked; of all slices where there is no test subset."""
     with open_dataset(cohort) as dataset:
         subsets = dataset.subset
-        rows = np.arange(len(dataset)) if subsets is None else np.flatnonzero(np.asarray(subsets) == "test")
-        rows = rows if rows.size else np.arange(len(dataset))
+        rows = dataset.rows("test" if subsets is not None and "test" in subsets else None)
         return dataset.images(rows[np.linspace(0, len(rows) - 1, min(AGREEMENT_SLICES, len(rows))).astype(int)])

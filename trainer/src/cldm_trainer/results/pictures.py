@@ -44,7 +44,7 @@ def _spread(real: Measured, subset: str) -> tuple[NDArray[np.uint8], NDArray[np.
     """Masks (n, H, W) of a subset, spread over the range of the first attribute, and their images (n, H, W)."""
     with open_dataset(real.path) as dataset:
         assert dataset.mask_attributes is not None  # the segmenter's measurement writes it
-        rows = np.flatnonzero(dataset.subset == subset)
+        rows = dataset.rows(subset)
         order = rows[np.argsort(np.nan_to_num(dataset.mask_attributes[rows, 0]), kind="stable")]
         chosen = order[np.linspace(0.15 * len(order), len(order) - 1, COLUMNS // 2).astype(int)]
         return dataset.masks(chosen), dataset.images(chosen)[:, 0]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cldm_runtime.bundle.bundle import Bundle
-from cldm_runtime.diffusion.schedule import NoiseSchedule, StepTable
+from cldm_runtime.diffusion.schedule import NoiseSchedule, StepTable, clean_image
 from cldm_runtime.files.records import plain
 
 from ..config import Config, DistilConfig
@@ -30,7 +30,7 @@ from ..training import checkpoint
 from ..training.batches import in_batches
 from ..training.log import grey, montage
 from ..training.loop import Step, train
-from ..training.losses import clean_image, fooled, relativistic_critic
+from ..training.losses import fooled, relativistic_critic
 from . import trajectories as trajectories_stage
 from .from_bundle import load_denoiser, teacher_bundle
 from .trajectories import Trajectories, load_trajectories
@@ -112,7 +112,8 @@ class DistilTask:
         """x0 (N, C, h, w) at steps k (N,) of the student."""
         t = torch.from_numpy(self.table.timesteps)[k].float().to(x.device)
         a, s, _, _ = (value.to(x.device) for value in levels(self.table, k))
-        return clean_image(self.schedule.prediction_type, model(x, t, told).float(), x, a, s)
+        x0: Tensor = clean_image(self.schedule.prediction_type, model(x, t, told).float(), x, a, s)
+        return x0
 
     @torch.no_grad()
     def sample(self, model: nn.Module, rows: slice | NDArray[np.int64], device: torch.device) -> Tensor:

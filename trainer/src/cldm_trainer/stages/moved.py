@@ -38,11 +38,10 @@ def measured_attributes(config: Config, subset: str) -> tuple[Tensor, Tensor]:
     """
     domain = get_domain(config.cohort.domain)
     with open_dataset(config.cohort_file) as dataset:
-        stored, names = dataset.mask_attributes, dataset.subset
-    if stored is None or names is None:
-        raise DatasetError(f"{config.cohort_file}: /subset or /attributes/mask is missing. Make it with "
-                           "`cldm-train prepare`.")
-    plain = stored[np.asarray(names) == subset]
+        stored, rows = dataset.mask_attributes, dataset.rows(subset)
+    if stored is None:
+        raise DatasetError(f"{config.cohort_file}: /attributes/mask is missing. Make it with `cldm-train prepare`.")
+    plain = stored[rows]
     moved = label_maps(config, subset)[len(plain):].numpy()
     measured = [domain.measure(moved[part], config.prepare.spacing_mm) for part in in_batches(len(moved), BATCH)]
     again = np.tile(plain, (len(moved) // len(plain), 1))

@@ -31,15 +31,10 @@ def require_cohort(path: Path) -> None:
 
 
 def load_slices(path: Path, subset: str) -> Slices:
-    """Read a subset of a cohort. Raises DatasetError if the file or the subset is not there."""
+    """Read a subset of a cohort. Raises DatasetError if the file is not there, InputError if the subset is not."""
     require_cohort(path)
     with open_dataset(path) as dataset:
-        if dataset.subset is None:
-            raise DatasetError(f"{path}: has no /subset, so no training split. Make it with `cldm-train prepare`.")
-        rows = np.flatnonzero(np.asarray(dataset.subset) == subset)
-        if len(rows) == 0:
-            found = ", ".join(sorted({str(name) for name in dataset.subset}))
-            raise DatasetError(f"{path}: no slices of subset {subset!r}; found {found}. Prepare it with that subset.")
+        rows = dataset.rows(subset)
         images, masks = dataset.images(rows), dataset.masks(rows)
     return Slices(torch.from_numpy(images), torch.from_numpy(masks))
 

@@ -98,15 +98,6 @@ def diffusion_target(objective: str, x0: Tensor, eps: Tensor, a: Tensor, sig: Te
     return x0 if objective == "sample" else a * eps - sig * x0
 
 
-def clean_image(objective: str, said: Tensor, x: Tensor, a: Tensor, sig: Tensor) -> Tensor:
-    """x0 from what the denoiser says at x = a x0 + sig eps: the inverse of `diffusion_target`."""
-    if objective == "epsilon":
-        return (x - sig * said) / a
-    if objective == "flow":
-        return (x - sig * said) / (a + sig)
-    return said if objective == "sample" else a * x - sig * said
-
-
 def min_snr_weight(objective: str, a: Tensor, sig: Tensor, gamma: float) -> Tensor:
     """Min-SNR-gamma (Hang et al., ICCV 2023), as a weight on the squared error of the given target.
 

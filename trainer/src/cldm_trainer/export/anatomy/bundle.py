@@ -130,6 +130,6 @@ def read_slices(config: Config) -> MeasuredSlices:
     """Label maps and attributes of the training and validation slices. Raises DatasetError where there are none."""
     maps = {subset: load_slices(config.cohort_file, subset).masks.numpy() for subset in ("train", "val")}
     with open_dataset(config.cohort_file) as dataset:
-        values, subsets = dataset.mask_attributes, dataset.subset
-    assert values is not None and subsets is not None  # read_training has asked for them
-    return MeasuredSlices(maps["train"], values[subsets == "train"], maps["val"], values[subsets == "val"])
+        values, train, val = dataset.mask_attributes, dataset.rows("train"), dataset.rows("val")
+    assert values is not None  # read_training has asked for them
+    return MeasuredSlices(maps["train"], values[train], maps["val"], values[val])

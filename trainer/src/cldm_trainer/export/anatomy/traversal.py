@@ -39,8 +39,8 @@ def traversal_of(config: Config, vae: LabelVae, decoder: Callable[[Tensor], Tens
     domain = get_domain(config.cohort.domain)
     means = encode(vae, load_slices(config.cohort_file, "val").masks, len(domain.labels))[0]
     with open_dataset(config.cohort_file) as dataset:
-        assert dataset.mask_attributes is not None and dataset.subset is not None  # training has asked for them
-        attributes = dataset.mask_attributes[dataset.subset == "val"]
+        assert dataset.mask_attributes is not None  # training has asked for them
+        attributes = dataset.mask_attributes[dataset.rows("val")]
 
     if np.isfinite(attributes).all(axis=1).sum() < _FEWEST:
         return {}
