@@ -7,16 +7,10 @@
 #include <set>
 #include <stdexcept>
 
+#include "onnx_operators.hpp"  // made by CMake from the runtime's onnx_operators.txt
+
 namespace cldm {
 namespace {
-
-const std::set<std::string> kMicrosoftOperators{
-    "Attention", "BiasGelu", "FastGelu", "FusedConv", "FusedMatMul", "Gelu", "GroupNorm", "LayerNormalization",
-    "MultiHeadAttention", "NhwcConv", "QLinearAdd", "QLinearGlobalAveragePool", "QLinearSigmoid", "QuickGelu",
-    "SkipGroupNorm", "SkipLayerNormalization"};
-const std::set<std::string> kControlFlow{"If", "Loop", "Scan", "SequenceMap"};
-const std::set<std::string> kRandom{"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
-                                    "RandomUniformLike"};
 
 // Field numbers.
 enum Model : std::uint64_t { kGraph = 7, kTraining = 20, kFunctions = 25 };
@@ -138,10 +132,10 @@ private:
             }
         });
         if (domain.empty() || domain == "ai.onnx") {
-            add(kControlFlow.count(name) != 0, "holds control flow (" + name + ")");
-            add(kRandom.count(name) != 0, "draws random numbers (" + name + "); make them an input");
+            add(operators_control_flow.count(name) != 0, "holds control flow (" + name + ")");
+            add(operators_random.count(name) != 0, "draws random numbers (" + name + "); make them an input");
         } else {
-            add(domain != "com.microsoft" || kMicrosoftOperators.count(name) == 0,
+            add(domain != "com.microsoft" || operators_microsoft.count(name) == 0,
                 "uses the operator " + domain + "::" + name + ", which is not allowed");
         }
     }

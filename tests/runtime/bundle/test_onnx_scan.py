@@ -2,12 +2,13 @@
 
 import hashlib
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cldm_runtime.bundle.bundle import Bundle
-from cldm_runtime.bundle.onnx_scan import scan_model
+from cldm_runtime.bundle.onnx_scan import read_operators, scan_model
 from cldm_runtime.engines.open import open_graph
 from cldm_runtime.errors import BundleError
 
@@ -143,3 +144,13 @@ def test_a_bundle_refuses_such_a_graph(tiny_generator, tmp_path):
     (folder / "manifest.json").write_text(manifest.replace(digest, hashlib.sha256(data).hexdigest()))
     with pytest.raises(BundleError, match="EPContext, which is not allowed"):
         open_graph(Bundle.load(folder), "decoder")
+
+
+@pytest.mark.parametrize(("kind", "before", "after"), [
+    ("microsoft", "(`com.microsoft`: ", ")"), ("control_flow", "hold control flow (", ")"),
+    ("random", "draw random numbers (", ")")])
+def test_the_specification_lists_the_operators_that_are_read(kind, before, after):
+    text = " ".join((Path(__file__).parents[3] / "docs" / "bundle-format.md").read_text().split())
+    listed = text.partition(before)[2].partition(after)[0].split(", ")
+    assert sorted(listed) == sorted(read_operators(kind))
+    assert len(listed) > 3

@@ -7,17 +7,21 @@ tensors stored outside the file, sparse tensors, training graphs, and onnxruntim
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _STANDARD_DOMAINS = ("", "ai.onnx")
-_MICROSOFT_OPERATORS = frozenset({
-    "Attention", "BiasGelu", "FastGelu", "FusedConv", "FusedMatMul", "Gelu", "GroupNorm", "LayerNormalization",
-    "MultiHeadAttention", "NhwcConv", "QLinearAdd", "QLinearGlobalAveragePool", "QLinearSigmoid", "QuickGelu",
-    "SkipGroupNorm", "SkipLayerNormalization",
-})
-_CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
-_RANDOM = frozenset({"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
-                     "RandomUniformLike"})
+
+
+def read_operators(kind: str) -> frozenset[str]:
+    """The operators of one list of onnx_operators.txt: microsoft (allowed), control_flow or random (refused)."""
+    lines = Path(__file__).with_name("onnx_operators.txt").read_text(encoding="ascii").splitlines()
+    return frozenset(line.split()[1] for line in lines if line.split()[0] == kind)
+
+
+_MICROSOFT_OPERATORS = read_operators("microsoft")
+_CONTROL_FLOW = read_operators("control_flow")
+_RANDOM = read_operators("random")
 _MODEL = {"graph": 7, "training_info": 20, "functions": 25}
 _GRAPH = {"node": 1, "initializer": 5, "sparse_initializer": 15}
 _NODE = {"op_type": 4, "attribute": 5, "domain": 7}
