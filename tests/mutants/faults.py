@@ -16,7 +16,8 @@ NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "minimum": "max
          "floor": "ceil", "ceil": "floor", "argmin": "argmax", "argmax": "argmin", "sin": "cos", "cos": "sin",
          "zeros": "ones", "ones": "zeros", "nanmin": "nanmax", "nanmax": "nanmin", "mean": "sum", "nanmean": "nansum"}
 REMOVED = {"sorted": "list", "reversed": "list", "abs": "float", "copy": "asarray"}
-UNSWAPPED = {"isinstance", "getattr", "hasattr", "setattr", "open", "print", "field"}
+SYMMETRIC = {"min", "max", "minimum", "maximum", "hypot", "suppress", "union1d", "array_equal", "zip"}
+UNSWAPPED = {*SYMMETRIC, "isinstance", "getattr", "hasattr", "setattr", "open", "print", "field"}
 
 
 @dataclass(frozen=True)

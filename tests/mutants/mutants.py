@@ -4,8 +4,8 @@
     python tests/mutants/mutants.py metrics --count 100
     python tests/mutants/mutants.py metrics --again        # only those that stayed unfound the last time
 
-A fault in a room is looked for by the tests of the room, tests/runtime/ROOM, and by the other test files that import
-the changed module, except those that train. Which faults are taken depends on their own lines only, so that a change
+A fault in a room is looked for by the tests of the room, tests/runtime/ROOM, and by the other files in tests/runtime
+that import the changed module. Which faults are taken depends on their own lines only, so that a change
 elsewhere keeps the sample. equivalent.txt lists faults that change nothing that can be seen, each with the reason.
 Every run works in a copy of the repository.
 """
@@ -32,7 +32,6 @@ from faults import Fault, faults  # noqa: E402
 
 ROOMS = ("diffusion", "domains", "metrics", "requests", "store", "report", "scans")
 SOURCE, KNOWN = Path("runtime/src/cldm_runtime"), Path(__file__).with_name("equivalent.txt")
-ELSEWHERE = ("runtime", "cli", "cpp", "attacks")  # folders of tests/ that are searched for importers of a module
 LEAST, SECONDS = 0.9, 120.0
 
 
@@ -63,7 +62,7 @@ def mutants(root: Path, room: str) -> list[Mutant]:
 def tests_of(root: Path, room: str, module: str) -> list[str]:
     """Test files in the order in which they are likely to find a fault: those of the room that import the module, the
     room's others, and those that import it elsewhere."""
-    files = [path for folder in ELSEWHERE for path in sorted((root / "tests" / folder).rglob("test_*.py"))]
+    files = sorted((root / "tests" / "runtime").rglob("test_*.py"))
     own = root / "tests" / "runtime" / room
     ranked = {path: (own not in path.parents) * 2 + (module not in imported(path)) for path in files}
     return [str(path.relative_to(root)) for path in sorted(files, key=ranked.__getitem__) if ranked[path] < 3]

@@ -40,6 +40,10 @@ def test_both_ends_belong_to_the_interval(share):
     assert not acts(step - 1, (share, 1.0), 101) and not acts(step + 1, (0.0, share), 101)
 
 
+def test_the_whole_interval_holds_every_step():
+    assert EVERYWHERE == (0.0, 1.0) and acts(1, (1.0, 1.0), 2) and not acts(1, (0.0, 0.9), 2)
+
+
 def test_a_single_training_step_counts_as_clean():
     assert acts(0, EVERYWHERE, 1) and not acts(0, (0.5, 1.0), 1)
 

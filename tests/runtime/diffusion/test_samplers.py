@@ -260,3 +260,19 @@ def test_single_precision_stays_single_and_the_input_is_not_changed(sampler):
 def test_unknown_samplers_and_settings_are_refused(name, eta, message):
     with pytest.raises(InputError, match=message):
         get_sampler(name, eta)
+
+
+@pytest.mark.parametrize(("name", "eta"), [("ddim", 0.0), ("ddim", 1.0), ("ddpm", 0.0), ("dpm++2m", 0.0)])
+def test_samplers_are_found_by_name(name, eta):
+    table = NoiseSchedule.cosine(10, prediction_type="v").step_table(3)
+    found = get_sampler(name, eta)(lambda x, *_: 0.5 * x, start(), table, noise)
+    expected = SAMPLERS[name](lambda x, *_: 0.5 * x, start(), table, noise, **({"eta": eta} if eta else {}))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("name", "eta", "message"), [
+    ("euler", 0.0, "Known: ddim, ddpm"), ("ddim", -0.01, "expected 0"), ("ddim", 1.01, "expected 0"),
+    ("ddpm", 0.5, "sampler ddpm has none")])
+def test_unknown_samplers_and_etas_are_refused(name, eta, message):
+    with pytest.raises(InputError, match=message):
+        get_sampler(name, eta)

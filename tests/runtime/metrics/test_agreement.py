@@ -111,3 +111,10 @@ def test_rate_is_wilsons_interval():
 def test_lengths_that_differ_are_refused():
     with pytest.raises(InputError, match="one length"):
         agreement([1.0, 2.0], [1.0])
+
+
+def test_the_interval_does_not_depend_on_how_many_replicates_are_held_at_a_time(monkeypatch):
+    x, y = pairs(20)
+    whole = agreement(x, y, replicates=50)
+    monkeypatch.setattr("cldm_runtime.metrics.agreement._BLOCK", 60)  # 3 replicates of 20 samples
+    assert agreement(x, y, replicates=50) == whole

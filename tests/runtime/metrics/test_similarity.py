@@ -65,6 +65,8 @@ def test_opposite_images_count_zero_and_channels_are_averaged() -> None:
     (np.zeros((1, 16)), np.zeros((1, 16)), r"expected \(N, H, W\)"),
     (np.zeros((1, 10, 16)), np.zeros((1, 10, 16)), "at least 11 x 11"),
     (np.zeros((1, 16, 16)), np.full((1, 16, 16), 2.0), "expected 0 to 1"),
+    (np.zeros((1, 16, 16)), np.eye(16)[None] * 1.1, "reach from 0.0 to 1.1, expected 0 to 1"),
+    (np.zeros((1, 16, 16)), np.eye(16)[None] * -0.1, "reach from -0.1 to -0.0, expected 0 to 1"),
     (np.full((1, 16, 16), np.nan), np.zeros((1, 16, 16)), "from nan to nan"),
 ])
 def test_what_cannot_be_compared_is_refused(a: np.ndarray, b: np.ndarray, message: str) -> None:

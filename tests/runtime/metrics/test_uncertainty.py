@@ -65,6 +65,8 @@ def test_a_bias_raises_the_ratio_and_no_spread_leaves_it_undefined() -> None:
     biased = attribute_spread(condition_spread(values, np.array([2.0, 2, 6, 6]), groups), "a", "1", "mask", "all", 50)
     assert biased.ratio.value == pytest.approx(math.sqrt((0 + 9) / (3 + 3)))
     assert (biased.rms_spread.value, biased.rms_error.value) == pytest.approx((math.sqrt(2), math.sqrt(4.5)))
+    agreed = attribute_spread(condition_spread(np.ones(4), np.zeros(4), groups), "a", "1", "mask", "all", 50)
+    assert math.isnan(agreed.ratio.value) and agreed.rms_error.value == 1  # nothing was predicted, and all is wrong
     flat = attribute_spread(condition_spread(np.ones(4), np.ones(4), groups), "a", "1", "mask", "all", 50)
     assert math.isnan(flat.ratio.value) and flat.rms_error.value == 0 and math.isnan(flat.rho.value)
 
@@ -101,6 +103,7 @@ def test_pixels_are_binned_by_disagreement() -> None:
     assert [(point.low, point.high) for point in found.bins] == [(0, 0), (0.2, 0.3), (0.4, 0.5)]
     assert [point.error_rate.value for point in found.bins] == [0.25, 0.5, 0.5]
     assert [point.disagreement for point in found.bins] == pytest.approx([0, 0.3, 0.5])
+    assert [point.n_wrong for point in found.bins] == [2, 2, 2]
     assert found.unanimous_wrong.value == pytest.approx(2 / 6)
     assert found.calibration_error.value == pytest.approx((8 * 0.25 + 4 * 0.2) / 16)
 
@@ -109,4 +112,5 @@ def test_intervals_of_pixels_run_over_conditions() -> None:
     right, false = pixel_tally(np.zeros(4), np.zeros(4, bool)), pixel_tally(np.zeros(4), np.ones(4, bool))
     rate = pixel_calibration([right, false], 200).bins[0].error_rate
     assert (rate.value, rate.low, rate.high) == (0.5, 0, 1)
-    assert math.isnan(pixel_calibration([right], 20).unanimous_wrong.value)
+    alone = pixel_calibration([right], 20)
+    assert math.isnan(alone.unanimous_wrong.value) and [(point.n, point.n_wrong) for point in alone.bins] == [(4, 0)]

@@ -175,7 +175,7 @@ def test_segmentation_is_appended_in_passes(tmp_path: Path) -> None:
     with open_dataset(path) as dataset:
         found = dataset.segmentation("nnunet")
         assert np.array_equal(found.masks(), MASKS) and found.metadata == {"bundle": "abc"}
-        assert found.score_names == ("dice_wall",) and found.score_units == ("fraction",)
+        assert found.name == "nnunet" and found.score_names == ("dice_wall",) and found.score_units == ("fraction",)
         assert found.scores.tolist() == [[1.0]] * 3 and found.attribute_names == ("size", "depth")
         assert np.array_equal(dataset.masks(), MASKS)
 
@@ -235,6 +235,9 @@ def spoil(path: Path, change: str) -> None:
     ("file['images'].attrs['rescale_slope'] = 'two'", "rescale_slope is two"),
     ("file['images'].attrs['rescale_slope'] = np.nan", "rescale_slope is nan"),
     ("file['images'].attrs['spacing_mm'] = 1.0", "spacing_mm is 1.0, expected 2 number"),
+    ("file['images'].attrs['spacing_mm'] = [1.5, 0.0]", "expected 2 number"),
+    ("file.attrs.create('r', file['images'].ref, dtype=h5py.ref_dtype)", "the attribute 'r' is neither numbers nor text"),
+    ("file.attrs['format_version'] = np.int64(0)", "expected a positive integer"),
     ("file['attributes/mask'] = np.zeros((3, 2), 'f4')", "0 names"),
     ("del file['masks']; file['masks'] = np.zeros((2, 8, 8), 'u1')", r"/masks has shape \(2, 8, 8\)"),
     ("del file['masks']; file['masks'] = np.zeros((3, 8, 8), 'f4')", "/masks has type float32"),
