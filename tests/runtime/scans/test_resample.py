@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cldm_runtime.scans.resample import Window, normalise, resample_image, resample_labels
+from cldm_runtime.scans.resample import Window, labelled_box, normalise, resample_image, resample_labels
 
 
 def test_normalise_puts_the_percentiles_at_0_and_1():
@@ -29,3 +29,33 @@ def test_coarser_window_averages_stripes_instead_of_aliasing():
     plane = np.tile(np.array([0.0, 1.0], np.float32), (1, 64, 32))
     result = resample_image(plane, np.array([31.5, 31.5]), (1.0, 1.0), Window((16, 16), (4.0, 4.0)))
     assert np.abs(result[:, :, 1:-1] - 0.5).max() < 0.01  # the first and last column see the border
+
+
+def test_fine_stripes_are_averaged_where_a_pixel_of_the_window_hits_one_exactly():
+    plane = np.tile(np.array([0.0, 0.0, 0.0, 1.0], np.float32), (1, 64, 16))
+    centre = np.array([31.5, 33.0])  # columns 3, 7, ... 63: 33 + 4 (i - 7.5)
+    result = resample_image(plane, centre, (1.0, 1.0), Window((16, 16), (4.0, 4.0)))
+    assert np.abs(result[:, :, 1:-1] - 0.25).max() < 0.05
+
+
+def test_a_class_of_few_pixels_does_not_win_where_a_pixel_of_the_window_hits_it_exactly():
+    plane = np.tile(np.array([1, 1, 1, 2], np.uint8), (1, 64, 16))
+    result = resample_labels(plane, np.array([31.5, 33.0]), (1.0, 1.0), Window((16, 16), (4.0, 4.0)))
+    assert (result[:, :, 1:-1] == 1).all()
+
+
+def test_a_volume_is_resampled_along_all_its_axes():
+    labels = np.zeros((1, 4, 4, 4), np.uint8)
+    labels[0, 1:3, 1:3, 1:3] = 1
+    result = resample_labels(labels, np.full(3, 1.5), (2.0, 2.0, 2.0), Window((8, 8, 8), (1.0, 1.0, 1.0)))
+    inside = result[0, 2:6, 2:6, 2:6]
+    assert result.sum() == inside.sum() == 64 - 8 and inside[0, 0, 1] == 1  # corners: a share of 0.75 ** 3 = 0.42
+    ramp = np.arange(4, dtype=np.float32)[:, None, None] * np.ones((4, 4, 4), np.float32)
+    halved = resample_image(ramp[None], np.full(3, 1.5), (2.0, 2.0, 2.0), Window((3, 1, 1), (1.0, 1.0, 1.0)))
+    assert halved[0, :, 0, 0].tolist() == [1.0, 1.5, 2.0]
+
+
+def test_the_box_holds_the_labels_of_all_samples_along_each_axis():
+    labels = np.zeros((2, 5, 6, 7), np.uint8)
+    labels[0, 1, 2, 3] = labels[1, 3, 2, 5] = 1
+    assert labelled_box(labels).tolist() == [[1, 3], [2, 2], [3, 5]]

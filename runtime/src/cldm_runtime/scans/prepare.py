@@ -61,8 +61,8 @@ def prepare_case(case: Case, recipe: Recipe) -> PreparedCase | str:
     try:
         return (_prepare_slices if len(recipe.window.shape) == 2 else _prepare_volume)(case, recipe)
     except InputError as error:
-        message = str(error)
-        return message if case.name in message else f"case {case.name}: {message}"
+        where = f"case {case.name}: "
+        return where + str(error).removeprefix(where)
 
 
 def _prepare_slices(case: Case, recipe: Recipe) -> PreparedCase:
