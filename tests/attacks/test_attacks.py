@@ -16,7 +16,7 @@ from attacks import arrays, bundles, datasets, plans, tables, volumes  # noqa: F
 from attacks.corpus import ATTACKS
 
 SECONDS, MEBIBYTES, LONGEST_MESSAGE = 1.0, 300.0, 70_000
-TRAINERS = ("prepare", "plans")
+NEEDED = {"prepare": "nibabel", "plans": "nnunetv2"}
 Report = dict[str, dict[str, Any]]
 
 
@@ -27,8 +27,8 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Report]
 
     def report(parser: str) -> Report:
         if parser not in known:
-            if parser in TRAINERS:
-                pytest.importorskip("nnunetv2")
+            if parser in NEEDED:
+                pytest.importorskip(NEEDED[parser])
             folder = tmp_path_factory.mktemp(parser)
             paths = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, sys.path)])
             command = [sys.executable, "-W", "ignore", "-m", "attacks.child", parser, str(folder)]

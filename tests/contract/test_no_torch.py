@@ -3,27 +3,34 @@
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
-import cldm_runtime
+import pytest
 
+import cldm_runtime
+from attacks import child
+
+ROOT = Path(__file__).parents[2]
 RUNTIME = Path(cldm_runtime.__file__).parent
 FORBIDDEN = ("torch", "monai", "onnx", "nnunetv2", "cldm_trainer", "lightning", "lightning_fabric", "nibabel",
-             "skimage", "matplotlib", "diffusers", "openvino")
-BLOCK = f"""
+             "SimpleITK", "skimage", "matplotlib", "diffusers", "openvino")
+SCANS = ("nibabel", "SimpleITK")  # of the extra `scans`
+BLOCK = """
 import importlib.abc, sys
 class Block(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {FORBIDDEN!r}:
-            raise ModuleNotFoundError(f"{{name}} is blocked", name=name)
+        if name.split(".")[0] in BLOCKED:
+            raise ModuleNotFoundError(f"{name} is blocked", name=name)
 sys.meta_path.insert(0, Block())
 """
 
 
-def run_blocked(code):
-    """Run code in a Python where the forbidden packages cannot be imported."""
-    return subprocess.run([sys.executable, "-c", BLOCK + code], capture_output=True, text=True, timeout=120,
-                          env={"PYTHONPATH": str(RUNTIME.parent), "PATH": ""}, check=False)
+def run_blocked(code, allowed=()):
+    """Run code in a Python where the forbidden packages, but for the allowed ones, cannot be imported."""
+    blocked = tuple(name for name in FORBIDDEN if name not in allowed)
+    return subprocess.run([sys.executable, "-c", f"BLOCKED = {blocked!r}{BLOCK}{code}"], capture_output=True, text=True,
+                          timeout=120, env={"PYTHONPATH": str(RUNTIME.parent), "PATH": ""}, check=False)
 
 
 def module_names():
@@ -64,6 +71,37 @@ from cldm_runtime.verification.replay import verify_bundle
 print(all(check.passed for check in verify_bundle(Bundle.load({str(tiny_generator)!r}))))
 """)
     assert result.stdout == "True\n", result.stderr
+
+
+def test_prepare_without_torch_writes_the_bytes_of_the_trainers_stage(tmp_path):
+    config = pytest.importorskip("cldm_trainer.config")
+    child.make_raw(tmp_path / "raw")
+    for name in ("runtime", "trainer"):
+        (tmp_path / f"{name}.toml").write_text(
+            f"extends = '{ROOT}/trainer/configs/phantom-tiny.toml'\n[cohort]\nfolder = '{tmp_path}/{name}'\n"
+            f"[prepare]\nraw = '{tmp_path}/raw'\nshape = [32, 32]\nspacing_mm = [2.0, 2.0]\n"
+            "labels = { cavity = 'lv_cavity' }\n")
+    result = run_blocked(f"""
+from cldm_runtime.cli.main import cldm, run
+sys.exit(run(cldm, ["prepare", "--config", {str(tmp_path / "runtime.toml")!r}]))
+""", allowed=SCANS)
+    assert result.returncode == 0, result.stderr
+    import_module("cldm_trainer.stages.cohort").run(config.load_config(tmp_path / "trainer.toml"))
+    assert (tmp_path / "runtime/cohort.h5").read_bytes() == (tmp_path / "trainer/cohort.h5").read_bytes()
+
+
+def test_prepare_without_the_readers_prints_the_pip_line(tmp_path):
+    (tmp_path / "a.nii.gz").write_bytes(b"")
+    result = run_blocked(f"""
+from pathlib import Path
+from cldm_runtime.errors import InputError
+from cldm_runtime.scans.volume_files import read_array
+try:
+    read_array(Path({str(tmp_path / "a.nii.gz")!r}))
+except InputError as error:
+    print(error)
+""")
+    assert "nibabel is not installed" in result.stdout and "pip install 'cldm-runtime[scans]'" in result.stdout
 
 
 def test_the_runtime_never_reads_pickles():

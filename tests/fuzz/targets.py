@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,13 @@ def make_targets(folder: Path) -> dict[str, Target]:
     """Every parser that can be imported here; files are written in `folder`."""
     targets = {"manifest": manifest_target(folder), "grid": grid_target(folder), "npz": npz_target(),
                "npy": npy_target(folder), "onnx": onnx_target(), "dataset": dataset_target(folder)}
-    try:
-        import cldm_runtime.scans.nnunet_raw
-    except ImportError:
-        return targets
-    assert cldm_runtime.scans.nnunet_raw
-    return {**targets, "nifti": nifti_target(folder), "description": description_target(folder),
-            "plan": plan_target(folder)}
+    if find_spec("nibabel"):
+        targets |= {"nifti": nifti_target(folder), "description": description_target(folder)}
+    if find_spec("SimpleITK"):
+        targets |= {"metaimage": itk_target(folder, ".mha"), "nrrd": itk_target(folder, ".nrrd")}
+    if find_spec("nnunetv2"):
+        targets |= {"plan": plan_target(folder)}
+    return targets
 
 
 def in_a_file(file: Path, parse: Callable[[Path], Any]) -> Callable[[bytes], Any]:
@@ -186,6 +187,20 @@ def nifti_target(folder: Path) -> Target:
         image = kind(np.zeros((3, 4, 2), number), np.diag([2.0, 2.0, 8.0, 1.0]))
         seeds.append(image.to_bytes())
     return Target(seeds, in_a_file(folder / "volume.nii", read_array), 0.08)
+
+
+def itk_target(folder: Path, ending: str) -> Target:
+    """Headers of text, read by SimpleITK."""
+    import SimpleITK
+
+    from cldm_runtime.scans.volume_files import read_array
+
+    image = SimpleITK.GetImageFromArray(np.zeros((2, 3, 4), np.int16))
+    seeds = []
+    for compressed in (False, True):
+        SimpleITK.WriteImage(image, str(folder / f"seed{ending}"), compressed)
+        seeds.append((folder / f"seed{ending}").read_bytes())
+    return Target(seeds, in_a_file(folder / f"volume{ending}", read_array), 0.02)
 
 
 def description_target(folder: Path) -> Target:

@@ -12,7 +12,7 @@ from fuzz.mutate import generator_of, mutation
 from fuzz.targets import Target, make_targets
 
 COUNTS = {"manifest": 1500, "grid": 1500, "npz": 2000, "npy": 1000, "onnx": 3000, "dataset": 200, "nifti": 700,
-          "description": 500, "plan": 500}
+          "metaimage": 400, "nrrd": 400, "description": 500, "plan": 500}
 
 
 @pytest.fixture(scope="module")

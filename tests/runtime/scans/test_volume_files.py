@@ -66,14 +66,23 @@ def test_an_ending_that_nobody_reads_is_named(tmp_path: Path) -> None:
 def test_a_header_that_hides_where_its_voxels_lie_is_refused(tmp_path: Path) -> None:
     text = "ObjectType = Image\nNDims = 3\n" + "Comment = x\n" * 10_000 + "ElementDataFile = /etc/passwd\n"
     (tmp_path / "a.mha").write_text(text)
-    with pytest.raises(InputError, match="does not end within"):
+    with pytest.raises(InputError, match="does not begin with a header"):
         read_array(tmp_path / "a.mha")
+
+
+@pytest.mark.parametrize("spoilt", [("NDims = 3", "NDims = 3" + "9" * 40), ("NDims = 3", "NDims = 4"),
+                                    ("DimSize", "DimSize\0"), ("DimSize", "Comment = " + "x" * 300 + "\nDimSize")])
+def test_a_header_that_no_program_writes_never_reaches_itk(tmp_path: Path, spoilt: tuple[str, str]) -> None:
+    file = write_itk(tmp_path / "a.mha", STACK, (1.0, 1.0, 1.0))
+    file.write_bytes(file.read_bytes().replace(*(text.encode() for text in spoilt), 1))
+    with pytest.raises(InputError, match=r"does not begin with a header|expected one line that says"):
+        read_array(file)
 
 
 @pytest.mark.parametrize(("package", "name"), [("nibabel", "a.nii.gz"), ("SimpleITK", "a.mha")])
 def test_a_missing_package_answers_with_the_pip_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str,
                                                      name: str) -> None:
-    (tmp_path / name).write_text("ElementDataFile = LOCAL\n")
+    (tmp_path / name).write_text("NDims = 3\nElementDataFile = LOCAL\n")
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=re.escape(f"{package} is not installed")) as caught:
         read_array(tmp_path / name)

@@ -30,6 +30,9 @@ _DEFLATE_RATIO = 1100  # no stream of deflate unpacks to more than 1032 times it
 _TEXT_HEADER = 2**16  # bytes in which that of MetaImage or NRRD must end
 _OTHER_FILE = re.compile(rb"^\s*(?:ElementDataFile\s*=(?![ \t]*LOCAL[ \t\r]*$)|data ?file\s*:)", re.I | re.M)
 _SIZES = re.compile(rb"^\s*(?:DimSize\s*=|sizes\s*:)([ \t\d]*)", re.I | re.M)
+_AXES = re.compile(rb"^\s*(?:NDims\s*=|dimension\s*:)\s*(\d+)\s*$", re.I | re.M)
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_LONGEST_LINE = 200  # bytes
 _ENDS = {".mha": re.compile(rb"^\s*ElementDataFile\s*=", re.I | re.M), ".nrrd": re.compile(rb"\n\r?\n")}
 
 Array = tuple[NDArray[Any], tuple[float, ...], NDArray[np.float64]]
@@ -133,16 +136,22 @@ def _one_channel(file: Path, array: NDArray[Any], components: int) -> NDArray[An
 
 
 def _check_text_header(file: Path) -> None:
-    """Raise InputError for a MetaImage or NRRD that keeps its voxels elsewhere or claims too many of them."""
-    with file.open("rb") as stream:
-        head = stream.read(_TEXT_HEADER)
-    if file.suffix.lower() not in _ENDS:
+    """Raise InputError for a MetaImage or NRRD that keeps its voxels elsewhere, claims too many of them, or has a
+    header that no program writes: ITK ends the process on some of those.
+    """
+    ending = file.suffix.lower()
+    if ending not in _ENDS:
         return
-    if not _ENDS[file.suffix.lower()].search(head):
-        raise InputError(f"{file}: its header does not end within {_TEXT_HEADER} bytes. It is damaged or of another "
+    with file.open("rb") as stream:
+        found = _ENDS[ending].search(head := stream.read(_TEXT_HEADER))
+    lines = head[:found.end()].split(b"\n") if found else []
+    if not lines or any(len(line) > _LONGEST_LINE or _CONTROL.search(line) for line in lines):
+        raise InputError(f"{file}: does not begin with a header of short lines of text. It is damaged or of another "
                          "kind.")
     if _OTHER_FILE.search(head):
         raise InputError(f"{file}: keeps its voxels in another file. Save it as one file.")
+    if [int(number[:9]) for number in _AXES.findall(head)] not in ([2], [3]):
+        raise InputError(f"{file}: expected one line that says 2 or 3 axes.")
     for sizes in _SIZES.findall(head):
         if math.prod(int(number[:12]) for number in sizes.split()[:16]) > MOST_VOXELS:
             raise InputError(f"{file}: claims {sizes[:100].decode()} voxels, expected at most {MOST_VOXELS}.")

@@ -1,0 +1,57 @@
+"""cldm prepare: the [cohort] and [prepare] of a trainer's configuration, and nothing else of it."""
+
+from pathlib import Path
+
+import pytest
+
+from attacks.child import make_raw
+from cldm_runtime.cli.main import cldm, run
+
+BASE = """
+[run]
+name = "x"
+unknown = 1
+[cohort]
+folder = "nowhere"
+d8_patients = 3
+[prepare]
+raw = "raw"
+shape = [32, 32]
+spacing_mm = [2.0, 2.0]
+workers = 1
+labels = { cavity = "lv_cavity" }
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A raw dataset of one case of five slices, and my.toml, which extends base.toml."""
+    pytest.importorskip("nibabel")
+    make_raw(tmp_path / "raw")
+    (tmp_path / "base.toml").write_text(BASE)
+    (tmp_path / "my.toml").write_text("extends = 'base.toml'\n[cohort]\nfolder = 'cohort'\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_it_counts_the_subsets_and_ignores_other_sections(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(cldm, ["prepare", "--config", "my.toml"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "cohort/cohort.h5", "  train        1 patients      5 slices (0 dropped: no closed ring)"]
+
+
+def test_another_cohort_is_replaced_only_where_that_is_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]
+                                                                 ) -> None:
+    assert run(cldm, ["prepare", "--config", "my.toml"]) == 0
+    with (folder / "my.toml").open("a") as stream:
+        stream.write("[prepare]\nmargin_mm = 3.0\n")
+    assert run(cldm, ["prepare", "--config", "my.toml"]) == 4
+    assert "was made from other data or with other settings" in capsys.readouterr().err
+    assert run(cldm, ["prepare", "--config", "my.toml", "--overwrite"]) == 0
+
+
+def test_every_faulty_key_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "my.toml").write_text("extends = 'base.toml'\n[cohort]\nd8_patients = 'x'\n[prepare]\nrnig = []\n")
+    assert run(cldm, ["prepare", "--config", "my.toml"]) == 2
+    said = capsys.readouterr().err
+    assert "cohort.patients.d8: found 'x', expected an integer" in said and "prepare.rnig: unknown key" in said
