@@ -311,7 +311,7 @@ def _finish(folder: Path, manifest: Manifest, graphs: Mapping[str, Graph], loop:
     for role, graph in graphs.items():
         inputs = {spec.name: random.random((2, *spec.shape[1:]), dtype=np.float32) for spec in graph.inputs}
         cases[role] = ReferenceCase(inputs, graph.function(**inputs))
-    digest = write_reference(folder / "reference.npz", Reference(cases, loop, None))
+    digest = write_reference(folder / "reference.npz", Reference(cases, loop, None).to_arrays())
     final = dataclasses.replace(manifest, reference=dataclasses.replace(manifest.reference, sha256=digest))
     (folder / "manifest.json").write_text(final.to_json(), encoding="utf-8")
     return folder

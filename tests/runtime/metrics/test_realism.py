@@ -12,7 +12,6 @@ from cldm_runtime.metrics.realism import (
     high_frequency_share,
     kernel_distance,
     latent_spread,
-    radial_spectrum,
 )
 
 ONE_MM = (1.0, 1.0)
@@ -54,11 +53,6 @@ def test_brightness_and_scale_do_not_count():
 
 def test_a_constant_slice_has_no_share():
     assert math.isnan(high_frequency_share(np.ones((1, 8, 8)), ONE_MM)[0])
-
-
-def test_radial_spectrum_peaks_at_the_wave():
-    frequency, power = radial_spectrum(wave(0.2), ONE_MM, bins=25)
-    assert frequency[np.nanargmax(power)] == pytest.approx(0.2, abs=0.02)
 
 
 def test_latent_spread_by_channel():

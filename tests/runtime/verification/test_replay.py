@@ -83,7 +83,8 @@ def test_unknown_keys_are_listed():
 def test_the_file_gives_back_what_was_written_and_is_the_same_each_time(tmp_path):
     case = ReferenceCase({"x": np.arange(3.0)}, {"y": np.ones(2, np.float32)})
     reference = Reference({"decoder": case}, loop=case, loop_steps=5)
-    assert write_reference(tmp_path / "a.npz", reference) == write_reference(tmp_path / "b.npz", reference)
+    arrays = reference.to_arrays()
+    assert write_reference(tmp_path / "a.npz", arrays) == write_reference(tmp_path / "b.npz", arrays)
     with np.load(tmp_path / "a.npz") as arrays:
         assert sorted(arrays) == ["decoder/in/x", "decoder/out/y", "loop/in/x", "loop/out/y", "loop/steps"]
         assert Reference.from_arrays(dict(arrays)).loop_steps == 5

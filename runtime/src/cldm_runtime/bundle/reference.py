@@ -22,7 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BundleError, list_faults
-from ..files.digest import sha256_of
+from ..files.atomic import write_bytes
+from ..files.digest import sha256_of_bytes
+from ..files.npz import npz_bytes
 
 LOOP = "loop"
 Tensors = Mapping[str, NDArray[Any]]
@@ -82,9 +84,9 @@ class Reference:
         return cls(cases, loop, steps)
 
 
-def write_reference(path: Path, reference: Reference) -> str:
-    """Write the npz file (the same arrays give the same bytes) and return its SHA-256."""
-    arrays: dict[str, Any] = reference.to_arrays()
-    with path.open("wb") as stream:
-        np.savez(stream, **arrays)
-    return sha256_of(path)
+def write_reference(path: Path, arrays: Tensors) -> str:
+    """Write the arrays of `Reference.to_arrays` and return the SHA-256 of the file. The same arrays give the same one.
+    Raises OSError."""
+    data = npz_bytes(arrays)
+    write_bytes(path, data)
+    return sha256_of_bytes(data)

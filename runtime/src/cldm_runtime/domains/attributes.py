@@ -3,7 +3,6 @@
 Which attributes there are is a domain's business; this module knows none of them.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -47,6 +46,3 @@ class Measurement:
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
         return self.values[:, self.names.index(name)]
-
-    def as_dict(self) -> Mapping[str, NDArray[np.float32]]:
-        return {name: self[name] for name in self.names}

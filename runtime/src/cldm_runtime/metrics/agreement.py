@@ -115,20 +115,6 @@ def rate_estimate(count: int, total: int) -> Estimate:
     return Estimate(p, max(0.0, centre - half), min(1.0, centre + half))
 
 
-def icc_2_1(ratings: ArrayLike) -> float:
-    """ICC(2,1) of (targets, raters); NaN with fewer than two of either, or without any variance."""
-    table = np.asarray(ratings, dtype=np.float64)
-    n, k = table.shape
-    if n < 2 or k < 2:
-        return math.nan
-    grand, rows, columns = table.mean(), table.mean(axis=1), table.mean(axis=0)
-    between_rows = k * ((rows - grand) ** 2).sum() / (n - 1)
-    between_columns = n * ((columns - grand) ** 2).sum() / (k - 1)
-    residual = ((table - rows[:, None] - columns[None] + grand) ** 2).sum() / ((n - 1) * (k - 1))
-    total = between_rows + (k - 1) * residual + k * (between_columns - residual) / n
-    return float((between_rows - residual) / total) if total > 0 else math.nan
-
-
 def bootstrap(sums: Values, clusters: NDArray[np.generic], statistics: Callable[[Values], Values],
               replicates: int, seed: int) -> list[Estimate]:
     """Estimates of `statistics` over (N, K) per-sample sums, drawing whole clusters with replacement.

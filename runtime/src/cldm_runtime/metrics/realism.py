@@ -32,23 +32,6 @@ def power_spectra(images: NDArray[np.floating], spacing_mm: tuple[float, float])
     return np.hypot(rows[:, None], columns[None]), power
 
 
-def radial_spectrum(images: NDArray[np.floating], spacing_mm: tuple[float, float],
-                    bins: int = 64) -> tuple[Values, Values]:
-    """Mean power of slices (N, H, W) in `bins` rings from 0 to the highest frequency of the axes; NaN in empty rings.
-
-    Returns ring centres in cycles/mm and powers, both (bins,).
-    """
-    frequency, power = power_spectra(images, spacing_mm)
-    edges = np.linspace(0, 0.5 / max(spacing_mm), bins + 1)
-    ring = np.digitize(frequency.ravel(), edges) - 1
-    inside = (ring >= 0) & (ring < bins)
-    total = np.bincount(ring[inside], power.mean(axis=0).ravel()[inside], minlength=bins)
-    count = np.bincount(ring[inside], minlength=bins)
-    mean = np.full(bins, np.nan)
-    np.divide(total, count, out=mean, where=count > 0)
-    return (edges[:-1] + edges[1:]) / 2, mean
-
-
 def high_frequency_share(images: NDArray[np.floating], spacing_mm: tuple[float, float],
                          cutoff_per_mm: float = CUTOFF_PER_MM) -> Values:
     """Share (N,) of each slice's power, its mean left out, at or above the cut-off. A constant slice gives NaN."""

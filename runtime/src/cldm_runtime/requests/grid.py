@@ -68,11 +68,6 @@ class Grid:
             counts[index] += 1
         return np.array(counts, dtype=np.int64)
 
-    def assign(self, samples: int) -> NDArray[np.int64]:
-        """(samples,) the row of each sample."""
-        counts = self.counts(samples)
-        return np.array([row_of(index, counts) for index in range(samples)], dtype=np.int64)
-
 
 def row_of(index: int, counts: NDArray[np.int64]) -> int:
     """The row of sample `index` where row r gets counts[r] samples, see `place_of`."""

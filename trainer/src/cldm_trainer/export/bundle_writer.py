@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.bundle.manifest import FORMAT, FORMAT_VERSION, MANIFEST_FILE, Manifest, TensorSpec
 from cldm_runtime.bundle.read_manifest import read_manifest
+from cldm_runtime.bundle.reference import write_reference
 from cldm_runtime.errors import BundleError
-from cldm_runtime.files.digest import sha256_of, sha256_of_bytes
+from cldm_runtime.files.atomic import file_behind
+from cldm_runtime.files.digest import sha256_of_bytes
 from cldm_runtime.files.records import plain
 
 REFERENCE = "reference.npz"
@@ -86,6 +88,7 @@ def write_bundle(
     was before.
     """
     refuse_to_overwrite(target, force=force)
+    target = file_behind(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.partial")
     shutil.rmtree(draft, ignore_errors=True)
@@ -122,10 +125,7 @@ def _write_files(folder: Path, graphs: Sequence[GraphFile], reference: Reference
         (folder / f"{graph.role}.onnx").write_bytes(graph.model)
         if graph.torchscript is not None:
             (folder / f"{graph.role}.ts").write_bytes(graph.torchscript)
-    with (folder / REFERENCE).open("wb") as stream:
-        arrays: dict[str, Any] = {name: np.asarray(array) for name, array in reference.arrays.items()}
-        np.savez_compressed(stream, **arrays)
-    return file_sections(graphs, reference, sha256_of(folder / REFERENCE))
+    return file_sections(graphs, reference, write_reference(folder / REFERENCE, reference.arrays))
 
 
 def file_sections(graphs: Sequence[GraphFile], reference: ReferenceFile, reference_sha256: str) -> dict[str, Any]:
