@@ -101,18 +101,19 @@ def test_distances_equal_brute_force(seed, shape, spacing):
         assert np.allclose(np.sort(found), np.sort(expected))
 
 
+@pytest.mark.parametrize(("shape", "spacing"), [((24, 20), (0.7, 1.9)), ((10, 16, 12), (5.0, 0.7, 1.9))])
 @pytest.mark.parametrize("seed", range(4))
-def test_against_medpy(seed):
+def test_against_medpy(seed, shape, spacing):
     binary = pytest.importorskip("medpy.metric.binary")
-    (dice, hd, hd95, assd), _ = score_pair(*(pair := blobs(seed)), (0.7, 1.9))
+    (dice, hd, hd95, assd), _ = score_pair(*(pair := blobs(seed, shape)), spacing)
     directed = getattr(binary, "__surface_distances")
-    there, back = directed(pair[0], pair[1], (0.7, 1.9), 1), directed(pair[1], pair[0], (0.7, 1.9), 1)
+    there, back = directed(pair[0], pair[1], spacing, 1), directed(pair[1], pair[0], spacing, 1)
     assert dice == pytest.approx(binary.dc(*pair))
-    assert hd == pytest.approx(binary.hd(*pair, (0.7, 1.9)))
-    assert assd == pytest.approx(binary.assd(*pair, (0.7, 1.9)))
+    assert hd == pytest.approx(binary.hd(*pair, spacing))
+    assert assd == pytest.approx(binary.assd(*pair, spacing))
     # MedPy pools both directions before the percentile; we take the larger of the two directed ones.
     assert hd95 == pytest.approx(max(np.percentile(there, 95), np.percentile(back, 95)))
-    assert binary.hd95(*pair, (0.7, 1.9)) == pytest.approx(np.percentile(np.hstack([there, back]), 95))
+    assert binary.hd95(*pair, spacing) == pytest.approx(np.percentile(np.hstack([there, back]), 95))
 
 
 @pytest.mark.parametrize(("a", "b"), [(square(9, 9, 4), square(6, 6, 10)), (square(4, 4, 8), square(4, 6, 8))])

@@ -107,3 +107,10 @@ def test_kernel_distance_is_the_sum_over_pairs_of_different_samples():
 def test_features_that_do_not_fit_the_kernel_are_refused():
     with pytest.raises(InputError, match="at least two samples"):
         kernel_distance(np.zeros((1, 3)), np.zeros((4, 3)))
+
+
+def test_a_volume_of_equal_planes_has_the_power_of_its_frequency() -> None:
+    wave = np.cos(2 * np.pi * 0.25 * np.arange(32))  # cycles a voxel
+    volume = np.broadcast_to(wave, (1, 16, 16, 32))
+    assert high_frequency_share(volume, (1.0, 1.0, 0.5), 0.45)[0] > 0.6  # 0.5 cycles/mm along the last axis
+    assert high_frequency_share(volume, (1.0, 1.0, 2.0), 0.45)[0] < 0.01

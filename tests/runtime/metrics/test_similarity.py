@@ -63,7 +63,7 @@ def test_opposite_images_count_zero_and_channels_are_averaged() -> None:
 @pytest.mark.parametrize(("a", "b", "message"), [
     (np.zeros((1, 16, 16)), np.zeros((2, 16, 16)), "expected one shape"),
     (np.zeros((1, 16)), np.zeros((1, 16)), r"expected \(N, H, W\)"),
-    (np.zeros((1, 10, 16)), np.zeros((1, 10, 16)), "at least 11 x 11"),
+    (np.zeros((1, 10, 16)), np.zeros((1, 10, 16)), "at least 11 along each axis"),
     (np.zeros((1, 16, 16)), np.full((1, 16, 16), 2.0), "expected 0 to 1"),
     (np.zeros((1, 16, 16)), np.eye(16)[None] * 1.1, "reach from 0.0 to 1.1, expected 0 to 1"),
     (np.zeros((1, 16, 16)), np.eye(16)[None] * -0.1, "reach from -0.1 to -0.0, expected 0 to 1"),
@@ -111,3 +111,14 @@ def test_spread_is_a_ratio_of_variances() -> None:
 def test_features_that_do_not_fit_are_refused(features: np.ndarray, message: str) -> None:
     with pytest.raises(InputError, match=message):
         within_condition_spread(features, [0, 0], np.zeros((4, 2)))
+
+
+def test_volumes_by_the_same_rules() -> None:
+    volume = np.random.default_rng(0).uniform(0, 1, (2, 12, 24, 24)).astype(np.float32)
+    assert ms_ssim(volume, volume, axes=3) == pytest.approx([1, 1])
+    assert ms_ssim(volume, volume[::-1], axes=3) == pytest.approx([0, 0], abs=0.2)
+    constant = np.repeat(volume[:, :1], 12, axis=1)  # planes that are alike: the window along them changes nothing
+    other = np.repeat(volume[::-1, :1], 12, axis=1)
+    assert scale_weights(12, 24, 24) == pytest.approx([1])
+    assert ms_ssim(constant, other, axes=3) == pytest.approx(
+        [ssim_terms(constant[:, 0], other[:, 0])[0].clip(0)[row] for row in (0, 1)], abs=1e-4)

@@ -276,10 +276,9 @@ def example_sources(bundle: Bundle, batch: int, seed: int) -> dict[str, NDArray[
     return dict(encoder_inputs(bundle.manifest, bundle.domain(), np.stack(maps) if maps else None, requested))
 
 
-def some_slices(dataset: str, count: int, subset: str | None) -> tuple[NDArray[np.float32], tuple[float, float]]:
-    """(n, C, H, W) evenly picked slices of a subset, or of the whole file, and their spacing."""
+def some_slices(dataset: str, count: int, subset: str | None) -> tuple[NDArray[np.float32], tuple[float, ...]]:
+    """(n, C, *spatial) evenly picked images of a subset, or of the whole file, and their spacing."""
     with open_dataset(dataset) as opened:
         rows = opened.rows(subset)
         chosen = rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
-        rows_mm, columns_mm = opened.spacing_mm
-        return opened.images(chosen), (rows_mm, columns_mm)
+        return opened.images(chosen), opened.spacing_mm

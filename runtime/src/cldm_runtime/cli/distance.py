@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from ..engines.engine import PROVIDERS
 from ..errors import InputError
 from ..evaluation.distances import REPEATS, feature_distances
-from ..evaluation.features import SEGMENTER, Extractor, Features, open_extractor
+from ..evaluation.features import Extractor, Features, open_extractor
 from ..files.records import without_nan
 from ..store import open_dataset
 from .progress import show_progress
 
-_BLOCK = 128
 _ROWS = (("Frechet distance", "frechet", None, "floor_frechet"),
          ("kernel distance", "kernel", "kernel_sd", "floor_kernel"))
 
@@ -27,8 +26,8 @@ _ROWS = (("Frechet distance", "frechet", None, "floor_frechet"),
 @click.option("--features", type=click.Path(path_type=Path), metavar="FILE",
               help="ONNX file that gives the features; FILE.json beside it states what it wants to see "
                    "(docs/metrics.md).  [default: the segmenter's encoder]")
-@click.option("--segmenter", type=click.Path(path_type=Path), metavar="DIR", default=SEGMENTER, show_default=True,
-              help="Segmenter bundle whose encoder gives the features.")
+@click.option("--segmenter", type=click.Path(path_type=Path), metavar="DIR", default="exported/lge-segmenter",
+              show_default=True, help="Segmenter bundle whose encoder gives the features.")
 @click.option("--subset", metavar="NAME", help="Of REAL, this subset alone, for example test.  [default: all samples]")
 @click.option("--synthetic-subset", metavar="NAME", help="The same for SYNTHETIC.  [default: all samples]")
 @click.option("--repeats", type=click.IntRange(min=1), metavar="R", default=REPEATS, show_default=True,
@@ -77,9 +76,10 @@ def _features(path: Path, subset: str | None, extractor: Extractor) -> tuple[Fea
         if not len(rows):
             raise InputError(f"{path}: has no samples.")
         parts = []
-        for start in range(0, len(rows), _BLOCK):
-            parts.append(extractor(dataset.images(rows[start:start + _BLOCK]), dataset.spacing_mm))
-            progress(min(start + _BLOCK, len(rows)), len(rows))
+        step = dataset.rows_at_once
+        for start in range(0, len(rows), step):
+            parts.append(extractor(dataset.images(rows[start:start + step]), dataset.spacing_mm))
+            progress(min(start + step, len(rows)), len(rows))
         patients = dataset.patients
         named = patients is not None and all(patients[rows])
         return np.concatenate(parts), patients[rows] if named and patients is not None else None

@@ -2,7 +2,7 @@
 or an ONNX file of the user's, such as an Inception exported elsewhere. Nothing is downloaded.
 
     extractor = open_extractor(Path("inception.onnx"))          # or segmenter_features(Segmenter.load(...))
-    vectors = extractor(images, (1.0, 1.0))                     # (N, C, H, W) in 0..1 -> (N, F)
+    vectors = extractor(images, (1.0, 1.0))                     # (N, C, *spatial) in 0..1 -> (N, F)
 
 Distances measured with different extractors do not compare: `name` and `sha256` belong beside every number.
 docs/metrics.md says what an ONNX file must be like.
@@ -26,7 +26,6 @@ from ..files.records import read_record
 from ..segmentation.segmenter import Segmenter
 
 BATCH_SIZE = 16
-SEGMENTER = Path("exported/lge-segmenter")
 Images = NDArray[np.floating]
 Features = NDArray[np.float32]
 
@@ -41,29 +40,30 @@ class Extractor(Protocol):
     def sha256(self) -> str: ...
 
     def __call__(self, images: Images, spacing_mm: tuple[float, ...]) -> Features:
-        """Vectors (N, F) of images (N, C, H, W) in 0..1 with pixels of `spacing_mm`. Raises InputError for images that
-        the network does not take."""
+        """Vectors (N, F) of images (N, C, *spatial) in 0..1 with voxels of `spacing_mm`. Raises InputError for images
+        that the network does not take."""
 
 
 @dataclass(frozen=True)
 class Convention:
     """What a network wants to see. A pixel x in 0..1 becomes low + (high - low) x, then (that - mean) / std.
 
-    size: (rows, columns) that images are resized to, whatever their shape; None leaves them as they are. channels: 1,
-    or 3 that are alike. range: (low, high). mean, std: of each channel.
+    size: voxels along each axis, (rows, columns) of slices, that images are resized to; None leaves them as they are.
+    channels: that the network takes; images of one channel are shown alike on all of them. range: (low, high). mean,
+    std: of each channel.
     """
 
     channels: int = 3
-    size: tuple[int, int] | None = (299, 299)
+    size: tuple[int, ...] | None = (299, 299)
     range: tuple[float, float] = (-1.0, 1.0)
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
 
     def apply(self, images: Images) -> NDArray[np.float32]:
-        """What the network sees of images (N, 1, H, W): (N, channels, rows, columns) float32."""
+        """What the network sees of images (N, 1 or channels, *spatial): (N, channels, *size) float32."""
         low, high = self.range
         seen = low + (high - low) * (resized(images, self.size) if self.size else images.astype(np.float64))
-        mean, std = (np.array(values)[:, None, None] for values in (self.mean, self.std))
+        mean, std = (np.array(values).reshape(-1, *[1] * (images.ndim - 2)) for values in (self.mean, self.std))
         return np.ascontiguousarray((seen - mean) / std, dtype=np.float32)
 
 
@@ -85,13 +85,12 @@ class SegmenterFeatures:
         return self.segmenter.bundle.manifest.graphs["features"].sha256
 
     def __call__(self, images: Images, spacing_mm: tuple[float, ...]) -> Features:
-        rows, columns = spacing_mm
-        return self.segmenter.features(images, (rows, columns), batch_size=BATCH_SIZE)
+        return self.segmenter.features(images, spacing_mm, batch_size=BATCH_SIZE)
 
 
 @dataclass(frozen=True)
 class GraphFeatures:
-    """An ONNX graph with one input (N, 1 or 3, H, W) and one output, whose spatial axes, if it has any, are averaged.
+    """An ONNX graph with one input (N, C, *spatial) and one output, whose spatial axes, if it has any, are averaged.
     The spacing is not used."""
 
     name: str
@@ -104,9 +103,11 @@ class GraphFeatures:
         return self.graph.sha256
 
     def __call__(self, images: Images, spacing_mm: tuple[float, ...]) -> Features:
-        if images.ndim != 4 or images.shape[1] != 1 or not np.isfinite(images).all():
-            raise InputError(f"features {self.name}: images have shape {images.shape}, expected (N, 1, H, W) and "
-                             "finite values.")
+        axes, channels = len(self.graph.inputs[0].shape) - 2, self.convention.channels
+        if images.ndim != axes + 2 or images.shape[1] not in (1, channels) or not np.isfinite(images).all():
+            counts = " or ".join(map(str, dict.fromkeys((1, channels))))
+            raise InputError(f"features {self.name}: images have shape {images.shape}, expected (N, {counts}, "
+                             f"{', '.join('DHW'[-axes:])}) and finite values.")
         step = self.graph.inputs[0].shape[0]
         size = step if isinstance(step, int) else BATCH_SIZE
         parts = [self._batch(images[start:start + size], size) for start in range(0, len(images), size)]
@@ -163,20 +164,25 @@ def graph_features(path: Path, convention: Convention | None = None, provider: s
 
 def open_extractor(features: Path | None = None, segmenter: Path | None = None, provider: str = "cpu",
                    threads: int | None = None) -> Extractor:
-    """The ONNX file `features`, else the encoder of the bundle `segmenter`, which is SEGMENTER by default.
+    """The ONNX file `features`, else the encoder of the bundle `segmenter`.
 
-    Raises InputError for a file that cannot be used, BundleError for such a bundle.
+    Raises InputError for a file that cannot be used and without either, BundleError for such a bundle.
     """
     if features is not None:
         return graph_features(features, None, provider, threads)
-    return segmenter_features(Segmenter.load(segmenter or SEGMENTER, provider, threads))
+    if segmenter is None:
+        raise InputError("features: neither a file nor a segmenter is given. Pass --features or --segmenter.")
+    return segmenter_features(Segmenter.load(segmenter, provider, threads))
 
 
-def resized(images: Images, size: tuple[int, int]) -> NDArray[np.float64]:
-    """Images (..., H, W) at (..., *size): a triangle filter that widens with the step where an image shrinks, so that
-    nothing is aliased (as Pillow's bilinear resize; Parmar et al., "On aliased resizing", arXiv 2104.11222)."""
-    rows, columns = (_triangle(before, after) for before, after in zip(images.shape[-2:], size, strict=True))
-    return np.asarray(rows @ images.astype(np.float64) @ columns.T)
+def resized(images: Images, size: tuple[int, ...]) -> NDArray[np.float64]:
+    """Images (..., *spatial) at (..., *size): a triangle filter that widens with the step where an image shrinks, so
+    that nothing is aliased (as Pillow's bilinear resize; Parmar et al., "On aliased resizing", arXiv 2104.11222)."""
+    *before, rows, columns = (_triangle(old, new) for old, new in zip(images.shape[-len(size):], size, strict=True))
+    found = np.asarray(rows @ images.astype(np.float64) @ columns.T)
+    for axis, matrix in zip(range(-len(size), -2), before, strict=True):
+        found = np.moveaxis(np.tensordot(matrix, found, (1, axis)), 0, axis)
+    return found
 
 
 def _triangle(before: int, after: int) -> NDArray[np.float64]:
@@ -205,15 +211,16 @@ def _beside(path: Path) -> Convention | None:
 def _declared_convention(graph: GraphSpec) -> Convention:
     """Without a file: Inception's for three channels, plain pixels for one; the size that the graph fixes."""
     shape = graph.inputs[0].shape
-    if len(shape) != 4 or shape[1] == 1:
-        return Convention(1, _fixed_size(graph), (0.0, 1.0), (0.0,), (1.0,))
+    if len(shape) != 4 or shape[1] != 3:
+        channels = shape[1] if len(shape) > 1 and isinstance(shape[1], int) else 1
+        return Convention(channels, _fixed_size(graph), (0.0, 1.0), (0.0,) * channels, (1.0,) * channels)
     return Convention(size=_fixed_size(graph) or INCEPTION.size)
 
 
-def _fixed_size(graph: GraphSpec) -> tuple[int, int] | None:
-    """(rows, columns) of the input where the graph fixes them."""
-    rows, columns = graph.inputs[0].shape[2:] if len(graph.inputs[0].shape) == 4 else ("?", "?")
-    return (rows, columns) if isinstance(rows, int) and isinstance(columns, int) else None
+def _fixed_size(graph: GraphSpec) -> tuple[int, ...] | None:
+    """Spatial size of the input where the graph fixes all of it."""
+    sizes = tuple(size for size in graph.inputs[0].shape[2:] if isinstance(size, int))
+    return sizes if sizes and len(sizes) == len(graph.inputs[0].shape) - 2 else None
 
 
 def _output(graph: GraphSpec) -> TensorSpec:
@@ -228,18 +235,20 @@ def _output(graph: GraphSpec) -> TensorSpec:
 def _require_fit(path: Path, graph: GraphSpec, convention: Convention) -> None:
     """Raise InputError that lists everything that does not fit."""
     faults = []
-    if len(graph.inputs) != 1 or len(graph.inputs[0].shape) != 4 or graph.inputs[0].dtype != "float32":
+    if len(graph.inputs) != 1 or len(graph.inputs[0].shape) not in (4, 5) or graph.inputs[0].dtype != "float32":
         found = ", ".join(f"{spec.name} {spec.dtype} {list(spec.shape)}" for spec in graph.inputs)
-        raise InputError(f"features {path}: inputs are {found}, expected one float32 image (N, 1 or 3, H, W).")
+        raise InputError(f"features {path}: inputs are {found}, expected one float32 image (N, C, H, W) or "
+                         "(N, C, D, H, W).")
     channels, size = graph.inputs[0].shape[1], _fixed_size(graph)
-    if convention.channels not in (1, 3) or (isinstance(channels, int) and channels != convention.channels):
-        faults.append(f"channels: {convention.channels} stated, the graph takes {channels}; 1 and 3 are possible")
+    if convention.channels < 1 or (isinstance(channels, int) and channels != convention.channels):
+        faults.append(f"channels: {convention.channels} stated, the graph takes {channels}")
     if any(len(values) != convention.channels for values in (convention.mean, convention.std)):
         faults.append(f"mean and std: {len(convention.mean)} and {len(convention.std)} numbers, one a channel expected")
     if min(convention.std, default=1.0) <= 0 or convention.range[0] >= convention.range[1]:
         faults.append("std must be above 0, and range two rising numbers")
-    if convention.size is not None and min(convention.size) < 1:
-        faults.append(f"size: {list(convention.size)}, expected two numbers of at least 1")
+    axes = len(graph.inputs[0].shape) - 2
+    if convention.size is not None and (len(convention.size) != axes or min(convention.size) < 1):
+        faults.append(f"size: {list(convention.size)}, expected {axes} numbers of at least 1")
     if size is not None and convention.size != size:
         faults.append(f"size: {convention.size} stated, the graph takes {size}")
     if faults:

@@ -44,7 +44,6 @@ from .steps import (
 Stage = Callable[[str], AbstractContextManager[Progress]]
 _MASK_BYTES = 0.25  # of a pixel of a compressed label map, at most
 _ROW_BYTES = 512  # attributes and scores
-_ROWS = 256  # read at a time
 
 
 def silent_stage(name: str) -> AbstractContextManager[Progress]:
@@ -115,7 +114,9 @@ class Evaluation(Run):
 
     @cached_property
     def ranges(self) -> Sequence[range]:
-        return cut(self.samples, self.batch_size, self.batch_size)
+        with open_dataset(self.out) as dataset:
+            at_once = dataset.rows_at_once
+        return cut(self.samples, min(self.batch_size, at_once), self.batch_size, at_once)
 
     @cached_property
     def samples(self) -> int:
@@ -177,10 +178,10 @@ class Evaluation(Run):
     def write_part(self, part: Part, done: Callable[[int], None]) -> None:
         rows, labels = slice(part.samples.start, part.samples.stop), list[NDArray[np.uint8]]()
         with open_dataset(self.out) as dataset:
-            height, width = dataset.spacing_mm
-            for start in range(rows.start, rows.stop, self.batch_size):
-                images = dataset.images(slice(start, min(start + self.batch_size, rows.stop)))
-                labels.append(self.segmenter.segment(images, (height, width), self.batch_size, self.mirror))
+            step = min(self.batch_size, dataset.rows_at_once)
+            for start in range(rows.start, rows.stop, step):
+                images = dataset.images(slice(start, min(start + step, rows.stop)))
+                labels.append(self.segmenter.segment(images, dataset.spacing_mm, self.batch_size, self.mirror))
                 done(len(images))
             domain, masks = dataset.load_domain(), np.concatenate(labels)
             found = {"masks": masks, **measured_labels(dataset, domain, masks, rows, self.segmenter.name)}
@@ -225,8 +226,8 @@ class _SegmentationMerge(Merge):
 def _samples_sha256(dataset: Dataset) -> str:
     """Of the checksums of all samples, which a cohort has not stored."""
     stored, digest = dataset.checksum, hashlib.sha256()
-    for start in range(0, len(dataset), _ROWS):
-        rows = slice(start, min(start + _ROWS, len(dataset)))
+    for start in range(0, len(dataset), dataset.rows_at_once):
+        rows = slice(start, min(start + dataset.rows_at_once, len(dataset)))
         digest.update((_checksums(dataset, rows) if stored is None else stored[rows]).tobytes())
     return digest.hexdigest()
 

@@ -24,7 +24,6 @@ from ..segmentation.segmenter import BATCH_SIZE, Segmenter
 from ..store import Dataset, edit_dataset, open_dataset
 
 Path = str | os.PathLike[str]
-_CHUNK = 256  # samples that are held at a time while measuring
 
 
 def no_progress(done: int, total: int) -> None:
@@ -55,9 +54,8 @@ def segment_dataset(path: Path, segmenter: Segmenter, *, batch_size: int = BATCH
         refuse_other_segmentation(path, segmenter)
     with edit_dataset(path, replace=[f"segmentations/{segmenter.name}"]) as editor, open_dataset(path) as dataset:
         writer = editor.segmentation(segmenter.name, segmentation_source(segmenter, mirror))
-        rows, columns = dataset.spacing_mm
-        for chunk in _chunks(len(dataset), batch_size):
-            labels = segmenter.segment(dataset.images(chunk), (rows, columns), batch_size, mirror)
+        for chunk in _chunks(len(dataset), min(batch_size, dataset.rows_at_once)):
+            labels = segmenter.segment(dataset.images(chunk), dataset.spacing_mm, batch_size, mirror)
             writer.append(masks=labels)
             progress(chunk.stop, len(dataset))
 
@@ -84,13 +82,13 @@ def measure_dataset(path: Path, *, masks: bool = True, segmentations: Sequence[s
     with edit_dataset(path, replace=replaced) as editor, open_dataset(path) as dataset:
         domain = dataset.load_domain()
         if masks:
-            for rows in _chunks(len(dataset), _CHUNK):
+            for rows in _chunks(len(dataset), dataset.rows_at_once):
                 editor.append(**measured_masks(dataset, domain, rows))
                 progress(done := done + rows.stop - rows.start, total)
         for name in names:
             writer = editor.segmentation(name, {"metric_definition": DEFINITION})
             segmentation = dataset.segmentation(name)
-            for rows in _chunks(len(dataset), _CHUNK):
+            for rows in _chunks(len(dataset), dataset.rows_at_once):
                 writer.append(**measured_labels(dataset, domain, segmentation.masks(rows), rows, name))
                 progress(done := done + rows.stop - rows.start, total)
 
@@ -148,8 +146,9 @@ def check_fit(dataset: Dataset, segmenter: Segmenter) -> None:
     if names != segmenter.domain.labels.names:
         raise InputError(f"{dataset.path}: its labels are {list(names)}, the segmenter's "
                          f"{list(segmenter.domain.labels.names)}. Use a segmenter of the same domain.")
-    if len(dataset.shape) != 2:
-        raise InputError(f"{dataset.path}: holds images of shape {dataset.shape}; this segmenter takes slices.")
+    if len(dataset.shape) != segmenter.spec.axes:
+        raise InputError(f"{dataset.path}: holds images of shape {dataset.shape}; this segmenter takes "
+                         f"{'slices' if segmenter.spec.axes == 2 else 'volumes'}.")
 
 
 def segmentation_source(segmenter: Segmenter, mirror: bool | None) -> dict[str, str | int | float]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..bundle.manifest import SamplingSpec
 from ..engines.engine import CPU_PROVIDERS
+from ..files.blocks import samples_in_block
 from ..requests.sources import RequestSource
 from ..runs.run import cut
 from ..store import DatasetSpec, MetadataValue, chunk_rows
@@ -58,7 +59,9 @@ class Plan:
         """The samples of each part: whole batches and, where that is not too many, whole chunks of the file, which are
         then merged as they are."""
         batch, (rows, mask_rows) = self.settings.batch_size, self._chunk_rows()
-        return cut(self.samples, batch, math.lcm(batch, rows, mask_rows))
+        image = self.generator.manifest.image
+        at_once = samples_in_block(image.channels * math.prod(image.shape))
+        return cut(self.samples, batch, math.lcm(batch, rows, mask_rows), at_once)
 
     def _chunk_rows(self) -> tuple[int, int]:
         """Rows of a chunk of images, and of label maps."""

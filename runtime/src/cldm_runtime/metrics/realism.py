@@ -12,6 +12,8 @@ FD is biased upwards in small samples, KD is not but scatters around 0: both are
 beside the distance of two disjoint real sets of that size, the floor (`distances`).
 """
 
+from functools import reduce
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,29 +24,32 @@ CUTOFF_PER_MM = 0.25  # half of the highest frequency that 1 mm pixels can hold
 Values = NDArray[np.float64]
 
 
-def power_spectra(images: NDArray[np.floating], spacing_mm: tuple[float, float]) -> tuple[Values, Values]:
-    """Frequencies in cycles/mm (H, W), and the power (N, H, W) of slices (N, H, W): mean removed, Hann window."""
-    height, width = images.shape[-2:]
-    window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[None, 1:-1]
-    centred = images - images.mean(axis=(-2, -1), keepdims=True, dtype=np.float64)
-    power = np.abs(np.fft.fft2(centred * window)) ** 2
-    rows, columns = np.fft.fftfreq(height, spacing_mm[0]), np.fft.fftfreq(width, spacing_mm[1])
-    return np.hypot(rows[:, None], columns[None]), power
+def power_spectra(images: NDArray[np.floating], spacing_mm: tuple[float, ...]) -> tuple[Values, Values]:
+    """Frequencies in cycles/mm (*spatial), and the power (N, *spatial) of images (N, *spatial): mean removed, Hann
+    window along every axis. spacing_mm: one number for each axis."""
+    axes, shape = tuple(range(-len(spacing_mm), 0)), images.shape[-len(spacing_mm):]
+    window = reduce(np.multiply, np.ix_(*(np.hanning(size + 2)[1:-1] for size in shape)))
+    centred = images - images.mean(axis=axes, keepdims=True, dtype=np.float64)
+    power = np.abs(np.fft.fftn(centred * window, axes=axes)) ** 2
+    steps = np.ix_(*(np.fft.fftfreq(size, step) for size, step in zip(shape, spacing_mm, strict=True)))
+    return np.asarray(reduce(np.hypot, steps)), power
 
 
-def high_frequency_share(images: NDArray[np.floating], spacing_mm: tuple[float, float],
+def high_frequency_share(images: NDArray[np.floating], spacing_mm: tuple[float, ...],
                          cutoff_per_mm: float = CUTOFF_PER_MM) -> Values:
-    """Share (N,) of each slice's power, its mean left out, at or above the cut-off. A constant slice gives NaN."""
+    """Share (N,) of the power of each image (*spatial), its mean left out, at or above the cut-off. A constant image
+    gives NaN."""
     frequency, power = power_spectra(images, spacing_mm)
-    total, high = power.sum(axis=(-2, -1)), power[:, frequency >= cutoff_per_mm].sum(axis=-1)
+    axes = tuple(range(-len(spacing_mm), 0))
+    total, high = power.sum(axis=axes), power[:, frequency >= cutoff_per_mm].sum(axis=-1)
     share = np.full(len(images), np.nan)
-    np.divide(high, total, out=share, where=images.max(axis=(-2, -1)) > images.min(axis=(-2, -1)))
+    np.divide(high, total, out=share, where=images.max(axis=axes) > images.min(axis=axes))
     return share
 
 
-def high_frequency_ratio(synthetic: NDArray[np.floating], real: NDArray[np.floating], spacing_mm: tuple[float, float],
+def high_frequency_ratio(synthetic: NDArray[np.floating], real: NDArray[np.floating], spacing_mm: tuple[float, ...],
                          cutoff_per_mm: float = CUTOFF_PER_MM) -> float:
-    """Mean share of the synthetic slices over that of the real ones: 1 is right, below 1 is blurred."""
+    """Mean share of the synthetic images over that of the real ones: 1 is right, below 1 is blurred."""
     above = high_frequency_share(synthetic, spacing_mm, cutoff_per_mm)
     below = high_frequency_share(real, spacing_mm, cutoff_per_mm)
     return float(np.nanmean(above) / np.nanmean(below))

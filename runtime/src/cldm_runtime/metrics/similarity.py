@@ -2,14 +2,15 @@
 
 | symbol | here |
 |---|---|
-| w | Gaussian window, 11 x 11 pixels, standard deviation 1.5, sum 1; only windows that lie wholly in the image count |
+| w | Gaussian window, 11 pixels along each axis, standard deviation 1.5, sum 1; only windows wholly in the image |
 | mu, sigma^2, sigma_ab | mean, variance and covariance under w |
 | l | (2 mu_a mu_b + C1) / (mu_a^2 + mu_b^2 + C1), C1 = 0.01^2 |
 | cs | (2 sigma_ab + C2) / (sigma_a^2 + sigma_b^2 + C2), C2 = 0.03^2 |
 | MS-SSIM | product over scales j < M of (mean cs_j)^beta_j, times (mean l cs at scale M)^beta_M |
 
-Each scale halves the one before by the mean of 2 x 2 pixels; an odd last row or column is left out. A mean below 0
-counts 0. Source: Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality assessment", 2003.
+Each scale halves the one before by the mean of 2 x 2 pixels (of volumes 2 x 2 x 2); an odd last one is left out. A mean
+below 0 counts 0. Source: Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality assessment",
+2003.
 An image too small for five scales takes as many as hold a window, with the weights beta divided by their sum: 128 x 128
 pixels have four. Other tools refuse such images or shrink the window, so compare figures of one definition only.
 """
@@ -47,56 +48,59 @@ class Similarity:
     n_alone: int
 
 
-def ms_ssim(a: NDArray[np.floating], b: NDArray[np.floating]) -> Values:
-    """MS-SSIM (N,) of images a[i] and b[i], (N, H, W) or (N, C, H, W) in 0..1; channels are averaged at each scale.
+def ms_ssim(a: NDArray[np.floating], b: NDArray[np.floating], axes: int = 2) -> Values:
+    """MS-SSIM (N,) of images a[i] and b[i], (N, *spatial) or (N, C, *spatial) in 0..1; channels are averaged at each
+    scale. axes: spatial axes, 2 of slices, 3 of volumes.
 
     1 for equal images, about 0 for unrelated ones. Raises InputError for other shapes or values, and for images of
     fewer than 11 pixels a side.
     """
     if a.shape != b.shape:
         raise InputError(f"ms_ssim: found images of shapes {a.shape} and {b.shape}, expected one shape.")
-    _check(a)
-    _check(b)
+    _check(a, axes)
+    _check(b, axes)
     every = np.arange(len(a))
-    return _pairs(a, b, every, every)
+    return _pairs(a, b, every, every, axes)
 
 
-def scale_weights(height: int, width: int) -> Values:
-    """beta of each scale that an image permits, sum 1. Raises InputError if not even the first holds a window."""
-    scales = sum(min(height, width) >> scale >= WINDOW for scale in range(len(BETA)))
+def scale_weights(*shape: int) -> Values:
+    """beta of each scale that an image of that spatial shape permits, sum 1. Raises InputError if not even the first
+    holds a window."""
+    scales = sum(min(shape) >> scale >= WINDOW for scale in range(len(BETA)))
     if not scales:
-        raise InputError(f"ms_ssim: images have {height} x {width} pixels, expected at least {WINDOW} x {WINDOW}.")
+        raise InputError(f"ms_ssim: images have {' x '.join(map(str, shape))} pixels, expected at least {WINDOW} along "
+                         "each axis.")
     return np.array(BETA[:scales]) / sum(BETA[:scales])
 
 
 def within_condition_ssim(images: NDArray[np.floating], groups: ArrayLike, replicates: int = 1000,
-                          seed: int = 0) -> Similarity:
+                          seed: int = 0, axes: int = 2) -> Similarity:
     """Mean MS-SSIM of every two images of one condition, for images as `ms_ssim` takes them and (N,) condition names.
 
     Read it beside that of real images of one condition, or of any two real images (`random_pair_ssim`): a higher value
     means less variety. Raises InputError.
     """
     names = _checked_groups(images, groups)
-    _check(images)
+    _check(images, axes)
     members = [rows for rows in _members(names) if len(rows) > 1]
     upper = [np.triu_indices(len(rows), 1) for rows in members]
     left = [rows[i] for rows, (i, _) in zip(members, upper, strict=True)]
     right = [rows[j] for rows, (_, j) in zip(members, upper, strict=True)]
-    means = [_pairs(images, images, a, b).mean() for a, b in zip(left, right, strict=True)]
+    means = [_pairs(images, images, a, b, axes).mean() for a, b in zip(left, right, strict=True)]
     alone = len(names) - sum(map(len, members))
     return Similarity(mean_estimate(means, None, replicates, seed), len(members), sum(map(len, left)), alone)
 
 
 def random_pair_ssim(images: NDArray[np.floating], pairs: int = 1000, replicates: int = 1000,
-                     seed: int = 0) -> Similarity:
+                     seed: int = 0, axes: int = 2) -> Similarity:
     """Mean MS-SSIM of random pairs of different images, each image in at most one pair; each pair is a condition.
 
     At most N // 2 pairs. The draw depends on N and the seed alone. Raises InputError.
     """
-    _check(images)
+    _check(images, axes)
     words = np.random.Philox(key=np.array([seed, 0], dtype=np.uint64)).random_raw(len(images))
     order, count = np.argsort(words, kind="stable"), min(pairs, len(images) // 2)
-    values = _pairs(images, images, order[:count], order[count:2 * count])
+    values = _pairs(images, images, order[:count], order[count:2 * count], axes)
     return Similarity(mean_estimate(values, None, replicates, seed), count, count, len(images) - 2 * count)
 
 
@@ -126,39 +130,43 @@ def within_condition_spread(features: NDArray[np.floating], groups: ArrayLike,
 
 
 def _pairs(a: NDArray[np.floating], b: NDArray[np.floating], left: NDArray[np.int64],
-           right: NDArray[np.int64]) -> Values:
+           right: NDArray[np.int64], axes: int) -> Values:
     """(P,) MS-SSIM of a[left] and b[right], in blocks."""
     block = max(1, _BLOCK_PIXELS // max(1, int(np.prod(a.shape[1:]))))
-    parts = [_block(a[left[start:start + block]].astype(np.float32), b[right[start:start + block]].astype(np.float32))
+    parts = [_block(a[left[start:start + block]].astype(np.float32), b[right[start:start + block]].astype(np.float32),
+                    axes)
              for start in range(0, len(left), block)]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
-def _block(a: Pixels, b: Pixels) -> Values:
+def _block(a: Pixels, b: Pixels, axes: int) -> Values:
     result = np.ones(len(a))
-    weights = scale_weights(*a.shape[-2:])
+    weights = scale_weights(*a.shape[-axes:])
     for scale, weight in enumerate(weights, start=1):
-        similarity, contrast = ssim_terms(a, b)
+        similarity, contrast = ssim_terms(a, b, axes)
         result *= np.maximum(similarity if scale == len(weights) else contrast, 0.0) ** weight
-        a, b = _halved(a), _halved(b)
+        a, b = _halved(a, axes), _halved(b, axes)
     return result
 
 
-def ssim_terms(a: Pixels, b: Pixels) -> tuple[Values, Values]:
+def ssim_terms(a: Pixels, b: Pixels, axes: int = 2) -> tuple[Values, Values]:
     """Means (N,) of l cs, which is the SSIM of one scale, and of cs."""
-    mean_a, mean_b = _smoothed(a), _smoothed(b)
+    mean_a, mean_b = _smoothed(a, axes), _smoothed(b, axes)
     squares, product = mean_a * mean_a + mean_b * mean_b, mean_a * mean_b
-    variances = _smoothed(a * a + b * b) - squares
-    contrast = (2 * (_smoothed(a * b) - product) + C2) / (variances + C2)
+    variances = _smoothed(a * a + b * b, axes) - squares
+    contrast = (2 * (_smoothed(a * b, axes) - product) + C2) / (variances + C2)
     similarity = (2 * product + C1) / (squares + C1) * contrast
-    axes = tuple(range(1, a.ndim))
-    return similarity.mean(axis=axes, dtype=np.float64), contrast.mean(axis=axes, dtype=np.float64)
+    every = tuple(range(1, a.ndim))
+    return similarity.mean(axis=every, dtype=np.float64), contrast.mean(axis=every, dtype=np.float64)
 
 
-def _smoothed(images: Pixels) -> Pixels:
-    """Means under every window that lies in the image: (..., H, W) -> (..., H - 10, W - 10)."""
+def _smoothed(images: Pixels, axes: int) -> Pixels:
+    """Means under every window that lies in the image: (..., *spatial), each axis 10 shorter after."""
     height, width = images.shape[-2:]
-    return np.asarray(_window_matrix(height) @ images @ _window_matrix(width).T)
+    found = np.asarray(_window_matrix(height) @ images @ _window_matrix(width).T)
+    for axis in range(-axes, -2):
+        found = np.moveaxis(np.tensordot(_window_matrix(images.shape[axis]), found, (1, axis)), 0, axis)
+    return np.asarray(found, dtype=np.float32)
 
 
 @cache
@@ -173,7 +181,10 @@ def _window_matrix(size: int) -> Pixels:
     return matrix
 
 
-def _halved(images: Pixels) -> Pixels:
+def _halved(images: Pixels, axes: int) -> Pixels:
+    for axis in range(-axes, -2):
+        pairs = np.moveaxis(images, axis, 0)[:images.shape[axis] // 2 * 2]
+        images = np.moveaxis((pairs[::2] + pairs[1::2]) / np.float32(2), 0, axis)
     height, width = (size // 2 * 2 for size in images.shape[-2:])
     even = images[..., :height, :width]
     return np.asarray((even[..., ::2, ::2] + even[..., 1::2, ::2] + even[..., ::2, 1::2] + even[..., 1::2, 1::2]) / 4)
@@ -193,9 +204,10 @@ def _checked_groups(values: NDArray[np.floating], groups: ArrayLike) -> NDArray[
     return names
 
 
-def _check(images: NDArray[np.floating]) -> None:
-    if images.ndim not in (3, 4):
-        raise InputError(f"ms_ssim: images have shape {images.shape}, expected (N, H, W) or (N, C, H, W).")
-    scale_weights(*images.shape[-2:])
+def _check(images: NDArray[np.floating], axes: int) -> None:
+    if images.ndim not in (axes + 1, axes + 2):
+        names = ", ".join("DHW"[-axes:])
+        raise InputError(f"ms_ssim: images have shape {images.shape}, expected (N, {names}) or (N, C, {names}).")
+    scale_weights(*images.shape[-axes:])
     if images.size and not (images.min() >= -_TOLERANCE and images.max() <= 1 + _TOLERANCE):  # NaN fails too
         raise InputError(f"ms_ssim: intensities reach from {images.min()} to {images.max()}, expected 0 to 1.")

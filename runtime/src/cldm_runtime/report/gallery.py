@@ -8,15 +8,16 @@ from numpy.typing import NDArray
 from ..evaluation.summary import Samples
 from ..store import Dataset
 from .contours import case_picture
+from .planes import shown_plane, what_is_shown
 from .tables import as_title, number, shown_scale, shown_unit
 
 CASES = 4  # pictures in each of the three groups
 
 
 def gallery(dataset: Dataset, name: str, samples: Samples) -> str:
-    """The section as HTML; empty for volumes and for no samples."""
+    """The section as HTML; empty for no samples. Of a volume one plane is shown, of several channels the first."""
     groups = choose_cases(samples)
-    if not any(groups.values()) or len(dataset.shape) != 2:
+    if not any(groups.values()):
         return ""
     colours = zip(samples.domain.labels.names[1:], samples.domain.labels.colours[1:], strict=True)
     legend = "&emsp;".join(f'<span class="key square" style="background:rgb{colour}"></span>{escape(as_title(label))}'
@@ -72,13 +73,15 @@ def _order(samples: Samples) -> str:
 
 def _case(dataset: Dataset, name: str, samples: Samples, position: int) -> str:
     row = int(samples.rows[position])
-    image = dataset.images(row)[0]
+    labels, mask = dataset.segmentation(name).masks(row), dataset.masks(row) if "masks" in dataset else None
+    plane = shown_plane(samples.domain, labels if mask is None or not mask.any() else mask)
+    image = dataset.images(row)[(0, *plane)]
     low, high = float(image.min()), float(image.max())
-    mask = dataset.masks(row) if "masks" in dataset else None
-    picture = case_picture(f"case{row}", image, mask, dataset.segmentation(name).masks(row), samples.domain.labels,
-                           (low, high if high > low else low + 1.0))
+    picture = case_picture(f"case{row}", image, None if mask is None else mask[plane], labels[plane],
+                           samples.domain.labels, (low, high if high > low else low + 1.0))
+    shown = what_is_shown(dataset.shape, dataset.channels, plane)
     figures = _attributes(samples, position) if samples.scores is None else _dice(samples, position)
-    return f"<figure>{picture}<figcaption>Row {row}. {escape(figures)}</figcaption></figure>"
+    return f"<figure>{picture}<figcaption>Row {row}{shown}. {escape(figures)}</figcaption></figure>"
 
 
 def _dice(samples: Samples, position: int) -> str:

@@ -7,6 +7,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from ..domains.labels import LabelMap
 from ..evaluation.repeated_conditions import ConditionImages, Positions, read_condition, repeated_conditions, spread_of
 from ..evaluation.summary import ALL, Samples
 from ..metrics.uncertainty import PixelCalibration, Uncertainty, disagreement, image_spread
@@ -14,6 +15,7 @@ from ..store import Dataset
 from .charts import CalibrationPoint, calibration
 from .contours import contours, enlarged_box
 from .heat_maps import Panel, grey, heat, panel_row
+from .planes import shown_plane, what_is_shown
 from .tables import as_title, number, pixel_table, shown_scale, shown_unit, spread_table
 
 DISPUTED_WHITE = 0.5  # disagreement that maps show in the lightest colour
@@ -79,17 +81,34 @@ def _pixels(pixels: PixelCalibration | None) -> str:
 
 
 def _pictures(dataset: Dataset, name: str, samples: Samples, groups: dict[int, Positions], found: Uncertainty) -> str:
-    if len(dataset.shape) != 2:
-        return ""
-    shown = {number: read_condition(dataset, name, samples, groups[number]) for number in found.examples}
+    whole = {number: read_condition(dataset, name, samples, groups[number]) for number in found.examples}
+    planes = {number: shown_plane(samples.domain, _outlined(each, samples)) for number, each in whole.items()}
+    shown = {number: _in_plane(each, planes[number]) for number, each in whole.items()}
     top = max(float(np.quantile(image_spread(each.images[:, 0])[1], 0.999)) for each in shown.values()) or 1.0
-    rows = "".join(f"<figure>{_row(each, samples, top)}<figcaption>{escape(_caption(samples, groups[condition]))}"
-                   "</figcaption></figure>" for condition, each in shown.items())
+    captions = {number: _caption(samples, groups[number]) + what_is_shown(dataset.shape, dataset.channels, plane)
+                for number, plane in planes.items()}
+    rows = "".join(f"<figure>{_row(each, samples, top)}<figcaption>{escape(captions[condition])}</figcaption></figure>"
+                   for condition, each in shown.items())
     last = ", mean image with the mask's contours" if "masks" in dataset else ""
     return ("<h3>Where the images of a condition differ</h3><p>From the least to the most disagreement. Each row: mean "
             f"image; standard deviation of the intensity (black 0, lightest {top:.2g} or more); one image with its "
             f"segmentation; disagreement of the segmentations (black 0, lightest {DISPUTED_WHITE:g} or more){last}.</p>"
             f'<div class="maps">{rows}</div>')
+
+
+def _outlined(found: ConditionImages, samples: Samples) -> LabelMap:
+    """The mask of a condition or, without one, the most frequent labels."""
+    if found.truth is not None and found.truth.any():
+        return found.truth
+    return disagreement(found.labels, len(samples.domain.labels))[0]
+
+
+def _in_plane(found: ConditionImages, plane: tuple[int, ...]) -> ConditionImages:
+    """One plane of volumes; slices as they are."""
+    if not plane:
+        return found
+    truth = None if found.truth is None else found.truth[plane]
+    return ConditionImages(found.images[:, :, plane[0]], found.labels[:, plane[0]], truth)
 
 
 def _row(found: ConditionImages, samples: Samples, top: float) -> str:

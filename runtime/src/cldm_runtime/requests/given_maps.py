@@ -85,7 +85,8 @@ def npy_masks(source: Path) -> ArrayMasks:
             TokenError) as error:
         raise InputError(f"{source}: cannot be read as a numpy array ({error}). Save it with numpy.save.") from error
     if masks.ndim < 3:
-        raise InputError(f"{source}: expected an array of shape (masks, height, width).")
+        raise InputError(f"{source}: expected an array of shape (masks, height, width), or "
+                         "(masks, depth, height, width) of volumes.")
     return ArrayMasks(masks, source)
 
 

@@ -1,6 +1,7 @@
 """What each sample is asked for: attributes, a label map, or nothing. A pure function of the source, seed and index."""
 
 import hashlib
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +15,13 @@ from ..domains.attributes import Reason
 from ..domains.domain import Domain
 from ..domains.labels import LabelMap
 from ..errors import InputError, list_faults
+from ..files.blocks import samples_in_block
 from ..noise import Purpose, Stream
 from .given_maps import MaskRows, dataset_masks, npy_masks
 from .grid import Grid, GridRow, row_of
 
 NO_GRID_ROW = -1
 _DRAWS = 4
-_BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -236,8 +237,9 @@ def mask_requests(rows: MaskRows, canvas: Canvas, where: str) -> MaskRequests:
         raise InputError(f"{where}: masks have shape {shape}, the bundle needs {canvas.shape} pixels of "
                          f"{canvas.spacing_mm} mm. Resample them.")
     digest = hashlib.sha256()
-    for start in range(0, len(rows), _BLOCK):
-        block = rows.block(slice(start, start + _BLOCK))
+    step = samples_in_block(math.prod(shape))
+    for start in range(0, len(rows), step):
+        block = rows.block(slice(start, start + step))
         canvas.domain.labels.check(block, f"{where}, masks {start} to {start + len(block) - 1}")
         digest.update(np.ascontiguousarray(block, dtype=np.uint8).tobytes())
     return MaskRequests(rows, digest.hexdigest(), canvas)

@@ -163,11 +163,13 @@ class Run(ABC):
                              "start anew.")
 
 
-def cut(samples: int, batch: int, whole: int) -> list[range]:
+def cut(samples: int, batch: int, whole: int, at_once: int = PART_SAMPLES) -> list[range]:
     """The samples of each part: every part but the last holds the same number of whole batches and, where that is not
-    too many, a multiple of `whole` samples."""
-    unit = whole if whole <= PART_SAMPLES else batch
-    size = unit * max(1, min(PART_SAMPLES, samples // _PARTS) // unit)
+    too many, a multiple of `whole` samples. at_once: samples that a block of memory holds; a part of large ones has no
+    more than that, or one batch."""
+    most = min(PART_SAMPLES, at_once)
+    unit = whole if whole <= most else batch
+    size = unit * max(1, min(most, samples // _PARTS) // unit)
     return [range(start, min(start + size, samples)) for start in range(0, samples, size)]
 
 

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from ..errors import DatasetError
 from .reader import Dataset
 
-_ROWS = 256  # read at a time
-
 
 @dataclass(frozen=True)
 class SampleFaults:
@@ -57,8 +55,8 @@ def check_samples(dataset: Dataset, samples: range, progress: Callable[[int], No
         raise DatasetError(f"{dataset.path}: has no /checksum, as files of earlier runtimes and cohorts: only its "
                            "structure can be checked.")
     damaged = []
-    for start in range(0, len(indices), _ROWS):
-        rows = slice(start, min(start + _ROWS, len(indices)))
+    for start in range(0, len(indices), dataset.rows_at_once):
+        rows = slice(start, min(start + dataset.rows_at_once, len(indices)))
         if not _holds(dataset, rows, indices, checksums):
             single = (slice(row, row + 1) for row in range(rows.start, rows.stop))
             damaged += [int(indices[row.start]) for row in single if not _holds(dataset, row, indices, checksums)]

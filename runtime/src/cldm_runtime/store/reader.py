@@ -1,6 +1,7 @@
 """Reading and checking dataset files."""
 
 import json
+import math
 import os
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,7 @@ from ..bundle.nature import NATURES
 from ..domains.domain import Domain
 from ..domains.registry import carried_domain
 from ..errors import DatasetError, InputError
+from ..files.blocks import samples_in_block
 from .format import COLUMNS, FORMAT, SEGMENTATION_COLUMNS, Column
 from .guard import check_attributes, check_heaps, check_safe, reading
 from .structure import as_text, check_columns, check_header
@@ -191,6 +193,11 @@ class Dataset(_Columns):
     @property
     def channels(self) -> int:
         return int(self._dataset("images").shape[1])
+
+    @property
+    def rows_at_once(self) -> int:
+        """Samples that a block of memory holds; see `files/blocks.py`."""
+        return samples_in_block(self.channels * math.prod(self.shape))
 
     @property
     def spacing_mm(self) -> tuple[float, ...]:

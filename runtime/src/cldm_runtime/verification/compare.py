@@ -79,8 +79,9 @@ class Yardstick:
             raise InputError(f"bundle {bundle.path} is a {manifest.kind}; a segmenter and samples are for generators. "
                              "Leave --segmenter and --samples out.")
         axes = len(manifest.image.shape)
-        if segmenter is not None and (segmenter.domain.name, 2) != (manifest.domain, axes):
-            raise InputError(f"segmenter {segmenter.name} takes slices of the domain {segmenter.domain.name}; bundle "
+        if segmenter is not None and (segmenter.domain.name, segmenter.spec.axes) != (manifest.domain, axes):
+            raise InputError(f"segmenter {segmenter.name} takes images of {segmenter.spec.axes} axes of the domain "
+                             f"{segmenter.domain.name}; bundle "
                              f"{bundle.path} makes images of {axes} axes of the domain {manifest.domain}. Pass another "
                              "--segmenter.")
         if against is not None and not samples:
@@ -160,8 +161,7 @@ class Yardstick:
         if self.segmenter is None or not np.isfinite(images).all():
             return None
         image = self.bundle.manifest.image
-        rows, columns = image.spacing_mm
-        return self.segmenter.segment(np.clip(images, *image.value_range), (rows, columns))
+        return self.segmenter.segment(np.clip(images, *image.value_range), image.spacing_mm)
 
     @cached_property
     def _samples(self) -> Float32:

@@ -1,0 +1,49 @@
+"""Reports on volumes of several channels: one plane of the first channel is shown, and both are named."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cldm_runtime.domains.declared import Declaration
+from cldm_runtime.evaluation.steps import measure_dataset
+from cldm_runtime.report.page import write_report
+from cldm_runtime.report.planes import shown_plane, what_is_shown
+from cldm_runtime.store import DatasetSpec, create_dataset
+
+DOMAIN = Declaration("organ", 3, {"organ": 1, "tumour": 2}, {"whole": ("organ", "tumour"), "tumour": ("tumour",)},
+                     lesion="tumour").domain()
+
+
+def volume(number: int) -> np.ndarray:
+    """5 x 16 x 16: an organ in planes 1 to 3, its tumour in plane 2 alone."""
+    labels = np.zeros((5, 16, 16), np.uint8)
+    labels[1:4, 3:13, 3:13] = 1
+    labels[2, 5:8, 5 : 8 + number % 3] = 2
+    return labels
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> str:
+    masks = np.stack([volume(number // 2) for number in range(8)])
+    images = np.stack([masks / 4, 1 - masks / 4], axis=1)
+    with create_dataset(tmp_path / "a.h5", DatasetSpec(DOMAIN, (5, 16, 16), (3.0, 1.0, 1.0), 2)) as writer:
+        writer.append(images=images, masks=masks, condition=np.arange(8) // 2, sample_index=np.arange(8))
+        writer.segmentation("mine").append(masks=np.roll(masks, 1, axis=2))
+    measure_dataset(tmp_path / "a.h5")
+    return write_report(tmp_path / "a.h5", "mine", tmp_path / "out").html.read_text(encoding="utf-8")
+
+
+def test_plane_and_channel_are_named(page: str) -> None:
+    assert page.count("plane 3 of 5, channel 1 of 2") >= 8
+    assert "Uncertainty" in page and "whole volume" in page.lower()
+
+
+def test_the_plane_with_most_of_the_lesion_is_shown() -> None:
+    assert shown_plane(DOMAIN, volume(0)) == (2,)
+    assert shown_plane(DOMAIN, np.minimum(volume(0), 1)) == (2,)  # the middle one of three
+    assert shown_plane(DOMAIN, volume(0)[2]) == ()
+
+
+def test_a_grey_slice_needs_no_words() -> None:
+    assert what_is_shown((8, 8), 1, ()) == "" and what_is_shown((8, 8), 3, ()) == ", channel 1 of 3"
