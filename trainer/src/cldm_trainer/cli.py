@@ -16,6 +16,7 @@ from cldm_runtime.errors import CldmError, WorkerError
 
 from .config import Config, load_config
 from .training import launch
+from .version import __version__
 
 # subcommand -> (module, function, help). Modules are imported when they are needed: torch and nnU-Net are slow to load.
 STAGES: dict[str, tuple[str, str, str]] = {
@@ -65,6 +66,7 @@ def stage_function(name: str) -> Callable[..., Any]:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, package_name="cldm-trainer")
 def cli() -> None:
     """Train every part of cldm, from cohort to bundle. The same command resumes what was stopped.
 

@@ -12,12 +12,11 @@ from ..diffusion.samplers import SAMPLERS
 from ..engines.engine import PROVIDERS
 from ..engines.processor import available_cores
 from ..errors import ProviderError, list_faults
-from .options import DEFAULT_BUNDLE
+from .options import bundle_option, load_generator_bundle
 
 
 @click.command()
-@click.option("--bundle", type=click.Path(path_type=Path), metavar="DIR", envvar="CLDM_BUNDLE",
-              default=Path(DEFAULT_BUNDLE), show_default=True, show_envvar=True, help="Generator bundle.")
+@bundle_option
 @click.option("--provider", "providers", type=click.Choice(PROVIDERS), multiple=True, default=("cpu",),
               show_default=True, help="What runs the networks; may be given several times.")
 @click.option("--sampler", type=click.Choice(list(SAMPLERS)), help="Sampler.  [default: from bundle]")
@@ -37,7 +36,7 @@ from .options import DEFAULT_BUNDLE
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
               help="Add the rows to this file, as JSON lines.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON lines instead of a table.")
-def bench(bundle: Path, providers: tuple[str, ...], sampler: str | None, steps: tuple[int, ...],
+def bench(bundle_folder: Path, providers: tuple[str, ...], sampler: str | None, steps: tuple[int, ...],
           guidance: float | None, batches: tuple[int, ...], threads: int | None, rounds: int, seconds: float, seed: int,
           cpp: Path | None, out: Path | None, as_json: bool) -> None:
     """Time a bundle: its networks alone, and the whole path from requests to images in memory and to a file.
@@ -50,6 +49,7 @@ def bench(bundle: Path, providers: tuple[str, ...], sampler: str | None, steps: 
       cldm bench --bundle exported/lge-teacher --steps 8 --steps 25 --rounds 3 --out bench.jsonl
       cldm bench --cpp cpp_bench/build/cldm-cpp --batch-size 8 --rounds 7 --seconds 5
     """
+    bundle = load_generator_bundle(bundle_folder).path
     options = ContestOptions(rounds, seconds, batches, threads or available_cores())
     samplings = [Sampling(sampler, count, guidance) for count in steps or (None,)]
     command = " ".join(["cldm bench", f"--bundle {bundle.name}", *(f"--steps {count}" for count in steps),

@@ -37,12 +37,14 @@ from ..requests.moved_maps import MaskGridRequests
 from ..requests.repeats import conditions_of, repeated
 from ..requests.sources import FreeRequests, GridRequests, RequestSource, read_masks
 from ..store import open_dataset
+from ..version import __version__
 from . import run_log as audit_log
 from .audited import AuditedCommand
-from .options import DEFAULT_BUNDLE, parse_batch_size
+from .options import bundle_option, load_generator_bundle, parse_batch_size
 from .progress import show_progress
 from .provider import precision_option, provider_option, say_choice
-from .scaling import Scaling, scaling_options, share_out
+from .scaling import SCALING_NAMES, Scaling, scaling_options, share_out
+from .sections import SectionedCommand
 
 ANATOMIES = ("parametric", "learned")
 EXAMPLES = """\b
@@ -54,77 +56,93 @@ Examples:
   cldm-gen --n 512 --per-condition 8 --attributes examples/grid.csv --out out/repeated.h5
   cldm-gen --n 100000 --attributes grid.csv --out big.h5 --resume
   cldm-gen --n 100000 --attributes grid.csv --out /shared/big.h5 --shard 3/16
-  cldm-gen --n 100000 --attributes grid.csv --out /shared/big.h5 --merge
+  cldm run merge --n 100000 --attributes grid.csv --out /shared/big.h5
   cldm-gen --n 256 --attributes examples/grid.csv --dry-run --json
 """
 
 
-@click.command(cls=AuditedCommand, epilog=EXAMPLES,
+# The ten options that most people need first; the rest by topic.
+_SECTIONS = {
+    "Most needed": ("samples", "grid_file", "masks_file", "out", "bundle_folder", "seed", "steps", "dry_run", "resume",
+                    "overwrite"),
+    "Sampling": ("sampler", "spacing", "guidance", "guidance_interval", "per_condition", "subset", "anatomy",
+                 "anatomy_folder"),
+    "Machine": ("provider", "precision", "batch_size", "workers"),
+    "Runs on many machines": (*SCALING_NAMES, "repair"),
+}
+
+
+class _Gen(SectionedCommand, AuditedCommand):
+    pass
+
+
+@click.command(cls=_Gen, sections=_SECTIONS, epilog=EXAMPLES,
                context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.option("--n", "samples", type=click.IntRange(min=1), required=True, metavar="N", help="Number of images.")
 @click.option("--attributes", "grid_file", type=click.Path(path_type=Path), metavar="CSV",
-              help="Grid of attributes (fractions 0..1), one grid point a row; if the bundle needs masks (see cldm "
-                   "inspect), an anatomy is drawn for each image. With --masks: rotation_deg and widening_mm instead.")
+              help="Grid of attributes (fractions 0..1), one grid point a row. If the bundle needs label maps (see "
+                   "cldm inspect), one is drawn for each image. With --masks the columns are rotation_deg and "
+                   "widening_mm.")
 @click.option("--masks", "masks_file", type=click.Path(path_type=Path), metavar="FILE",
-              help="Label maps that are given: a dataset (.h5) or an array (.npy); image i shows map i mod M, or "
-                   "has its attributes if the bundle needs attributes. With a grid, each map passes through all rows.")
-@click.option("--subset", default="", metavar="NAME", help="Only the label maps of that /subset of the dataset, "
-              "such as d8.")
+              help="Use your own label maps: a dataset (.h5) or an array (.npy). Sample i uses map i mod M; if the "
+                   "bundle takes attributes, it uses those of the map. With --attributes, every map is combined with "
+                   "every row of the grid.")
+@click.option("--subset", default="", metavar="NAME", help="Use only this /subset of the dataset of --masks, such as "
+              "test.")
 @click.option("--anatomy", type=click.Choice(ANATOMIES), default=ANATOMIES[0], show_default=True,
-              help="How label maps are drawn for attributes: as the domain defines, or as an anatomy bundle learned "
-                   "from a cohort.")
+              help="How label maps are drawn for attributes: by the domain's own model, or by an anatomy bundle that "
+                   "learned from a cohort.")
 @click.option("--anatomy-bundle", "anatomy_folder", type=click.Path(path_type=Path), metavar="DIR",
-              envvar="CLDM_ANATOMY", show_envvar=True, help="Anatomy bundle of --anatomy learned.  [default: "
-              "<domain>-anatomy beside the generator bundle]")
+              envvar="CLDM_ANATOMY", show_envvar=True, help="Bundle for --anatomy learned.  [default: "
+              "<domain>-anatomy next to the generator bundle]")
 @click.option("--per-condition", type=click.IntRange(min=1), default=1, show_default=True, metavar="K",
-              help="Images of each condition (label map, attributes, grid row), which differ in their noise alone.")
-@click.option("--bundle", "bundle_folder", type=click.Path(path_type=Path), metavar="DIR", envvar="CLDM_BUNDLE",
-              default=Path(DEFAULT_BUNDLE), show_default=True, show_envvar=True, help="Generator bundle.")
+              help="Images of each condition (label map, attributes, grid row). They differ only in their noise.")
+@bundle_option
 @click.option("--out", type=click.Path(path_type=Path), default=Path("samples.h5"), show_default=True, metavar="FILE",
               help="Dataset file to write.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, metavar="S",
               help="Seed of all randomness.")
 @click.option("--steps", type=click.IntRange(min=1), metavar="K", help="Sampling steps.  [default: from bundle]")
 @click.option("--sampler", type=click.Choice(list(SAMPLERS)), help="Sampling method.  [default: from bundle]")
-@click.option("--spacing", type=click.Choice(list(SPACINGS)), help="Which training steps are visited: even in the step "
-              "(trailing, leading, linspace), or in the noise.  [default: from bundle]")
+@click.option("--spacing", type=click.Choice(list(SPACINGS)), help="Which training steps are visited: evenly spaced "
+              "steps (trailing, leading, linspace), or evenly spaced noise.  [default: from bundle]")
 @click.option("--guidance", type=float, metavar="W",
-              help="Weight of classifier-free guidance (1: none); needs a bundle with a null condition.  "
+              help="Weight of classifier-free guidance (1: none). The bundle must have a null condition.  "
                    "[default: from bundle]")
 @click.option("--guidance-interval", type=float, nargs=2, metavar="LOW HIGH",
               help="Where guidance acts, in shares of the training timesteps (0 clean, 1 noise).  "
                    "[default: from bundle]")
 @click.option("--batch-size", callback=parse_batch_size, metavar="B|auto",
-              help="Images computed at once; auto: what is fastest here, measured once (2 s) and remembered in "
-                   "$CLDM_CACHE or ~/.cache/cldm. Files are the same bit for bit only for the same size.  "
+              help="Images computed at once. auto: the fastest here; it is measured once (2 s) and remembered in "
+                   "$CLDM_CACHE or ~/.cache/cldm. Files are equal bit for bit only for equal sizes.  "
                    "[default: from bundle]")
 @click.option("--workers", type=click.IntRange(min=1), metavar="W",
-              help="Processes that generate, each on one core; any number gives the same file.  [default: the cores "
-                   "that may be used; at most 12 on a GPU]")
+              help="Processes that generate, each on one core. The file is the same for any number.  [default: the "
+                   "available cores; at most 12 on a GPU]")
 @provider_option
 @precision_option
-@click.option("--dry-run", is_flag=True, help="Check everything, print the resolved plan, write nothing.")
-@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@click.option("--dry-run", is_flag=True, help="Check everything and print the resolved plan. Write nothing.")
+@click.option("--resume", is_flag=True, help="Continue a run that was stopped.")
 @scaling_options
-@click.option("--repair", is_flag=True, help="Compute samples of OUT again that cldm verify finds missing or damaged; "
-              "segmentations are to be made anew.")
+@click.option("--repair", is_flag=True, help="As cldm run repair.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file or unfinished run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan or the result as JSON.")
+@click.version_option(__version__, package_name="cldm-runtime")
 def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: str, anatomy: str,
         anatomy_folder: Path | None, per_condition: int, bundle_folder: Path, out: Path, seed: int,
         steps: int | None, sampler: str | None, spacing: Spacing | None, guidance: float | None,
         guidance_interval: tuple[float, float] | None, batch_size: int | Literal["auto"] | None, workers: int | None,
         provider: str, precision: str, dry_run: bool, resume: bool, scaling: Scaling, repair: bool, overwrite: bool,
         as_json: bool) -> None:
-    """Generate N images into one HDF5 dataset, with what was asked for and, if they were made from them, label maps.
+    """Generate N images into one HDF5 dataset, with the requested attributes and the label maps, if there are any.
 
-    The same command gives the same file, bit for bit, also after it was stopped and resumed, with any --workers.
-    Exit codes: 0 done, 2 usage or input, 3 bundle, 4 dataset, 5 provider, 6 a worker was killed, 130 interrupted (the
-    last two resumable).
+    The same command gives the same file, bit for bit, for any --workers, also after it was stopped and resumed.
+    Exit codes: 0 done, 2 usage or input, 3 bundle, 4 dataset, 5 provider, 6 a worker was killed, 130 interrupted. After
+    the last two, --resume continues.
     """
     scaling.check({"--resume": resume, "--overwrite": overwrite, "--repair": repair})
     existing: Existing = "resume" if resume else "overwrite" if overwrite else "refuse"
-    bundle = Bundle.load(bundle_folder)
+    bundle = load_generator_bundle(bundle_folder)
     learned = _anatomy_bundle(bundle, anatomy_folder, masks_file) if anatomy == "learned" else None
     choice = say_choice(_choice(bundle, provider, precision, out, existing))
     generator = Generator(bundle, choice, 1 if choice.provider in CPU_PROVIDERS else None, anatomy=learned)
@@ -149,7 +167,8 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
             click.echo(f"{out}: {plan.samples} images.")
     elif repair:
         with show_progress("repairing", plan.samples, sys.stderr) as progress:
-            click.echo(f"{out}: {repair_dataset(plan, out, progress, workers)} of {len(plan.parts)} parts done again.")
+            click.echo(f"{out}: {repair_dataset(plan, out, progress, workers)} of {len(plan.parts)} parts computed "
+                       "again.")
     else:
         _generate(plan, out, existing, workers, as_json)
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
@@ -19,7 +20,8 @@ COMMANDS = {
     "report": ("report", "Write report.html, scores.csv and scores.json."),
     "evaluate": ("evaluate", "Segment, measure and report in one go."),
     "distance": ("distance", "Frechet and kernel distance of two datasets."),
-    "inspect": ("inspect", "Say what a bundle is."),
+    "inspect": ("inspect", "Say what a bundle or a dataset is."),
+    "run": ("run", "Look at, merge and repair a run on many machines."),
     "engine": ("engine", "Build TensorRT engines on this machine."),
     "bench": ("bench", "Time a bundle on this machine."),
     "verify": ("verify", "Replay a bundle's reference on this machine."),
@@ -42,6 +44,14 @@ class LazyGroup(click.Group):
         command = getattr(import_module(f".{COMMANDS[name][0]}", __package__), name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(self, context: click.Context, arguments: list[str]
+                        ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = arguments[0]
+        if self.get_command(context, name) is None and not name.startswith("-"):
+            close = get_close_matches(name, self.list_commands(context), 1)
+            context.fail(f"No such command {name!r}." + (f" Did you mean {close[0]}?" if close else ""))
+        return super().resolve_command(context, arguments)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -12,18 +12,22 @@ from ..store import open_dataset
 
 @click.command()
 @click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
-@click.option("--segmentation", "name", metavar="NAME", help="Which one, where DATASET holds more than one.")
+@click.option("--segmentation", "names", metavar="NAME", multiple=True,
+              help="Which one, if DATASET has more than one.")
 @click.option("--subset", metavar="NAME", help="Report on this subset alone, for example test.  [default: all samples]")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: that of DATASET]")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary (scores.json) instead of the file names.")
-def report(dataset: Path, name: str | None, subset: str | None, out: Path | None, as_json: bool) -> None:
+def report(dataset: Path, names: tuple[str, ...], subset: str | None, out: Path | None, as_json: bool) -> None:
     """Write report.html, scores.csv and scores.json about a segmentation in DATASET; older ones are replaced.
 
     \b
     Example:
       cldm report out/samples.h5 --out out
     """
-    chosen = name or only_segmentation(dataset)
+    if len(names) > 1:
+        raise InputError(f"{dataset}: a report is about one segmentation, but --segmentation names {', '.join(names)}. "
+                         "Write one report for each, with its own --out.")
+    chosen = names[0] if names else only_segmentation(dataset)
     echo_files(write_report(dataset, chosen, out or dataset.parent, subset=subset), as_json)
 
 

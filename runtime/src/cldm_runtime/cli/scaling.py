@@ -1,4 +1,4 @@
-"""How commands share out a run: what --shard, --shards, --engine, --merge and --status do."""
+"""How commands divide a run among machines: what --shard, --shards, --engine, --merge and --status do."""
 
 import json
 import os
@@ -22,27 +22,26 @@ from .progress import show_progress
 
 ENGINES = ("local", "ray", "slurm")
 _OPTIONS = {
-    "shard": click.option("--shard", metavar="I/K", help="Do shard I of K (I from 0) of the run, into a folder of "
-                          "parts that other machines may share; put them together with --merge. What is there already "
-                          "is kept."),
+    "shard": click.option("--shard", metavar="I/K", help="Do shard I of K (I from 0). Parts go to a folder that other "
+                          "machines may share; finished ones are kept. Put them together with cldm run merge."),
     "shards": click.option("--shards", type=click.IntRange(min=1), metavar="K", help="Do the shard whose index a Slurm "
-                           "array or a Kubernetes Indexed Job has set. With --status: the shards to tell of."),
+                           "array or a Kubernetes Indexed Job has set."),
     "engine": click.option("--engine", type=click.Choice(ENGINES), default=ENGINES[0], show_default=True,
-                           help="What does the shards: ray, a task each on a Ray cluster; slurm, an array job, whose "
-                                "scripts are written beside the output. Both need --shards K."),
-    "ray_address": click.option("--ray-address", metavar="ADDRESS", help="Of the Ray cluster.  [default: as ray.init "
-                                "finds it]"),
+                           help="Who does the shards. ray: one task each on a Ray cluster. slurm: an array job, whose "
+                                "scripts are written next to the output. Both need --shards K."),
+    "ray_address": click.option("--ray-address", metavar="ADDRESS", help="Address of the Ray cluster.  [default: as "
+                                "ray.init finds it]"),
     "submit": click.option("--submit", is_flag=True, help="With --engine slurm: hand the scripts to sbatch."),
-    "merge": click.option("--merge", is_flag=True, help="Put the parts together; refused while some are missing or "
-                          "damaged."),
-    "status": click.option("--status", is_flag=True, help="Say which parts, and of how many shards which, are missing; "
-                           "write nothing."),
+    "merge": click.option("--merge", is_flag=True, help="As cldm run merge."),
+    "status": click.option("--status", is_flag=True, help="As cldm run status, for this very command; --shards K also "
+                           "names the unfinished shards."),
 }
+SCALING_NAMES = tuple(_OPTIONS)
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """What the options say."""
+    """The values of these options."""
 
     shard: str | None
     shards: int | None
@@ -54,7 +53,7 @@ class Scaling:
 
     @property
     def given(self) -> bool:
-        """Whether the run is to be shared out, or what is shared to be looked at."""
+        """Whether one of these options divides, shows or merges the run."""
         return bool(self.shard or self.shards or self.merge or self.status or self.engine != "local")
 
     def check(self, others: Mapping[str, bool]) -> None:
@@ -64,9 +63,9 @@ class Scaling:
         if len(given) > 1:
             raise InputError(f"{' and '.join(given)} exclude each other. Pass one of them.")
         if self.shard and self.shards:
-            raise InputError("--shard I/K says both which shard and of how many. Leave --shards out.")
+            raise InputError("--shard I/K already says of how many. Leave --shards out.")
         if (self.engine != "local" and (given or self.shards is None)) or (self.submit and self.engine != "slurm"):
-            raise InputError(f"--engine {self.engine}: expected --shards K beside it, none of {', '.join(flags)}, and "
+            raise InputError(f"--engine {self.engine}: expected --shards K with it, none of {', '.join(flags)}, and "
                              "--submit with slurm alone.")
 
 
@@ -84,7 +83,7 @@ def scaling_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def share_out(run: Run, scaling: Scaling, command: str, workers: int, as_json: bool) -> bool:
-    """Do what the options ask for, and say so; True where the run's result is then there. command: its name."""
+    """Do what the options say, and report it. True if the result of the run is complete. command: its name."""
     if scaling.engine == "slurm":
         _write_slurm_job(run, scaling.shards or 1, command, workers, scaling.submit)
     elif scaling.engine == "ray":
@@ -108,17 +107,17 @@ def _do_shard(run: Run, shard: Shard, workers: int, as_json: bool) -> None:
     with show_progress(f"shard {shard}", sum(map(len, parts)), sys.stderr) as progress:
         done = do_shard(run, shard, progress, workers)
     audit_log.note(made=sum(map(len, parts)))
-    told = {"out": os.fspath(run.out), "shard": str(shard), "parts": len(parts), "done_now": done,
+    result = {"out": os.fspath(run.out), "shard": str(shard), "parts": len(parts), "done_now": done,
             "seconds": round(time.monotonic() - start, 3), "plan_sha256": run.sha256}
-    click.echo(json.dumps(told) if as_json else f"{run.folder}: shard {shard} is there, {len(parts)} parts, {done} of "
-               "them done now.")
+    click.echo(json.dumps(result) if as_json else f"{run.folder}: shard {shard} is complete, {len(parts)} parts, "
+               f"{done} of them computed now.")
 
 
 def _write_slurm_job(run: Run, shards: int, command: str, cpus: int, submit: bool) -> None:
-    """The jobs of this very command line, for the shards that are not finished."""
+    """Write jobs that repeat this command line for the unfinished shards."""
     unfinished = _unfinished(run, shards)
     if not unfinished:
-        click.echo(f"{run.out}: all {len(run.ranges)} parts are there. Merge them with --merge.")
+        click.echo(f"{run.out}: all {len(run.ranges)} parts are there. Merge them with cldm run merge.")
         return
     arguments = _without_scaling(sys.argv[1:])
     name = [] if arguments[:1] == [command] else [command]  # cldm gen, or cldm-gen
@@ -155,10 +154,10 @@ def _print_status(run: Run, shards: int, as_json: bool) -> None:
     """What is missing; the shards as Slurm's --array takes them."""
     parts = [part.number for part in missing_parts(run)]
     unfinished, count = _unfinished(run, shards), len(run.ranges)
-    told = {"out": os.fspath(run.out), "parts": count, "missing_parts": as_ranges(parts), "shards": shards,
+    state = {"out": os.fspath(run.out), "parts": count, "missing_parts": as_ranges(parts), "shards": shards,
             "missing_shards": as_ranges(unfinished)}
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(state))
     elif not parts:
         click.echo(f"{run.out}: all {count} parts are there.")
     else:

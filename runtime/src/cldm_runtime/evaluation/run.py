@@ -168,12 +168,7 @@ class Evaluation(Run):
                             "with: it was changed, or this machine sees another file. Run again.")
 
     def is_committed(self, part: Part) -> bool:
-        try:
-            columns = _read_part(part)
-        except (BundleError, OSError):
-            return False
-        plan = columns.pop("plan", np.empty(0)).tobytes()
-        return plan == bytes.fromhex(self.sha256) and {len(rows) for rows in columns.values()} == {len(part.samples)}
+        return is_committed(self.sha256, part)
 
     def write_part(self, part: Part, done: Callable[[int], None]) -> None:
         rows, labels = slice(part.samples.start, part.samples.stop), list[NDArray[np.uint8]]()
@@ -221,6 +216,16 @@ class _SegmentationMerge(Merge):
             self._editor.append(**{name: columns.pop(name) for name in ("mask_attributes", "mask_reasons")})
         labels = self._run.segmenter.domain.labels
         self._writer.append(**columns, score_names=score_names(labels), score_units=score_units(labels))
+
+
+def is_committed(plan_sha256: str, part: Part) -> bool:
+    """Whether the part's file is there, whole, and of the plan with this digest."""
+    try:
+        columns = _read_part(part)
+    except (BundleError, OSError):
+        return False
+    plan = columns.pop("plan", np.empty(0)).tobytes()
+    return plan == bytes.fromhex(plan_sha256) and {len(rows) for rows in columns.values()} == {len(part.samples)}
 
 
 def _samples_sha256(dataset: Dataset) -> str:

@@ -18,15 +18,15 @@ from .plan import Plan
 _DRAWS = "anatomy_draws"  # root attribute: the sum of /draws
 
 
-def is_committed(plan: Plan, part: Part) -> bool:
-    """Whether the part's file is there, of this plan, and every sample in it as it was written; a damaged one is to be
-    computed again."""
+def is_committed(plan_sha256: str, part: Part) -> bool:
+    """Whether the part's file is there, of the plan with this digest, and every sample in it as it was written; a
+    damaged one is to be computed again."""
     if not part.path.exists():
         return False
     try:
         with open_dataset(part.path) as found:
             index = found.sample_index
-            return (found.metadata.get("plan_sha256") == plan.sha256 and index is not None
+            return (found.metadata.get("plan_sha256") == plan_sha256 and index is not None
                     and np.array_equal(index, np.arange(part.samples.start, part.samples.stop))
                     and not check_samples(found, part.samples))
     except DatasetError:

@@ -84,7 +84,7 @@ class Generation(Run):
                            "began with: it was changed, or this machine sees another folder. Run again.")
 
     def is_committed(self, part: Part) -> bool:
-        return parts.is_committed(self.plan, part)
+        return parts.is_committed(self.plan.sha256, part)
 
     def write_part(self, part: Part, done: Callable[[int], None]) -> None:
         parts.write_part(self.plan, part, done)

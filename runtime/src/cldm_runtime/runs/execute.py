@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import CldmError, DatasetError, InputError, InterruptedRun, WorkerError
-from ..files.atomic import was_left_behind, write_bytes
-from .run import Part, Progress, Run
+from ..files.atomic import was_left_behind, write_bytes, write_text
+from .folder import layout_text
+from .run import LAYOUT_FILE, Part, Progress, Run
 from .shards import Shard, as_ranges
 from .workers import stoppable, write_parts_with
 
@@ -116,6 +117,7 @@ def prepare(run: Run, existing: Existing = "resume") -> None:
             if was_left_behind(leftover):
                 leftover.unlink(missing_ok=True)
         if not run.plan_file.exists():
+            write_text(folder / LAYOUT_FILE, layout_text(run.samples, run.ranges, run.suffix))
             write_bytes(run.plan_file, run.text.encode("utf-8"))
     except OSError as error:
         raise DatasetError(f"{folder}: cannot be written ({error.strerror}). Choose another folder.") from error

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self
 from ..errors import CldmError, InputError
 
 Progress = Callable[[int, int], None]  # (samples done, samples in all)
-_PLAN_FILE = "plan.json"
+PLAN_FILE, LAYOUT_FILE = "plan.json", "parts.json"
 PART_SAMPLES = 64  # about: some seconds of work
 _PARTS = 16  # of a short run, so that as many workers have something to do
 _MERGED_AT_ONCE = 4  # so that catching up with the parts of an earlier run keeps no worker waiting for long
@@ -146,7 +146,7 @@ class Run(ABC):
 
     @property
     def plan_file(self) -> Path:
-        return self.folder / _PLAN_FILE
+        return self.folder / PLAN_FILE
 
     @property
     def kept(self) -> str:
@@ -185,7 +185,7 @@ def differences(found: str, here: str) -> str:
 def plan_under_way(folder: Path) -> dict[str, Any]:
     """The plan of an unfinished run, by its folder of parts; empty where there is none that can be read."""
     with suppress(OSError, UnicodeDecodeError):
-        return read_plan((folder / _PLAN_FILE).read_text(encoding="utf-8"))
+        return read_plan((folder / PLAN_FILE).read_text(encoding="utf-8"))
     return {}
 
 
