@@ -49,7 +49,8 @@ def test_what_the_segmenter_sees_stands_below_the_checks(tiny_generator, tiny_se
 
 def test_without_a_segmenter_a_line_says_what_needs_it(tiny_generator, tiny_segmenter, capsys):
     run(cldm, ["verify", str(tiny_generator)])
-    assert capsys.readouterr().err == "note: label flips and the drift of attributes need --segmenter DIR.\n"
+    assert capsys.readouterr().err == ("note: pass --segmenter DIR to also count changed labels and the drift of "
+                                       "attributes.\n")
     run(cldm, ["verify", str(tiny_segmenter)])
     assert capsys.readouterr().err == ""
 

@@ -196,6 +196,6 @@ def test_encoder_and_denoiser_agree_about_what_passes_between_them(manifest):
 
 def test_a_condition_stands_once_and_has_attributes(manifest):
     assert condition_faults(replace(manifest, conditions=manifest.conditions * 2)) == [
-        "conditions: name attributes stands 2 times.", "conditions: feeds attribute_tokens stands 2 times."]
+        "conditions: name attributes occurs 2 times.", "conditions: feeds attribute_tokens occurs 2 times."]
     assert "conditions.attributes: its source is attributes, but the manifest lists none." in condition_faults(
         replace(manifest, attributes=()))

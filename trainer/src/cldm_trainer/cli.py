@@ -28,13 +28,14 @@ STAGES: dict[str, tuple[str, str, str]] = {
     "latents": ("stages.latents", "run", "Encode the cohort for the diffusion model (done by `diffusion` too)."),
     "label-vae": ("stages.label_vae", "run", "Train the VAE or AR-VAE of label maps, a condition or an anatomy."),
     "diffusion": ("stages.diffusion", "run", "Train the latent diffusion model."),
-    "trajectories": ("stages.trajectories", "run", "Walk a bundle's trajectories, which `distil` learns from."),
+    "trajectories": ("stages.trajectories", "run",
+                     "Compute a bundle's sampling trajectories, from which `distil` learns."),
     "distil": ("stages.distil", "run", "Train a denoiser of few steps from a bundle's."),
-    "finish": ("stages.finish", "run", "Train the student of few steps on, against a critic of slices."),
-    "small-decoder": ("stages.small_codec", "run_decoder", "Train a small stand-in for a bundle's decoder."),
+    "finish": ("stages.finish", "run", "Continue training the few-step student, against a critic of slices."),
+    "small-decoder": ("stages.small_codec", "run_decoder", "Train a small network that replaces a bundle's decoder."),
     "small-texture": ("stages.small_codec", "run_texture", "Train the texture that the small decoder leaves out."),
     "small-mask-encoder": ("stages.small_codec", "run_mask_encoder",
-                           "Train a small stand-in for a bundle's mask encoder."),
+                           "Train a small network that replaces a bundle's mask encoder."),
     "segmenter": ("stages.segmenter", "run", "Train nnU-Net on the cohort."),
 }
 
@@ -68,7 +69,7 @@ def stage_function(name: str) -> Callable[..., Any]:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, package_name="cldm-trainer")
 def cli() -> None:
-    """Train every part of cldm, from cohort to bundle. The same command resumes what was stopped.
+    """Train every part of cldm, from cohort to bundle. Repeat a command to continue it after it was stopped.
 
     \b
     cldm-train all    --config trainer/configs/phantom-tiny.toml
@@ -130,7 +131,7 @@ def _call(work: Callable[[], Any]) -> Any:
 
 
 def _begin(name: str, config: Config) -> bool:
-    """Whether a stage is needed; says that it begins."""
+    """Whether a stage is needed; prints its name if so."""
     needed = _needed(name, config)
     if needed:
         click.echo(f"-- {name}", err=True)
@@ -155,9 +156,9 @@ def _needed(stage: str, config: Config) -> bool:
 @_CONFIG
 @click.argument("bundle", type=click.Path(), metavar="BUNDLE")
 def adopt(config_path: str, bundle: str) -> None:
-    """Begin a run with the weights of BUNDLE, to train on with them or to train other models on its codecs."""
+    """Start a run from the weights of BUNDLE: to continue its training, or to train other models on its codecs."""
     folder = import_module("cldm_trainer.adopt.bundle").adopt(load_config(config_path), Path(bundle))
-    click.echo(f"{folder}: holds the weights of {bundle}. Raise a stage's steps to train on.")
+    click.echo(f"{folder}: holds the weights of {bundle}. Raise a stage's steps to continue training.")
 
 
 @cli.command()
@@ -165,13 +166,13 @@ def adopt(config_path: str, bundle: str) -> None:
 @click.option("--what", type=click.Choice(["generator", "segmenter", "anatomy", "all"]), default="all",
               show_default=True, help="Which bundles to write.")
 @click.option("--nnunet", default="", type=click.Path(), metavar="DIR",
-              help="Write the segmenter bundle of this nnU-Net 2-D result folder, and nothing else.")
+              help="Write only the segmenter bundle of this nnU-Net 2-D result folder.")
 @click.option("--force", is_flag=True, help="Replace bundles that exist.")
 @click.option("--torchscript/--no-torchscript", default=True, show_default=True,
-              help="Write every graph as a TorchScript trace too, for users of torch and for GPUs.")
+              help="Also write every graph as a TorchScript trace, for users of torch and for GPUs.")
 def export(config_path: str, what: str, nnunet: str, force: bool, torchscript: bool) -> None:
-    """Write the trained networks as bundles, checked against torch. Where TensorRT and a GPU are, build the engines of
-    this machine too."""
+    """Write the trained networks as bundles and check them against torch. With TensorRT and a GPU, also build this
+    machine's engines."""
     config = load_config(config_path)
     if nnunet:
         config, what = replace(config, export=replace(config.export, nnunet=nnunet)), "segmenter"
@@ -189,8 +190,8 @@ def export(config_path: str, what: str, nnunet: str, force: bool, torchscript: b
 @click.option("--grid", default="examples/grid.csv", show_default=True, type=click.Path(), metavar="CSV",
               help="Requested attributes.")
 def results(config_path: str, out: str, grid: str) -> None:
-    """Measure the exported bundles on the cohort, which is made if it is missing, and write the results; goes on where
-    it was stopped."""
+    """Measure the exported bundles on the cohort and write the results. Makes the cohort if it is missing. Continues
+    where it was stopped."""
     config, command = load_config(config_path), f"cldm-train results --config {config_path}"
     _run_stages(config, "phantom", "prepare")
     page = import_module("cldm_trainer.results").run(config, command, out=Path(out), grid=Path(grid))
@@ -207,11 +208,11 @@ def results(config_path: str, out: str, grid: str) -> None:
               help="Where audit.md, audit.json and the pictures, which show training slices, go. [default: the run's "
                    "folder]")
 @click.option("--quantile", default=0.01, show_default=True, type=click.FloatRange(0, 1, min_open=True, max_open=True),
-              help="Of the distances of held-out slices: what is nearer to the training set may be a copy.")
+              help="Quantile of the held-out slices' distances. An image nearer to the training set may be a copy.")
 @click.option("--write-card", is_flag=True, help="Put the figures into the MODEL_CARD.md of the exported generator.")
 def audit(config_path: str, samples: str | None, seeds: int, out: str | None, quantile: float,
           write_card: bool) -> None:
-    """Ask whether synthetic images can be told from real ones, and whether they are copies of training slices."""
+    """Test whether synthetic images can be distinguished from the cohort's, and whether they copy training slices."""
     module = import_module("cldm_trainer.audit")
     given = f" --samples {Path(samples).name}" if samples else ""
     found = module.run(load_config(config_path), f"cldm-train audit --config {config_path}{given}",
@@ -225,10 +226,10 @@ def audit(config_path: str, samples: str | None, seeds: int, out: str | None, qu
 @click.option("--out", default="docs", show_default=True, type=click.Path(), metavar="DIR",
               help="Where benchmarks.md, benchmarks/bench.jsonl and figures/quality-speed.png go.")
 @click.option("--rounds", default=None, type=click.IntRange(min=1), metavar="R",
-              help="Turns of every contender. [default: bench.rounds]")
-@click.option("--only", default="", metavar="TEXT", help="Contenders whose names hold TEXT. [default: all]")
+              help="How often each contender is timed. [default: bench.rounds]")
+@click.option("--only", default="", metavar="TEXT", help="Only contenders whose names contain TEXT. [default: all]")
 def bench(config_path: str, out: str, rounds: int | None, only: str) -> None:
-    """Time the exported bundles against MONAI, diffusers and nnU-Net, with the quality of every setting beside."""
+    """Time the exported bundles against MONAI, diffusers and nnU-Net, and measure the quality of every setting."""
     config, command = load_config(config_path), f"cldm-train bench --config {config_path}"
     if rounds is not None:
         config = replace(config, bench=replace(config.bench, rounds=rounds))
@@ -241,7 +242,7 @@ def bench(config_path: str, out: str, rounds: int | None, only: str) -> None:
 @click.option("--provider", default="cpu", show_default=True, metavar="NAME", help="What runs the graphs.")
 @click.pass_context
 def verify(context: click.Context, config_path: str, provider: str) -> None:
-    """Replay the references of the exported bundles: the hashes, every graph, and a whole sampling run."""
+    """Check the exported bundles: the hashes, every graph, and a whole sampling run against the reference."""
     replay = import_module("cldm_runtime.cli.verify").verify
     export = load_config(config_path).export
     for folder in filter(None, (export.generator, export.segmenter, export.anatomy)):
@@ -268,11 +269,11 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        launch.leave("interrupted; the same command goes on from the last checkpoint.", 130)
+        launch.leave("interrupted; the same command continues from the last checkpoint.", 130)
     except Exception as error:
         if launch.lost_another(error):
-            launch.leave("error: another process of this training has ended; see what it said. The same command goes "
-                         "on from the last checkpoint.", WorkerError.exit_code)
+            launch.leave("error: another process of this training has ended; see its message. The same command "
+                         "continues from the last checkpoint.", WorkerError.exit_code)
         if launch.started_here():
             launch.leave(traceback.format_exc(), 1)
         raise

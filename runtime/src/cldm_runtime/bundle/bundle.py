@@ -1,7 +1,7 @@
 """Opens a bundle: checks names, hashes and graphs before anything in it is used.
 
-Trust: the hashes tell damage and partial copies, not forgery, since who can rewrite a file can rewrite the manifest.
-A signature (signing.py) tells who made the folder.
+Trust: the hashes detect damage and partial copies, not forgery: whoever can rewrite a file can rewrite the manifest.
+A signature (signing.py) shows who made the folder.
 """
 
 import base64
@@ -97,7 +97,7 @@ class Bundle:
         return _read_file(self.path, file.file, file.sha256)
 
     def reference(self) -> dict[str, NDArray[Any]]:
-        """The arrays of the reference file, by key (the layout stands in `verify.py`). Raises BundleError."""
+        """The arrays of the reference file, by key (their layout: `reference.py`). Raises BundleError."""
         spec = self.manifest.reference
         return read_npz(_read_file(self.path, spec.file, spec.sha256), f"reference {self.path / spec.file}")
 
@@ -175,7 +175,7 @@ def _open_regular(folder: Path, name: str, largest: int = _LARGEST_FILE) -> Iter
 
 
 def sign_bundle(bundle: Bundle, key: PrivateKey, overwrite: bool = False) -> Path:
-    """Write signature.json into the folder of a bundle whose files are as its manifest says.
+    """Write signature.json into the folder of a bundle whose files match its manifest.
 
     Raises BundleError where the folder holds what cannot be signed, InputError where there is a signature already.
     """
@@ -184,7 +184,7 @@ def sign_bundle(bundle: Bundle, key: PrivateKey, overwrite: bool = False) -> Pat
     bundle.check_files()
     target = bundle.path / SIGNATURE_FILE
     if target.exists() and not overwrite:
-        raise InputError(f"{target}: already exists. Pass --overwrite to sign anew.")
+        raise InputError(f"{target}: already exists. Pass --overwrite to sign again.")
     files = files_of(bundle.path)
     if files[MANIFEST_FILE] != bundle.manifest_sha256:
         raise BundleError(f"bundle {bundle.path} was altered while it was signed. Sign it again.")

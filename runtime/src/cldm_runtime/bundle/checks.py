@@ -116,8 +116,8 @@ def _graph_faults(role: str, graph: GraphSpec, needed: tuple[tuple[str, ...], tu
                        f'"N", and at most {_MOST_VALUES} values for each sample.')
             if spec.range and spec.range[0] > spec.range[1]:
                 yield f"graphs.{role}.{side}.{spec.name}: range {list(spec.range)} is empty."
-    for side, specs, wanted in (("inputs", graph.inputs, needed[0]), ("outputs", graph.outputs, needed[1])):
-        for name in set(wanted) - {spec.name for spec in specs}:
+    for side, specs, expected in (("inputs", graph.inputs, needed[0]), ("outputs", graph.outputs, needed[1])):
+        for name in set(expected) - {spec.name for spec in specs}:
             yield f"graphs.{role}.{side}: {name} is missing."
 
 
@@ -128,7 +128,7 @@ def _schedule_faults(schedule: ScheduleSpec) -> Iterable[str]:
     elif not numbers[0] < 1 or not numbers[-1] >= 0 or any(late >= early for early, late in pairwise(numbers)):
         yield "schedule.alphas_cumprod: expected numbers that fall strictly from below 1 to 0 or more."
     elif schedule.prediction_type == "epsilon" and numbers[-1] == 0:
-        yield ("schedule.alphas_cumprod: reaches 0, where the clean image cannot be told from epsilon. Use v, sample "
+        yield ("schedule.alphas_cumprod: reaches 0, where epsilon does not determine the clean image. Use v, sample "
                "or flow.")
 
 
@@ -152,7 +152,7 @@ def _sampling_faults(manifest: Manifest) -> Iterable[str]:
 def _attribute_faults(manifest: Manifest) -> Iterable[str]:
     names = [spec.name for spec in manifest.attributes]
     if len(set(names)) != len(names):
-        yield "attributes: a name stands twice."
+        yield "attributes: a name occurs twice."
     for spec in manifest.attributes:
         if spec.low >= spec.high or spec.std <= 0:
             yield f"attributes.{spec.name}: expected low < high and std > 0."
@@ -177,12 +177,12 @@ def _segmenter_faults(spec: SegmenterSpec, manifest: Manifest) -> Iterable[str]:
 def _latent_prior_faults(prior: LatentPriorSpec, manifest: Manifest) -> Iterable[str]:
     yield from prior.faults(len(manifest.attributes))
     decoder = manifest.graphs.get("decoder")
-    wanted: dict[str, tuple[int, ...]] = {
+    expected: dict[str, tuple[int, ...]] = {
         "z": (prior.dimensions,), "logits": (len(manifest.labels.names), *manifest.image.shape)}
     for spec in (*decoder.inputs, *decoder.outputs) if decoder else ():
-        if spec.name in wanted and (spec.dtype, spec.shape[1:]) != ("float32", wanted[spec.name]):
+        if spec.name in expected and (spec.dtype, spec.shape[1:]) != ("float32", expected[spec.name]):
             yield (f"graphs.decoder: {spec.name} is {spec.dtype} {list(spec.shape)}, expected float32 "
-                   f"{['N', *wanted[spec.name]]}.")
+                   f"{['N', *expected[spec.name]]}.")
 
 
 def _tolerance_faults(manifest: Manifest) -> list[str]:

@@ -59,7 +59,7 @@ def condition_faults(manifest: Manifest) -> list[str]:
     faults: list[str] = []
     for key, values in (("name", [condition.name for condition in manifest.conditions]),
                         ("feeds", [condition.feeds for condition in manifest.conditions])):
-        faults += [f"conditions: {key} {value} stands {times} times." for value, times in Counter(values).items()
+        faults += [f"conditions: {key} {value} occurs {times} times." for value, times in Counter(values).items()
                    if times > 1]
     denoiser = manifest.graphs.get("denoiser")
     for condition in manifest.conditions:
@@ -82,14 +82,14 @@ def _encoder_faults(manifest: Manifest, condition: ConditionSpec) -> Iterable[st
         return
     if condition.feeds not in {spec.name for spec in encoder.outputs}:
         yield f"{where}: {role} has no output {condition.feeds}."
-    wanted = input_shapes(manifest, condition.source)
-    for name in sorted(wanted.keys() - {spec.name for spec in encoder.inputs}):
-        yield f"graphs.{role}.inputs: {name} is missing; the source {condition.source} gives {', '.join(wanted)}."
+    expected = input_shapes(manifest, condition.source)
+    for name in sorted(expected.keys() - {spec.name for spec in encoder.inputs}):
+        yield f"graphs.{role}.inputs: {name} is missing; the source {condition.source} gives {', '.join(expected)}."
     for spec in encoder.inputs:
-        if spec.name not in wanted:
-            yield f"graphs.{role}.inputs.{spec.name}: the source {condition.source} gives {', '.join(wanted)} only."
-        elif spec.dtype != "float32" or spec.shape[1:] != wanted[spec.name]:
-            yield f"graphs.{role}.inputs.{spec.name}: {_text(spec)}, expected float32 {['N', *wanted[spec.name]]}."
+        if spec.name not in expected:
+            yield f"graphs.{role}.inputs.{spec.name}: the source {condition.source} gives {', '.join(expected)} only."
+        elif spec.dtype != "float32" or spec.shape[1:] != expected[spec.name]:
+            yield f"graphs.{role}.inputs.{spec.name}: {_text(spec)}, expected float32 {['N', *expected[spec.name]]}."
 
 
 def _feed_faults(manifest: Manifest, condition: ConditionSpec, denoiser: GraphSpec) -> Iterable[str]:

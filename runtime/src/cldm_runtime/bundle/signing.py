@@ -1,4 +1,4 @@
-"""Signed bundles: who made the folder, beside the hashes that say that it is undamaged.
+"""Signed bundles. The hashes show that a folder is undamaged; the signature shows who made it.
 
 `signature.json` lies in the folder, is none of the files that the manifest lists, and holds the SHA-256 of every other
 file, listed or not, so that nothing can be altered, added, removed or swapped. What is signed is a text that anyone can
@@ -47,7 +47,7 @@ class Signature:
 
 
 def signed_text(files: Mapping[str, str]) -> bytes:
-    """What is signed: a line that says for what this is, then one for each file as sha256sum prints it, sorted."""
+    """The signed text: a line that names its purpose, then one for each file as sha256sum prints it, sorted."""
     lines = [f"{digest}  {name}\n" for name, digest in sorted(files.items())]
     return f"cldm bundle signature {FORMAT_VERSION}\n{''.join(lines)}".encode()
 
@@ -100,7 +100,7 @@ def _difference(signed: str | None, present: str | None) -> str:
 
 
 def _read(folder: Path) -> Signature:
-    """The checked content of signature.json; says nothing about its truth. Raises BundleError."""
+    """The checked content of signature.json; its signature is not checked. Raises BundleError."""
     path = folder / SIGNATURE_FILE
     try:
         if path.is_symlink() or not path.is_file():

@@ -16,8 +16,8 @@ def audit_log() -> None:
 
 @audit_log.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--holds", default="", metavar="SHA256", help="Hash of the last line at an earlier time: also check that "
-              "the line is still there, so that nothing was cut off or made anew.")
+@click.option("--holds", default="", metavar="SHA256", help="Hash of the last line at an earlier time. Also check that "
+              "this line is still there: then nothing was cut off or rewritten.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def verify(file: Path, holds: str, as_json: bool) -> None:
     """Check the chain of hashes in FILE; exits with 4 and names the first line that is broken.
@@ -31,8 +31,8 @@ def verify(file: Path, holds: str, as_json: bool) -> None:
         click.echo(json.dumps(dataclasses.asdict(found)))
         return
     click.echo(f"{file}: {found.lines} lines of {found.runs} runs that ended, the chain is whole.")
-    for said, numbers in (("cut off while they were written", found.torn),
-                          ("of runs that were killed or go on", found.unfinished)):
+    for state, numbers in (("cut off while they were written", found.torn),
+                          ("of runs that were killed or are still going on", found.unfinished)):
         if numbers:
-            click.echo(f"lines {', '.join(map(str, numbers))}: {said}.")
+            click.echo(f"lines {', '.join(map(str, numbers))}: {state}.")
     click.echo(f"sha256 of the last line: {found.last_sha256}. Keep it elsewhere for --holds.")

@@ -14,8 +14,8 @@ _ARGUMENTS = f"{__name__}.arguments"
 
 
 class AuditedCommand(click.Command):
-    """A command that `audit_log.record_run` is told of, once its arguments are understood. No option of one may take a
-    secret as its value: arguments are logged as they were given."""
+    """A command whose run goes into the audit log once its arguments are parsed. No option may take a secret as its
+    value, because the arguments are logged as given."""
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         context.meta[_ARGUMENTS] = list(arguments)
@@ -27,7 +27,7 @@ class AuditedCommand(click.Command):
 
 
 def note_dataset(dataset: Path, bundle: Bundle, output: Path) -> int:
-    """Tell the log of a run over a dataset; returns the number of its samples. Raises DatasetError."""
+    """Log a run over a dataset; returns the number of its samples. Raises DatasetError."""
     with open_dataset(dataset) as opened:
         note(bundle, asked=len(opened), output=os.path.abspath(output))
         return len(opened)

@@ -27,12 +27,12 @@ from .options import bundle_option, load_generator_bundle
               show_default=True, help="Batch sizes to try; the fastest is timed.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads.  [default: all cores]")
 @click.option("--rounds", type=click.IntRange(min=1), metavar="R", default=5, show_default=True,
-              help="Turns of every contender.")
+              help="How often each is timed.")
 @click.option("--seconds", type=click.FloatRange(min=0), metavar="S", default=0.0, show_default=True,
-              help="How long each turn lasts at least; 0: one batch.")
+              help="Least duration of each timing; 0: one batch.")
 @click.option("--seed", type=int, metavar="S", default=0, show_default=True, help="Seed of the images.")
 @click.option("--cpp", type=click.Path(exists=True, dir_okay=False, executable=True, resolve_path=True, path_type=Path),
-              metavar="PROGRAM", help="Let this build of cldm-cpp take part too, in turn with the others.")
+              metavar="PROGRAM", help="Also time this build of cldm-cpp.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
               help="Add the rows to this file, as JSON lines.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON lines instead of a table.")
@@ -41,7 +41,7 @@ def bench(bundle_folder: Path, providers: tuple[str, ...], sampler: str | None, 
           cpp: Path | None, out: Path | None, as_json: bool) -> None:
     """Time a bundle: its networks alone, and the whole path from requests to images in memory and to a file.
 
-    Each of these runs in a process of its own, at the batch size that suits it best, in turn with the others.
+    Each runs in its own process at its fastest batch size, in turn with the others.
 
     \b
     Examples:

@@ -21,15 +21,15 @@ _ROWS = (("Frechet distance", "frechet", None, "floor_frechet"),
 
 
 @click.command()
-@click.argument("real", metavar="REAL", type=click.Path(path_type=Path))
+@click.argument("cohort", metavar="COHORT", type=click.Path(path_type=Path))
 @click.argument("synthetic", metavar="SYNTHETIC", type=click.Path(path_type=Path))
 @click.option("--features", type=click.Path(path_type=Path), metavar="FILE",
-              help="ONNX file that gives the features; FILE.json beside it states what it wants to see "
+              help="ONNX file that computes the features. FILE.json next to it describes its input "
                    "(docs/metrics.md).  [default: the segmenter's encoder]")
 @click.option("--segmenter", type=click.Path(path_type=Path), metavar="DIR", default="exported/lge-segmenter",
               show_default=True, help="Segmenter bundle whose encoder gives the features.")
-@click.option("--subset", metavar="NAME", help="Of REAL, this subset alone, for example test.  [default: all samples]")
-@click.option("--synthetic-subset", metavar="NAME", help="The same for SYNTHETIC.  [default: all samples]")
+@click.option("--subset", metavar="NAME", help="Only this subset of COHORT, for example test.  [default: all samples]")
+@click.option("--synthetic-subset", metavar="NAME", help="Only this subset of SYNTHETIC.  [default: all samples]")
 @click.option("--repeats", type=click.IntRange(min=1), metavar="R", default=REPEATS, show_default=True,
               help="Draws that are averaged.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="S", default=0, show_default=True, help="Of the draws.")
@@ -38,13 +38,13 @@ _ROWS = (("Frechet distance", "frechet", None, "floor_frechet"),
 @click.option("--threads", type=click.IntRange(min=1), metavar="N",
               help="Threads of one operator.  [default: all cores]")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
-def distance(real: Path, synthetic: Path, features: Path | None, segmenter: Path, subset: str | None,
+def distance(cohort: Path, synthetic: Path, features: Path | None, segmenter: Path, subset: str | None,
              synthetic_subset: str | None, repeats: int, seed: int, provider: str, threads: int | None,
              as_json: bool) -> None:
-    """Frechet and kernel distance of the images of SYNTHETIC to those of REAL, beside those of two halves of REAL.
+    """Frechet and kernel distance between the images of COHORT and of SYNTHETIC, and between two halves of COHORT.
 
-    Both sides of every comparison hold n images, drawn at random: distances at another n, or by another network, do not
-    compare.
+    Each comparison is of n against n images, drawn at random. Do not compare distances for different n, or by different
+    networks.
 
     \b
     Examples:
@@ -52,20 +52,20 @@ def distance(real: Path, synthetic: Path, features: Path | None, segmenter: Path
       cldm distance cohort.h5 out/samples.h5 --features inception.onnx --json
     """
     extractor = open_extractor(features, segmenter, provider, threads)
-    one, patients = _features(real, subset, extractor)
+    one, patients = _features(cohort, subset, extractor)
     other, _ = _features(synthetic, synthetic_subset, extractor)
     found = feature_distances(one, other, patients=patients, repeats=repeats, seed=seed)
-    told: dict[str, str | float | bool | None] = {
+    facts: dict[str, str | float | bool | None] = {
         "features": extractor.name, "features_sha256": extractor.sha256, "by_patient": patients is not None, **found}
     if as_json:
-        click.echo(json.dumps(without_nan(told), indent=1))
+        click.echo(json.dumps(without_nan(facts), indent=1))
         return
     click.echo(f"{'':18}{'distance':>12}{'deviation':>12}{'floor':>12}")
     for title, value, deviation, floor in _ROWS:
         shown = f"{found[deviation]:12.4g}" if deviation else f"{'':12}"
         click.echo(f"{title:18}{found[value]:12.4g}{shown}{found[floor]:12.4g}")
     halves = "patients" if patients is not None else "slices"
-    click.echo(f"n = {found['n']} a side (kernel: {found['kernel_n']}), {repeats} draws; floor: two halves of REAL, "
+    click.echo(f"n = {found['n']} a side (kernel: {found['kernel_n']}), {repeats} draws; floor: two halves of COHORT, "
                f"cut by {halves}; features: {extractor.name}")
 
 

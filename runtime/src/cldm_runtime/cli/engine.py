@@ -17,13 +17,13 @@ def engine() -> None:
 @engine.command()
 @click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
 @click.option("--batch-size", "batches", type=click.IntRange(min=1), metavar="B", multiple=True, default=(1, 64),
-              show_default=True, help="Batch size; may be given several times. Each has an engine of its own.")
+              show_default=True, help="Batch size; may be given several times. Each needs its own engine.")
 @click.option("--precision", type=click.Choice(OFFERED["tensorrt"]), default="fp32", show_default=True,
-              help="Of what the graph computes in fp32; a bundle in fp16 says so itself.")
+              help="Precision of what the graph computes in fp32. A bundle in fp16 keeps fp16.")
 def build(bundle: Path, batches: tuple[int, ...], precision: str) -> None:
     """Build the engines of BUNDLE for --provider tensorrt, and test them against its reference.
 
-    Without this, each is built when it is first needed, which takes minutes. Those that are there are only tested.
+    Otherwise each is built when it is first needed, which takes minutes. Existing engines are only tested.
     Needs an NVIDIA GPU, tensorrt, and torch built for CUDA.
 
     \b

@@ -25,34 +25,34 @@ from .scaling import Scaling, scaling_options, share_out
 @click.option("--segmenter", "bundle", required=True, metavar="DIR", type=click.Path(path_type=Path),
               help="Segmenter bundle.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: that of DATASET]")
-@click.option("--subset", metavar="NAME", help="Report on this subset alone, for example test.  [default: all samples]")
+@click.option("--subset", metavar="NAME", help="Report only on this subset, for example test.  [default: all samples]")
 @provider_option
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="B", default=BATCH_SIZE, show_default=True,
               help="Slices computed at once.")
 @click.option("--mirror/--no-mirror", default=None, help="Average over mirrored copies.  [default: from bundle]")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N",
-              help="Threads of one operator, in one process.  [default: see --workers]")
+              help="Threads of one operator; then in one process.  [default: see --workers]")
 @click.option("--workers", type=click.IntRange(min=1), metavar="W",
-              help="Processes that segment and measure, each on one core; any number gives the same file.  [default: "
-                   "the cores that may be used, or 1 with --threads; at most 12 on a GPU]")
+              help="Processes that segment and measure, each on one core. The file is the same for any number.  "
+                   "[default: the available cores, or 1 with --threads; at most 12 on a GPU]")
 @scaling_options
-@click.option("--overwrite", is_flag=True, help="Segment again, also where this bundle's answer is there already.")
+@click.option("--overwrite", is_flag=True, help="Segment again, even if the file holds a segmentation by this bundle.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary (scores.json) instead of the file names.")
 def evaluate(dataset: Path, bundle: Path, out: Path | None, subset: str | None, provider: str, batch_size: int,
              mirror: bool | None, threads: int | None, workers: int | None, scaling: Scaling, overwrite: bool,
              as_json: bool) -> None:
-    """Segment the images of DATASET, measure what was found, and write report.html, scores.csv and scores.json.
+    """Segment the images of DATASET, measure the result, and write report.html, scores.csv and scores.json.
 
-    What the same bundle said before is used again, and so is what a stopped run has done. Reports are replaced, for
-    they can always be made again. Machines that share a folder may share a run: --shard, --shards or --engine, and
-    --merge, which puts the parts together and writes the report.
+    An earlier segmentation by the same bundle is used again, and so are the finished parts of a stopped run. Existing
+    reports are replaced. Machines that share a folder can share a run: --shard, --shards or --engine; then cldm run
+    merge puts the parts together and writes the report.
 
     \b
     Examples:
       cldm evaluate out/samples.h5 --segmenter exported/lge-segmenter --out out
       cldm evaluate cohort.h5 --segmenter exported/lge-segmenter --subset test --json
       cldm evaluate /shared/big.h5 --segmenter exported/lge-segmenter --shard 3/16
-      cldm evaluate /shared/big.h5 --segmenter exported/lge-segmenter --merge
+      cldm run merge evaluate /shared/big.h5 --segmenter exported/lge-segmenter
     """
     scaling.check({})
     folder = out or dataset.parent
@@ -73,7 +73,7 @@ def evaluate(dataset: Path, bundle: Path, out: Path | None, subset: str | None, 
 
 
 def _provider(dataset: Path, bundle: Path, provider: str) -> str:
-    """The provider asked for; a run that is resumed keeps what auto chose when it began."""
+    """The requested provider; a resumed run keeps what auto chose at its start."""
     if provider != AUTO:
         return provider
     stem = f"{dataset.name}.{Bundle.load(bundle).manifest.name}"

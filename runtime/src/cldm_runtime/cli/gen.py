@@ -174,7 +174,7 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
 
 
 def _choice(bundle: Bundle, provider: str, precision: str, out: Path, existing: Existing) -> Choice:
-    """What runs the networks; a run that is resumed keeps what auto chose when it began."""
+    """What runs the networks; a resumed run keeps what auto chose at its start."""
     before = provider_under_way(out) if provider == AUTO and existing == "resume" else None
     if before is not None:
         return Choice(provider, before, precision, f"provider auto: {before}, as in the run that is resumed")

@@ -50,7 +50,7 @@ def inspect(path: Path, as_json: bool) -> None:
 
 
 def _print_lines(lines: Iterable[tuple[str, str]]) -> None:
-    """Names in a column, texts beside them; a line without a name stands alone. Control characters become "?"."""
+    """Names in a column, texts next to them; a line without a name has no column. Control characters become "?"."""
     for name, text in lines:
         printable = "".join(character if character.isprintable() else "?" for character in text)
         click.echo(f"{name:{_WIDTH}}{printable}" if name else printable)

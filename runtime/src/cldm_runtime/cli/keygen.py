@@ -15,7 +15,7 @@ from .sign import password_of, password_option
 @password_option
 @click.option("--no-password", is_flag=True, help="Leave the private key unencrypted.")
 def keygen(private: Path, public: Path, password_file: Path | None, no_password: bool) -> None:
-    """Make an Ed25519 key pair: PRIVATE.PEM signs bundles and stays secret, PUBLIC.PEM goes to whoever checks them.
+    """Make an Ed25519 key pair. PRIVATE.PEM signs bundles; keep it secret. Give PUBLIC.PEM to those who check them.
 
     \b
     Example:

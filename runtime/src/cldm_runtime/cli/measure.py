@@ -12,12 +12,12 @@ from .progress import show_progress
 @click.command()
 @click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
 @click.option("--segmentation", "names", multiple=True, metavar="NAME",
-              help="Measure this segmentation alone; may be given more than once.  [default: all]")
-@click.option("--no-masks", is_flag=True, help="Leave /attributes/mask as it is.")
+              help="Measure only this segmentation; may be given several times.  [default: all]")
+@click.option("--no-masks", is_flag=True, help="Do not measure the masks; keep /attributes/mask.")
 def measure(dataset: Path, names: tuple[str, ...], no_masks: bool) -> None:
     """Measure the attributes of the masks and segmentations in DATASET, and score segmentations on the masks.
 
-    Measuring again replaces what was measured before; docs/metrics.md has the definitions.
+    Earlier measurements are replaced. The definitions are in docs/metrics.md.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, a line now and then in a log."""
+"""Progress on stderr: a bar on a terminal, a line every 10 seconds in a log."""
 
 import time
 from collections.abc import Callable, Iterator

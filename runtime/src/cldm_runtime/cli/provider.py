@@ -7,11 +7,11 @@ from ..engines.engine import AUTO, PRECISIONS, PROVIDERS
 
 provider_option = click.option(
     "--provider", type=click.Choice([*PROVIDERS, AUTO]), default="cpu", show_default=True,
-    help="What runs the networks; never replaced by another. auto: cuda if it starts, else openvino if it is installed "
-         "and a short measurement says that it is faster, else cpu.")
+    help="What runs the networks. If it is not available, the command fails; it never uses another one. auto: cuda "
+         "if it starts, else openvino if it is installed and faster in a short measurement, else cpu.")
 precision_option = click.option(
     "--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True,
-    help="Of the networks' arithmetic. bf16: openvino and torchscript, on a CPU that has it; tf32, fp16: on a GPU.")
+    help="Precision of the networks. bf16: openvino and torchscript, on a CPU with bf16; tf32, fp16: on a GPU.")
 
 
 def say_choice(choice: Choice) -> Choice:

@@ -14,7 +14,7 @@ from ..store import open_dataset
 @click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
 @click.option("--segmentation", "names", metavar="NAME", multiple=True,
               help="Which one, if DATASET has more than one.")
-@click.option("--subset", metavar="NAME", help="Report on this subset alone, for example test.  [default: all samples]")
+@click.option("--subset", metavar="NAME", help="Report only on this subset, for example test.  [default: all samples]")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: that of DATASET]")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary (scores.json) instead of the file names.")
 def report(dataset: Path, names: tuple[str, ...], subset: str | None, out: Path | None, as_json: bool) -> None:

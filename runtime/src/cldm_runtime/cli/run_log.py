@@ -5,8 +5,8 @@
 A run writes one line of JSON when it begins, before it does anything, and one with all the facts when it ends; each
 line holds the SHA-256 of the line before it (without its line feed), so that what is altered, removed or put in between
 shows. Several runs may share a file: a line is added under a lock and is on the disk before the run goes on. A line
-that a power loss cut off stays as it is, and the next one says so. Who may write to the file can also make all of it
-anew, or cut its end off: keep the hash of the last line elsewhere, now and then.
+that a power loss cut off stays as it is, and the next one says so. Whoever may write to the file can also rewrite all
+of it, or cut its end off: keep the hash of the last line elsewhere from time to time.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ class LogCheck:
 @contextmanager
 def record_run(command: str, arguments: Sequence[str]) -> Iterator[None]:
     """Log what is done inside, if $CLDM_AUDIT_LOG names a file. Raises InputError where that cannot be written: before
-    anything is done, or at the end in the place of the run's own outcome, which the message then tells."""
+    anything is done, or at the end instead of the run's own outcome, which the message then names."""
     given = os.environ.get(AUDIT_LOG)
     if not given:
         yield
@@ -121,7 +121,7 @@ def verify_log(path: Path, holds: str = "") -> LogCheck:
                                     "that is logged will say so")
     if holds and not held:
         raise DatasetError(f"{path}: none of its {number} lines has the SHA-256 {holds}. Its end was cut off, or all "
-                           "of it was made anew.")
+                           "of it was rewritten.")
     return LogCheck(number, runs, previous, tuple(torn), tuple(began.values()))
 
 
@@ -218,7 +218,7 @@ def _outcome(error: BaseException) -> tuple[int, str]:
 
 
 def _user() -> str:
-    """Of the operating system, whatever the environment says."""
+    """Of the operating system; the environment is ignored."""
     number = os.getuid() if hasattr(os, "getuid") else -1
     try:
         import pwd  # here, because Windows has none

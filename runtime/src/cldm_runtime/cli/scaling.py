@@ -132,7 +132,7 @@ def _write_slurm_job(run: Run, shards: int, command: str, cpus: int, submit: boo
 
 
 def _without_scaling(arguments: Sequence[str]) -> list[str]:
-    """A command line without the options that say how it is scaled out."""
+    """A command line without the options that divide it among machines."""
     kept, rest = list[str](), iter(arguments)
     for argument in rest:
         name, _, value = argument.partition("=")

@@ -24,12 +24,12 @@ from .run_log import note
 @click.option("--mirror/--no-mirror", default=None, help="Average over mirrored copies.  [default: from bundle]")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N",
               help="Threads of one operator.  [default: all cores]")
-@click.option("--overwrite", is_flag=True, help="Replace what this segmenter said before.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier segmentation by this segmenter.")
 def segment(dataset: Path, bundle: Path, provider: str, precision: str, batch_size: int, mirror: bool | None,
             threads: int | None, overwrite: bool) -> None:
-    """Segment every image of DATASET; the label maps are added to it under /segmentations.
+    """Segment every image of DATASET. The label maps are added to the file under /segmentations.
 
-    The file is replaced only when all is done.
+    The file is replaced only when everything is done.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`cldm sign`: say who a bundle is from."""
+"""`cldm sign`: sign a bundle, so that others can check who made it."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from .run_log import note
 
 password_option = click.option(
     "--password-file", type=click.Path(path_type=Path), metavar="FILE",
-    help="File that holds the password of the private key.  [default: asked for]")
+    help="File that holds the password of the private key.  [default: prompt]")
 
 
 def password_of(file: Path) -> str:
@@ -27,10 +27,10 @@ def password_of(file: Path) -> str:
 @password_option
 @click.option("--overwrite", is_flag=True, help="Replace a signature.")
 def sign(bundle: Path, key: Path, password_file: Path | None, overwrite: bool) -> None:
-    """Sign every file of BUNDLE: signature.json is written beside them.
+    """Sign every file of BUNDLE. Writes signature.json into its folder.
 
-    Check it with `cldm verify BUNDLE --require-signature public.pem`; with CLDM_REQUIRE_SIGNATURE=public.pem every
-    command refuses bundles that are not signed with that key.
+    Check it with `cldm verify BUNDLE --require-signature public.pem`. If CLDM_REQUIRE_SIGNATURE=public.pem is set,
+    every command refuses bundles that are not signed with that key.
 
     \b
     Example:

@@ -20,15 +20,15 @@ from .verify_dataset import verify_dataset
 @provider_option
 @precision_option
 @click.option("--all-providers", is_flag=True,
-              help="A table of every provider and precision that can be had here, in the place of one; what is missing "
-                   "is named with its reason, and is no failure.")
+              help="Check every provider and precision that is available here and print a table. What is not available "
+                   "is listed with the reason; that is no failure.")
 @click.option("--segmenter", metavar="DIR", type=click.Path(path_type=Path),
-              help="Segmenter bundle, run on the CPU in fp32: also compare the labels and attributes that it sees in a "
-                   "generator's images.")
+              help="Also compare the labels and attributes that this segmenter bundle finds in a generator's images. "
+                   "It runs on the CPU in fp32.")
 @click.option("--samples", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
-              help="Also draw N samples here, and compare them with those of provider cpu in fp32.")
+              help="Also generate N samples here and compare them with those of provider cpu in fp32.")
 @click.option("--against", metavar="DIR", type=click.Path(path_type=Path),
-              help="Bundle whose samples are the expected ones, such as the one that BUNDLE is the int8 version of.  "
+              help="Bundle whose samples are expected, for example the fp32 version of an int8 BUNDLE.  "
                    "[default: BUNDLE]")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N",
               help="Threads of one operator. [default: all cores]")
@@ -39,13 +39,14 @@ from .verify_dataset import verify_dataset
 @click.option("--json", "as_json_text", is_flag=True, help="Print everything as JSON.")
 def verify(bundle: Path, provider: str, precision: str, all_providers: bool, segmenter: Path | None, samples: int,
            against: Path | None, threads: int | None, public_key: Path | None, as_json_text: bool) -> None:
-    """Check the hashes of BUNDLE, and its signature if one is required; then replay its reference: every graph, the
-    noise and a whole sampling run.
+    """Check that a bundle computes here what it computed where it was made, or that a dataset is as it was written.
 
-    Of a dataset FILE, check that every sample is there, once, and as it was written; exits with 4 otherwise.
+    Of a BUNDLE: checks the hashes, and the signature if one is required. Then replays the reference: every graph, the
+    noise and a whole sampling run. Exits with 3 if an output differs from the reference by more than the manifest's
+    tolerance (lower precisions: 32 of their roundings), or if an attribute that the segmenter measures on an image
+    differs by more than 0.01 of its range.
 
-    Exits with 3 when an output is further from the reference than the manifest's tolerance (lower precisions: 32 of
-    their roundings), or an attribute that the segmenter measures on an image by more than 0.01 of its range.
+    Of a dataset FILE: checks that every sample is there once and unchanged. Exits with 4 otherwise.
 
     \b
     Examples:
@@ -60,10 +61,11 @@ def verify(bundle: Path, provider: str, precision: str, all_providers: bool, seg
         verify_dataset(bundle, as_json_text)
         return
     if all_providers and (provider, precision) != ("cpu", "fp32"):
-        raise InputError("--all-providers takes every provider and precision. Leave --provider and --precision out.")
+        raise InputError("--all-providers already takes every provider and precision. Leave --provider and --precision "
+                         "out.")
     opened = Bundle.load(bundle, require_signature=public_key)
     if opened.manifest.kind == "generator" and segmenter is None:
-        click.echo("note: label flips and the drift of attributes need --segmenter DIR.", err=True)
+        click.echo("note: pass --segmenter DIR to also count changed labels and the drift of attributes.", err=True)
     yardstick = Yardstick(opened, None if segmenter is None else Segmenter.load(segmenter, threads=threads), samples,
                           None if against is None else Bundle.load(against), threads)
     if all_providers:
@@ -84,6 +86,6 @@ def _raise_failures(bundle: Path, reports: list[EngineReport]) -> None:
     failed = [f"{', '.join(report.failed)} on provider {report.provider} ({report.precision})"
               for report in reports if report.failed]
     if failed:
-        raise BundleError(list_faults(f"bundle {bundle} differs from what is expected by more than the tolerance. Do "
-                                      "not use it so where that matters: try --precision fp32 or another --provider, "
-                                      "or update the provider's package.", failed))
+        raise BundleError(list_faults(f"bundle {bundle} differs from the expected output by more than the tolerance. "
+                                      "Try --precision fp32 or another --provider, or update the provider's "
+                                      "package.", failed))

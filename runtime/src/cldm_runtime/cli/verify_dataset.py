@@ -25,11 +25,11 @@ def verify_dataset(path: Path, as_json: bool) -> None:
         with show_progress("checking", count, sys.stderr) as progress:
             done = 0
 
-            def told(rows: int) -> None:
+            def count_rows(rows: int) -> None:
                 nonlocal done
                 progress(done := done + rows, count)
 
-            faults = check_samples(dataset, range(asked), told)
+            faults = check_samples(dataset, range(asked), count_rows)
     found = {name: as_ranges(getattr(faults, name).tolist()) for name in ("missing", "doubled", "damaged")}
     size = metadata.get("part_samples")
     parts = as_ranges(sorted(set((faults.all // int(size)).tolist()))) if size else ""
@@ -40,5 +40,6 @@ def verify_dataset(path: Path, as_json: bool) -> None:
     if faults:
         mend = f"parts {parts}; " if parts else ""
         raise DatasetError(list_faults(
-            f"{path}: {len(faults.all)} of {asked} samples are not as they were written ({mend}mend it by the command "
-            "that made it, with --repair).", [f"{name}: {ranges}" for name, ranges in found.items() if ranges]))
+            f"{path}: {len(faults.all)} of {asked} samples are not as they were written ({mend}repair it: cldm run "
+            "repair with the arguments of the command that made it).",
+            [f"{name}: {ranges}" for name, ranges in found.items() if ranges]))

@@ -115,9 +115,9 @@ def histogram(values: Values, label: str, bins: int = 20) -> str:
     return _frame(axes, (label, "samples"), bars, f"Histogram of {label}, {kept.size} samples")
 
 
-def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
-    """Round numbers within the range, about as many as wanted."""
-    raw = (high - low) / wanted
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """Round numbers within the range, about `count` of them."""
+    raw = (high - low) / count
     magnitude = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * magnitude for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= raw * 0.999)
     first = math.ceil(low / step - 1e-9)

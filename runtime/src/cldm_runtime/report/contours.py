@@ -40,9 +40,9 @@ def case_picture(identifier: str, image: NDArray[np.float32], mask: LabelMap | N
     whole = _view(0, side, Box(0, 0, side), identifier, frame)
     views = [_view(number * (side + _GAP), side, box, identifier, contours(each, labels))
              for number, each in enumerate(shown, start=1)]
-    told = "slice, segmented contours" if mask is None else "slice, reference contours, segmented contours"
+    label = "slice, segmented contours" if mask is None else "slice, reference contours, segmented contours"
     return (f'<svg class="case" viewBox="0 0 {side + len(shown) * (side + _GAP)} {side}" role="img" '
-            f'aria-label="{told}">{defined}{whole}{"".join(views)}</svg>')
+            f'aria-label="{label}">{defined}{whole}{"".join(views)}</svg>')
 
 
 def enlarged_box(mask: LabelMap, segmentation: LabelMap) -> Box:

@@ -92,7 +92,7 @@ def _dice(samples: Samples, position: int) -> str:
 
 
 def _attributes(samples: Samples, position: int) -> str:
-    """What was measured, and what was requested beside it; an attribute that neither knows is left out."""
+    """What was measured and what was requested; an attribute that neither has is left out."""
     shown = []
     for column, attribute in enumerate(samples.domain.attributes):
         measured = float(samples.attributes[position, column])

@@ -41,8 +41,8 @@ def panel_row(panels: Sequence[Panel], box: Box) -> str:
     """The panels side by side, each cut to the box."""
     width = len(panels) * (box.side + _GAP) - _GAP
     views = "".join(_panel(panel, box, number * (box.side + _GAP)) for number, panel in enumerate(panels))
-    told = ", ".join(panel.title for panel in panels)
-    return (f'<svg class="case" viewBox="0 0 {width} {box.side + _HEAD}" role="img" aria-label="{escape(told)}">'
+    titles = ", ".join(panel.title for panel in panels)
+    return (f'<svg class="case" viewBox="0 0 {width} {box.side + _HEAD}" role="img" aria-label="{escape(titles)}">'
             f"{views}</svg>")
 
 

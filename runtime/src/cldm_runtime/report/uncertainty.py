@@ -74,7 +74,7 @@ def _pixels(pixels: PixelCalibration | None) -> str:
     chart = calibration(points, ("disagreement of the segmentations", "pixels that are wrong"), "Pixels")
     unseen, gap = pixels.unanimous_wrong, pixels.calibration_error
     return ("<h3>Pixels: disagreement against actual errors</h3><p>Disagreement: the share of a condition's "
-            "segmentations that do not say the most frequent label. Wrong: that label is not the mask's. "
+            "segmentations that differ from the most frequent label. Wrong: that label is not the mask's. "
             f"{_share(unseen.value)} of the wrong pixels are disputed by no image ({_share(unseen.low)} to "
             f"{_share(unseen.high)}); mean gap between disagreement and error rate {number(100 * gap.value, 2)} %.</p>"
             f'<div class="charts"><figure>{chart}</figure><div>{pixel_table(pixels)}</div></div>')
@@ -128,7 +128,7 @@ def _row(found: ConditionImages, samples: Samples, top: float) -> str:
 def _caption(samples: Samples, positions: Positions) -> str:
     """Mean and spread of what was measured, and the truth."""
     reference = samples.mask if samples.mask is not None else samples.requested
-    said = "mask" if samples.mask is not None else "requested"
+    kind = "mask" if samples.mask is not None else "requested"
     parts = []
     for column, attribute in enumerate(samples.domain.attributes):
         values, scale = samples.attributes[positions, column].astype(np.float64), shown_scale(attribute.unit)
@@ -136,7 +136,7 @@ def _caption(samples: Samples, positions: Positions) -> str:
         truth = math.nan if reference is None else float(reference[positions[0], column]) * scale
         if math.isfinite(mean):
             parts.append(f"{as_title(attribute.name).lower()} {number(mean, 1)} ± {number(spread, 1)} "
-                         f"{shown_unit(attribute.unit)} ({said} {number(truth, 1)})")
+                         f"{shown_unit(attribute.unit)} ({kind} {number(truth, 1)})")
     rows = samples.rows[positions]
     return f"Rows {rows[0]} to {rows[-1]}, {len(rows)} images: {'; '.join(parts) or 'nothing measured'}."
 

@@ -24,8 +24,8 @@ from ..bundle_writer import Picture
 from .prior import encode
 
 TRAVERSAL = "traversal.png"
-_CAPTION = ("Label maps along the dimension that tells an attribute best, the others at their mean over the validation "
-            "slices with all attributes; above each map what is measured on it.")
+_CAPTION = ("Label maps along the dimension that predicts an attribute best, the others at their mean over the "
+            "validation slices with all attributes; above each map what is measured on it.")
 _COLUMNS = 9
 _FEWEST = 3
 _QUANTILES = (0.02, 0.98)
@@ -55,7 +55,7 @@ def traversal_of(config: Config, vae: LabelVae, decoder: Callable[[Tensor], Tens
 
 def traversal_picture(decode: Callable[[Values], NDArray[np.uint8]], means: Values, attributes: Values,
                       domain: Domain) -> bytes:
-    """A PNG with a row for each attribute of the domain: label maps along the dimension that tells it best, in the
+    """A PNG with a row for each attribute of the domain: label maps along the dimension that predicts it best, in the
     direction in which it rises, from low to high among the slices, while all others stay at their mean: no slice of a
     patient is shown. Above each map the attribute measured on it.
 
