@@ -86,8 +86,43 @@ Normalisation normalisation(const json& value) {
     return rule;
 }
 
+// Refuses what this program does not serve, by the name of the key.
+void require_one_of(const json& found, const std::vector<std::string>& served, const std::string& key) {
+    if (!found.is_string() || std::find(served.begin(), served.end(), found.get<std::string>()) == served.end()) {
+        std::string names;
+        for (const std::string& name : served) {
+            names += (names.empty() ? "" : ", ") + name;
+        }
+        throw BundleError(key + ": found " + found.dump() + ", and cldm-cpp serves " + names + ". Use the Python runtime.");
+    }
+}
+
+void require_planes(const json& found, const std::string& key) {
+    if (!found.is_array() || found.size() != 2) {
+        throw BundleError(key + ": found " + found.dump() + ", and cldm-cpp serves images of two axes. Use the Python runtime.");
+    }
+}
+
+void require_served(const json& value) {
+    require_one_of(value.at("kind"), {"generator", "segmenter", "anatomy"}, "kind");
+    require_planes(value.at("image").at("shape"), "image.shape");
+    require_planes(value.at("image").at("spacing_mm"), "image.spacing_mm");
+    if (present(value, "output")) {
+        require_one_of(value["output"], {"image"}, "output");
+    }
+    const json& conditions = value.contains("conditions") ? value["conditions"] : json::array();
+    for (std::size_t i = 0; i < conditions.size(); ++i) {
+        const std::string where = "conditions[" + std::to_string(i) + "].";
+        require_one_of(conditions[i].at("kind"), {"spatial", "vector"}, where + "kind");
+        require_one_of(conditions[i].at("source"), {"masks", "attributes"}, where + "source");
+    }
+}
+
 // The defaults are those of docs/bundle-format.md, 3.9.
 SegmenterSpec segmenter(const json& value) {
+    require_one_of(value.at("kind"), {"nnunet-2d"}, "segmenter.kind");
+    require_planes(value.at("patch_size"), "segmenter.patch_size");
+    require_planes(value.at("spacing_mm"), "segmenter.spacing_mm");
     SegmenterSpec spec;
     value.at("patch_size").get_to(spec.patch_size);
     spec.label_values = value.at("label_values").get<std::vector<std::uint8_t>>();
@@ -109,7 +144,6 @@ SegmenterSpec segmenter(const json& value) {
     const std::vector<std::string> schemes{"ZScoreNormalization", "CTNormalization", "NoNormalization",
                                            "RescaleTo01Normalization", "RGBTo01Normalization"};
     const std::pair<bool, const char*> checks[] = {
-        {value.at("kind") == "nnunet-2d", "kind: expected nnunet-2d"},
         {std::min(spec.patch_size[0], spec.patch_size[1]) >= 1, "patch_size: expected two positive integers"},
         {std::min(spec.spacing_mm[0], spec.spacing_mm[1]) > 0, "spacing_mm: expected two positive numbers"},
         {!spec.label_values.empty() && !spec.normalisation.empty(), "label_values, normalisation: empty"},
@@ -138,6 +172,7 @@ Manifest read_manifest(const json& value) {
         throw BundleError("format " + value.at("format").dump() + " " + value.at("format_version").dump() + ", expected " +
                     kFormat + " " + std::to_string(kVersion) + ".");
     }
+    require_served(value);
     Manifest found;
     found.name = value.at("name");
     found.version = value.at("bundle_version");

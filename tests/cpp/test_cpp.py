@@ -1,5 +1,6 @@
 """The C++ program beside the Python runtime: the same noise bit for bit, the same images, and errors as clear."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,39 @@ def test_a_reference_that_is_not_met_is_status_3(tmp_path: Path) -> None:
     done = cpp("verify", tmp_path)
     assert done.returncode == 3 and "decoder/image differ from the reference" in done.stderr
     assert done.stdout.count("FAILED") == 1
+
+
+def edit(manifest: Path, keys: tuple[str | int, ...], value: object) -> None:
+    """Set the value at the end of a path of keys."""
+    text = json.loads(manifest.read_text())
+    section = text
+    for key in keys[:-1]:
+        section = section[key]
+    section[keys[-1]] = value
+    manifest.write_text(json.dumps(text))
+
+
+@pytest.mark.parametrize(("bundle", "keys", "value"), [
+    (BUNDLE, ("image", "shape"), [16, 128, 128]),
+    (BUNDLE, ("image", "spacing_mm"), [8.0, 1.5, 1.5]),
+    (BUNDLE, ("kind",), "captioner"),
+    (BUNDLE, ("output",), "label_map"),
+    (BUNDLE, ("conditions", 0, "kind"), "text"),
+    (BUNDLE, ("conditions", 0, "source"), "captions"),
+    (SEGMENTER, ("segmenter", "kind"), "nnunet-3d"),
+    (SEGMENTER, ("segmenter", "patch_size"), [16, 64, 64]),
+])
+def test_what_the_program_does_not_serve_is_refused_by_name(tmp_path: Path, bundle: Path, keys: tuple[str | int, ...],
+                                                            value: object) -> None:
+    edit(copied(bundle, tmp_path) / "manifest.json", keys, value)
+    done = cpp("verify", tmp_path)
+    name = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
+    assert done.returncode == 3 and f"{name}: found" in done.stderr and "Use the Python runtime" in done.stderr
+    assert done.stdout == "" and done.stderr.count("\n") == 1
+
+
+def test_newer_optional_keys_are_accepted(tmp_path: Path) -> None:
+    manifest = copied(SEGMENTER, tmp_path) / "manifest.json"
+    for key, value in {"nature": "phantom", "declared_domain": None, "output": "image"}.items():
+        edit(manifest, (key,), value)
+    assert cpp("verify", tmp_path, "--threads", 2).returncode == 0
