@@ -19,7 +19,8 @@ from cldm_trainer.config import Config
 from cldm_trainer.results import run
 from cldm_trainer.results.cldm.goals import goals
 from cldm_trainer.results.markdown import results_page
-from cldm_trainer.results.sets import Sizes, Workshop, synthetic_set
+from cldm_trainer.results.sets import synthetic_set
+from cldm_trainer.results.workshop import Sizes, Workshop
 from cldm_trainer.tables import estimate, number, percent, table
 from cohort_fixtures import write_drawn_cohort
 

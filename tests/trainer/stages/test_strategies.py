@@ -15,7 +15,8 @@ from cldm_trainer.results.cldm.strategies import SEEDS, Strategy, strategies, st
 from cldm_trainer.results.cldm.strategy_page import _contests, _label_vaes, _widest, realism, strategies_text
 from cldm_trainer.results.cldm.trade import OTHERS, trade_figures
 from cldm_trainer.results.figures_of_merit import Json, measure_set
-from cldm_trainer.results.sets import Sizes, Workshop, real_set
+from cldm_trainer.results.sets import real_set
+from cldm_trainer.results.workshop import Sizes, Workshop
 from cohort_fixtures import write_drawn_cohort
 
 SIZES = Sizes(train=8, other=4, seeds=3, features_repeats=2, trade=(1.0, 2.0), trade_conditions=2, trade_seeds=2)

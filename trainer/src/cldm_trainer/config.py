@@ -1,4 +1,5 @@
-"""The configuration of a run: frozen dataclasses read from one TOML file.
+"""The configuration of a run: frozen dataclasses read from one TOML file. Longer than other files, because it is the
+reference of that file's keys, which is read from top to bottom.
 
 A field without a default must be given. All faults of a file are reported in one error.
 """

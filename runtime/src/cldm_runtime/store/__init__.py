@@ -11,7 +11,8 @@
 from .check import SampleFaults, check_samples, sample_checksums
 from .columns import SegmentationWriter
 from .format import DatasetSpec, MetadataValue, chunk_rows
-from .reader import Dataset, Segmentation, open_dataset
+from .reader import Dataset, open_dataset
+from .segmentation import Segmentation
 from .writer import DatasetWriter, create_dataset, edit_dataset
 
 __all__ = [

@@ -16,11 +16,10 @@ from ..domains.domain import Domain
 from ..domains.registry import carried_domain
 from ..errors import DatasetError, InputError
 from ..files.blocks import samples_in_block
-from .format import COLUMNS, FORMAT, SEGMENTATION_COLUMNS, Column
+from .format import COLUMNS, FORMAT
 from .guard import check_attributes, check_heaps, check_safe, reading
+from .segmentation import Rows, Segmentation, StoredColumns, root_metadata
 from .structure import as_text, check_columns, check_header
-
-Rows = int | slice | NDArray[np.integer]
 
 
 def open_dataset(path: str | os.PathLike[str]) -> "Dataset":
@@ -32,96 +31,7 @@ def open_dataset(path: str | os.PathLike[str]) -> "Dataset":
     return Dataset(Path(path))
 
 
-class _Columns:
-    """Row access shared by a dataset and its segmentations."""
-
-    def __init__(self, path: Path, group: h5py.Group, columns: dict[str, Column]) -> None:
-        self.path = path
-        self._group = group
-        self._columns = columns
-
-    def __contains__(self, column: str) -> bool:
-        return self._columns[column].path in self._group
-
-    def _dataset(self, column: str) -> h5py.Dataset:
-        target = self._columns[column].path
-        if target not in self._group:
-            where = f"{self._group.name.rstrip('/')}/{target}"
-            raise DatasetError(f"{self.path}: has no {where}. Use a file that has it, or run the step that writes it.")
-        return self._group[target]
-
-    def _rows(self, column: str, rows: Rows) -> NDArray[np.generic]:
-        dataset = self._dataset(column)
-        with reading(self.path):
-            if isinstance(rows, np.ndarray) and rows.size:
-                unique, inverse = np.unique(rows, return_inverse=True)  # h5py wants increasing row numbers
-                return np.asarray(dataset[unique])[inverse]
-            return np.asarray(dataset[rows])
-
-    def _all(self, column: str) -> NDArray[np.generic] | None:
-        return self._rows(column, slice(None)) if column in self else None
-
-    def _texts(self, column: str, attribute: str) -> tuple[str, ...]:
-        with reading(self.path):
-            return tuple(as_text(value) for value in np.asarray(self._dataset(column).attrs.get(attribute, [])).ravel())
-
-
-class Segmentation(_Columns):
-    """What one segmenter said about a dataset: /segmentations/<name>."""
-
-    def __init__(self, path: Path, group: h5py.Group) -> None:
-        super().__init__(path, group, SEGMENTATION_COLUMNS)
-
-    @property
-    def name(self) -> str:
-        return str(self._group.name.rsplit("/", 1)[-1])
-
-    @property
-    def metadata(self) -> dict[str, str | int | float]:
-        with reading(self.path):
-            return _metadata(self._group)
-
-    def masks(self, rows: Rows = slice(None)) -> NDArray[np.uint8]:
-        """(n, *spatial) label maps of the chosen rows."""
-        return self._rows("masks", rows).astype(np.uint8, copy=False)
-
-    @property
-    def attributes(self) -> NDArray[np.float32] | None:
-        """(N, A) measured on `masks`; None if not measured."""
-        values = self._all("attributes")
-        return None if values is None else values.astype(np.float32, copy=False)
-
-    @property
-    def attribute_names(self) -> tuple[str, ...]:
-        return self._texts("attributes", "names")
-
-    @property
-    def attribute_reasons(self) -> NDArray[np.uint8] | None:
-        values = self._all("attribute_reasons")
-        return None if values is None else values.astype(np.uint8, copy=False)
-
-    @property
-    def scores(self) -> NDArray[np.float32] | None:
-        """(N, S) of `score_names` in `score_units`; None if not scored."""
-        values = self._all("scores")
-        return None if values is None else values.astype(np.float32, copy=False)
-
-    @property
-    def score_reasons(self) -> NDArray[np.uint8] | None:
-        """(N, S) `ScoreReason` of each value of `scores`."""
-        values = self._all("score_reasons")
-        return None if values is None else values.astype(np.uint8, copy=False)
-
-    @property
-    def score_names(self) -> tuple[str, ...]:
-        return self._texts("scores", "names")
-
-    @property
-    def score_units(self) -> tuple[str, ...]:
-        return self._texts("scores", "units")
-
-
-class Dataset(_Columns):
+class Dataset(StoredColumns):
     """An open dataset. Images and masks are read row by row; everything else is small and read whole."""
 
     def __init__(self, path: Path) -> None:
@@ -212,7 +122,7 @@ class Dataset(_Columns):
     def metadata(self) -> dict[str, str | int | float]:
         """The root attributes that are text or single numbers (seed, manifest, provider, ...)."""
         with reading(self.path):
-            return _metadata(self._group)
+            return root_metadata(self._group)
 
     def images(self, rows: Rows = slice(None)) -> NDArray[np.float32]:
         """(n, C, *spatial) intensities of the chosen rows; one integer gives (C, *spatial)."""
@@ -336,13 +246,3 @@ class Dataset(_Columns):
             raise DatasetError(f"{self.path}: has no segmentation {name!r}. Found: {', '.join(known) or 'none'}. "
                                "Run cldm segment first.")
         return known[name]
-
-
-def _metadata(group: h5py.Group) -> dict[str, str | int | float]:
-    found: dict[str, str | int | float] = {}
-    for name, value in group.attrs.items():
-        if isinstance(value, str | bytes):
-            found[name] = as_text(value)
-        elif isinstance(value, np.generic) and value.dtype.kind in "iufb":
-            found[name] = value.item()
-    return found

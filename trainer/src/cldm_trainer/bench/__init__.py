@@ -23,7 +23,7 @@ from cldm_runtime.segmentation.segmenter import Segmenter
 
 from ..config import Config
 from ..export.nnunet_agreement import agreement_of
-from ..results.sets import Sizes, Workshop
+from ..results.workshop import Sizes, Workshop
 from ..training.batches import require_cohort
 from .contenders import Entry, all_entries, contenders
 from .page import write_page

@@ -17,7 +17,8 @@ from ..audit.comparisons import real_and_synthetic
 from ..audit.sets import cohort_sets, given_samples
 from ..audit.two_sample import ClassifierTraining, two_sample
 from ..results.figures_of_merit import Json, measure_set, table_row, texture_figures
-from ..results.sets import Workshop, drawn_set
+from ..results.sets import drawn_set
+from ..results.workshop import Workshop
 
 
 def quality(shop: Workshop, settings: SamplingSpec, training: ClassifierTraining | None = None) -> Json:

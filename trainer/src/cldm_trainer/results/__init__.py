@@ -42,7 +42,8 @@ from .figures_of_merit import (
 from .markdown import results_page
 from .names import shown_name
 from .realism import realism_figures, uncertainty_figures
-from .sets import Sizes, Workshop, grid_set, real_set, reconstructed_set, synthetic_set
+from .sets import grid_set, real_set, reconstructed_set, synthetic_set
+from .workshop import Sizes, Workshop
 
 GRID = Path("examples/grid.csv")
 

@@ -15,7 +15,8 @@ from cldm_runtime.metrics.realism import high_frequency_ratio, latent_spread
 from cldm_runtime.segmentation.segmenter import Segmenter
 from cldm_runtime.store import open_dataset
 
-from .sets import BATCH, Rows, Workshop, compared_rows, encode, latents_file, read_rows
+from .sets import BATCH, compared_rows, encode, latents_file, read_rows
+from .workshop import Rows, Workshop
 
 Json = dict[str, Any]
 

@@ -8,7 +8,7 @@ from cldm_runtime.store import open_dataset
 from ..audit import Auditor, summary, write_card
 from .cldm.strategies import Strategy
 from .figures_of_merit import Json, Measured
-from .sets import Workshop
+from .workshop import Workshop
 
 AUDIT = "audit"
 

@@ -15,7 +15,8 @@ from cldm_runtime.generation.generator import Generator
 from cldm_runtime.store import open_dataset
 
 from ..figures_of_merit import Json, Measured, measure_set, restrict, table_row, without_label
-from ..sets import Workshop, synthetic_set
+from ..sets import synthetic_set
+from ..workshop import Workshop
 
 SEEDS = 1  # of every test slice, in the tables that compare strategies: as many images as the paper has
 

@@ -16,7 +16,8 @@ from cldm_runtime.metrics.similarity import random_pair_ssim, within_condition_s
 from cldm_runtime.store import open_dataset
 
 from ..figures_of_merit import Json, measure_set, table_row
-from ..sets import Rows, Workshop, drawn_set, latents_file
+from ..sets import drawn_set, latents_file
+from ..workshop import Rows, Workshop
 from .strategies import Strategy
 
 SUBSET = "val"

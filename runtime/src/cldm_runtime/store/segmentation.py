@@ -1,0 +1,113 @@
+"""Reading the columns of a group of a dataset file, and the group of one segmenter."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DatasetError
+from .format import SEGMENTATION_COLUMNS, Column
+from .guard import reading
+from .structure import as_text
+
+Rows = int | slice | NDArray[np.integer]
+
+
+class StoredColumns:
+    """Row access shared by a dataset and its segmentations."""
+
+    def __init__(self, path: Path, group: h5py.Group, columns: dict[str, Column]) -> None:
+        self.path = path
+        self._group = group
+        self._columns = columns
+
+    def __contains__(self, column: str) -> bool:
+        return self._columns[column].path in self._group
+
+    def _dataset(self, column: str) -> h5py.Dataset:
+        target = self._columns[column].path
+        if target not in self._group:
+            where = f"{self._group.name.rstrip('/')}/{target}"
+            raise DatasetError(f"{self.path}: has no {where}. Use a file that has it, or run the step that writes it.")
+        return self._group[target]
+
+    def _rows(self, column: str, rows: Rows) -> NDArray[np.generic]:
+        dataset = self._dataset(column)
+        with reading(self.path):
+            if isinstance(rows, np.ndarray) and rows.size:
+                unique, inverse = np.unique(rows, return_inverse=True)  # h5py wants increasing row numbers
+                return np.asarray(dataset[unique])[inverse]
+            return np.asarray(dataset[rows])
+
+    def _all(self, column: str) -> NDArray[np.generic] | None:
+        return self._rows(column, slice(None)) if column in self else None
+
+    def _texts(self, column: str, attribute: str) -> tuple[str, ...]:
+        with reading(self.path):
+            return tuple(as_text(value) for value in np.asarray(self._dataset(column).attrs.get(attribute, [])).ravel())
+
+
+class Segmentation(StoredColumns):
+    """What one segmenter said about a dataset: /segmentations/<name>."""
+
+    def __init__(self, path: Path, group: h5py.Group) -> None:
+        super().__init__(path, group, SEGMENTATION_COLUMNS)
+
+    @property
+    def name(self) -> str:
+        return str(self._group.name.rsplit("/", 1)[-1])
+
+    @property
+    def metadata(self) -> dict[str, str | int | float]:
+        with reading(self.path):
+            return root_metadata(self._group)
+
+    def masks(self, rows: Rows = slice(None)) -> NDArray[np.uint8]:
+        """(n, *spatial) label maps of the chosen rows."""
+        return self._rows("masks", rows).astype(np.uint8, copy=False)
+
+    @property
+    def attributes(self) -> NDArray[np.float32] | None:
+        """(N, A) measured on `masks`; None if not measured."""
+        values = self._all("attributes")
+        return None if values is None else values.astype(np.float32, copy=False)
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        return self._texts("attributes", "names")
+
+    @property
+    def attribute_reasons(self) -> NDArray[np.uint8] | None:
+        values = self._all("attribute_reasons")
+        return None if values is None else values.astype(np.uint8, copy=False)
+
+    @property
+    def scores(self) -> NDArray[np.float32] | None:
+        """(N, S) of `score_names` in `score_units`; None if not scored."""
+        values = self._all("scores")
+        return None if values is None else values.astype(np.float32, copy=False)
+
+    @property
+    def score_reasons(self) -> NDArray[np.uint8] | None:
+        """(N, S) `ScoreReason` of each value of `scores`."""
+        values = self._all("score_reasons")
+        return None if values is None else values.astype(np.uint8, copy=False)
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        return self._texts("scores", "names")
+
+    @property
+    def score_units(self) -> tuple[str, ...]:
+        return self._texts("scores", "units")
+
+
+def root_metadata(group: h5py.Group) -> dict[str, str | int | float]:
+    found: dict[str, str | int | float] = {}
+    for name, value in group.attrs.items():
+        if isinstance(value, str | bytes):
+            found[name] = as_text(value)
+        elif isinstance(value, np.generic) and value.dtype.kind in "iufb":
+            found[name] = value.item()
+    return found
