@@ -1,8 +1,12 @@
 """The phantom cohort: reproducible, plausible, different between subsets."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from cldm_runtime.domains.lge import phantom
 from cldm_runtime.domains.lge.phantom import (
     _FIRST_PATIENT,
     SUBSETS,
@@ -65,3 +69,35 @@ def test_acute_patients_have_larger_infarcts_and_obstruction():
     chronic, acute = middle_slices("train"), middle_slices("d8")
     assert measure(acute)["infarct_size"].mean() > 1.2 * measure(chronic)["infarct_size"].mean()
     assert (acute == 4).any(axis=(1, 2)).sum() > 5
+
+
+# One with two territories and an effusion, one with a mid-wall scar in a 3-D stack, one acute with an obstructed core.
+PINNED = {"val": 9, "train": 10, "d8": 10}
+
+
+def three_slices(monkeypatch, subset):
+    """(3, H, W) images and labels of a pinned patient, below, at and above the middle."""
+    monkeypatch.setattr(phantom, "draw_patient", lambda *given: replace(draw_patient(*given), slices=3))
+    return phantom_volume(0, PINNED[subset], subset)
+
+
+def described(volume):
+    """A line for each slice: its pixels of each label, and the mean and deviation of the image in 6 x 6 blocks."""
+    lines = []
+    for image, labels in zip(volume.image, volume.labels, strict=True):
+        side = image.shape[0] // 6
+        blocks = image[:6 * side, :6 * side].reshape(6, side, 6, side)
+        lines.append([*np.bincount(labels.ravel(), minlength=5), *blocks.mean(axis=(1, 3)).ravel(),
+                      *blocks.std(axis=(1, 3)).ravel()])
+    return np.array(lines)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_patients_number_stands_for_its_scan(monkeypatch, number):
+    """Cohorts are named by their patients' numbers: whoever changes the drawing makes other cohorts. Pixels at a border
+    may fall to the other side where sin and cos are rounded otherwise."""
+    subset = list(PINNED)[number]
+    expected = np.loadtxt(Path(__file__).with_name("phantom.csv"), delimiter=",")[3 * number:3 * number + 3]
+    found = described(three_slices(monkeypatch, subset))
+    assert np.abs(found[:, :5] - expected[:, :5]).max() <= 2
+    np.testing.assert_allclose(found[:, 5:], expected[:, 5:], atol=1e-3 * expected[:, 5:].max())
