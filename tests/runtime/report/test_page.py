@@ -24,6 +24,7 @@ from cldm_runtime.report.png import png_bytes
 from cldm_runtime.report.score_files import safe_text
 from cldm_runtime.report.tables import as_title, number
 from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
+from html_tables import read_tables
 
 SIZE = 64
 DOMAIN = get_domain("lge")
@@ -71,6 +72,40 @@ def test_the_page_says_what_it_must(page: str) -> None:
     for text in ("Not a medical device", "ab" * 32, "How to read this", "infarct only", "Limits of agreement",
                  "ICC(2,1)", "HD95 (mm)", "12 samples", "4 patients", "Typical", "Worst"):
         assert text in page
+
+
+def test_figures_of_the_page_are_those_of_the_files(page: str, dataset: Path, tmp_path: Path) -> None:
+    written = write_report(dataset, "nnunet", tmp_path)
+    summary = json.loads(written.json.read_text())
+    with written.csv.open(newline="") as stream:
+        scores = list(csv.DictReader(stream))
+    for region, row in zip(summary["regions"], read_tables(page)[0], strict=True):
+        for metric, column, digits in (("hd_mm", "HD (mm)", 1), ("hd95_mm", "HD95 (mm)", 1),
+                                       ("assd_mm", "ASSD (mm)", 2)):
+            values = [float(cells[f"{region['region']}_{metric}"] or "nan") for cells in scores]
+            assert region[metric]["mean"] == pytest.approx(np.nanmean(values))
+            assert row[column].startswith(f"{np.nanmean(values):.{digits}f} ±")
+        assert row["Dice"].startswith(f"{region['dice']['mean']:.3f} ±") and int(row["n"]) == region["n"] == 12
+
+
+def test_scores_are_those_of_a_shift(dataset: Path, tmp_path: Path) -> None:
+    with write_report(dataset, "nnunet", tmp_path).csv.open(newline="") as stream:
+        scores = list(csv.DictReader(stream))
+    # Row r is the mask moved down by r mod 4 pixels of 1 mm: no outline is further off, and its ends are as far.
+    assert [float(row["lv_cavity_hd_mm"]) for row in scores] == [0, 1, 2, 3] * 3
+    assert all(float(row["lv_cavity_assd_mm"]) < float(row["lv_cavity_hd95_mm"]) <= float(row["lv_cavity_hd_mm"])
+               for row in scores if row["lv_cavity_hd_mm"] != "0.0")
+    assert [row["row"] for row in scores] == [str(number) for number in range(12)]
+    assert [row["requested_infarct_size"] for row in scores] == [row["mask_infarct_size"] for row in scores]
+
+
+def test_captions_of_cases_give_their_dice(page: str, dataset: Path) -> None:
+    with open_dataset(dataset) as opened:
+        found = read_samples(opened, "nnunet")
+    assert found.scores is not None
+    cavity, infarct = found.scores["lv_cavity_dice"][7], found.scores["infarct_dice"][7]
+    assert re.search(rf"Row 7\. Dice: LV cavity {cavity:.2f}, Myocardium \d\.\d\d, Infarct {infarct:.2f}<", page)
+    assert "Ranked by mean Dice" in page
 
 
 def test_every_case_picture_has_its_own_identifier(page: str) -> None:

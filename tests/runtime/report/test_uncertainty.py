@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from cldm_runtime.report.contours import Box
 from cldm_runtime.report.heat_maps import Panel, grey, heat, panel_row
 from cldm_runtime.report.page import write_report
 from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
+from html_tables import read_tables
 
 SIZE = 32
 DOMAIN = get_domain("lge")
@@ -134,3 +136,34 @@ def test_heat_grows_brighter_from_black() -> None:
     colours = heat(np.linspace(0, 2, 50)[None], 1.0)[0].astype(int)
     assert colours[0].tolist() == [0, 0, 0] and colours[-1].tolist() == colours[25].tolist() == [255, 250, 190]
     assert (np.diff(colours @ [299, 587, 114]) >= 0).all()
+
+
+def section(tmp_path: Path) -> str:
+    page = write_report(write(tmp_path / "a.h5"), "nnunet", tmp_path).html.read_text()
+    return page[page.index("<h2>Uncertainty</h2>"):page.index("<h2>How to read this</h2>")]
+
+
+def test_captions_tell_mean_spread_and_truth_of_a_condition(tmp_path: Path) -> None:
+    html = section(tmp_path)
+    with open_dataset(tmp_path / "a.h5") as dataset:
+        samples = read_samples(dataset, "nnunet")
+    sizes, truth = 100 * samples.attributes[2:4, 0].astype(float), 100 * float(samples.mask[2, 0])
+    spread = abs(sizes[0] - sizes[1]) / math.sqrt(2)
+    expected = (f"Rows 2 to 3, 2 images: infarct size {sizes.mean():.1f} ± {spread:.1f} % (mask {truth:.1f}); "
+                "transmurality")
+    assert expected in html and html.count("<figcaption>Rows ") == 3
+    assert re.findall(r"<figcaption>Rows (\d) to (\d), 2 images", html)[0] == ("0", "1")  # the least disagreement first
+
+
+def test_charts_of_repeated_conditions_show_percentages(tmp_path: Path) -> None:
+    html = section(tmp_path)
+    with open_dataset(tmp_path / "a.h5") as dataset:
+        found = read_uncertainty(dataset, "nnunet", read_samples(dataset, "nnunet"))
+    assert found is not None and found.pixels is not None
+    size = next(item for item in found.attributes if (item.attribute, item.samples) == ("infarct_size", "all"))
+    rms = size.rms_error.value * 100
+    assert f"{rms:.2f}" in read_tables(html)[0][0]["Error of the mean"]
+    assert "<figcaption>Infarct size: 3 conditions</figcaption>" in html and "predicted error (%)" in html
+    wrong, gap = 100 * found.pixels.unanimous_wrong.value, 100 * found.pixels.calibration_error.value
+    assert f"{wrong:.0f} % of the wrong pixels" in html and f"error rate {gap:.2f} %" in html
+    assert read_tables(html)[1][0]["Pixels"] == str(found.pixels.bins[0].n)
