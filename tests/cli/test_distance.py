@@ -42,3 +42,22 @@ def test_json_of_a_subset(files: list[str], tiny_segmenter: Path, capsys: pytest
 def test_a_missing_feature_file_is_an_input_error(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(cldm, ["distance", *files, "--features", "no.onnx"]) == 2
     assert "no.onnx: No such file" in capsys.readouterr().err
+
+
+def test_variety_within_conditions(files: list[str], tiny_segmenter: Path, tmp_path: Path,
+                                   capsys: pytest.CaptureFixture[str]) -> None:
+    one, other = np.random.default_rng(0).random((2, 1, 128, 128))
+    with create_dataset(tmp_path / "pairs.h5", DatasetSpec(get_domain("lge"), (128, 128), (1.0, 1.0))) as writer:
+        writer.append(images=np.stack([one, one, other, other]), condition=np.array([0, 0, 1, 1]))
+    options = ["--segmenter", str(tiny_segmenter), "--variety", "--repeats", "1", "--json"]
+    assert run(cldm, ["distance", files[0], str(tmp_path / "pairs.h5"), *options]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["within_conditions"]["ms_ssim"]["value"] == pytest.approx(1.0)
+    assert (found["within_conditions"]["n_pairs"], found["random_pairs_of_cohort"]["n_pairs"]) == (2, 6)
+    assert found["random_pairs_of_cohort"]["ms_ssim"]["value"] < 0.5
+
+
+def test_variety_needs_conditions_with_two_images(files: list[str], tiny_segmenter: Path,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(cldm, ["distance", *files, "--segmenter", str(tiny_segmenter), "--variety"]) == 2
+    assert "samples.h5: no condition has two images" in capsys.readouterr().err

@@ -2,7 +2,9 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -13,6 +15,7 @@ from ..errors import InputError
 from ..evaluation.distances import REPEATS, feature_distances
 from ..evaluation.features import Extractor, Features, open_extractor
 from ..files.records import without_nan
+from ..metrics.similarity import Similarity, random_pair_ssim, within_condition_ssim
 from ..store import open_dataset
 from .progress import show_progress
 
@@ -37,10 +40,13 @@ _ROWS = (("Frechet distance", "frechet", None, "floor_frechet"),
               help="What runs the network; never replaced by another.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N",
               help="Threads of one operator.  [default: all cores]")
+@click.option("--variety", is_flag=True,
+              help="Also MS-SSIM (1: all alike) between images of one condition of SYNTHETIC, which cldm-gen "
+                   "--per-condition makes, and between random pairs of COHORT. Reads all images into memory.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 def distance(cohort: Path, synthetic: Path, features: Path | None, segmenter: Path, subset: str | None,
              synthetic_subset: str | None, repeats: int, seed: int, provider: str, threads: int | None,
-             as_json: bool) -> None:
+             variety: bool, as_json: bool) -> None:
     """Frechet and kernel distance between the images of COHORT and of SYNTHETIC, and between two halves of COHORT.
 
     Each comparison is of n against n images, drawn at random. Do not compare distances for different n, or by different
@@ -55,8 +61,10 @@ def distance(cohort: Path, synthetic: Path, features: Path | None, segmenter: Pa
     one, patients = _features(cohort, subset, extractor)
     other, _ = _features(synthetic, synthetic_subset, extractor)
     found = feature_distances(one, other, patients=patients, repeats=repeats, seed=seed)
-    facts: dict[str, str | float | bool | None] = {
-        "features": extractor.name, "features_sha256": extractor.sha256, "by_patient": patients is not None, **found}
+    alike = _variety(cohort, subset, synthetic, synthetic_subset, seed) if variety else {}
+    facts: dict[str, Any] = {
+        "features": extractor.name, "features_sha256": extractor.sha256, "by_patient": patients is not None, **found,
+        **{name: asdict(value) for name, value in alike.items()}}
     if as_json:
         click.echo(json.dumps(without_nan(facts), indent=1))
         return
@@ -67,6 +75,24 @@ def distance(cohort: Path, synthetic: Path, features: Path | None, segmenter: Pa
     halves = "patients" if patients is not None else "slices"
     click.echo(f"n = {found['n']} a side (kernel: {found['kernel_n']}), {repeats} draws; floor: two halves of COHORT, "
                f"cut by {halves}; features: {extractor.name}")
+    for name, value in alike.items():
+        mean = value.ms_ssim
+        click.echo(f"MS-SSIM, {name.replace('_', ' ')}: {mean.value:.4f} [{mean.low:.4f}, {mean.high:.4f}], "
+                   f"{value.n_pairs} pairs")
+
+
+def _variety(cohort: Path, subset: str | None, synthetic: Path, synthetic_subset: str | None,
+             seed: int) -> dict[str, Similarity]:
+    """How alike images of one condition are, and any two of the cohort. Raises InputError if no condition has two."""
+    with open_dataset(synthetic) as dataset:
+        rows, condition = dataset.rows(synthetic_subset), dataset.condition
+        if condition is None or len(np.unique(condition[rows])) == len(rows):
+            raise InputError(f"{synthetic}: no condition has two images, expected several of each for --variety. Make "
+                             "them with cldm-gen --per-condition.")
+        within = within_condition_ssim(dataset.images(rows), condition[rows], seed=seed, axes=len(dataset.shape))
+    with open_dataset(cohort) as dataset:
+        pairs = random_pair_ssim(dataset.images(dataset.rows(subset)), seed=seed, axes=len(dataset.shape))
+    return {"within_conditions": within, "random_pairs_of_cohort": pairs}
 
 
 def _features(path: Path, subset: str | None, extractor: Extractor) -> tuple[Features, NDArray[np.str_] | None]:
