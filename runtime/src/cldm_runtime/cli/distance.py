@@ -64,7 +64,7 @@ def distance(cohort: Path, synthetic: Path, features: Path | None, segmenter: Pa
     alike = _variety(cohort, subset, synthetic, synthetic_subset, seed) if variety else {}
     facts: dict[str, Any] = {
         "features": extractor.name, "features_sha256": extractor.sha256, "by_patient": patients is not None, **found,
-        **{name: asdict(value) for name, value in alike.items()}}
+        **{name: asdict(similarity) for name, similarity in alike.items()}}
     if as_json:
         click.echo(json.dumps(without_nan(facts), indent=1))
         return
@@ -75,10 +75,10 @@ def distance(cohort: Path, synthetic: Path, features: Path | None, segmenter: Pa
     halves = "patients" if patients is not None else "slices"
     click.echo(f"n = {found['n']} a side (kernel: {found['kernel_n']}), {repeats} draws; floor: two halves of COHORT, "
                f"cut by {halves}; features: {extractor.name}")
-    for name, value in alike.items():
-        mean = value.ms_ssim
+    for name, similarity in alike.items():
+        mean = similarity.ms_ssim
         click.echo(f"MS-SSIM, {name.replace('_', ' ')}: {mean.value:.4f} [{mean.low:.4f}, {mean.high:.4f}], "
-                   f"{value.n_pairs} pairs")
+                   f"{similarity.n_pairs} pairs")
 
 
 def _variety(cohort: Path, subset: str | None, synthetic: Path, synthetic_subset: str | None,
