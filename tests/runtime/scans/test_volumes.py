@@ -64,12 +64,26 @@ def test_channels_are_taken_in_the_order_asked_for(raw: Path, tmp_path: Path, se
     ({"shape": (8, 10)}, r"prepare.shape: found \[8, 10\], expected 3 numbers"),
     ({"first_slice": "apex"}, "first_slice: found 'apex', but stacks of domain organ have no named ends"),
     ({"ring": ("organ",)}, r"prepare.ring: found \['organ'\], expected 0 names"),
+    ({"centre": "organ"}, "prepare.centre: found 'organ', expected one of labels, image"),
     ({"nature": "real"}, "nature: found real in prepare.nature and dataset.json, expected one of phantom, patients"),
-    ({"shape": (6, 8, 3)}, "the labels measure 8 x 4 x 4 mm, the window without its margin holds 12 x 8 x 3 mm"),
+    ({"shape": (6, 8, 3)}, "the labels measure 8 x 4 x 4 mm about .* without its margin holds 12 x 8 x 3 mm"),
 ])
 def test_settings_that_do_not_fit_are_named(raw: Path, tmp_path: Path, values: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         prepare(raw, tmp_path / "cohort.h5", changed(**values), "organ")
+
+
+def test_the_window_can_lie_in_the_middle_of_the_image(raw: Path, tmp_path: Path) -> None:
+    corner, nothing = np.zeros_like(block()), np.zeros_like(block())
+    corner[0, 0, 0] = 1
+    for name, labels in (("a", corner), ("b", nothing)):
+        write_case(raw, name, [RAMP, RAMP], labels, SPACING)
+    prepare(raw, tmp_path / "cohort.h5", changed(centre="image"), "organ")
+    with open_dataset(tmp_path / "cohort.h5") as made:
+        assert made.masks().tolist() == [corner.tolist(), nothing.tolist()]
+        np.testing.assert_allclose(made.images()[:, 0], [RAMP, RAMP], atol=1e-5)
+    with pytest.raises(InputError, match="the labels measure 12 x 8 x 10 mm about the window's centre"):
+        prepare(raw, tmp_path / "other.h5", changed(centre="image", shape=(5, 8, 10)), "organ")
 
 
 def test_a_constant_channel_is_named(raw: Path, tmp_path: Path) -> None:

@@ -90,13 +90,16 @@ def _prepare_volume(case: Case, recipe: Recipe) -> PreparedCase:
 
 
 def _centre(labels: NDArray[np.uint8], spacing_mm: Sequence[float], recipe: Recipe) -> NDArray[np.float64]:
-    """(axes,) middle of the box around all labels of (N, *spatial). Raises InputError where there are none, or where
-    they do not fit the window."""
+    """(axes,) middle of the box around all labels of (N, *spatial), or of the image. Raises InputError where labels do
+    not fit the window, and where none say what its middle is."""
+    middle = (np.asarray(labels.shape[1:]) - 1) / 2
     if not labels.any():
-        raise InputError("the label map is empty")
+        if recipe.centre_on_labels:
+            raise InputError("the label map is empty")
+        return middle
     box = labelled_box(labels)
-    check_fits(box, spacing_mm, recipe.window)
-    centre: NDArray[np.float64] = box.mean(axis=1)
+    centre = np.asarray(box.mean(axis=1), np.float64) if recipe.centre_on_labels else middle
+    check_fits(box, centre, spacing_mm, recipe.window)
     return centre
 
 

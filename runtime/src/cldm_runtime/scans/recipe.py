@@ -11,7 +11,7 @@ from ..domains.domain import Domain
 from ..errors import InputError, list_faults
 from .nnunet_raw import RawDataset
 from .resample import Window
-from .settings import ALL_CHANNELS, PrepareSettings
+from .settings import ALL_CHANNELS, CENTRES, PrepareSettings
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Recipe:
     check_geometry: bool
     first_slice: str
     nature: str
+    centre_on_labels: bool = True
 
 
 def make_recipe(settings: PrepareSettings, raw: RawDataset, domain: Domain, domain_name: str = "") -> Recipe:
@@ -47,11 +48,13 @@ def make_recipe(settings: PrepareSettings, raw: RawDataset, domain: Domain, doma
     first, nature = _first_slice(settings, raw, domain, faults), _nature(settings, raw, faults)
     if len(settings.percentiles) != 2:
         faults.append(f"prepare.percentiles: found {list(settings.percentiles)}, expected two numbers")
+    if settings.centre not in CENTRES:
+        faults.append(f"prepare.centre: found {settings.centre!r}, expected one of {', '.join(CENTRES)}")
     if faults:
         raise InputError(list_faults(f"{raw.folder} cannot be prepared:", faults))
     low, high = settings.percentiles
     return Recipe(domain_name or domain.name, lookup, window, (low, high), regions, _channels(settings, raw),
-                  settings.image_order, settings.check_geometry, first, nature)
+                  settings.image_order, settings.check_geometry, first, nature, settings.centre == "labels")
 
 
 def _window(settings: PrepareSettings, domain: Domain, faults: list[str]) -> Window:
@@ -122,6 +125,7 @@ def described(recipe: Recipe, settings: PrepareSettings, domain: Domain) -> dict
         **({"channel": recipe.channels[0]} if one else {"channels": recipe.channels}),
         "image_order": recipe.image_order, "check_geometry": recipe.check_geometry, **stack,
         **({"nature": settings.nature} if settings.nature else {}),
+        **({} if recipe.centre_on_labels else {"centre": settings.centre}),
     }
 
 

@@ -30,13 +30,14 @@ def labelled_box(labels: NDArray[np.integer]) -> NDArray[np.int64]:
     return np.array([[indices[0], indices[-1]] for indices in occupied])
 
 
-def check_fits(box: NDArray[np.int64], spacing_mm: Sequence[float], window: Window) -> None:
-    """Raise InputError when the labels and the margin are larger than the window: cutting them would falsify them."""
-    size = (box[:, 1] - box[:, 0] + 1) * np.asarray(spacing_mm)
+def check_fits(box: NDArray[np.int64], centre: NDArray[np.float64], spacing_mm: Sequence[float],
+               window: Window) -> None:
+    """Raise InputError when the labels and the margin reach beyond the window: cutting them would falsify them."""
+    size = (2 * np.abs(box.T - centre).max(axis=0) + 1) * np.asarray(spacing_mm)  # of the box that is even about it
     room = np.asarray(window.shape) * np.asarray(window.spacing_mm) - 2 * window.margin_mm
     if (size > room).any():
-        raise InputError(f"the labels measure {_by(size)} mm, the window without its margin holds {_by(room)} mm. "
-                         "Choose a larger spacing_mm or a smaller margin_mm.")
+        raise InputError(f"the labels measure {_by(size)} mm about the window's centre, the window without its margin "
+                         f"holds {_by(room)} mm. Choose a larger spacing_mm or a smaller margin_mm.")
 
 
 def _by(lengths: NDArray[np.float64]) -> str:

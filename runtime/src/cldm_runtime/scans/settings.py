@@ -10,6 +10,7 @@ from ..files.toml_file import read_toml
 
 COHORT_FILE, RAW_FOLDER = "cohort.h5", "raw"
 ALL_CHANNELS = "all"
+CENTRES = ("labels", "image")
 _PATIENTS = "_patients"
 
 
@@ -31,6 +32,7 @@ class PrepareSettings:
     nature: str = ""  # phantom or patients; empty: as dataset.json says, else not stated
     shape: tuple[int, ...] = (128, 128)  # two numbers for slices, three for volumes
     spacing_mm: tuple[float, ...] = (1.0, 1.0)
+    centre: str = "labels"  # of the window: "labels", the middle of all labels, or "image"
     margin_mm: float = 4.0  # that every label stays away from the border; labels too large for it are an error
     percentiles: tuple[float, ...] = (0.5, 99.5)
     image_order: int = 3  # spline of the resampling: 1 linear, 3 cubic
