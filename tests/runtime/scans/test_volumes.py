@@ -66,7 +66,7 @@ def test_channels_are_taken_in_the_order_asked_for(raw: Path, tmp_path: Path, se
     ({"ring": ("organ",)}, r"prepare.ring: found \['organ'\], expected 0 names"),
     ({"centre": "organ"}, "prepare.centre: found 'organ', expected one of labels, image"),
     ({"nature": "real"}, "nature: found real in prepare.nature and dataset.json, expected one of phantom, patients"),
-    ({"shape": (6, 8, 3)}, "the labels measure 8 x 4 x 4 mm about .* without its margin holds 12 x 8 x 3 mm"),
+    ({"shape": (6, 8, 3)}, "the labels measure 8 x 4 x 4 mm about .* holds 12 x 8 x 3 mm"),
 ])
 def test_settings_that_do_not_fit_are_named(raw: Path, tmp_path: Path, values: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
