@@ -9,6 +9,7 @@ from ..files.names import is_plain_name, is_sha256
 from .conditions import condition_faults
 from .latent_prior_spec import LatentPriorSpec
 from .manifest import GraphSpec, Manifest, ScheduleSpec
+from .outputs import output_faults
 from .segmenter_spec import SegmenterSpec
 
 _MOST_VALUES = 2**28  # of a tensor of one sample: 1 GiB in float32
@@ -38,6 +39,7 @@ def consistency_faults(manifest: Manifest) -> list[str]:
     for role, graph in manifest.graphs.items():
         tensors = _ANATOMY_TENSORS if manifest.kind == "anatomy" else _TENSORS
         faults += _graph_faults(role, graph, tensors.get(role, ((), ())))
+    faults += output_faults(manifest)
     if manifest.schedule:
         faults += _schedule_faults(manifest.schedule)
     faults += [*condition_faults(manifest), *_sampling_faults(manifest), *_attribute_faults(manifest)]

@@ -1,57 +1,31 @@
 """Conditions of a generator: what their encoders take, and whether a manifest's conditions are sound.
 
-    source        inputs of the encoder, float32
-    masks         one_hot (N, K, *spatial): 1 where the pixel has that label
-    attributes    attributes (N, A), in the user's units and the order of the manifest, 0 where undefined or unknown;
-                  defined (N, A): 1 where the value is known, else 0
-
     kind          input of the denoiser that the condition feeds
     spatial       (N, C, *latent axes), for concatenation or a ControlNet
     vector        (N, T, W): T tokens of width W, for cross-attention
+
+What conditions are made from stands in `sources.py`.
 """
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..domains.domain import Domain
 from ..domains.labels import LabelMap
 from .manifest import ConditionSpec, GraphSpec, Manifest, TensorSpec
+from .sources import SOURCES, Float32, Given, inputs_from
 
-Float32 = NDArray[np.float32]
 
-
-def encoder_inputs(manifest: Manifest, domain: Domain, masks: LabelMap | None,
-                   requested: Float32) -> dict[str, Float32]:
+def encoder_inputs(manifest: Manifest, domain: Domain, masks: LabelMap | None, requested: Float32,
+                   others: Given | None = None) -> dict[str, Float32]:
     """The inputs of every condition's encoder by name, for N samples.
 
     masks: (N, *spatial), needed where a condition comes from them. requested: (N, A) in the domain's order, NaN where
-    undefined or unknown.
+    undefined or unknown. others: what is given of any other source. Raises InputError for a source that is missing.
     """
-    inputs: dict[str, Float32] = {}
-    if "masks" in manifest.sources:
-        assert masks is not None  # whoever asks for samples of such a bundle gives them
-        inputs["one_hot"] = domain.labels.one_hot(masks)
-    if "attributes" in manifest.sources:
-        order = [domain.attribute_names.index(spec.name) for spec in manifest.attributes]
-        inputs |= attribute_inputs(requested[:, order])
-    return inputs
-
-
-def attribute_inputs(values: NDArray[np.floating]) -> dict[str, Float32]:
-    """Attributes (N, A), NaN where undefined or unknown -> what an encoder of attributes takes."""
-    defined = np.isfinite(values)
-    return {"attributes": np.where(defined, values, 0.0).astype(np.float32), "defined": defined.astype(np.float32)}
-
-
-def input_shapes(manifest: Manifest, source: str) -> dict[str, tuple[int, ...]]:
-    """Names of what an encoder takes for a source, and the shapes of one sample."""
-    if source == "masks":
-        return {"one_hot": (len(manifest.labels.names), *manifest.image.shape)}
-    return dict.fromkeys(("attributes", "defined"), (len(manifest.attributes),))
+    maps = {} if masks is None else {"masks": masks}
+    return inputs_from(manifest, domain, {**maps, "attributes": requested, **(others or {})})
 
 
 def condition_faults(manifest: Manifest) -> list[str]:
@@ -74,15 +48,18 @@ def condition_faults(manifest: Manifest) -> list[str]:
 
 def _encoder_faults(manifest: Manifest, condition: ConditionSpec) -> Iterable[str]:
     role, where = condition.encoder, f"conditions.{condition.name}"
-    encoder = manifest.graphs.get(role)
-    if condition.source == "attributes" and not manifest.attributes:
-        yield f"{where}: its source is attributes, but the manifest lists none."
+    encoder, source = manifest.graphs.get(role), SOURCES.get(condition.source)
+    if source is None:
+        yield f"{where}.source: found {condition.source!r}, expected one of: {', '.join(SOURCES)}."
+        return
+    if fault := source.fault(manifest):
+        yield f"{where}: {fault}."
     if encoder is None:
         yield f"{where}: encoder {role} is not among the graphs."
         return
     if condition.feeds not in {spec.name for spec in encoder.outputs}:
         yield f"{where}: {role} has no output {condition.feeds}."
-    expected = input_shapes(manifest, condition.source)
+    expected = source.shapes(manifest)
     for name in sorted(expected.keys() - {spec.name for spec in encoder.inputs}):
         yield f"graphs.{role}.inputs: {name} is missing; the source {condition.source} gives {', '.join(expected)}."
     for spec in encoder.inputs:

@@ -146,14 +146,14 @@ class ConditionSpec:
     """A condition: the graph `encoder` turns its source into the tensor `feeds`, which is an input of the denoiser.
 
     kind: spatial feeds channels on the latent's grid, vector feeds tokens (T, W). source: what the encoder takes,
-    label maps or attributes (`conditions.py`). null: what the denoiser saw in the condition's place when it was
+    label maps or attributes (`sources.py`). null: what the denoiser saw in the condition's place when it was
     dropped in training; spatial: one value for each channel of `feeds`, the same at every pixel; vector: the T W
     values of the tokens, row by row. None: it was never dropped, and there is no guidance.
     """
 
     name: str
     kind: Literal["spatial", "vector"]
-    source: Literal["masks", "attributes"]
+    source: str  # one of `sources.SOURCES`
     encoder: str
     feeds: str
     null: tuple[float, ...] | None = None
@@ -208,6 +208,7 @@ class Manifest:
     segmenter: SegmenterSpec | None = None
     latent_prior: LatentPriorSpec | None = None
     distilled: DistilledSpec | None = None
+    output: str | None = None  # one of `outputs.OUTPUTS`; None: image
     declared_domain: Mapping[str, Any] | None = None  # the declaration of a domain that is not of this package
     format: Literal["cldm-bundle"] = "cldm-bundle"
     format_version: int = FORMAT_VERSION

@@ -12,6 +12,7 @@ import click
 
 from ..bundle.bundle import Bundle
 from ..bundle.manifest import SamplingSpec
+from ..bundle.sources import needs_maps
 from ..diffusion.samplers import SAMPLERS
 from ..diffusion.schedule import SPACINGS, Spacing
 from ..engines.choose import Choice, choose_provider
@@ -192,7 +193,7 @@ def _anatomy_bundle(bundle: Bundle, folder: Path | None, masks_file: Path | None
     """The bundle of --anatomy learned. Raises InputError where no label map is to be drawn."""
     if masks_file is not None:
         raise InputError("--anatomy learned draws label maps, --masks gives them. Pass one of the two.")
-    if "masks" not in bundle.manifest.sources:
+    if not needs_maps(bundle.manifest):
         raise InputError(f"--anatomy learned: bundle {bundle.path} needs no label maps (see cldm inspect). Leave "
                          "--anatomy out.")
     return Bundle.load(folder or os.path.normpath(bundle.path / os.pardir / f"{bundle.manifest.domain}-anatomy"))

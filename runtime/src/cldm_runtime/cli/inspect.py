@@ -10,13 +10,11 @@ import click
 from ..bundle.bundle import Bundle
 from ..bundle.manifest import Manifest, TensorSpec
 from ..bundle.nature import nature_sentence
+from ..bundle.sources import SOURCES
 from ..store import open_dataset
 from .inspect_dataset import dataset_facts, dataset_lines
 
 _WIDTH = 14
-_NEEDS = {"masks": " (drawn for the requested attributes, or given)",
-          "attributes": " (requested, or measured on given masks; no masks are drawn or written)",
-          "nothing": " (you cannot choose what the images show)"}
 
 
 @click.command()
@@ -100,8 +98,9 @@ def _plain(value: Any) -> str:
 
 def _generator_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
     if manifest.kind == "generator":
-        needed = "masks" if "masks" in manifest.sources else "attributes" if manifest.sources else "nothing"
-        yield "needs", needed + _NEEDS[needed]
+        first = next((source for source in SOURCES.values() if source.name in manifest.sources), None)
+        yield "needs", (f"{first.name} ({first.needs})" if first else
+                        "nothing (you cannot choose what the images show)")
     for condition in manifest.conditions:
         yield "condition", (f"{condition.name} ({condition.kind}, from {condition.source}; "
                             f"{'no null, so no guidance' if condition.null is None else 'with a null for guidance'})")

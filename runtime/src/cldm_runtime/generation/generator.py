@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle.bundle import Bundle
-from ..bundle.conditions import encoder_inputs
 from ..bundle.manifest import Manifest, SamplingSpec
+from ..bundle.sources import Given, blank_inputs, inputs_from, needed_attributes, needs_maps
 from ..diffusion.guidance import Interval
 from ..diffusion.schedule import Spacing, StepTable
 from ..domains.domain import Domain
@@ -138,11 +138,8 @@ class Generator:
 
     def seconds_a_sample(self, settings: SamplingSpec) -> float:
         """How long the networks take for a sample, estimated from a single batch and one of its steps."""
-        image, indices = self.manifest.image, np.arange(settings.batch_size)
-        masks = np.zeros((len(indices), *image.shape), dtype=np.uint8) if self.canvas.maps else None
-        requested = np.full((len(indices), len(self.domain.attributes)), np.nan, dtype=np.float32)
-        sources = encoder_inputs(self.manifest, self.domain, masks, requested)
-        return self._pipeline.seconds_a_sample(sources, self._pipeline.plan(settings), indices)
+        indices, blank = np.arange(settings.batch_size), blank_inputs(self.manifest, settings.batch_size)
+        return self._pipeline.seconds_a_sample(blank, self._pipeline.plan(settings), indices)
 
     def sample(self, attributes: Mapping[str, float | Sequence[float]] | None = None, *,
                masks: NDArray[np.integer] | None = None, seed: int = 0, n: int | None = None, steps: int | None = None,
@@ -250,8 +247,9 @@ class Generator:
         indices = np.array([request.index for request in padded], dtype=np.int64)
         maps = [request.mask for request in padded if request.mask is not None]
         masks, requested = np.stack(maps) if maps else None, np.stack([request.requested for request in padded])
-        encoded = known.of(self._encoded_from(masks, requested), lambda: self._pipeline.encode(
-            encoder_inputs(self.manifest, self.domain, masks, requested)))
+        given = {**_stacked(padded), "attributes": requested, **({} if masks is None else {"masks": masks})}
+        encoded = known.of(self._encoded_from(given, len(padded)), lambda: self._pipeline.encode(
+            inputs_from(self.manifest, self.domain, given)))
         begun = self._pipeline.begin(encoded, self._pipeline.plan(settings), seed, indices)
         count = len(requests)
         conditions = [request.condition for request in requests if request.condition is not None]
@@ -270,19 +268,22 @@ class Generator:
 
         return finish
 
-    def _encoded_from(self, masks: LabelMap | None, requested: NDArray[np.float32]) -> list[bytes]:
+    def _encoded_from(self, given: Given, samples: int) -> list[bytes]:
         """What the encoding of each sample depends on."""
-        taken: list[NDArray[Any]] = [] if masks is None else [masks]
-        if "attributes" in self.manifest.sources:
-            taken.append(requested)
-        return [b"".join(array[row].tobytes() for array in taken) for row in range(len(requested))]
+        taken = [given[name] for name in self.manifest.sources if name in given]
+        return [b"".join(array[row].tobytes() for array in taken) for row in range(samples)]
+
+
+def _stacked(requests: Sequence[SampleRequest]) -> dict[str, NDArray[Any]]:
+    """What requests carry besides label maps and attributes, by source, one row a request."""
+    names = dict.fromkeys(name for request in requests for name in request.given)
+    return {name: np.stack([request.given[name] for request in requests]) for name in names}
 
 
 def canvas_of(manifest: Manifest, domain: Domain) -> Canvas:
     """What a bundle's images are made from, and what label maps for it are drawn on."""
-    names = tuple(spec.name for spec in manifest.attributes) if "attributes" in manifest.sources else ()
     return Canvas(domain, manifest.image.shape, manifest.image.spacing_mm, _attribute_table(manifest, domain),
-                  "masks" in manifest.sources, names)
+                  needs_maps(manifest), needed_attributes(manifest))
 
 
 def _attribute_table(manifest: Manifest, domain: Domain) -> NDArray[np.float64] | None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..bundle.bundle import Bundle
 from ..bundle.latent_prior_spec import Vector
+from ..bundle.sources import needs_maps
 from ..domains.domain import Anatomy, Domain, Drawn
 from ..domains.labels import LabelMap
 from ..domains.rotation import rotate_labels
@@ -180,7 +181,7 @@ def learned_domain(generator: Bundle, anatomy: Bundle) -> Domain:
 
     Raises InputError where the generator needs no label maps, BundleError where the two bundles do not fit.
     """
-    if "masks" not in generator.manifest.sources:
+    if not needs_maps(generator.manifest):
         raise InputError(f"bundle {generator.path} makes images without label maps, so no anatomy is drawn for them. "
                          "Leave the learned anatomy out.")
     learned = LearnedAnatomy.load(anatomy)

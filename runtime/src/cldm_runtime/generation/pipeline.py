@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..bundle.bundle import Bundle
 from ..bundle.manifest import GraphSpec, Manifest, SamplingSpec, TensorSpec
+from ..bundle.outputs import output_of
 from ..diffusion.guidance import EVERYWHERE, Interval, guidance_faults, guide
 from ..diffusion.samplers import Denoise, Noise, Sampler, denoiser, get_sampler
 from ..diffusion.schedule import Array, StepTable
@@ -64,7 +65,7 @@ class Pipeline:
             raise BundleError(f"bundle {manifest.name} is a {manifest.kind}; generating needs a generator.")
         self.manifest = manifest
         self.schedule = manifest.schedule.noise_schedule()
-        self._engines = engines
+        self._engines, self._output = engines, output_of(manifest).tensor
         self._device = device_of(engines["denoiser"])
 
     @classmethod
@@ -151,7 +152,7 @@ class Pipeline:
 
     def decode(self, latent: Float32, noise: Mapping[str, Array]) -> Float32:
         """Latents to images."""
-        image: Float32 = self._engines["decoder"].run({"latent": latent, **noise})["image"]
+        image: Float32 = self._engines["decoder"].run({"latent": latent, **noise})[self._output]
         return image
 
     def sample(self, sources: Mapping[str, Array], plan: SamplingPlan, seed: int,
@@ -183,7 +184,7 @@ class Pipeline:
         x = initial_noise(graphs["denoiser"], seed, indices)
         latent = self._walk(x, fed, plan, seed, indices)
         noise = self._put(decoder_noise(graphs["decoder"], seed, indices))
-        image = launch(self._engines["decoder"], {"latent": latent, **noise})["image"]
+        image = launch(self._engines["decoder"], {"latent": latent, **noise})[self._output]
         copies = device.fetch(latent), device.fetch(image)
         return lambda: SampledBatch(*(copy() for copy in copies))
 

@@ -3,10 +3,10 @@
 import hashlib
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,8 @@ class SampleRequest:
     requested: (A,) in the domain's order and the user's units, NaN where undefined, unknown or not asked for.
     mask: (*spatial) label map that the image is to show; None where it is made from attributes alone, or from nothing.
     condition: number of the condition that the sample shares with others of the run; None where it shares none.
-    draws: how many label maps were drawn until one met the request; 0 where none was.
+    draws: how many label maps were drawn until one met the request; 0 where none was. given: what the image is made
+    from besides, by the name of its source (`bundle/sources.py`).
     """
 
     index: int
@@ -41,6 +42,7 @@ class SampleRequest:
     rotation_deg: float = 0.0
     condition: int | None = None
     draws: int = 0
+    given: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 class RequestSource(Protocol):
@@ -130,10 +132,10 @@ def draw_request(row: GridRow, number: int, canvas: Canvas, seed: int, index: in
     What was left out is drawn again, a few times, where no anatomy is found. Raises InputError after that.
     """
     domain, conditions = canvas.domain, Stream(seed, index, Purpose.CONDITION)
-    anatomy, drawn = domain.require_anatomy(), None
+    anatomy, drawn = domain.require_anatomy() if canvas.maps else None, None
     for attempt in range(_DRAWS):
-        complete = anatomy.complete(row.request, conditions, canvas.table)
-        if not canvas.maps:
+        complete = completed(row.request, conditions, canvas)
+        if anatomy is None:
             break
         try:
             drawn = anatomy.draw(complete, Stream(seed, index, Purpose.ANATOMY, attempt), shape=canvas.shape,
@@ -149,6 +151,18 @@ def draw_request(row: GridRow, number: int, canvas: Canvas, seed: int, index: in
     if any(free):
         requested = np.where(free, domain.measure(drawn.labels[None], canvas.spacing_mm).values[0], requested)
     return SampleRequest(index, number, canvas.told(requested), drawn.labels, row.rotation_deg, draws=drawn.draws)
+
+
+def completed(request: Mapping[str, float], stream: Stream, canvas: Canvas) -> dict[str, float]:
+    """The request with the attributes that were left out. A domain without an anatomy takes them from a random row of
+    the table of training data; without a table they stay out."""
+    domain, table = canvas.domain, canvas.table
+    if domain.anatomy is not None:
+        return domain.anatomy.complete(request, stream, table)
+    if table is None or not len(table):
+        return dict(request)
+    row = table[stream.choice(np.ones(len(table)))]
+    return {**dict(zip(domain.attribute_names, row.tolist(), strict=True)), **request}
 
 
 @dataclass(frozen=True)
@@ -201,7 +215,7 @@ class MaskRequests:
         domain = self.canvas.domain
         given = {name: float(value) for name, value in zip(domain.attribute_names, values, strict=True)
                  if np.isfinite(value)}
-        drawn = domain.require_anatomy().complete(given, stream, self.canvas.table)
+        drawn = completed(given, stream, self.canvas)
         every = np.array([drawn.get(name, np.nan) for name in domain.attribute_names], dtype=np.float32)
         return np.where(unknown, every, values)
 

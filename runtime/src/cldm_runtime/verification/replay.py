@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..bundle.bundle import Bundle
 from ..bundle.manifest import Manifest
+from ..bundle.outputs import output_of
 from ..bundle.reference import LOOP, Reference, ReferenceCase
 from ..engines.choose import Choice, choose_provider
 from ..engines.engine import Engine
@@ -118,7 +119,7 @@ def _loop_faults(manifest: Manifest, reference: Reference) -> list[str]:
               *(spec.name for spec in manifest.graphs["decoder"].inputs if spec.name != "latent")}
     faults = [f"{LOOP}/in/{name} is missing or unknown" for name in sorted(inputs ^ set(reference.loop.inputs))]
     return faults + [f"{LOOP}/out/{name} is missing or unknown"
-                     for name in sorted({"latent", "image"} ^ set(reference.loop.outputs))]
+                     for name in sorted({"latent", output_of(manifest).tensor} ^ set(reference.loop.outputs))]
 
 
 def _check_noise(manifest: Manifest, case: ReferenceCase) -> Iterator[Check]:
@@ -135,4 +136,4 @@ def _run_loop(manifest: Manifest, reference: Reference, case: ReferenceCase,
     assert sampling is not None  # a generator has it: the manifest was checked
     plan = pipeline.plan(dataclasses.replace(sampling, steps=reference.loop_steps or sampling.steps))
     batch = pipeline.sample(case.inputs, plan, manifest.reference.seed, np.arange(len(case.inputs["x"])))
-    return {f"{LOOP}/latent": batch.latent, f"{LOOP}/image": batch.image}
+    return {f"{LOOP}/latent": batch.latent, f"{LOOP}/{output_of(manifest).tensor}": batch.image}

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from cldm_runtime.bundle.bundle import Bundle
-from cldm_runtime.bundle.conditions import attribute_inputs
 from cldm_runtime.bundle.manifest import TensorSpec
+from cldm_runtime.bundle.sources import attribute_inputs
 from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.domains.registry import get_domain
 

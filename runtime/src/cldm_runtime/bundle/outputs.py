@@ -1,0 +1,32 @@
+"""What a generator's decoder gives: one object for each kind of output, and all of them in `OUTPUTS`."""
+
+from dataclasses import dataclass
+
+from .manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Output:
+    """One kind. tensor: the decoder's output of that kind. implemented: whether this runtime can carry it out."""
+
+    name: str
+    tensor: str
+    implemented: bool = True
+
+
+IMAGE = Output("image", "image")
+OUTPUTS = {output.name: output for output in (IMAGE, Output("labels", "logits", implemented=False))}
+
+
+def output_of(manifest: Manifest) -> Output:
+    """The output of a checked manifest; an image where it does not say."""
+    return OUTPUTS[manifest.output or IMAGE.name]
+
+
+def output_faults(manifest: Manifest) -> list[str]:
+    """Why the manifest's output cannot be made, one line each."""
+    found = OUTPUTS.get(manifest.output or IMAGE.name)
+    if found is None:
+        return [f"output: found {manifest.output!r}, expected one of: {', '.join(OUTPUTS)}."]
+    return [] if found.implemented else [f"output: this runtime does not make {found.name} yet, only "
+                                         f"{', '.join(each.name for each in OUTPUTS.values() if each.implemented)}."]

@@ -1,0 +1,99 @@
+"""What conditions are made from: one object for each kind of source, and all of them in `SOURCES`.
+
+A source says which inputs its encoder takes and in which shapes, how these come from what is given for N samples, and
+what a request must carry. Everything else asks this table: a new kind is a new entry here.
+
+    source        inputs of the encoder, float32
+    masks         one_hot (N, K, *spatial): 1 where the voxel has that label
+    attributes    attributes (N, A), in the user's units and the order of the manifest, 0 where undefined or unknown;
+                  defined (N, A): 1 where the value is known, else 0
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..domains.domain import Domain
+from ..errors import InputError
+from .manifest import Manifest
+
+Float32 = NDArray[np.float32]
+Given = Mapping[str, NDArray[Any]]
+"""Source -> what is given of it for N samples: masks (N, *spatial) uint8; attributes (N, A) float32 in the domain's
+order, NaN where undefined or unknown."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One kind of source.
+
+    name: in manifests and in `Given`. needs: for people, where samples come from with it. shapes: inputs of the encoder
+    -> shapes of one sample. inputs: these from what is given. fault: what a manifest lacks for it, "" if nothing.
+    maps, attributes: whether a request must carry a label map, or attributes.
+    """
+
+    name: str
+    needs: str
+    shapes: Callable[[Manifest], dict[str, tuple[int, ...]]]
+    inputs: Callable[[NDArray[Any], Manifest, Domain], dict[str, Float32]]
+    fault: Callable[[Manifest], str] = lambda manifest: ""
+    maps: bool = False
+    attributes: bool = False
+
+
+def attribute_inputs(values: NDArray[np.floating]) -> dict[str, Float32]:
+    """Attributes (N, A), NaN where undefined or unknown -> what an encoder of attributes takes."""
+    defined = np.isfinite(values)
+    return {"attributes": np.where(defined, values, 0.0).astype(np.float32), "defined": defined.astype(np.float32)}
+
+
+def _in_order(requested: NDArray[Any], manifest: Manifest, domain: Domain) -> dict[str, Float32]:
+    """What an encoder takes of attributes (N, A) in the domain's order."""
+    return attribute_inputs(requested[:, [domain.attribute_names.index(spec.name) for spec in manifest.attributes]])
+
+
+MASKS = Source(
+    "masks", "drawn for the requested attributes, or given",
+    shapes=lambda manifest: {"one_hot": (len(manifest.labels.names), *manifest.image.shape)},
+    inputs=lambda masks, manifest, domain: {"one_hot": domain.labels.one_hot(masks)}, maps=True)
+ATTRIBUTES = Source(
+    "attributes", "requested, or measured on given masks; no masks are drawn or written",
+    shapes=lambda manifest: dict.fromkeys(("attributes", "defined"), (len(manifest.attributes),)), inputs=_in_order,
+    fault=lambda manifest: "" if manifest.attributes else "its source is attributes, but the manifest lists none",
+    attributes=True)
+SOURCES = {source.name: source for source in (MASKS, ATTRIBUTES)}
+
+
+def sources_of(manifest: Manifest) -> list[Source]:
+    """The sources of a checked manifest's conditions."""
+    return [SOURCES[name] for name in manifest.sources]
+
+
+def needs_maps(manifest: Manifest) -> bool:
+    """Whether images are made from label maps."""
+    return any(source.maps for source in sources_of(manifest))
+
+
+def needed_attributes(manifest: Manifest) -> tuple[str, ...]:
+    """Names of the attributes that images are made from."""
+    taken = any(source.attributes for source in sources_of(manifest))
+    return tuple(spec.name for spec in manifest.attributes) if taken else ()
+
+
+def inputs_from(manifest: Manifest, domain: Domain, given: Given) -> dict[str, Float32]:
+    """The inputs of every condition's encoder by name, for N samples. Raises InputError for a missing source."""
+    inputs: dict[str, Float32] = {}
+    for source in sources_of(manifest):
+        if source.name not in given:
+            raise InputError(f"bundle {manifest.name} makes images from {source.name}, and none are given.")
+        inputs |= source.inputs(given[source.name], manifest, domain)
+    return inputs
+
+
+def blank_inputs(manifest: Manifest, samples: int) -> dict[str, Float32]:
+    """Zeros in the shapes of every encoder's inputs, to time the networks with."""
+    shapes = {name: shape for source in sources_of(manifest) for name, shape in source.shapes(manifest).items()}
+    return {name: np.zeros((samples, *shape), dtype=np.float32) for name, shape in shapes.items()}
