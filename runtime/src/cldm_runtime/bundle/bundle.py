@@ -56,7 +56,8 @@ class Bundle:
         """
         folder = Path(path)
         if not folder.is_dir():
-            raise BundleError(f"bundle {folder}: no such folder. Pass the folder that holds {MANIFEST_FILE}.")
+            raise BundleError(f"bundle {folder}: no such folder. Pass the folder that holds {MANIFEST_FILE}. The "
+                              "source has bundles in exported/, and `cldm-train export` writes them.")
         text = _read_manifest(folder)
         required = os.environ.get(REQUIRE_SIGNATURE, "") if require_signature is None else os.fspath(require_signature)
         if required:

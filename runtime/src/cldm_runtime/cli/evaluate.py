@@ -17,10 +17,21 @@ from .progress import show_progress
 from .provider import provider_option, say_choice
 from .report import echo_files
 from .run_log import note
-from .scaling import Scaling, scaling_options, share_out
+from .scaling import SCALING_NAMES, Scaling, scaling_options, share_out
+from .sections import SectionedCommand
+
+_SECTIONS = {
+    "Most needed": ("bundle", "out", "subset", "overwrite"),
+    "Machine": ("provider", "batch_size", "mirror", "threads", "workers"),
+    "Runs on many machines": SCALING_NAMES,
+}
 
 
-@click.command(cls=AuditedCommand)
+class _Evaluate(SectionedCommand, AuditedCommand):
+    pass
+
+
+@click.command(cls=_Evaluate, sections=_SECTIONS)
 @click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
 @click.option("--segmenter", "bundle", required=True, metavar="DIR", type=click.Path(path_type=Path),
               help="Segmenter bundle.")

@@ -61,9 +61,10 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, package_name="cldm-runtime")
 def cldm() -> None:
-    """Generate controlled, labelled LGE MR images and measure segmenters on them.
+    """Generate medical images with controlled lesions and exact labels, and measure segmenters on them.
 
-    Exit codes: 0 done, 2 usage or input, 3 bundle, 4 dataset, 5 provider, 130 interrupted (and resumable).
+    Exit codes: 0 done, 2 usage or input, 3 bundle, 4 dataset, 5 provider, 130 interrupted; --resume or the same
+    command continues.
     """
 
 
