@@ -36,6 +36,16 @@ def test_report_and_inspect_name_generator_and_segmenter(tiny_generator, tiny_se
     assert not re.search(r"\breal\b", page)
 
 
+def test_a_report_names_the_nature_of_a_learned_anatomy(tiny_generator, tiny_anatomy, tiny_segmenter, stating,
+                                                        tmp_path):
+    (tmp_path / "grid.csv").write_text("infarct_size,transmurality\n0.2,0.5\n")
+    made, anatomy = tmp_path / "made.h5", stating(tiny_anatomy, "patients")
+    assert run(cldm, ["gen", "--n", "1", "--attributes", str(tmp_path / "grid.csv"), "--bundle", str(tiny_generator),
+                      "--anatomy", "learned", "--anatomy-bundle", str(anatomy), "--out", str(made)]) == 0
+    assert run(cldm, ["evaluate", str(made), "--segmenter", str(tiny_segmenter)]) == 0
+    assert f"Label maps: {SENTENCES['patients']} Segmenter:" in (tmp_path / "report.html").read_text()
+
+
 @pytest.mark.parametrize(("stated", "sentence"), [
     ("phantom", "The images are drawn phantoms; no patient data."), ("patients", "Images of patients."),
     ("", "What these images are is not stated."), ("real", "What these images are is not stated.")])

@@ -79,7 +79,7 @@ def test_images_go_through_the_extractor() -> None:
 
 
 def test_too_little_to_compare_is_refused() -> None:
-    with pytest.raises(InputError, match="3 real slices of 3 patients and 5 synthetic ones leave n = 1"):
+    with pytest.raises(InputError, match="3 slices of 3 patients and 5 synthetic ones leave n = 1"):
         feature_distances(normal(3), normal(5))
     with pytest.raises(InputError, match="repeats = 0"):
         feature_distances(normal(9), normal(5), repeats=0)

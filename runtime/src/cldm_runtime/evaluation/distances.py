@@ -1,4 +1,4 @@
-"""Frechet and kernel distance between real and synthetic images, beside the distance that two real sets have.
+"""Frechet and kernel distance between a cohort's and synthetic images, next to that of two halves of the cohort.
 
 | symbol | here |
 |---|---|
@@ -82,7 +82,7 @@ def _draws(real: int, synthetic: int, patients: Names | None, repeats: int, seed
     halves = [_halves(groups, generator) for generator in generators]
     n = min([synthetic, *(len(half) for pair in halves for half in pair)])
     if n < _FEWEST:
-        raise InputError(f"distances: {real} real slices of {len(np.unique(groups))} patients and {synthetic} "
+        raise InputError(f"distances: {real} slices of {len(np.unique(groups))} patients and {synthetic} "
                          f"synthetic ones leave n = {n} a side, expected at least {_FEWEST}. Give more of both.")
     return [_Draw(one[:n], other[:n], generator.permutation(synthetic)[:n])
             for (one, other), generator in zip(halves, generators, strict=True)]

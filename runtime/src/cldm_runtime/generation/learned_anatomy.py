@@ -81,8 +81,10 @@ class LearnedAnatomy:
                    domain.require_anatomy(), manifest.image.shape, manifest.image.spacing_mm, bundle)
 
     def identity(self) -> dict[str, str]:
+        nature = self.bundle.manifest.nature
         return {"anatomy": "learned", "anatomy_bundle": self.name,
-                "anatomy_manifest_sha256": self.bundle.manifest_sha256}
+                "anatomy_manifest_sha256": self.bundle.manifest_sha256,
+                **({"anatomy_nature": nature} if nature else {})}
 
     def contradictions(self, request: Mapping[str, float]) -> list[str]:
         return self.base.contradictions(request)

@@ -115,12 +115,14 @@ def render(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> s
 
 
 def nature_sentences(dataset: Dataset, name: str) -> list[str]:
-    """Sentences about what the generator of the images, or their cohort, and the segmenter `name` are made from."""
-    manifest = dataset.metadata.get("manifest")
-    images = (images_sentence(dataset.nature) if manifest is None
-              else f"Generator: {nature_sentence(stated_nature(str(manifest)))}")
-    trained = str(dataset.segmentation(name).metadata.get("nature", ""))
-    return [images, f"Segmenter: {nature_sentence(trained)}"]
+    """What the cohort's images are, or what their generator was trained on; what the anatomy and the segmenter were."""
+    metadata, segmentation = dataset.metadata, dataset.segmentation(name).metadata
+    trained = {"Generator": stated_nature(str(metadata["manifest"]))} if "manifest" in metadata else {}
+    if "anatomy_bundle" in metadata:
+        trained["Label maps"] = str(metadata.get("anatomy_nature", ""))
+    trained["Segmenter"] = str(segmentation.get("nature", ""))
+    images = [] if "manifest" in metadata else [images_sentence(dataset.nature)]
+    return [*images, *(f"{who}: {nature_sentence(nature)}" for who, nature in trained.items())]
 
 
 def _head(title: str, natures: list[str], samples: Samples, summary: Summary) -> str:
