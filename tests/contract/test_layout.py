@@ -55,13 +55,19 @@ def test_files_stay_short_and_are_named_after_their_content() -> None:
 
 
 def test_a_class_name_means_one_thing() -> None:
-    """In both packages together, private classes too."""
-    places: dict[str, list[str]] = {}
+    """In both packages together, private classes too; and no alias of a type has the name of a class."""
+    classes: dict[str, list[str]] = {}
+    aliases: dict[str, list[str]] = {}
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
-                places.setdefault(node.name, []).append(f"{identify(path)}:{node.lineno}")
-    assert not {name: found for name, found in places.items() if len(found) > 1}
+                classes.setdefault(node.name, []).append(f"{identify(path)}:{node.lineno}")
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                aliases.setdefault(node.targets[0].id, []).append(f"{identify(path)}:{node.lineno}")
+    assert not {name: places for name, places in classes.items() if len(places) > 1}
+    assert not {name: aliases[name] for name in aliases.keys() & classes.keys()}
 
 
 def imported_modules(path: Path) -> Iterator[str]:

@@ -21,7 +21,7 @@ FORMAT_VERSION = 1
 REPLICATES = 1000
 ALL = "all"
 
-Table = NDArray[np.float32]  # (N, A), NaN where undefined
+AttributeTable = NDArray[np.float32]  # (N, A), NaN where undefined
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class Samples:
 
     domain: Domain
     rows: NDArray[np.int64]
-    attributes: Table
+    attributes: AttributeTable
     reasons: NDArray[np.uint8]
-    requested: Table | None
-    mask: Table | None
+    requested: AttributeTable | None
+    mask: AttributeTable | None
     scores: Scores | None
     with_lesion: NDArray[np.bool_] | None
     patients: NDArray[np.str_] | None
@@ -225,7 +225,7 @@ def _scores(segmentation: Segmentation, rows: NDArray[np.int64]) -> Scores | Non
     return Scores(segmentation.score_names, segmentation.score_units, values[rows], reasons[rows])
 
 
-def _lesion_size(domain: Domain, *tables: Table | None) -> NDArray[np.float32] | None:
+def _lesion_size(domain: Domain, *tables: AttributeTable | None) -> NDArray[np.float32] | None:
     """(N,) size of the lesion in the first table that knows it of any sample."""
     if domain.lesion is None or domain.lesion_size is None:
         return None

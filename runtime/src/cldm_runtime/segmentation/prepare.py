@@ -19,7 +19,7 @@ from ..errors import InputError
 
 Image = NDArray[np.float32]
 Spacing = tuple[float, ...]
-Box = tuple[slice, ...]
+Cut = tuple[slice, ...]
 _EPSILON = 1e-8
 _MOST_VOXELS = {2: 2**24, 3: 2**28}  # of an image, by its axes
 _ANISOTROPIC = 3.0  # coarsest over finest spacing
@@ -33,7 +33,7 @@ class Prepared:
     """
 
     image: Image
-    box: Box
+    box: Cut
     cropped_shape: tuple[int, ...]
 
 
@@ -51,7 +51,7 @@ def prepare(image: Image, spacing_mm: Spacing, spec: SegmenterSpec) -> Prepared:
     return Prepared(resample(np.stack(channels), target, spec.image_order, axis), box, shape)
 
 
-def bounding_box(mask: NDArray[np.bool_]) -> Box:
+def bounding_box(mask: NDArray[np.bool_]) -> Cut:
     """The smallest box around the mask; the whole image where the mask is empty."""
     found = [np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
              for axis in range(mask.ndim)]

@@ -22,7 +22,7 @@ from ..engines.open import open_graph
 from ..engines.processor import available_cores
 from ..errors import BundleError, InputError
 from .prepare import Image, Prepared, Spacing, coarse_axis, prepare, resample
-from .window import Batch, pad_to_patch, predict_logits, tiles
+from .window import Pixels, pad_to_patch, predict_logits, tiles
 
 BATCH_SIZE = 16
 CPU_SLICES = 2
@@ -122,8 +122,8 @@ class Segmenter:
         labels = np.zeros((len(images), *images.shape[2:]), dtype=np.uint8)
         axis = coarse_axis(self.spec.spacing_mm, spacing_mm)
 
-        def network(batch: Batch) -> Batch:
-            logits: Batch = self.engine.run({"image": batch})["logits"]
+        def network(batch: Pixels) -> Pixels:
+            logits: Pixels = self.engine.run({"image": batch})["logits"]
             return logits
 
         for rows, group in self._groups(images, spacing_mm):

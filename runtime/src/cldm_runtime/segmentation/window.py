@@ -14,9 +14,9 @@ from scipy.ndimage import gaussian_filter
 
 from ..bundle.segmenter_spec import SegmenterSpec
 
-Batch = NDArray[np.float32]
-Network = Callable[[Batch], Batch]
-Box = tuple[slice, ...]
+Pixels = NDArray[np.float32]
+Network = Callable[[Pixels], Pixels]
+Cut = tuple[slice, ...]
 
 
 def tile_starts(size: int, tile: int, step: float) -> list[int]:
@@ -38,7 +38,7 @@ def gaussian_weights(patch: tuple[int, ...], sigma_scale: float) -> NDArray[np.f
     return np.asarray(np.maximum(weights, smallest), dtype=np.float32)
 
 
-def mirrored_mean(network: Network, batch: Batch, axes: Sequence[int]) -> Batch:
+def mirrored_mean(network: Network, batch: Pixels, axes: Sequence[int]) -> Pixels:
     """Mean of the network's answers to (N, C, *spatial) under every combination of flips of the spatial `axes`."""
     total = network(batch)  # an engine's answer is ours to change
     flips = [tuple(axis + 2 for axis in chosen)
@@ -49,7 +49,7 @@ def mirrored_mean(network: Network, batch: Batch, axes: Sequence[int]) -> Batch:
     return total
 
 
-def pad_to_patch(batch: Batch, patch: tuple[int, ...]) -> tuple[Batch, Box]:
+def pad_to_patch(batch: Pixels, patch: tuple[int, ...]) -> tuple[Pixels, Cut]:
     """Zero-pad (N, C, *spatial) to at least the patch, centred, the odd voxel at the end; and the content's box."""
     missing = [max(0, side - size) for side, size in zip(patch, batch.shape[2:], strict=True)]
     before = [count // 2 for count in missing]
@@ -57,14 +57,14 @@ def pad_to_patch(batch: Batch, patch: tuple[int, ...]) -> tuple[Batch, Box]:
     return padded, tuple(slice(b, b + size) for b, size in zip(before, batch.shape[2:], strict=True))
 
 
-def tiles(shape: tuple[int, ...], spec: SegmenterSpec) -> list[Box]:
+def tiles(shape: tuple[int, ...], spec: SegmenterSpec) -> list[Cut]:
     """Boxes of the tiles of a slice or volume that is at least as large as the patch."""
     starts = [tile_starts(size, side, spec.tile_step_size) for size, side in zip(shape, spec.patch_size, strict=True)]
     return [tuple(slice(start, start + side) for start, side in zip(place, spec.patch_size, strict=True))
             for place in product(*starts)]
 
 
-def predict_logits(network: Network, batch: Batch, spec: SegmenterSpec, mirror: bool) -> Batch:
+def predict_logits(network: Network, batch: Pixels, spec: SegmenterSpec, mirror: bool) -> Pixels:
     """Logits (N, K, *spatial) of prepared images (N, C, *spatial), all of one shape."""
     padded, content = pad_to_patch(batch, spec.patch_size)
     axes = spec.mirror_axes if mirror else ()

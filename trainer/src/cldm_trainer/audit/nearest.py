@@ -25,7 +25,7 @@ TRAINING_BLOCK = 256
 
 Vectors = NDArray[np.float32]  # (n, F), of unit length
 Values = NDArray[np.float64]
-Extractor = Callable[[Images], Vectors]  # images (n, C, H, W) -> features (n, F), such as Segmenter.features
+Describe = Callable[[Images], Vectors]  # images (n, C, H, W) -> features (n, F), such as Segmenter.features
 
 
 class Space(Protocol):
@@ -55,7 +55,7 @@ class PixelSpace:
 class FeatureSpace:
     """Features of a network, each standardised over the training slices: d is that of their cosine."""
 
-    def __init__(self, slices: ImageRows, extract: Extractor) -> None:
+    def __init__(self, slices: ImageRows, extract: Describe) -> None:
         self._extract = extract
         found = np.concatenate([extract(images) for _, images in slices.blocks(TRAINING_BLOCK)]).astype(np.float64)
         self._mean, deviation = found.mean(axis=0), found.std(axis=0)

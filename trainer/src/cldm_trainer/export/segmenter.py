@@ -45,7 +45,7 @@ PARITY_SLICES = 8
 _ELSEWHERE_FACTOR = 5  # what another machine or provider may add to the tolerance at export
 
 
-class Features(nn.Module):
+class EncoderFeatures(nn.Module):
     """The deepest features of the encoder, averaged over the image: (N, C, H, W) -> (N, F)."""
 
     def __init__(self, encoder: nn.Module) -> None:
@@ -78,7 +78,8 @@ class SegmenterExport:
         """By graph role. A network without an encoder of its own gives no features."""
         network = self.result.network
         encoder = getattr(network, "encoder", None)
-        return {"segmenter": network} | ({"features": Features(encoder)} if isinstance(encoder, nn.Module) else {})
+        features = {"features": EncoderFeatures(encoder)} if isinstance(encoder, nn.Module) else {}
+        return {"segmenter": network, **features}
 
     def write(self, target: Path, *, force: bool = False) -> Path:
         """Write the bundle. Raises ParityError, and writes nothing, where a graph differs from torch or the runtime's

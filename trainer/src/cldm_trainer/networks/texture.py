@@ -14,7 +14,7 @@ from .codec import Affine, Codec
 _GREY, _IMAGE, _FINE, _LOST = 0.25, 4.0, 20.0, 15.0  # bring [0, 1] images, their details and residuals to about 1
 _START = 1e-3
 _TINY = 1e-6
-Window = tuple[slice, slice]
+Crop = tuple[slice, slice]
 
 
 class Texture(nn.Module):
@@ -39,7 +39,7 @@ class Texture(nn.Module):
         nn.init.normal_(self.last.weight, std=_START)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]  # it has a bias
 
-    def forward(self, mean: Tensor, z: Tensor, noise: Tensor, window: Window | None = None) -> Tensor:
+    def forward(self, mean: Tensor, z: Tensor, noise: Tensor, window: Crop | None = None) -> Tensor:
         """mean, noise (N, 1, H, W) and z (N, C, H/stride, W/stride) -> (N, 1, H, W). window: which pixels of the latent
         `mean` and `noise` stand for; None: all."""
         told = self.latent(z)

@@ -36,7 +36,7 @@ DECODER, TEXTURE, MASK_ENCODER = "small-decoder", "small-texture", "small-mask-e
 _BATCH = 32
 _PICTURES = 8
 _RELABELLED = 0.35  # share of the label maps whose labels are permuted, so that rare ones are learned
-Batch = Callable[[Step], tuple[Tensor, Tensor]]
+DrawBatch = Callable[[Step], tuple[Tensor, Tensor]]
 
 
 class ImitationTask:
@@ -46,7 +46,7 @@ class ImitationTask:
     critic = None
     critic_rate = 0.0
 
-    def __init__(self, student: nn.Module, count: int, batch: Batch, unseen: tuple[Tensor, Tensor],
+    def __init__(self, student: nn.Module, count: int, batch: DrawBatch, unseen: tuple[Tensor, Tensor],
                  border_weight: float) -> None:
         self.model, self.count, self.unseen = student, count, unseen
         self._batch, self._border_weight = batch, border_weight

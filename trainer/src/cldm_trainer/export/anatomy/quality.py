@@ -14,7 +14,7 @@ from cldm_runtime.generation.learned_anatomy import LearnedAnatomy
 from cldm_runtime.noise import Purpose, Stream
 
 Figures = dict[str, float]
-Table = NDArray[np.float32]  # (N, A) attributes, NaN where undefined
+AttributeTable = NDArray[np.float32]  # (N, A) attributes, NaN where undefined
 
 _REQUESTS = 64  # at most
 _DRAWS = 100  # at most, of one request
@@ -27,9 +27,9 @@ class MeasuredSlices:
     """Label maps (N, H, W) uint8 and their attributes (N, A), of training and of validation slices."""
 
     training: LabelMap
-    training_attributes: Table
+    training_attributes: AttributeTable
     validation: LabelMap
-    validation_attributes: Table
+    validation_attributes: AttributeTable
 
 
 def measure_anatomy(anatomy: LearnedAnatomy, slices: MeasuredSlices) -> Figures:
@@ -55,11 +55,11 @@ def measure_anatomy(anatomy: LearnedAnatomy, slices: MeasuredSlices) -> Figures:
     return {name: round(value, 4) for name, value in figures.items() if np.isfinite(value)}
 
 
-def _request(domain: Domain, values: Table) -> dict[str, float]:
+def _request(domain: Domain, values: AttributeTable) -> dict[str, float]:
     return {name: float(value) for name, value in zip(domain.attribute_names, values, strict=True) if value == value}
 
 
-def _mean_errors(domain: Domain, errors: Table) -> Figures:
+def _mean_errors(domain: Domain, errors: AttributeTable) -> Figures:
     known = {name: column[np.isfinite(column)] for name, column in zip(domain.attribute_names, errors.T, strict=True)}
     return {f"mean absolute error of {name}": float(column.mean()) for name, column in known.items() if column.size}
 
@@ -93,7 +93,7 @@ def _draw_several(anatomy: LearnedAnatomy, request: dict[str, float], row: int) 
     return maps
 
 
-def _nearest(table: Table, values: Table) -> int:
+def _nearest(table: AttributeTable, values: AttributeTable) -> int:
     """The row that differs least; an attribute that one of the two lacks counts as 1."""
     return int(np.nan_to_num((table - values) ** 2, nan=1.0).sum(axis=1).argmin())
 
