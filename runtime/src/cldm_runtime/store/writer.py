@@ -105,7 +105,7 @@ class DatasetWriter(ColumnWriter):
         attributes["complete"] = np.uint8(0)
         attributes["domain"] = spec.domain.name
         if spec.domain.declaration is not None:
-            attributes["declared_domain"] = json.dumps(spec.domain.declaration)  # in its order, which is that of the regions
+            attributes["declared_domain"] = json.dumps(spec.domain.declaration)  # unsorted: regions have an order
         self.set_metadata(spec.metadata)
         self._checksums = spec.checksums
         low, high = spec.intensity_range

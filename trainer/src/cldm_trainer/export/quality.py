@@ -29,7 +29,7 @@ def measure_generator(
     if not segmenter_folder.exists() or len(masks) < 3:
         return {}
     segmenter, generator = Segmenter.load(segmenter_folder), Generator(bundle)
-    spacing = (generator.manifest.image.spacing_mm[0], generator.manifest.image.spacing_mm[1])
+    spacing = generator.manifest.image.spacing_mm
     synthetic = generator.sample(masks=masks, seed=0)[0]
     noun = cohort_noun(bundle.manifest.nature)
     figures: Figures = {"slices": float(len(masks))}
@@ -37,29 +37,29 @@ def measure_generator(
         found = segmenter.segment(shown, spacing)
         outlined = kind == noun or "masks" in generator.manifest.sources
         reached = overlap(found, masks, generator.domain, spacing) if outlined else {}
-        for name, value in (reached | obedience(found, masks, generator.domain)).items():
+        for name, value in (reached | obedience(found, masks, generator.domain, spacing)).items():
             figures[f"{kind}: {name}"] = round(value, 4)
     ratio = high_frequency_ratio(synthetic[:, 0], images[:, 0], spacing)
     figures[f"high-frequency energy, synthetic over {noun}"] = round(ratio, 4)
     return {name: value for name, value in figures.items() if np.isfinite(value)}
 
 
-def overlap(found: LabelMap, masks: LabelMap, domain: Domain, spacing_mm: tuple[float, float]) -> Figures:
+def overlap(found: LabelMap, masks: LabelMap, domain: Domain, spacing_mm: tuple[float, ...]) -> Figures:
     """Mean Dice of each region over the masks that hold it."""
     scores = score(found, masks, domain.labels, spacing_mm)
     figures: Figures = {}
     for region in domain.labels.regions:
-        held = domain.labels.region(masks, region).any(axis=(1, 2))
+        held = domain.labels.region(masks, region).any(axis=tuple(range(1, masks.ndim)))
         figures[f"Dice of {region}"] = float(np.nanmean(scores[f"{region}_dice"][held])) if held.any() else float("nan")
     return figures
 
 
-def obedience(found: LabelMap, masks: LabelMap, domain: Domain) -> Figures:
+def obedience(found: LabelMap, masks: LabelMap, domain: Domain, spacing_mm: tuple[float, ...]) -> Figures:
     """r2 of each attribute over the masks with the lesion."""
     figures: Figures = {}
     lesion = domain.labels.region(masks, domain.lesion) if domain.lesion else np.ones_like(masks, dtype=bool)
-    kept = lesion.any(axis=(1, 2))
-    truth, measured = domain.measure(masks), domain.measure(found)
+    kept = lesion.any(axis=tuple(range(1, masks.ndim)))
+    truth, measured = domain.measure(masks, spacing_mm), domain.measure(found, spacing_mm)
     for name in domain.attribute_names:
         r2 = agreement(truth[name][kept], measured[name][kept], replicates=1).r2.value
         figures[f"r2 of {name}"] = r2

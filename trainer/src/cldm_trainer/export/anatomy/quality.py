@@ -46,7 +46,7 @@ def measure_anatomy(anatomy: LearnedAnatomy, slices: MeasuredSlices) -> Figures:
             draws += _DRAWS
             continue
         draws, maps[int(row)] = draws + drawn.draws, drawn.labels
-        errors.append(np.abs(anatomy.domain.measure(drawn.labels[None]).values[0] - wanted[row]))
+        errors.append(np.abs(anatomy.domain.measure(drawn.labels[None], anatomy.spacing_mm).values[0] - wanted[row]))
     figures: Figures = {"requests (attributes of validation slices)": float(len(rows)),
                         "requests met": float(len(maps)), "acceptance, share of draws": len(maps) / draws}
     if errors:

@@ -69,6 +69,6 @@ def _caption(generator: Generator, segmenter: Segmenter, name: str, value: float
         return f"{value:.2f}: no such anatomy"
     if name == "rotation_deg":
         return f"{value:.0f} degrees"
-    rows_mm, columns_mm = generator.manifest.image.spacing_mm
-    found = generator.domain.measure(segmenter.segment(batch.images, (rows_mm, columns_mm))).values[0]
+    spacing_mm = generator.manifest.image.spacing_mm
+    found = generator.domain.measure(segmenter.segment(batch.images, spacing_mm), spacing_mm).values[0]
     return f"asked {value:.2f}, found {found[generator.domain.attribute_names.index(name)]:.2f}"
