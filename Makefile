@@ -38,14 +38,14 @@ demo: .venv-demo/installed  ## generate 256 labelled images and a report with th
 
 ifeq ($(ROOM),)
 test: lint cpp-if-possible  ## install everything, lint, check types, build the C++ where a compiler is, run the quick tests
-	$(BIN)/python -m pytest $(PYTEST_FLAGS) -m "not long"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_FLAGS) -m "not long"
 else
 test: .venv/installed
 	$(BIN)/python -m pytest -m "not long" $(or $(wildcard tests/runtime/$(ROOM) tests/trainer/$(ROOM) tests/$(ROOM)),$(error no tests of room $(ROOM): it is a folder of tests/runtime, tests/trainer or tests))
 endif
 
 test-long: lint cpp-if-possible  ## the same with every test (half an hour)
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 mutants: .venv/installed  ## plant faults in the rooms that compute and print those that no test finds (half an hour; ROOM=store)
 	$(BIN)/python tests/mutants/mutants.py $(ROOM)

@@ -85,7 +85,7 @@ def test_l0_any_number_of_shards_in_any_order(cases: dict[str, Case], tmp_path: 
     monkeypatch.setattr("cldm_runtime.runs.run.PART_SAMPLES", 4)  # nine parts
     case, shuffle = cases["tiny"], random.Random(0).sample
     expected = case.run(tmp_path / "whole.h5", "--workers", "1")
-    for count in range(1, 9):
+    for count in (1, 2, 5, 8):
         out = tmp_path / f"{count}.h5"
         for number in shuffle(range(count), count):
             words = [*case.words, "--out", str(out), "--shard", f"{number}/{count}", "--workers", "1"]

@@ -170,12 +170,12 @@ def measure(room: str, count: int, again: bool, benches: list[Bench]) -> tuple[i
     """How many faults were planted, and those that stayed unfound."""
     record = ROOT / "out" / "mutants" / f"{room}.json"
     known = {line.rsplit(" | ", 1)[0] for line in KNOWN.read_text().splitlines()}
-    chosen = [mutant for mutant in mutants(benches[0].folder, room) if mutant.key not in known][:count]
-    before = json.loads(record.read_text()) if again else None
-    tried = [mutant for mutant in chosen if before is None or mutant.key in before]
+    every = [mutant for mutant in mutants(benches[0].folder, room) if mutant.key not in known]
+    before = set(json.loads(record.read_text())) if again else set()
+    chosen = [mutant for mutant in every if mutant.key in before] if again else every[:count]
     seconds = check_unchanged(room, benches[0])
     survivors = []
-    for mutant in try_all(tried, room, benches, 30 + 5 * seconds):
+    for mutant in try_all(chosen, room, benches, 30 + 5 * seconds):
         survivors.append(mutant)
         print(f"{mutant.file}:{mutant.fault.line}: {mutant.fault.change}", flush=True)
     record.parent.mkdir(parents=True, exist_ok=True)

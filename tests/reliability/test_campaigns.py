@@ -22,6 +22,7 @@ def test_nothing_is_lost_doubled_or_half_written(campaign: str, times: int) -> N
     assert counts["finished"] >= 1 and not [name for name in counts if name.startswith("wrong")]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_killed_worker_loses_the_part_that_it_was_at() -> None:
     script = Path(__file__).with_name("lost_work.py")

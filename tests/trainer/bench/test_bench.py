@@ -144,6 +144,7 @@ def test_diffusers_walks_the_same_steps() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of diffusers
+@pytest.mark.long
 def test_the_loop_in_torch_draws_what_the_runtime_draws() -> None:
     pytest.importorskip("diffusers")
     work = DiffusersLoop(str(PHANTOM), str(ROOT / "exported" / "lge-teacher"), "ddim", 3, 1)

@@ -74,6 +74,7 @@ def test_fine_texture_has_little_coarse_energy() -> None:
     assert coarse_energy(torch.full((1, 1, 32, 32), 3.0)).item() == pytest.approx(9.0)
 
 
+@pytest.mark.long
 def test_the_texture_learns_the_grain_that_the_codec_left_out(small: Config) -> None:
     generator = torch.Generator().manual_seed(0)
     z = torch.randn((64, 2, 8, 8), generator=generator)
