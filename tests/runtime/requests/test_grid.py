@@ -1,5 +1,6 @@
 """grid.csv: every fault is named with its line, and samples are spread over the rows."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,16 @@ from cldm_runtime.domains.domain import Domain
 from cldm_runtime.domains.labels import LabelSet
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
-from cldm_runtime.requests.grid import Grid, GridRow, grid_from_mapping, read_grid, row_from_request, row_of
+from cldm_runtime.requests import grid as grid_module
+from cldm_runtime.requests.grid import (
+    Grid,
+    GridRow,
+    grid_from_mapping,
+    place_of,
+    read_grid,
+    row_from_request,
+    row_of,
+)
 
 ROOT = Path(__file__).parents[3]
 
@@ -97,6 +107,37 @@ def test_all_faults_are_listed_at_once(tmp_path: Path) -> None:
         read(tmp_path, "size,depth\n2,x\n0.1,0.2\n0.1,nan\n")
     faults = str(error.value).splitlines()[1:]
     assert [fault.split(":")[0] for fault in faults] == ["  - line 2", "  - line 2", "  - line 4"]
+
+
+def test_fifty_faults_are_listed_and_the_others_counted(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        read(tmp_path, "size\n" + "x\n" * 50)
+    assert "50 fault(s)" in str(error.value) and len(str(error.value).splitlines()) == 51
+    with pytest.raises(InputError) as error:
+        read(tmp_path, "size\n" + "x\n" * 52)
+    assert str(error.value).splitlines()[-2:] == ["  - line 51: size = 'x' is not a number.", "  - ... and 2 more"]
+
+
+@pytest.mark.parametrize(("limit", "most", "fault"), [
+    ("_MOST_ROWS", 2, "more than 1 rows"), ("_MOST_LINES", 3, "more than 2 lines"), ("_MOST_COLUMNS", 2, "2 columns"),
+    ("_LARGEST_FILE", 25, "is larger than")])
+def test_a_file_may_reach_its_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: int,
+                                     fault: str) -> None:
+    monkeypatch.setattr(grid_module, limit, most)
+    assert len(read(tmp_path, "size,depth\n0.1,.5\n0.2,.5\n")) == 2  # 25 bytes
+    monkeypatch.setattr(grid_module, limit, most - 1)
+    with pytest.raises(InputError, match=fault):
+        read(tmp_path, "size,depth\n0.1,.5\n0.2,.5\n")
+
+
+def test_a_grid_knows_its_file(tmp_path: Path) -> None:
+    grid = read(tmp_path, "size\n0.1\n")
+    assert (grid.name, len(grid), grid.sha256) == ("grid.csv", 1, hashlib.sha256(b"size\n0.1\n").hexdigest())
+
+
+def test_the_place_of_a_sample_counts_those_before_it_in_its_row() -> None:
+    counts = np.array([3, 0, 1, 2])
+    assert [place_of(index, counts) for index in range(6)] == [(0, 0), (2, 0), (3, 0), (0, 1), (3, 1), (0, 2)]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What each sample is asked for: a pure function of source, seed and index."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,17 @@ import pytest
 from cldm_runtime.domains.attributes import Reason
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
+from cldm_runtime.noise import Purpose, Stream
 from cldm_runtime.requests.given_maps import ArrayMasks
 from cldm_runtime.requests.grid import grid_from_mapping
-from cldm_runtime.requests.sources import Canvas, GridRequests, mask_requests, measured_attributes, read_masks
+from cldm_runtime.requests.sources import (
+    Canvas,
+    FreeRequests,
+    GridRequests,
+    mask_requests,
+    measured_attributes,
+    read_masks,
+)
 from cldm_runtime.store import DatasetSpec, create_dataset
 
 DOMAIN = get_domain("lge")
@@ -122,3 +131,79 @@ def test_masks_of_other_pixels_are_refused(tmp_path: Path) -> None:
         writer.append(images=np.zeros((1, 1, 128, 128)), masks=np.zeros((1, 128, 128), np.uint8))
     with pytest.raises(InputError, match="pixels are"):
         read_masks(path, CANVAS)
+
+
+def test_without_conditions_nothing_is_asked_for() -> None:
+    source = FreeRequests(DOMAIN)
+    request = source.request(3, 5)
+    assert (request.index, request.grid_row, request.mask, request.condition, request.draws) == (5, -1, None, None, 0)
+    assert np.isnan(request.requested).tolist() == [True] * 4
+    assert source.identity() == {"source": "none"} and source.notes() == []
+
+
+def test_attributes_that_an_image_is_not_made_from_are_not_told() -> None:
+    asked, values = ("infarct_size", "slice_position"), np.array([0.1, 0.2, 0.3, 0.4], np.float32)
+    told = replace(CANVAS, maps=False, attributes=asked).told(values)
+    np.testing.assert_array_equal(told, np.array([0.1, np.nan, np.nan, 0.4], np.float32))
+    assert CANVAS.told(values) is values
+
+
+def test_attributes_that_a_bundle_does_not_take_are_refused() -> None:
+    grid = grid_from_mapping({"infarct_size": [0.1, 0.2], "transmurality": 0.5}, DOMAIN)
+    with pytest.raises(InputError) as error:
+        GridRequests.spread(grid, 2, replace(CANVAS, maps=False, attributes=("infarct_size",)))
+    assert str(error.value).count("transmurality is not a condition of this bundle. It takes: infarct_size") == 1
+
+
+def test_sources_say_what_decides_them() -> None:
+    grid = grid_from_mapping({"infarct_size": [0.1, 0.2], "rotation_deg": 30}, DOMAIN)
+    drawn, alone = (GridRequests.spread(grid, 2, replace(CANVAS, maps=maps, attributes=DOMAIN.attribute_names))
+                    for maps in (True, False))
+    assert drawn.identity() == {"source": "grid", "grid_sha256": grid.sha256, "grid_rows": 2,
+                                **DOMAIN.require_anatomy().identity()}
+    assert alone.identity() == {"source": "grid", "grid_sha256": grid.sha256, "grid_rows": 2}
+    assert drawn.notes() == [] and "rotation_deg has no effect" in alone.notes()[0]
+    assert alone.request(0, 1).rotation_deg == drawn.request(0, 1).rotation_deg == 30
+    masks = drawn_masks(3)
+    given = mask_requests(ArrayMasks(masks.astype(np.int64)), CANVAS, "masks")
+    assert given.identity() == {"source": "masks", "masks_sha256": hashlib.sha256(masks.tobytes()).hexdigest(),
+                                "masks": 3}
+    assert given.notes() == [] and len(replace(given, canvas=alone.canvas).notes()) == 1
+
+
+def test_every_mask_is_checked_whatever_block_it_is_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    masks = np.concatenate([drawn_masks(2)] * 2)
+    whole = mask_requests(ArrayMasks(masks), CANVAS, "masks").sha256
+    monkeypatch.setattr("cldm_runtime.requests.sources.samples_in_block", lambda numbers: 3)
+    assert mask_requests(ArrayMasks(masks), CANVAS, "masks").sha256 == whole
+    masks[3, 0, 0] = 9
+    with pytest.raises(InputError, match=r"masks, masks 3 to 3: .*unknown label values"):
+        mask_requests(ArrayMasks(masks), CANVAS, "masks")
+
+
+def test_attributes_are_tried_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid, tried = grid_from_mapping({"infarct_size": 0.2}, DOMAIN), []
+    anatomy = DOMAIN.require_anatomy()
+
+    class Stubborn:
+        """Meets the fourth request."""
+
+        complete, faults, identity = anatomy.complete, anatomy.faults, anatomy.identity
+
+        def draw(self, asked, stream, **options):
+            tried.append((stream.uniform(), options["rotation_deg"], options["shape"], options["spacing_mm"]))
+            if len(tried) < self.enough:
+                raise InputError("no anatomy.")
+            return anatomy.draw(asked, stream, **options)
+
+    for enough in (4, 5):
+        Stubborn.enough = enough
+        tried.clear()
+        source = GridRequests.spread(grid, 1, replace(CANVAS, domain=replace(DOMAIN, anatomy=Stubborn())))
+        if enough == 4:
+            assert source.request(0, 0).mask is not None
+        else:
+            with pytest.raises(InputError, match=r"attributes, line 1, sample 0: no anatomy\. Or use another seed"):
+                source.request(0, 0)
+        expected = [Stream(0, 0, Purpose.ANATOMY, step).uniform() for step in range(4)]
+        assert tried == [(number, 0.0, (128, 128), (1.0, 1.0)) for number in expected]
