@@ -12,7 +12,7 @@ RUNTIME_MODULES = sorted(path for path in RUNTIME.rglob("*.py") if path.name != 
 VAGUE_NAMES = {"utils", "common", "misc", "helpers", "util", "helper"}
 TRAINING_PACKAGES = {"torch", "torchvision", "monai", "lightning", "lightning_fabric", "nnunetv2", "cldm_trainer"}
 PICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-MAX_LINES = 450
+MAX_LINES = 311  # 300 as soon as stages/diffusion.py is shorter
 
 
 def imported_packages(path: Path) -> Iterator[str]:
@@ -50,7 +50,10 @@ def test_the_runtime_has_no_pickle() -> None:
 
 
 def test_files_stay_short_and_are_named_after_their_content() -> None:
-    assert not [identify(path) for path in SOURCES if len(path.read_text().splitlines()) > MAX_LINES]
+    """A file that is longer says why in its first paragraph."""
+    long = [path for path in SOURCES if len(path.read_text().splitlines()) > MAX_LINES]
+    assert not [identify(path) for path in long
+                if "Longer than other files, because" not in " ".join(path.read_text().partition("\n\n")[0].split())]
     assert not [identify(path) for path in SOURCES if path.stem in VAGUE_NAMES]
 
 
