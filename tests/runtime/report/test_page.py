@@ -217,6 +217,18 @@ def test_without_masks_the_page_shows_what_there_is(unmasked: Path, tmp_path: Pa
     assert "Infarct size 10 (0 requested) %" in page and "Transmurality" in page
 
 
+def test_all_points_stand_out_where_nothing_tells_who_has_the_lesion(tmp_path: Path) -> None:
+    told = np.stack([heart(30.0 * number + 30) for number in range(4)])
+    asked = DOMAIN.measure(told).values
+    asked[:, 0] = np.nan
+    with create_dataset(tmp_path / "a.h5", DatasetSpec(DOMAIN, (SIZE, SIZE), (1.0, 1.0))) as writer:
+        writer.append(images=told[:, None] / 4, requested=asked)
+        writer.segmentation("nnunet").append(masks=told)
+    measure_dataset(tmp_path / "a.h5")
+    page = write_report(tmp_path / "a.h5", "nnunet", tmp_path).html.read_text()
+    assert 'class="marked"' in page and 'class="plain"' not in page and "request with infarct" not in page
+
+
 def test_without_masks_the_table_has_no_scores(unmasked: Path, tmp_path: Path) -> None:
     with write_report(unmasked, "nnunet", tmp_path).csv.open(newline="") as stream:
         rows = list(csv.DictReader(stream))

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from cldm_runtime.domains.registry import get_domain
-from cldm_runtime.evaluation.repeated_conditions import read_uncertainty, repeated_conditions
+from cldm_runtime.evaluation.repeated_conditions import ConditionImages, read_uncertainty, repeated_conditions
 from cldm_runtime.evaluation.steps import measure_dataset
-from cldm_runtime.evaluation.summary import read_samples
+from cldm_runtime.evaluation.summary import Samples, read_samples
 from cldm_runtime.report.charts import CalibrationPoint, calibration
 from cldm_runtime.report.contours import Box
 from cldm_runtime.report.heat_maps import Panel, grey, heat, panel_row
 from cldm_runtime.report.page import write_report
+from cldm_runtime.report.uncertainty import _row
 from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
 from html_tables import read_tables
 
@@ -167,3 +168,11 @@ def test_charts_of_repeated_conditions_show_percentages(tmp_path: Path) -> None:
     wrong, gap = 100 * found.pixels.unanimous_wrong.value, 100 * found.pixels.calibration_error.value
     assert f"{wrong:.0f} % of the wrong pixels" in html and f"error rate {gap:.2f} %" in html
     assert read_tables(html)[1][0]["Pixels"] == str(found.pixels.bins[0].n)
+
+
+def test_maps_of_a_condition_show_all_that_any_of_its_segmentations_holds() -> None:
+    labels, truth = np.zeros((2, 100, 100), np.uint8), np.zeros((100, 100), np.uint8)
+    truth[40, 40], labels[1, 60, 64] = 1, 2
+    found = ConditionImages(np.zeros((2, 1, 100, 100), np.float32), labels, truth)
+    svg = _row(found, Samples(DOMAIN, *[None] * 12), 1.0)  # type: ignore[arg-type]  # the domain alone is asked
+    assert svg.count('viewBox="26 24 53 53"') == 5  # 25 columns from 40 to 64, and 14 pixels to each side

@@ -15,7 +15,7 @@ from cldm_runtime.domains.lge.phantom import (
     phantom_volume,
     slice_geometry,
 )
-from cldm_runtime.domains.lge.signal import Protocol, Tissue
+from cldm_runtime.domains.lge.signal import TISSUES, Protocol, Tissue, smooth_field
 from cldm_runtime.domains.registry import measure
 from cldm_runtime.noise import Purpose, Stream
 
@@ -101,3 +101,24 @@ def test_a_patients_number_stands_for_its_scan(monkeypatch, number):
     found = described(three_slices(monkeypatch, subset))
     assert np.abs(found[:, :5] - expected[:, :5]).max() <= 2
     np.testing.assert_allclose(found[:, 5:], expected[:, 5:], atol=1e-3 * expected[:, 5:].max())
+
+
+@pytest.mark.parametrize("acute", [False, True])
+def test_protocols_stay_within_their_ranges(acute):
+    drawn = [Protocol.draw(Stream(0, patient, Purpose.COHORT), acute) for patient in range(300)]
+    mean, spread = (np.array([TISSUES[tissue][column] for tissue in Tissue]) for column in (0, 1))
+    others = [tissue for tissue in Tissue if spread[tissue] and tissue not in (Tissue.BLOOD, Tissue.INFARCT)]
+    off = np.array([(protocol.t1 - mean)[others] / spread[others] for protocol in drawn])
+    assert -2 - 1e-9 <= off.min() < -1.9 and 1.9 < off.max() <= 2 + 1e-9
+    low, high = ((11, 22) if acute else (13, 28))
+    assert all(low <= protocol.snr < high and 1500 <= protocol.repetition_ms < 2200 for protocol in drawn)
+    assert all(protocol.t1[Tissue.INFARCT] <= protocol.t1[Tissue.BLOOD] - 12 for protocol in drawn)
+    assert {protocol.phase_sensitive for protocol in drawn} == {True, False}
+
+
+def test_smooth_fields_are_standardised_and_as_fine_as_asked():
+    fine, coarse = (smooth_field(Stream(0, 0, Purpose.COHORT), (64, 96), grain) for grain in (1.0, 6.0))
+    assert (fine.mean(), fine.std(), coarse.mean(), coarse.std()) == pytest.approx((0, 1, 0, 1), abs=1e-9)
+    roughness = [np.abs(np.diff(field, axis=axis)).mean() for field in (fine, coarse) for axis in (0, 1)]
+    assert roughness[0] == pytest.approx(roughness[1], rel=0.1) and roughness[2] == pytest.approx(roughness[3], rel=0.2)
+    assert roughness[0] > 4 * roughness[2]
