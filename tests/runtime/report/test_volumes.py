@@ -1,11 +1,13 @@
 """Reports on volumes of several channels: one plane of the first channel is shown, and both are named."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cldm_runtime.domains.declared import Declaration
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.evaluation.steps import measure_dataset
 from cldm_runtime.report.page import write_report
 from cldm_runtime.report.planes import shown_plane, what_is_shown
@@ -47,3 +49,12 @@ def test_the_plane_with_most_of_the_lesion_is_shown() -> None:
 
 def test_a_grey_slice_needs_no_words() -> None:
     assert what_is_shown((8, 8), 1, ()) == "" and what_is_shown((8, 8), 3, ()) == ", channel 1 of 3"
+
+
+def test_without_a_lesion_in_the_domain_the_plane_that_holds_most_is_shown() -> None:
+    labels = np.zeros((5, 4, 4), np.uint8)
+    labels[1, 0, :2], labels[2:4, 0, :3] = 1, 1
+    plain = replace(get_domain("lge"), lesion=None, lesion_size=None)
+    assert shown_plane(plain, labels) == (3,) and shown_plane(plain, labels[0]) == ()
+    labels[1, 1] = 1
+    assert shown_plane(plain, labels) == (1,)

@@ -51,6 +51,7 @@ def test_the_plan_names_the_number_and_one_changes_nothing() -> None:
     assert (conditions_of(64, 8), conditions_of(65, 8)) == (8, 9)
     with pytest.raises(InputError, match="per_condition = 0"):
         repeated(source, 0)
+    assert RepeatedRequests(source, 1).request(0, 1).condition == 1
 
 
 @pytest.mark.parametrize("name", ["tiny_generator", "tiny_attributes"])
