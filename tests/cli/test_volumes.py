@@ -140,6 +140,10 @@ def test_both_bundles_verify(run: Path) -> None:
         assert Bundle.load(run / name).domain().name == "organ"
 
 
+def test_engines_are_compared_on_the_maps_of_the_reference(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("verify", run / "g", "--segmenter", run / "s", "--samples", 2, "--provider", "cpu") == 0
+
+
 def test_images_show_the_given_maps_in_both_channels(run: Path) -> None:
     with open_dataset(run / "a.h5") as dataset:
         assert dataset.load_domain().labels == DOMAIN.labels

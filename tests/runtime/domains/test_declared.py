@@ -69,6 +69,13 @@ def test_faults_are_named(tmp_path: Path, old: str, new: str, fault: str) -> Non
         from_toml(tmp_path, TOML.replace(old, new, 1))
 
 
+def test_a_declaration_of_a_million_labels_gets_a_short_answer() -> None:
+    labels = {f"label {number}": number for number in range(10**5)}
+    with pytest.raises(InputError, match="at most 256 labels") as caught:
+        carried_domain("huge", {"name": "huge", "axes": 2, "labels": labels}, "file")
+    assert len(str(caught.value)) < 500
+
+
 def test_another_process_gets_the_same_domain(tmp_path: Path) -> None:
     domain = from_toml(tmp_path)
     again = pickle.loads(pickle.dumps(domain))

@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 from ..bundle.bundle import Bundle
 from ..bundle.conditions import encoder_inputs
 from ..bundle.manifest import Manifest, SamplingSpec
+from ..bundle.reference import reference_maps
 from ..engines.engine import CPU_PROVIDERS
 from ..engines.processor import default_workers
 from ..errors import InputError
 from ..generation.generator import Generator, canvas_of
 from ..generation.pipeline import Pipeline, decoder_noise, initial_noise
 from ..generation.run import Plan, generate_dataset
+from ..requests.given_maps import ArrayMasks
 from ..requests.grid import grid_from_mapping
-from ..requests.sources import FreeRequests, GridRequests, RequestSource
+from ..requests.sources import FreeRequests, GridRequests, RequestSource, mask_requests
 from ..segmentation.segmenter import Segmenter
 from ..store import DatasetSpec, create_dataset, open_dataset
 from .machine import workers_memory_bytes
@@ -255,14 +257,17 @@ def sampling_facts(bundle: Bundle, settings: SamplingSpec) -> dict[str, Any]:
 
 
 def example_requests(bundle: Bundle, count: int) -> RequestSource:
-    """Requests for a benchmark: three values of the first attribute, spread over the lower third of its range."""
+    """Requests for a benchmark: three values of the first attribute, spread over the lower third of its range; of a
+    domain that draws no label maps, the maps of the reference."""
     domain = bundle.domain()
     if not bundle.manifest.conditions:
         return FreeRequests(domain)
+    canvas = canvas_of(bundle.manifest, domain)
+    if canvas.maps and domain.anatomy is None:
+        return mask_requests(ArrayMasks(reference_maps(bundle.reference())), canvas, "reference")
     first = domain.attributes[0]
     values = [first.low + share * (first.high - first.low) for share in (0.1, 0.2, 0.3)]
-    return GridRequests.spread(grid_from_mapping({first.name: values}, domain), max(count, len(values)),
-                               canvas_of(bundle.manifest, domain))
+    return GridRequests.spread(grid_from_mapping({first.name: values}, domain), max(count, len(values)), canvas)
 
 
 def example_sources(bundle: Bundle, batch: int, seed: int) -> dict[str, NDArray[Any]]:

@@ -84,6 +84,14 @@ class Reference:
         return cls(cases, loop, steps)
 
 
+def reference_maps(arrays: Tensors) -> NDArray[np.uint8]:
+    """(N, *spatial) label maps that a generator's loop was run for. Raises BundleError where the file has none."""
+    one_hot = arrays.get(f"{LOOP}/in/one_hot")
+    if one_hot is None or one_hot.ndim < 3:
+        raise BundleError("the reference file has no label maps of the sampling loop. Export the bundle again.")
+    return np.asarray(one_hot.argmax(axis=1), dtype=np.uint8)
+
+
 def write_reference(path: Path, arrays: Tensors) -> str:
     """Write the arrays of `Reference.to_arrays` and return the SHA-256 of the file. The same arrays give the same one.
     Raises OSError."""

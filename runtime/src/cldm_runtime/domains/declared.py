@@ -31,6 +31,7 @@ from .labels import LabelSet
 BACKGROUND = "background"
 _NAME, _REGION = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}"), re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
 _LARGEST_FILE = 2**20  # bytes
+_MOST_LABELS, _MOST_REGIONS = 256, 256
 _FLAT_FORMATS = (".png", ".bmp", ".tif", ".tiff")
 _GOLDEN = 0.618034  # of a turn between the hues of neighbouring labels: they are then far apart
 
@@ -90,6 +91,12 @@ def read_domain(path: Path) -> Domain:
 
 def _faults(declared: Declaration) -> Iterator[str]:
     values = sorted(declared.labels.values())
+    if max(len(values), len(declared.regions), len(declared.colours), len(declared.ranges) // 10) > _MOST_REGIONS:
+        yield f"labels, regions, colours, ranges: expected at most {_MOST_LABELS} labels and {_MOST_REGIONS} regions."
+        return
+    if any(not name.isprintable() or len(name) > 64 for name in declared.labels):
+        yield "labels: expected names of at most 64 printable characters."
+        return
     if not _NAME.fullmatch(declared.name):
         yield f"name: found {declared.name!r}, expected at most 64 small letters, digits, - and _."
     if declared.axes not in (2, 3):

@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 from ..bundle.bundle import Bundle
 from ..bundle.manifest import Manifest
-from ..bundle.reference import LOOP
+from ..bundle.reference import LOOP, reference_maps
 from ..domains.labels import LabelMap
 from ..engines.choose import Choice
 from ..engines.engine import OFFERED, Engine
 from ..errors import BundleError, InputError, ProviderError
 from ..generation.generator import Generator
 from ..metrics.parity import Flips, ImageParity, compare, label_flips
+from ..requests.given_maps import ArrayMasks
 from ..requests.grid import Grid, GridRow
-from ..requests.sources import FreeRequests, GridRequests
+from ..requests.sources import FreeRequests, GridRequests, RequestSource, mask_requests
 from ..segmentation.segmenter import Segmenter, decide
 from .replay import Check, Replay, check_output, open_graphs, replay
 
@@ -174,11 +175,18 @@ class Yardstick:
     def _drawn(self, bundle: Bundle, choice: Choice) -> Float32:
         """The samples, of the bundle's sampling defaults."""
         generator = Generator(bundle, choice, self.threads)
-        anything = Grid("", (GridRow(0, {}),), "")
-        source = (GridRequests.spread(anything, self.samples, generator.canvas) if generator.manifest.conditions
-                  else FreeRequests(generator.domain))
+        source = _anything(generator, self.samples)
         return np.concatenate([batch.images for batch in generator.batches(source, range(self.samples), SEED,
                                                                            generator.sampling)])
+
+
+def _anything(generator: Generator, samples: int) -> RequestSource:
+    """Requests that leave everything open; of a domain that draws no label maps, the maps of the reference."""
+    if not generator.manifest.conditions:
+        return FreeRequests(generator.domain)
+    if generator.canvas.maps and generator.domain.anatomy is None:
+        return mask_requests(ArrayMasks(reference_maps(generator.bundle.reference())), generator.canvas, "reference")
+    return GridRequests.spread(Grid("", (GridRow(0, {}),), ""), samples, generator.canvas)
 
 
 def _made_for(manifest: Manifest) -> str:
