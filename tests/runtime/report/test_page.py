@@ -135,6 +135,12 @@ def test_the_keys_of_the_summary_are_pinned(dataset: Path, tmp_path: Path) -> No
         "limit_high", "icc", "mae", "n_excluded"]
 
 
+def test_the_run_names_file_domain_and_subset(dataset: Path, tmp_path: Path) -> None:
+    run = json.loads(write_report(dataset, "nnunet", tmp_path).json.read_text())["run"]
+    assert (run["dataset"], run["domain"], run["subset"], run["samples_in_file"]) == ("cohort.h5", "lge", "all", 12)
+    assert (run["dataset_seed"], run["segmenter"], run["segmenter_manifest_sha256"]) == (7, "nnunet", "ab" * 32)
+
+
 def test_an_undefined_figure_is_null(dataset: Path, tmp_path: Path) -> None:
     text = write_report(dataset, "nnunet", tmp_path).json.read_text()
     assert "NaN" not in text

@@ -102,6 +102,15 @@ def test_each_fault_is_named_with_its_line(tmp_path: Path, text: str | bytes, fa
     assert fault in str(error.value) and "grid.csv" in str(error.value)
 
 
+@pytest.mark.parametrize(("header", "hint"), [("sise", ""), ("a;b", " Separate columns by commas."),
+                                              ("a\tb", " Separate columns by commas.")])
+def test_a_hint_is_given_where_commas_are_missing(tmp_path: Path, header: str, hint: str) -> None:
+    with pytest.raises(InputError) as error:
+        read(tmp_path, f"size,{header}\n0.1,0.1\n")
+    known = "size, depth, rotation_deg, weight, label"
+    assert str(error.value).endswith(f"unknown column {header!r}. Known: {known}.{hint}")
+
+
 def test_all_faults_are_listed_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         read(tmp_path, "size,depth\n2,x\n0.1,0.2\n0.1,nan\n")
