@@ -45,6 +45,20 @@ def test_the_plane_with_most_of_the_lesion_is_shown() -> None:
     assert shown_plane(DOMAIN, volume(0)) == (2,)
     assert shown_plane(DOMAIN, np.minimum(volume(0), 1)) == (2,)  # the middle one of three
     assert shown_plane(DOMAIN, volume(0)[2]) == ()
+    aside = np.where(volume(0) == 2, 1, volume(0))
+    aside[3, 3, 3] = 2  # one voxel decides, not the organ
+    assert shown_plane(DOMAIN, aside) == (3,)
+
+
+def test_the_masks_plane_is_shown_and_the_segmentations_where_the_mask_is_empty(tmp_path: Path) -> None:
+    masks = np.stack([volume(number) * (number != 1) for number in range(3)]).astype(np.uint8)
+    told = np.roll(np.stack([volume(number) for number in range(3)]), 1, axis=1)  # one plane further
+    with create_dataset(tmp_path / "a.h5", DatasetSpec(DOMAIN, (5, 16, 16), (3.0, 1.0, 1.0))) as writer:
+        writer.append(images=masks[:, None] / 4, masks=masks)
+        writer.segmentation("mine").append(masks=told)
+    measure_dataset(tmp_path / "a.h5")
+    page = write_report(tmp_path / "a.h5", "mine", tmp_path / "out").html.read_text(encoding="utf-8")
+    assert [f"Row {row}, plane {plane} of 5." in page for row, plane in ((0, 3), (1, 4), (2, 3))] == [True] * 3
 
 
 def test_a_grey_slice_needs_no_words() -> None:
