@@ -90,3 +90,14 @@ def test_absent_region_has_size_0_and_no_place() -> None:
 def test_without_spacing_nothing_is_measured() -> None:
     with pytest.raises(InputError, match="Pass spacing_mm"):
         SLICE.measure(square())
+
+
+def test_units_ranges_and_tolerances_of_the_attributes() -> None:
+    found = {item.name: (item.unit, item.low, item.high, item.tolerance) for item in VOLUME.attributes}
+    assert found == {
+        "organ_volume": ("mm3", 0, 1e7, pytest.approx(2e5)), "organ_share": ("fraction", 0, 1, 0.02),
+        "organ_components": ("count", 0, 1000, 1.0), "organ_thickness": ("mm", 0, 200, 4.0),
+        **{f"organ_centroid_{axis}": ("fraction", 0, 1, 0.02) for axis in "zyx"},
+        **{f"organ_extent_{axis}": ("mm", 0, 1000, 20.0) for axis in "zyx"}}
+    area = next(item for item in SLICE.attributes if item.name == "tumour_area")
+    assert (area.unit, area.high, area.tolerance) == ("mm2", 1e5, pytest.approx(2e3))

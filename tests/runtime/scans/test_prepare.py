@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,8 +10,8 @@ from PIL import Image
 from cldm_runtime.domains.attributes import Reason
 from cldm_runtime.errors import DatasetError, InputError
 from cldm_runtime.files.atomic import write_json
-from cldm_runtime.scans.nnunet_raw import write_nifti
-from cldm_runtime.scans.prepare import prepare
+from cldm_runtime.scans.nnunet_raw import _listed_files, write_nifti
+from cldm_runtime.scans.prepare import count_subsets, prepare
 from cldm_runtime.scans.settings import PrepareSettings
 from cldm_runtime.store import open_dataset
 
@@ -166,3 +167,23 @@ def test_second_run_keeps_the_cohort_and_other_settings_are_refused(tmp_path):
     assert prepare(folder, target, CONFIG, "lge") == first and target.stat().st_mtime_ns == before
     with pytest.raises(DatasetError, match="with other settings"):
         prepare(folder, target, PrepareSettings(**{**vars(CONFIG), "image_order": 1}), "lge")
+
+
+@pytest.mark.parametrize("missing", ["subset", "patients"])
+def test_a_cohort_without_subsets_or_patients_is_not_counted(tmp_path, missing):
+    prepare(raw(tmp_path / "raw"), tmp_path / "cohort.h5", CONFIG, "lge")
+    with h5py.File(tmp_path / "cohort.h5", "r+") as file:
+        del file[missing]
+    with pytest.raises(DatasetError, match="/subset or /patients is missing"):
+        count_subsets(tmp_path / "cohort.h5")
+
+
+def test_files_that_dataset_json_lists_are_images_and_label(tmp_path):
+    listed = {"images": ["images/a_0000.nii.gz", "images/a_0001.nii.gz"], "label": "labels/a.nii.gz"}
+    assert _listed_files(tmp_path, "a", listed) == (
+        (tmp_path / "images/a_0000.nii.gz", tmp_path / "images/a_0001.nii.gz"), tmp_path / "labels/a.nii.gz")
+    for entry in (None, {"images": "a", "label": "b"}, {"images": ["a"]}, {"images": [1], "label": "b"}):
+        with pytest.raises(InputError, match="expected images, a list of files, and label, one"):
+            _listed_files(tmp_path, "a", entry)
+    with pytest.raises(InputError, match="leads out of the folder"):
+        _listed_files(tmp_path, "a", {"images": ["a"], "label": "../b"})
