@@ -55,9 +55,12 @@ def test_angles_are_folded():
 
 
 def test_drawn_ventricles_vary_within_the_stated_range():
-    drawn = [Ventricle.draw(stream(i)) for i in range(50)]
-    assert all(20.0 <= v.base_radius <= 32.0 and 7.2 <= v.wall <= 12.0 for v in drawn)
-    assert np.std([v.base_radius for v in drawn]) > 1.0
+    drawn = [Ventricle.draw(stream(i)) for i in range(2000)]
+    radii, walls = [v.base_radius for v in drawn], [v.wall for v in drawn]
+    assert (min(radii), max(radii), min(walls), max(walls)) == (20.0, 32.0, 7.2, 12.0)  # some reach each end
+    assert (np.mean(radii), np.std(radii)) == pytest.approx((25.5, 2.55), abs=0.15)
+    assert (np.mean(walls), np.std(walls)) == pytest.approx((9.2, 0.97), abs=0.1)
+    assert all(0.72 <= v.apex_wall < 0.95 and 0.08 <= v.apex < 0.2 for v in drawn)
 
 
 def test_roughness_stays_below_its_amplitude():
