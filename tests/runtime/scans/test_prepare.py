@@ -187,3 +187,14 @@ def test_files_that_dataset_json_lists_are_images_and_label(tmp_path):
             _listed_files(tmp_path, "a", entry)
     with pytest.raises(InputError, match="leads out of the folder"):
         _listed_files(tmp_path, "a", {"images": ["a"], "label": "../b"})
+
+
+@pytest.mark.parametrize(("folds", "fold", "message"), [
+    ({"train": []}, 0, "there is no fold 0"), ([{"train": [], "val": []}], 1, "there is no fold 1"),
+    ([{"train": [], "val": []}], -1, "there is no fold -1"), ([["anna"]], 0, "fold 0 is not"),
+    ([{"train": ["anna"]}], 0, "fold 0 is not")])
+def test_a_split_that_is_none_is_refused(tmp_path, folds, fold, message):
+    folder = raw(tmp_path / "raw")
+    write_json(folder / "splits_final.json", folds)
+    with pytest.raises(InputError, match=message):
+        prepare(folder, tmp_path / "cohort.h5", PrepareSettings(**{**vars(CONFIG), "fold": fold}), "lge")

@@ -43,6 +43,12 @@ def test_where_a_meta_image_lies_is_part_of_its_geometry(tmp_path: Path) -> None
     assert read_array(tmp_path / "a.mha")[2][:3, 3].tolist() == [10.0, 20.0, 30.0]
 
 
+@pytest.mark.parametrize("ending", [".mha", ".nrrd"])
+def test_a_text_header_may_have_two_axes(tmp_path: Path, ending: str) -> None:
+    array, spacing, _ = read_array(write_itk(tmp_path / f"a{ending}", STACK[1], (1.5, 2.0)))
+    assert array.tolist() == STACK[1:].tolist() and spacing == (999.0, 2.0, 1.5)
+
+
 @pytest.mark.parametrize("ending", [".png", ".bmp", ".tif"])
 def test_a_picture_is_a_stack_of_one_slice_with_pixels_of_1_mm(tmp_path: Path, ending: str) -> None:
     array, spacing, _ = read_array(write_itk(tmp_path / f"a{ending}", STACK[0].astype(np.uint8), (1.0, 1.0)))
