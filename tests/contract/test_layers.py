@@ -13,8 +13,7 @@ SOURCES = {"cldm_runtime": ROOT / "runtime" / "src" / "cldm_runtime",
 LINES = {
     "cldm_runtime": (
         "errors version noise",
-        "files diffusion",
-        "domains",
+        "files diffusion domains",
         "metrics bundle",
         "store engines runs",
         "scans requests segmentation",

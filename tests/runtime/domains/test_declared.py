@@ -8,8 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
+from cldm_runtime.bundle.declarations import carried_domain, find_domain
 from cldm_runtime.domains.domain import Domain
-from cldm_runtime.domains.registry import carried_domain, get_domain, measure
+from cldm_runtime.domains.registry import measure
 from cldm_runtime.errors import DatasetError, InputError
 from cldm_runtime.evaluation.steps import measure_dataset
 from cldm_runtime.store import DatasetSpec, create_dataset, edit_dataset, open_dataset
@@ -29,14 +30,14 @@ tumour = ["tumour"]
 
 def from_toml(folder: Path, text: str = TOML) -> Domain:
     (folder / "liver.toml").write_text(text)
-    return get_domain(str(folder / "liver.toml"))
+    return find_domain(str(folder / "liver.toml"))
 
 
 def from_json(folder: Path, **keys: object) -> Domain:
     (folder / "Dataset003_Liver").mkdir()
     path = folder / "Dataset003_Liver" / "dataset.json"
     path.write_text(json.dumps({"channel_names": {"0": "CT"}, "numTraining": 1, "file_ending": ".nii.gz", **keys}))
-    return get_domain(str(path))
+    return find_domain(str(path))
 
 
 def test_toml(tmp_path: Path) -> None:
@@ -126,5 +127,5 @@ def test_a_name_in_a_file_is_never_a_path(tmp_path: Path) -> None:
 
 def test_measure_of_a_declared_domain(tmp_path: Path) -> None:
     from_toml(tmp_path)
-    found = measure(np.ones((2, 3, 4), np.uint8), str(tmp_path / "liver.toml"), (1.0, 2.0, 2.0))
+    found = measure(np.ones((2, 3, 4), np.uint8), find_domain(str(tmp_path / "liver.toml")), (1.0, 2.0, 2.0))
     assert found["organ_volume"].tolist() == [24 * 4]

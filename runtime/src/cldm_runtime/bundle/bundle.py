@@ -19,12 +19,12 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from ..domains.domain import Domain
-from ..domains.registry import carried_domain
 from ..errors import BundleError, InputError, list_faults
 from ..files.digest import sha256_of_bytes
 from ..files.names import is_plain_name
 from ..files.npz import read_npz
 from ..files.records import plain
+from .declarations import carried_domain
 from .manifest import MANIFEST_FILE, FileSpec, GraphSpec, Manifest
 from .read_manifest import read_manifest
 from .signing import FORMAT, FORMAT_VERSION, SIGNATURE_FILE, Signature, files_of, signed_text

@@ -10,7 +10,7 @@
     organ = ["spleen", "tumour"]
     tumour = ["tumour"]
 
-The dataset.json of nnU-Net says the same, and is read too. Bundles and datasets carry the declaration in themselves.
+`bundle/declarations.py` reads the file. Bundles and datasets carry the declaration in themselves.
 """
 
 import colorsys
@@ -18,12 +18,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from ..errors import InputError, list_faults
-from ..files.records import plain, read_record
-from ..files.toml_file import read_toml
 from .domain import Domain
 from .generic import REASONS, GenericMeasure, generic_attributes, size_name
 from .labels import LabelSet
@@ -63,30 +59,31 @@ class Declaration:
         lesion_size = self.lesion_size or (self.lesion and size_name(self.lesion, self.axes))
         return Domain(self.name, labels, generic_attributes(tuple(regions), self.axes, self.ranges),
                       GenericMeasure(labels, self.axes), lesion=self.lesion, lesion_size=lesion_size, axes=self.axes,
-                      reasons=REASONS, limits=self.limits, declaration=plain(self))
+                      reasons=REASONS, limits=self.limits, declaration=self.as_json())
+
+
+    def as_json(self) -> dict[str, Any]:
+        """The declaration as JSON values; what is None is left out."""
+        stated = {name: value for name, value in vars(self).items() if value is not None}
+        values: dict[str, Any] = json.loads(json.dumps(stated))
+        return values
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """The declaration that `as_json` gave."""
+        parts = {name: {key: tuple(item) for key, item in values.get(name, {}).items()}
+                 for name in ("regions", "colours", "ranges")}
+        return cls(**{**values, **parts})
+
+    def faults(self) -> list[str]:
+        """What is wrong with it; empty for a sound one."""
+        return list(_faults(self))
 
 
 def as_identifier(name: str) -> str:
     """A name of labels or regions in lower case, with _ for everything but letters and digits: "Left Lung" ->
     "left_lung"."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-
-
-def declared_domain(value: object, where: str) -> Domain:
-    """The domain that a JSON object declares. Raises InputError that lists every fault."""
-    faults: list[str] = []
-    declaration = read_record(Declaration, value, "", faults)
-    if declaration is not None:
-        faults = list(_faults(declaration))
-    if declaration is None or faults:
-        raise InputError(list_faults(f"{where}: declares no sound domain.", faults))
-    return declaration.domain()
-
-
-def read_domain(path: Path) -> Domain:
-    """The domain of a TOML file, or of nnU-Net's dataset.json. Raises InputError."""
-    value: object = read_toml(path) if path.suffix == ".toml" else _from_nnunet(_read_json(path), path)
-    return declared_domain(value, str(path))
 
 
 def _faults(declared: Declaration) -> Iterator[str]:
@@ -136,35 +133,3 @@ def _colour(value: int) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_bytes()
-        value = json.loads(text) if len(text) <= _LARGEST_FILE else None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error}). Give nnU-Net's dataset.json or a TOML file."
-                         ) from error
-    if not isinstance(value, dict) or not isinstance(value.get("labels"), dict):
-        raise InputError(f'{path}: expected an object with "labels", as in nnU-Net\'s dataset.json, of at most '
-                         f"{_LARGEST_FILE >> 20} MiB.")
-    return value
-
-
-def _from_nnunet(value: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The declaration that nnU-Net's dataset.json makes: labels are numbers, or lists of numbers, which are regions.
-    A value that stands in lists alone gets the name label_<value>. Pictures are slices, other files are volumes."""
-    given: dict[str, Any] = value["labels"]
-    if "ignore" in given:
-        raise InputError(f'{path}: labels: "ignore" is not supported: label maps must say what every voxel is.')
-    lists = {name: held for name, held in given.items() if isinstance(held, list)}
-    labels = {name: held for name, held in given.items() if name not in lists}
-    names = {held: name for name, held in labels.items() if isinstance(held, int)}
-    for held in sorted({item for every in lists.values() for item in every if isinstance(item, int)} - set(names)):
-        labels[f"label_{held}"], names[held] = held, f"label_{held}"
-    whole = {as_identifier(name): [names.get(item, str(item)) for item in held] for name, held in lists.items()}
-    single = {as_identifier(name): [name] for name, held in labels.items() if held != 0} if not lists else {
-        as_identifier(name): [name] for name, held in given.items() if isinstance(held, int) and held != 0}
-    folder = re.sub(r"^dataset\d+_", "", path.absolute().parent.name.lower())
-    named = value.get("name")
-    name = re.sub(r"[^a-z0-9_-]+", "-", (named if isinstance(named, str) and named else folder).lower()).strip("-_")
-    flat = str(value.get("file_ending", "")).lower() in _FLAT_FORMATS
-    return {"name": name, "axes": 2 if flat else 3, "labels": labels, "regions": {**whole, **single}}

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..bundle.declarations import find_domain
 from ..domains.domain import Domain
 from ..domains.phantom_rules import PhantomRules
-from ..domains.registry import get_domain
 from ..errors import InputError
 from ..files.atomic import write_json
 from ..runs.run import Progress
@@ -73,7 +73,7 @@ def write_phantom_cohort(settings: CohortSettings, folder: Path, *, workers: int
     progress: called with the volumes made and the volumes to make. Raises InputError when the folder holds a cohort of
     another seed or size, and where the domain draws none.
     """
-    domain = get_domain(settings.domain)
+    domain = find_domain(settings.domain)
     rules = phantom_rules(domain)
     sizes = subset_sizes(settings, rules)
     cases = list_cases(sizes, rules.tests)
@@ -117,7 +117,7 @@ def _write_volumes(cases: Sequence[PhantomCase], write: "partial[None]", workers
 
 def _write_volume(domain: str, seed: int, folder: Path, case: PhantomCase) -> None:
     """The label map is written last: all files exist only when the case is complete."""
-    rules = phantom_rules(get_domain(domain))
+    rules = phantom_rules(find_domain(domain))
     volume = rules.draw(seed, case.patient, case.subset)
     channels = volume.image if volume.image.ndim == 4 else volume.image[None]
     for file, image in zip(case.image_files(folder, len(rules.channels)), channels, strict=True):

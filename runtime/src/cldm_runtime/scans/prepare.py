@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bundle.declarations import find_domain
 from ..domains.attributes import Measurement, Reason
 from ..domains.domain import Domain
-from ..domains.registry import get_domain
 from ..errors import DatasetError, InputError, list_faults
 from ..runs.run import Progress
 from ..store import DatasetSpec, DatasetWriter, create_dataset, open_dataset
@@ -121,13 +121,13 @@ def _images(pixels: NDArray[np.float32], centre: NDArray[np.float64], spacing_mm
 
 def usable_slices(labels: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.bool_]:
     """(N,) which slices of (N, H, W) the domain finds usable."""
-    rules = get_domain(recipe.domain).stack
+    rules = find_domain(recipe.domain).stack
     return rules.usable(labels, recipe.regions) if rules else np.ones(len(labels), np.bool_)
 
 
 def stack_positions(count: int, recipe: Recipe) -> NDArray[np.float32]:
     """(count,) where the labelled slices of a stack lie between the domain's ends; NaN where it has none."""
-    rules = get_domain(recipe.domain).stack
+    rules = find_domain(recipe.domain).stack
     if rules is None:
         return np.full(count, np.nan, np.float32)
     positions = rules.positions(count)
@@ -168,7 +168,7 @@ def prepare(raw_folder: Path, target: Path, settings: PrepareSettings, domain_na
     progress: called with the cases done and the cases in all. Raises InputError listing everything wrong with the raw
     dataset, DatasetError where the target holds another cohort.
     """
-    domain = get_domain(domain_name)
+    domain = find_domain(domain_name)
     raw, faults = read_raw_dataset(raw_folder, fold=settings.fold, validation_share=settings.validation_share)
     try:
         recipe = make_recipe(settings, raw, domain, domain_name)

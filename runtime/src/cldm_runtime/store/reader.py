@@ -11,9 +11,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bundle.declarations import carried_domain
 from ..bundle.nature import NATURES
 from ..domains.domain import Domain
-from ..domains.registry import carried_domain
 from ..errors import DatasetError, InputError
 from ..files.blocks import samples_in_block
 from .format import COLUMNS, FORMAT

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.bundle.declarations import find_domain
 
 from ..config import Config
 from ..networks import AttributeTokens, Conditioned, ControlEncoder, Denoiser
@@ -20,7 +20,7 @@ def condition_shape(config: Config) -> tuple[int, ...]:
 
 def make_encoder(config: Config) -> nn.Module | None:
     """The untrained encoder that learns together with the denoiser; None where there is none."""
-    kind, domain, section = config.diffusion.condition, get_domain(config.cohort.domain), config.diffusion
+    kind, domain, section = config.diffusion.condition, find_domain(config.cohort.domain), config.diffusion
     if kind == "attributes":
         return AttributeTokens(len(domain.attributes), section.tokens, section.context_width)
     if kind == "label-vae":

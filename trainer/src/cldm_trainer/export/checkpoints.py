@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.bundle.nature import joined_nature
-from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import DatasetError
 from cldm_runtime.store import Dataset, open_dataset
 
@@ -95,7 +95,7 @@ def read_training(config: Config, folders: Mapping[str, Path]) -> TrainingFacts:
         counts,
         attributes[subset == "train"],
         torch.from_numpy(images),
-        one_hot(torch.from_numpy(masks), len(get_domain(config.cohort.domain).labels)),
+        one_hot(torch.from_numpy(masks), len(find_domain(config.cohort.domain).labels)),
         steps,
         {stage: last_figures(folder / "validation.csv") for stage, folder in folders.items()},
         joined_nature([nature, *adopted_natures(config)]),

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.bundle.manifest import TensorSpec
 from cldm_runtime.bundle.sources import attribute_inputs
 from cldm_runtime.diffusion.schedule import NoiseSchedule
-from cldm_runtime.domains.registry import get_domain
 
 from ..conditions.facts import ConditionFacts, condition_facts, random_sources
 from ..config import Config
@@ -84,7 +84,7 @@ class GeneratorExport:
         sections = generator_sections(self.config, affine, self.latent_shape, self.schedule, self.training,
                                       self.networks.condition.description, condition) | dict(self.sections)
         tolerance = self.config.export.parity_tolerance
-        domain = get_domain(self.config.cohort.domain)
+        domain = find_domain(self.config.cohort.domain)
         draft = draft_manifest(sections, graphs, reference_case.SEED)
         expected = reference_case.make_reference(draft, self.networks.modules(), domain)
         allowed = reference_case.tolerances(

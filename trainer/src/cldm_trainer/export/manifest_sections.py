@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.domains.domain import Domain
-from cldm_runtime.domains.registry import get_domain
 
 from ..config import Config
 from ..networks import Affine
@@ -53,7 +53,7 @@ def generator_sections(
     description: str, condition: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Everything in a generator's manifest but its files and quality. condition: its entry in `conditions`."""
-    domain = get_domain(config.cohort.domain)
+    domain = find_domain(config.cohort.domain)
     return {
         "name": config.export.generator.rstrip("/").rsplit("/", 1)[-1],
         "bundle_version": config.export.version,

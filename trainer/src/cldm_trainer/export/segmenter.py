@@ -14,11 +14,11 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.bundle.manifest import TensorSpec
 from cldm_runtime.bundle.reference import Reference, ReferenceCase
 from cldm_runtime.bundle.segmenter_spec import SegmenterSpec
 from cldm_runtime.domains.domain import Domain
-from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.records import plain
 from cldm_runtime.noise import Purpose, normals
@@ -172,7 +172,7 @@ def export_segmenter(config: Config, target: Path, *, force: bool = False, torch
     folder = Path(section.nnunet) if section.nnunet else stage.result_folder(config)
     if not section.nnunet and not (folder / f"fold_{stage.FOLD}").is_dir():
         raise InputError(f"{folder}: not found. Train it first: `cldm-train segmenter` with the same --config.")
-    domain = get_domain(config.cohort.domain)
+    domain = find_domain(config.cohort.domain)
     result = load_result(folder, section.nnunet_fold, section.nnunet_checkpoint)
     spec = segmenter_spec(result, domain, section.nnunet_labels, section.segmenter_mirroring)
     sections = segmenter_sections(config, domain, result, read_training(config, {}))

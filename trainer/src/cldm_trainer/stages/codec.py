@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.records import plain
 
@@ -117,7 +117,7 @@ class MaskCodecTask:
 
     def __init__(self, config: CodecConfig, domain: str, training: Slices, validation: Slices) -> None:
         self.config, self.training, self.validation = config, training, validation
-        self.labels = get_domain(domain).labels
+        self.labels = find_domain(domain).labels
         self.model: nn.Module = Codec(len(self.labels), config)
         self.count = len(training)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.files.digest import sha256_of
 
 from ..config import Config
@@ -64,7 +64,7 @@ def tables(config: Config) -> dict[str, Table]:
         return {subset: Table((load_latents(folder, subset).mask,), lambda raw: affine.standardise(raw.float()))
                 for subset in SUBSETS}
     if kind == "control":
-        classes = len(get_domain(config.cohort.domain).labels)
+        classes = len(find_domain(config.cohort.domain).labels)
         return {subset: Table((label_maps(config, subset),), lambda labels: one_hot(labels, classes))
                 for subset in SUBSETS}
     stored = _stored(config, kind)
@@ -99,6 +99,6 @@ def _stored(config: Config, kind: str) -> dict[str, Tensor]:
 def _label_vectors(config: Config, subset: str) -> tuple[Tensor, Tensor]:
     """The label VAE's mean (N, d) of a subset's samples; it is defined everywhere."""
     vae, maps = label_vae.trained_label_vae(config), label_maps(config, subset)
-    classes = len(get_domain(config.cohort.domain).labels)
+    classes = len(find_domain(config.cohort.domain).labels)
     means = torch.cat([vae.encode(one_hot(maps[part], classes))[0] for part in in_batches(len(maps), _BATCH)])
     return means, torch.ones_like(means)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from cldm_runtime.bundle.bundle import Bundle
-from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.errors import InputError
 
 from ..conditions.encoders import make_encoder, make_model
@@ -89,7 +89,7 @@ def _condition_encoder(config: Config) -> nn.Module | None:
 
 def _codec_modules(config: Config) -> dict[str, nn.Module]:
     """The networks of the codecs by graph role. Encoder and decoder share the image codec."""
-    classes = len(get_domain(config.cohort.domain).labels)
+    classes = len(find_domain(config.cohort.domain).labels)
     image, masks = Codec(1, config.image_codec), Codec(classes, config.mask_codec)
     affine = _no_affine(image.latent_channels)
     return {

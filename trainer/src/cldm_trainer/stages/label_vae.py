@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor, nn
 
+from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.domains.domain import Domain
-from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.records import plain
 
@@ -128,7 +128,7 @@ class LabelVaeTask:
 
 def make_task(config: Config) -> LabelVaeTask:
     """The task on the label maps of the cohort and their moved copies."""
-    section, domain = config.label_vae, get_domain(config.cohort.domain)
+    section, domain = config.label_vae, find_domain(config.cohort.domain)
     values = None
     if section.attribute_weight > 0:
         if section.dimensions < len(domain.attributes):
@@ -154,4 +154,4 @@ def trained_label_vae(config: Config) -> LabelVae:
 
 def untrained_label_vae(config: Config) -> LabelVae:
     """The VAE of the configuration."""
-    return LabelVae(len(get_domain(config.cohort.domain).labels), config.prepare.shape, config.label_vae)
+    return LabelVae(len(find_domain(config.cohort.domain).labels), config.prepare.shape, config.label_vae)

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.files.records import plain
@@ -56,7 +56,7 @@ def trained_codec(config: Config, stage: str) -> Codec:
     """
     codec = Codec(1, config.image_codec)
     if stage == MASK_STAGE:
-        codec = Codec(len(get_domain(config.cohort.domain).labels), config.mask_codec)
+        codec = Codec(len(find_domain(config.cohort.domain).labels), config.mask_codec)
     checkpoint.load_weights(codec, config.codecs_folder / stage, stage)
     return codec
 

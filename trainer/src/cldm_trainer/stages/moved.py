@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.domains.attributes import Reason
-from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import DatasetError
 from cldm_runtime.store import open_dataset
 
@@ -21,7 +21,7 @@ from .latents import BATCH, move_labels
 def label_maps(config: Config, subset: str) -> Tensor:
     """The label maps (copies * N, H, W) uint8 of a subset, in the order of its latents and moved as they were."""
     masks = load_slices(config.cohort_file, subset).masks
-    classes = len(get_domain(config.cohort.domain).labels)
+    classes = len(find_domain(config.cohort.domain).labels)
     parts = [masks]
     for copy in range(1, config.latents.copies if subset == "train" else 1):
         for number, part in enumerate(in_batches(len(masks), BATCH)):
@@ -36,7 +36,7 @@ def measured_attributes(config: Config, subset: str) -> tuple[Tensor, Tensor]:
     Those of the slices as they are come from the cohort. Those of moved copies are measured on the moved maps, but
     for what a single slice cannot tell, which moves do not change. Raises DatasetError where the cohort has none.
     """
-    domain = get_domain(config.cohort.domain)
+    domain = find_domain(config.cohort.domain)
     with open_dataset(config.cohort_file) as dataset:
         stored, rows = dataset.mask_attributes, dataset.rows(subset)
     if stored is None:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cldm_runtime.bundle.bundle import Bundle
-from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.engines.open import open_graph
 from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.files.records import plain
@@ -42,7 +42,7 @@ def run(config: Config, bundle: Bundle) -> None:
     slices = load_slices(config.cohort_file, SUBSET)
     batches = config.latents.copies * -(-len(slices) // BATCH)
     parts = []
-    classes = len(get_domain(config.cohort.domain).labels)
+    classes = len(find_domain(config.cohort.domain).labels)
     moved = moved_slices(slices, classes, config.latents, config.latents.copies, config.run.seed)
     with click.progressbar(moved, length=batches, label="latents of slices") as shown:
         for number, (image, _) in enumerate(shown):

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.files.records import plain
@@ -103,7 +103,7 @@ def make_decoder_task(config: Config) -> ImitationTask:
 def make_mask_encoder_task(config: Config) -> ImitationTask:
     """The large encoder's latents of label maps, in many of which the labels are permuted."""
     teacher = load_module(config, teacher_bundle(config), "mask_encoder")
-    classes = len(get_domain(config.cohort.domain).labels)
+    classes = len(find_domain(config.cohort.domain).labels)
     maps, unseen = label_maps(config, "train"), one_hot(label_maps(config, "val"), classes)
 
     def batch(step: Step) -> tuple[Tensor, Tensor]:
@@ -207,7 +207,7 @@ def _small_decoder(config: Config) -> SmallDecoder:
 
 def _small_mask_encoder(config: Config) -> SmallMaskEncoder:
     section, codec = config.small_codec, config.mask_codec
-    classes = len(get_domain(config.cohort.domain).labels)
+    classes = len(find_domain(config.cohort.domain).labels)
     return SmallMaskEncoder(classes, codec.latent_channels, section.channels, section.blocks,
                             _stride(codec.patch, codec.channels))
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.bundle.latent_prior_spec import LatentPriorSpec
 from cldm_runtime.bundle.manifest import TensorSpec
 from cldm_runtime.bundle.reference import Reference, ReferenceCase
-from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.files.records import plain
 from cldm_runtime.generation.learned_anatomy import KIND, LearnedAnatomy
 from cldm_runtime.noise import Purpose, normals
@@ -107,7 +107,7 @@ class AnatomyExport:
 def export_anatomy(config: Config, target: Path, *, force: bool = False, torchscript: bool = True) -> Path:
     """Export this run's label VAE. Raises InputError where it has not been trained, ParityError where the bundle would
     not do what torch does."""
-    domain, stage = get_domain(config.cohort.domain), label_vae.STAGE
+    domain, stage = find_domain(config.cohort.domain), label_vae.STAGE
     vae = label_vae.trained_label_vae(config)
     if config.export.weights != "fp32":
         round_to_half(vae.decoder)

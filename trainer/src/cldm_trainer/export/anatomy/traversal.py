@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
+from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.domains.domain import Domain
-from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.store import open_dataset
 
 from ...config import Config
@@ -36,7 +36,7 @@ Values = NDArray[np.floating]
 def traversal_of(config: Config, vae: LabelVae, decoder: Callable[[Tensor], Tensor]) -> dict[str, Picture]:
     """The picture of a VAE of label maps on the validation slices of the run's cohort, or none where too few of them
     have attributes; decoder: (n, d) to logits."""
-    domain = get_domain(config.cohort.domain)
+    domain = find_domain(config.cohort.domain)
     means = encode(vae, load_slices(config.cohort_file, "val").masks, len(domain.labels))[0]
     with open_dataset(config.cohort_file) as dataset:
         assert dataset.mask_attributes is not None  # training has asked for them

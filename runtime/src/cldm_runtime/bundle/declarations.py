@@ -1,0 +1,98 @@
+"""Domains that files declare: TOML, nnU-Net's dataset.json, or what a bundle or dataset carries."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from ..domains.declared import Declaration, as_identifier
+from ..domains.domain import Domain
+from ..domains.registry import DOMAINS, get_domain
+from ..errors import InputError, list_faults
+from ..files.records import read_record
+from ..files.toml_file import read_toml
+
+_LARGEST_FILE = 2**20  # bytes
+_FLAT_FORMATS = (".png", ".bmp", ".tif", ".tiff")
+
+
+def find_domain(name: str) -> Domain:
+    """The domain of that name, or the one that a .toml file or nnU-Net's dataset.json of that path declares.
+
+    Raises InputError with the known names, or with what is wrong in the file.
+    """
+    if not name.endswith((".toml", ".json")):
+        return get_domain(name)
+    domain = read_domain(Path(name))
+    if domain.name in DOMAINS:
+        raise InputError(f"{name}: the name {domain.name!r} belongs to a domain of this package. Choose another.")
+    return domain
+
+
+def carried_domain(name: str, declaration: object, where: str) -> Domain:
+    """The domain that a file names: the one that it declares, or, without a declaration (None), the known one.
+
+    Raises InputError where the declaration is faulty or of another name, and for an unknown name without one.
+    """
+    if declaration is None:
+        return get_domain(name) if name in DOMAINS else _unknown(name, where)
+    domain = declared_domain(declaration, where)
+    if domain.name != name:
+        raise InputError(f"{where}: names the domain {name!r}, but declares {domain.name!r}. Make the file again.")
+    return domain
+
+
+def _unknown(name: str, where: str) -> Domain:
+    raise InputError(f"{where}: names the domain {name!r}, which this runtime does not know, and declares none. Known: "
+                     f"{', '.join(sorted(DOMAINS))}. Update cldm-runtime.")
+
+
+def declared_domain(value: object, where: str) -> Domain:
+    """The domain that a JSON object declares. Raises InputError that lists every fault."""
+    faults: list[str] = []
+    declaration = read_record(Declaration, value, "", faults)
+    if declaration is not None:
+        faults = declaration.faults()
+    if declaration is None or faults:
+        raise InputError(list_faults(f"{where}: declares no sound domain.", faults))
+    return declaration.domain()
+
+
+def read_domain(path: Path) -> Domain:
+    """The domain of a TOML file, or of nnU-Net's dataset.json. Raises InputError."""
+    value: object = read_toml(path) if path.suffix == ".toml" else _from_nnunet(_read_json(path), path)
+    return declared_domain(value, str(path))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_bytes()
+        value = json.loads(text) if len(text) <= _LARGEST_FILE else None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error}). Give nnU-Net's dataset.json or a TOML file."
+                         ) from error
+    if not isinstance(value, dict) or not isinstance(value.get("labels"), dict):
+        raise InputError(f'{path}: expected an object with "labels", as in nnU-Net\'s dataset.json, of at most '
+                         f"{_LARGEST_FILE >> 20} MiB.")
+    return value
+
+
+def _from_nnunet(value: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The declaration that nnU-Net's dataset.json makes: labels are numbers, or lists of numbers, which are regions.
+    A value that stands in lists alone gets the name label_<value>. Pictures are slices, other files are volumes."""
+    given: dict[str, Any] = value["labels"]
+    if "ignore" in given:
+        raise InputError(f'{path}: labels: "ignore" is not supported: label maps must say what every voxel is.')
+    lists = {name: held for name, held in given.items() if isinstance(held, list)}
+    labels = {name: held for name, held in given.items() if name not in lists}
+    names = {held: name for name, held in labels.items() if isinstance(held, int)}
+    for held in sorted({item for every in lists.values() for item in every if isinstance(item, int)} - set(names)):
+        labels[f"label_{held}"], names[held] = held, f"label_{held}"
+    whole = {as_identifier(name): [names.get(item, str(item)) for item in held] for name, held in lists.items()}
+    single = {as_identifier(name): [name] for name, held in labels.items() if held != 0} if not lists else {
+        as_identifier(name): [name] for name, held in given.items() if isinstance(held, int) and held != 0}
+    folder = re.sub(r"^dataset\d+_", "", path.absolute().parent.name.lower())
+    named = value.get("name")
+    name = re.sub(r"[^a-z0-9_-]+", "-", (named if isinstance(named, str) and named else folder).lower()).strip("-_")
+    flat = str(value.get("file_ending", "")).lower() in _FLAT_FORMATS
+    return {"name": name, "axes": 2 if flat else 3, "labels": labels, "regions": {**whole, **single}}
