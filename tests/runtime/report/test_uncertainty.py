@@ -16,7 +16,7 @@ from cldm_runtime.report.charts import CalibrationPoint, calibration
 from cldm_runtime.report.contours import Box
 from cldm_runtime.report.heat_maps import Panel, grey, heat, panel_row
 from cldm_runtime.report.page import write_report
-from cldm_runtime.report.uncertainty import _row
+from cldm_runtime.report.uncertainty import _in_plane, _row
 from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
 from html_tables import read_tables
 
@@ -176,3 +176,12 @@ def test_maps_of_a_condition_show_all_that_any_of_its_segmentations_holds() -> N
     found = ConditionImages(np.zeros((2, 1, 100, 100), np.float32), labels, truth)
     svg = _row(found, Samples(DOMAIN, *[None] * 12), 1.0)  # type: ignore[arg-type]  # the domain alone is asked
     assert svg.count('viewBox="26 24 53 53"') == 5  # 25 columns from 40 to 64, and 14 pixels to each side
+
+
+def test_a_plane_is_cut_from_images_labels_and_truth_alike() -> None:
+    images = np.arange(2 * 3 * 4 * 5.0, dtype=np.float32).reshape(2, 1, 3, 4, 5)
+    labels = images[:, 0].astype(np.uint8)
+    found = ConditionImages(images, labels, labels[1])
+    cut, untold = _in_plane(found, (2,)), _in_plane(found._replace(truth=None), (2,))
+    assert np.array_equal(cut.images, images[:, :, 2]) and np.array_equal(cut.labels, labels[:, 2])
+    assert np.array_equal(cut.truth, labels[1, 2]) and untold.truth is None and _in_plane(found, ()) is found
