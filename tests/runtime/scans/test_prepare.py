@@ -10,7 +10,7 @@ from PIL import Image
 from cldm_runtime.domains.attributes import Reason
 from cldm_runtime.errors import DatasetError, InputError
 from cldm_runtime.files.atomic import write_json
-from cldm_runtime.scans.nnunet_raw import _listed_files, write_nifti
+from cldm_runtime.scans.nnunet_raw import _listed_files, read_json, write_nifti
 from cldm_runtime.scans.prepare import count_subsets, prepare
 from cldm_runtime.scans.settings import PrepareSettings
 from cldm_runtime.store import open_dataset
@@ -198,3 +198,18 @@ def test_a_split_that_is_none_is_refused(tmp_path, folds, fold, message):
     write_json(folder / "splits_final.json", folds)
     with pytest.raises(InputError, match=message):
         prepare(folder, tmp_path / "cohort.h5", PrepareSettings(**{**vars(CONFIG), "fold": fold}), "lge")
+
+
+def test_a_record_may_have_8_mebibytes(tmp_path):
+    (tmp_path / "a.json").write_bytes(b"[1]".ljust(8 * 2**20))
+    assert read_json(tmp_path / "a.json") == [1]
+    (tmp_path / "a.json").write_bytes(b"[1]".ljust(8 * 2**20 + 1))
+    with pytest.raises(InputError, match="is larger than 8 MiB"):
+        read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("named", [["anna"], {"train": ["anna", "berta"], "val": "carla"}, {"train": [1]}])
+def test_subsets_that_are_none_are_refused(tmp_path, named):
+    write_json(raw(tmp_path / "raw") / "subsets.json", named)
+    with pytest.raises(InputError, match=r"subsets\.json: expected an object"):
+        prepare(tmp_path / "raw", tmp_path / "cohort.h5", CONFIG, "lge")
