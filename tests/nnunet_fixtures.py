@@ -10,6 +10,7 @@ import torch
 from cldm_runtime.domains.registry import get_domain
 from cldm_trainer.export.manifest_sections import TrainingFacts
 from cldm_trainer.export.segmenter import SegmenterExport, segmenter_sections
+from cldm_trainer.export.settings import BundleSettings
 from cldm_trainer.nnunet.results import build_network, load_result, segmenter_spec
 
 RESAMPLE = "resample_data_or_seg_to_shape"
@@ -76,5 +77,5 @@ def export_of(folder: Path, config, images=None, mirror=True, labels=None) -> Se
     values = np.tile(np.float32([0.1, 0.5, 0.3, 0.4]), (4, 1))
     training = TrainingFacts({"train_slices": 4}, values, torch.zeros(2, 1, 32, 32), torch.zeros(2, 5, 32, 32))
     spec = segmenter_spec(result, domain, labels or {}, mirror)
-    sections = segmenter_sections(config, domain, result, training)
+    sections = segmenter_sections(BundleSettings.of(config), result, training, {"segmenter": 1})
     return SegmenterExport(result, spec, domain, sections, slices() if images is None else images, 1e-4)

@@ -11,8 +11,9 @@ import torch
 from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.domains.registry import get_domain
 from cldm_trainer import cli
-from cldm_trainer.config import Config, DiffusionConfig, DistilConfig, OptimiserConfig, load_config
-from cldm_trainer.networks import Denoiser
+from cldm_trainer.config import Config, DiffusionConfig, DistilConfig, OptimiserConfig
+from cldm_trainer.config_file import load_config
+from cldm_trainer.networks import Denoiser, Told
 from cldm_trainer.stages import diffusion, finish, label_vae, texture
 from cldm_trainer.stages.codec import ImageCodecTask, MaskCodecTask
 from cldm_trainer.stages.trajectories import Trajectories
@@ -20,6 +21,7 @@ from cldm_trainer.training import loop
 from cldm_trainer.training.batches import load_slices
 
 OPTIMISER = OptimiserConfig(steps=4, batch_size=4, learning_rate=1e-3, warmup_steps=1, log_every=1)
+TOLD = Told("mask", "channels", (1,))
 CONFIG, ODD = "small.toml", "odd.toml"
 
 
@@ -27,7 +29,7 @@ def finish_task() -> finish.FinishTask:
     """On made-up trajectories: a student's own steps without gradients, and a critic of what it gives."""
     generator = torch.Generator().manual_seed(0)
     section = DistilConfig(OPTIMISER, steps=2, states=2, critic_weight=1.0, critic_channels=8)
-    student = Denoiser(1, (1,), DiffusionConfig(OPTIMISER, channels=(8, 8), norm_groups=4, head_channels=8))
+    student = Denoiser(1, TOLD, DiffusionConfig(OPTIMISER, channels=(8, 8), norm_groups=4, head_channels=8))
     kept = Trajectories(torch.randn((8, 3, 1, 4, 4), generator=generator), torch.zeros(8, 1, 4, 4))
     slices = torch.randn((8, 1, 4, 4), generator=generator)
     return finish.FinishTask(section, student, NoiseSchedule.cosine(10, prediction_type="v"), kept, kept, slices)
@@ -42,11 +44,12 @@ def tasks(config: Config) -> dict[str, Callable[[], loop.Task]]:
     ordered = replace(config, label_vae=replace(config.label_vae, attribute_weight=1.0))
     return {
         "image-codec": lambda: ImageCodecTask(config.image_codec, *slices),
-        "mask-codec": lambda: MaskCodecTask(config.mask_codec, get_domain("lge").name, *slices),
-        "texture": partial(texture.make_task, config),  # a critic, with a gradient of its gradient
-        "label-vae": partial(label_vae.make_task, ordered),
-        "diffusion": partial(diffusion.make_task, told),
-        "control": partial(diffusion.make_task, control),  # a frozen U-Net inside
+        "mask-codec": lambda: MaskCodecTask(config.mask_codec, get_domain("lge"), *slices),
+        # a critic, with a gradient of its gradient
+        "texture": partial(texture.make_task, *cli.arguments("texture", config)),
+        "label-vae": partial(label_vae.make_task, *cli.arguments("label-vae", ordered)),
+        "diffusion": partial(diffusion.make_task, *cli.arguments("diffusion", told)),
+        "control": partial(diffusion.make_task, *cli.arguments("diffusion", control)),  # a frozen U-Net inside
         "finish": finish_task,
     }
 

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from cldm_trainer.config import Config, load_config
-from cldm_trainer.stages import codec, diffusion, latents, texture
+from cldm_trainer.cli import run_stage
+from cldm_trainer.config import Config
+from cldm_trainer.config_file import load_config
 from cohort_fixtures import write_drawn_cohort
 
 SHORT = """
@@ -49,6 +50,6 @@ def train_short(folder: Path, changes: str = "") -> Config:
         export=replace(config.export, generator=str(folder / "lge"), segmenter=str(folder / "none")),
     )
     write_drawn_cohort(config.cohort_file, {"train": 6, "val": 3})
-    for train in (codec.run_image_codec, codec.run_mask_codec, latents.run, texture.run, diffusion.run):
-        train(config)
+    for stage in ("image-codec", "mask-codec", "latents", "texture", "diffusion"):
+        run_stage(stage, config)
     return config

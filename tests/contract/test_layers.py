@@ -28,7 +28,7 @@ LINES = {
         "config",
         "networks graphs training",
         "conditions nnunet audit",
-        "stages",
+        "stages config_file",
         "export adopt",
         "results",
         "bench",

@@ -11,7 +11,8 @@ import torch
 
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.store import DatasetSpec, create_dataset
-from cldm_trainer.config import Config, load_config
+from cldm_trainer.config import Config
+from cldm_trainer.config_file import load_config
 from cldm_trainer.graphs.write import export_graph
 from short_run_fixtures import train_short
 

@@ -9,10 +9,12 @@ import torch
 from torch import nn
 
 from cldm_runtime.domains.registry import get_domain
-from cldm_trainer.conditions.encoders import make_model
-from cldm_trainer.config import Config, OptimiserConfig, load_config
-from cldm_trainer.networks import Affine, Conditioned, Denoiser
-from cldm_trainer.stages.condition_tables import Table, prepare_encoder
+from cldm_trainer.conditions.kind import Design, Table
+from cldm_trainer.conditions.models import make_model
+from cldm_trainer.conditions.registry import KINDS
+from cldm_trainer.config import Config, OptimiserConfig
+from cldm_trainer.config_file import load_config
+from cldm_trainer.networks import Affine, Conditioned, Denoiser, Told
 from cldm_trainer.stages.diffusion import DiffusionTask
 from cldm_trainer.stages.label_vae import LabelVaeTask
 from cldm_trainer.stages.latents import Latents
@@ -41,7 +43,7 @@ def measured() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def table(config: Config) -> Table:
-    """The condition of each sample, as `stages.conditions.tables` gives it."""
+    """The condition of each sample, as `Condition.tables` gives it."""
     if config.diffusion.condition == "control":
         return Table((label_maps(),), lambda labels: one_hot(labels, 5))
     numbers = torch.randn(SAMPLES, config.label_vae.dimensions)
@@ -52,11 +54,11 @@ def table(config: Config) -> Table:
 
 def diffusion_task(config: Config) -> DiffusionTask:
     """The task on made-up latents of 32 x 32."""
-    channels, told, model = config.image_codec.latent_channels, table(config), make_model(config)
+    channels, told, model = config.image_codec.latent_channels, table(config), make_model(Design.of(config))
     z = torch.randn(SAMPLES, channels, 32, 32)
     latents = {subset: Latents(z, 0.1 * torch.ones_like(z), z) for subset in ("train", "val")}
     if isinstance(model, Conditioned):
-        prepare_encoder(model.encoder, told)
+        KINDS[config.diffusion.condition].fit(model.encoder, told)
         if model.denoiser.controlnet is not None:
             model.denoiser.control(unconditional(config))
     affine = Affine(torch.zeros(channels), torch.ones(channels))
@@ -65,7 +67,7 @@ def diffusion_task(config: Config) -> DiffusionTask:
 
 def unconditional(config: Config) -> Denoiser:
     """A base that predicts something: untrained its last layer is zero, and so would be every gradient."""
-    base = Denoiser(config.image_codec.latent_channels, (), replace(config.diffusion, condition="none"))
+    base = Denoiser(config.image_codec.latent_channels, Told(), replace(config.diffusion, condition="none"))
     for parameter in base.parameters():
         nn.init.normal_(parameter, std=0.05)
     return base

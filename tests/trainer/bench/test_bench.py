@@ -23,7 +23,8 @@ from cldm_trainer.bench.monai_inferer import MonaiInferer
 from cldm_trainer.bench.page import BEGIN, END, bench_section, write_page
 from cldm_trainer.bench.quality import quality
 from cldm_trainer.bench.rebuilt_nnunet import check_rebuilt, rebuilt_result
-from cldm_trainer.config import Config, load_config
+from cldm_trainer.config import Config
+from cldm_trainer.config_file import load_config
 from cldm_trainer.export.nnunet_agreement import nnunet_labels
 from cldm_trainer.results.workshop import Sizes, Workshop
 from cohort_fixtures import write_drawn_cohort

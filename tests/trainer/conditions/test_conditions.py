@@ -13,16 +13,27 @@ from torch import nn
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.store import open_dataset
-from cldm_trainer.cli import stage_function
-from cldm_trainer.conditions.encoders import condition_shape, make_model
+from cldm_trainer.cli import arguments, run_stage
+from cldm_trainer.conditions.kind import Design
+from cldm_trainer.conditions.models import make_model, told_of
 from cldm_trainer.config import Config
+from cldm_trainer.export import generator_export
 from cldm_trainer.export.parity import evaluate
 from cldm_trainer.graphs.write import export_graph
-from cldm_trainer.networks import AttributeTokens, Conditioned, ControlEncoder, Denoiser, LabelVae, LabelVectorEncoder
+from cldm_trainer.networks import (
+    AttributeTokens,
+    Conditioned,
+    ControlEncoder,
+    Denoiser,
+    LabelVae,
+    LabelVectorEncoder,
+    Told,
+)
 from cldm_trainer.stages import codec, diffusion, latents
 from cldm_trainer.stages.moved import label_maps, measured_attributes
 from cldm_trainer.training.batches import load_slices, one_hot, step_generator
 from cldm_trainer.training.loop import _Trainer
+from cldm_trainer.training.run_folder import RunFolder
 
 KINDS = ("attributes", "label-vae", "control")
 
@@ -32,7 +43,7 @@ def lender(tmp_path_factory: pytest.TempPathFactory, make_small_config: Callable
     """A run with trained codecs and latents, which others use."""
     config = make_small_config(tmp_path_factory.mktemp("lender"))
     for stage in ("image-codec", "mask-codec", "latents"):
-        stage_function(stage)(config)
+        run_stage(stage, config)
     return config
 
 
@@ -46,10 +57,10 @@ def child(lender: Config, condition: str, **diffusion_keys: object) -> Config:
 def trained(lender: Config, condition: str) -> Config:
     config = child(lender, condition)
     for stage in {"label-vae": ["label-vae"], "control": []}.get(condition, []):
-        stage_function(stage)(config)
+        run_stage(stage, config)
     if condition == "control":
         trained(lender, "none")
-    diffusion.run(config)
+    run_stage("diffusion", config)
     return config
 
 
@@ -66,7 +77,7 @@ def shaken(module: nn.Module) -> nn.Module:
 def test_only_corrected_tokens_tell_which_number_is_which_attribute(small: Config, preset: str) -> None:
     section = replace(small.diffusion, condition="attributes", tokens=preset)
     tokens = AttributeTokens(4, preset, 4)
-    denoiser = shaken(Denoiser(2, tokens.shape, section))
+    denoiser = shaken(Denoiser(2, Told("attributes", "tokens", tokens.shape), section))
     values, x, defined = torch.tensor([[0.3, 0.9, -0.5, 0.1]]), torch.randn(1, 2, 8, 8), torch.ones(1, 4)
     sets = [tokens(values[:, order], defined)[0] for order in ([0, 1, 2, 3], [1, 0, 2, 3])]
     said = [denoiser(x, torch.tensor([3.0]), told[None]) for told in sets]
@@ -90,20 +101,20 @@ def test_tokens_are_standardised_by_what_is_defined() -> None:
 
 
 def test_label_maps_are_those_of_the_latents(lender: Config) -> None:
-    maps = label_maps(lender, "train")
+    maps = label_maps(lender.latents, RunFolder.of(lender), "train")
     assert torch.equal(maps[:8], load_slices(lender.cohort_file, "train").masks)
     assert not torch.equal(maps[8:], maps[:8])
     with torch.no_grad():
-        encoded = latents.trained_codec(lender, codec.MASK_STAGE).encode(one_hot(maps, 5))[0]
+        encoded = codec.trained_mask_codec(lender.mask_codec, RunFolder.of(lender)).encode(one_hot(maps, 5))[0]
     stored = latents.load_latents(lender.codecs_folder / latents.STAGE, "train").mask.float()
     assert torch.allclose(encoded, stored, atol=1e-2)
 
 
 def test_attributes_of_moved_copies_are_measured_on_them(lender: Config) -> None:
-    values, defined = measured_attributes(lender, "train")
+    values, defined = measured_attributes(lender.latents, RunFolder.of(lender), "train")
     with open_dataset(lender.cohort_file) as dataset:
         cohort = dataset.mask_attributes[:8]
-    moved = get_domain("lge").measure(label_maps(lender, "train")[8:].numpy()).values
+    moved = get_domain("lge").measure(label_maps(lender.latents, RunFolder.of(lender), "train")[8:].numpy()).values
     np.testing.assert_array_equal(values[:8], np.nan_to_num(cohort))
     np.testing.assert_array_equal(values[8:, :3], np.nan_to_num(moved[:, :3]))
     np.testing.assert_array_equal(values[8:, 3], cohort[:, 3])  # moving does not change the position
@@ -114,7 +125,8 @@ def test_attributes_of_moved_copies_are_measured_on_them(lender: Config) -> None
 def test_every_condition_trains_and_samples_on_lent_codecs(lender: Config, kind: str) -> None:
     before = {path: path.read_bytes() for path in lender.run_folder.rglob("*.safetensors")}
     config = trained(lender, kind)
-    task, model = diffusion.make_task(config), diffusion.trained_model(config)
+    parts = arguments("diffusion", config)
+    task, model = diffusion.make_task(*parts), diffusion.trained_model(*parts)
     drawn = task.sample(model, task.conditions["val"](slice(2)), 2, 0, torch.device("cpu"))
     assert drawn.shape == (2, 2, 8, 8) and torch.isfinite(drawn).all()
     assert before == {path: path.read_bytes() for path in lender.run_folder.rglob("*.safetensors")}
@@ -124,7 +136,7 @@ def test_every_condition_trains_and_samples_on_lent_codecs(lender: Config, kind:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_dropped_condition_is_the_null(lender: Config, kind: str) -> None:
     config = child(lender, kind, condition_dropout=0.5)
-    denoiser = shaken(Denoiser(2, condition_shape(config), config.diffusion))
+    denoiser = shaken(Denoiser(2, told_of(Design.of(config)), config.diffusion))
     told = torch.randn(2, *denoiser.null.shape, *((8, 8) if kind == "control" else ()))
     x, t = torch.randn(1, 2, 8, 8).repeat(2, 1, 1, 1), torch.tensor([3.0, 3.0])
     kept, dropped = (denoiser(x, t, told, torch.tensor([share, share])) for share in (False, True))
@@ -133,22 +145,22 @@ def test_a_dropped_condition_is_the_null(lender: Config, kind: str) -> None:
 
 
 def test_strategy_3_keeps_its_names(lender: Config) -> None:
-    model = make_model(child(lender, "mask", condition_dropout=0.1))
+    model = make_model(Design.of(child(lender, "mask", condition_dropout=0.1)))
     assert {name.split(".")[0] for name in model.state_dict()} == {"unet", "null"}
     assert model.state_dict()["null"].shape == (3,)
 
 
 def test_hidden_attributes_are_undefined(lender: Config) -> None:
-    task = diffusion.make_task(child(lender, "attributes", value_dropout=0.5))
+    task = diffusion.make_task(*arguments("diffusion", child(lender, "attributes", value_dropout=0.5)))
     values, defined = torch.full((64, 4), 0.7), torch.ones(64, 4)
-    shown, kept = task._hide_values((values, defined), step_generator(0, 0))
+    shown, kept = task.kind.hide((values, defined), 0.5, step_generator(0, 0))
     assert 0.4 < kept.mean() < 0.6 and torch.equal(shown, 0.7 * kept)
 
 
 def test_control_starts_as_the_base_and_leaves_it_alone(lender: Config) -> None:
-    base = diffusion.trained_denoiser(trained(lender, "none"))
+    base = diffusion.trained_denoiser(*arguments("diffusion", trained(lender, "none")))
     config = child(lender, "control")
-    task = diffusion.make_task(config)
+    task = diffusion.make_task(*arguments("diffusion", config))
     model, x, t = task.model, torch.randn(2, 2, 8, 8), torch.tensor([1.0, 7.0])
     assert isinstance(model, Conditioned)
     copied = model.denoiser.controlnet.state_dict()
@@ -171,23 +183,23 @@ def test_a_missing_or_different_stage_of_the_lender_is_named(lender: Config) -> 
     config = child(lender, "attributes")
     absent = replace(config, run=replace(config.run, codecs="absent"))
     with pytest.raises(InputError, match="`cldm-train image-codec` with the --config of run 'absent'"):
-        diffusion.run(absent)
+        run_stage("diffusion", absent)
     with pytest.raises(InputError, match="step 4 of 9"):
         section = replace(lender.image_codec, optimiser=replace(lender.image_codec.optimiser, steps=9))
-        codec.run_image_codec(replace(config, image_codec=section))
+        run_stage("image-codec", replace(config, image_codec=section))
     with pytest.raises(InputError, match="kl_weight: was 1e-06, is now 1"):
-        codec.run_mask_codec(replace(config, mask_codec=replace(lender.mask_codec, kl_weight=1.0)))
+        run_stage("mask-codec", replace(config, mask_codec=replace(lender.mask_codec, kl_weight=1.0)))
     with pytest.raises(InputError, match="another \\[latents\\] section"):
-        latents.run(replace(config, latents=replace(lender.latents, copies=3)))
+        run_stage("latents", replace(config, latents=replace(lender.latents, copies=3)))
 
 
 def test_a_base_that_does_not_fit_is_named(lender: Config) -> None:
     config = child(lender, "control")
     with pytest.raises(InputError, match="`cldm-train diffusion` with the --config of run 'never'"):
-        diffusion.run(replace(config, control=replace(config.control, base="never")))
+        run_stage("diffusion", replace(config, control=replace(config.control, base="never")))
     trained(lender, "none")
     with pytest.raises(InputError, match="schedule: was 'linear', is now 'cosine'"):
-        diffusion.run(replace(config, diffusion=replace(config.diffusion, schedule="cosine")))
+        run_stage("diffusion", replace(config, diffusion=replace(config.diffusion, schedule="cosine")))
 
 
 def exported(module: nn.Module, inputs: dict[str, torch.Tensor]) -> float:
@@ -203,7 +215,7 @@ def exported(module: nn.Module, inputs: dict[str, torch.Tensor]) -> float:
     ("attributes", True), *(pytest.param(kind, False, marks=pytest.mark.long) for kind in ("attributes", "control"))])
 def test_exported_denoisers_compute_what_torch_computes(lender: Config, kind: str, fused: bool) -> None:
     config = child(lender, kind)
-    denoiser = shaken(Denoiser(2, condition_shape(config), config.diffusion))
+    denoiser = shaken(Denoiser(2, told_of(Design.of(config)), config.diffusion))
     for module in denoiser.modules():
         if hasattr(module, "use_flash_attention"):
             module.use_flash_attention = fused
@@ -224,7 +236,6 @@ def test_exported_condition_encoders_compute_what_torch_computes(small: Config, 
 
 
 def test_an_unconditional_model_is_not_exported(lender: Config) -> None:
-    from cldm_trainer.export.checkpoints import load_generator
 
     with pytest.raises(InputError, match="is not exported"):
-        load_generator(child(lender, "none"))
+        generator_export(child(lender, "none"))

@@ -15,12 +15,15 @@ from cldm_runtime.generation.learned_anatomy import LearnedAnatomy
 from cldm_runtime.noise import Purpose, Stream
 from cldm_runtime.verification.replay import verify_bundle
 from cldm_trainer import cli, export
-from cldm_trainer.config import Config, load_config
+from cldm_trainer.cli import run_stage
+from cldm_trainer.config import Config
+from cldm_trainer.config_file import load_config
 from cldm_trainer.export.anatomy.bundle import SmoothDecoder
 from cldm_trainer.export.anatomy.mixture import fit_mixture
 from cldm_trainer.export.anatomy.prior import fit_prior
 from cldm_trainer.export.anatomy.quality import MeasuredSlices, measure_anatomy
 from cldm_trainer.stages import label_vae
+from cldm_trainer.training.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -29,7 +32,7 @@ def trained(small: Config, tmp_path: Path) -> Config:
     section = replace(small.export, generator="", anatomy=str(tmp_path / "anatomy"), weights="fp16")
     config = replace(small, label_vae=replace(small.label_vae, attribute_weight=3.0), export=section,
                      run=replace(small.run, codecs="another"))
-    label_vae.run(config)
+    run_stage("label-vae", config)
     return config
 
 
@@ -37,7 +40,7 @@ def test_a_bundle_is_written_and_replays(trained: Config) -> None:
     (folder,) = export.run(trained)
     bundle = Bundle.load(folder)
     assert bundle.manifest.kind == "anatomy" and all(check.passed for check in verify_bundle(bundle))
-    vae, z = label_vae.trained_label_vae(trained), np.zeros((1, 8), np.float32)
+    vae, z = label_vae.trained_label_vae(trained.label_vae, RunFolder.of(trained)), np.zeros((1, 8), np.float32)
     with torch.no_grad():
         expected = SmoothDecoder(vae.decoder, 5)(torch.from_numpy(z)).numpy()
     for provider in ("cpu", "torchscript"):

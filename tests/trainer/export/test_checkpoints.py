@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import onnx_fixtures
 from cldm_runtime.bundle.bundle import Bundle
@@ -17,10 +18,13 @@ from cldm_runtime.generation.generator import Generator
 from cldm_runtime.verification.compare import Yardstick
 from cldm_runtime.verification.replay import verify_bundle
 from cldm_trainer.adopt.bundle import adopt
+from cldm_trainer.cli import run_stage
+from cldm_trainer.conditions.kind import Design
 from cldm_trainer.config import Config, ControlConfig, LabelVaeConfig, OptimiserConfig
-from cldm_trainer.export import run
-from cldm_trainer.export.checkpoints import last_figures, load_generator, read_training
-from cldm_trainer.stages import codec, diffusion, label_vae, latents, texture
+from cldm_trainer.export import generator_export, run
+from cldm_trainer.export.checkpoints import last_figures, read_training
+from cldm_trainer.stages import bases, diffusion, latents, texture
+from cldm_trainer.training.run_folder import RunFolder
 from cohort_fixtures import write_drawn_cohort
 
 pytestmark = pytest.mark.xdist_group("short run")
@@ -30,6 +34,12 @@ pytestmark = pytest.mark.xdist_group("short run")
 def trained(short_run: Config) -> Config:
     """The short run, whose generator the first test exports."""
     return short_run
+
+
+def denoiser_and_texture(config: Config) -> tuple[nn.Module, nn.Module]:
+    run = RunFolder.of(config)
+    return (diffusion.trained_denoiser(Design.of(config), run),
+            texture.trained_texture(config.texture, config.image_codec, run))
 
 
 def test_a_short_run_becomes_a_bundle_that_generates(trained: Config) -> None:
@@ -42,19 +52,18 @@ def test_a_short_run_becomes_a_bundle_that_generates(trained: Config) -> None:
 def test_a_bundle_begins_a_run_with_its_weights(trained: Config, tmp_path: Path) -> None:
     folder = Path(trained.export.generator)
     other = replace(trained, run=replace(trained.run, folder=str(tmp_path)))
-    adopt(other, folder)
-    for made, model in ((diffusion.trained_denoiser(other), diffusion.trained_denoiser(trained)),
-                        (texture.trained_texture(other), texture.trained_texture(trained))):
+    adopt(Design.of(other), other.texture, RunFolder.of(other), folder)
+    for made, model in zip(denoiser_and_texture(other), denoiser_and_texture(trained), strict=True):
         assert all(torch.equal(value, model.state_dict()[key]) for key, value in made.state_dict().items())
-    codec.run_image_codec(other)  # finished: returns at once
-    latents.run(other)
+    run_stage("image-codec", other)  # finished: returns at once
+    run_stage("latents", other)
     assert torch.equal(latents.load_affines(tmp_path / "short" / "latents")[0].std,
                        latents.load_affines(trained.run_folder / "latents")[0].std)
     section = other.texture
     longer = replace(section, optimiser=replace(section.optimiser, steps=section.optimiser.steps + 1))
-    texture.run(replace(other, texture=longer))  # goes on, with a fresh critic
+    run_stage("texture", replace(other, texture=longer))  # goes on, with a fresh critic
     with pytest.raises(InputError, match="already holds image-codec"):
-        adopt(other, folder)
+        adopt(Design.of(other), other.texture, RunFolder.of(other), folder)
 
 
 def test_the_manifest_states_counts_steps_and_the_distribution(trained: Config) -> None:
@@ -88,7 +97,7 @@ def test_the_nature_is_that_of_the_cohort_and_of_adopted_weights(trained, tmp_pa
     if adopted is not None:
         config.run_folder.mkdir()
         (config.run_folder / "adopted.json").write_text(json.dumps({"nature": adopted}))
-    assert read_training(config, {}).nature == joined
+    assert read_training(RunFolder.of(config), {}, {}).nature == joined
 
 
 def test_torchscript_graphs_are_listed_unless_they_are_left_out(trained: Config, tmp_path: Path) -> None:
@@ -117,11 +126,11 @@ OBJECTIVES = {"attributes": {"objective": "flow", "schedule": "flow"},
 def test_a_run_on_lent_codecs_becomes_a_bundle(trained: Config, tmp_path: Path, condition: str) -> None:
     config = lent(trained, condition, tmp_path / "lge")
     if condition == "control":
-        diffusion.run(lent(trained, "none", tmp_path / "never"))
+        run_stage("diffusion", lent(trained, "none", tmp_path / "never"))
     if condition == "label-vae":
-        label_vae.run(config)
-    diffusion.run(config)
-    export = load_generator(config)
+        run_stage("label-vae", config)
+    run_stage("diffusion", config)
+    export = generator_export(config)
     with torch.no_grad():  # the last layer begins at zero, and a denoiser that says nothing is always right
         for parameter in export.networks.denoiser.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape))
@@ -133,7 +142,7 @@ def test_a_run_on_lent_codecs_becomes_a_bundle(trained: Config, tmp_path: Path, 
     assert schedule is not None and schedule.prediction_type == config.diffusion.objective
     assert (schedule.alphas_cumprod[-1] == 0.0) == (condition in OBJECTIVES)
     assert all(check.passed for check in verify_bundle(generator.bundle))
-    assert config.run.codecs == "short" and diffusion.STAGE in generator.manifest.provenance["steps"]
+    assert config.run.codecs == "short" and bases.STAGE in generator.manifest.provenance["steps"]
 
 
 def lent(lender: Config, condition: str, target: Path) -> Config:
@@ -154,11 +163,11 @@ def test_an_existing_bundle_stops_the_export_before_anything_is_loaded(trained: 
 
 def test_an_untrained_stage_is_named(trained: Config) -> None:
     with pytest.raises(InputError, match="image-codec"):
-        load_generator(replace(trained, run=replace(trained.run, name="never trained")))
+        generator_export(replace(trained, run=replace(trained.run, name="never trained")))
 
 
 def test_few_real_slices_suffice_for_parity(trained: Config) -> None:
-    training = read_training(trained, {})
+    training = read_training(RunFolder.of(trained), {}, {})
     assert training.images.shape == (3, 1, 128, 128)
     assert training.one_hot.shape == (3, 5, 128, 128)
 

@@ -19,10 +19,13 @@ from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.engines.open import open_graph
 from cldm_runtime.errors import BundleError
 from cldm_runtime.verification.replay import verify_bundle
-from cldm_trainer.config import load_config
+from cldm_trainer.conditions.kind import Design
+from cldm_trainer.conditions.models import told_of
+from cldm_trainer.config_file import load_config
 from cldm_trainer.export.generator import GeneratorExport, Networks
-from cldm_trainer.export.manifest_sections import TrainingFacts, distribution_section, without_paths
+from cldm_trainer.export.manifest_sections import TrainingFacts, distribution_section
 from cldm_trainer.export.parity import GraphParity, ParityError, compare_graph, require
+from cldm_trainer.export.settings import BundleSettings, without_paths
 from cldm_trainer.graphs.accurate_norm import AccurateGroupNorm, use_accurate_norms
 from cldm_trainer.graphs.read_weights import node_inputs, read_weights
 from cldm_trainer.graphs.write import export_graph, round_to_bytes, round_to_half, write_matmul
@@ -42,7 +45,7 @@ def untrained() -> GeneratorExport:
     mask_affine = Affine(torch.zeros(mask_codec.latent_channels), torch.ones(mask_codec.latent_channels))
     texture = Texture(image_codec.latent_channels, config.texture.channels, image_codec.stride)
     networks = Networks(
-        Denoiser(image_codec.latent_channels, (mask_codec.latent_channels,), config.diffusion).eval(),
+        Denoiser(image_codec.latent_channels, told_of(Design.of(config)), config.diffusion).eval(),
         MaskEncoder(mask_codec, mask_affine).eval(),
         TexturedDecoder(image_codec, affine, texture).eval(),
         Encoder(image_codec, affine).eval(),
@@ -53,7 +56,7 @@ def untrained() -> GeneratorExport:
     masks = torch.from_numpy(np.random.default_rng(0).integers(0, 5, (2, 128, 128)).astype(np.uint8))
     attributes = np.array([[0.1, 0.5, 0.2, 0.5], [0.0, np.nan, 0.0, 1.0]], dtype=np.float32)
     training = TrainingFacts({"train_slices": 2}, attributes, torch.rand(2, 1, 128, 128), one_hot(masks, 5))
-    return GeneratorExport(config, networks, NoiseSchedule.linear(prediction_type="v"), training)
+    return GeneratorExport(BundleSettings.of(config), networks, NoiseSchedule.linear(prediction_type="v"), training)
 
 
 @pytest.fixture(scope="module")

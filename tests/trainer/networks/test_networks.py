@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from cldm_trainer.conditions.encoders import condition_shape
-from cldm_trainer.config import Config, load_config
-from cldm_trainer.networks import Affine, Codec, Denoiser, Encoder, MaskEncoder, Texture, TexturedDecoder
+from cldm_trainer.conditions.kind import Design
+from cldm_trainer.conditions.models import told_of
+from cldm_trainer.config import Config
+from cldm_trainer.config_file import load_config
+from cldm_trainer.networks import Affine, Codec, Denoiser, Encoder, MaskEncoder, Texture, TexturedDecoder, Told
 
 PRESETS = sorted((Path(__file__).parents[3] / "trainer" / "configs").glob("*.toml"))
 
@@ -26,17 +28,18 @@ def test_preset_networks_have_the_latent_of_the_paper(path: Path) -> None:
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
 def test_preset_denoisers_keep_the_shape(path: Path) -> None:
     config = load_config(path)
-    x, shape = config.image_codec.latent_channels, condition_shape(config)
+    x, told_as = config.image_codec.latent_channels, told_of(Design.of(config))
+    shape = told_as.shape
     told = () if not shape else (torch.zeros(2, *shape, *(() if len(shape) == 2 else (32, 32)), device="meta"),)
     with torch.device("meta"):
-        said = Denoiser(x, shape, config.diffusion)(torch.zeros(2, x, 32, 32), torch.zeros(2), *told)
+        said = Denoiser(x, told_as, config.diffusion)(torch.zeros(2, x, 32, 32), torch.zeros(2), *told)
     assert said.shape == (2, x, 32, 32)
 
 
 def test_the_papers_sizes() -> None:
     config = load_config(next(path for path in PRESETS if path.stem == "phantom-paper"))
     with torch.device("meta"):
-        codec, denoiser = Codec(1, config.image_codec), Denoiser(1, (1,), config.diffusion)
+        codec, denoiser = Codec(1, config.image_codec), Denoiser(1, Told("mask", "channels", (1,)), config.diffusion)
     assert sum(p.numel() for p in codec.parameters()) == pytest.approx(33.4e6, rel=0.01)
     assert sum(p.numel() for p in denoiser.parameters()) == pytest.approx(0.702e6, rel=0.01)
 

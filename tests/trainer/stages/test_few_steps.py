@@ -17,21 +17,24 @@ from cldm_runtime.engines.processor import lacks_vnni
 from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.generation.generator import Generator
 from cldm_runtime.verification.replay import verify_bundle
+from cldm_trainer.cli import arguments, run_stage
 from cldm_trainer.config import Config, DiffusionConfig, DistilConfig, FinishConfig, OptimiserConfig
 from cldm_trainer.export import run
 from cldm_trainer.export.reduced.int8 import write_int8
-from cldm_trainer.networks import Denoiser
+from cldm_trainer.networks import Denoiser, Told
 from cldm_trainer.networks.small import SmallDecoder, SmallMaskEncoder
-from cldm_trainer.stages import distil, finish, slice_latents, small_codec, trajectories
+from cldm_trainer.stages import distil, finish, slice_latents, trajectories
 from cldm_trainer.stages.moved import label_maps
 from cldm_trainer.stages.trajectories import Trajectories
 from cldm_trainer.training.batches import load_slices
 from cldm_trainer.training.losses import diffusion_target
+from cldm_trainer.training.run_folder import RunFolder
 from short_run_fixtures import train_short
 
 pytestmark = pytest.mark.xdist_group("short run")  # whose codecs it has, and their graphs
 
 OPTIMISER = OptimiserConfig(steps=2, batch_size=2, learning_rate=1e-3)
+TOLD = Told("mask", "channels", (1,))
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +57,14 @@ def student(teacher: Config) -> Config:
         small_codec=replace(teacher.small_codec, optimiser=OPTIMISER, channels=8),
         export=replace(teacher.export, generator=str(Path(teacher.export.generator).parent / "few")),
     )
-    small = small_codec.run_decoder, small_codec.run_texture, small_codec.run_mask_encoder
-    for train in (distil.run, finish.run, *small):
-        train(config)
+    for stage in ("distil", "finish", "small-decoder", "small-texture", "small-mask-encoder"):
+        run_stage(stage, config)
     return config
 
 
 def test_trajectories_pass_through_the_students_steps(student: Config) -> None:
-    found = trajectories.load_trajectories(student, "train")
-    teacher = trajectories.Teacher(student)
+    found = trajectories.load_trajectories(student.distil, student.latents, RunFolder.of(student), "train")
+    teacher = trajectories.Teacher(*arguments("trajectories", student))
     assert found.x.shape == (4, 3, 2, 32, 32) and found.condition.shape == (4, 3, 32, 32)
     plan, indices = teacher.pipeline.plan(teacher.settings), np.arange(4)
     fed = {"mask_latent": found.condition.float().numpy()}
@@ -117,7 +119,7 @@ def test_a_bundle_of_another_condition_is_refused(teacher: Config, student: Conf
 def test_a_segmenter_cannot_be_distilled(student: Config, tmp_path: Path) -> None:
     folder = onnx_fixtures.make_segmenter(tmp_path / "segmenter")
     with pytest.raises(InputError, match="expected a generator"):
-        distil.load_denoiser(student, Bundle.load(folder))
+        distil.load_denoiser(student.diffusion, Bundle.load(folder))
 
 
 @pytest.mark.parametrize("objective", ["epsilon", "v", "sample", "flow"])
@@ -153,7 +155,7 @@ def straight(schedule: NoiseSchedule, count: int) -> Trajectories:
 def test_the_loss_of_a_perfect_student_is_zero_and_its_latents_are_the_teachers() -> None:
     schedule = NoiseSchedule.cosine(10, prediction_type="v")
     section = DistilConfig(OPTIMISER, steps=2, states=2)
-    untrained = Denoiser(1, (1,), DiffusionConfig(OPTIMISER, channels=(8, 8), norm_groups=4, head_channels=8))
+    untrained = Denoiser(1, TOLD, DiffusionConfig(OPTIMISER, channels=(8, 8), norm_groups=4, head_channels=8))
     task = distil.DistilTask(section, untrained, schedule, straight(schedule, 4), straight(schedule, 4))
     perfect = Perfect(schedule)
     step = distil.Step(0, np.arange(4), torch.Generator().manual_seed(0), torch.device("cpu"))
@@ -164,7 +166,7 @@ def test_the_loss_of_a_perfect_student_is_zero_and_its_latents_are_the_teachers(
 
 def test_a_student_may_take_every_other_state() -> None:
     schedule = NoiseSchedule.cosine(10, prediction_type="v")
-    untrained = Denoiser(1, (1,), DiffusionConfig(OPTIMISER, channels=(8, 8), norm_groups=4, head_channels=8))
+    untrained = Denoiser(1, TOLD, DiffusionConfig(OPTIMISER, channels=(8, 8), norm_groups=4, head_channels=8))
     task = distil.DistilTask(DistilConfig(OPTIMISER, steps=1, states=2), untrained, schedule, straight(schedule, 4),
                              straight(schedule, 4))
     step = distil.Step(0, np.arange(4), torch.Generator().manual_seed(0), torch.device("cpu"))
@@ -175,7 +177,7 @@ def finish_task(slices: torch.Tensor,
                 critic_weight: float = 0.0) -> tuple[finish.FinishTask, Trajectories, NoiseSchedule]:
     schedule = NoiseSchedule.cosine(10, prediction_type="v")
     section = DistilConfig(OPTIMISER, steps=2, states=2, critic_weight=critic_weight)
-    untrained = Denoiser(1, (1,), DiffusionConfig(OPTIMISER, channels=(8, 8), norm_groups=4, head_channels=8))
+    untrained = Denoiser(1, TOLD, DiffusionConfig(OPTIMISER, channels=(8, 8), norm_groups=4, head_channels=8))
     kept = straight(schedule, 4)
     return finish.FinishTask(section, untrained, schedule, kept, kept, slices), kept, schedule
 
@@ -215,20 +217,21 @@ def test_a_critic_of_slices_sees_finished_latents_beside_those_of_the_same_slice
 
 def test_the_bundles_student_is_the_mean_of_the_finished_ones(student: Config) -> None:
     bundle = Bundle.load(student.distil.bundle)
-    one, other = (load_file(finish.folder(student, number) / "model.safetensors") for number in (0, 1))
-    found = finish.trained_student(student, bundle).state_dict()
+    one, other = (load_file(finish.folder(RunFolder.of(student), number) / "model.safetensors") for number in (0, 1))
+    found = finish.trained_student(student.diffusion, RunFolder.of(student), bundle, len(student.finish)).state_dict()
     assert any((one[name] != other[name]).any() for name in one)
     for name, value in found.items():
         torch.testing.assert_close(value, (one[name] + other[name]) / 2)
-    left = finish.trained_student(replace(student, finish=()), bundle).state_dict()
+    left = finish.trained_student(student.diffusion, RunFolder.of(student), bundle, 0).state_dict()
     assert any((left[name] != value).any() for name, value in found.items())
 
 
 def test_slices_are_encoded_in_the_order_of_the_label_maps(student: Config) -> None:
     bundle = Bundle.load(student.distil.bundle)
-    found = slice_latents.load(student, bundle)
+    found = slice_latents.load(student.latents, RunFolder.of(student), bundle)
     images = load_slices(student.cohort_file, "train").images
-    assert len(found) == len(label_maps(student, "train")) == len(images) * student.latents.copies
+    maps = label_maps(student.latents, RunFolder.of(student), "train")
+    assert len(found) == len(maps) == len(images) * student.latents.copies
     mean = open_graph(bundle, "encoder").run({"image": images.numpy(),
                                        "posterior_noise": np.zeros((len(images), 2, 32, 32), np.float32)})["latent"]
     apart = (found[:len(images), None].float() - torch.from_numpy(mean)[None]).square().mean((2, 3, 4))
@@ -238,7 +241,7 @@ def test_slices_are_encoded_in_the_order_of_the_label_maps(student: Config) -> N
 def test_slices_of_another_run_are_refused(student: Config) -> None:
     other = replace(student, run=replace(student.run, seed=student.run.seed + 1))
     with pytest.raises(InputError, match="missing or out of date"):
-        slice_latents.load(other, Bundle.load(student.distil.bundle))
+        slice_latents.load(other.latents, RunFolder.of(other), Bundle.load(student.distil.bundle))
 
 
 @pytest.mark.parametrize("stride", [2, 4])

@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from cldm_runtime.errors import InputError
+from cldm_trainer.cli import arguments, run_stage
 from cldm_trainer.config import Config, LabelVaeConfig
 from cldm_trainer.networks import LabelVae
 from cldm_trainer.stages import label_vae
 from cldm_trainer.stages.label_scores import score_labels
 from cldm_trainer.training.losses import attribute_order
+from cldm_trainer.training.run_folder import RunFolder
 
 
 def test_attribute_order_of_one_pair_by_hand() -> None:
@@ -58,17 +60,18 @@ def test_a_patch_moves_the_layers_to_a_lower_resolution() -> None:
 
 def test_an_ar_vae_trains_and_reports_its_dimensions(small: Config) -> None:
     config = replace(small, label_vae=replace(small.label_vae, attribute_weight=3.0))
-    task = label_vae.make_task(config)
+    task = label_vae.make_task(*arguments("label-vae", config))
     figures = task.validate(task.model, torch.device("cpu"))
     assert {"wrong_pixels", "dice_background", "spearman_infarct_size", "r2_slice_position"} <= set(figures)
     assert 0.0 <= figures["r2_slice_position"] <= 1.0
     assert task.picture(task.model, torch.device("cpu")).shape == ((2 + 4) * 32, 8 * 32, 3)
-    label_vae.run(config)
-    assert label_vae.trained_label_vae(config).encode(torch.zeros(1, 5, 32, 32))[0].shape == (1, 8)
+    run_stage("label-vae", config)
+    vae = label_vae.trained_label_vae(config.label_vae, RunFolder.of(config))
+    assert vae.encode(torch.zeros(1, 5, 32, 32))[0].shape == (1, 8)
 
 
 def test_a_vae_without_regularisation_walks_every_dimension(small: Config) -> None:
-    task, device = label_vae.make_task(small), torch.device("cpu")
+    task, device = label_vae.make_task(*arguments("label-vae", small)), torch.device("cpu")
     assert task.values is None and not any("spearman" in name for name in task.validate(task.model, device))
     assert task.picture(task.model, device).shape[0] == (2 + 8) * 32
 
@@ -76,7 +79,7 @@ def test_a_vae_without_regularisation_walks_every_dimension(small: Config) -> No
 def test_each_attribute_needs_a_dimension(small: Config) -> None:
     section = replace(small.label_vae, attribute_weight=1.0, dimensions=3)
     with pytest.raises(InputError, match="found 3, expected at least 4"):
-        label_vae.make_task(replace(small, label_vae=section))
+        label_vae.make_task(*arguments("label-vae", replace(small, label_vae=section)))
 
 
 def test_label_scores_by_hand() -> None:

@@ -10,9 +10,12 @@ import torch
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import DatasetError, InputError, InterruptedRun
 from cldm_runtime.store import DatasetSpec, create_dataset
-from cldm_trainer.config import Config, SegmenterConfig, load_config
+from cldm_trainer.cli import run_stage
+from cldm_trainer.config import Config, SegmenterConfig
+from cldm_trainer.config_file import load_config
 from cldm_trainer.nnunet.plan import reduced_plan
 from cldm_trainer.stages import segmenter
+from cldm_trainer.training.run_folder import RunFolder
 
 TINY = SegmenterConfig(planned=False, features=(4, 8), batch_size=2, epochs=2, iterations_per_epoch=2,
                        validation_iterations_per_epoch=1)
@@ -40,8 +43,9 @@ def write_cohort(file: Path, subsets: tuple[str, ...]) -> None:
 
 def test_reduced_plan_replaces_the_architecture_and_nothing_else():
     plan = {"plans_name": "nnUNetPlans", "x": 1, "configurations": {"2d": {
-        "data_identifier": "d", "batch_size": 50, "architecture": {"arch_kwargs": {"n_stages": 6, "norm_op": "n"}}}}}
-    reduced = reduced_plan(plan, TINY)
+        "data_identifier": "d", "batch_size": 50, "patch_size": [64, 64],
+        "architecture": {"arch_kwargs": {"n_stages": 6, "norm_op": "n"}}}}}
+    reduced = reduced_plan(plan, TINY, "2d")
     configuration = reduced["configurations"]["2d"]
     arguments = configuration["architecture"]["arch_kwargs"]
     assert (reduced["x"], configuration["data_identifier"], configuration["batch_size"]) == (1, "d", 2)
@@ -52,7 +56,7 @@ def test_reduced_plan_replaces_the_architecture_and_nothing_else():
 def test_cohort_without_validation_slices_is_refused(tmp_path):
     write_cohort(tmp_path / "cohort.h5", ("train", "train"))
     with pytest.raises(DatasetError, match="no slices of subset val"):
-        segmenter.run(config_in(tmp_path))
+        run_stage("segmenter", config_in(tmp_path))
 
 
 @pytest.mark.filterwarnings("ignore")  # nnU-Net's own
@@ -67,13 +71,13 @@ def test_trains_stops_and_goes_on(tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(InterruptedRun, match="in epoch 2 of 2"):
         patch.setattr(nnunet_trainer.CohortTrainer, "on_epoch_start",
                       lambda self: (nnunet_trainer.nnUNetTrainer.on_epoch_start(self), stop_after_first_epoch(self)))
-        segmenter.run(config)
-    segmenter.run(config)
-    folder = segmenter.result_folder(config)
+        run_stage("segmenter", config)
+    run_stage("segmenter", config)
+    folder = segmenter.result_folder(config.segmenter, RunFolder.of(config))
     final = torch.load(folder / "fold_0" / "checkpoint_final.pth", weights_only=False)  # written by this test
     assert final["current_epoch"] == 2 and final["trainer_name"] == "nnUNetTrainer"
     log = (config.run_folder / "segmenter" / "log.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in log] == ["step", "2", "4"]
     other = dataclasses.replace(config, segmenter=dataclasses.replace(TINY, learning_rate=0.1))
     with pytest.raises(InputError, match=r"learning_rate: was 0.01, is now 0.1"):
-        segmenter.run(other)
+        run_stage("segmenter", other)

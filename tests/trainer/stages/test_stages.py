@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cldm_runtime.errors import InputError
-from cldm_trainer.cli import STAGES, stage_function
+from cldm_trainer.cli import STAGES, arguments, run_stage
 from cldm_trainer.config import Config
 from cldm_trainer.networks import Affine, Codec, Texture
 from cldm_trainer.stages import codec, diffusion, latents, texture
@@ -17,34 +17,36 @@ from cldm_trainer.stages.texture import TextureTask, coarse_energy
 from cldm_trainer.training.batches import Slices, load_slices
 from cldm_trainer.training.checkpoint import MODEL
 from cldm_trainer.training.loop import train
+from cldm_trainer.training.run_folder import RunFolder
 
 
 def test_every_stage_runs_in_order_and_leaves_its_weights(small: Config) -> None:
     for stage in ("image-codec", "mask-codec", "texture", "diffusion"):
-        stage_function(stage)(small)
+        run_stage(stage, small)
         assert (small.run_folder / stage / MODEL).exists()
     stored = latents.load_latents(small.run_folder / latents.STAGE, "train")
     assert stored.mean.shape == (16, 2, 8, 8) and stored.mask.shape == (16, 3, 8, 8)  # 8 slices, 2 copies
-    task = diffusion.make_task(small)
-    drawn = task.sample(diffusion.trained_denoiser(small), (torch.zeros(1, 3, 8, 8),), 1, 0, torch.device("cpu"))
+    parts = arguments("diffusion", small)
+    task = diffusion.make_task(*parts)
+    drawn = task.sample(diffusion.trained_denoiser(*parts), (torch.zeros(1, 3, 8, 8),), 1, 0, torch.device("cpu"))
     assert drawn.shape == (1, 2, 8, 8) and torch.isfinite(drawn).all()
-    assert isinstance(texture.trained_texture(small), Texture)
+    assert isinstance(texture.trained_texture(small.texture, small.image_codec, RunFolder.of(small)), Texture)
 
 
 def test_a_stage_names_the_one_that_it_needs(small: Config) -> None:
     with pytest.raises(InputError, match="cldm-train image-codec"):
-        diffusion.run(small)
+        run_stage("diffusion", small)
 
 
 def test_latents_follow_a_codec_that_was_trained_on(small: Config) -> None:
-    codec.run_image_codec(small)
-    codec.run_mask_codec(small)
-    latents.run(small)
+    run_stage("image-codec", small)
+    run_stage("mask-codec", small)
+    run_stage("latents", small)
     before = latents.load_latents(small.run_folder / latents.STAGE, "val").mean
     section = small.image_codec
     longer = replace(small, image_codec=replace(section, optimiser=replace(section.optimiser, steps=8)))
-    codec.run_image_codec(longer)
-    latents.run(longer)
+    run_stage("image-codec", longer)
+    run_stage("latents", longer)
     assert not torch.equal(before, latents.load_latents(small.run_folder / latents.STAGE, "val").mean)
 
 
@@ -106,9 +108,9 @@ class _Smooth(Codec):
 
 
 def test_mask_codecs_see_one_channel_for_each_label(small: Config) -> None:
-    codec.run_mask_codec(small)
-    assert isinstance(latents.trained_codec(small, codec.MASK_STAGE), Codec)
-    assert latents.trained_codec(small, codec.MASK_STAGE).image_channels == 5
+    run_stage("mask-codec", small)
+    assert isinstance(codec.trained_mask_codec(small.mask_codec, RunFolder.of(small)), Codec)
+    assert codec.trained_mask_codec(small.mask_codec, RunFolder.of(small)).image_channels == 5
 
 
 def test_subcommands_are_the_stages() -> None:

@@ -10,13 +10,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
-from cldm_trainer.cli import stage_function
-from cldm_trainer.conditions.encoders import condition_shape
-from cldm_trainer.config import Config, DiffusionConfig, OptimiserConfig
+from cldm_trainer.cli import arguments, run_stage
+from cldm_trainer.conditions.kind import Design
+from cldm_trainer.conditions.models import told_of
+from cldm_trainer.conditions.registry import KINDS
+from cldm_trainer.config import Config, DiffusionConfig, OptimiserConfig, RunConfig
 from cldm_trainer.networks import Conditioned, Denoiser
-from cldm_trainer.stages import diffusion
+from cldm_trainer.stages import bases, diffusion
 from cldm_trainer.training import checkpoint
+from cldm_trainer.training.run_folder import Cohort, RunFolder
 
 SECTION = DiffusionConfig(OptimiserConfig(4, 4, 1e-3), channels=(8, 8), norm_groups=4, head_channels=8, context_width=4)
 SHAPES = {"none": (), "mask": (3,), "attributes": (4, 4), "label-vae": (8, 4), "control": (8,)}
@@ -26,7 +30,8 @@ T = torch.tensor([1.0, 7.0])
 def make(condition: str, seed: int, **keys: object) -> Denoiser:
     """A denoiser of 2 latent channels with every weight moved: as MONAI makes it the last layer is zero."""
     generator = torch.Generator().manual_seed(seed)
-    denoiser = Denoiser(2, SHAPES[condition], replace(SECTION, condition=condition, **keys)).eval()
+    told = KINDS[condition].told(SHAPES[condition])
+    denoiser = Denoiser(2, told, replace(SECTION, condition=condition, **keys)).eval()
     with torch.no_grad():
         for parameter in denoiser.parameters():
             parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
@@ -100,9 +105,9 @@ def lender(tmp_path_factory: pytest.TempPathFactory, make_small_config: Callable
     with null) and "tokens" (attributes)."""
     config = make_small_config(tmp_path_factory.mktemp("lender"))
     for stage in ("image-codec", "mask-codec", "latents", "diffusion"):
-        stage_function(stage)(config)
-    diffusion.run(child(config, "trunk", "mask", condition_dropout=0.5))
-    diffusion.run(child(config, "tokens", "attributes"))
+        run_stage(stage, config)
+    run_stage("diffusion", child(config, "trunk", "mask", condition_dropout=0.5))
+    run_stage("diffusion", child(config, "tokens", "attributes"))
     return config
 
 
@@ -114,11 +119,11 @@ def child(lender: Config, name: str, condition: str, **keys: object) -> Config:
 
 def test_a_run_begins_with_the_weights_of_the_run_that_it_names(lender: Config) -> None:
     config = child(lender, "begun", "attributes", start="trunk")
-    model, weights = diffusion.make_task(config).model, load_file(
-        Path(lender.run.folder) / "trunk" / diffusion.STAGE / checkpoint.MODEL)
+    model, weights = diffusion.make_task(*arguments("diffusion", config)).model, load_file(
+        Path(lender.run.folder) / "trunk" / bases.STAGE / checkpoint.MODEL)
     assert isinstance(model, Conditioned)
-    expected = Denoiser(2, condition_shape(config), config.diffusion)
-    trunk = Denoiser(2, (3,), replace(lender.diffusion, condition="mask", condition_dropout=0.5))
+    expected = Denoiser(2, told_of(Design.of(config)), config.diffusion)
+    trunk = Denoiser(2, KINDS["mask"].told((3,)), replace(lender.diffusion, condition="mask", condition_dropout=0.5))
     trunk.load_state_dict(weights)
     expected.begin_with(trunk)
     assert torch.equal(model.denoiser.unet.conv_in.conv.bias, expected.unet.conv_in.conv.bias)
@@ -135,36 +140,37 @@ def test_a_run_begins_with_the_weights_of_the_run_that_it_names(lender: Config) 
 def test_a_run_that_cannot_be_begun_with_is_named(lender: Config, condition: str, keys: dict[str, object],
                                                   message: str) -> None:
     with pytest.raises(InputError, match=message):
-        diffusion.run(child(lender, "refused", condition, **keys))
+        run_stage("diffusion", child(lender, "refused", condition, **keys))
 
 
 def test_a_run_does_not_go_on_where_what_it_began_with_has_changed(lender: Config) -> None:
     folder = Path(lender.run.folder)
     shutil.copytree(folder / "trunk", folder / "moving")
     config = child(lender, "follower", "none", start="moving")
-    diffusion.run(config)
-    diffusion.run(config)
-    path = folder / "moving" / diffusion.STAGE / checkpoint.MODEL
+    run_stage("diffusion", config)
+    run_stage("diffusion", config)
+    path = folder / "moving" / bases.STAGE / checkpoint.MODEL
     weights = load_file(path)
     checkpoint.save_tensors(path, weights | {"null": weights["null"] + 1.0}, checkpoint.metadata(path))
     with pytest.raises(InputError, match="begun_with: was "):
-        diffusion.run(config)
+        run_stage("diffusion", config)
 
 
 def test_the_steps_of_every_ancestor_are_known(tmp_path: Path) -> None:
     for run, start, step in (("trunk", "", 7), ("middle", "trunk", 3)):
-        folder = tmp_path / run / diffusion.STAGE
+        folder = tmp_path / run / bases.STAGE
         folder.mkdir(parents=True)
         (folder / checkpoint.CONFIG).write_text(f'{{"start": "{start}"}}')
         checkpoint.save_tensors(folder / checkpoint.MODEL, {"a": torch.zeros(1)}, {"step": str(step)})
     section = replace(SECTION, condition="attributes", start="middle")
-    config = SimpleNamespace(diffusion=section, run=SimpleNamespace(folder=str(tmp_path)))
-    assert diffusion.inherited_steps(config) == {"middle": 3, "trunk": 7}
+    run = RunFolder(RunConfig("last", folder=str(tmp_path)), Cohort(tmp_path, get_domain("lge"), (32, 32), (1.0, 1.0)))
+    assert bases.inherited_steps(SimpleNamespace(diffusion=section), run) == {"middle": 3, "trunk": 7}
 
 
 def test_tokens_at_a_level_where_the_trunk_did_not_attend_change_nothing_at_first() -> None:
     trunk = make("none", 0, attention=(False, False))
-    own = Denoiser(2, SHAPES["attributes"], replace(SECTION, condition="attributes", attention=(False, True))).eval()
+    section = replace(SECTION, condition="attributes", attention=(False, True))
+    own = Denoiser(2, KINDS["attributes"].told(SHAPES["attributes"]), section).eval()
     own.begin_with(trunk)
     x, tokens = torch.randn(2, 2, 8, 8), torch.randn(2, *SHAPES["attributes"])
     assert torch.equal(own(x, T, tokens), own(x, T, -tokens))  # attention's last layer begins at zero

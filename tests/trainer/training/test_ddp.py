@@ -17,8 +17,9 @@ from torch import Tensor
 
 import shared_training
 from cldm_runtime.errors import InputError, WorkerError
-from cldm_trainer.cli import stage_function
-from cldm_trainer.config import Config, RunConfig, load_config
+from cldm_trainer.cli import arguments, run_stage
+from cldm_trainer.config import Config, RunConfig
+from cldm_trainer.config_file import load_config
 from cldm_trainer.stages import diffusion
 from cldm_trainer.training import checkpoint, launch
 from cldm_trainer.training.processes import join
@@ -48,8 +49,8 @@ def small(tmp_path_factory: pytest.TempPathFactory, make_small_config: Callable[
     for name, text in (("long.toml", LONG), (shared_training.ODD, ODD)):
         (folder / name).write_text(text)
     for stage in ("image-codec", "mask-codec", "latents"):
-        stage_function(stage)(config)
-    stage_function("diffusion")(replace(config, run=replace(config.run, name="base", codecs="small"),
+        run_stage(stage, config)
+    run_stage("diffusion", replace(config, run=replace(config.run, name="base", codecs="small"),
                                         diffusion=replace(config.diffusion, condition="none")))
     return config
 
@@ -141,10 +142,10 @@ def test_a_run_that_is_stopped_and_killed_at_one_process_ends_as_a_whole_one(sma
     long = replace(small, diffusion=load_config(folder / "long.toml").diffusion)
     whole = replace(long, run=replace(long.run, name="whole", codecs="small"))
     for config in (long, whole):  # the first goes on, in one process
-        stage_function("diffusion")(config)
+        run_stage("diffusion", config)
     assert stopped_at < 60 and [int(row["step"]) for row in rows(long.run_folder / "diffusion")] == list(range(1, 61))
     torch.manual_seed(long.run.seed)
-    start = diffusion.make_task(long).model.state_dict()
+    start = diffusion.make_task(*arguments("diffusion", long)).model.state_dict()
     parts, uninterrupted = (torch.load(config.run_folder / "diffusion" / checkpoint.STATE)["model"]
                             for config in (long, whole))
     assert apart(parts, uninterrupted, start) < 0.01

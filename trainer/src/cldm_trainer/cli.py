@@ -14,29 +14,38 @@ import click
 
 from cldm_runtime.errors import CldmError, WorkerError
 
-from .config import Config, load_config
+from .conditions.registry import KINDS
+from .config import Config
+from .config_file import load_config
 from .training import launch
 from .version import __version__
 
-# subcommand -> (module, function, help). Modules are imported when they are needed: torch and nnU-Net are slow to load.
-STAGES: dict[str, tuple[str, str, str]] = {
-    "phantom": ("stages.phantom", "run", "Draw the LGE phantom cohort as an nnU-Net raw dataset."),
-    "prepare": ("stages.cohort", "run", "Crop, resample and normalise an nnU-Net raw dataset into cohort.h5."),
-    "image-codec": ("stages.codec", "run_image_codec", "Train the image codec."),
-    "mask-codec": ("stages.codec", "run_mask_codec", "Train the mask codec."),
-    "texture": ("stages.texture", "run", "Train the texture that the image codec leaves out."),
-    "latents": ("stages.latents", "run", "Encode the cohort for the diffusion model (done by `diffusion` too)."),
-    "label-vae": ("stages.label_vae", "run", "Train the VAE or AR-VAE of label maps, a condition or an anatomy."),
-    "diffusion": ("stages.diffusion", "run", "Train the latent diffusion model."),
-    "trajectories": ("stages.trajectories", "run",
+# subcommand -> (module, function, what it takes, as `arguments` names it, help). Modules are imported when they are
+# needed: torch and nnU-Net are slow to load.
+STAGES: dict[str, tuple[str, str, str, str]] = {
+    "phantom": ("stages.phantom", "run", "cohort workers", "Draw the LGE phantom cohort as an nnU-Net raw dataset."),
+    "prepare": ("stages.cohort", "run", "cohort prepare",
+                "Crop, resample and normalise an nnU-Net raw dataset into cohort.h5."),
+    "image-codec": ("stages.codec", "run_image_codec", "image_codec run", "Train the image codec."),
+    "mask-codec": ("stages.codec", "run_mask_codec", "mask_codec run", "Train the mask codec."),
+    "texture": ("stages.texture", "run", "texture codecs run", "Train the texture that the image codec leaves out."),
+    "latents": ("stages.latents", "run", "codecs run",
+                "Encode the cohort for the diffusion model (done by `diffusion` too)."),
+    "label-vae": ("stages.label_vae", "run", "label_vae latents run",
+                  "Train the VAE or AR-VAE of label maps, a condition or an anatomy."),
+    "diffusion": ("stages.diffusion", "run", "design run", "Train the latent diffusion model."),
+    "trajectories": ("stages.trajectories", "run", "distil design run",
                      "Compute a bundle's sampling trajectories, from which `distil` learns."),
-    "distil": ("stages.distil", "run", "Train a denoiser of few steps from a bundle's."),
-    "finish": ("stages.finish", "run", "Continue training the few-step student, against a critic of slices."),
-    "small-decoder": ("stages.small_codec", "run_decoder", "Train a small network that replaces a bundle's decoder."),
-    "small-texture": ("stages.small_codec", "run_texture", "Train the texture that the small decoder leaves out."),
-    "small-mask-encoder": ("stages.small_codec", "run_mask_encoder",
+    "distil": ("stages.distil", "run", "distil design run", "Train a denoiser of few steps from a bundle's."),
+    "finish": ("stages.finish", "run", "finish distil design run",
+               "Continue training the few-step student, against a critic of slices."),
+    "small-decoder": ("stages.small_codec", "run_decoder", "small run",
+                      "Train a small network that replaces a bundle's decoder."),
+    "small-texture": ("stages.small_codec", "run_texture", "small run",
+                      "Train the texture that the small decoder leaves out."),
+    "small-mask-encoder": ("stages.small_codec", "run_mask_encoder", "small run",
                            "Train a small network that replaces a bundle's mask encoder."),
-    "segmenter": ("stages.segmenter", "run", "Train nnU-Net on the cohort."),
+    "segmenter": ("stages.segmenter", "run", "segmenter workers run", "Train nnU-Net on the cohort."),
 }
 
 # Trained by `loop.train`, in as many processes as the run has; the first of them carries out the others alone.
@@ -59,11 +68,24 @@ _EXAMPLES = """\b
 """
 
 
-def stage_function(name: str) -> Callable[..., Any]:
-    """The function behind a subcommand; imports its module."""
-    module, function, _ = STAGES[name]
-    found: Callable[..., Any] = getattr(import_module(f"cldm_trainer.{module}"), function)
-    return found
+def arguments(name: str, config: Config) -> tuple[Any, ...]:
+    """What a stage takes of a configuration: its sections by their names, and what is made of several."""
+    from .conditions.kind import Design
+    from .training.run_folder import RunFolder
+
+    made: dict[str, Callable[[], Any]] = {
+        "workers": lambda: config.prepare.workers, "codecs": lambda: config.codecs,
+        "design": lambda: Design.of(config), "run": lambda: RunFolder.of(config),
+        "small": lambda: import_module("cldm_trainer.stages.small_codec").SmallSections(
+            config.small_codec, config.texture, config.distil, Design.of(config)),
+    }
+    return tuple(made[part]() if part in made else getattr(config, part) for part in STAGES[name][2].split())
+
+
+def run_stage(name: str, config: Config) -> None:
+    """Carry out a stage of a run; imports its module."""
+    module, function, *_ = STAGES[name]
+    getattr(import_module(f"cldm_trainer.{module}"), function)(*arguments(name, config))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -78,10 +100,10 @@ def cli() -> None:
 
 
 def _add_stage(name: str) -> None:
-    @cli.command(name, help=STAGES[name][2])
+    @cli.command(name, help=STAGES[name][3])
     @_CONFIG
     def command(config_path: str) -> None:
-        stage_function(name)(load_config(config_path))
+        run_stage(name, load_config(config_path))
 
 
 def _add_shared(name: str, text: str, work: Callable[[Config], None]) -> None:
@@ -101,17 +123,13 @@ def _add_shared(name: str, text: str, work: Callable[[Config], None]) -> None:
         work(replace(config, run=run))
 
 
-def _run_stage(name: str, config: Config) -> None:
-    stage_function(name)(config)
-
-
 def _run_all(config: Config) -> None:
     _run_stages(config, *STAGES)
 
 
 for _name in STAGES:
     if _name in _SHARED:
-        _add_shared(_name, STAGES[_name][2], partial(_run_stage, _name))
+        _add_shared(_name, STAGES[_name][3], partial(run_stage, _name))
     else:
         _add_stage(_name)
 _add_shared("all", "Run every stage that the configuration needs, in order; finished ones return at once.", _run_all)
@@ -122,7 +140,7 @@ def _run_stages(config: Config, *names: str) -> None:
     alone = import_module("cldm_trainer.training.processes").in_first if launch.several(config.run) else _call
     for name in names:
         if alone(partial(_begin, name, config)):
-            work = partial(_run_stage, name, config)
+            work = partial(run_stage, name, config)
             (_call if name in _SHARED else alone)(work)
 
 
@@ -140,15 +158,15 @@ def _begin(name: str, config: Config) -> bool:
 
 def _needed(stage: str, config: Config) -> bool:
     """Whether `all` runs a stage. The segmenter belongs to the run that owns the codecs."""
-    made, export = config.cohort_file.exists(), config.export
-    few, small, mask = bool(config.distil.bundle), config.small_codec, config.diffusion.condition == "mask"
+    made, export, kind = config.cohort_file.exists(), config.export, KINDS[config.diffusion.condition]
+    few, small = bool(config.distil.bundle), config.small_codec
     unneeded = dict.fromkeys(_OF_A_GENERATOR, not export.generator or few)
     unneeded |= dict.fromkeys(("trajectories", "distil"), not few) | {"finish": not (few and config.finish)}
     unneeded |= dict.fromkeys(("small-decoder", "small-texture"), not (few and small.decoder))
-    unneeded |= {"small-mask-encoder": not (few and small.mask_encoder and mask)}
+    unneeded |= {"small-mask-encoder": not (few and small.mask_encoder and kind.small_stage == "small-mask-encoder")}
     unneeded |= {"phantom": made or bool(config.prepare.raw), "prepare": made,
                  "segmenter": bool(config.run.codecs) or few,
-                 "label-vae": not export.anatomy and config.diffusion.condition != "label-vae"}
+                 "label-vae": not export.anatomy and "label-vae" not in kind.stages}
     return not unneeded.get(stage, False)
 
 
@@ -157,7 +175,12 @@ def _needed(stage: str, config: Config) -> bool:
 @click.argument("bundle", type=click.Path(), metavar="BUNDLE")
 def adopt(config_path: str, bundle: str) -> None:
     """Start a run from the weights of BUNDLE: to continue its training, or to train other models on its codecs."""
-    folder = import_module("cldm_trainer.adopt.bundle").adopt(load_config(config_path), Path(bundle))
+    from .conditions.kind import Design
+    from .training.run_folder import RunFolder
+
+    config = load_config(config_path)
+    folder = import_module("cldm_trainer.adopt.bundle").adopt(Design.of(config), config.texture, RunFolder.of(config),
+                                                              Path(bundle))
     click.echo(f"{folder}: holds the weights of {bundle}. Raise a stage's steps to continue training.")
 
 

@@ -1,7 +1,6 @@
-"""The configuration of a run: frozen dataclasses read from one TOML file. Longer than other files, because it is the
-reference of that file's keys, which is read from top to bottom.
+"""The configuration of a run: frozen dataclasses, which `config_file` reads from a TOML file.
 
-A field without a default must be given. All faults of a file are reported in one error.
+A field without a default must be given.
 """
 
 import dataclasses
@@ -9,17 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cldm_runtime.diffusion.samplers import SAMPLERS
-from cldm_runtime.diffusion.schedule import SPACINGS
-from cldm_runtime.errors import InputError, list_faults
-from cldm_runtime.files.records import TOML, plain, read_record
-from cldm_runtime.files.toml_file import read_toml
-from cldm_runtime.scans.settings import CohortSettings, PrepareSettings, gather_patients
-
-OBJECTIVES = ("v", "epsilon", "sample", "flow")
-SCHEDULES = ("linear", "scaled_linear", "cosine", "flow")
-CONDITIONS = ("none", "mask", "attributes", "label-vae", "control")
-_POSITIVE = ("steps", "batch_size", "log_every", "validate_every", "picture_every", "checkpoint_every")
+from cldm_runtime.files.records import plain
+from cldm_runtime.scans.settings import CohortSettings, PrepareSettings
 
 
 @dataclass(frozen=True)
@@ -112,7 +102,7 @@ class DiffusionConfig:
     beta_end: float = 2e-2
     zero_terminal_snr: bool = False  # the schedule is rescaled to end in pure noise, for v and sample
     min_snr_gamma: float = 0.0  # 0: every timestep weighs the same
-    condition: str = "mask"  # none, mask, attributes, label-vae or control
+    condition: str = "mask"  # a name in conditions.registry.KINDS: none, mask, attributes, label-vae, control
     condition_dropout: float = 0.0  # share of training samples without their condition; above 0 allows guidance
     tokens: str = "corrected"  # of attributes: each value knows its attribute; "as-released": bare numbers
     value_dropout: float = 0.0  # share of the attributes hidden in training: unknown ones may then be left out
@@ -239,6 +229,15 @@ class BenchConfig:
 
 
 @dataclass(frozen=True)
+class CodecSections:
+    """What the latents of a cohort depend on."""
+
+    image: CodecConfig
+    mask: CodecConfig
+    latents: LatentsConfig
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything that a run depends on. Sections are named as in the file."""
 
@@ -261,6 +260,10 @@ class Config:
     bench: BenchConfig = BenchConfig()
 
     @property
+    def codecs(self) -> CodecSections:
+        return CodecSections(self.image_codec, self.mask_codec, self.latents)
+
+    @property
     def run_folder(self) -> Path:
         return Path(self.run.folder) / self.run.name
 
@@ -276,95 +279,3 @@ class Config:
     def resolved(self) -> dict[str, Any]:
         """Every value, defaults included, as plain JSON types."""
         return dict(plain(self))
-
-
-def load_config(path: str | Path) -> Config:
-    """Read a TOML file and those that it extends.
-
-    A file that begins with `extends = "other.toml"` (a path relative to the file) states only what differs from the
-    other. Raises InputError that lists every unknown, missing or wrongly typed key.
-    """
-    table = gather_patients(read_toml(Path(path)))
-    faults: list[str] = []
-    config = read_record(Config, table, "", faults, TOML)
-    if config is not None:
-        faults += _rule_faults(config)
-    if config is None or faults:
-        raise InputError(list_faults(f"{path}: {len(faults)} fault(s) in the configuration:", faults))
-    return config
-
-
-def _rule_faults(config: Config) -> list[str]:
-    """What types alone cannot say."""
-    faults = []
-    diffusion = config.diffusion
-    choices = {
-        "diffusion.objective": (diffusion.objective, OBJECTIVES),
-        "diffusion.schedule": (diffusion.schedule, SCHEDULES),
-        "diffusion.condition": (diffusion.condition, CONDITIONS),
-        "diffusion.tokens": (diffusion.tokens, ("corrected", "as-released")),
-        "run.accelerator": (config.run.accelerator, ("cpu", "cuda", "auto")),
-        "export.sampler": (config.export.sampler, tuple(SAMPLERS)),
-        "export.spacing": (config.export.spacing, tuple(SPACINGS)),
-    }
-    for key, (found, allowed) in choices.items():
-        if found not in allowed:
-            faults.append(f"{key}: found {found!r}, expected one of {', '.join(allowed)}.")
-    faults += [f"run.{key}: found {count}, expected at least 1."
-               for key, count in (("devices", config.run.devices), ("nodes", config.run.nodes)) if count < 1]
-    faults += [*_schedule_faults(config.diffusion), *_condition_faults(config)]
-    if config.distil.states % config.distil.steps or config.distil.teacher_steps % config.distil.states:
-        faults.append(f"distil: found {config.distil.steps} steps, {config.distil.states} states, "
-                      f"{config.distil.teacher_steps} teacher_steps, expected each to be a multiple of the one before.")
-    for name in ("image_codec", "mask_codec", "diffusion"):
-        section = getattr(config, name)
-        if section.attention and len(section.attention) != len(section.channels):
-            faults.append(f"{name}.attention: {len(section.attention)} entries for {len(section.channels)} channels.")
-        if any(width % section.norm_groups for width in section.channels):
-            faults.append(f"{name}.channels: found {list(section.channels)}, expected multiples of norm_groups = "
-                          f"{section.norm_groups}.")
-    for name in ("image_codec", "mask_codec", "texture", "diffusion", "label_vae"):
-        optimiser = getattr(config, name).optimiser
-        faults += [f"{name}.optimiser.{key}: found {getattr(optimiser, key)}, expected at least 1."
-                   for key in _POSITIVE if getattr(optimiser, key) < 1]
-    return faults
-
-
-def _schedule_faults(diffusion: DiffusionConfig) -> list[str]:
-    """Contradictions between what is predicted and the noise that it is predicted from."""
-    objective, schedule = diffusion.objective, diffusion.schedule
-    if objective == "flow" and schedule != "flow":
-        return [f"diffusion.schedule: found {schedule!r}, expected 'flow', the schedule of the objective flow."]
-    if objective == "epsilon" and (schedule == "flow" or diffusion.zero_terminal_snr):
-        return ["diffusion.objective: found 'epsilon', which tells nothing of the image in the pure noise that this "
-                "schedule ends in. Use v or sample, or another schedule without zero_terminal_snr."]
-    if schedule == "flow" and diffusion.zero_terminal_snr:
-        return ["diffusion.zero_terminal_snr: found True, expected False: the schedule flow ends in pure noise anyway."]
-    return []
-
-
-def _condition_faults(config: Config) -> list[str]:
-    """Contradictions between the kind of condition and the rest."""
-    faults = []
-    diffusion, dropout = config.diffusion, config.diffusion.condition_dropout
-    if not 0.0 <= dropout < 1.0:
-        faults.append(f"diffusion.condition_dropout: found {dropout}, expected 0 to below 1.")
-    if not 0.0 <= diffusion.value_dropout < 1.0:
-        faults.append(f"diffusion.value_dropout: found {diffusion.value_dropout}, expected 0 to below 1.")
-    if diffusion.condition == "none" and dropout > 0.0:
-        faults.append(f"diffusion.condition_dropout: found {dropout}, expected 0: there is no condition to drop.")
-    if config.export.weights not in ("fp32", "fp16", "int8"):
-        faults.append(f"export.weights: found {config.export.weights!r}, expected fp32, fp16 or int8.")
-    if config.export.guidance != 1.0 and dropout == 0.0:
-        faults.append(f"export.guidance: found {config.export.guidance}, expected 1 where diffusion.condition_dropout "
-                      "is 0: there is nothing to guide away from.")
-    if diffusion.condition in ("attributes", "label-vae") and diffusion.context_width < 1:
-        faults.append(f"diffusion.context_width: found {diffusion.context_width}, expected 1 or more.")
-    if diffusion.condition == "control":
-        stride = config.image_codec.patch * 2 ** (len(config.image_codec.channels) - 1)
-        if not config.control.base:
-            faults.append("control.base: empty, expected the name of a run with diffusion.condition = \"none\".")
-        if 2 ** (len(config.control.channels) - 1) != stride:
-            faults.append(f"control.channels: {len(config.control.channels)} levels halve to 1 / "
-                          f"{2 ** (len(config.control.channels) - 1)}, the image codec to 1 / {stride}.")
-    return faults

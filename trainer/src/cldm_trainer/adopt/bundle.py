@@ -16,20 +16,19 @@ from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.files.atomic import write_text
 from cldm_runtime.files.records import plain
 
-from ..config import Config, OptimiserConfig
+from ..conditions.kind import Design
+from ..conditions.registry import KINDS
+from ..config import OptimiserConfig, TextureConfig
 from ..graphs.read_weights import fill
-from ..networks import (
-    Denoiser,
-    MaskEncoder,
-    TexturedDecoder,
-)
-from ..stages import codec, diffusion, latents, texture
+from ..networks import Denoiser, MaskEncoder, TexturedDecoder
+from ..stages import bases, codec, latents, texture
 from ..stages.from_bundle import untrained
 from ..training import checkpoint
+from ..training.run_folder import RunFolder
 
 
-def adopt(config: Config, folder: Path) -> Path:
-    """Write the weights of a mask-conditioned bundle into the stages of `config`'s run; returns the run's folder.
+def adopt(design: Design, section: TextureConfig, run: RunFolder, folder: Path) -> Path:
+    """Write the weights of a mask-conditioned bundle into the stages of a run; returns the run's folder.
 
     Every stage stands at the step that the bundle states, with a fresh optimiser: raise its `steps` to go on. The mask
     codec's decoder is in no bundle and stays untrained; nothing but more training of that codec needs it.
@@ -38,24 +37,25 @@ def adopt(config: Config, folder: Path) -> Path:
     """
     bundle = Bundle.load(folder)
     roles = [condition.encoder for condition in bundle.manifest.conditions]
-    if roles != ["mask_encoder"] or config.diffusion.condition != "mask":
+    kind, home = KINDS[design.diffusion.condition], run.own("")
+    if not kind.adoptable or kind.facts is None or roles != [kind.facts.encoder]:
         raise InputError(f"{folder}: conditioned by {', '.join(roles) or 'nothing'}, the configuration by "
-                         f"{config.diffusion.condition}. Only bundles conditioned by the mask's latent can be adopted.")
-    stages = (codec.IMAGE_STAGE, codec.MASK_STAGE, latents.STAGE, texture.STAGE, diffusion.STAGE)
-    begun = [name for name in stages if any((config.run_folder / name).glob("*"))]
+                         f"{kind.name}. Only bundles conditioned by the mask's latent can be adopted.")
+    stages = (codec.IMAGE_STAGE, codec.MASK_STAGE, latents.STAGE, texture.STAGE, bases.STAGE)
+    begun = [name for name in stages if any((home / name).glob("*"))]
     if begun:
-        raise InputError(f"{config.run_folder}: already holds {', '.join(begun)}. Choose another run.name, or delete "
+        raise InputError(f"{home}: already holds {', '.join(begun)}. Choose another run.name, or delete "
                          "it.")
-    modules = untrained(config)
+    modules = untrained(design, section, bundle.manifest.image.channels)
     found = {}
     for role, module in modules.items():
         graph = bundle.manifest.graphs[role]
         found[role] = fill(module, graph, (bundle.path / graph.file).read_bytes(), role)
     _require_all(modules, found)
-    _save(config, modules, bundle)
+    _save(design, section, run, modules, bundle)
     adopted = {"bundle": bundle.identity, "nature": bundle.manifest.nature or ""}
-    write_text(config.run_folder / checkpoint.ADOPTED, json.dumps(adopted) + "\n")
-    return config.run_folder
+    write_text(home / checkpoint.ADOPTED, json.dumps(adopted) + "\n")
+    return home
 
 
 def _require_all(modules: Mapping[str, nn.Module], found: Mapping[str, set[str]]) -> None:
@@ -69,7 +69,8 @@ def _require_all(modules: Mapping[str, nn.Module], found: Mapping[str, set[str]]
                          "version of cldm-trainer or of torch.")
 
 
-def _save(config: Config, modules: Mapping[str, nn.Module], bundle: Bundle) -> None:
+def _save(design: Design, section: TextureConfig, run: RunFolder, modules: Mapping[str, nn.Module],
+          bundle: Bundle) -> None:
     decoder, masks, denoiser = modules["decoder"], modules["mask_encoder"], modules["denoiser"]
     assert isinstance(decoder, TexturedDecoder) and isinstance(masks, MaskEncoder) and isinstance(denoiser, Denoiser)
     if denoiser.null is not None:
@@ -79,16 +80,17 @@ def _save(config: Config, modules: Mapping[str, nn.Module], bundle: Bundle) -> N
         with torch.no_grad():
             denoiser.null.copy_(torch.tensor(null))
     steps = bundle.manifest.provenance.get("steps", {})
+    codecs = design.codecs
     for stage, module, optimiser in (
-        (codec.IMAGE_STAGE, decoder.codec, config.image_codec.optimiser),
-        (texture.STAGE, decoder.texture, config.texture.optimiser),
-        (diffusion.STAGE, denoiser, config.diffusion.optimiser),
+        (codec.IMAGE_STAGE, decoder.codec, codecs.image.optimiser),
+        (texture.STAGE, decoder.texture, section.optimiser),
+        (bases.STAGE, denoiser, design.diffusion.optimiser),
     ):
-        _save_stage(config.run_folder / stage, module, int(steps.get(stage, 0)), optimiser)
-    _save_stage(config.run_folder / codec.MASK_STAGE, masks.codec, int(steps.get(codec.MASK_STAGE, 0)), None)
-    for stage, section in ((codec.IMAGE_STAGE, config.image_codec), (codec.MASK_STAGE, config.mask_codec)):
-        checkpoint.agree_on_config(config.run_folder / stage, {"seed": config.run.seed, **plain(section)}, begun=False)
-    latents.keep_standardisation(config.run_folder / latents.STAGE, decoder.affine, masks.affine)
+        _save_stage(run.own(stage), module, int(steps.get(stage, 0)), optimiser)
+    _save_stage(run.own(codec.MASK_STAGE), masks.codec, int(steps.get(codec.MASK_STAGE, 0)), None)
+    for stage, trained in ((codec.IMAGE_STAGE, codecs.image), (codec.MASK_STAGE, codecs.mask)):
+        checkpoint.agree_on_config(run.own(stage), {"seed": run.settings.seed, **plain(trained)}, begun=False)
+    latents.keep_standardisation(run.own(latents.STAGE), decoder.affine, masks.affine)
 
 
 def _save_stage(folder: Path, module: nn.Module, step: int, optimiser: OptimiserConfig | None) -> None:

@@ -14,7 +14,8 @@ from cldm_runtime.diffusion.samplers import SAMPLERS
 from cldm_runtime.errors import InputError
 from cldm_runtime.generation.pipeline import decoder_noise, initial_noise
 
-from ..config import load_config
+from ..conditions.kind import Design
+from ..config_file import load_config
 from ..graphs.read_weights import fill
 from ..stages.from_bundle import untrained
 from .torch_flops import call_flops
@@ -117,7 +118,9 @@ def bundle_modules(config: Path, bundle: Bundle) -> dict[str, nn.Module]:
     """Encoder of the condition, denoiser and decoder of a mask-conditioned bundle, in torch, ready to run."""
     if [condition.encoder for condition in bundle.manifest.conditions] != ["mask_encoder"]:
         raise InputError(f"{bundle.path}: only bundles conditioned by the mask's latent are rebuilt in torch.")
-    modules = {role: module for role, module in untrained(load_config(config)).items() if role != "encoder"}
+    loaded = load_config(config)
+    every = untrained(Design.of(loaded), loaded.texture, bundle.manifest.image.channels)
+    modules = {role: module for role, module in every.items() if role != "encoder"}
     for role, module in modules.items():
         graph = bundle.manifest.graphs[role]
         fill(module, graph, bundle.read(graph), role)

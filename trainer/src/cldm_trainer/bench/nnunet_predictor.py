@@ -12,11 +12,12 @@ from cldm_runtime.bench.onnx_flops import graph_flops
 from cldm_runtime.bench.work import Parts, some_slices
 from cldm_runtime.segmentation.segmenter import Segmenter
 
-from ..config import load_config
+from ..config_file import load_config
 from ..export.nnunet_agreement import make_predictor, predictor_labels
 from ..nnunet.plan import use_folders
 from ..nnunet.results import NnunetResult, load_result
 from ..stages import segmenter as stage
+from ..training.run_folder import RunFolder
 from .rebuilt_nnunet import check_rebuilt, rebuilt_result
 
 
@@ -66,7 +67,7 @@ def find_result(config: Path, segmenter: Segmenter) -> tuple[NnunetResult, str]:
     """
     loaded = load_config(config)
     section = loaded.export
-    folder = Path(section.nnunet) if section.nnunet else stage.result_folder(loaded)
+    folder = Path(section.nnunet) if section.nnunet else stage.result_folder(loaded.segmenter, RunFolder.of(loaded))
     if (folder / f"fold_{section.nnunet_fold}").is_dir():
         result, source = load_result(folder, section.nnunet_fold, section.nnunet_checkpoint), "nnU-Net's result folder"
     else:

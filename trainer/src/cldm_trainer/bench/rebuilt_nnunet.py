@@ -29,7 +29,7 @@ def rebuilt_result(segmenter: Segmenter) -> NnunetResult:
     if trained.get("planned", True) or spec.axis_order != (0, 1) or spec.decision != "argmax":
         raise InputError(f"{segmenter.bundle.path}: only a segmenter trained with segmenter.planned = false can be "
                          "rebuilt from its bundle. Name its nnU-Net result folder in export.nnunet.")
-    dataset = {"channel_names": {str(c): "LGE" for c in range(len(spec.normalisation))}, "file_ending": ".mha",
+    dataset = {"channel_names": {str(c): f"channel {c}" for c in range(len(spec.normalisation))}, "file_ending": ".mha",
                "labels": {name: value for value, name in enumerate(segmenter.domain.labels.names)}, "numTraining": 1}
     plans = _plans(spec, trained)
     network = build_network(plans, dataset, _TRAINER)

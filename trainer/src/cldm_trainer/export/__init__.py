@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cldm_runtime.errors import InputError
 
 from ..config import Config
+
+if TYPE_CHECKING:
+    from .generator import GeneratorExport
 
 What = Literal["generator", "segmenter", "anatomy", "all"]
 
@@ -33,27 +36,43 @@ def run(config: Config, *, force: bool = False, torchscript: bool = True, what: 
     written = []
     if "segmenter" in chosen:
         from .segmenter import export_segmenter
+        from .settings import BundleSettings
 
-        written.append(export_segmenter(config, targets["segmenter"], force=force, torchscript=torchscript))
+        written.append(export_segmenter(BundleSettings.of(config), config.segmenter, targets["segmenter"], force=force,
+                                        torchscript=torchscript))
     if "generator" in chosen:
         written += _export_generator(config, targets["generator"], reduced, force=force, torchscript=torchscript)
     if "anatomy" in chosen:
         from .anatomy.bundle import export_anatomy
+        from .settings import BundleSettings
 
-        written.append(export_anatomy(config, targets["anatomy"], force=force, torchscript=torchscript))
+        written.append(export_anatomy(BundleSettings.of(config), config.label_vae, targets["anatomy"], force=force,
+                                      torchscript=torchscript))
     return written
+
+
+def generator_export(config: Config, *, torchscript: bool = True) -> "GeneratorExport":
+    """What the generator's bundle is made of, from a finished run. Raises InputError as `run`."""
+    from ..conditions.kind import Design
+    from ..stages.small_codec import SmallSections
+    from .checkpoints import load_generator
+    from .few_steps import load_few_steps
+    from .settings import BundleSettings
+
+    settings, design = BundleSettings.of(config), Design.of(config)
+    if not config.distil.bundle:
+        return load_generator(settings, design, config.texture, torchscript=torchscript)
+    sections = SmallSections(config.small_codec, config.texture, config.distil, design)
+    return load_few_steps(settings, sections, config.finish, torchscript=torchscript)
 
 
 def _export_generator(config: Config, target: Path, reduced: Mapping[str, str], *, force: bool,
                       torchscript: bool) -> list[Path]:
     """The generator's bundle, and its versions that compute in fewer bits: precision -> folder, empty for none."""
-    from .checkpoints import load_generator
-    from .few_steps import load_few_steps
     from .reduced.fp16 import write_fp16
     from .reduced.int8 import write_int8
 
-    load = load_few_steps if config.distil.bundle else load_generator
-    export = load(config, torchscript=torchscript)
+    export = generator_export(config, torchscript=torchscript)
     written = [export.write(target, force=force)]
     images, labels = export.training.images.numpy(), export.training.one_hot.argmax(1).byte().numpy()
     for precision, write in (("int8", write_int8), ("fp16", write_fp16)):

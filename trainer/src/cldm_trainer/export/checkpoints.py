@@ -14,44 +14,50 @@ from cldm_runtime.bundle.nature import joined_nature
 from cldm_runtime.errors import DatasetError
 from cldm_runtime.store import Dataset, open_dataset
 
-from ..conditions.facts import condition_facts
-from ..config import Config
+from ..conditions.kind import Design
+from ..conditions.registry import KINDS, condition_facts
+from ..config import TextureConfig
 from ..graphs.accurate_norm import use_accurate_norms
 from ..graphs.write import round_to_bytes, round_to_half
 from ..networks import Encoder, TexturedDecoder
-from ..stages import codec, diffusion, label_vae, latents, texture
+from ..stages import bases, codec, diffusion, label_vae, latents, texture
 from ..training import checkpoint
 from ..training.batches import one_hot
+from ..training.run_folder import RunFolder
 from .anatomy.traversal import traversal_of
 from .generator import GeneratorExport, Networks
 from .manifest_sections import TrainingFacts
+from .settings import BundleSettings
 
 _VALIDATION_SLICES = 128
 
 
-def load_generator(config: Config, *, torchscript: bool = True) -> GeneratorExport:
+def load_generator(settings: BundleSettings, design: Design, section: TextureConfig, *,
+                   torchscript: bool = True) -> GeneratorExport:
     """Everything for a generator bundle. Raises InputError naming the stage that has not been trained, or for an
     unconditional model."""
-    condition_facts(config.diffusion.condition)
-    image_codec = latents.trained_codec(config, codec.IMAGE_STAGE)
-    affine = latents.load_affines(config.codecs_folder / latents.STAGE)[0]
-    encoder = diffusion.trained_condition_encoder(config)
+    run, codecs = settings.run, design.codecs
+    condition_facts(design.diffusion.condition)
+    image_codec = codec.trained_image_codec(codecs.image, run)
+    affine = latents.load_affines(run.lent(latents.STAGE))[0]
+    encoder = diffusion.trained_condition_encoder(design, run)
     assert encoder is not None  # there is a condition
+    decoder = TexturedDecoder(image_codec, affine, texture.trained_texture(section, codecs.image, run))
     networks = Networks(
-        denoiser=diffusion.trained_denoiser(config),
+        denoiser=diffusion.trained_denoiser(design, run),
         condition_encoder=encoder,
-        decoder=TexturedDecoder(image_codec, affine, texture.trained_texture(config)).eval().requires_grad_(False),
+        decoder=decoder.eval().requires_grad_(False),
         encoder=Encoder(image_codec, affine).eval().requires_grad_(False),
     )
     use_accurate_norms(encoder)  # it runs once a sample, so it need not be fast
-    round_weights(networks, config.export.weights)
+    round_weights(networks, settings.export.weights)
     pictures = {}
-    if config.diffusion.condition == "label-vae":
-        vae = label_vae.trained_label_vae(config)
-        pictures = traversal_of(config, vae, vae.decode)
-    schedule = diffusion.noise_schedule(config.diffusion)
-    training = read_training(config, generator_stages(config))
-    return GeneratorExport(config, networks, schedule, training, torchscript, pictures)
+    if label_vae.STAGE in KINDS[design.diffusion.condition].stages:
+        vae = label_vae.trained_label_vae(design.label_vae, run)
+        pictures = traversal_of(run.cohort, vae, vae.decode)
+    training = read_training(run, generator_stages(design, run), bases.inherited_steps(design, run))
+    schedule = diffusion.noise_schedule(design.diffusion)
+    return GeneratorExport(settings, networks, schedule, training, torchscript, pictures)
 
 
 def round_weights(networks: Networks, stored: str) -> None:
@@ -66,22 +72,22 @@ def round_weights(networks: Networks, stored: str) -> None:
             round_to_half(module)
 
 
-def generator_stages(config: Config) -> dict[str, Path]:
+def generator_stages(design: Design, run: RunFolder) -> dict[str, Path]:
     """The stages whose weights are in the bundle, and their folders."""
-    mask = [codec.MASK_STAGE] if config.diffusion.condition == "mask" else []
-    vector = [label_vae.STAGE] if config.diffusion.condition == "label-vae" else []
-    folders = {stage: config.codecs_folder / stage for stage in (codec.IMAGE_STAGE, *mask, texture.STAGE)}
-    return folders | {stage: config.run_folder / stage for stage in (*vector, diffusion.STAGE)}
+    kind = KINDS[design.diffusion.condition]
+    folders = {stage: run.lent(stage) for stage in (codec.IMAGE_STAGE, *kind.codecs, texture.STAGE)}
+    return folders | {stage: run.own(stage) for stage in (*kind.stages, bases.STAGE)}
 
 
-def read_training(config: Config, folders: Mapping[str, Path]) -> TrainingFacts:
-    """Facts about the cohort and the stages, which are given by name and folder. Raises DatasetError where the cohort
-    lacks a column."""
-    with open_dataset(config.cohort_file) as dataset:
+def read_training(run: RunFolder, folders: Mapping[str, Path], inherited: Mapping[str, int]) -> TrainingFacts:
+    """Facts about the cohort and the stages, which are given by name and folder. inherited: steps of the denoisers of
+    other runs that the run's began with, by run. Raises DatasetError where the cohort lacks a column."""
+    path = run.cohort.file
+    with open_dataset(path) as dataset:
         subset, attributes = dataset.subset, dataset.mask_attributes
         if subset is None or attributes is None:
             raise DatasetError(
-                f"{config.cohort_file}: /subset or /attributes/mask is missing. Make it with `cldm-train prepare`."
+                f"{path}: /subset or /attributes/mask is missing. Make it with `cldm-train prepare`."
             )
         rows = dataset.rows("val")
         rows = rows[np.linspace(0, len(rows) - 1, min(_VALIDATION_SLICES, len(rows))).astype(int)]
@@ -89,22 +95,21 @@ def read_training(config: Config, folders: Mapping[str, Path]) -> TrainingFacts:
         counts, nature = count_slices(dataset), dataset.nature
     steps = {stage: int(checkpoint.metadata(folder / checkpoint.MODEL).get("step", "0"))
              for stage, folder in folders.items()}
-    if diffusion.STAGE in folders:
-        steps |= {f"{diffusion.STAGE} of {run}": number for run, number in diffusion.inherited_steps(config).items()}
+    steps |= {f"{bases.STAGE} of {name}": number for name, number in inherited.items()}
     return TrainingFacts(
         counts,
         attributes[subset == "train"],
         torch.from_numpy(images),
-        one_hot(torch.from_numpy(masks), len(find_domain(config.cohort.domain).labels)),
+        one_hot(torch.from_numpy(masks), run.cohort.classes),
         steps,
         {stage: last_figures(folder / "validation.csv") for stage, folder in folders.items()},
-        joined_nature([nature, *adopted_natures(config)]),
+        joined_nature([nature, *adopted_natures(run)]),
     )
 
 
-def adopted_natures(config: Config) -> list[str]:
+def adopted_natures(run: RunFolder) -> list[str]:
     """What the bundles were trained on whose weights this run, or the run of its codecs, began with."""
-    files = {folder / checkpoint.ADOPTED for folder in (config.run_folder, config.codecs_folder)}
+    files = {run.own(checkpoint.ADOPTED), run.lent(checkpoint.ADOPTED)}
     return [str(json.loads(file.read_text(encoding="utf-8"))["nature"]) for file in sorted(files) if file.exists()]
 
 

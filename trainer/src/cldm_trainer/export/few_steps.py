@@ -1,6 +1,7 @@
 """A bundle of few steps: a distilled denoiser, small networks in the place of the codecs', and the rest of its teacher.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,63 +10,66 @@ from torch import nn
 from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.bundle.nature import joined_nature
 
-from ..conditions.facts import condition_facts
-from ..config import Config
+from ..conditions.registry import KINDS, condition_facts
+from ..config import FinishConfig
 from ..graphs.accurate_norm import use_accurate_norms
 from ..networks import Encoder, TexturedDecoder
 from ..networks.small import SmallTexturedDecoder
 from ..stages import distil, finish, small_codec
-from ..stages.from_bundle import load_module, teacher_bundle
+from ..stages.small_codec import SmallSections
+from ..training.run_folder import RunFolder
 from .checkpoints import read_training, round_weights
 from .generator import GeneratorExport, Networks
+from .settings import BundleSettings
 
 
-def load_few_steps(config: Config, *, torchscript: bool = True) -> GeneratorExport:
+def load_few_steps(settings: BundleSettings, sections: SmallSections, finishes: Sequence[FinishConfig], *,
+                   torchscript: bool = True) -> GeneratorExport:
     """Everything for the bundle of a run with a [distil] section. Raises InputError naming the stage that has not been
     trained."""
-    teacher = teacher_bundle(config)
+    teacher, section, run = sections.teacher(), sections.distil, settings.run
     manifest = teacher.manifest
     assert manifest.schedule is not None and manifest.sampling is not None  # a generator has them
-    networks = load_networks(config, teacher)
-    round_weights(networks, config.export.weights)
-    sampling = replace(config.export, sampler="ddim", steps=config.distil.steps, spacing="trailing", eta=0.0,
+    networks = load_networks(sections, run, teacher, len(finishes))
+    round_weights(networks, settings.export.weights)
+    sampling = replace(settings.export, sampler="ddim", steps=section.steps, spacing="trailing", eta=0.0,
                        guidance=1.0, guidance_interval=(0.0, 1.0))
-    guidance = config.distil.guidance or manifest.sampling.guidance
-    training = read_training(config, few_steps_stages(config))
+    guidance = section.guidance or manifest.sampling.guidance
+    training = read_training(run, few_steps_stages(sections, run, len(finishes)), {})
     training = replace(training, steps={**manifest.provenance.get("steps", {}), **training.steps},
                        nature=joined_nature([training.nature, manifest.nature]))
-    described = (f"{manifest.description} In {config.distil.steps} steps, distilled from {teacher.identity}.")
-    sections = {
+    described = (f"{manifest.description} In {section.steps} steps, distilled from {teacher.identity}.")
+    differing = {
         "description": described,
         "latent": {"channels": manifest.latent.channels, "shape": list(manifest.latent.shape),
                    "mean": list(manifest.latent.mean), "std": list(manifest.latent.std)} if manifest.latent else None,
         "distilled": {"teacher": teacher.identity, "teacher_sha256": teacher.manifest_sha256, "guidance": guidance},
     }
-    return GeneratorExport(replace(config, export=sampling), networks, manifest.schedule.noise_schedule(),
-                           training, torchscript, sections=sections)
+    return GeneratorExport(settings.exported_as(sampling), networks, manifest.schedule.noise_schedule(),
+                           training, torchscript, sections=differing)
 
 
-def load_networks(config: Config, teacher: Bundle) -> Networks:
-    """The student, and the small networks where the configuration has them, else the teacher's."""
-    small = config.small_codec
-    role = condition_facts(config.diffusion.condition).encoder
+def load_networks(sections: SmallSections, run: RunFolder, teacher: Bundle, finished: int) -> Networks:
+    """The student, of which `finished` were trained on, and the small networks where the configuration has them, else
+    the teacher's."""
+    small, condition = sections.small, sections.design.diffusion.condition
     condition_encoder: nn.Module
-    if small.mask_encoder and role == "mask_encoder":
-        condition_encoder = small_codec.trained_mask_encoder(config)
+    if small.mask_encoder and KINDS[condition].small_stage == small_codec.MASK_ENCODER:
+        condition_encoder = small_codec.trained_mask_encoder(sections, run)
     else:
-        condition_encoder = load_module(config, teacher, role)
+        condition_encoder = sections.module(condition_facts(condition).encoder)
         use_accurate_norms(condition_encoder)
-    encoder = load_module(config, teacher, "encoder")
-    decoder = small_codec.trained_decoder(config) if small.decoder else load_module(config, teacher, "decoder")
+    encoder = sections.module("encoder")
+    decoder = small_codec.trained_decoder(sections, run) if small.decoder else sections.module("decoder")
     assert isinstance(encoder, Encoder) and isinstance(decoder, TexturedDecoder | SmallTexturedDecoder)
-    return Networks(finish.trained_student(config, teacher), condition_encoder, decoder, encoder)
+    student = finish.trained_student(sections.design.diffusion, run, teacher, finished)
+    return Networks(student, condition_encoder, decoder, encoder)
 
 
-def few_steps_stages(config: Config) -> dict[str, Path]:
+def few_steps_stages(sections: SmallSections, run: RunFolder, finished: int) -> dict[str, Path]:
     """The stages whose weights are in the bundle beside the teacher's, and their folders."""
-    names = [distil.STAGE, *(finish.folder(config, number).name for number in range(len(config.finish)))]
-    if config.small_codec.decoder:
-        names += [small_codec.DECODER, small_codec.TEXTURE]
-    if config.small_codec.mask_encoder and config.diffusion.condition == "mask":
-        names.append(small_codec.MASK_ENCODER)
-    return {name: config.run_folder / name for name in names}
+    names = [distil.STAGE, *(finish.folder(run, number).name for number in range(finished))]
+    small, small_stage = sections.small, KINDS[sections.design.diffusion.condition].small_stage
+    names += [small_codec.DECODER, small_codec.TEXTURE] if small.decoder else []
+    names += [small_stage] if small.mask_encoder and small_stage else []
+    return {name: run.own(name) for name in names}

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,8 +14,9 @@ from cldm_runtime.bundle.manifest import TensorSpec
 from cldm_runtime.bundle.sources import attribute_inputs
 from cldm_runtime.diffusion.schedule import NoiseSchedule
 
-from ..conditions.facts import ConditionFacts, condition_facts, random_sources
-from ..config import Config
+from ..conditions.facts import ConditionFacts
+from ..conditions.registry import condition_facts
+from ..conditions.sources import SOURCES, Limits
 from ..graphs.write import BATCH, export_graph, trace
 from ..networks import Affine, Denoiser, Encoder, TexturedDecoder
 from ..networks.small import SmallTexturedDecoder
@@ -26,6 +26,7 @@ from .manifest_sections import TrainingFacts, generator_sections
 from .model_card import generator_card
 from .parity import GraphParity, as_table, compare_graph, compare_reference, require
 from .quality import measure_generator
+from .settings import BundleSettings
 
 PARITY_SLICES = 8  # about: slices of the cohort that every graph is compared on
 LOOP_FACTOR = 10  # rounding adds up over the steps of a whole run, so it may be that many times a graph's tolerance
@@ -65,7 +66,7 @@ class Networks:
 class GeneratorExport:
     """What is exported: networks, the noise schedule that they were trained with, and facts about the training."""
 
-    config: Config
+    settings: BundleSettings
     networks: Networks
     schedule: NoiseSchedule
     training: TrainingFacts
@@ -81,10 +82,10 @@ class GeneratorExport:
         affine = self.networks.affine
         null = self.networks.denoiser.null
         condition = self.networks.condition.section(None if null is None else null.flatten().tolist())
-        sections = generator_sections(self.config, affine, self.latent_shape, self.schedule, self.training,
+        sections = generator_sections(self.settings, affine, self.latent_shape, self.schedule, self.training,
                                       self.networks.condition.description, condition) | dict(self.sections)
-        tolerance = self.config.export.parity_tolerance
-        domain = find_domain(self.config.cohort.domain)
+        tolerance = self.settings.export.parity_tolerance
+        domain = self.settings.run.cohort.domain
         draft = draft_manifest(sections, graphs, reference_case.SEED)
         expected = reference_case.make_reference(draft, self.networks.modules(), domain)
         allowed = reference_case.tolerances(
@@ -96,7 +97,7 @@ class GeneratorExport:
             found = self.compare(bundle, examples)
             require(found)
             images, labels = self.training.images.numpy(), self.training.one_hot.argmax(1).to(torch.uint8).numpy()
-            measured = measure_generator(bundle, Path(self.config.export.segmenter), images, labels)
+            measured = measure_generator(bundle, Path(self.settings.export.segmenter), images, labels)
             return {"parity": as_table(found), "validation": dict(self.training.validation), "measured": measured}
 
         return write_bundle(target, sections, graphs, reference, generator_card, check=check, pictures=self.pictures,
@@ -104,7 +105,7 @@ class GeneratorExport:
 
     def compare(self, bundle: Bundle, examples: Mapping[str, Mapping[str, Mapping[str, Tensor]]]) -> list[GraphParity]:
         """Every graph on random inputs and on the cohort's, and the reference with the whole loop."""
-        tolerance, found = self.config.export.parity_tolerance, []
+        tolerance, found = self.settings.export.parity_tolerance, []
         for role, module in self.networks.modules().items():
             cases = {kind: by_role[role] for kind, by_role in examples.items()}
             found += compare_graph(bundle, role, module, cases, tolerance)
@@ -113,7 +114,7 @@ class GeneratorExport:
     @property
     def latent_shape(self) -> tuple[int, ...]:
         stride = self.networks.encoder.codec.stride
-        return tuple(size // stride for size in self.config.prepare.shape)
+        return tuple(size // stride for size in self.settings.run.cohort.shape)
 
     @torch.no_grad()
     def example_inputs(self) -> dict[str, dict[str, dict[str, Tensor]]]:
@@ -122,7 +123,8 @@ class GeneratorExport:
         images = self.training.images[self._spread]
         generator = torch.Generator().manual_seed(0)
         latent = affine.standardise(self.networks.encoder.codec.encode(2.0 * images - 1.0)[0])
-        sources = self._cohort_sources()
+        source = SOURCES[facts.source]
+        sources = source.real(self.training.one_hot[self._spread], self.training.attributes)
         condition = self.networks.condition_encoder(*sources.values())
         steps = torch.linspace(0, len(self.schedule.alphas_cumprod) - 1, len(images)).round()
 
@@ -131,15 +133,15 @@ class GeneratorExport:
 
         texture, posterior = noise(images), noise(latent)
 
-        def inputs(image: Tensor, source: dict[str, Tensor], z: Tensor, told: Tensor) -> dict[str, dict[str, Tensor]]:
+        def inputs(image: Tensor, given: dict[str, Tensor], z: Tensor, fed: Tensor) -> dict[str, dict[str, Tensor]]:
             return {
-                "denoiser": {"x": z, "timestep": steps, facts.feeds: told},
-                facts.encoder: source,
+                "denoiser": {"x": z, "timestep": steps, facts.feeds: fed},
+                facts.encoder: given,
                 "decoder": {"latent": z, "texture_noise": texture},
                 "encoder": {"image": image, "posterior_noise": posterior},
             }
 
-        uniform, random = torch.rand(images.shape, generator=generator), random_sources(facts, sources, generator)
+        uniform, random = torch.rand(images.shape, generator=generator), source.random(sources, generator)
         return {
             "random": inputs(uniform, random, noise(latent), noise(condition)),
             "cohort": inputs(images, sources, latent, condition),
@@ -150,15 +152,6 @@ class GeneratorExport:
         """About `PARITY_SLICES` of the validation slices."""
         return slice(None, None, max(1, len(self.training.images) // PARITY_SLICES))
 
-    def _cohort_sources(self) -> dict[str, Tensor]:
-        """What the condition's encoder takes, from validation slices; attributes from the training's."""
-        one_hot = self.training.one_hot[self._spread]
-        if self.networks.condition.source == "masks":
-            return {"one_hot": one_hot}
-        rows = np.linspace(0, len(self.training.attributes) - 1, len(one_hot)).astype(int)
-        inputs = attribute_inputs(self.training.attributes[rows])
-        return {name: torch.from_numpy(values) for name, values in inputs.items()}
-
     def graph(self, role: str, inputs: Mapping[str, Tensor]) -> GraphFile:
         """The network as it is written, from example inputs."""
         module = self.networks.modules()[role]
@@ -166,8 +159,8 @@ class GeneratorExport:
             shape = module(*inputs.values()).shape
         facts = self.networks.condition
         name, meaning, limits = _OUTPUTS.get(role, (facts.feeds, facts.meaning, None))
-        known = _INPUTS | {facts.encoder: _SOURCES}
-        known["denoiser"] = _INPUTS["denoiser"] | {facts.feeds: (f"output of {facts.encoder}", None)}
+        known = _INPUTS | {facts.encoder: SOURCES[facts.source].tensors}
+        known["denoiser"] = {**_INPUTS["denoiser"], facts.feeds: (f"output of {facts.encoder}", None)}
         return GraphFile(
             role,
             export_graph(module, inputs, [name]),
@@ -177,9 +170,8 @@ class GeneratorExport:
         )
 
 
-Limits = tuple[float, float] | None
 _LATENT = "standardised latent of the image codec"
-_INPUTS: dict[str, dict[str, tuple[str, Limits]]] = {
+_INPUTS: dict[str, Mapping[str, tuple[str, Limits]]] = {
     "denoiser": {
         "x": (f"noisy {_LATENT}: alpha * x0 + sigma * noise", None),
         "timestep": ("training step, 0 to train_timesteps - 1, as a number", None),
@@ -192,11 +184,6 @@ _INPUTS: dict[str, dict[str, tuple[str, Limits]]] = {
         "image": ("image in image.value_range", (0.0, 1.0)),
         "posterior_noise": ("independent standard normal numbers; zeros give the mean latent", None),
     },
-}
-_SOURCES: dict[str, tuple[str, Limits]] = {
-    "one_hot": ("label map, one channel for each of labels.names, 0 or 1", (0.0, 1.0)),
-    "attributes": ("values in the order and units of attributes; 0 where undefined", None),
-    "defined": ("whether the attribute is defined, 0 or 1", (0.0, 1.0)),
 }
 _OUTPUTS: dict[str, tuple[str, str, Limits]] = {
     "denoiser": ("prediction", "what schedule.prediction_type says", None),

@@ -15,9 +15,9 @@ from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.domains.domain import Domain
 
-from ..config import Config
 from ..networks import Affine
 from ..version import __version__
+from .settings import BundleSettings
 
 LICENCE = "Apache-2.0"
 INTENDED_USE = (
@@ -25,7 +25,7 @@ INTENDED_USE = (
     "treatment or any other clinical decision."
 )
 DISTRIBUTION_ROWS = 512
-_PRIVATE_KEYS = ("folder", "raw", "perceptual_network", "nnunet")  # paths say where data comes from
+LAYOUTS = {2: "NCHW", 3: "NCDHW"}
 _PACKAGES = ("torch", "monai", "lightning-fabric", "onnx", "onnxruntime", "numpy")
 
 
@@ -36,7 +36,7 @@ class TrainingFacts:
     attributes: (N, A) measured on the training slices, in the domain's order, NaN where undefined.
     validation: figures of merit of each stage on the validation patients. steps: optimiser steps of each stage.
     nature: what the training images are, "phantom" or "patients"; "": not stated.
-    images (n, 1, H, W) in [0, 1] and one_hot (n, classes, H, W), n >= 2, are not written anywhere.
+    images (n, C, *spatial) in [0, 1] and one_hot (n, classes, *spatial), n >= 2, are not written anywhere.
     """
 
     counts: Mapping[str, int]
@@ -49,17 +49,17 @@ class TrainingFacts:
 
 
 def generator_sections(
-    config: Config, affine: Affine, latent_shape: Sequence[int], schedule: NoiseSchedule, training: TrainingFacts,
-    description: str, condition: Mapping[str, Any],
+    settings: BundleSettings, affine: Affine, latent_shape: Sequence[int], schedule: NoiseSchedule,
+    training: TrainingFacts, description: str, condition: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Everything in a generator's manifest but its files and quality. condition: its entry in `conditions`."""
-    domain = find_domain(config.cohort.domain)
+    export = settings.export
     return {
-        "name": config.export.generator.rstrip("/").rsplit("/", 1)[-1],
-        "bundle_version": config.export.version,
+        "name": export.generator.rstrip("/").rsplit("/", 1)[-1],
+        "bundle_version": export.version,
         "kind": "generator",
         "description": description,
-        **common_sections(config, domain, training),
+        **common_sections(settings, training),
         "latent": {
             "channels": affine.mean.numel(),
             "shape": list(latent_shape),
@@ -73,20 +73,21 @@ def generator_sections(
         },
         "conditions": [dict(condition)],
         "sampling": {
-            "sampler": config.export.sampler,
-            "steps": config.export.steps,
-            "spacing": config.export.spacing,
-            "eta": config.export.eta,
-            "guidance": config.export.guidance,
-            "guidance_interval": list(config.export.guidance_interval),
-            "batch_size": config.export.batch_size,
+            "sampler": export.sampler,
+            "steps": export.steps,
+            "spacing": export.spacing,
+            "eta": export.eta,
+            "guidance": export.guidance,
+            "guidance_interval": list(export.guidance_interval),
+            "batch_size": export.batch_size,
         },
     }
 
 
-def common_sections(config: Config, domain: Domain, training: TrainingFacts) -> dict[str, Any]:
+def common_sections(settings: BundleSettings, training: TrainingFacts) -> dict[str, Any]:
     """What generators and segmenters of one cohort share."""
-    low, high = config.prepare.percentiles
+    cohort, (low, high) = settings.run.cohort, settings.percentiles
+    domain = cohort.domain
     return {
         **({"nature": training.nature} if training.nature else {}),
         "domain": domain.name,
@@ -98,14 +99,14 @@ def common_sections(config: Config, domain: Domain, training: TrainingFacts) -> 
             "python": platform.python_version(),
             "cohort": dict(training.counts),
             "steps": dict(training.steps),
-            "config": without_paths(config.resolved()),
+            "config": dict(settings.config),
         },
         "image": {
-            "channels": 1,
-            "shape": list(config.prepare.shape),
-            "layout": "NCHW",
+            "channels": training.images.shape[1],
+            "shape": list(cohort.shape),
+            "layout": LAYOUTS[cohort.dims],
             "value_range": [0.0, 1.0],
-            "spacing_mm": list(config.prepare.spacing_mm),
+            "spacing_mm": list(cohort.spacing_mm),
             "normalisation": {"kind": "percentile", "low": low, "high": high},
         },
         "labels": {
@@ -115,13 +116,6 @@ def common_sections(config: Config, domain: Domain, training: TrainingFacts) -> 
         "attributes": attribute_sections(domain, training.attributes),
         "attribute_distribution": distribution_section(domain, training.attributes),
     }
-
-
-def without_paths(value: Any) -> Any:
-    """The configuration without the paths of the machine that it ran on."""
-    if isinstance(value, dict):
-        return {key: without_paths(item) for key, item in value.items() if key not in _PRIVATE_KEYS}
-    return [without_paths(item) for item in value] if isinstance(value, list) else value
 
 
 def attribute_sections(domain: Domain, values: NDArray[np.float32]) -> list[dict[str, Any]]:

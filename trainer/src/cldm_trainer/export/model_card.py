@@ -5,6 +5,8 @@ from typing import Any
 
 from cldm_runtime.bundle.manifest import GraphSpec, Manifest
 from cldm_runtime.bundle.nature import nature_sentence
+from cldm_runtime.domains.domain import Domain
+from cldm_runtime.domains.registry import carried_domain
 
 _SEEN = "It has seen the training cohort and nothing else: "
 _UNKNOWN = {"phantom": "how well it works for images of patients is unknown."}  # by nature
@@ -17,25 +19,19 @@ _GENERATOR_LIMITS = (
     "number, or look at latent spread and high-frequency energy as well.",
     "Guidance above 1 makes images more typical of their condition, and those of one condition more alike, than the "
     "cohort's are.",
-    "Single slices: neighbouring slices of a stack are made independently of each other.",
 )
 _ATTRIBUTE_LIMITS = (
     "Obedience is not perfect: what an image shows differs from the attributes that it was made from, and no label map "
     "says where. Measure it with a segmenter (`cldm evaluate`) before you draw conclusions.",
     *_GENERATOR_LIMITS[2:],
 )
-_SEGMENTER_LIMITS = (
-    "It reports infarct on some slices without any; see the false-infarct rate in the results.",
-    "Small and patchy infarcts and microvascular obstruction are found less reliably than large ones.",
-)
-
 _ANATOMY_LIMITS = (
-    "It has seen the label maps of the training cohort and nothing else: it draws hearts as that cohort has them, and "
-    "refuses attributes that its hearts do not reach.",
-    "Its borders are smoother than hand-drawn ones, and fine patches of an infarct are lost.",
-    "Small details such as microvascular obstruction are drawn rarely and roughly; no attribute asks for them.",
-    "Single slices: neighbouring slices of a stack are drawn independently of each other.",
+    "It has seen the label maps of the training cohort and nothing else: it draws anatomies as that cohort has them, "
+    "and refuses attributes that they do not reach.",
+    "Its borders are smoother than hand-drawn ones, and fine details are lost.",
+    "Details that no attribute asks for are drawn rarely and roughly.",
 )
+_SINGLE_SLICES = "Single slices: neighbouring slices of a stack are made independently of each other."
 
 
 def generator_card(manifest: Manifest, captions: Mapping[str, str]) -> str:
@@ -55,13 +51,14 @@ def generator_card(manifest: Manifest, captions: Mapping[str, str]) -> str:
         facts["distilled"] = (f"from {manifest.distilled.teacher}, with its guidance {manifest.distilled.guidance:g}; "
                               "serves these steps only")
     limits = _GENERATOR_LIMITS if "masks" in manifest.sources else _ATTRIBUTE_LIMITS
-    return _card(manifest, facts, use, (_seen(manifest), *limits), captions)
+    return _card(manifest, facts, use, (_seen(manifest), *limits, *_of_the_domain(manifest)), captions)
 
 
 def segmenter_card(manifest: Manifest, captions: Mapping[str, str]) -> str:
     """The card of a segmenter; captions of its pictures by file name."""
     use = f"cldm segment samples.h5 --segmenter {manifest.name}\ncldm verify {manifest.name}"
-    return _card(manifest, _image_facts(manifest), use, (_seen(manifest), *_SEGMENTER_LIMITS), captions)
+    limits = (_seen(manifest), *_false_findings(manifest), *_of_the_domain(manifest))
+    return _card(manifest, _image_facts(manifest), use, limits, captions)
 
 
 def anatomy_card(manifest: Manifest, captions: Mapping[str, str]) -> str:
@@ -75,7 +72,24 @@ def anatomy_card(manifest: Manifest, captions: Mapping[str, str]) -> str:
         "and attributes of all training slices together",
         **_image_facts(manifest),
     }
-    return _card(manifest, facts, use, _ANATOMY_LIMITS, captions)
+    return _card(manifest, facts, use, (*_ANATOMY_LIMITS, *_of_the_domain(manifest)), captions)
+
+
+def _domain(manifest: Manifest) -> Domain:
+    return carried_domain(manifest.domain, manifest.declared_domain, manifest.name)
+
+
+def _of_the_domain(manifest: Manifest) -> list[str]:
+    """What no bundle of the domain knows, and what single slices cannot show."""
+    generated = manifest.kind != "segmenter" and len(manifest.image.shape) == 2
+    limits = _domain(manifest).limits
+    return [*([limits] if limits else []), *([_SINGLE_SLICES] if generated else [])]
+
+
+def _false_findings(manifest: Manifest) -> list[str]:
+    lesion = _domain(manifest).lesion
+    return [] if lesion is None else [f"It reports {lesion} on some images without any; see the false-detection rate "
+                                      "in the results."]
 
 
 def _card(manifest: Manifest, facts: Mapping[str, str], use: str, limits: Sequence[str],

@@ -27,8 +27,9 @@ from cldm_runtime.segmentation.segmenter import Segmenter
 from cldm_runtime.segmentation.window import pad_to_patch
 from cldm_runtime.store import open_dataset
 
-from ..config import Config
+from ..config import SegmenterConfig
 from ..graphs.write import BATCH, export_graph, trace
+from ..networks.rank import spatial_axes
 from ..nnunet.plan import use_folders
 from ..nnunet.results import NnunetResult, load_result, segmenter_spec
 from ..stages import segmenter as stage
@@ -38,6 +39,7 @@ from .manifest_sections import TrainingFacts, common_sections
 from .model_card import segmenter_card
 from .nnunet_agreement import compare_predictors, require_agreement
 from .parity import as_table, compare_graph, compare_reference, require
+from .settings import BundleSettings
 
 SEED = 20241
 AGREEMENT_SLICES = 64
@@ -46,7 +48,7 @@ _ELSEWHERE_FACTOR = 5  # what another machine or provider may add to the toleran
 
 
 class EncoderFeatures(nn.Module):
-    """The deepest features of the encoder, averaged over the image: (N, C, H, W) -> (N, F)."""
+    """The deepest features of the encoder, averaged over the image: (N, C, *spatial) -> (N, F)."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -54,15 +56,15 @@ class EncoderFeatures(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         deepest: Tensor = self.encoder(image)[-1]
-        return deepest.mean(dim=(2, 3))
+        return deepest.mean(dim=spatial_axes(deepest))
 
 
 @dataclass(frozen=True)
 class SegmenterExport:
     """What is exported, and what it is checked on.
 
-    images: (n, C, H, W) float32 slices as the bundle's user would give them; they are not written anywhere. sections:
-    the manifest without what follows from the network.
+    images: (n, C, *spatial) float32 images as the bundle's user would give them; they are not written anywhere.
+    sections: the manifest without what follows from the network.
     """
 
     result: NnunetResult
@@ -115,7 +117,7 @@ class SegmenterExport:
         """(2, C, *patch) smooth standardised noise, the same on every machine."""
         shape = (len(self.spec.normalisation), *self.spec.patch_size)
         noise = normals(SEED, np.arange(2), Purpose.ACQUISITION, shape)
-        smooth = gaussian_filter(noise.astype(np.float64), (0, 0, 3, 3))
+        smooth = gaussian_filter(noise.astype(np.float64), (0, 0, *(3,) * len(self.spec.patch_size)))
         return torch.from_numpy((smooth / smooth.std() + 0.3 * noise).astype(np.float32))
 
     def cohort_inputs(self) -> Tensor:
@@ -162,58 +164,59 @@ def _run(module: nn.Module, image: Tensor) -> NDArray[np.float32]:
     return output
 
 
-def export_segmenter(config: Config, target: Path, *, force: bool = False, torchscript: bool = True) -> Path:
+def export_segmenter(settings: BundleSettings, section: SegmenterConfig, target: Path, *, force: bool = False,
+                     torchscript: bool = True) -> Path:
     """Export this run's nnU-Net, or the result folder that `export.nnunet` names, with the cohort of the configuration.
 
     Raises InputError where there is no trained network, ParityError where the bundle would not do what nnU-Net does.
     """
-    section = config.export
-    use_folders(config.run_folder / stage.STAGE / "nnunet")
-    folder = Path(section.nnunet) if section.nnunet else stage.result_folder(config)
-    if not section.nnunet and not (folder / f"fold_{stage.FOLD}").is_dir():
+    export, run = settings.export, settings.run
+    use_folders(run.own(stage.STAGE) / "nnunet")
+    folder = Path(export.nnunet) if export.nnunet else stage.result_folder(section, run)
+    if not export.nnunet and not (folder / f"fold_{stage.FOLD}").is_dir():
         raise InputError(f"{folder}: not found. Train it first: `cldm-train segmenter` with the same --config.")
-    domain = find_domain(config.cohort.domain)
-    result = load_result(folder, section.nnunet_fold, section.nnunet_checkpoint)
-    spec = segmenter_spec(result, domain, section.nnunet_labels, section.segmenter_mirroring)
-    sections = segmenter_sections(config, domain, result, read_training(config, {}))
-    images = check_slices(config.cohort_file)
-    export = SegmenterExport(
-        result, spec, domain, sections, images, section.parity_tolerance, torchscript,
-        validation_figures(config))
-    return export.write(target, force=force)
+    domain = run.cohort.domain
+    result = load_result(folder, export.nnunet_fold, export.nnunet_checkpoint)
+    spec = segmenter_spec(result, domain, export.nnunet_labels, export.segmenter_mirroring)
+    steps = {} if export.nnunet else {stage.STAGE: result.epochs * section.iterations_per_epoch}
+    sections = segmenter_sections(settings, result, read_training(run, {}, {}), steps)
+    made = SegmenterExport(
+        result, spec, domain, sections, check_slices(run.cohort.file), export.parity_tolerance, torchscript,
+        {} if export.nnunet else validation_figures(run.own(stage.STAGE)))
+    return made.write(target, force=force)
 
 
-def segmenter_sections(config: Config, domain: Domain, result: NnunetResult, training: TrainingFacts) -> dict[str, Any]:
-    """The manifest but for what follows from the network."""
-    common = common_sections(config, domain, training)
+def segmenter_sections(settings: BundleSettings, result: NnunetResult, training: TrainingFacts,
+                       steps: Mapping[str, int]) -> dict[str, Any]:
+    """The manifest but for what follows from the network. steps: of this run's training; empty for another's."""
+    cohort, common = settings.run.cohort, common_sections(settings, training)
     del common["attribute_distribution"]  # what a generator draws from
-    if config.export.nnunet:
+    if not steps:
         common.pop("nature", None)  # this cohort did not train it
     provenance = dict(common["provenance"])
     provenance["software"] = {**provenance["software"], "nnunetv2": version("nnunetv2")}
     provenance["nnunet"] = {"trainer": result.trainer, "plans": result.plans["plans_name"], "epochs": result.epochs,
                             "trained_on": "stacks" if result.volumes else "slices"}
-    if not config.export.nnunet:
-        provenance["steps"] = {stage.STAGE: result.epochs * config.segmenter.iterations_per_epoch}
+    if steps:
+        provenance["steps"] = dict(steps)
+    shown = "single slices" if cohort.dims == 2 else "volumes"
     return {
         **common,
-        "bundle_version": config.export.version,
+        "bundle_version": settings.export.version,
         "kind": "segmenter",
-        "description": f"nnU-Net (2-D) for single slices; labels of the domain {domain.name}.",
+        "description": f"nnU-Net ({cohort.dims}-D) for {shown}; labels of the domain {cohort.domain.name}.",
         "provenance": provenance,
     }
 
 
-def validation_figures(config: Config) -> dict[str, Any]:
+def validation_figures(folder: Path) -> dict[str, Any]:
     """The last figures of this run's training on the validation patients, by stage."""
-    if config.export.nnunet:
-        return {}
-    figures = last_figures(config.run_folder / stage.STAGE / "validation.csv")
+    figures = last_figures(folder / "validation.csv")
     return {stage.STAGE: {name: value for name, value in figures.items() if np.isfinite(value)}}
 
 
 def check_slices(cohort: Path) -> NDArray[np.float32]:
-    """(n, C, H, W) slices of the test patients, evenly picked; of all slices where there is no test subset."""
+    """(n, C, *spatial) images of the test patients, evenly picked; of all images where there is no test subset."""
     with open_dataset(cohort) as dataset:
         subsets = dataset.subset
         rows = dataset.rows("test" if subsets is not None and "test" in subsets else None)

@@ -5,12 +5,14 @@ Large regions of a label map are constant. There the sums of the built-in kernel
 taken row by row and then over the rows, and the variance from the deviations.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 
 class AccurateGroupNorm(nn.Module):
-    """Computes what `norm` computes, for (N, C, H, W)."""
+    """Computes what `norm` computes, for (N, C, *spatial)."""
 
     def __init__(self, norm: nn.GroupNorm) -> None:
         super().__init__()
@@ -18,12 +20,12 @@ class AccurateGroupNorm(nn.Module):
         self.weight, self.bias = norm.weight, norm.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        n, channels, height, width = x.shape
-        rows = x.reshape(n, self.groups, channels // self.groups * height, width)
+        n, channels, *sizes = x.shape
+        rows = x.reshape(n, self.groups, channels // self.groups * math.prod(sizes[:-1]), sizes[-1])
         deviation = rows - _mean(rows)
         unit = deviation * torch.rsqrt(_mean(deviation.square()) + self.eps)
-        weight, bias = self.weight[:, None, None], self.bias[:, None, None]
-        scaled: Tensor = unit.reshape(n, channels, height, width) * weight + bias
+        weight, bias = (values.reshape(-1, *(1,) * len(sizes)) for values in (self.weight, self.bias))
+        scaled: Tensor = unit.reshape(n, channels, *sizes) * weight + bias
         return scaled
 
 

@@ -6,7 +6,7 @@ for the diffusion model are standardised per channel: (z - mean) / std.
 
 from .codec import Affine, Codec, Encoder, MaskEncoder, discriminator
 from .control import ControlEncoder
-from .denoiser import Conditioned, Denoiser
+from .denoiser import Conditioned, Denoiser, Told
 from .label_vae import LabelVae, LabelVectorEncoder
 from .texture import Texture, TextureCritic, TexturedDecoder
 from .tokens import AttributeTokens
@@ -25,5 +25,6 @@ __all__ = [
     "Texture",
     "TextureCritic",
     "TexturedDecoder",
+    "Told",
     "discriminator",
 ]

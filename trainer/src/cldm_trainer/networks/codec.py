@@ -4,24 +4,25 @@ from monai.networks.nets import AutoencoderKL, PatchDiscriminator
 from torch import Tensor, nn
 
 from ..config import CodecConfig
+from .rank import CONVOLUTION, DepthToSpace, SpaceToDepth
 
 
 class Codec(nn.Module):
-    """A KL autoencoder (Rombach et al., CVPR 2022), for images (one channel) and for masks (one-hot in, logits out).
+    """A KL autoencoder (Rombach et al., CVPR 2022), for images and for masks (one-hot in, logits out).
 
     With `patch` > 1, pixels are moved to channels before the first convolution, so that all heavy convolutions run at
     1/patch of the resolution. Behind the pixel-shuffle two small convolutions at full resolution join the patches.
     """
 
-    def __init__(self, image_channels: int, config: CodecConfig) -> None:
+    def __init__(self, image_channels: int, config: CodecConfig, dims: int = 2) -> None:
         super().__init__()
         patch, levels = config.patch, len(config.channels)
         hidden = config.hidden_channels if patch > 1 else image_channels
-        self.fold = nn.PixelUnshuffle(patch)
+        self.fold = SpaceToDepth(patch)
         self.autoencoder = AutoencoderKL(
-            spatial_dims=2,
-            in_channels=image_channels * patch**2,
-            out_channels=hidden * patch**2,
+            spatial_dims=dims,
+            in_channels=image_channels * patch**dims,
+            out_channels=hidden * patch**dims,
             num_res_blocks=config.residual_blocks,
             channels=config.channels,
             attention_levels=config.attention or (False,) * levels,
@@ -30,28 +31,29 @@ class Codec(nn.Module):
             with_encoder_nonlocal_attn=config.middle_attention,
             with_decoder_nonlocal_attn=config.middle_attention,
         )
-        self.unfold = nn.PixelShuffle(patch)
+        self.unfold = DepthToSpace(patch)
         self.join: nn.Module = nn.Identity()
         if patch > 1:
+            convolution = CONVOLUTION[dims]
             self.join = nn.Sequential(
-                nn.SiLU(), nn.Conv2d(hidden, hidden, 3, padding=1),
-                nn.SiLU(), nn.Conv2d(hidden, image_channels, 3, padding=1),
+                nn.SiLU(), convolution(hidden, hidden, 3, padding=1),
+                nn.SiLU(), convolution(hidden, image_channels, 3, padding=1),
             )
-        self.image_channels, self.latent_channels = image_channels, config.latent_channels
+        self.image_channels, self.latent_channels, self.dims = image_channels, config.latent_channels, dims
         self.stride = patch * 2 ** (levels - 1)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, image channels, H, W) -> mean and deviation, each (N, latent channels, H/stride, W/stride)."""
+        """(N, image channels, *spatial) -> mean and deviation, each (N, latent channels, *(spatial / stride))."""
         mean, deviation = self.autoencoder.encode(self.fold(x))
         return mean, deviation
 
     def features(self, z: Tensor) -> Tensor:
-        """What the last convolutions see: (N, hidden, H, W)."""
+        """What the last convolutions see: (N, hidden, *spatial)."""
         features: Tensor = self.unfold(self.autoencoder.decode(z))
         return features
 
     def decode(self, z: Tensor) -> Tensor:
-        """Raw latent -> (N, image channels, H, W)."""
+        """Raw latent -> (N, image channels, *spatial)."""
         decoded: Tensor = self.join(self.features(z))
         return decoded
 
@@ -61,9 +63,9 @@ class Codec(nn.Module):
         return self.decode(mean + deviation * noise), mean, deviation
 
 
-def discriminator() -> nn.Module:
-    """The PatchGAN of the cLDM paper; use the last entry of its output."""
-    critic: nn.Module = PatchDiscriminator(spatial_dims=2, channels=64, in_channels=1, num_layers_d=3)
+def discriminator(channels: int = 1, dims: int = 2) -> nn.Module:
+    """The PatchGAN of the cLDM paper for images of so many channels; use the last entry of its output."""
+    critic: nn.Module = PatchDiscriminator(spatial_dims=dims, channels=64, in_channels=channels, num_layers_d=3)
     return critic
 
 
@@ -73,10 +75,10 @@ class Affine(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: Tensor, std: Tensor) -> None:
+    def __init__(self, mean: Tensor, std: Tensor, dims: int = 2) -> None:
         super().__init__()
-        self.register_buffer("mean", mean.reshape(1, -1, 1, 1).clone())
-        self.register_buffer("std", std.reshape(1, -1, 1, 1).clone())
+        self.register_buffer("mean", mean.reshape(1, -1, *(1,) * dims).clone())
+        self.register_buffer("std", std.reshape(1, -1, *(1,) * dims).clone())
 
     def standardise(self, z: Tensor) -> Tensor:
         return (z - self.mean) / self.std

@@ -1,37 +1,48 @@
-"""The denoiser: one U-Net, told its condition in one of the ways of the cLDM paper.
+"""The denoiser: one U-Net, which takes its condition in one of four ways.
 
-condition     strategy   what it takes                    how the U-Net is told
-none          -          -                                not at all
-mask          3          mask_latent (N, Cm, h, w)        concatenated with the noisy latent, in front of it
-attributes    1.1        context (N, T, W)                cross-attention to T tokens
-label-vae     1.2, 1.3   context (N, T, W)                cross-attention to T tokens
-control       2          control (N, C, h, w)             ControlNet (Zhang et al., ICCV 2023) beside a frozen U-Net
+way        what it takes                  how the U-Net takes it
+nothing    -                              not at all
+channels   latent (N, C, *latent)         concatenated with the noisy latent, in front of it
+tokens     context (N, T, W)              cross-attention to T tokens
+control    control (N, C, *latent)        ControlNet (Zhang et al., ICCV 2023) at a frozen U-Net
 """
 
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from monai.networks.nets import ControlNet, DiffusionModelUNet
 from torch import Tensor, nn
 
 from ..config import DiffusionConfig
+from .rank import spatial_axes
+
+Way = Literal["nothing", "channels", "tokens", "control"]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a denoiser is told. condition: name of the kind. shape: of one sample's condition, as it comes from the
+    condition's encoder: () for nothing, (C, ...) where it is spatial, (T, W) where it is tokens."""
+
+    condition: str = "none"
+    way: Way = "nothing"
+    shape: tuple[int, ...] = ()
 
 
 class Denoiser(nn.Module):
-    """A U-Net, with a ControlNet beside it where the condition is "control".
+    """A U-Net, with a ControlNet at its side where that is how it takes its condition.
 
-    condition_shape: of one sample's condition, as it comes from the condition's encoder: () for none, (Cm, ...) or
-    (C, ...) where it is spatial, (T, W) where it is tokens. `null` is what is learned to stand for "no condition",
-    where the configuration drops conditions, else None: (Cm,) or (C,), the same at every pixel, or (T, W).
+    `null` is what is learned to stand for "no condition", where the configuration drops conditions, else None: (C,),
+    the same at every pixel, or (T, W).
     """
 
-    def __init__(self, latent_channels: int, condition_shape: Sequence[int], config: DiffusionConfig) -> None:
+    def __init__(self, latent_channels: int, told: Told, config: DiffusionConfig, dims: int = 2) -> None:
         super().__init__()
-        self.condition = config.condition
-        tokens, joined = config.condition in ("attributes", "label-vae"), config.condition == "mask"
+        self.condition, self.way = told.condition, told.way
+        tokens = told.way == "tokens"
         common: dict[str, Any] = {
-            "spatial_dims": 2,
+            "spatial_dims": dims,
             "num_res_blocks": config.residual_blocks,
             "channels": config.channels,
             "attention_levels": config.attention,
@@ -39,23 +50,23 @@ class Denoiser(nn.Module):
             "num_head_channels": config.head_channels,
         }
         self.unet = DiffusionModelUNet(
-            in_channels=latent_channels + (condition_shape[0] if joined else 0),
+            in_channels=latent_channels + (told.shape[0] if told.way == "channels" else 0),
             out_channels=latent_channels,
             with_conditioning=tokens,
-            cross_attention_dim=condition_shape[1] if tokens else None,
+            cross_attention_dim=told.shape[1] if tokens else None,
             **common,
         )
-        null_shape = condition_shape if tokens else condition_shape[:1]
-        self.null = nn.Parameter(torch.zeros(tuple(null_shape))) if config.condition_dropout > 0 else None
+        null_shape = told.shape if tokens else told.shape[:1]
+        self.null = nn.Parameter(torch.zeros(null_shape)) if config.condition_dropout > 0 else None
         self.controlnet: nn.Module | None = None
-        if config.condition == "control":
+        if told.way == "control":
             self.controlnet = ControlNet(in_channels=latent_channels, **common)
             # The condition does not depend on the timestep: ControlEncoder embeds it, once a sample.
             self.controlnet.controlnet_cond_embedding = nn.Identity()
 
     def forward(self, x: Tensor, timestep: Tensor, condition: Tensor | None = None,
                 dropped: Tensor | None = None) -> Tensor:
-        """x (N, C, h, w), timestep (N,), condition (N, *condition_shape) -> prediction (N, C, h, w).
+        """x (N, C, *latent), timestep (N,), condition (N, *shape) -> prediction (N, C, *latent).
 
         dropped (N,), in training only: which samples get `null` in the place of their condition.
         """
@@ -69,7 +80,7 @@ class Denoiser(nn.Module):
     def _predict(self, x: Tensor, timestep: Tensor, condition: Tensor | None) -> Any:
         if condition is None:
             return self.unet(x, timesteps=timestep)
-        if self.condition == "mask":
+        if self.way == "channels":
             return self.unet(torch.cat([condition, x], dim=1), timesteps=timestep)
         if self.controlnet is None:
             return self.unet(x, timesteps=timestep, context=condition)
@@ -81,25 +92,25 @@ class Denoiser(nn.Module):
     def begin_with(self, trunk: "Denoiser") -> None:
         """Take the weights of a trained denoiser where the U-Nets are alike; the others stay as they are.
 
-        A trunk conditioned by a mask's latent begins another condition as it predicts with its null condition, which
+        A trunk that takes another condition as channels begins this one as it predicts with its null condition, which
         its first convolution then holds as a bias (at the border of the image that differs: the convolution's zeros).
-        Raises ValueError where the widths differ or the trunk knows another condition.
+        Raises ValueError where the widths differ or the trunk takes another condition in another way.
         """
-        if trunk.condition not in ("none", "mask", self.condition):
+        another = trunk.condition != self.condition
+        if another and trunk.way not in ("nothing", "channels"):
             raise ValueError(f"conditioned by {trunk.condition}")
-        weights, first = trunk.unet.state_dict(), "conv_in.conv."
-        if trunk.condition == "mask" != self.condition:
+        weights, own, first = trunk.unet.state_dict(), self.unet.state_dict(), "conv_in.conv."
+        if another and trunk.way == "channels":
             if trunk.null is None:
-                raise ValueError("it was trained without condition_dropout, so it cannot do without its masks")
-            width = len(trunk.null)
-            told = weights[first + "weight"][:, :width].sum((2, 3))
-            weights[first + "bias"] = weights[first + "bias"] + told @ trunk.null
-            weights[first + "weight"] = weights[first + "weight"][:, width:]
-        own = self.unet.state_dict()
-        if trunk.condition == "none" and self.condition == "mask":
-            told = torch.zeros_like(own[first + "weight"])
-            told[:, -weights[first + "weight"].shape[1]:] = weights[first + "weight"]
-            weights[first + "weight"] = told
+                raise ValueError("it was trained without condition_dropout, so it cannot do without its "
+                                 f"{trunk.condition}s")
+            width, kernel = len(trunk.null), weights[first + "weight"]
+            weights[first + "bias"] = weights[first + "bias"] + kernel[:, :width].sum(spatial_axes(kernel)) @ trunk.null
+            weights[first + "weight"] = kernel[:, width:]
+        if another and self.way == "channels":
+            kernel = torch.zeros_like(own[first + "weight"])
+            kernel[:, -weights[first + "weight"].shape[1]:] = weights[first + "weight"]
+            weights[first + "weight"] = kernel
         faults = [f"{name} {tuple(value.shape)} for {tuple(own[name].shape)}" for name, value in weights.items()
                   if name in own and value.shape != own[name].shape]
         if faults:

@@ -8,16 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .rank import CONVOLUTION, DepthToSpace, SpaceToDepth
 from .texture import Texture
 
 
 class Block(nn.Module):
     """x + conv(silu(conv(silu(x))))."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, dims: int = 2) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.first = CONVOLUTION[dims](channels, channels, 3, padding=1)
+        self.second = CONVOLUTION[dims](channels, channels, 3, padding=1)
         nn.init.zeros_(self.second.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -26,18 +27,20 @@ class Block(nn.Module):
 
 
 class SmallDecoder(nn.Module):
-    """Standardised latent (N, C, h, w) -> mean image in [0, 1], (N, 1, stride h, stride w); the stride is even."""
+    """Standardised latent (N, C, *latent) -> mean image in [0, 1], (N, image channels, *(stride latent)); the stride is
+    even."""
 
-    def __init__(self, latent_channels: int, channels: int, blocks: int, stride: int) -> None:
+    def __init__(self, latent_channels: int, channels: int, blocks: int, stride: int, image_channels: int = 1,
+                 dims: int = 2) -> None:
         super().__init__()
-        half, fine = channels // 2, 4
-        self.coarse = nn.Sequential(nn.Conv2d(latent_channels, channels, 3, padding=1),
-                                    *(Block(channels) for _ in range(blocks)))
-        self.up = nn.Sequential(nn.SiLU(), nn.Conv2d(channels, half * (stride // 2) ** 2, 3, padding=1),
-                                nn.PixelShuffle(stride // 2))
-        self.middle = Block(half)
-        self.last = nn.Sequential(nn.SiLU(), nn.Conv2d(half, fine * 4, 3, padding=1), nn.PixelShuffle(2),
-                                  nn.SiLU(), nn.Conv2d(fine, 1, 3, padding=1))
+        half, fine, convolution = channels // 2, 4, CONVOLUTION[dims]
+        self.coarse = nn.Sequential(convolution(latent_channels, channels, 3, padding=1),
+                                    *(Block(channels, dims) for _ in range(blocks)))
+        self.up = nn.Sequential(nn.SiLU(), convolution(channels, half * (stride // 2) ** dims, 3, padding=1),
+                                DepthToSpace(stride // 2))
+        self.middle = Block(half, dims)
+        self.last = nn.Sequential(nn.SiLU(), convolution(half, fine * 2**dims, 3, padding=1), DepthToSpace(2),
+                                  nn.SiLU(), convolution(fine, image_channels, 3, padding=1))
 
     def forward(self, latent: Tensor) -> Tensor:
         image: Tensor = self.last(self.middle(self.up(self.coarse(latent))))
@@ -45,7 +48,7 @@ class SmallDecoder(nn.Module):
 
 
 class SmallTexturedDecoder(nn.Module):
-    """Standardised latent and white noise (N, 1, H, W) -> image in [0, 1], as `TexturedDecoder`."""
+    """Standardised latent and white noise of the image's shape -> image in [0, 1], as `TexturedDecoder`."""
 
     def __init__(self, decoder: SmallDecoder, texture: Texture) -> None:
         super().__init__()
@@ -57,13 +60,15 @@ class SmallTexturedDecoder(nn.Module):
 
 
 class SmallMaskEncoder(nn.Module):
-    """One-hot label map (N, K, H, W) -> standardised mask latent (N, Cm, H/stride, W/stride), as `MaskEncoder`."""
+    """One-hot label map (N, K, *spatial) -> standardised mask latent (N, Cm, *(spatial / stride)), as `MaskEncoder`."""
 
-    def __init__(self, classes: int, latent_channels: int, channels: int, blocks: int, stride: int) -> None:
+    def __init__(self, classes: int, latent_channels: int, channels: int, blocks: int, stride: int,
+                 dims: int = 2) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.PixelUnshuffle(stride), nn.Conv2d(classes * stride**2, channels, 3, padding=1),
-                                    *(Block(channels) for _ in range(blocks)), nn.SiLU(),
-                                    nn.Conv2d(channels, latent_channels, 3, padding=1))
+        convolution = CONVOLUTION[dims]
+        self.layers = nn.Sequential(SpaceToDepth(stride), convolution(classes * stride**dims, channels, 3, padding=1),
+                                    *(Block(channels, dims) for _ in range(blocks)), nn.SiLU(),
+                                    convolution(channels, latent_channels, 3, padding=1))
 
     def forward(self, one_hot: Tensor) -> Tensor:
         latent: Tensor = self.layers(one_hot)

@@ -1,8 +1,8 @@
 """Numbers to tokens for cross-attention: attributes (strategy 1.1) and latent vectors of label maps (1.2, 1.3).
 
-Cross-attention sees a set of tokens. Where a token is the bare number, as in the released code of the cLDM paper, an
-infarct size of 0.3 and a transmurality of 0.6 are the same set as 0.6 and 0.3: the network cannot be told which is
-which. The preset "as-released" keeps that, to show it; "corrected" gives each attribute a learned identity.
+Cross-attention sees a set of tokens. Where a token is the bare number, as in the released code of the cLDM paper, a
+size of 0.3 and a depth of 0.6 are the same set as 0.6 and 0.3: the network cannot tell which is which. The preset
+"as-released" keeps that, to show it; "corrected" gives each attribute a learned identity.
 """
 
 import torch

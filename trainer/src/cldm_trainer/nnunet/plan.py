@@ -1,4 +1,4 @@
-"""A cohort becomes an nnU-Net dataset: raw slices, plan and preprocessed data, all inside the run's folder.
+"""A cohort becomes an nnU-Net dataset: raw images, plan and preprocessed data, all inside the run's folder.
 
 nnU-Net takes its three folders from the environment, so `use_folders` comes before anything of nnunetv2 is imported.
 """
@@ -20,9 +20,13 @@ from ..config import SegmenterConfig
 
 DATASET_ID = 1
 DATASET_NAME = f"Dataset{DATASET_ID:03d}_Cohort"
-CONFIGURATION = "2d"
-ENDING = ".mha"  # read by nnU-Net as a 2-D image with spacing, lossless, and not compressed
+ENDING = ".mha"  # read by nnU-Net as an image with spacing, lossless, and not compressed
 PLANNED, REDUCED = "nnUNetPlans", "ReducedPlans"
+
+
+def configuration_of(dims: int) -> str:
+    """nnU-Net's configuration for images of so many spatial dimensions."""
+    return {2: "2d", 3: "3d_fullres"}[dims]
 
 
 def use_folders(root: Path) -> None:
@@ -42,8 +46,9 @@ def plans_name(config: SegmenterConfig) -> str:
     return PLANNED if config.planned else REDUCED
 
 
-def write_raw_slices(cohort: Path, root: Path) -> None:
-    """Write the training and validation slices as 2-D images with nnU-Net's names, and our split as its only fold."""
+def write_raw_images(cohort: Path, root: Path) -> None:
+    """Write the training and validation images with nnU-Net's names, one file for each channel, and our split as its
+    only fold."""
     folder, done = root / "raw" / DATASET_NAME, root / "raw" / "complete"
     if done.exists():
         return
@@ -52,10 +57,11 @@ def write_raw_slices(cohort: Path, root: Path) -> None:
     with open_dataset(cohort) as dataset:
         split = _split(dataset)
         for name, row in ((name, row) for subset in split.values() for name, row in subset.items()):
-            _write_slice(dataset, row, folder, name)
+            _write_image(dataset, row, folder, name)
         labels = dataset.load_domain().labels.names
+        channels = {str(channel): f"channel {channel}" for channel in range(dataset.channels)}
     write_json(folder / "dataset.json", {
-        "channel_names": {"0": "LGE"}, "labels": {name: value for value, name in enumerate(labels)},
+        "channel_names": channels, "labels": {name: value for value, name in enumerate(labels)},
         "numTraining": sum(map(len, split.values())), "file_ending": ENDING})
     preprocessed = root / "preprocessed" / DATASET_NAME
     preprocessed.mkdir(parents=True, exist_ok=True)
@@ -74,18 +80,18 @@ def _split(dataset: Dataset) -> dict[str, dict[str, int]]:
     return split
 
 
-def _write_slice(dataset: Dataset, row: int, folder: Path, name: str) -> None:
+def _write_image(dataset: Dataset, row: int, folder: Path, name: str) -> None:
     import SimpleITK
 
-    rows, columns = dataset.spacing_mm
-    for pixels, file in ((dataset.images(row)[0], folder / "imagesTr" / f"{name}_0000{ENDING}"),
-                         (dataset.masks(row), folder / "labelsTr" / f"{name}{ENDING}")):
+    files = [(pixels, folder / "imagesTr" / f"{name}_{channel:04d}{ENDING}")
+             for channel, pixels in enumerate(dataset.images(row))]
+    for pixels, file in (*files, (dataset.masks(row), folder / "labelsTr" / f"{name}{ENDING}")):
         image = SimpleITK.GetImageFromArray(pixels)
-        image.SetSpacing((columns, rows))
+        image.SetSpacing(tuple(reversed(dataset.spacing_mm)))  # SimpleITK counts axes from the last one
         SimpleITK.WriteImage(image, str(file))
 
 
-def plan_and_preprocess(root: Path, config: SegmenterConfig, workers: int) -> None:
+def plan_and_preprocess(root: Path, config: SegmenterConfig, configuration: str, workers: int) -> None:
     """nnU-Net's fingerprint, plan and preprocessing, each unless it is there; and the reduced plan, where asked for."""
     from nnunetv2.experiment_planning.plan_and_preprocess_api import (
         extract_fingerprints,
@@ -99,12 +105,12 @@ def plan_and_preprocess(root: Path, config: SegmenterConfig, workers: int) -> No
         extract_fingerprints([DATASET_ID], num_processes=workers, check_dataset_integrity=False, verbose=False)
         plan_experiments([DATASET_ID])
     if not config.planned:
-        plan = reduced_plan(read_plan(folder / f"{PLANNED}.json"), config)
+        plan = reduced_plan(read_plan(folder / f"{PLANNED}.json"), config, configuration)
         write_json(folder / f"{REDUCED}.json", plan)
     done = folder / "preprocessed_complete"
     if not done.exists():
-        shutil.rmtree(folder / f"{PLANNED}_{CONFIGURATION}", ignore_errors=True)
-        preprocess_dataset(DATASET_ID, PLANNED, (CONFIGURATION,), num_processes=[workers])
+        shutil.rmtree(folder / f"{PLANNED}_{configuration}", ignore_errors=True)
+        preprocess_dataset(DATASET_ID, PLANNED, (configuration,), num_processes=[workers])
         done.touch()
 
 
@@ -114,19 +120,19 @@ def read_plan(file: Path) -> dict[str, Any]:
     return plan
 
 
-def reduced_plan(plan: Mapping[str, Any], config: SegmenterConfig) -> dict[str, Any]:
+def reduced_plan(plan: Mapping[str, Any], config: SegmenterConfig, configuration: str) -> dict[str, Any]:
     """The same plan with the features, depth and batch size of the configuration; the data it names stay the same."""
     stages = len(config.features)
-    configuration = dict(plan["configurations"][CONFIGURATION])
-    architecture = dict(configuration["architecture"])
+    planned = dict(plan["configurations"][configuration])
+    architecture, dims = dict(planned["architecture"]), len(planned["patch_size"])
     architecture["arch_kwargs"] = {
         **architecture["arch_kwargs"],
         "n_stages": stages,
         "features_per_stage": list(config.features),
-        "kernel_sizes": [[3, 3]] * stages,
-        "strides": [[1, 1]] + [[2, 2]] * (stages - 1),
+        "kernel_sizes": [[3] * dims] * stages,
+        "strides": [[1] * dims] + [[2] * dims] * (stages - 1),
         "n_conv_per_stage": [config.convolutions] * stages,
         "n_conv_per_stage_decoder": [config.convolutions] * (stages - 1),
     }
-    configuration |= {"architecture": architecture, "batch_size": config.batch_size}
-    return {**plan, "plans_name": REDUCED, "configurations": {CONFIGURATION: configuration}}
+    planned |= {"architecture": architecture, "batch_size": config.batch_size}
+    return {**plan, "plans_name": REDUCED, "configurations": {configuration: planned}}

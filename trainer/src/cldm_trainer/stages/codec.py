@@ -5,14 +5,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cldm_runtime.bundle.declarations import find_domain
+from cldm_runtime.domains.domain import Domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.records import plain
 
-from ..config import CodecConfig, Config
+from ..config import CodecConfig
 from ..networks import Codec, discriminator
+from ..training import checkpoint
 from ..training.batches import Slices, in_batches, load_slices, one_hot, permute_labels, turn_and_mirror
-from ..training.log import grey, montage
+from ..training.log import grey, montage, planes
 from ..training.loop import Step, train_shared
 from ..training.losses import (
     cross_entropy,
@@ -22,6 +23,7 @@ from ..training.losses import (
     least_squares_generator,
     soft_dice,
 )
+from ..training.run_folder import RunFolder
 from .label_scores import Reconstruct, score_labels
 
 IMAGE_STAGE, MASK_STAGE = "image-codec", "mask-codec"
@@ -29,9 +31,9 @@ _PICTURES = 8
 
 
 def _noise(codec: CodecConfig, x: Tensor, generator: torch.Generator) -> Tensor:
+    """Of the latent's shape for images or label maps (N, channels, *spatial)."""
     stride = codec.patch * 2 ** (len(codec.channels) - 1)
-    shape = (len(x), codec.latent_channels, x.shape[-2] // stride, x.shape[-1] // stride)
-    return torch.randn(shape, generator=generator)
+    return torch.randn((len(x), codec.latent_channels, *(size // stride for size in x.shape[2:])), generator=generator)
 
 
 def _scripted(path: str) -> nn.Module:
@@ -48,8 +50,9 @@ class ImageCodecTask:
 
     def __init__(self, config: CodecConfig, training: Slices, validation: Slices) -> None:
         self.config, self.training, self.validation = config, training, validation
-        self.model: nn.Module = Codec(1, config)
-        self.critic = discriminator() if config.adversarial_weight > 0 else None
+        channels, dims = training.images.shape[1], training.images.ndim - 2
+        self.model: nn.Module = Codec(channels, config, dims)
+        self.critic = discriminator(channels, dims) if config.adversarial_weight > 0 else None
         self.critic_rate = config.adversarial_rate
         self.perceptual = _scripted(config.perceptual_network) if config.perceptual_weight > 0 else None
         self.count = len(training)
@@ -115,17 +118,17 @@ class MaskCodecTask:
     critic = None
     critic_rate = 0.0
 
-    def __init__(self, config: CodecConfig, domain: str, training: Slices, validation: Slices) -> None:
+    def __init__(self, config: CodecConfig, domain: Domain, training: Slices, validation: Slices) -> None:
         self.config, self.training, self.validation = config, training, validation
-        self.labels = find_domain(domain).labels
-        self.model: nn.Module = Codec(len(self.labels), config)
+        self.labels = domain.labels
+        self.model: nn.Module = Codec(len(self.labels), config, training.masks.ndim - 1)
         self.count = len(training)
 
     def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
-        labels = self.training.masks[step.rows][:, None]
-        labels = (turn_and_mirror(labels, step.generator) if self.config.augment else labels)[:, 0]
-        labels = permute_labels(labels, len(self.labels), self.config.relabel, step.generator)
-        noise, labels = step.own(_noise(self.config, labels, step.generator)), step.own(labels)
+        maps = self.training.masks[step.rows][:, None]
+        maps = turn_and_mirror(maps, step.generator) if self.config.augment else maps
+        labels = permute_labels(maps[:, 0], len(self.labels), self.config.relabel, step.generator)
+        noise, labels = step.own(_noise(self.config, maps, step.generator)), step.own(labels)
         x = one_hot(labels, len(self.labels))
         logits, mu, s = model(x, noise)
         entropy, dice, kl = cross_entropy(logits, labels), soft_dice(logits, x), kl_divergence(mu, s)
@@ -154,10 +157,9 @@ class MaskCodecTask:
     def picture(self, model: nn.Module, device: torch.device) -> NDArray[np.uint8]:
         """Label maps, their reconstructions, and where they differ."""
         labels = _spread(self.validation.masks)
-        found = self._reconstruct(model, device)(labels)
+        given, found = planes(labels.numpy()), planes(self._reconstruct(model, device)(labels).numpy())
         colours = np.array(self.labels.colours, dtype=np.uint8)
-        wrong = 255 * (labels != found).numpy().astype(np.uint8)
-        return montage([colours[labels.numpy()], colours[found.numpy()], wrong])
+        return montage([colours[given], colours[found], 255 * (given != found).astype(np.uint8)])
 
 
 def _reconstruct_labels(model: nn.Module, labels: Tensor, classes: int, device: torch.device) -> Tensor:
@@ -166,15 +168,30 @@ def _reconstruct_labels(model: nn.Module, labels: Tensor, classes: int, device: 
     return model.decode(model.encode(x)[0]).argmax(1).to(torch.uint8).cpu()
 
 
-def run_image_codec(config: Config) -> None:
+def run_image_codec(section: CodecConfig, run: RunFolder) -> None:
     """Train the image codec on the training subset."""
-    section, path = config.image_codec, config.cohort_file
+    path = run.cohort.file
     train_shared(lambda: ImageCodecTask(section, load_slices(path, "train"), load_slices(path, "val")), IMAGE_STAGE,
-                 section.optimiser, config, plain(section))
+                 section.optimiser, run, plain(section))
 
 
-def run_mask_codec(config: Config) -> None:
+def run_mask_codec(section: CodecConfig, run: RunFolder) -> None:
     """Train the mask codec on the training subset."""
-    section, path, domain = config.mask_codec, config.cohort_file, config.cohort.domain
+    path, domain = run.cohort.file, run.cohort.domain
     train_shared(lambda: MaskCodecTask(section, domain, load_slices(path, "train"), load_slices(path, "val")),
-                 MASK_STAGE, section.optimiser, config, plain(section))
+                 MASK_STAGE, section.optimiser, run, plain(section))
+
+
+def trained_image_codec(section: CodecConfig, run: RunFolder) -> Codec:
+    """The trained image codec, frozen, in evaluation mode. Raises InputError if there is none."""
+    return _trained(Codec(run.cohort.channels, section, run.cohort.dims), run, IMAGE_STAGE)
+
+
+def trained_mask_codec(section: CodecConfig, run: RunFolder) -> Codec:
+    """The trained mask codec, frozen, in evaluation mode. Raises InputError if there is none."""
+    return _trained(Codec(run.cohort.classes, section, run.cohort.dims), run, MASK_STAGE)
+
+
+def _trained(codec: Codec, run: RunFolder, stage: str) -> Codec:
+    checkpoint.load_weights(codec, run.lent(stage), stage)
+    return codec

@@ -1,10 +1,9 @@
 """`cldm-train prepare`: the raw dataset becomes the cohort that every other stage reads."""
 
 from cldm_runtime.cli.prepare import prepare_cohort
+from cldm_runtime.scans.settings import CohortSettings, PrepareSettings
 
-from ..config import Config
 
-
-def run(config: Config) -> None:
+def run(cohort: CohortSettings, section: PrepareSettings) -> None:
     """Write cohort.h5 where it is missing, and print a line for each subset; `cldm prepare` does the same."""
-    prepare_cohort(config.cohort, config.prepare)
+    prepare_cohort(cohort, section)

@@ -1,7 +1,7 @@
 """A denoiser of few steps from one of many: a student learns where a bundle's trajectories lead.
 
 symbol      meaning
-x, x_next   states of a trajectory at two neighbouring steps of the student (`trajectories.py`), (N, C, h, w)
+x, x_next   states of a trajectory at two neighbouring steps of the student (`trajectories.py`), (N, C, *latent)
 a, s        alpha and sigma of the first; a_next, s_next: of the second, which is 1, 0 at the end
 x0          clean latent that leads from x to x_next in one DDIM step: x_next = a_next x0 + s_next (x - a x0) / s
 
@@ -23,14 +23,17 @@ from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.diffusion.schedule import NoiseSchedule, StepTable, clean_image
 from cldm_runtime.files.records import plain
 
-from ..config import Config, DistilConfig
+from ..conditions.kind import Design
+from ..config import DiffusionConfig, DistilConfig
 from ..networks import Denoiser
 from ..networks.latent_critic import LatentCritic
+from ..networks.rank import per_channel, spatial_axes
 from ..training import checkpoint
 from ..training.batches import in_batches
 from ..training.log import grey, montage
 from ..training.loop import Step, train
 from ..training.losses import fooled, relativistic_critic
+from ..training.run_folder import RunFolder
 from . import trajectories as trajectories_stage
 from .from_bundle import load_denoiser, teacher_bundle
 from .trajectories import Trajectories, load_trajectories
@@ -55,8 +58,9 @@ class DistilTask:
         channels, told = training.x.shape[2], training.condition
         self.critic: nn.Module | None = None
         if config.critic_weight > 0:
-            seen_with = self.seen_with(channels, told.shape[1] if told.ndim == 4 else 0)
-            self.critic = LatentCritic(channels + seen_with, config.critic_channels)
+            dims = training.x.ndim - 3
+            seen_with = self.seen_with(channels, told.shape[1] if told.ndim == dims + 2 else 0)
+            self.critic = LatentCritic(channels + seen_with, config.critic_channels, dims)
         self.critic_rate = config.optimiser.learning_rate
         self._pair: tuple[Tensor, Tensor] | None = None  # what the critic saw last: the preferred, and the student's
 
@@ -68,7 +72,7 @@ class DistilTask:
         told = self.training.condition[rows].float().to(step.device)
         x = self.before(model, rows, k, told)
         x_next = self.training.x[rows, k + 1].float().to(step.device)
-        a, s, a_next, s_next = (value.to(step.device) for value in levels(self.table, k))
+        a, s, a_next, s_next = (value.to(step.device) for value in levels(self.table, k, x.ndim - 2))
         x0 = self.predict(model, x, k, told)
         wanted = (x_next - s_next / s * x) / (a_next - a * s_next / s)
         # One unit of x0 moves the next state by (a_next - a s_next / s), one unit of v moves x0 by s.
@@ -92,7 +96,7 @@ class DistilTask:
         return relativistic_critic(critic, wanted, seen, step.number, self.config.critic_penalty)
 
     def before(self, model: nn.Module, rows: Tensor, k: Tensor, told: Tensor) -> Tensor:
-        """States (N, C, h, w) before steps k of trajectories `rows`: the teacher's."""
+        """States (N, C, *latent) before steps k of trajectories `rows`: the teacher's."""
         return self.training.x[rows, k].float().to(told.device)
 
     @staticmethod
@@ -104,14 +108,14 @@ class DistilTask:
              told: Tensor) -> tuple[Tensor, Tensor]:
         """What the critic is shown, as channels: the preferred latents and the student's, with the state, a spatial
         condition, and how far the run has come."""
-        far = (k / len(self.table)).to(x).reshape(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])
+        far = per_channel((k / len(self.table)).to(x)[:, None], x.ndim - 2).expand(-1, 1, *x.shape[2:])
         whose = torch.cat([x, spatial_channels(told, x.shape[2:]), far], dim=1)
         return torch.cat([wanted, whose], dim=1), torch.cat([x0, whose], dim=1)
 
     def predict(self, model: nn.Module, x: Tensor, k: Tensor, told: Tensor) -> Tensor:
-        """x0 (N, C, h, w) at steps k (N,) of the student."""
+        """x0 (N, C, *latent) at steps k (N,) of the student."""
         t = torch.from_numpy(self.table.timesteps)[k].float().to(x.device)
-        a, s, _, _ = (value.to(x.device) for value in levels(self.table, k))
+        a, s, _, _ = (value.to(x.device) for value in levels(self.table, k, x.ndim - 2))
         x0: Tensor = clean_image(self.schedule.prediction_type, model(x, t, told).float(), x, a, s)
         return x0
 
@@ -125,8 +129,8 @@ class DistilTask:
         return x.cpu()
 
     def advance(self, model: nn.Module, x: Tensor, k: Tensor, told: Tensor) -> Tensor:
-        """The states (N, C, h, w) behind steps k (N,) of the student."""
-        a, s, a_next, s_next = (value.to(x.device) for value in levels(self.table, k))
+        """The states (N, C, *latent) behind steps k (N,) of the student."""
+        a, s, a_next, s_next = (value.to(x.device) for value in levels(self.table, k, x.ndim - 2))
         x0 = self.predict(model, x, k, told)
         return a_next * x0 + s_next * (x - a * x0) / s
 
@@ -135,8 +139,9 @@ class DistilTask:
         the teacher's."""
         wanted = self.unseen.x[:, -1].float()
         drawn = torch.cat([self.sample(model, part, device) for part in in_batches(len(wanted), _BATCH)])
+        axes = (0, *spatial_axes(drawn))
         return {"distance": float((drawn - wanted).square().mean()),
-                "latent_spread": float((drawn.std((0, 2, 3)) / wanted.std((0, 2, 3))).mean()),
+                "latent_spread": float((drawn.std(axes) / wanted.std(axes)).mean()),
                 "high_frequency": high_power(drawn) / high_power(wanted)}
 
     def picture(self, model: nn.Module, device: torch.device) -> NDArray[np.uint8]:
@@ -146,44 +151,48 @@ class DistilTask:
         return montage([grey(0.5 + 0.2 * latents[:, :1].numpy()) for latents in pair])
 
 
-def levels(table: StepTable, k: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """alpha and sigma at steps k (N,) of a table, and at the next ones, each (N, 1, 1, 1)."""
-    alpha, sigma = (torch.from_numpy(values).float().reshape(-1, 1, 1, 1) for values in (table.alpha, table.sigma))
+def levels(table: StepTable, k: Tensor, dims: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """alpha and sigma at steps k (N,) of a table, and at the next ones, each (N, 1, *1) for so many dimensions."""
+    alpha, sigma = (per_channel(torch.from_numpy(values).float()[:, None], dims)
+                    for values in (table.alpha, table.sigma))
     return alpha[k], sigma[k], alpha[k + 1], sigma[k + 1]
 
 
 def high_power(latents: Tensor) -> float:
-    """Mean power of latents (N, C, h, w) above `_HIGH` cycles per pixel."""
-    power = torch.fft.fft2(latents).abs().square().mean((0, 1))
-    rows, columns = (torch.fft.fftfreq(size) for size in latents.shape[2:])
-    return float(power[torch.hypot(rows[:, None], columns) > _HIGH].mean())
+    """Mean power of latents (N, C, *latent) above `_HIGH` cycles per pixel."""
+    sizes = latents.shape[2:]
+    power = torch.fft.fftn(latents, dim=spatial_axes(latents)).abs().square().mean((0, 1))
+    grid = torch.meshgrid(*(torch.fft.fftfreq(size) for size in sizes), indexing="ij")
+    return float(power[torch.stack(grid).square().sum(0).sqrt() > _HIGH].mean())
 
 
-def spatial_channels(told: Tensor, size: Sequence[int]) -> Tensor:
-    """A condition as channels (N, C, h, w); none of a vector."""
-    if told.ndim == 4:
-        return functional.interpolate(told, tuple(size))
-    return told.new_empty((len(told), 0, *size))
+def spatial_channels(condition: Tensor, size: Sequence[int]) -> Tensor:
+    """A condition as channels (N, C, *size); none of a vector."""
+    if condition.ndim == len(size) + 2:
+        return functional.interpolate(condition, tuple(size))
+    return condition.new_empty((len(condition), 0, *size))
 
 
-def make_task(config: Config) -> DistilTask:
+def make_task(section: DistilConfig, design: Design, run: RunFolder) -> DistilTask:
     """The task on the run's trajectories; the student begins as the teacher."""
-    bundle = teacher_bundle(config)
+    bundle = teacher_bundle(section.bundle)
     assert bundle.manifest.schedule is not None  # a generator has it: the manifest was checked
-    training, unseen = (load_trajectories(config, subset) for subset in trajectories_stage.SUBSETS)
+    training, unseen = (load_trajectories(section, design.codecs.latents, run, subset)
+                        for subset in trajectories_stage.SUBSETS)
     schedule = bundle.manifest.schedule.noise_schedule()
-    return DistilTask(config.distil, load_denoiser(config, bundle), schedule, training, unseen)
+    return DistilTask(section, load_denoiser(design.diffusion, bundle), schedule, training, unseen)
 
 
-def run(config: Config) -> None:
+def run(section: DistilConfig, design: Design, run: RunFolder) -> None:
     """Walk the trajectories if that is not done, then train the student."""
-    trajectories_stage.run(config)
-    resolved = plain(config.distil) | {"trajectories": trajectories_stage.recipe(config)}
-    train(lambda: make_task(config), config.distil.optimiser, config.run, config.run_folder / STAGE, resolved)
+    trajectories_stage.run(section, design, run)
+    recipe = trajectories_stage.recipe(section, design.codecs.latents, run)
+    train(lambda: make_task(section, design, run), section.optimiser, run.settings, run.own(STAGE),
+          plain(section) | {"trajectories": recipe})
 
 
-def trained_student(config: Config, bundle: Bundle) -> Denoiser:
+def trained_student(section: DiffusionConfig, run: RunFolder, bundle: Bundle) -> Denoiser:
     """The trained student, frozen, in evaluation mode. Raises InputError if there is none."""
-    student = load_denoiser(config, bundle)
-    checkpoint.load_weights(student, config.run_folder / STAGE, STAGE)
+    student = load_denoiser(section, bundle)
+    checkpoint.load_weights(student, run.own(STAGE), STAGE)
     return student

@@ -9,6 +9,7 @@ Several such trainings differ in what they mend first; the mean of their weights
 some of each (Wortsman et al., "Model soups", ICML 2022).
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,10 +25,12 @@ from cldm_runtime.errors import InputError
 from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.files.records import plain
 
-from ..config import Config, DistilConfig
+from ..conditions.kind import Design
+from ..config import DiffusionConfig, DistilConfig, FinishConfig
 from ..networks import Denoiser
 from ..training import checkpoint
 from ..training.loop import train
+from ..training.run_folder import RunFolder
 from . import distil, slice_latents, trajectories
 from .distil import DistilTask, spatial_channels
 from .from_bundle import teacher_bundle
@@ -37,7 +40,7 @@ STAGE = "finish"
 
 
 class FinishTask(DistilTask):
-    """See the module. slices (N, C, h, w): latents of slices with the label maps that the trajectories were told."""
+    """See the module. slices (N, C, *latent): latents of slices with the label maps that the trajectories were told."""
 
     def __init__(self, config: DistilConfig, student: Denoiser, schedule: NoiseSchedule, training: Trajectories,
                  unseen: Trajectories, slices: Tensor) -> None:
@@ -67,53 +70,54 @@ class FinishTask(DistilTask):
         return torch.cat([slices, whose], dim=1), torch.cat([x0[here], whose], dim=1)
 
 
-def run(config: Config) -> None:
+def run(sections: Sequence[FinishConfig], distilled: DistilConfig, design: Design, run: RunFolder) -> None:
     """Train every student of [[finish]], each from the one that [distil] left; none without such a section."""
-    if not config.finish:
+    if not sections:
         return
-    bundle = teacher_bundle(config)
-    slice_latents.run(config, bundle)
-    start = sha256_of(config.run_folder / distil.STAGE / checkpoint.MODEL)
-    for number, section in enumerate(config.finish):
-        resolved = plain(section) | {"start": start, "trajectories": trajectories.recipe(config),
-                                     "slices": slice_latents.fingerprint(config, bundle)}
-        train(partial(make_task, config, number), section.optimiser, config.run,
-              folder(config, number), resolved)
+    bundle, latents = teacher_bundle(distilled.bundle), design.codecs.latents
+    slice_latents.run(latents, run, bundle)
+    start = sha256_of(run.own(distil.STAGE) / checkpoint.MODEL)
+    for number, section in enumerate(sections):
+        resolved = plain(section) | {"start": start, "trajectories": trajectories.recipe(distilled, latents, run),
+                                     "slices": slice_latents.fingerprint(latents, run, bundle)}
+        train(partial(make_task, section, distilled, design, run), section.optimiser, run.settings,
+              folder(run, number), resolved)
 
 
-def folder(config: Config, number: int) -> Path:
+def folder(run: RunFolder, number: int) -> Path:
     """Where a student is trained: `finish-<number>` in the run's folder."""
-    return config.run_folder / f"{STAGE}-{number}"
+    return run.own(f"{STAGE}-{number}")
 
 
-def make_task(config: Config, number: int) -> FinishTask:
+def make_task(section: FinishConfig, distilled: DistilConfig, design: Design, run: RunFolder) -> FinishTask:
     """The task of a [[finish]] section. Raises InputError where [distil] has left no student, or where the processes
     would not have equally many finished latents to show to the critic."""
-    bundle, section = teacher_bundle(config), config.finish[number]
-    processes = config.run.devices * config.run.nodes
-    if processes > 1 and section.optimiser.batch_size % (processes * config.distil.steps):
+    bundle, settings, moved = teacher_bundle(distilled.bundle), run.settings, design.codecs.latents
+    processes = settings.devices * settings.nodes
+    if processes > 1 and section.optimiser.batch_size % (processes * distilled.steps):
         raise InputError(f"finish: found batch_size {section.optimiser.batch_size} for {processes} processes, expected "
-                         f"a multiple of {processes * config.distil.steps}: of their number times distil.steps.")
+                         f"a multiple of {processes * distilled.steps}: of their number times distil.steps.")
     assert bundle.manifest.schedule is not None  # a generator has it: the manifest was checked
-    training, unseen = (trajectories.load_trajectories(config, subset) for subset in trajectories.SUBSETS)
-    latents = slice_latents.load(config, bundle)
-    order = trajectories.order_told(config, len(latents))
+    training, unseen = (trajectories.load_trajectories(distilled, moved, run, subset)
+                        for subset in trajectories.SUBSETS)
+    latents = slice_latents.load(moved, run, bundle)
+    order = trajectories.order_told(settings.seed, len(latents))
     slices = latents[order[np.arange(len(training)) % len(latents)]]
-    how = replace(config.distil, optimiser=section.optimiser, critic_weight=section.critic_weight, critic_start=0,
+    how = replace(distilled, optimiser=section.optimiser, critic_weight=section.critic_weight, critic_start=0,
                   critic_channels=section.critic_channels, critic_penalty=section.critic_penalty)
-    return FinishTask(how, distil.trained_student(config, bundle), bundle.manifest.schedule.noise_schedule(),
-                      training, unseen, slices)
+    return FinishTask(how, distil.trained_student(design.diffusion, run, bundle),
+                      bundle.manifest.schedule.noise_schedule(), training, unseen, slices)
 
 
-def trained_student(config: Config, bundle: Bundle) -> Denoiser:
-    """The student of the bundle, frozen, in evaluation mode: the mean of the finished ones, or that of [distil] where
-    there are none. Raises InputError for one that has not been trained."""
-    student = distil.trained_student(config, bundle)
-    if not config.finish:
+def trained_student(section: DiffusionConfig, run: RunFolder, bundle: Bundle, count: int) -> Denoiser:
+    """The student of the bundle, frozen, in evaluation mode: the mean of the `count` finished ones, or that of
+    [distil] where there are none. Raises InputError for one that has not been trained."""
+    student = distil.trained_student(section, run, bundle)
+    if not count:
         return student
-    for number in range(len(config.finish)):
-        checkpoint.load_weights(student, folder(config, number), STAGE)  # that each is there and fits
-    parts = [load_file(folder(config, number) / checkpoint.MODEL) for number in range(len(config.finish))]
+    for number in range(count):
+        checkpoint.load_weights(student, folder(run, number), STAGE)  # that each is there and fits
+    parts = [load_file(folder(run, number) / checkpoint.MODEL) for number in range(count)]
     mean = {name: torch.stack([part[name].double() for part in parts]).mean(0) for name in parts[0]}
     student.load_state_dict({name: value.to(parts[0][name].dtype) for name, value in mean.items()})
     return student

@@ -6,38 +6,28 @@ import torch
 from torch import nn
 
 from cldm_runtime.bundle.bundle import Bundle
-from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.errors import InputError
 
-from ..conditions.encoders import make_encoder, make_model
-from ..conditions.facts import condition_facts
-from ..config import Config
+from ..conditions.kind import Design
+from ..conditions.models import make_model
+from ..conditions.registry import KINDS, condition_facts
+from ..config import DiffusionConfig, TextureConfig
 from ..graphs.read_weights import fill
-from ..networks import (
-    Affine,
-    AttributeTokens,
-    Codec,
-    Denoiser,
-    Encoder,
-    LabelVectorEncoder,
-    MaskEncoder,
-    TexturedDecoder,
-)
-from . import texture
-from .label_vae import untrained_label_vae
+from ..networks import Affine, Codec, Denoiser, Encoder, MaskEncoder, TexturedDecoder
+from .texture import make_texture
 
 _CODEC_ROLES = ("encoder", "decoder", "mask_encoder")
 
 
-def teacher_bundle(config: Config) -> Bundle:
-    """The bundle that is distilled. Raises InputError where the configuration names none, BundleError for a bad one."""
-    if not config.distil.bundle:
+def teacher_bundle(folder: str) -> Bundle:
+    """The bundle that `distil.bundle` names. Raises InputError where it names none, BundleError for a bad one."""
+    if not folder:
         raise InputError("distil.bundle: empty, expected the folder of the generator to distil, for example "
                          "exported/lge-teacher.")
-    return Bundle.load(config.distil.bundle)
+    return Bundle.load(folder)
 
 
-def load_denoiser(config: Config, bundle: Bundle) -> Denoiser:
+def load_denoiser(section: DiffusionConfig, bundle: Bundle) -> Denoiser:
     """The denoiser of a generator bundle of any condition, without its null condition, frozen, in evaluation mode.
 
     Raises InputError where it is not the network that the configuration's [diffusion] describes.
@@ -46,13 +36,14 @@ def load_denoiser(config: Config, bundle: Bundle) -> Denoiser:
     if manifest.kind != "generator" or len(manifest.conditions) != 1 or manifest.latent is None:
         raise InputError(f"{bundle.path}: is a {manifest.kind} with {len(manifest.conditions)} condition(s), expected "
                          "a generator with one.")
-    told = condition_facts(config.diffusion.condition).encoder
-    if manifest.conditions[0].encoder != told:
+    encoder = condition_facts(section.condition).encoder
+    if manifest.conditions[0].encoder != encoder:
         raise InputError(f"{bundle.path}: its condition comes from {manifest.conditions[0].encoder}, that of the "
-                         f"configuration, {config.diffusion.condition}, from {told}.")
+                         f"configuration, {section.condition}, from {encoder}.")
     graph = manifest.graphs["denoiser"]
-    shape = [int(size) for size in graph.input(manifest.conditions[0].feeds).shape[1:]]
-    denoiser = Denoiser(manifest.latent.channels, shape, replace(config.diffusion, condition_dropout=0.0))
+    shape = tuple(int(size) for size in graph.input(manifest.conditions[0].feeds).shape[1:])
+    denoiser = Denoiser(manifest.latent.channels, KINDS[section.condition].told(shape),
+                        replace(section, condition_dropout=0.0), len(manifest.latent.shape))
     found = fill(denoiser, graph, (bundle.path / graph.file).read_bytes(), "denoiser")
     missing = set(denoiser.state_dict()) - found
     if missing:
@@ -60,44 +51,37 @@ def load_denoiser(config: Config, bundle: Bundle) -> Denoiser:
     return denoiser.eval().requires_grad_(False)
 
 
-def load_module(config: Config, bundle: Bundle, role: str) -> nn.Module:
+def load_module(design: Design, texture: TextureConfig, bundle: Bundle, role: str) -> nn.Module:
     """The encoder, decoder or condition's encoder of a bundle in torch, frozen, in evaluation mode.
 
     Raises InputError where it is not the network that the configuration describes, or the bundle has none.
     """
     if role not in bundle.manifest.graphs:
         raise InputError(f"{bundle.path}: has no {role}; it has {', '.join(bundle.manifest.graphs)}.")
-    told, graph = _condition_encoder(config), bundle.manifest.graphs[role]
-    module = told if told is not None and role not in _CODEC_ROLES else _codec_modules(config)[role]
+    kind, graph = KINDS[design.diffusion.condition], bundle.manifest.graphs[role]
+    module = kind.exported(design, kind.learned(design)) if role not in _CODEC_ROLES else None
+    if module is None:
+        module = _codec_modules(design, texture, bundle.manifest.image.channels)[role]
     fill(module, graph, (bundle.path / graph.file).read_bytes(), role)
     return module.eval().requires_grad_(False)
 
 
-def untrained(config: Config) -> dict[str, nn.Module]:
-    """The networks of the configuration by graph role."""
-    return {**_codec_modules(config), "denoiser": make_model(config)}
+def untrained(design: Design, texture: TextureConfig, channels: int) -> dict[str, nn.Module]:
+    """The networks of the configuration by graph role, for images of so many channels."""
+    return {**_codec_modules(design, texture, channels), "denoiser": make_model(design)}
 
 
-def _condition_encoder(config: Config) -> nn.Module | None:
-    """The untrained encoder of a condition that is no mask's latent; None for one that is."""
-    learned = make_encoder(config)
-    if config.diffusion.condition == "label-vae":
-        assert isinstance(learned, AttributeTokens)
-        return LabelVectorEncoder(untrained_label_vae(config), learned)
-    return learned
-
-
-def _codec_modules(config: Config) -> dict[str, nn.Module]:
+def _codec_modules(design: Design, texture: TextureConfig, channels: int) -> dict[str, nn.Module]:
     """The networks of the codecs by graph role. Encoder and decoder share the image codec."""
-    classes = len(find_domain(config.cohort.domain).labels)
-    image, masks = Codec(1, config.image_codec), Codec(classes, config.mask_codec)
-    affine = _no_affine(image.latent_channels)
+    codecs, dims = design.codecs, design.dims
+    image, masks = Codec(channels, codecs.image, dims), Codec(design.classes, codecs.mask, dims)
+    affine = _no_affine(image)
     return {
         "encoder": Encoder(image, affine),
-        "decoder": TexturedDecoder(image, affine, texture.make_texture(config)),
-        "mask_encoder": MaskEncoder(masks, _no_affine(masks.latent_channels)),
+        "decoder": TexturedDecoder(image, affine, make_texture(texture, codecs.image, channels, dims)),
+        "mask_encoder": MaskEncoder(masks, _no_affine(masks)),
     }
 
 
-def _no_affine(channels: int) -> Affine:
-    return Affine(torch.zeros(channels), torch.ones(channels))
+def _no_affine(codec: Codec) -> Affine:
+    return Affine(torch.zeros(codec.latent_channels), torch.ones(codec.latent_channels), codec.dims)

@@ -15,13 +15,14 @@ from cldm_runtime.domains.domain import Domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.records import plain
 
-from ..config import Config, LabelVaeConfig
+from ..config import LabelVaeConfig, LatentsConfig
 from ..networks import LabelVae
 from ..training import checkpoint
 from ..training.batches import in_batches, one_hot
-from ..training.log import montage
+from ..training.log import montage, planes
 from ..training.loop import Step, train
 from ..training.losses import attribute_order, cross_entropy, kl_divergence, soft_dice
+from ..training.run_folder import RunFolder
 from .label_scores import score_labels
 from .moved import label_maps, measured_attributes
 
@@ -39,9 +40,10 @@ class LabelVaeTask:
     critic_rate = 0.0
 
     def __init__(self, config: LabelVaeConfig, domain: Domain, maps: tuple[Tensor, Tensor],
-                 values: tuple[Values, Values] | None) -> None:
-        """maps (N, H, W) uint8 and values, each of the training and of the validation subset; values None: a VAE."""
-        self.config, self.domain, self.values = config, domain, values
+                 values: tuple[Values, Values] | None, spacing_mm: tuple[float, ...] | None = None) -> None:
+        """maps (N, *spatial) uint8 and values, each of the training and of the validation subset; values None: a VAE.
+        """
+        self.config, self.domain, self.values, self.spacing_mm = config, domain, values, spacing_mm
         self.training, self.validation = maps
         self.model: nn.Module = LabelVae(len(domain.labels), self.training.shape[1:], config)
         self.count = len(self.training)
@@ -73,7 +75,7 @@ class LabelVaeTask:
         figures = {f"dice_{names[label]}": value for label, value in dice.items()} | {"wrong_pixels": wrong}
         found = torch.cat([self._reconstruct(model, self.validation[part], device)
                            for part in in_batches(len(self.validation), 32)])
-        truth, said = (self.domain.measure(maps.numpy()).values for maps in (self.validation, found))
+        truth, said = (self.domain.measure(maps.numpy(), self.spacing_mm).values for maps in (self.validation, found))
         for name, error in zip(self.domain.attribute_names, np.abs(said - truth).T, strict=True):
             if np.isfinite(error).any():
                 figures[f"error_{name}"] = float(np.nanmean(error))
@@ -123,35 +125,29 @@ class LabelVaeTask:
                                              _PICTURES)
             shown.append(model.decode(z.to(device)).argmax(1).cpu())
         colours = np.array(self.domain.labels.colours, dtype=np.uint8)
-        return montage([colours[labels.numpy()] for labels in shown])
+        return montage([colours[planes(labels.numpy())] for labels in shown])
 
 
-def make_task(config: Config) -> LabelVaeTask:
+def make_task(section: LabelVaeConfig, latents: LatentsConfig, run: RunFolder) -> LabelVaeTask:
     """The task on the label maps of the cohort and their moved copies."""
-    section, domain = config.label_vae, find_domain(config.cohort.domain)
-    values = None
+    domain, values = run.cohort.domain, None
     if section.attribute_weight > 0:
         if section.dimensions < len(domain.attributes):
             raise InputError(f"label_vae.dimensions: found {section.dimensions}, expected at least "
                              f"{len(domain.attributes)}, one for each attribute of domain {domain.name}.")
-        values = (measured_attributes(config, "train"), measured_attributes(config, "val"))
-    return LabelVaeTask(section, domain, (label_maps(config, "train"), label_maps(config, "val")), values)
+        values = (measured_attributes(latents, run, "train"), measured_attributes(latents, run, "val"))
+    maps = label_maps(latents, run, "train"), label_maps(latents, run, "val")
+    return LabelVaeTask(section, domain, maps, values, run.cohort.spacing_mm)
 
 
-def run(config: Config) -> None:
+def run(section: LabelVaeConfig, latents: LatentsConfig, run: RunFolder) -> None:
     """Train the label VAE."""
-    section = config.label_vae
-    resolved = plain(section) | {"latents": plain(config.latents)}
-    train(lambda: make_task(config), section.optimiser, config.run, config.run_folder / STAGE, resolved)
+    resolved = plain(section) | {"latents": plain(latents)}
+    train(lambda: make_task(section, latents, run), section.optimiser, run.settings, run.own(STAGE), resolved)
 
 
-def trained_label_vae(config: Config) -> LabelVae:
+def trained_label_vae(section: LabelVaeConfig, run: RunFolder) -> LabelVae:
     """The trained VAE, frozen, in evaluation mode. Raises InputError if there is none."""
-    vae = untrained_label_vae(config)
-    checkpoint.load_weights(vae, config.run_folder / STAGE, STAGE)
+    vae = LabelVae(run.cohort.classes, run.cohort.shape, section)
+    checkpoint.load_weights(vae, run.own(STAGE), STAGE)
     return vae
-
-
-def untrained_label_vae(config: Config) -> LabelVae:
-    """The VAE of the configuration."""
-    return LabelVae(len(find_domain(config.cohort.domain).labels), config.prepare.shape, config.label_vae)

@@ -19,17 +19,17 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.files.records import plain
 
-from ..config import Config, LatentsConfig
+from ..config import CodecSections, LatentsConfig
 from ..networks import Affine, Codec
 from ..training import checkpoint
 from ..training.batches import Slices, in_batches, load_slices, move, one_hot, step_generator
 from ..training.processes import by_first
-from .codec import IMAGE_STAGE, MASK_STAGE
+from ..training.run_folder import RunFolder
+from .codec import IMAGE_STAGE, MASK_STAGE, trained_image_codec, trained_mask_codec
 
 STAGE = "latents"
 _FILE, _KEPT = "latents.safetensors", "standardisation.safetensors"
@@ -39,7 +39,7 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Latents:
-    """Raw latents of one subset, float16: mean and deviation (N, C, h, w) of the images, mask (N, Cm, h, w)."""
+    """Raw latents of one subset, float16: mean and deviation (N, C, *latent) of the images, mask (N, Cm, *latent)."""
 
     mean: Tensor
     deviation: Tensor
@@ -49,22 +49,12 @@ class Latents:
         return len(self.mean)
 
 
-def trained_codec(config: Config, stage: str) -> Codec:
-    """The trained codec of a stage (IMAGE_STAGE or MASK_STAGE), frozen, in evaluation mode.
-
-    Raises InputError if there is none.
-    """
-    codec = Codec(1, config.image_codec)
-    if stage == MASK_STAGE:
-        codec = Codec(len(find_domain(config.cohort.domain).labels), config.mask_codec)
-    checkpoint.load_weights(codec, config.codecs_folder / stage, stage)
-    return codec
-
-
 def load_affines(folder: Path) -> tuple[Affine, Affine]:
     """Standardisation of the image's and of the mask's latents. Raises InputError if the latents are missing."""
     tensors = _load(folder)
-    return (Affine(tensors["image_mean"], tensors["image_std"]), Affine(tensors["mask_mean"], tensors["mask_std"]))
+    dims = tensors["val.mask"].ndim - 2
+    return (Affine(tensors["image_mean"], tensors["image_std"], dims),
+            Affine(tensors["mask_mean"], tensors["mask_std"], dims))
 
 
 def load_latents(folder: Path, subset: str) -> Latents:
@@ -80,35 +70,37 @@ def _load(folder: Path) -> dict[str, Tensor]:
     return dict(load_file(path))
 
 
-def fingerprint(config: Config) -> dict[str, str]:
+def fingerprint(section: LatentsConfig, run: RunFolder) -> dict[str, str]:
     """What the latents depend on; a difference means that they are out of date."""
     return {
-        "config": json.dumps(plain(config.latents), sort_keys=True),
-        "image_codec": sha256_of(config.codecs_folder / IMAGE_STAGE / checkpoint.MODEL),
-        "mask_codec": sha256_of(config.codecs_folder / MASK_STAGE / checkpoint.MODEL),
+        "config": json.dumps(plain(section), sort_keys=True),
+        "image_codec": sha256_of(run.lent(IMAGE_STAGE) / checkpoint.MODEL),
+        "mask_codec": sha256_of(run.lent(MASK_STAGE) / checkpoint.MODEL),
     }
 
 
 @by_first
-def run(config: Config) -> None:
+def run(sections: CodecSections, run: RunFolder) -> None:
     """Encode the training and validation subsets; at once if that has been done with these codecs.
 
     Raises InputError where `run.codecs` names a run whose latents are missing or out of date.
     """
-    torch.set_num_threads(config.run.threads)
-    image_codec, mask_codec = trained_codec(config, IMAGE_STAGE), trained_codec(config, MASK_STAGE)
-    path, wanted = config.codecs_folder / STAGE / _FILE, fingerprint(config)
-    if config.run.codecs:
-        _require_lent(config)
+    torch.set_num_threads(run.settings.threads)
+    images, maps = trained_image_codec(sections.image, run), trained_mask_codec(sections.mask, run)
+    section, path, wanted = sections.latents, run.lent(STAGE) / _FILE, fingerprint(sections.latents, run)
+    if run.settings.codecs:
+        for stage, codec in ((IMAGE_STAGE, sections.image), (MASK_STAGE, sections.mask)):
+            resolved = {"seed": run.settings.seed, **plain(codec)}
+            checkpoint.require(run.lent(stage), stage, codec.optimiser.steps, resolved)
     if checkpoint.metadata(path) == wanted:
         return
-    if config.run.codecs:
+    if run.settings.codecs:
         state = "made with other codecs or another [latents] section" if path.exists() else "not found"
         raise InputError(f"{path}: {state}. Make it first: {checkpoint.command(STAGE, path.parent)}.")
     tensors: dict[str, Tensor] = {}
     for subset in _SUBSETS:
-        latents = encode(image_codec, mask_codec, load_slices(config.cohort_file, subset),
-                         config.latents, copies=config.latents.copies if subset == "train" else 1, seed=config.run.seed)
+        latents = encode(images, maps, load_slices(run.cohort.file, subset), section,
+                         copies=section.copies if subset == "train" else 1, seed=run.settings.seed)
         tensors |= {f"{subset}.{name}": getattr(latents, name) for name in ("mean", "deviation", "mask")}
         if subset == "train":
             tensors |= statistics(latents)
@@ -125,17 +117,10 @@ def keep_standardisation(folder: Path, image: Affine, mask: Affine) -> None:
     checkpoint.save_tensors(folder / _KEPT, {name: value.flatten() for name, value in values.items()}, {})
 
 
-def _require_lent(config: Config) -> None:
-    """Raise InputError unless the other run's codecs are finished and made with this configuration."""
-    for stage, section in ((IMAGE_STAGE, config.image_codec), (MASK_STAGE, config.mask_codec)):
-        resolved = {"seed": config.run.seed, **plain(section)}
-        checkpoint.require(config.codecs_folder / stage, stage, section.optimiser.steps, resolved)
-
-
 def statistics(latents: Latents) -> dict[str, Tensor]:
     """Per-channel mean and std of z = mean + deviation * noise, and of the mask's latents."""
     mean, deviation, mask = latents.mean.float(), latents.deviation.float(), latents.mask.float()
-    axes = (0, 2, 3)
+    axes = (0, *range(2, mean.ndim))
     variance = mean.var(axes, correction=0) + deviation.square().mean(axes)
     return {"image_mean": mean.mean(axes), "image_std": variance.sqrt(),
             "mask_mean": mask.mean(axes), "mask_std": mask.std(axes, correction=0)}
@@ -155,7 +140,7 @@ def encode(image_codec: Codec, mask_codec: Codec, slices: Slices, config: Latent
 
 def moved_slices(slices: Slices, classes: int, config: LatentsConfig, copies: int,
                  seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of images (n, 1, H, W) and one-hot maps, copy after copy, the first of them as they are."""
+    """Batches of images (n, C, *spatial) and one-hot maps, copy after copy, the first of them as they are."""
     for copy in range(copies):
         for number, part in enumerate(in_batches(len(slices), BATCH)):
             image, mask = slices.images[part], one_hot(slices.masks[part], classes)
@@ -170,6 +155,6 @@ def _move_both(image: Tensor, mask: Tensor, config: LatentsConfig, key: tuple[in
 
 
 def move_labels(mask: Tensor, config: LatentsConfig, key: tuple[int, int, int]) -> Tensor:
-    """One-hot maps (N, K, H, W), moved -> labels (N, H, W)."""
+    """One-hot maps (N, K, *spatial), moved -> labels (N, *spatial)."""
     limits = (config.rotation_deg, config.shift_pixels, config.scale)
     return move(mask, *limits, generator=step_generator(*key)).argmax(1)

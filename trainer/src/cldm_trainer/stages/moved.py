@@ -13,37 +13,38 @@ from cldm_runtime.domains.attributes import Reason
 from cldm_runtime.errors import DatasetError
 from cldm_runtime.store import open_dataset
 
-from ..config import Config
+from ..config import LatentsConfig
 from ..training.batches import in_batches, load_slices, one_hot
+from ..training.run_folder import RunFolder
 from .latents import BATCH, move_labels
 
 
-def label_maps(config: Config, subset: str) -> Tensor:
-    """The label maps (copies * N, H, W) uint8 of a subset, in the order of its latents and moved as they were."""
-    masks = load_slices(config.cohort_file, subset).masks
-    classes = len(find_domain(config.cohort.domain).labels)
+def label_maps(section: LatentsConfig, run: RunFolder, subset: str) -> Tensor:
+    """The label maps (copies * N, *spatial) uint8 of a subset, in the order of its latents and moved as they were."""
+    masks = load_slices(run.cohort.file, subset).masks
     parts = [masks]
-    for copy in range(1, config.latents.copies if subset == "train" else 1):
+    for copy in range(1, section.copies if subset == "train" else 1):
         for number, part in enumerate(in_batches(len(masks), BATCH)):
-            key = (config.run.seed, number, copy)
-            parts.append(move_labels(one_hot(masks[part], classes), config.latents, key).to(torch.uint8))
+            key = (run.settings.seed, number, copy)
+            parts.append(move_labels(one_hot(masks[part], run.cohort.classes), section, key).to(torch.uint8))
     return torch.cat(parts)
 
 
-def measured_attributes(config: Config, subset: str) -> tuple[Tensor, Tensor]:
+def measured_attributes(section: LatentsConfig, run: RunFolder, subset: str) -> tuple[Tensor, Tensor]:
     """Attributes (N, A) of a subset's samples, 0 where undefined, and where they are defined (0 or 1).
 
     Those of the slices as they are come from the cohort. Those of moved copies are measured on the moved maps, but
     for what a single slice cannot tell, which moves do not change. Raises DatasetError where the cohort has none.
     """
-    domain = find_domain(config.cohort.domain)
-    with open_dataset(config.cohort_file) as dataset:
+    domain, path = run.cohort.domain, run.cohort.file
+    with open_dataset(path) as dataset:
         stored, rows = dataset.mask_attributes, dataset.rows(subset)
     if stored is None:
-        raise DatasetError(f"{config.cohort_file}: /attributes/mask is missing. Make it with `cldm-train prepare`.")
+        raise DatasetError(f"{path}: /attributes/mask is missing. Make it with `cldm-train prepare`.")
     plain = stored[rows]
-    moved = label_maps(config, subset)[len(plain):].numpy()
-    measured = [domain.measure(moved[part], config.prepare.spacing_mm) for part in in_batches(len(moved), BATCH)]
+    moved = label_maps(section, run, subset)[len(plain):].numpy()
+    spacing_mm = run.cohort.spacing_mm
+    measured = [domain.measure(moved[part], spacing_mm) for part in in_batches(len(moved), BATCH)]
     again = np.tile(plain, (len(moved) // len(plain), 1))
     parts = [plain]
     if measured:

@@ -7,14 +7,12 @@ import click
 
 from cldm_runtime.cli.progress import show_progress
 from cldm_runtime.scans.phantom_cohort import write_phantom_cohort
-from cldm_runtime.scans.settings import RAW_FOLDER
-
-from ..config import Config
+from cldm_runtime.scans.settings import RAW_FOLDER, CohortSettings
 
 
-def run(config: Config) -> None:
+def run(cohort: CohortSettings, workers: int) -> None:
     """Write what is missing of the raw dataset in <cohort folder>/raw, and say how much that was."""
-    folder = Path(config.cohort.folder) / RAW_FOLDER
+    folder = Path(cohort.folder) / RAW_FOLDER
     with show_progress("phantom volumes", 0, sys.stderr) as progress:
-        made, every = write_phantom_cohort(config.cohort, folder, workers=config.prepare.workers, progress=progress)
+        made, every = write_phantom_cohort(cohort, folder, workers=workers, progress=progress)
     click.echo(f"{folder}: {made} volumes made, {every} in all")

@@ -14,74 +14,74 @@ import torch
 
 from cldm_runtime.files.records import plain
 
-from ..config import Config, SegmenterConfig
+from ..config import RunConfig, SegmenterConfig
 from ..nnunet.plan import (
-    CONFIGURATION,
     DATASET_NAME,
+    configuration_of,
     plan_and_preprocess,
     plans_name,
     read_plan,
     set_loader_processes,
     use_folders,
-    write_raw_slices,
+    write_raw_images,
 )
 from ..training.batches import require_cohort
 from ..training.checkpoint import agree_on_config
 from ..training.log import Records
+from ..training.run_folder import RunFolder
 
 STAGE = "segmenter"
 FOLD = 0
 
 
-def result_folder(config: Config) -> Path:
+def result_folder(section: SegmenterConfig, run: RunFolder) -> Path:
     """The folder with plans.json, dataset.json and fold_0 that the stage leaves, as every nnU-Net training does."""
-    name = f"nnUNetTrainer__{plans_name(config.segmenter)}__{CONFIGURATION}"
-    return config.run_folder / STAGE / "nnunet" / "results" / DATASET_NAME / name
+    name = f"nnUNetTrainer__{plans_name(section)}__{configuration_of(run.cohort.dims)}"
+    return run.own(STAGE) / "nnunet" / "results" / DATASET_NAME / name
 
 
-def run(config: Config) -> None:
+def run(section: SegmenterConfig, workers: int, run: RunFolder) -> None:
     """Train the segmenter, from wherever it stands; at once if it is finished."""
-    folder = config.run_folder / STAGE
-    require_cohort(config.cohort_file)
-    final = result_folder(config) / f"fold_{FOLD}" / "checkpoint_final.pth"
+    folder = run.own(STAGE)
+    require_cohort(run.cohort.file)
+    final = result_folder(section, run) / f"fold_{FOLD}" / "checkpoint_final.pth"
     latest = final.with_name("checkpoint_latest.pth")
-    depends_on = {key: value for key, value in plain(config.segmenter).items() if key != "loader_processes"}
+    depends_on = {key: value for key, value in plain(section).items() if key != "loader_processes"}
     agree_on_config(folder, depends_on, begun=final.exists() or latest.exists())
     if final.exists():
         return
     root = folder / "nnunet"
     use_folders(root)
-    write_raw_slices(config.cohort_file, root)
+    write_raw_images(run.cohort.file, root)
     with _stdout_to(folder / "nnunet.log"):
-        plan_and_preprocess(root, config.segmenter, config.prepare.workers)
+        plan_and_preprocess(root, section, configuration_of(run.cohort.dims), workers)
         # After planning, which sets the number of threads itself.
-        set_loader_processes(config.segmenter.loader_processes)
-        torch.set_num_threads(config.run.threads)
-        trainer = make_trainer(root, config)
+        set_loader_processes(section.loader_processes)
+        torch.set_num_threads(run.settings.threads)
+        trainer = make_trainer(root, section, run.settings, configuration_of(run.cohort.dims))
         trainer.initialize()
         if latest.exists():
             trainer.load_checkpoint(str(latest))  # a file of our own making: nnU-Net's checkpoints are pickles
-    total = config.segmenter.epochs * config.segmenter.iterations_per_epoch
-    first = trainer.current_epoch * config.segmenter.iterations_per_epoch
+    total = section.epochs * section.iterations_per_epoch
+    first = trainer.current_epoch * section.iterations_per_epoch
     with _stopping(trainer), Records(folder, first, total) as records, _stdout_to(folder / "nnunet.log"):
         trainer.records = records
         trainer.run_training()
 
 
-def make_trainer(root: Path, config: Config) -> Any:
-    """The trainer of the planned or reduced 2-D configuration."""
+def make_trainer(root: Path, section: SegmenterConfig, settings: RunConfig, configuration: str) -> Any:
+    """The trainer of the planned or reduced configuration, "2d" or "3d_fullres"."""
     from ..nnunet.trainer import CohortTrainer
 
-    section: SegmenterConfig = config.segmenter
     folder = root / "preprocessed" / DATASET_NAME
     plan = read_plan(folder / f"{plans_name(section)}.json") | {"continue_training": False}
     dataset = read_plan(root / "raw" / DATASET_NAME / "dataset.json")
-    cuda = config.run.accelerator == "cuda" or (config.run.accelerator == "auto" and torch.cuda.is_available())
+    cuda = settings.accelerator == "cuda" or (settings.accelerator == "auto" and torch.cuda.is_available())
     device = torch.device("cuda" if cuda else "cpu")
-    trainer = CohortTrainer(plan, CONFIGURATION, FOLD, dataset, device)
+    trainer = CohortTrainer(plan, configuration, FOLD, dataset, device)
     # nnU-Net trains in one process, the first: it would take a group of ours for its own.
     trainer.is_ddp, trainer.local_rank, trainer.device = False, 0, device
-    trainer.configure(section, config.run.seed)
+    trainer.configure(section, settings.seed)
     return trainer
 
 

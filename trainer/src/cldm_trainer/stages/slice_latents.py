@@ -1,6 +1,6 @@
 """Latents of a cohort's slices, drawn by a bundle's image encoder: what a student's finished latents are compared with.
 
-    <run folder>/slice-latents/train.safetensors    latent (copies * N, C, h, w), float16, standardised
+    <run folder>/slice-latents/train.safetensors    latent (copies * N, C, *latent), float16, standardised
 
 The slices come in the order of `moved.label_maps`, rotated, shifted and scaled as those are.
 """
@@ -15,15 +15,15 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cldm_runtime.bundle.bundle import Bundle
-from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.engines.open import open_graph
 from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.files.records import plain
 
-from ..config import Config
+from ..config import LatentsConfig
 from ..training import checkpoint
 from ..training.batches import load_slices, step_generator
 from ..training.processes import by_first
+from ..training.run_folder import RunFolder
 from .latents import BATCH, moved_slices
 
 STAGE = "slice-latents"
@@ -32,21 +32,20 @@ _ROLE = "encoder"
 
 
 @by_first
-def run(config: Config, bundle: Bundle) -> None:
+def run(section: LatentsConfig, run: RunFolder, bundle: Bundle) -> None:
     """Encode the training slices, unless that has been done. Raises BundleError for a bundle without an encoder."""
-    torch.set_num_threads(config.run.threads)
-    path, wanted = _file(config), fingerprint(config, bundle)
+    torch.set_num_threads(run.settings.threads)
+    path, wanted = _file(run), fingerprint(section, run, bundle)
     if checkpoint.metadata(path) == wanted:
         return
-    engine = open_graph(bundle, _ROLE, threads=config.run.threads)
-    slices = load_slices(config.cohort_file, SUBSET)
-    batches = config.latents.copies * -(-len(slices) // BATCH)
+    engine = open_graph(bundle, _ROLE, threads=run.settings.threads)
+    slices = load_slices(run.cohort.file, SUBSET)
+    batches = section.copies * -(-len(slices) // BATCH)
     parts = []
-    classes = len(find_domain(config.cohort.domain).labels)
-    moved = moved_slices(slices, classes, config.latents, config.latents.copies, config.run.seed)
+    moved = moved_slices(slices, run.cohort.classes, section, section.copies, run.settings.seed)
     with click.progressbar(moved, length=batches, label="latents of slices") as shown:
         for number, (image, _) in enumerate(shown):
-            generator = step_generator(config.run.seed, number)
+            generator = step_generator(run.settings.seed, number)
             noise = torch.randn((len(image), *_latent_shape(bundle)), generator=generator)
             said = engine.run({"image": image.numpy(), "posterior_noise": noise.numpy()})
             parts.append(torch.from_numpy(np.asarray(said["latent"])).half())
@@ -54,28 +53,28 @@ def run(config: Config, bundle: Bundle) -> None:
     checkpoint.save_tensors(path, {"latent": torch.cat(parts)}, wanted)
 
 
-def load(config: Config, bundle: Bundle) -> Tensor:
+def load(section: LatentsConfig, run: RunFolder, bundle: Bundle) -> Tensor:
     """The latents. Raises InputError if they are missing or of another cohort, encoder or [latents] section."""
-    path = _file(config)
-    if checkpoint.metadata(path) != fingerprint(config, bundle):
+    path = _file(run)
+    if checkpoint.metadata(path) != fingerprint(section, run, bundle):
         raise InputError(f"{path}: missing or out of date. Make it first: `cldm-train finish`.")
     latents: Tensor = load_file(path)["latent"]
     return latents
 
 
-def fingerprint(config: Config, bundle: Bundle) -> dict[str, str]:
+def fingerprint(section: LatentsConfig, run: RunFolder, bundle: Bundle) -> dict[str, str]:
     """What the latents depend on. Raises BundleError for a bundle without an image encoder."""
     graph = bundle.manifest.graphs.get(_ROLE)
     if graph is None:
         raise BundleError(f"bundle {bundle.path} has no image encoder, which [[finish]] needs. Leave that section "
                           "out, or distil a bundle with one.")
-    return {"encoder": graph.sha256, "cohort": str(config.cohort_file), "seed": str(config.run.seed),
-            "config": json.dumps(plain(config.latents), sort_keys=True)}
+    return {"encoder": graph.sha256, "cohort": str(run.cohort.file), "seed": str(run.settings.seed),
+            "config": json.dumps(plain(section), sort_keys=True)}
 
 
 def _latent_shape(bundle: Bundle) -> tuple[int, ...]:
     return tuple(int(size) for size in bundle.manifest.graphs[_ROLE].outputs[0].shape[1:])
 
 
-def _file(config: Config) -> Path:
-    return config.run_folder / STAGE / f"{SUBSET}.safetensors"
+def _file(run: RunFolder) -> Path:
+    return run.own(STAGE) / f"{SUBSET}.safetensors"

@@ -6,18 +6,20 @@
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cldm_runtime.bundle.declarations import find_domain
+from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.files.records import plain
 
-from ..config import Config
+from ..conditions.kind import Design
+from ..config import DistilConfig, SmallCodecConfig, TextureConfig
 from ..networks import Encoder, TexturedDecoder
 from ..networks.small import SmallDecoder, SmallMaskEncoder, SmallTexturedDecoder
 from ..training import checkpoint
@@ -25,6 +27,7 @@ from ..training.batches import Slices, in_batches, load_slices, one_hot, permute
 from ..training.log import grey, montage
 from ..training.loop import Step, train
 from ..training.losses import gradient_l1
+from ..training.run_folder import RunFolder
 from . import trajectories as trajectories_stage
 from .from_bundle import load_module, teacher_bundle
 from .latents import Latents
@@ -82,12 +85,29 @@ class ImitationTask:
         return montage([grey(image.numpy()) for image in shown])
 
 
-def make_decoder_task(config: Config) -> ImitationTask:
+@dataclass(frozen=True)
+class SmallSections:
+    """What the stand-ins are built from, and the teacher that they imitate."""
+
+    small: SmallCodecConfig
+    texture: TextureConfig
+    distil: DistilConfig
+    design: Design
+
+    def teacher(self) -> Bundle:
+        return teacher_bundle(self.distil.bundle)
+
+    def module(self, role: str) -> nn.Module:
+        """A network of the teacher."""
+        return load_module(self.design, self.texture, self.teacher(), role)
+
+
+def make_decoder_task(sections: SmallSections, run: RunFolder) -> ImitationTask:
     """The large decoder's mean images, computed once."""
-    teacher = _large_decoder(config)
+    teacher = _large_decoder(sections)
     latents, images = [], []
     for subset in trajectories_stage.SUBSETS:
-        latents.append(load_trajectories(config, subset).x[:, -1])
+        latents.append(load_trajectories(sections.distil, sections.design.codecs.latents, run, subset).x[:, -1])
         with torch.no_grad():
             images.append(torch.cat([teacher.mean(latents[-1][part].float()).half()
                                      for part in in_batches(len(latents[-1]), _BATCH)]))
@@ -97,14 +117,15 @@ def make_decoder_task(config: Config) -> ImitationTask:
         return latents[0][rows].float(), images[0][rows].float()
 
     unseen = latents[1].float(), images[1].float()
-    return ImitationTask(_small_decoder(config), len(latents[0]), batch, unseen, config.small_codec.border_weight)
+    student = _small_decoder(sections, run.cohort.channels)
+    return ImitationTask(student, len(latents[0]), batch, unseen, sections.small.border_weight)
 
 
-def make_mask_encoder_task(config: Config) -> ImitationTask:
+def make_mask_encoder_task(sections: SmallSections, run: RunFolder) -> ImitationTask:
     """The large encoder's latents of label maps, in many of which the labels are permuted."""
-    teacher = load_module(config, teacher_bundle(config), "mask_encoder")
-    classes = len(find_domain(config.cohort.domain).labels)
-    maps, unseen = label_maps(config, "train"), one_hot(label_maps(config, "val"), classes)
+    teacher, classes = sections.module("mask_encoder"), sections.design.classes
+    moved = sections.design.codecs.latents
+    maps, unseen = label_maps(moved, run, "train"), one_hot(label_maps(moved, run, "val"), classes)
 
     def batch(step: Step) -> tuple[Tensor, Tensor]:
         labels = permute_labels(maps[step.rows], classes, _RELABELLED, step.generator)
@@ -114,34 +135,32 @@ def make_mask_encoder_task(config: Config) -> ImitationTask:
 
     with torch.no_grad():
         wanted = torch.cat([teacher(unseen[part]) for part in in_batches(len(unseen), _BATCH)])
-    return ImitationTask(_small_mask_encoder(config), len(maps), batch, (unseen, wanted), 0.0)
+    return ImitationTask(_small_mask_encoder(sections), len(maps), batch, (unseen, wanted), 0.0)
 
 
-def run_decoder(config: Config) -> None:
+def run_decoder(sections: SmallSections, run: RunFolder) -> None:
     """Walk the trajectories if that is not done, then train the small decoder."""
-    trajectories_stage.run(config)
-    _train(config, DECODER, "decoder", make_decoder_task)
+    trajectories_stage.run(sections.distil, sections.design, run)
+    _train(sections, run, DECODER, "decoder", make_decoder_task)
 
 
-def run_texture(config: Config) -> None:
+def run_texture(sections: SmallSections, run: RunFolder) -> None:
     """Train the small decoder's texture against a critic; it begins as the large one's."""
-    teacher = _large_decoder(config)
+    teacher = _large_decoder(sections)
 
     def make() -> TextureTask:
-        decoder = _small_decoder(config)
-        checkpoint.load_weights(decoder, config.run_folder / DECODER, DECODER)
-        encoder = load_module(config, teacher_bundle(config), "encoder")
+        decoder = _small_decoder(sections, run.cohort.channels)
+        checkpoint.load_weights(decoder, run.own(DECODER), DECODER)
+        encoder = sections.module("encoder")
         assert isinstance(encoder, Encoder)
-        sides = [encoded(encoder, load_slices(config.cohort_file, subset)) for subset in ("train", "val")]
-        row_mm, column_mm = config.prepare.spacing_mm
-        task = TextureTask(config.texture, Stand(decoder, encoder), encoder.affine, sides[0], sides[1],
-                           (row_mm, column_mm))
+        sides = [encoded(encoder, load_slices(run.cohort.file, subset)) for subset in ("train", "val")]
+        task = TextureTask(sections.texture, Stand(decoder, encoder), encoder.affine, sides[0], sides[1],
+                           run.cohort.spacing_mm)
         task.model.load_state_dict(teacher.texture.state_dict())
         return task
 
-    resolved = plain(config.texture) | {
-        DECODER: sha256_of(config.run_folder / DECODER / checkpoint.MODEL)}
-    train(make, config.texture.optimiser, config.run, config.run_folder / TEXTURE, resolved)
+    resolved = plain(sections.texture) | {DECODER: sha256_of(run.own(DECODER) / checkpoint.MODEL)}
+    train(make, sections.texture.optimiser, run.settings, run.own(TEXTURE), resolved)
 
 
 class Stand:
@@ -164,52 +183,54 @@ def encoded(encoder: Encoder, slices: Slices) -> tuple[Slices, Latents]:
     return slices, Latents(mean, deviation, torch.zeros(len(mean), 0))
 
 
-def run_mask_encoder(config: Config) -> None:
+def run_mask_encoder(sections: SmallSections, run: RunFolder) -> None:
     """Train the small mask encoder."""
-    _train(config, MASK_ENCODER, "mask_encoder", make_mask_encoder_task)
+    _train(sections, run, MASK_ENCODER, "mask_encoder", make_mask_encoder_task)
 
 
-def _train(config: Config, stage: str, role: str, make_task: Callable[[Config], ImitationTask]) -> None:
-    section, graphs = config.small_codec, teacher_bundle(config).manifest.graphs
+def _train(sections: SmallSections, run: RunFolder, stage: str, role: str,
+           make_task: Callable[[SmallSections, RunFolder], ImitationTask]) -> None:
+    section, graphs = sections.small, sections.teacher().manifest.graphs
     if role not in graphs:
-        raise InputError(f"{config.distil.bundle}: has no {role}, so nothing for {stage} to learn from. Leave the "
+        raise InputError(f"{sections.distil.bundle}: has no {role}, so nothing for {stage} to learn from. Leave the "
                          "stage out.")
     resolved = plain(section) | {"teacher": graphs[role].sha256}
-    train(lambda: make_task(config), section.optimiser, config.run, config.run_folder / stage, resolved)
+    train(lambda: make_task(sections, run), section.optimiser, run.settings, run.own(stage), resolved)
 
 
-def trained_decoder(config: Config) -> SmallTexturedDecoder:
+def trained_decoder(sections: SmallSections, run: RunFolder) -> SmallTexturedDecoder:
     """The trained small decoder with its texture, frozen. Raises InputError if there is none."""
-    decoder = _small_decoder(config)
-    checkpoint.load_weights(decoder, config.run_folder / DECODER, DECODER)
-    texture = make_texture(config)
-    checkpoint.load_weights(texture, config.run_folder / TEXTURE, TEXTURE)
+    channels, design = run.cohort.channels, sections.design
+    decoder = _small_decoder(sections, channels)
+    checkpoint.load_weights(decoder, run.own(DECODER), DECODER)
+    texture = make_texture(sections.texture, design.codecs.image, channels, design.dims)
+    checkpoint.load_weights(texture, run.own(TEXTURE), TEXTURE)
     return SmallTexturedDecoder(decoder, texture).eval().requires_grad_(False)
 
 
-def trained_mask_encoder(config: Config) -> SmallMaskEncoder:
+def trained_mask_encoder(sections: SmallSections, run: RunFolder) -> SmallMaskEncoder:
     """The trained small mask encoder, frozen. Raises InputError if there is none."""
-    encoder = _small_mask_encoder(config)
-    checkpoint.load_weights(encoder, config.run_folder / MASK_ENCODER, MASK_ENCODER)
+    encoder = _small_mask_encoder(sections)
+    checkpoint.load_weights(encoder, run.own(MASK_ENCODER), MASK_ENCODER)
     return encoder
 
 
-def _large_decoder(config: Config) -> TexturedDecoder:
-    decoder = load_module(config, teacher_bundle(config), "decoder")
+def _large_decoder(sections: SmallSections) -> TexturedDecoder:
+    decoder = sections.module("decoder")
     assert isinstance(decoder, TexturedDecoder)
     return decoder
 
 
-def _small_decoder(config: Config) -> SmallDecoder:
-    section, codec = config.small_codec, config.image_codec
-    return SmallDecoder(codec.latent_channels, section.channels, section.blocks, _stride(codec.patch, codec.channels))
+def _small_decoder(sections: SmallSections, image_channels: int) -> SmallDecoder:
+    section, codec = sections.small, sections.design.codecs.image
+    return SmallDecoder(codec.latent_channels, section.channels, section.blocks, _stride(codec.patch, codec.channels),
+                        image_channels, sections.design.dims)
 
 
-def _small_mask_encoder(config: Config) -> SmallMaskEncoder:
-    section, codec = config.small_codec, config.mask_codec
-    classes = len(find_domain(config.cohort.domain).labels)
-    return SmallMaskEncoder(classes, codec.latent_channels, section.channels, section.blocks,
-                            _stride(codec.patch, codec.channels))
+def _small_mask_encoder(sections: SmallSections) -> SmallMaskEncoder:
+    section, design, codec = sections.small, sections.design, sections.design.codecs.mask
+    return SmallMaskEncoder(design.classes, codec.latent_channels, section.channels, section.blocks,
+                            _stride(codec.patch, codec.channels), design.dims)
 
 
 def _stride(patch: int, channels: tuple[int, ...]) -> int:

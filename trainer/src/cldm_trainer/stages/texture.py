@@ -11,27 +11,29 @@ The anatomy stays the decoder's: T is held to change nothing coarser than a few 
 the slices, the latent's statistics on whole slices.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from cldm_runtime.files.records import plain
 from cldm_runtime.metrics.realism import high_frequency_ratio
 
-from ..config import Config, TextureConfig
+from ..config import CodecConfig, CodecSections, TextureConfig
 from ..networks import Affine, Texture, TextureCritic
+from ..networks.texture import smoothed
 from ..training import checkpoint
-from ..training.batches import Slices, in_batches, load_slices, step_generator
+from ..training.batches import Slices, as_slices, in_batches, load_slices, step_generator
 from ..training.log import grey, montage
 from ..training.loop import Step, train_shared
 from ..training.losses import fooled, relativistic_critic
+from ..training.run_folder import RunFolder
 from . import latents as latents_stage
-from .codec import IMAGE_STAGE
-from .latents import Latents, load_affines, load_latents, trained_codec
+from .codec import IMAGE_STAGE, trained_image_codec
+from .latents import Latents, load_affines, load_latents
 
 STAGE = "texture"
 _PICTURES = 8
@@ -50,15 +52,14 @@ def draw_posterior(latents: Latents, count: int, seed: int) -> Tensor:
 
 @torch.no_grad()
 def decode_all(codec: "Decodes", z: Tensor) -> Tensor:
-    """Reconstructions in [0, 1], (N, 1, H, W), from raw latents."""
+    """Reconstructions in [0, 1], (N, C, *spatial), from raw latents."""
     parts = [codec.decode(z[part]) for part in in_batches(len(z), 32)]
     return 0.5 * (torch.cat(parts) + 1.0)
 
 
 def coarse_energy(texture: Tensor) -> Tensor:
-    """Mean square of a texture (N, 1, H, W) averaged over squares of a few pixels."""
-    padded = functional.pad(texture, [_COARSE // 2] * 4, mode="reflect")
-    return functional.avg_pool2d(padded, _COARSE, stride=1).square().mean()
+    """Mean square of a texture (N, C, *spatial) averaged over squares or cubes of a few pixels."""
+    return smoothed(texture, _COARSE).square().mean()
 
 
 class Decodes(Protocol):
@@ -71,15 +72,16 @@ class Decodes(Protocol):
     def stride(self) -> int: ...
 
     def decode(self, z: Tensor) -> Tensor:
-        """Raw latents (N, C, h, w) -> images (N, 1, H, W) in [-1, 1]."""
+        """Raw latents (N, Cz, *latent) -> images (N, C, *spatial) in [-1, 1]."""
 
 
 class TextureTask:
     """Trains the texture and its critic on windows of the training slices."""
 
     def __init__(self, config: TextureConfig, codec: Decodes, affine: Affine, training: tuple[Slices, Latents],
-                 validation: tuple[Slices, Latents], spacing_mm: tuple[float, float]) -> None:
-        self.config, self.spacing_mm, self.stride = config, spacing_mm, codec.stride
+                 validation: tuple[Slices, Latents], spacing_mm: Sequence[float]) -> None:
+        row_mm, column_mm = spacing_mm[-2:]  # of a slice, of which a volume has many
+        self.config, self.spacing_mm, self.stride = config, (row_mm, column_mm), codec.stride
         slices, latents = training
         self.count = len(slices)  # the first encodings are those of the slices as they are
         z = draw_posterior(latents, self.count, 0)
@@ -87,23 +89,25 @@ class TextureTask:
         unseen = draw_posterior(validation[1], len(validation[1]), 1)
         self.real, self.unseen_means = validation[0].images, decode_all(codec, unseen)
         self.unseen_latents = affine.standardise(unseen)
-        self.model: nn.Module = Texture(codec.latent_channels, config.channels, codec.stride)
-        self.critic: nn.Module | None = TextureCritic(config.critic_channels)
+        channels, dims = self.real.shape[1], self.real.ndim - 2
+        self.model: nn.Module = Texture(codec.latent_channels, config.channels, codec.stride, channels, dims)
+        self.critic: nn.Module | None = TextureCritic(config.critic_channels, channels, dims)
         self.critic_rate = config.optimiser.learning_rate
         self._pair: tuple[Tensor, Tensor] | None = None  # what the critic sees of real and drawn images
 
-    def _window(self, generator: torch.Generator) -> tuple[slice, slice]:
+    def _window(self, generator: torch.Generator) -> tuple[slice, ...]:
         """A window of the latent, the same for a whole batch."""
         sizes = self.latents.shape[2:]
         side = min(self.config.window // self.stride, *sizes)
         starts = [int(torch.randint(0, size - side + 1, (1,), generator=generator)) for size in sizes]
-        return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
+        return tuple(slice(start, start + side) for start in starts)
 
     def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
         assert critic is not None
         window = self._window(step.generator)
-        rows, columns = (slice(part.start * self.stride, part.stop * self.stride) for part in window)
-        real, mean = (images[step.rows][..., rows, columns] for images in (self.images, self.means))
+        pixels = (slice(None), slice(None),
+                  *(slice(part.start * self.stride, part.stop * self.stride) for part in window))
+        real, mean = (images[step.rows][pixels] for images in (self.images, self.means))
         noise = step.own(torch.randn(mean.shape, generator=step.generator))
         real, mean = step.own(real), step.own(mean)
         texture = model(mean, step.own(self.latents[step.rows]), noise, window)
@@ -129,8 +133,8 @@ class TextureTask:
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """High-frequency share of unseen slices' reconstructions over that of the slices, without and with texture."""
-        real, mean = self.real[:, 0].numpy(), self.unseen_means[:, 0].clamp(0.0, 1.0).numpy()
-        drawn = self.draw(model, slice(None), device)[:, 0].numpy()
+        drawn = as_slices(self.draw(model, slice(None), device)).numpy()
+        real, mean = as_slices(self.real).numpy(), as_slices(self.unseen_means).clamp(0.0, 1.0).numpy()
         return {"high_frequency_plain": high_frequency_ratio(mean, real, self.spacing_mm),
                 "high_frequency_textured": high_frequency_ratio(drawn, real, self.spacing_mm)}
 
@@ -142,31 +146,30 @@ class TextureTask:
         return montage([grey(image.numpy()) for image in shown])
 
 
-def make_task(config: Config) -> TextureTask:
+def make_task(section: TextureConfig, codecs: CodecSections, run: RunFolder) -> TextureTask:
     """The task on the latents of the run."""
-    folder = config.codecs_folder / latents_stage.STAGE
-    row_mm, column_mm = config.prepare.spacing_mm
-    training, validation = ((load_slices(config.cohort_file, subset), load_latents(folder, subset))
+    folder = run.lent(latents_stage.STAGE)
+    training, validation = ((load_slices(run.cohort.file, subset), load_latents(folder, subset))
                             for subset in ("train", "val"))
-    return TextureTask(config.texture, trained_codec(config, IMAGE_STAGE), load_affines(folder)[0], training,
-                       validation, (row_mm, column_mm))
+    return TextureTask(section, trained_image_codec(codecs.image, run), load_affines(folder)[0], training, validation,
+                       run.cohort.spacing_mm)
 
 
-def run(config: Config) -> None:
+def run(section: TextureConfig, codecs: CodecSections, run: RunFolder) -> None:
     """Encode the cohort if that is not done, then train the texture of the image codec."""
-    latents_stage.run(config)
-    resolved = plain(config.texture) | {IMAGE_STAGE: latents_stage.fingerprint(config)["image_codec"]}
-    train_shared(lambda: make_task(config), STAGE, config.texture.optimiser, config, resolved)
+    latents_stage.run(codecs, run)
+    resolved = plain(section) | {IMAGE_STAGE: latents_stage.fingerprint(codecs.latents, run)["image_codec"]}
+    train_shared(lambda: make_task(section, codecs, run), STAGE, section.optimiser, run, resolved)
 
 
-def trained_texture(config: Config) -> Texture:
+def trained_texture(section: TextureConfig, codec: CodecConfig, run: RunFolder) -> Texture:
     """The trained texture, frozen, in evaluation mode. Raises InputError if there is none."""
-    texture = make_texture(config)
-    checkpoint.load_weights(texture, config.codecs_folder / STAGE, STAGE)
+    texture = make_texture(section, codec, run.cohort.channels, run.cohort.dims)
+    checkpoint.load_weights(texture, run.lent(STAGE), STAGE)
     return texture
 
 
-def make_texture(config: Config) -> Texture:
-    """The untrained texture of the configuration."""
-    stride = config.image_codec.patch * 2 ** (len(config.image_codec.channels) - 1)
-    return Texture(config.image_codec.latent_channels, config.texture.channels, stride)
+def make_texture(section: TextureConfig, codec: CodecConfig, channels: int, dims: int) -> Texture:
+    """The untrained texture of a codec for images of so many channels and spatial dimensions."""
+    stride = codec.patch * 2 ** (len(codec.channels) - 1)
+    return Texture(codec.latent_channels, section.channels, stride, channels, dims)

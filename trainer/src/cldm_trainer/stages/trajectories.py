@@ -1,7 +1,7 @@
 """Where a bundle's denoiser walks from noise to latents: what a student of fewer steps learns from.
 
     <run folder>/trajectories/<subset>-<part>.safetensors
-        x (n, S + 1, C, h, w)    states at S evenly spaced steps, from noise to the finished latent
+        x (n, S + 1, C, *latent)  states at S evenly spaced steps, from noise to the finished latent
         condition (n, ...)       what the denoiser was told; both float16
 
 The teacher walks in more steps, of second order, with the guidance that the bundle stands for, so the student needs
@@ -32,10 +32,12 @@ from cldm_runtime.errors import InputError
 from cldm_runtime.files.records import plain
 from cldm_runtime.generation.pipeline import Pipeline, initial_noise
 
-from ..config import Config, DistilConfig
+from ..conditions.kind import Design
+from ..config import DistilConfig, LatentsConfig, RunConfig
 from ..training import checkpoint
 from ..training.batches import in_batches
 from ..training.processes import by_first
+from ..training.run_folder import RunFolder
 from .from_bundle import load_denoiser, teacher_bundle
 from .moved import label_maps, measured_attributes
 
@@ -48,7 +50,7 @@ _SEEDS = {"train": 0, "val": 1}
 
 @dataclass(frozen=True)
 class Trajectories:
-    """States (N, S + 1, C, h, w) and conditions (N, ...), float16."""
+    """States (N, S + 1, C, *latent) and conditions (N, ...), float16."""
 
     x: Tensor
     condition: Tensor
@@ -58,29 +60,29 @@ class Trajectories:
 
 
 @by_first
-def run(config: Config) -> None:
+def run(section: DistilConfig, design: Design, run: RunFolder) -> None:
     """Walk every trajectory that is missing. Raises InputError for a [distil] section that does not fit the bundle."""
-    torch.set_num_threads(config.run.threads)
-    folder = config.run_folder / STAGE
-    missing = [(subset, number) for subset in SUBSETS for number in range(_parts(config.distil, subset))
-               if checkpoint.metadata(_file(folder, subset, number)) != recipe(config)]
+    torch.set_num_threads(run.settings.threads)
+    folder, fingerprint = run.own(STAGE), recipe(section, design.codecs.latents, run)
+    missing = [(subset, number) for subset in SUBSETS for number in range(_parts(section, subset))
+               if checkpoint.metadata(_file(folder, subset, number)) != fingerprint]
     if not missing:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    teacher = Teacher(config)
+    teacher = Teacher(section, design, run)
     for subset in SUBSETS:
         numbers = [number for name, number in missing if name == subset]
         with click.progressbar(numbers, label=f"trajectories, {subset}") as shown:
             for number in shown if numbers else ():
                 tensors = teacher.walk(subset, number)
-                checkpoint.save_tensors(_file(folder, subset, number), tensors, recipe(config))
+                checkpoint.save_tensors(_file(folder, subset, number), tensors, fingerprint)
 
 
-def load_trajectories(config: Config, subset: str) -> Trajectories:
+def load_trajectories(section: DistilConfig, latents: LatentsConfig, run: RunFolder, subset: str) -> Trajectories:
     """The trajectories of a subset. Raises InputError if they have not been walked."""
-    folder = config.run_folder / STAGE
-    paths = [_file(folder, subset, number) for number in range(_parts(config.distil, subset))]
-    if any(checkpoint.metadata(path) != recipe(config) for path in paths):
+    folder, fingerprint = run.own(STAGE), recipe(section, latents, run)
+    paths = [_file(folder, subset, number) for number in range(_parts(section, subset))]
+    if any(checkpoint.metadata(path) != fingerprint for path in paths):
         raise InputError(f"{folder}: missing or out of date. Make it first: {checkpoint.command(STAGE, folder)}.")
     parts = [load_file(path) for path in paths]
     return Trajectories(*(torch.cat([part[name] for part in parts]) for name in ("x", "condition")))
@@ -89,24 +91,26 @@ def load_trajectories(config: Config, subset: str) -> Trajectories:
 class Teacher:
     """The bundle's denoiser in torch, on label maps of a cohort."""
 
-    def __init__(self, config: Config) -> None:
-        self.config, self.bundle = config, teacher_bundle(config)
+    def __init__(self, section: DistilConfig, design: Design, run: RunFolder) -> None:
+        self.section, self.latents, self.run = section, design.codecs.latents, run
+        self.bundle = teacher_bundle(section.bundle)
         manifest = self.bundle.manifest
         self.pipeline = Pipeline(manifest, {
             **{condition.encoder: open_graph(self.bundle, condition.encoder) for condition in manifest.conditions},
-            "denoiser": AutocastEngine(load_denoiser(config, self.bundle), manifest.graphs["denoiser"], config)})
-        self.table = self.pipeline.schedule.step_table(config.distil.states, "trailing")
-        self.settings = teacher_settings(config.distil, manifest.sampling)
+            "denoiser": AutocastEngine(load_denoiser(design.diffusion, self.bundle), manifest.graphs["denoiser"],
+                                       run.settings)})
+        self.table = self.pipeline.schedule.step_table(section.states, "trailing")
+        self.settings = teacher_settings(section, manifest.sampling)
         missing = set(self.table.timesteps) - set(self.pipeline.plan(self.settings).table.timesteps)
         if missing:
             raise InputError(f"distil.teacher_steps = {self.settings.steps}: its steps do not pass through the "
-                             f"{config.distil.states} states to keep (training steps "
+                             f"{section.states} states to keep (training steps "
                              f"{sorted(int(t) for t in missing)} are left out). Take a multiple of the states.")
         self._sources: dict[str, tuple[NDArray[np.uint8], NDArray[np.float32] | None]] = {}
 
     def walk(self, subset: str, number: int) -> dict[str, Tensor]:
         """One part of the trajectories of a subset."""
-        rows = part_rows(self.config.distil, subset, number)
+        rows = part_rows(self.section, subset, number)
         states, told = [], []
         for part in in_batches(len(rows), _BATCH):
             x, fed = self._batch(subset, rows[part])
@@ -129,13 +133,13 @@ class Teacher:
         return np.stack(states, axis=1), fed[manifest.conditions[0].feeds]
 
     def _told(self, subset: str) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
-        """Label maps (N, H, W) and, where the bundle is told them, attributes (N, A), in an order of their own."""
+        """Label maps (N, *spatial) and, where the bundle is told them, attributes (N, A), in an order of their own."""
         if subset not in self._sources:
-            masks = label_maps(self.config, subset).numpy()
-            order = order_told(self.config, len(masks))
+            masks = label_maps(self.latents, self.run, subset).numpy()
+            order = order_told(self.run.settings.seed, len(masks))
             attributes = None
             if "attributes" in self.bundle.manifest.sources:
-                values, defined = measured_attributes(self.config, subset)
+                values, defined = measured_attributes(self.latents, self.run, subset)
                 attributes = np.where(defined.numpy() > 0, values.numpy(), np.nan)[order].astype(np.float32)
             self._sources[subset] = masks[order], attributes
         return self._sources[subset]
@@ -144,11 +148,11 @@ class Teacher:
 class AutocastEngine:
     """A torch denoiser where the pipeline expects a graph's engine, on the run's device and in its precision."""
 
-    def __init__(self, module: nn.Module, graph: GraphSpec, config: Config) -> None:
-        accelerator = config.run.accelerator
+    def __init__(self, module: nn.Module, graph: GraphSpec, settings: RunConfig) -> None:
+        accelerator = settings.accelerator
         cuda = accelerator == "cuda" or (accelerator == "auto" and torch.cuda.is_available())
         self.device = torch.device("cuda" if cuda else "cpu")
-        self._half = config.run.precision.startswith("bf16")
+        self._half = settings.precision.startswith("bf16")
         self._module, self._graph = module.eval().to(self.device), graph
 
     @property
@@ -164,9 +168,9 @@ class AutocastEngine:
         return {self._graph.outputs[0].name: said.float().cpu().numpy()}
 
 
-def order_told(config: Config, count: int) -> NDArray[np.int64]:
+def order_told(seed: int, count: int) -> NDArray[np.int64]:
     """The order in which the trajectories of a subset are told its `count` label maps, again and again."""
-    return np.random.default_rng(config.run.seed).permutation(count)
+    return np.random.default_rng(seed).permutation(count)
 
 
 def recorded(sampler: Callable[..., Array], stops: set[int], states: list[Array]) -> Callable[..., Array]:
@@ -206,15 +210,15 @@ def _parts(section: DistilConfig, subset: str) -> int:
     return -(-_count(section, subset) // _PART)
 
 
-def recipe(config: Config) -> dict[str, str]:
+def recipe(section: DistilConfig, latents: LatentsConfig, run: RunFolder) -> dict[str, str]:
     """What the trajectories depend on: of the bundle, its networks, schedule and guidance."""
-    section, manifest = config.distil, teacher_bundle(config).manifest
+    manifest = teacher_bundle(section.bundle).manifest
     basis = {
         "section": {name: plain(section)[name] for name in ("states", "teacher_steps", "trajectories")},
         "networks": {role: graph.sha256 for role, graph in manifest.graphs.items()
                      if role not in ("encoder", "decoder")},
         "schedule": plain(manifest.schedule), "nulls": [condition.null for condition in manifest.conditions],
-        "settings": plain(teacher_settings(section, manifest.sampling)), "moved": plain(config.latents),
-        "precision": config.run.precision, "seed": config.run.seed, "cohort": str(config.cohort_file),
+        "settings": plain(teacher_settings(section, manifest.sampling)), "moved": plain(latents),
+        "precision": run.settings.precision, "seed": run.settings.seed, "cohort": str(run.cohort.file),
     }
     return {"recipe_sha256": hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()}

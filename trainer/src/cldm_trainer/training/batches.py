@@ -15,7 +15,7 @@ from cldm_runtime.store import open_dataset
 
 @dataclass(frozen=True)
 class Slices:
-    """The slices of one subset: images (N, 1, H, W) float32 in [0, 1], masks (N, H, W) uint8."""
+    """The images of one subset: images (N, C, *spatial) float32 in [0, 1], masks (N, *spatial) uint8."""
 
     images: Tensor
     masks: Tensor
@@ -63,19 +63,39 @@ def in_batches(count: int, batch: int) -> Iterator[slice]:
 
 
 def one_hot(masks: Tensor, classes: int) -> Tensor:
-    """(N, H, W) labels -> (N, classes, H, W) float32."""
-    return torch.nn.functional.one_hot(masks.long(), classes).permute(0, 3, 1, 2).float()
+    """(N, *spatial) labels -> (N, classes, *spatial) float32."""
+    return torch.nn.functional.one_hot(masks.long(), classes).movedim(-1, 1).float()
+
+
+def as_slices(images: Tensor) -> Tensor:
+    """The first channel of images (N, C, *spatial) as slices (n, H, W), those of a volume one after the other."""
+    return images[:, 0].reshape(-1, *images.shape[-2:])
 
 
 def turn_and_mirror(x: Tensor, generator: torch.Generator) -> Tensor:
-    """One of the eight symmetries of the square for each sample of (N, C, H, W); exact, nothing is interpolated."""
-    choices = torch.randint(0, 8, (len(x),), generator=generator).tolist()
-    return torch.stack([_symmetry(sample, choice) for sample, choice in zip(x, choices, strict=True)])
+    """One of the symmetries of the square or cube for each sample of (N, C, *spatial): eight of the square,
+    forty-eight of the cube. Axes of different sizes are not exchanged. Exact, nothing is interpolated."""
+    if x.ndim == 4:
+        choices = torch.randint(0, 8, (len(x),), generator=generator).tolist()
+        return torch.stack([_symmetry(sample, choice) for sample, choice in zip(x, choices, strict=True)])
+    return torch.stack([_rearranged(sample, generator) for sample in x])
 
 
 def _symmetry(sample: Tensor, choice: int) -> Tensor:
-    turned = torch.rot90(sample, choice % 4, (-2, -1))
+    """Of the square: a turn by a multiple of 90 degrees (180 where the sides differ), and perhaps a mirror."""
+    square = sample.shape[-2] == sample.shape[-1]
+    turned = torch.rot90(sample, choice % 4 if square else 2 * (choice % 2), (-2, -1))
     return turned.flip(-1) if choice >= 4 else turned
+
+
+def _rearranged(sample: Tensor, generator: torch.Generator) -> Tensor:
+    """(C, *spatial) with axes of one size exchanged at random, and each axis mirrored or not."""
+    axes, sizes = list(range(1, sample.ndim)), sample.shape[1:]
+    order = [axes[place] for place in torch.randperm(len(axes), generator=generator).tolist()]
+    if tuple(sample.shape[axis] for axis in order) != tuple(sizes):
+        order = axes
+    mirrored = torch.randint(0, 2, (len(axes),), generator=generator).tolist()
+    return sample.permute(0, *order).flip([axis for axis, flip in zip(axes, mirrored, strict=True) if flip])
 
 
 def permute_labels(labels: Tensor, classes: int, share: float, generator: torch.Generator) -> Tensor:
@@ -91,17 +111,23 @@ def permute_labels(labels: Tensor, classes: int, share: float, generator: torch.
 
 def move(x: Tensor, rotation_deg: float, shift_pixels: float, scale: float, generator: torch.Generator,
          mode: str = "bilinear") -> Tensor:
-    """Rotate, shift and scale each sample of (N, C, H, W) at random, uniformly up to the given limits.
+    """Rotate, shift and scale each sample of (N, C, *spatial) at random, uniformly up to the given limits.
 
-    Outside the field of view the border is repeated. Labels go through as one-hot maps. mode "bicubic" keeps an
-    image's noise, which "bilinear" would smooth away.
+    A volume turns in the plane of its last two axes. Outside the field of view the border is repeated. Labels go
+    through as one-hot maps. mode "bicubic", of two dimensions alone, keeps an image's noise, which "bilinear" would
+    smooth away; volumes are always interpolated linearly.
     """
-    n, size = len(x), x.shape[-1]
-    spread = 2.0 * torch.rand((4, n), generator=generator) - 1.0
+    n, dims = len(x), x.ndim - 2
+    spread = 2.0 * torch.rand((dims + 2, n), generator=generator) - 1.0
     angle = torch.deg2rad(spread[0] * rotation_deg)
-    zoom = 1.0 / (1.0 + spread[3] * scale)
-    shift = 2.0 * shift_pixels / size * spread[1:3]
+    zoom = 1.0 / (1.0 + spread[-1] * scale)
+    wide = x.shape[-1] / x.shape[-2]  # affine_grid measures every axis in shares of its own size
+    shift = [2.0 * shift_pixels / size * share for size, share in zip(reversed(x.shape[2:]), spread[1:-1], strict=True)]
+    matrix = torch.zeros(n, dims, dims + 1)
+    matrix[:, range(dims), range(dims)] = zoom[:, None]
     cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
-    matrix = torch.stack([torch.stack([cos, -sin, shift[0]], -1), torch.stack([sin, cos, shift[1]], -1)], 1)
+    matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 0], matrix[:, 1, 1] = cos, -sin / wide, sin * wide, cos
+    matrix[:, :, -1] = torch.stack(shift, -1)
     grid = torch.nn.functional.affine_grid(matrix, list(x.shape), align_corners=False)
+    mode = mode if dims == 2 else "bilinear"
     return torch.nn.functional.grid_sample(x, grid.to(x), mode=mode, padding_mode="border", align_corners=False)

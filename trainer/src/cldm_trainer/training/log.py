@@ -108,6 +108,11 @@ def montage(rows: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     return np.concatenate([np.concatenate(list(row), axis=1) for row in coloured], axis=0)
 
 
+def planes(maps: NDArray[Any]) -> NDArray[Any]:
+    """(N, *spatial) -> (N, H, W): the middle slice of a volume along its first axis, a slice as it is."""
+    return maps if maps.ndim == 3 else maps[:, maps.shape[1] // 2]
+
+
 def grey(images: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """(N, 1, H, W) in [0, 1] -> (N, H, W) bytes."""
-    return np.asarray(np.round(255.0 * np.clip(images[:, 0], 0.0, 1.0)), dtype=np.uint8)
+    """(N, C, *spatial) in [0, 1] -> (N, H, W) bytes: the first channel, of a volume its middle slice."""
+    return np.asarray(np.round(255.0 * np.clip(planes(images[:, 0]), 0.0, 1.0)), dtype=np.uint8)

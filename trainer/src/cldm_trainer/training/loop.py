@@ -23,11 +23,12 @@ from torch.nn import functional
 
 from cldm_runtime.errors import InputError, InterruptedRun
 
-from ..config import Config, OptimiserConfig, RunConfig
+from ..config import OptimiserConfig, RunConfig
 from . import checkpoint, launch
 from .batches import batch_rows, step_generator
 from .log import Records
 from .processes import any_of_them, in_first, join, total
+from .run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,9 @@ class _Trainer:
         self.fabric = join(run)
         self.module = task.model
         if run.channels_last:
-            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+            volumes = any(parameter.ndim == 5 for parameter in self.module.parameters())
+            layout = torch.channels_last_3d if volumes else torch.channels_last
+            self.module.to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's stubs
         self.average = MovingAverage(self.module, config.ema_decay)
         self.critic_module = task.critic
         if task.critic is not None and launch.several(run) and self.fabric.device.type == "cuda":
@@ -256,15 +259,15 @@ def _finished(config: OptimiserConfig, run: RunConfig, folder: Path, resolved: M
     return False
 
 
-def train_shared(make_task: Callable[[], Task], stage: str, section: OptimiserConfig, config: Config,
+def train_shared(make_task: Callable[[], Task], stage: str, section: OptimiserConfig, run: RunFolder,
                  resolved: Mapping[str, Any]) -> None:
     """`train` for a stage that other runs may use. Where `run.codecs` names another run, its stage must be finished
     and is left alone: raises InputError that says what to run if it is not."""
-    folder = config.codecs_folder / stage
-    if config.run.codecs:
-        checkpoint.require(folder, stage, section.steps, {"seed": config.run.seed, **resolved})
+    folder = run.lent(stage)
+    if run.settings.codecs:
+        checkpoint.require(folder, stage, section.steps, {"seed": run.settings.seed, **resolved})
     else:
-        train(make_task, section, config.run, folder, resolved)
+        train(make_task, section, run.settings, folder, resolved)
 
 
 def _report(trainer: _Trainer, records: Records, figures: dict[str, Tensor]) -> None:

@@ -22,20 +22,23 @@ def kl_divergence(mu: Tensor, s: Tensor) -> Tensor:
 
 
 def gradient_l1(y: Tensor, x: Tensor) -> Tensor:
-    """L1 between finite differences along both axes: asks for sharp borders."""
-    d = y - x
-    return (d[..., 1:, :] - d[..., :-1, :]).abs().mean() + (d[..., :, 1:] - d[..., :, :-1]).abs().mean()
+    """L1 between finite differences along every spatial axis of (N, C, *spatial): asks for sharp borders."""
+    d, loss = y - x, y.new_zeros(())
+    for axis in range(2, d.ndim):
+        steps = d.shape[axis] - 1
+        loss = loss + (d.narrow(axis, 1, steps) - d.narrow(axis, 0, steps)).abs().mean()
+    return loss
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """logits (N, K, H, W), labels (N, H, W) integers."""
+    """logits (N, K, *spatial), labels (N, *spatial) integers."""
     return functional.cross_entropy(logits, labels.long())
 
 
 def soft_dice(logits: Tensor, one_hot: Tensor) -> Tensor:
     """1 - soft Dice, pooled over the batch, of all processes, and averaged over the classes that are present in it."""
     p = torch.softmax(logits, dim=1)
-    axes = (0, 2, 3)
+    axes = (0, *range(2, p.ndim))
     hits, said, size = total(torch.stack([(p * one_hot).sum(axes), p.sum(axes), one_hot.sum(axes)]))
     dice = 2.0 * hits / (said + size).clamp_min(1e-6)
     present = (size > 0).to(dice.dtype)

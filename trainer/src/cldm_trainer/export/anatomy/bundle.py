@@ -19,7 +19,7 @@ from cldm_runtime.generation.learned_anatomy import KIND, LearnedAnatomy
 from cldm_runtime.noise import Purpose, normals
 from cldm_runtime.store import open_dataset
 
-from ...config import Config
+from ...config import LabelVaeConfig
 from ...graphs.write import BATCH, export_graph, round_to_half, trace
 from ...stages import label_vae
 from ...training.batches import load_slices
@@ -28,6 +28,7 @@ from ..checkpoints import read_training
 from ..manifest_sections import common_sections
 from ..model_card import anatomy_card
 from ..parity import as_table, compare_graph, compare_reference, require
+from ..settings import BundleSettings
 from .prior import encode, fit_prior
 from .quality import MeasuredSlices, measure_anatomy
 from .traversal import traversal_of
@@ -40,20 +41,24 @@ _DESCRIPTION = ("Label maps from attributes: the decoder of a variational autoen
 
 
 class SmoothDecoder(nn.Module):
-    """A decoder whose logits are averaged over 5 x 5 pixels with binomial weights: (N, d) -> (N, K, H, W).
+    """A decoder whose logits are averaged over 5 pixels along each axis with binomial weights: (N, d) -> (N, K,
+    *spatial).
 
     A decoder that ends in a pixel-shuffle frays the borders at every second pixel; the weights remove exactly that.
     """
 
-    def __init__(self, decoder: nn.Module, classes: int) -> None:
+    def __init__(self, decoder: nn.Module, classes: int, dims: int = 2) -> None:
         super().__init__()
         line = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0
         self.decoder, self.classes = decoder, classes
-        self.register_buffer("kernel", torch.outer(line, line).repeat(classes, 1, 1, 1))
+        kernel = torch.outer(line, line) if dims == 2 else torch.einsum("i,j,k->ijk", line, line, line)
+        self.register_buffer("kernel", kernel.repeat(classes, *(1,) * (dims + 1)))
 
     def forward(self, z: Tensor) -> Tensor:
-        padded = nn.functional.pad(self.decoder(z), (2, 2, 2, 2), mode="replicate")
-        return nn.functional.conv2d(padded, self.get_buffer("kernel"), groups=self.classes)
+        kernel = self.get_buffer("kernel")
+        padded = nn.functional.pad(self.decoder(z), (2, 2) * (kernel.ndim - 2), mode="replicate")
+        convolve = nn.functional.conv2d if kernel.ndim == 4 else nn.functional.conv3d
+        return convolve(padded, kernel, groups=self.classes)
 
 
 @dataclass(frozen=True)
@@ -104,32 +109,34 @@ class AnatomyExport:
             torchscript=trace(self.decoder, {"z": z}) if self.torchscript else None)
 
 
-def export_anatomy(config: Config, target: Path, *, force: bool = False, torchscript: bool = True) -> Path:
+def export_anatomy(settings: BundleSettings, section: LabelVaeConfig, target: Path, *, force: bool = False,
+                   torchscript: bool = True) -> Path:
     """Export this run's label VAE. Raises InputError where it has not been trained, ParityError where the bundle would
     not do what torch does."""
-    domain, stage = find_domain(config.cohort.domain), label_vae.STAGE
-    vae = label_vae.trained_label_vae(config)
-    if config.export.weights != "fp32":
+    run, stage, export = settings.run, label_vae.STAGE, settings.export
+    domain, classes = run.cohort.domain, run.cohort.classes
+    vae = label_vae.trained_label_vae(section, run)
+    if export.weights != "fp32":
         round_to_half(vae.decoder)
-    training = read_training(config, {stage: config.run_folder / stage})
-    slices, classes = read_slices(config), len(domain.labels)
+    training = read_training(run, {stage: run.own(stage)}, {})
+    slices = read_slices(run.cohort.file)
     means, deviations = encode(vae, torch.from_numpy(slices.training), classes)
     latent = encode(vae, torch.from_numpy(slices.validation[:PARITY_SLICES]), classes)[0]
-    common = common_sections(config, domain, training)
+    common = common_sections(settings, training)
     del common["attribute_distribution"]  # the prior holds it
-    sections = {**common, "bundle_version": config.export.version, "kind": KIND, "description": _DESCRIPTION}
+    sections = {**common, "bundle_version": export.version, "kind": KIND, "description": _DESCRIPTION}
     prior = fit_prior(means, deviations, slices.training_attributes, domain)
-    decoder = SmoothDecoder(vae.decoder, classes).eval()
-    export = AnatomyExport(
+    decoder = SmoothDecoder(vae.decoder, classes, run.cohort.dims).eval()
+    made = AnatomyExport(
         decoder, prior, sections, torch.from_numpy(latent).float(), slices, training.validation,
-        config.export.parity_tolerance, torchscript, traversal_of(config, vae, decoder))
-    return export.write(target, force=force)
+        export.parity_tolerance, torchscript, traversal_of(run.cohort, vae, decoder))
+    return made.write(target, force=force)
 
 
-def read_slices(config: Config) -> MeasuredSlices:
+def read_slices(cohort: Path) -> MeasuredSlices:
     """Label maps and attributes of the training and validation slices. Raises DatasetError where there are none."""
-    maps = {subset: load_slices(config.cohort_file, subset).masks.numpy() for subset in ("train", "val")}
-    with open_dataset(config.cohort_file) as dataset:
+    maps = {subset: load_slices(cohort, subset).masks.numpy() for subset in ("train", "val")}
+    with open_dataset(cohort) as dataset:
         values, train, val = dataset.mask_attributes, dataset.rows("train"), dataset.rows("val")
     assert values is not None  # read_training has asked for them
     return MeasuredSlices(maps["train"], values[train], maps["val"], values[val])

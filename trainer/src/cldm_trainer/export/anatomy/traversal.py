@@ -17,9 +17,9 @@ from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.store import open_dataset
 
-from ...config import Config
 from ...networks import LabelVae
 from ...training.batches import load_slices
+from ...training.run_folder import Cohort
 from ..bundle_writer import Picture
 from .prior import encode
 
@@ -33,12 +33,12 @@ _QUANTILES = (0.02, 0.98)
 Values = NDArray[np.floating]
 
 
-def traversal_of(config: Config, vae: LabelVae, decoder: Callable[[Tensor], Tensor]) -> dict[str, Picture]:
+def traversal_of(cohort: Cohort, vae: LabelVae, decoder: Callable[[Tensor], Tensor]) -> dict[str, Picture]:
     """The picture of a VAE of label maps on the validation slices of the run's cohort, or none where too few of them
     have attributes; decoder: (n, d) to logits."""
-    domain = find_domain(config.cohort.domain)
-    means = encode(vae, load_slices(config.cohort_file, "val").masks, len(domain.labels))[0]
-    with open_dataset(config.cohort_file) as dataset:
+    domain = cohort.domain
+    means = encode(vae, load_slices(cohort.file, "val").masks, len(domain.labels))[0]
+    with open_dataset(cohort.file) as dataset:
         assert dataset.mask_attributes is not None  # training has asked for them
         attributes = dataset.mask_attributes[dataset.rows("val")]
 

@@ -1,0 +1,13 @@
+"""No condition: the base of a ControlNet, or the start of another training. It is not exported."""
+
+from ..config import Config
+from .kind import Condition
+
+
+class NoCondition(Condition):
+    name = "none"
+
+    def faults(self, config: Config) -> list[str]:
+        dropout = config.diffusion.condition_dropout
+        return [f"diffusion.condition_dropout: found {dropout}, expected 0: there is no condition to drop."] \
+            if dropout > 0.0 else []

@@ -1,0 +1,54 @@
+"""What the encoder of a condition is given when its graph is written and checked: real inputs, and random ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cldm_runtime.bundle.conditions import attribute_inputs
+
+from ..training.batches import one_hot
+
+Limits = tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """tensors: meaning and limits of each input. real: inputs from one-hot maps (n, K, *spatial) and training
+    attributes (N, A). random: inputs without anatomy, of the shapes of the real ones."""
+
+    tensors: Mapping[str, tuple[str, Limits]]
+    real: Callable[[Tensor, NDArray[np.float32]], dict[str, Tensor]]
+    random: Callable[[Mapping[str, Tensor], torch.Generator], dict[str, Tensor]]
+
+
+def _random_maps(like: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    """Labels at every pixel by chance."""
+    n, classes, *spatial = like["one_hot"].shape
+    return {"one_hot": one_hot(torch.randint(0, classes, (n, *spatial), generator=generator), classes)}
+
+
+def _real_attributes(one_hot: Tensor, attributes: NDArray[np.float32]) -> dict[str, Tensor]:
+    rows = np.linspace(0, len(attributes) - 1, len(one_hot)).astype(int)
+    return {name: torch.from_numpy(values) for name, values in attribute_inputs(attributes[rows]).items()}
+
+
+def _random_attributes(like: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    """Values in 0..1."""
+    shape = like["attributes"].shape
+    defined = (torch.rand(shape, generator=generator) < 0.7).float()
+    return {"attributes": torch.rand(shape, generator=generator) * defined, "defined": defined}
+
+
+SOURCES = {
+    "masks": Source({"one_hot": ("label map, one channel for each of labels.names, 0 or 1", (0.0, 1.0))},
+                    lambda one_hot, _: {"one_hot": one_hot}, _random_maps),
+    "attributes": Source({"attributes": ("values in the order and units of attributes; 0 where undefined", None),
+                          "defined": ("whether the attribute is defined, 0 or 1", (0.0, 1.0))},
+                         _real_attributes, _random_attributes),
+}

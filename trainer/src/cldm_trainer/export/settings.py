@@ -1,0 +1,38 @@
+"""What an export takes of a run's configuration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cldm_runtime.files.records import plain
+
+from ..config import Config, ExportConfig
+from ..training.run_folder import RunFolder
+
+_PRIVATE_KEYS = ("folder", "raw", "perceptual_network", "nnunet")  # paths say where data comes from
+
+
+@dataclass(frozen=True)
+class BundleSettings:
+    """percentiles: of the grey values that became 0 and 1. config: the whole configuration as JSON values, without
+    paths, for the manifest's provenance."""
+
+    export: ExportConfig
+    run: RunFolder
+    percentiles: tuple[float, ...]
+    config: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, config: Config) -> "BundleSettings":
+        return cls(config.export, RunFolder.of(config), config.prepare.percentiles, without_paths(config.resolved()))
+
+    def exported_as(self, section: ExportConfig) -> "BundleSettings":
+        """The same with another [export] section."""
+        return replace(self, export=section, config={**self.config, "export": without_paths(plain(section))})
+
+
+def without_paths(value: Any) -> Any:
+    """The configuration without the paths of the machine that it ran on."""
+    if isinstance(value, dict):
+        return {key: without_paths(item) for key, item in value.items() if key not in _PRIVATE_KEYS}
+    return [without_paths(item) for item in value] if isinstance(value, list) else value

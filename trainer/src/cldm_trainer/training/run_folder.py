@@ -1,0 +1,63 @@
+"""Where a run keeps what its stages make, and the cohort that it learns from."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from cldm_runtime.domains.domain import Domain
+from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.store import open_dataset
+
+from ..config import Config, RunConfig
+from .batches import require_cohort
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A prepared cohort as the networks see it. shape: of an image in pixels or voxels; its length is the rank."""
+
+    file: Path
+    domain: Domain
+    shape: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+
+    @property
+    def dims(self) -> int:
+        return len(self.shape)
+
+    @property
+    def classes(self) -> int:
+        return len(self.domain.labels)
+
+    @cached_property
+    def channels(self) -> int:
+        """Of an image, as the file says. Raises DatasetError where there is no file."""
+        require_cohort(self.file)
+        with open_dataset(self.file) as dataset:
+            return dataset.channels
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths, seed, threads and devices of a run, and its cohort."""
+
+    settings: RunConfig
+    cohort: Cohort
+
+    @classmethod
+    def of(cls, config: Config) -> "RunFolder":
+        section = config.prepare
+        cohort = Cohort(config.cohort_file, get_domain(config.cohort.domain), section.shape, section.spacing_mm)
+        return cls(config.run, cohort)
+
+    def own(self, stage: str) -> Path:
+        """The folder of a stage of this run."""
+        return self.other(self.settings.name, stage)
+
+    def lent(self, stage: str) -> Path:
+        """The folder of one of the stages that `run.codecs` may lend: codecs, latents and texture."""
+        return self.other(self.settings.codecs or self.settings.name, stage)
+
+    def other(self, run: str, stage: str) -> Path:
+        """The folder of a stage of the run with that name."""
+        return Path(self.settings.folder) / run / stage
