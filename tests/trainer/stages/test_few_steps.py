@@ -107,13 +107,13 @@ def test_a_bundle_in_int8_computes_nearly_the_same(student: Config, tmp_path: Pa
 def test_other_teacher_steps_than_a_multiple_are_refused(student: Config) -> None:
     wrong = replace(student, distil=replace(student.distil, teacher_steps=5))
     with pytest.raises(InputError, match="Take a multiple of the states"):
-        trajectories.Teacher(wrong)
+        trajectories.Teacher(*arguments("trajectories", wrong))
 
 
 def test_a_bundle_of_another_condition_is_refused(teacher: Config, student: Config) -> None:
     wrong = replace(student, diffusion=replace(student.diffusion, condition="control"))
     with pytest.raises(InputError, match="comes from mask_encoder"):
-        trajectories.Teacher(wrong)
+        trajectories.Teacher(*arguments("trajectories", wrong))
 
 
 def test_a_segmenter_cannot_be_distilled(student: Config, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cldm_runtime.bundle.conditions import attribute_inputs
+from cldm_runtime.bundle.sources import attribute_inputs
 
 from ..training.batches import one_hot
 

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.bundle.manifest import TensorSpec
-from cldm_runtime.bundle.sources import attribute_inputs
 from cldm_runtime.diffusion.schedule import NoiseSchedule
 
 from ..conditions.facts import ConditionFacts
