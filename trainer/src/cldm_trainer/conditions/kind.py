@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.domains.domain import Domain
-from cldm_runtime.domains.registry import get_domain
 
 from ..config import CodecSections, Config, ControlConfig, DiffusionConfig, LabelVaeConfig
 from .facts import ConditionFacts
@@ -46,7 +46,7 @@ class Design:
 
     @classmethod
     def of(cls, config: Config) -> Design:
-        return cls(config.diffusion, config.codecs, config.label_vae, config.control, get_domain(config.cohort.domain),
+        return cls(config.diffusion, config.codecs, config.label_vae, config.control, find_domain(config.cohort.domain),
                    config.prepare.shape)
 
     @property

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.bundle.nature import joined_nature
 from cldm_runtime.errors import DatasetError
 from cldm_runtime.store import Dataset, open_dataset

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from cldm_runtime.bundle.bundle import Bundle
-from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.bundle.manifest import TensorSpec
 from cldm_runtime.diffusion.schedule import NoiseSchedule
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.domains.domain import Domain
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from cldm_runtime.bundle.declarations import carried_domain
 from cldm_runtime.bundle.manifest import GraphSpec, Manifest
 from cldm_runtime.bundle.nature import nature_sentence
 from cldm_runtime.domains.domain import Domain
-from cldm_runtime.domains.registry import carried_domain
 
 _SEEN = "It has seen the training cohort and nothing else: "
 _UNKNOWN = {"phantom": "how well it works for images of patients is unknown."}  # by nature

@@ -14,7 +14,6 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from cldm_runtime.bundle.bundle import Bundle
-from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.bundle.manifest import TensorSpec
 from cldm_runtime.bundle.reference import Reference, ReferenceCase
 from cldm_runtime.bundle.segmenter_spec import SegmenterSpec

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor, nn
 
-from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.records import plain

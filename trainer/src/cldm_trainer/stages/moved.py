@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.domains.attributes import Reason
 from cldm_runtime.errors import DatasetError
 from cldm_runtime.store import open_dataset

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.domains.domain import Domain
-from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.store import open_dataset
 
 from ..config import Config, RunConfig
@@ -47,7 +47,7 @@ class RunFolder:
     @classmethod
     def of(cls, config: Config) -> "RunFolder":
         section = config.prepare
-        cohort = Cohort(config.cohort_file, get_domain(config.cohort.domain), section.shape, section.spacing_mm)
+        cohort = Cohort(config.cohort_file, find_domain(config.cohort.domain), section.shape, section.spacing_mm)
         return cls(config.run, cohort)
 
     def own(self, stage: str) -> Path:

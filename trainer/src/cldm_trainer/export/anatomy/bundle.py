@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from cldm_runtime.bundle.bundle import Bundle
-from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.bundle.latent_prior_spec import LatentPriorSpec
 from cldm_runtime.bundle.manifest import TensorSpec
 from cldm_runtime.bundle.reference import Reference, ReferenceCase

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
-from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.store import open_dataset
 
