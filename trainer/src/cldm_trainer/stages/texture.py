@@ -26,7 +26,7 @@ from ..config import CodecConfig, CodecSections, TextureConfig
 from ..networks import Affine, Texture, TextureCritic
 from ..networks.texture import smoothed
 from ..training import checkpoint
-from ..training.batches import Slices, as_slices, in_batches, load_slices, step_generator
+from ..training.batches import Slices, in_batches, load_slices, step_generator
 from ..training.log import grey, montage
 from ..training.loop import Step, train_shared
 from ..training.losses import fooled, relativistic_critic
@@ -80,8 +80,7 @@ class TextureTask:
 
     def __init__(self, config: TextureConfig, codec: Decodes, affine: Affine, training: tuple[Slices, Latents],
                  validation: tuple[Slices, Latents], spacing_mm: Sequence[float]) -> None:
-        row_mm, column_mm = spacing_mm[-2:]  # of a slice, of which a volume has many
-        self.config, self.spacing_mm, self.stride = config, (row_mm, column_mm), codec.stride
+        self.config, self.spacing_mm, self.stride = config, tuple(spacing_mm), codec.stride
         slices, latents = training
         self.count = len(slices)  # the first encodings are those of the slices as they are
         z = draw_posterior(latents, self.count, 0)
@@ -133,8 +132,8 @@ class TextureTask:
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """High-frequency share of unseen slices' reconstructions over that of the slices, without and with texture."""
-        drawn = as_slices(self.draw(model, slice(None), device)).numpy()
-        real, mean = as_slices(self.real).numpy(), as_slices(self.unseen_means).clamp(0.0, 1.0).numpy()
+        drawn = self.draw(model, slice(None), device)[:, 0].numpy()
+        real, mean = self.real[:, 0].numpy(), self.unseen_means[:, 0].clamp(0.0, 1.0).numpy()
         return {"high_frequency_plain": high_frequency_ratio(mean, real, self.spacing_mm),
                 "high_frequency_textured": high_frequency_ratio(drawn, real, self.spacing_mm)}
 

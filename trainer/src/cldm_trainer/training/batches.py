@@ -67,11 +67,6 @@ def one_hot(masks: Tensor, classes: int) -> Tensor:
     return torch.nn.functional.one_hot(masks.long(), classes).movedim(-1, 1).float()
 
 
-def as_slices(images: Tensor) -> Tensor:
-    """The first channel of images (N, C, *spatial) as slices (n, H, W), those of a volume one after the other."""
-    return images[:, 0].reshape(-1, *images.shape[-2:])
-
-
 def turn_and_mirror(x: Tensor, generator: torch.Generator) -> Tensor:
     """One of the symmetries of the square or cube for each sample of (N, C, *spatial): eight of the square,
     forty-eight of the cube. Axes of different sizes are not exchanged. Exact, nothing is interpolated."""
