@@ -144,8 +144,8 @@ def test_attributes_outside_the_manifest_cannot_be_asked_for(tiny_attributes):
     model.manifest = replace(model.manifest, attributes=model.manifest.attributes[:1])
     with pytest.raises(InputError, match=r"transmurality is not a condition of this bundle\. It takes: infarct_size"):
         model.sample(attributes={"infarct_size": 0.2, "transmurality": 0.5})
-    told = model.canvas.told(np.array([0.2, 0.5, 0.3, 0.5], np.float32))
-    assert np.isfinite(told).tolist() == [True, False, False, False]
+    conditions = model.canvas.only_conditions(np.array([0.2, 0.5, 0.3, 0.5], np.float32))
+    assert np.isfinite(conditions).tolist() == [True, False, False, False]
 
 
 @pytest.mark.parametrize("kind", ["attributes", "shares", "both", "free"])

@@ -141,11 +141,11 @@ def test_without_conditions_nothing_is_asked_for() -> None:
     assert source.identity() == {"source": "none"} and source.notes() == []
 
 
-def test_attributes_that_an_image_is_not_made_from_are_not_told() -> None:
+def test_attributes_that_an_image_is_not_made_from_are_left_out() -> None:
     asked, values = ("infarct_size", "slice_position"), np.array([0.1, 0.2, 0.3, 0.4], np.float32)
-    told = replace(CANVAS, maps=False, attributes=asked).told(values)
-    np.testing.assert_array_equal(told, np.array([0.1, np.nan, np.nan, 0.4], np.float32))
-    assert CANVAS.told(values) is values
+    conditions = replace(CANVAS, maps=False, attributes=asked).only_conditions(values)
+    np.testing.assert_array_equal(conditions, np.array([0.1, np.nan, np.nan, 0.4], np.float32))
+    assert CANVAS.only_conditions(values) is values
 
 
 def test_attributes_that_a_bundle_does_not_take_are_refused() -> None:

@@ -1,7 +1,7 @@
 """The batch size that is fastest on this machine, found by a short measurement and remembered.
 
-Remembered in `batch-size.json` in the user's cache folder (`user_cache.py`). Losing the file costs a measurement;
-whatever else it holds is ignored.
+It is remembered in `batch-size.json` in the user's cache folder (`files/user_cache.py`). If the file is lost, the size
+is measured again. Entries of other keys, and a file that is not JSON, have no effect.
 """
 
 import hashlib
@@ -38,19 +38,19 @@ def best_batch_size(generator: Generator, settings: SamplingSpec) -> int:
 
 def measured_batch_size(seconds: Callable[[int], float]) -> int:
     """The size with the fewest seconds a sample; `seconds` runs one batch of a size and estimates them."""
-    begun, found = time.perf_counter(), dict[int, float]()
+    measuring_since, seconds_of = time.perf_counter(), dict[int, float]()
     for size in SIZES:
         started = time.perf_counter()
-        found[size] = seconds(size)
+        seconds_of[size] = seconds(size)
         while time.perf_counter() - started < _SECONDS_A_SIZE:
-            found[size] = min(found[size], seconds(size))
-        if time.perf_counter() - begun > _LONGEST_S:
+            seconds_of[size] = min(seconds_of[size], seconds(size))
+        if time.perf_counter() - measuring_since > _LONGEST_S:
             break
-    return min(found, key=lambda size: found[size])
+    return min(seconds_of, key=lambda size: seconds_of[size])
 
 
 def _key(generator: Generator, settings: SamplingSpec) -> str:
-    """Everything that the speed depends on, as a digest."""
+    """A digest of everything that the speed depends on."""
     facts = [generator.bundle.manifest_sha256, generator.provider, generator.threads, settings.steps, settings.sampler,
              settings.guidance != 1, __version__, *map(_version, ("onnxruntime", "onnxruntime-gpu", "openvino")),
              processor_name()]
@@ -66,10 +66,10 @@ def _version(package: str) -> str:
 
 def _read() -> dict[str, object]:
     try:
-        found = json.loads((cache_folder() / _FILE).read_text())
+        content = json.loads((cache_folder() / _FILE).read_text())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _write(key: str, size: int) -> None:

@@ -41,11 +41,10 @@ Item = TypeVar("Item")
 
 
 class Batch(NamedTuple):
-    """n samples: images (n, C, *spatial) float32 in the bundle's value range, masks (n, *spatial) uint8 or None where
-    no condition comes from label maps, requested (n, A) float32 in the domain's attribute order (NaN where undefined or
-    not asked for), sample_index (n,) int64, grid_row (n,) int64, condition (n,) int64 or None where every sample has
-    its own, draws (n,) how many label maps were drawn for each, or
-    None where none were."""
+    """n samples: images (n, C, *spatial) float32 in the bundle's value range, masks (n, *spatial) uint8 or None if no
+    condition comes from label maps, requested (n, A) float32 in the domain's attribute order (NaN where undefined or
+    not requested), sample_index (n,) int64, grid_row (n,) int64, condition (n,) int64 or None if no two samples share
+    one, draws (n,) int64 how many label maps were sampled for each, or None if no map was sampled."""
 
     images: Images
     masks: LabelMap | None
@@ -57,23 +56,23 @@ class Batch(NamedTuple):
 
 
 class Generator:
-    """Draws images for requests with the networks of a bundle.
+    """Samples images for requests with the networks of a bundle.
 
     Sample i depends on the bundle, the seed, i and its request, and on nothing else.
     """
 
     def __init__(self, bundle: Bundle, provider: str | Choice = "cpu", threads: int | None = None,
                  anatomy: Bundle | None = None, precision: str = "fp32") -> None:
-        """Opens every graph that generation needs. provider: a name, or what was chosen already, which then states the
-        precision too. anatomy: the bundle that label maps for attributes are drawn with; None: they are drawn as the
-        domain defines. Raises InputError, BundleError or ProviderError."""
+        """Opens every graph that generation needs. provider: a name, or a `Choice`, which also states the precision.
+        anatomy: the bundle that samples label maps for attributes; None: the domain's own model samples them. Raises
+        InputError, BundleError or ProviderError."""
         self.bundle, self.anatomy, self.threads = bundle, anatomy, threads
         self.choice = choice = (provider if isinstance(provider, Choice) else
                                 choose_provider(bundle, provider, threads, precision))
         self.manifest: Manifest = bundle.manifest
         self.domain: Domain = bundle.domain() if anatomy is None else learned_domain(bundle, anatomy)
         self._pipeline = Pipeline.open(bundle, choice.provider, threads, choice.precision)
-        assert bundle.manifest.sampling is not None  # a generator has it: the manifest was checked
+        assert bundle.manifest.sampling is not None  # the manifest was checked, and every generator has it
         self.sampling = bundle.manifest.sampling
 
     @classmethod
@@ -82,23 +81,23 @@ class Generator:
         """Load a bundle folder, after checking versions and the hash of every file.
 
         provider: one of `engines.PROVIDERS`, or auto: the fastest here, measured while loading (`choice.reason` says
-        why). threads: of one operator; None takes all cores. anatomy: folder of an anatomy bundle, with which label
-        maps are drawn for attributes; None: as the domain defines. precision: one that `engines.OFFERED` has for the
-        provider. Raises BundleError or ProviderError, InputError for an anatomy where no label maps are needed.
+        why). threads: of one operator; None takes all cores. anatomy: folder of an anatomy bundle, which samples label
+        maps for attributes; None: the domain's own model samples them. precision: one that `engines.OFFERED` has for
+        the provider. Raises BundleError or ProviderError, InputError for an anatomy if no label maps are needed.
         """
         return cls(Bundle.load(path), provider, threads, None if anatomy is None else Bundle.load(anatomy), precision)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Another process opens the graphs for itself, on the provider that this one obtained."""
+        """Another process opens the graphs itself, on the same provider."""
         return Generator, (self.bundle, self.choice, self.threads, self.anatomy)
 
     def with_threads(self, threads: int | None) -> "Generator":
-        """The same with its graphs opened anew, for another number of threads."""
+        """This generator with its graphs opened again, for another number of threads."""
         return Generator(self.bundle, self.choice, threads, self.anatomy)
 
     @property
     def provider(self) -> str:
-        """The provider obtained, which is the one asked for, or the one that auto chose."""
+        """The provider that the graphs run on: the requested one, or the one that auto chose."""
         return self._pipeline.provider
 
     @property
@@ -108,13 +107,13 @@ class Generator:
 
     @property
     def canvas(self) -> Canvas:
-        """What this bundle's images are made from, and what label maps for it are drawn on."""
+        """The grid of this bundle's label maps, and what its images are conditioned on."""
         return canvas_of(self.manifest, self.domain)
 
     def settings(self, *, sampler: str | None = None, steps: int | None = None, spacing: Spacing | None = None,
                  batch_size: int | None = None, guidance: float | None = None,
                  guidance_interval: Interval | None = None) -> SamplingSpec:
-        """The bundle's sampling defaults with the given changes. Raises InputError for what the bundle cannot do.
+        """The bundle's sampling defaults with the given changes. Raises InputError for settings it does not support.
 
         spacing: which training steps are visited, one of `schedule.SPACINGS`. guidance: weight of classifier-free
         guidance; 1 none, 0 unconditional. guidance_interval: (low, high), the shares of the training timesteps (0
@@ -137,7 +136,7 @@ class Generator:
         return self._pipeline.plan(settings).table
 
     def seconds_a_sample(self, settings: SamplingSpec) -> float:
-        """How long the networks take for a sample, estimated from a single batch and one of its steps."""
+        """Seconds that the networks need for a sample, estimated from a single batch and one of its steps."""
         indices, blank = np.arange(settings.batch_size), blank_inputs(self.manifest, settings.batch_size)
         return self._pipeline.seconds_a_sample(blank, self._pipeline.plan(settings), indices)
 
@@ -147,13 +146,13 @@ class Generator:
                guidance: float | None = None) -> tuple[Images, LabelMap | None]:
         """Images and their label maps, for attributes or for given label maps.
 
-        attributes: name -> a number, or one number a row; those left out are drawn. masks: (M, *spatial) label maps; a
-        bundle made for attributes takes those measured on them. Give neither to a bundle without conditions. Given
-        both, `attributes` holds `rotation_deg`, `widening_mm` or both: how each map is turned and its lesion widened.
-        n: number of samples, spread over the rows as `cldm-gen` does; None: one for each row or mask, or each pair.
-        steps, sampler, spacing, batch_size, guidance: as in `settings`; None: the bundle's.
-        Returns images (n, C, *spatial) float32, and masks (n, *spatial) uint8 or None for a bundle that has no
-        condition from label maps: its images are made from attributes alone, or from nothing. Raises InputError.
+        attributes: name -> a number, or one number a row; those left out are sampled. masks: (M, *spatial) label maps;
+        a bundle that takes attributes uses those measured on the maps. Give neither to a bundle without conditions.
+        With masks, `attributes` holds `rotation_deg`, `widening_mm` or both: how each map is turned and its lesion
+        widened. n: number of samples, spread over the rows as `cldm-gen` does; None: one for each row or mask, or each
+        pair. steps, sampler, spacing, batch_size, guidance: as in `settings`; None: the bundle's.
+        Returns images (n, C, *spatial) float32, and masks (n, *spatial) uint8 or None if the bundle has no condition
+        from label maps (its images are made from attributes alone, or from nothing). Raises InputError.
         """
         source, count = self._requests(attributes, masks, n)
         settings = self.settings(sampler=sampler, steps=steps, spacing=spacing, guidance=guidance,
@@ -162,35 +161,35 @@ class Generator:
         maps = [batch.masks for batch in batches if batch.masks is not None]
         return np.concatenate([batch.images for batch in batches]), np.concatenate(maps) if maps else None
 
-    def check_asked(self, asked: bool) -> None:
-        """Raise InputError where something is asked of a bundle without conditions, or nothing of one that has some."""
-        if asked and not self.manifest.conditions:
+    def check_asked(self, requested: bool) -> None:
+        """Raise InputError for requests to a bundle without conditions, and for none to a bundle with conditions."""
+        if requested and not self.manifest.conditions:
             raise InputError(f"bundle {self.bundle.path} has no conditions: nothing can be asked of its images. Give "
                              "the number of images alone, without attributes or masks.")
-        if not asked and self.manifest.conditions:
+        if not requested and self.manifest.conditions:
             raise InputError("give either attributes or masks.")
 
     def _requests(self, attributes: Mapping[str, float | Sequence[float]] | None, masks: NDArray[np.integer] | None,
                   n: int | None) -> tuple[RequestSource, int]:
-        """Where the requests of `sample` come from, and how many they are."""
+        """Where the requests of `sample` come from, and how many there are."""
         self.check_asked(attributes is not None or masks is not None)
         grid = None if attributes is None else grid_from_mapping(attributes, self.domain, for_masks=masks is not None)
         count = n if n is not None else (1 if grid is None else len(grid)) * (1 if masks is None else len(masks))
         if count < 1:
             raise InputError(f"n = {count}: expected 1 or more.")
         if masks is not None:
-            given = mask_requests(ArrayMasks(np.asarray(masks)), self.canvas, "masks")
-            return given if grid is None else MaskGridRequests.spread(grid, count, given), count
+            requests = mask_requests(ArrayMasks(np.asarray(masks)), self.canvas, "masks")
+            return requests if grid is None else MaskGridRequests.spread(grid, count, requests), count
         return FreeRequests(self.domain) if grid is None else GridRequests.spread(grid, count, self.canvas), count
 
     def stream(self, requests: Iterable[Mapping[str, float]], seed: int = 0, *, steps: int | None = None,
                sampler: str | None = None, spacing: Spacing | None = None, batch_size: int | None = None,
                guidance: float | None = None) -> Iterator[Batch]:
-        """Batches for any number of requests, drawn lazily and in constant memory.
+        """Batches for any number of requests, computed lazily and in constant memory.
 
-        requests: attribute name -> value, optionally `rotation_deg`, which turns the label map where one is drawn; the
-        i-th is sample i. A bundle without conditions takes empty ones. Raises InputError at the first request that
-        cannot be met.
+        requests: attribute name -> value, optionally `rotation_deg`, which turns the label map if one is sampled; the
+        i-th request is sample i. A bundle without conditions takes empty requests. Raises InputError at the first
+        request that cannot be met.
         """
         settings = self.settings(sampler=sampler, steps=steps, spacing=spacing, batch_size=batch_size,
                                  guidance=guidance)
@@ -216,47 +215,47 @@ class Generator:
 
     def _overlapped(self, items: Iterable[Item], draw: Callable[[Item], SampleRequest], seed: int,
                     settings: SamplingSpec) -> Iterator[Batch]:
-        """Draws the requests of the next batch on another thread while the networks work on this one; on a GPU, images
-        are copied while the next batch is at work."""
-        waiting, known, begun = iter(items), Encodings(), deque[Callable[[], Batch]]()
+        """Makes the requests of the next batch on another thread while the networks compute this batch. On a GPU,
+        images are copied while the next batch is computed."""
+        remaining, encodings, pending = iter(items), Encodings(), deque[Callable[[], Batch]]()
 
         def next_requests() -> list[SampleRequest]:
-            return [draw(item) for item in islice(waiting, settings.batch_size)]
+            return [draw(item) for item in islice(remaining, settings.batch_size)]
 
         with ThreadPoolExecutor(max_workers=1) as pool:
             requests = next_requests()
             while requests:
                 ahead = pool.submit(next_requests)
-                begun.append(self._begin(requests, seed, settings, known))
-                if len(begun) > self._pipeline.ahead:
-                    yield begun.popleft()()
+                pending.append(self._begin(requests, seed, settings, encodings))
+                if len(pending) > self._pipeline.ahead:
+                    yield pending.popleft()()
                 requests = ahead.result()
-            while begun:
-                yield begun.popleft()()
+            while pending:
+                yield pending.popleft()()
 
     def batch(self, requests: Sequence[SampleRequest], seed: int, settings: SamplingSpec,
-              known: Encodings | None = None) -> Batch:
+              encodings: Encodings | None = None) -> Batch:
         """Generate one batch; a short one is filled up with copies of its last request, so that all have one shape.
-        known: encodings of batches before, where there are some."""
-        return self._begin(requests, seed, settings, known or Encodings())()
+        encodings: those of earlier batches, if there are any."""
+        return self._begin(requests, seed, settings, encodings or Encodings())()
 
     def _begin(self, requests: Sequence[SampleRequest], seed: int, settings: SamplingSpec,
-               known: Encodings) -> Callable[[], Batch]:
-        """Begin a batch; what is returned waits for it."""
+               encodings: Encodings) -> Callable[[], Batch]:
+        """Begin a batch, and return a function that waits for it and returns it."""
         padded = [*requests, *[requests[-1]] * (settings.batch_size - len(requests))]
         indices = np.array([request.index for request in padded], dtype=np.int64)
         maps = [request.mask for request in padded if request.mask is not None]
         masks, requested = np.stack(maps) if maps else None, np.stack([request.requested for request in padded])
-        given = {**_stacked(padded), "attributes": requested, **({} if masks is None else {"masks": masks})}
-        encoded = known.of(self._encoded_from(given, len(padded)), lambda: self._pipeline.encode(
-            inputs_from(self.manifest, self.domain, given)))
-        begun = self._pipeline.begin(encoded, self._pipeline.plan(settings), seed, indices)
+        arrays = {**_stacked(padded), "attributes": requested, **({} if masks is None else {"masks": masks})}
+        encoded = encodings.of(self._encoded_from(arrays, len(padded)), lambda: self._pipeline.encode(
+            inputs_from(self.manifest, self.domain, arrays)))
+        wait = self._pipeline.begin(encoded, self._pipeline.plan(settings), seed, indices)
         count = len(requests)
         conditions = [request.condition for request in requests if request.condition is not None]
         drawn = [request.draws for request in requests]
 
         def finish() -> Batch:
-            images = begun().image
+            images = wait().image
             if not np.isfinite(images).all():
                 raise BundleError(f"bundle {self.bundle.path}: the decoder gave NaN or infinite intensities. Check the "
                                   "bundle with cldm verify.")
@@ -268,20 +267,20 @@ class Generator:
 
         return finish
 
-    def _encoded_from(self, given: Given, samples: int) -> list[bytes]:
+    def _encoded_from(self, arrays: Given, samples: int) -> list[bytes]:
         """What the encoding of each sample depends on."""
-        taken = [given[name] for name in self.manifest.sources if name in given]
+        taken = [arrays[name] for name in self.manifest.sources if name in arrays]
         return [b"".join(array[row].tobytes() for array in taken) for row in range(samples)]
 
 
 def _stacked(requests: Sequence[SampleRequest]) -> dict[str, NDArray[Any]]:
-    """What requests carry besides label maps and attributes, by source, one row a request."""
+    """Inputs of requests other than label maps and attributes, by source, one row a request."""
     names = dict.fromkeys(name for request in requests for name in request.given)
     return {name: np.stack([request.given[name] for request in requests]) for name in names}
 
 
 def canvas_of(manifest: Manifest, domain: Domain) -> Canvas:
-    """What a bundle's images are made from, and what label maps for it are drawn on."""
+    """The grid of a bundle's label maps, and what its images are conditioned on."""
     return Canvas(domain, manifest.image.shape, manifest.image.spacing_mm, _attribute_table(manifest, domain),
                   needs_maps(manifest), needed_attributes(manifest))
 

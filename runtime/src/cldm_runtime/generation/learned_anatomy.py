@@ -1,14 +1,14 @@
-"""Anatomies as a cohort has them: label maps drawn with the decoder of an anatomy bundle.
+"""Anatomies learned from a cohort: label maps sampled with the decoder of an anatomy bundle.
 
-A draw takes a latent vector from the bundle's prior, conditional on what is asked for, decodes it, tidies the map and
-measures it. Where the measured attributes are off, the latent vector is moved along the gain of the prior (the mean
-change of z with an attribute) by Broyden's method (Math. Comp. 19, 1965), a few times; a draw that does not come within
-the tolerances is rejected, and another one is made.
+A draw samples a latent vector from the bundle's prior, conditional on the requested attributes, decodes it, tidies the
+map and measures it. If the measured attributes are off, the latent vector is moved along the gain of the prior (the
+mean change of z with an attribute) by Broyden's method (Math. Comp. 19, 1965), a few times. A draw that does not come
+within the tolerances is rejected, and another one is made.
 
 symbol   meaning
 z        latent vector (d,)
 K        gain (d, G) for attributes in units of their tolerances: z moves by K t where the target moves by t
-e        measured minus asked, in tolerances (G,)
+e        measured minus requested, in tolerances (G,)
 B        estimate of de/dt (G, G); the identity where maps follow the prior
 """
 
@@ -33,20 +33,20 @@ from .latent_prior import LatentPrior
 KIND = "anatomy"
 _DRAWS = 200
 _CORRECTIONS = 8
-# A row passes if it is met in far fewer draws than generation may make, which so never fails on it.
+# A row passes if far fewer draws meet it than generation may make, so generation does not fail on it.
 _TRIALS, _TRIAL_DRAWS = 4, 25
-_REDRAWS = 50  # of an attribute that was left out, until it lies in its range
+_REDRAWS = 50  # of an attribute that the request leaves out, until it lies in its range
 _LONGEST_STEP = 4.0  # tolerances: of the target's move in one correction
-_EXACTNESS = 0.5  # deviation of what is asked for, as a share of its tolerance
-_BY_CONSTRUCTION = 1e-3  # the same for what no map can tell, as a share of its range
+_EXACTNESS = 0.5  # standard deviation allowed for a requested attribute, as a share of its tolerance
+_BY_CONSTRUCTION = 1e-3  # the same for an attribute that cannot be measured on a map, as a share of its range
 
 
 @dataclass(frozen=True)
 class LearnedAnatomy:
-    """Draws label maps with a decoder; see `cldm_runtime.domains.domain.Anatomy`.
+    """Samples label maps with a decoder; see `cldm_runtime.domains.domain.Anatomy`.
 
-    base: the domain's own anatomy, which knows what contradicts itself. Attributes that a map can tell and that a
-    request leaves out are free: the map that is drawn decides them.
+    base: the domain's own anatomy, which finds contradictory requests. Measurable attributes that a request leaves out
+    are free: the sampled map decides them.
     """
 
     decoder: Engine
@@ -58,7 +58,7 @@ class LearnedAnatomy:
     bundle: Bundle
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Another process opens the decoder for itself."""
+        """Another process opens the decoder itself."""
         return LearnedAnatomy.load, (self.bundle,)
 
     @property
@@ -67,8 +67,9 @@ class LearnedAnatomy:
 
     @classmethod
     def load(cls, bundle: Bundle) -> "LearnedAnatomy":
-        """Open the decoder of an anatomy bundle. It runs on one core of the CPU, whatever runs the generator, and on
-        one map at a time: a label map depends on its own sample alone. Raises BundleError for another kind."""
+        """Open the decoder of an anatomy bundle. It always runs on one core of the CPU and on one map at a time, so a
+        label map depends only on its sample, and not on the generator's provider. Raises BundleError for a bundle of
+        another kind."""
         manifest, domain = bundle.manifest, bundle.domain()
         if manifest.kind != KIND or manifest.latent_prior is None:
             raise BundleError(f"bundle {bundle.path} is a {manifest.kind}, expected an anatomy. Pass the folder of an "
@@ -90,7 +91,7 @@ class LearnedAnatomy:
         return self.base.contradictions(request)
 
     def faults(self, request: Mapping[str, float]) -> list[str]:
-        """Contradictions; or that the bundle's maps do not reach the request in a few trials, however completed."""
+        """Contradictions of the request, or the fault that no completion of it was met in a few trials."""
         faults = self.contradictions(request)
         for trial in range(0 if faults else _TRIALS):
             try:
@@ -103,8 +104,9 @@ class LearnedAnatomy:
 
     def complete(self, request: Mapping[str, float], stream: Stream,
                  table: NDArray[np.float64] | None = None) -> dict[str, float]:
-        """Whether there is a lesion, how large it is, and what a map cannot tell, drawn from the prior where they are
-        left out. The other attributes stay open. `table` has no effect: the prior is the distribution to draw from."""
+        """The request with samples from the prior for the lesion (whether there is one, and its size) and for
+        attributes that cannot be measured on a map, if left out. Other attributes stay open. `table` has no effect:
+        the prior is the distribution to sample from."""
         complete, size = dict(request), self.domain.lesion_size
         component = self._pick(complete, stream)
         if component is None:
@@ -145,20 +147,20 @@ class LearnedAnatomy:
         raise InputError(self._unmet(request, None if best is None else best[1], limit))
 
     def _pick(self, request: Mapping[str, float], stream: Stream) -> int | None:
-        """A component of the prior by its weight for the request; None where there is none."""
+        """A component of the prior, sampled by its weight for the request; None if no component can meet it."""
         size = request.get(self.domain.lesion_size or "")
         weights = self.prior.weights(request, None if size is None else size > 0)
         return stream.choice(weights) if weights.any() else None
 
     def _constants(self, component: int) -> dict[str, float]:
-        """Attributes that are the same on every slice of a component, NaN where they are undefined there."""
+        """Attributes that are constant in a component; NaN if undefined there."""
         prior = self.prior
         rows = {name: prior.dimensions + number for number, name in enumerate(prior.names)}
         return {name: float(prior.means[component][row]) for name, row in rows.items()
                 if not prior.covariances[component][row, row]}
 
     def decode(self, z: Vector, rotation_deg: float = 0.0) -> LabelMap | None:
-        """The label map of a latent vector, tidied and turned; None where it is no anatomy."""
+        """The label map of a latent vector, tidied and turned; None if it is not a valid anatomy."""
         logits = self.decoder.run({"z": z.astype(np.float32)[None]})["logits"][0]
         labels: LabelMap | None = logits.argmax(axis=0).astype(np.uint8)
         if labels is not None and self.domain.tidy is not None:
@@ -168,29 +170,30 @@ class LearnedAnatomy:
         return rotate_labels(labels, rotation_deg, self.spacing_mm)
 
     def _unmet(self, request: Mapping[str, float], nearest: Vector | None, draws: int) -> str:
-        asked = [name for name in self.prior.asked(request)]
-        said = ", ".join(f"{name} = {request[name]:.3g}" for name in asked) or "this"
+        names = [name for name in self.prior.requested(request)]
+        fault = (f"no map of anatomy {self.name} meets "
+                 f"{', '.join(f'{name} = {request[name]:.3g}' for name in names) or 'this'}")
         if nearest is None:
-            return f"no map of anatomy {self.name} meets {said}: its cohort shows nothing like it"
+            return f"{fault}: its cohort shows nothing like it"
         reached = ", ".join(f"{name} = {value:.3g}" for name, value in zip(
-            measurable_names(self.domain, asked), nearest, strict=True))
-        return (f"no map of anatomy {self.name} meets {said}; the nearest of {draws} draws has {reached}. Move the row "
-                "towards it: a learned anatomy draws what its cohort shows")
+            measurable_names(self.domain, names), nearest, strict=True))
+        return (f"{fault}; the nearest of {draws} draws has {reached}. Move the row towards it: a learned anatomy "
+                "draws what its cohort shows")
 
 
 def learned_domain(generator: Bundle, anatomy: Bundle) -> Domain:
-    """The generator's domain, its label maps drawn with the anatomy bundle.
+    """The generator's domain, with label maps sampled by the anatomy bundle.
 
-    Raises InputError where the generator needs no label maps, BundleError where the two bundles do not fit.
+    Raises InputError if the generator needs no label maps, BundleError if the two bundles do not fit.
     """
     if not needs_maps(generator.manifest):
         raise InputError(f"bundle {generator.path} makes images without label maps, so no anatomy is drawn for them. "
                          "Leave the learned anatomy out.")
     learned = LearnedAnatomy.load(anatomy)
-    drawn, shown = ({"domain": each.domain, "labels": each.labels.names, "shape": each.image.shape,
+    of_anatomy, of_generator = ({"domain": each.domain, "labels": each.labels.names, "shape": each.image.shape,
                      "spacing_mm": each.image.spacing_mm} for each in (anatomy.manifest, generator.manifest))
-    faults = [f"{name}: {_text(drawn[name])}, the generator has {_text(shown[name])}" for name in drawn
-              if drawn[name] != shown[name]]
+    faults = [f"{name}: {_text(of_anatomy[name])}, the generator has {_text(of_generator[name])}" for name in of_anatomy
+              if of_anatomy[name] != of_generator[name]]
     if faults:
         raise BundleError(list_faults(f"anatomy bundle {anatomy.path} does not fit generator {generator.path}. Export "
                                       "both from one configuration.", faults))
@@ -202,28 +205,28 @@ def _text(value: object) -> str:
 
 
 def measurable_names(domain: Domain, names: list[str]) -> list[str]:
-    """Those of the names that a label map can tell."""
+    """Those of the names that can be measured on a label map, in the domain's order."""
     return [attribute.name for attribute in domain.attributes if attribute.measurable and attribute.name in names]
 
 
 class _Search:
-    """One draw: a latent vector, and the moves that bring its map to what is asked for."""
+    """One draw: a latent vector, and the moves that bring its map to the requested attributes."""
 
     def __init__(self, anatomy: LearnedAnatomy, request: Mapping[str, float], component: int,
                  rotation_deg: float) -> None:
         self.anatomy, self.rotation_deg = anatomy, rotation_deg
-        asked = list(anatomy.prior.asked(request))
-        names = measurable_names(anatomy.domain, asked)
+        requested = list(anatomy.prior.requested(request))
+        names = measurable_names(anatomy.domain, requested)
         self.columns = [anatomy.domain.attribute_names.index(name) for name in names]
         self.target = np.array([request[name] for name in names])
         self.tolerance = anatomy.domain.tolerances[self.columns]
         self.lesion = bool(anatomy.prior.lesion[component])
         self.start = anatomy.prior.latent(component, request)
-        self.gain = self.start.gain[:, [asked.index(name) for name in names]] * self.tolerance
+        self.gain = self.start.gain[:, [requested.index(name) for name in names]] * self.tolerance
         self.best: tuple[float, Vector] | None = None  # the largest error so far, in tolerances, and what was measured
 
     def run(self, stream: Stream) -> LabelMap | None:
-        """The label map, or None where the draw is rejected."""
+        """The label map, or None if the draw is rejected."""
         z = self.start.mean + self.start.root @ stream.normals((len(self.start.mean),))
         slope, step, before = np.eye(len(self.target)), np.zeros(len(self.target)), np.zeros(len(self.target))
         for correction in range(_CORRECTIONS + 1):
@@ -241,15 +244,15 @@ class _Search:
         return None
 
     def _error(self, labels: LabelMap) -> Vector | None:
-        """e of a map; None where it lacks a value asked for, or has a lesion that was not asked for."""
+        """e of a map; None if it lacks a requested attribute, or if only one of map and request has a lesion."""
         domain = self.anatomy.domain
         values = domain.measure(labels[None], self.anatomy.spacing_mm).values[0].astype(np.float64)
         holds = domain.lesion is not None and bool(domain.labels.region(labels, domain.lesion).any())
-        found = values[self.columns]
-        if holds != self.lesion or not np.isfinite(found).all():
+        measured = values[self.columns]
+        if holds != self.lesion or not np.isfinite(measured).all():
             return None
-        error: Vector = (found - self.target) / self.tolerance
+        error: Vector = (measured - self.target) / self.tolerance
         largest = float(np.abs(error).max(initial=0.0))
         if self.best is None or largest < self.best[0]:
-            self.best = largest, found
+            self.best = largest, measured
         return error

@@ -1,4 +1,4 @@
-"""The parts of a generated file: dataset files of their own; and their merge."""
+"""The parts of a generated file, each a separate dataset file, and their merge."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,16 +19,16 @@ _DRAWS = "anatomy_draws"  # root attribute: the sum of /draws
 
 
 def is_committed(plan_sha256: str, part: Part) -> bool:
-    """Whether the part's file is there, of the plan with this digest, and every sample in it as it was written; a
-    damaged one is to be computed again."""
+    """Whether the part's file exists, belongs to the plan with this digest, and holds every sample as it was written.
+    A damaged part must be computed again."""
     if not part.path.exists():
         return False
     try:
-        with open_dataset(part.path) as found:
-            index = found.sample_index
-            return (found.metadata.get("plan_sha256") == plan_sha256 and index is not None
+        with open_dataset(part.path) as dataset:
+            index = dataset.sample_index
+            return (dataset.metadata.get("plan_sha256") == plan_sha256 and index is not None
                     and np.array_equal(index, np.arange(part.samples.start, part.samples.stop))
-                    and not check_samples(found, part.samples))
+                    and not check_samples(dataset, part.samples))
     except DatasetError:
         return False
 
@@ -67,9 +67,9 @@ class FileMerge(Merge):
         self._writer, self._draws = writer, 0
 
     def copy(self, part: Part) -> None:
-        with open_dataset(part.path) as found:
-            self._draws += 0 if found.draws is None else int(found.draws.sum())
-            self._writer.append_dataset(found)
+        with open_dataset(part.path) as dataset:
+            self._draws += 0 if dataset.draws is None else int(dataset.draws.sum())
+            self._writer.append_dataset(dataset)
 
     def finish(self) -> None:
         super().finish()
@@ -78,6 +78,6 @@ class FileMerge(Merge):
 
 @contextmanager
 def merging(plan: Plan, parts: Sequence[Part], merged: Path) -> Iterator[FileMerge]:
-    """The file `merged` appears when this is left without an error."""
+    """Gives the merge into the file `merged`, which appears when the context ends without an error."""
     with create_dataset(merged, plan.file_spec(plan.provenance()), overwrite=True) as writer:
         yield FileMerge(parts, writer)

@@ -1,6 +1,6 @@
 """One batch of a generator bundle: from conditions and sample indices to latents and images.
 
-All randomness is drawn here, from the streams of the samples, and handed to the graphs as inputs.
+All random numbers are sampled here, from the streams of the samples, and are inputs of the graphs.
 """
 
 import time
@@ -29,7 +29,7 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SamplingPlan:
-    """A sampler, the table that it walks, and the guidance on its way: its weight (1: none) and where it acts."""
+    """A sampler, the table of its steps, and the guidance: its weight (1: none) and where it acts."""
 
     sampler: Sampler
     table: StepTable
@@ -46,7 +46,7 @@ class SampledBatch:
 
 
 def initial_noise(denoiser_graph: GraphSpec, seed: int, indices: Indices) -> Float32:
-    """The noise that sampling starts from, one stream for each sample."""
+    """(N, *latent shape) the noise that sampling starts from, one stream for each sample."""
     return normals(seed, indices, Purpose.INITIAL, _sample_shape(denoiser_graph.input("x")))
 
 
@@ -95,7 +95,7 @@ class Pipeline:
                             self.schedule.step_table(settings.steps, settings.spacing), weight, interval)
 
     def encode(self, sources: Mapping[str, Array]) -> dict[str, Float32]:
-        """Inputs of the conditions' encoders by name, see `conditions.py` -> the conditions that the denoiser takes."""
+        """Inputs of the conditions' encoders by name, see `bundle/sources.py` -> the conditions of the denoiser."""
         fed = {}
         for condition in self.manifest.conditions:
             graph = self.manifest.graphs[condition.encoder]
@@ -104,23 +104,24 @@ class Pipeline:
         return fed
 
     def latents(self, x: Float32, fed: Mapping[str, Array], plan: SamplingPlan, seed: int, indices: Indices) -> Float32:
-        """Walk from the noise `x` to latents; a stochastic sampler draws its noise from the samples' streams."""
+        """Sample latents from the noise `x`; a stochastic sampler takes its noise from the samples' streams."""
         latent: Float32 = self._device.fetch(self._walk(x, fed, plan, seed, indices))()
         return latent
 
     def _walk(self, x: Float32, fed: Mapping[str, Array], plan: SamplingPlan, seed: int, indices: Indices) -> Tensor:
         """`latents`, which stay on the device."""
         put = self._device.put
-        told = self._put(fed)
+        conditions = self._put(fed)
         null = self._put(self._null(fed)) if plan.guidance != 1 else {}
-        doubled = {name: np.concatenate([told[name], null[name]]) for name in null} if self._device is HOST else {}
+        on_host = null if self._device is HOST else {}
+        doubled = {name: np.concatenate([conditions[name], on_host[name]]) for name in on_host}
 
         def predict(x: Tensor, timestep: int) -> Tensor:
-            return self._predict(x, timestep, told)
+            return self._predict(x, timestep, conditions)
 
         def predict_both(x: Tensor, timestep: int) -> tuple[Tensor, Tensor]:
-            if not doubled:  # a GPU is busy with one of them, and has one shape less to prepare for
-                return self._predict(x, timestep, told), self._predict(x, timestep, null)
+            if not doubled:  # one half already keeps a GPU busy, and it prepares for one shape less
+                return self._predict(x, timestep, conditions), self._predict(x, timestep, null)
             both = self._predict(np.concatenate([x, x]), timestep, doubled)
             return both[:len(x)], both[len(x):]
 
@@ -131,24 +132,24 @@ class Pipeline:
         guided = guide(predict, predict_both, plan.guidance, plan.guidance_interval, train_timesteps)
         return plan.sampler(denoiser(guided, self.schedule), put(x), plan.table, noise)
 
-    def _predict(self, x: Tensor, timestep: int, told: Mapping[str, Tensor]) -> Tensor:
+    def _predict(self, x: Tensor, timestep: int, conditions: Mapping[str, Tensor]) -> Tensor:
         """One call of the denoiser."""
         kind = self.manifest.graphs["denoiser"].input("timestep").dtype
         steps = self._device.put(np.full(len(x), timestep, dtype=kind))
-        return launch(self._engines["denoiser"], {"x": x, "timestep": steps, **told})["prediction"]
+        return launch(self._engines["denoiser"], {"x": x, "timestep": steps, **conditions})["prediction"]
 
     def _put(self, arrays: Mapping[str, Array]) -> dict[str, Tensor]:
         return {name: self._device.put(array) for name, array in arrays.items()}
 
     def _null(self, fed: Mapping[str, Array]) -> dict[str, Array]:
-        """As many null conditions as there are conditions."""
-        found = {}
+        """The null condition of each condition, as often as there are samples."""
+        nulls = {}
         for condition in self.manifest.conditions:
-            given = fed[condition.feeds]
-            shape = given.shape[1:] if condition.kind == "vector" else (-1, *[1] * (given.ndim - 2))
-            null = np.array(condition.null, dtype=given.dtype).reshape(shape)
-            found[condition.feeds] = np.ascontiguousarray(np.broadcast_to(null, given.shape))
-        return found
+            encoded = fed[condition.feeds]
+            shape = encoded.shape[1:] if condition.kind == "vector" else (-1, *[1] * (encoded.ndim - 2))
+            null = np.array(condition.null, dtype=encoded.dtype).reshape(shape)
+            nulls[condition.feeds] = np.ascontiguousarray(np.broadcast_to(null, encoded.shape))
+        return nulls
 
     def decode(self, latent: Float32, noise: Mapping[str, Array]) -> Float32:
         """Latents to images."""
@@ -157,28 +158,28 @@ class Pipeline:
 
     def sample(self, sources: Mapping[str, Array], plan: SamplingPlan, seed: int,
                indices: Sequence[int] | Indices) -> SampledBatch:
-        """The samples of the given indices, each fixed by (bundle, seed, index, its condition) alone."""
+        """The samples of the given indices; each depends only on (bundle, seed, index, its condition)."""
         return self.sample_encoded(self.encode(sources), plan, seed, indices)
 
     def sample_encoded(self, fed: Mapping[str, Array], plan: SamplingPlan, seed: int,
                        indices: Sequence[int] | Indices) -> SampledBatch:
-        """`sample` for conditions that are encoded."""
+        """`sample` for encoded conditions."""
         return self.begin(fed, plan, seed, indices)()
 
     @property
     def device(self) -> Device:
-        """Where latents stay until they are images."""
+        """Where latents stay until they are decoded."""
         return self._device
 
     @property
     def ahead(self) -> int:
-        """How many batches to begin before the first of them is waited for: 0 where nothing goes on meanwhile."""
+        """How many batches to begin before waiting for the first; 0 if batches do not overlap on this device."""
         return self._device.ahead
 
     def begin(self, fed: Mapping[str, Array], plan: SamplingPlan, seed: int,
               indices: Sequence[int] | Indices) -> Callable[[], SampledBatch]:
-        """Begin a batch; what is returned waits for it. On a GPU, latents stay there until they are images, and these
-        are copied to the host while the next batch is at work."""
+        """Begin a batch, and return a function that waits for it and returns it. On a GPU, latents stay there until
+        they are decoded, and images are copied to the host while the next batch is computed."""
         indices = np.asarray(indices, dtype=np.int64)
         graphs, device = self.manifest.graphs, self._device
         x = initial_noise(graphs["denoiser"], seed, indices)
@@ -189,7 +190,7 @@ class Pipeline:
         return lambda: SampledBatch(*(copy() for copy in copies))
 
     def seconds_a_sample(self, sources: Mapping[str, Array], plan: SamplingPlan, indices: Indices) -> float:
-        """How long sampling would take, estimated from one step of it."""
+        """Seconds that sampling would need for a sample, estimated from one step."""
         graphs = self.manifest.graphs
         x = initial_noise(graphs["denoiser"], 0, indices)
         marks = [time.perf_counter()]
@@ -204,12 +205,12 @@ class Pipeline:
 
 
 def distilled_faults(manifest: Manifest, settings: SamplingSpec) -> Iterator[str]:
-    """What a distilled bundle cannot do of what the settings ask for, one line each."""
+    """Settings that a distilled bundle does not support, one line each."""
     only = manifest.sampling
     if manifest.distilled is None or only is None:
         return
-    found = (settings.steps, settings.sampler, settings.spacing, settings.eta)
-    if found != (only.steps, only.sampler, only.spacing, only.eta):
+    chosen = (settings.steps, settings.sampler, settings.spacing, settings.eta)
+    if chosen != (only.steps, only.sampler, only.spacing, only.eta):
         yield (f"{settings.steps} steps of {settings.sampler}, {settings.spacing} spacing, eta {settings.eta:g}: "
                f"bundle {manifest.name} was distilled for {only.steps} steps of {only.sampler}, {only.spacing} "
                f"spacing, eta {only.eta:g}, and serves no others. Leave them out, or take its teacher, "
@@ -220,7 +221,7 @@ def distilled_faults(manifest: Manifest, settings: SamplingSpec) -> Iterator[str
 
 
 def _one_call(denoise: Denoise, x: Array, table: StepTable, noise: Noise) -> Array:
-    """The first step of any sampler, for its time."""
+    """One call of the denoiser, as the first step of any sampler, to time it."""
     return denoise(x, int(table.timesteps[0]), float(table.alpha[0]), float(table.sigma[0]))
 
 
@@ -236,11 +237,11 @@ Encoded = Mapping[str, NDArray[Any]]
 
 
 class Encodings:
-    """Encodings of the batch that was encoded last, by the keys of its samples: what their encodings depend on.
+    """The encodings of the batch that was encoded last. Samples are identified by keys: what their encodings depend on.
 
-    They are reused only if the whole batch is known; else the whole batch is encoded, because results can differ in
-    the last bits with the batch size. One run of batches keeps one of these, from its first batch on, so that what is
-    encoded depends on nothing outside the run.
+    They are reused only if the whole batch is cached; otherwise the whole batch is encoded, because results can differ
+    in the last bits with the batch size. Each run of batches has its own cache, so its results depend on nothing
+    outside the run.
     """
 
     def __init__(self) -> None:
@@ -248,7 +249,7 @@ class Encodings:
         self._encoded: Encoded = {}
 
     def of(self, keys: Sequence[bytes], encode: Callable[[], Encoded]) -> Encoded:
-        """The encodings (N, ...) of samples with these keys: what `encode` gives, where they are not all known."""
+        """The encodings (N, ...) of samples with these keys; calls `encode` if they are not all cached."""
         if all(key in self._rows for key in keys):
             rows = np.array([self._rows[key] for key in keys])
             return {name: encoding[rows] for name, encoding in self._encoded.items()}

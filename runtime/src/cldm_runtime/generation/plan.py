@@ -1,4 +1,4 @@
-"""What a run of generation is to do: everything that decides the content of its file, and how it is cut into parts."""
+"""The plan of a run of generation: everything that decides the content of its file, and how it is cut into parts."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from ..store import DatasetSpec, MetadataValue, chunk_rows
 from ..version import __version__
 from .generator import Generator
 
-_MASK_BYTES = 0.25  # of a pixel of a compressed label map, at most: drawn ones take a tenth of it
+_MASK_BYTES = 0.25  # of a pixel of a compressed label map, at most: maps of phantoms take a tenth of it
 _ROW_BYTES = 256  # attributes, indices and chunk tables
 
 
@@ -56,8 +56,8 @@ class Plan:
 
     @cached_property
     def parts(self) -> list[range]:
-        """The samples of each part: whole batches and, where that is not too many, whole chunks of the file, which are
-        then merged as they are."""
+        """The samples of each part: whole batches and, unless that makes parts too large, whole chunks of the file,
+        which are then merged without recompression."""
         batch, (rows, mask_rows) = self.settings.batch_size, self._chunk_rows()
         image = self.generator.manifest.image
         at_once = samples_in_block(image.channels * math.prod(image.shape))
@@ -71,16 +71,16 @@ class Plan:
 
     @property
     def bytes_needed(self) -> int:
-        """Free space that the run takes at most: its parts, which stay until the end, and the merged file."""
+        """Most disk space that the run takes, in bytes: its parts, which stay until the end, and the merged file."""
         image = self.generator.manifest.image
         mask = _MASK_BYTES if self.generator.canvas.maps else 0.0
         row = math.prod(image.shape) * (2 * image.channels + mask) + _ROW_BYTES
         return 2 * math.ceil(self.samples * row)
 
     def on_one_thread(self) -> "Plan":
-        """The plan with a generator that runs each network on one core, where the CPU runs them: two such sessions do
-        more than one that uses two cores, and bits, which the number of threads may change, are then the same for any
-        number of workers."""
+        """The plan with a generator that runs each network on one core, if the CPU runs them. Two sessions of one core
+        do more than one session of two cores. And results, whose last bits can depend on the number of threads, are
+        equal for any number of workers."""
         if self.generator.provider not in CPU_PROVIDERS or self.generator.threads == 1:
             return self
         return replace(self, generator=self.generator.with_threads(1))
@@ -92,7 +92,7 @@ class Plan:
                            checksums=True)
 
     def provenance(self) -> dict[str, MetadataValue]:
-        """What the file says about how it was made."""
+        """How the file was made, as its metadata state it."""
         generator, settings = self.generator, self.settings
         table = generator.step_table(settings)
         steps = {"timesteps": table.timesteps.tolist(), "alpha": table.alpha.tolist(), "sigma": table.sigma.tolist()}

@@ -1,4 +1,4 @@
-"""A generated file with damaged or missing samples is made whole: what is sound is kept, the rest is computed again."""
+"""Repairs a generated file with damaged or missing samples: intact parts are kept, the others are computed again."""
 
 import os
 from pathlib import Path
@@ -15,11 +15,11 @@ from .run import Generation
 
 
 def repair_dataset(plan: Plan, out: str | os.PathLike[str], progress: Progress | None = None, workers: int = 1) -> int:
-    """Compute the damaged parts of a finished file again; returns how many there were. The bytes are then those that
-    the run gave. Segmentations are left out, since those of damaged images would be wrong.
+    """Compute the damaged parts of a finished file again; returns how many there were. The file then has the bytes
+    that the run gave it. Segmentations are left out, because those of damaged images would be wrong.
 
-    Sound parts go to the folder of parts first, and then the file makes way: a repair that is stopped goes on with the
-    same call, or as a run that is resumed. Raises InputError where there is no file of this plan, and what
+    Intact parts are first copied to the folder of parts, and then the file is removed: to continue a repair that was
+    stopped, repeat the call or resume the run. Raises InputError if there is no file of this plan, and what
     `generate_dataset` raises.
     """
     target = Path(out)
@@ -42,9 +42,9 @@ def repair_dataset(plan: Plan, out: str | os.PathLike[str], progress: Progress |
 
 
 def _is_sound(part: Part, dataset: Dataset, faulty: NDArray[np.int64]) -> bool:
-    indices, wanted = dataset.sample_index, np.arange(part.samples.start, part.samples.stop)
+    indices, samples = dataset.sample_index, np.arange(part.samples.start, part.samples.stop)
     assert indices is not None  # it was checked
-    return bool(np.array_equal(indices[wanted[0]:wanted[-1] + 1], wanted) and not np.isin(wanted, faulty).any())
+    return bool(np.array_equal(indices[samples[0]:samples[-1] + 1], samples) and not np.isin(samples, faulty).any())
 
 
 def _copy(plan: Plan, part: Part, dataset: Dataset) -> None:

@@ -1,9 +1,8 @@
 """Runs of any length into one dataset file: a plan, parts that are committed one by one, and their merge.
 
-While a run is under way its finished parts lie in `<out>.parts`, each a dataset file of its own. A run that was stopped
-or killed is resumed by doing the parts that are missing. The same plan gives the same bytes, however often it was
-stopped and however many workers it had: samples are computed in canonical batches, each network on one core of the CPU,
-and merging sees the same parts in the same order.
+During a run its finished parts lie in `<out>.parts`, each a separate dataset file. A run that was stopped or killed is
+resumed by computing the missing parts. The same plan gives the same bytes for any number of stops and workers: samples
+are computed in canonical batches, each network on one core of the CPU, and the parts are merged in a fixed order.
 """
 
 import os
@@ -32,14 +31,14 @@ MERGED_FILE = "merged.h5"
 
 @dataclass(frozen=True)
 class Generation(Run):
-    """A plan that is carried out into the file `out`. overwrite: replace a file of that name at the end."""
+    """A plan and the file `out` that it writes. overwrite: replace a file of that name at the end."""
 
     plan: Plan
     out: Path
     overwrite: bool = True
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Another process finds out for itself what the plan is."""
+        """Another process computes the plan's text and parts itself."""
         return Generation, (self.plan, self.out, self.overwrite)
 
     @property
@@ -120,10 +119,11 @@ def generate_dataset(plan: Plan, out: str | os.PathLike[str], existing: Existing
 
 def generate_shard(plan: Plan, out: str | os.PathLike[str], shard: Shard, progress: Progress | None = None,
                    workers: int = 1) -> int:
-    """Do the parts of a shard that are missing, into the folder of parts beside `out`, and return their number.
+    """Write the missing parts of a shard to the folder of parts next to `out`, and return their number.
 
-    Other processes, on other machines too, may do other shards or the same one meanwhile. What is there is kept, and
-    nothing is merged: `merge_shards` does that, or `generate_dataset` with "resume". Raises what that raises.
+    Other processes, on other machines too, may write other shards or the same one at the same time. Finished parts are
+    kept, and nothing is merged: `merge_shards` does that, or `generate_dataset` with "resume". Raises what
+    `generate_dataset` raises.
     """
     target = Path(out)
     check_file(target, "resume")
@@ -131,58 +131,58 @@ def generate_shard(plan: Plan, out: str | os.PathLike[str], shard: Shard, progre
 
 
 def merge_shards(plan: Plan, out: str | os.PathLike[str], progress: Progress | None = None) -> Path:
-    """Put the parts of a run together. Raises DatasetError, and leaves all as it is, where some are missing or damaged;
-    the message names them."""
+    """Merge the parts of a run. If some are missing or damaged, raises DatasetError that names them, and changes
+    nothing."""
     merge_parts(Generation(plan, Path(out)), progress)
     return Path(out)
 
 
 def parts_folder(target: Path) -> Path:
-    """Where the finished parts of an unfinished run lie: beside the file, or beside the one that a link leads to."""
+    """Where the finished parts of an unfinished run lie: next to the file, or next to the target of a link."""
     behind = file_behind(target)
     return behind.with_name(f"{behind.name}.parts")
 
 
 def provider_under_way(target: Path) -> str | None:
-    """The provider of the unfinished run of that name, else of the finished file; None where neither can be read."""
+    """The provider of the unfinished run of that name, else of the finished file; None if neither can be read."""
     provider = _plan_under_way(target).get("provider")
     return provider if provider in PROVIDERS else None
 
 
 def batch_size_under_way(target: Path) -> int | None:
-    """The batch size of the finished or unfinished run of that name; None where there is none to resume."""
+    """The batch size of the unfinished run of that name, else of the finished file; None if neither can be read."""
     size = _plan_under_way(target).get("batch_size")
     return size if isinstance(size, int) and size > 0 else None
 
 
 def _plan_under_way(target: Path) -> dict[str, Any]:
-    if found := plan_under_way(parts_folder(target)):
-        return found
+    if content := plan_under_way(parts_folder(target)):
+        return content
     with suppress(DatasetError), open_dataset(target) as dataset:
         return read_plan(str(dataset.metadata.get("plan")))
     return {}
 
 
 def is_finished(plan: Plan, target: Path, existing: Existing) -> bool:
-    """Whether resuming finds the file already there. Raises InputError if it is that of another plan."""
+    """Whether "resume" finds the finished file. Raises InputError if the file has another plan."""
     if existing != "resume" or not target.exists():
         return False
     with open_dataset(target) as dataset:
-        found = dataset.metadata.get("plan", "{}")
-    if found != plan.text:
-        raise InputError(f"{target}: exists and is of another plan: {differences(str(found), plan.text)}. "
+        file_plan = dataset.metadata.get("plan", "{}")
+    if file_plan != plan.text:
+        raise InputError(f"{target}: exists and is of another plan: {differences(str(file_plan), plan.text)}. "
                          "Choose another --out, or pass --overwrite.")
     return True
 
 
 def check_output(plan: Plan, target: Path, existing: Existing) -> None:
-    """Everything that can be said about the output before anything is written. Raises InputError or DatasetError."""
+    """Check the output before anything is written. Raises InputError or DatasetError."""
     check_file(target, existing)
     check(Generation(plan, target), existing)
 
 
 def check_file(target: Path, existing: Existing) -> None:
-    """Raises InputError where the name is taken, or is no file's."""
+    """Raises InputError if the name is taken, or is not that of a regular file."""
     if target.is_dir():
         raise InputError(f"{target}: is a folder. Give the name of a file, for example {target / 'samples.h5'}.")
     if is_special(target):

@@ -1,1 +1,1 @@
-"""What each sample is asked for: a pure function of (source, seed, index)."""
+"""What is requested of each sample: a pure function of (source, seed, index)."""

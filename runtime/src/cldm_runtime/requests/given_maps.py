@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError  # of numpy, for a header that is none
+from tokenize import TokenError  # numpy raises it for a malformed header
 from typing import Protocol
 
 import numpy as np
@@ -34,7 +34,7 @@ class ArrayMasks:
     source: Path | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Another process maps the file for itself."""
+        """Another process memory-maps the file itself."""
         return (ArrayMasks, (self.masks,)) if self.source is None else (npy_masks, (self.source.absolute(),))
 
     def __len__(self) -> int:
@@ -52,9 +52,9 @@ class ArrayMasks:
 
 @dataclass(frozen=True)
 class DatasetMasks:
-    """Label maps of a dataset file, and the attributes that it holds for them.
+    """Label maps of a dataset file, and the attributes that the file holds for them.
 
-    chosen: (M,) their rows in the file, in its order. attributes: (M, A) in the domain's order.
+    chosen: (M,) rows of the maps in the file, ascending. attributes: (M, A) in the domain's order.
     """
 
     dataset: Dataset
@@ -93,7 +93,7 @@ def npy_masks(source: Path) -> ArrayMasks:
 def dataset_masks(source: Path, spacing_mm: tuple[float, ...], domain: Domain, subset: str = "") -> DatasetMasks:
     """The maps of a dataset file, or of a subset of it.
 
-    Raises InputError where there are none, or where the file is of another domain or has pixels of another size.
+    Raises InputError if there are none, and if the file has another domain or another pixel size.
     """
     try:
         dataset = open_dataset(source)

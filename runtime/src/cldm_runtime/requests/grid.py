@@ -1,13 +1,13 @@
-"""grid.csv: which attributes are asked for, how often, and which sample belongs to which row.
+"""grid.csv: which attributes are requested, how often, and which sample belongs to which row.
 
-A header with any non-empty subset of the domain's attribute names, and optionally `rotation_deg`, `weight` and `label`;
-one grid point a row. An empty cell leaves the attribute out for that row.
+The header has any non-empty subset of the domain's attribute names, and optionally `rotation_deg`, `weight` and
+`label`. Each row is one grid point. An empty cell leaves the attribute out for that row.
 
-`rotation_deg` turns the anatomy counter-clockwise before it is drawn on pixels, so every angle is as good as 0. It has
-no effect with a bundle that draws no anatomy.
+`rotation_deg` turns the anatomy counter-clockwise before it is rendered on pixels, so no angle costs sharpness. It has
+no effect with a bundle whose images are not made from label maps.
 
-A grid for label maps that are given has no attributes, for the maps decide them, but `rotation_deg`, `widening_mm` or
-both: what is done to a map. See `mask_grid`.
+A grid for given label maps has no attribute columns, because the maps decide the attributes. It has `rotation_deg`,
+`widening_mm` or both, which change each map. See `moved_maps.py`.
 """
 
 import csv
@@ -28,7 +28,7 @@ from ..domains.domain import Domain
 from ..errors import InputError, list_faults
 
 OPTIONAL_COLUMNS = ("rotation_deg", "weight", "label")
-TRANSFORMATIONS = ("rotation_deg", "widening_mm")  # of label maps that are given
+TRANSFORMATIONS = ("rotation_deg", "widening_mm")  # of given label maps
 _RANGES = {"rotation_deg": (-360.0, 360.0), "widening_mm": (-50.0, 50.0), "weight": (0.0, 1e9)}
 _MOST_FAULTS = 50
 _MOST_ROWS, _MOST_LINES, _MOST_COLUMNS = 50_000, 500_000, 100
@@ -37,7 +37,7 @@ _LARGEST_FILE = 8 * 2**20  # bytes
 
 @dataclass(frozen=True)
 class GridRow:
-    """One grid point. `request` holds the attributes given, in the user's units; `line` is its line in the file."""
+    """One grid point. `request` holds its attributes in the user's units; `line` is its line in the file."""
 
     line: int
     request: Mapping[str, float]
@@ -59,7 +59,7 @@ class Grid:
         return len(self.rows)
 
     def counts(self, samples: int) -> NDArray[np.int64]:
-        """How many of `samples` samples each row gets: by weight, the remainder to the first rows that have weight."""
+        """How many of `samples` samples each row gets: by weight; the first rows with weight share the remainder."""
         weights = [Fraction(row.weight) for row in self.rows]  # exact, so that no rounding can move a sample
         total = sum(weights)
         counts = [math.floor(samples * weight / total) for weight in weights]
@@ -75,10 +75,10 @@ def row_of(index: int, counts: NDArray[np.int64]) -> int:
 
 
 def place_of(index: int, counts: NDArray[np.int64]) -> tuple[int, int]:
-    """The row of sample `index` where row r gets counts[r] samples, and how many of that row stand before it.
+    """The row of sample `index` where row r gets counts[r] samples, and how many samples of that row precede it.
 
-    Rows take turns until each has its count, so that the first samples already span the grid. Bisects the number of
-    full turns before the sample, so that a run of any length needs no list of its samples.
+    Rows take turns until each has its count, so the first samples already span the grid. The number of full turns
+    before the sample is found by bisection, so a run of any length needs no list of its samples.
     """
     turns, beyond = 0, int(counts.max())
     while beyond - turns > 1:
@@ -91,7 +91,7 @@ def place_of(index: int, counts: NDArray[np.int64]) -> tuple[int, int]:
 
 
 def read_grid(path: str | os.PathLike[str], domain: Domain, for_masks: bool = False) -> Grid:
-    """Read and check a grid file, of attributes or for label maps that are given.
+    """Read and check a grid file, of attributes or (for_masks) for given label maps.
 
     Raises InputError that lists every fault with its line: malformed cells, values out of range, unknown columns, rows
     that no anatomy can meet.
@@ -107,10 +107,10 @@ def read_grid(path: str | os.PathLike[str], domain: Domain, for_masks: bool = Fa
     if not faults and not for_masks:
         faults = list(infeasible_rows(rows, domain))
     if faults:
-        shown = faults[:_MOST_FAULTS]
+        listed = faults[:_MOST_FAULTS]
         if len(faults) > _MOST_FAULTS:
-            shown.append(f"... and {len(faults) - _MOST_FAULTS} more")
-        raise InputError(list_faults(f"{source}: {len(faults)} fault(s); nothing was written.", shown))
+            listed.append(f"... and {len(faults) - _MOST_FAULTS} more")
+        raise InputError(list_faults(f"{source}: {len(faults)} fault(s); nothing was written.", listed))
     return Grid(source.name, tuple(rows), hashlib.sha256(data).hexdigest())
 
 
@@ -129,15 +129,15 @@ def _read_bytes(source: Path) -> bytes:
 
 
 def infeasible_rows(rows: Sequence[GridRow], domain: Domain) -> Iterator[str]:
-    """A fault for each row that no anatomy can meet; none where the domain has no anatomy to ask."""
+    """A fault for each row that no anatomy can meet; none if the domain has no anatomy."""
     if domain.anatomy is None:
         return
-    known: dict[tuple[tuple[str, float], ...], list[str]] = {}
+    faults_of: dict[tuple[tuple[str, float], ...], list[str]] = {}
     for row in rows:
         key = tuple(sorted(row.request.items()))
-        if key not in known:
-            known[key] = domain.anatomy.faults(row.request)
-        yield from (f"line {row.line}: {fault}" for fault in known[key])
+        if key not in faults_of:
+            faults_of[key] = domain.anatomy.faults(row.request)
+        yield from (f"line {row.line}: {fault}" for fault in faults_of[key])
 
 
 def _parse(text: str, domain: Domain, faults: list[str], for_masks: bool) -> list[GridRow]:
@@ -146,8 +146,8 @@ def _parse(text: str, domain: Domain, faults: list[str], for_masks: bool) -> lis
     header = next(lines, None)
     if header is None:
         if not faults:
-            wanted = TRANSFORMATIONS if for_masks else domain.attribute_names
-            faults.append(f"the file is empty. Expected a header with some of: {', '.join(wanted)}")
+            expected = TRANSFORMATIONS if for_masks else domain.attribute_names
+            faults.append(f"the file is empty. Expected a header with some of: {', '.join(expected)}")
         return []
     names = [cell.lower() for cell in header[1]]
     if len(names) > _MOST_COLUMNS:
@@ -185,26 +185,26 @@ def _lines(reader: Iterator[list[str]], faults: list[str]) -> Iterator[tuple[int
 
 
 def _header_faults(names: list[str], line: int, domain: Domain, for_masks: bool = False) -> Iterator[str]:
-    wanted = TRANSFORMATIONS if for_masks else domain.attribute_names
-    known = tuple(dict.fromkeys((*wanted, *OPTIONAL_COLUMNS)))
+    expected = TRANSFORMATIONS if for_masks else domain.attribute_names
+    columns = tuple(dict.fromkeys((*expected, *OPTIONAL_COLUMNS)))
     misplaced = list(_misplaced(names, domain, for_masks))
     yield from (f"line {line}: {fault}" for fault in misplaced)
     for name in dict.fromkeys(names):
-        if name not in known and not (misplaced and name in (*domain.attribute_names, *TRANSFORMATIONS)):
+        if name not in columns and not (misplaced and name in (*domain.attribute_names, *TRANSFORMATIONS)):
             hint = " Separate columns by commas." if ";" in name or "\t" in name else ""
-            yield f"line {line}: unknown column {name!r}. Known: {', '.join(known)}.{hint}"
+            yield f"line {line}: unknown column {name!r}. Known: {', '.join(columns)}.{hint}"
         if names.count(name) > 1:
             yield f"line {line}: column {name!r} stands {names.count(name)} times"
-    if not misplaced and not set(names) & set(wanted):
+    if not misplaced and not set(names) & set(expected):
         kind = "transformation" if for_masks else "attribute"
-        yield f"line {line}: no {kind} column. Expected at least one of: {', '.join(wanted)}"
+        yield f"line {line}: no {kind} column. Expected at least one of: {', '.join(expected)}"
 
 
 def _misplaced(names: list[str], domain: Domain, for_masks: bool) -> Iterator[str]:
-    """A fault for columns that are known, but not in a grid of this kind."""
-    asked = [name for name in domain.attribute_names if name in names]
-    if for_masks and asked:
-        yield (f"{', '.join(asked)} cannot be asked for of given masks, which decide them. Pass either "
+    """A fault for columns that exist, but not in a grid of this kind."""
+    attributes = [name for name in domain.attribute_names if name in names]
+    if for_masks and attributes:
+        yield (f"{', '.join(attributes)} cannot be asked for of given masks, which decide them. Pass either "
                f"--attributes CSV or --masks FILE, or keep of the columns: {', '.join(TRANSFORMATIONS)}, weight, label")
     if not for_masks and "widening_mm" in names:
         yield ("widening_mm changes label maps that are given, but none are: ask for another lesion by its attributes, "
@@ -251,8 +251,8 @@ def grid_from_mapping(attributes: Mapping[str, float | Sequence[float]], domain:
     """
     columns = {name: np.atleast_1d(np.asarray(values, dtype=np.float64)) for name, values in attributes.items()}
     lengths = {len(values) for values in columns.values()} - {1}
-    wanted = TRANSFORMATIONS if for_masks else domain.attribute_names
-    faults = [] if columns else [f"no attribute given. Known: {', '.join(wanted)}"]
+    expected = TRANSFORMATIONS if for_masks else domain.attribute_names
+    faults = [] if columns else [f"no attribute given. Known: {', '.join(expected)}"]
     if len(lengths) > 1 or any(values.ndim != 1 for values in columns.values()):
         faults.append(f"sequences differ in length: { {name: values.shape for name, values in columns.items()} }")
         columns = {}

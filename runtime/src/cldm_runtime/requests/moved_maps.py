@@ -1,4 +1,4 @@
-"""Given label maps combined with a grid: each is turned and widened as the grid's rows say."""
+"""Given label maps combined with a grid: each map is turned, and its lesion widened, as the grid's rows say."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,9 +20,9 @@ _MOST_FAULTS = 20
 class MaskGridRequests:
     """Requests for given label maps, moved by the rows of a grid.
 
-    The rows take turns as without maps (`Grid.counts`, `place_of`), and the k-th sample of a row shows map k modulo
-    their number: with equal weights a map passes through all rows before the next one does, and rows x maps samples
-    hold every pair once. Attributes are those measured on the moved map. counts: how many samples each row gets.
+    The rows take turns as without maps (`Grid.counts`, `place_of`). The k-th sample of a row shows map k modulo the
+    number of maps. With equal weights a map passes through all rows before the next one does, and rows x maps samples
+    hold every pair once. Attributes are measured on the moved map. counts: how many samples each row gets.
     """
 
     grid: Grid
@@ -31,7 +31,7 @@ class MaskGridRequests:
 
     @classmethod
     def spread(cls, grid: Grid, samples: int, masks: MaskRequests) -> "MaskGridRequests":
-        """Raises InputError where a map, turned as a row says, would leave the image; only pairs that occur count."""
+        """Raises InputError if a map, turned as a row says, would leave the image; checks the pairs that occur."""
         requests = cls(grid, grid.counts(samples), masks)
         faults = list(islice(requests._overhangs(), _MOST_FAULTS + 1))
         if len(faults) > _MOST_FAULTS:
@@ -68,7 +68,8 @@ class MaskGridRequests:
 
 
 def moved(mask: LabelMap, row: GridRow, canvas: Canvas) -> LabelMap:
-    """The label map widened, then turned, as a row says; not turned for images that are made from attributes alone."""
+    """The label map with its lesion widened, then turned, as a row says. It is not turned for images that are
+    conditioned on attributes alone."""
     if row.widening_mm and canvas.domain.widen is not None:
         mask = canvas.domain.widen(mask, row.widening_mm, canvas.spacing_mm)
     return rotate_labels(mask, row.rotation_deg, canvas.spacing_mm) if row.rotation_deg and canvas.maps else mask

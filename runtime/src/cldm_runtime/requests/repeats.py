@@ -1,7 +1,7 @@
-"""Several samples of one condition: the same label map, attributes and grid row, with noise of their own.
+"""Several samples of one condition: the same label map, attributes and grid row, each with different noise.
 
-Condition c of a run is what sample c would be asked for if every condition had one sample. With K samples a condition,
-sample i has condition i // K: its label map and drawn attributes depend on (seed, i // K), its noise on (seed, i).
+Condition c of a run is the request of sample c in a run with one sample a condition. With K samples a condition, sample
+i has condition i // K: its label map and sampled attributes depend on (seed, i // K), its noise on (seed, i).
 """
 
 from dataclasses import replace
@@ -10,7 +10,7 @@ from functools import lru_cache
 from ..errors import InputError
 from .sources import RequestSource, SampleRequest
 
-_KEPT = 4  # conditions that are kept drawn; samples are asked for in order
+_CACHED = 4  # conditions; samples are requested in order, so a few are enough
 
 
 class RepeatedRequests:
@@ -21,14 +21,14 @@ class RepeatedRequests:
         if per_condition < 1:
             raise InputError(f"per_condition = {per_condition}: expected 1 or more.")
         self.source, self.per_condition = source, per_condition
-        self._drawn = lru_cache(_KEPT)(source.request)
+        self._cached = lru_cache(_CACHED)(source.request)
 
     def __reduce__(self) -> tuple[object, ...]:
         return RepeatedRequests, (self.source, self.per_condition)
 
     def request(self, seed: int, index: int) -> SampleRequest:
         condition = index // self.per_condition
-        return replace(self._drawn(seed, condition), index=index, condition=condition)
+        return replace(self._cached(seed, condition), index=index, condition=condition)
 
     def identity(self) -> dict[str, str | int]:
         return {**self.source.identity(), "per_condition": self.per_condition}
@@ -38,7 +38,7 @@ class RepeatedRequests:
 
 
 def repeated(source: RequestSource, per_condition: int) -> RequestSource:
-    """`source` itself for one sample a condition, so that such a run is what it always was."""
+    """The requests of `source`, each `per_condition` times in a row. For 1 it is `source` itself, with its identity."""
     return source if per_condition == 1 else RepeatedRequests(source, per_condition)
 
 

@@ -1,4 +1,4 @@
-"""What each sample is asked for: attributes, a label map, or nothing. A pure function of the source, seed and index."""
+"""What is requested of each sample: attributes, a label map, or nothing. A pure function of source, seed and index."""
 
 import hashlib
 import math
@@ -26,13 +26,13 @@ _DRAWS = 4
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """One sample to be generated.
+    """One sample to generate.
 
-    requested: (A,) in the domain's order and the user's units, NaN where undefined, unknown or not asked for.
-    mask: (*spatial) label map that the image is to show; None where it is made from attributes alone, or from nothing.
-    condition: number of the condition that the sample shares with others of the run; None where it shares none.
-    draws: how many label maps were drawn until one met the request; 0 where none was. given: what the image is made
-    from besides, by the name of its source (`bundle/sources.py`).
+    requested: (A,) in the domain's order and the user's units, NaN where undefined, unknown or not requested.
+    mask: (*spatial) label map that the image must show; None if the image is made from attributes alone, or from
+    nothing. condition: number of the condition that the sample shares with others of the run; None if it shares none.
+    draws: how many label maps were sampled until one met the request; 0 if none was sampled. given: further inputs of
+    the image, by the name of their source (`bundle/sources.py`).
     """
 
     index: int
@@ -49,22 +49,23 @@ class RequestSource(Protocol):
     """Where requests come from."""
 
     def request(self, seed: int, index: int) -> SampleRequest:
-        """What sample `index` of the run with that seed is asked for."""
+        """The request of sample `index` in the run with that seed."""
 
     def identity(self) -> dict[str, str | int]:
-        """What decides the requests, besides seed and index; part of the plan."""
+        """What determines the requests, in addition to seed and index; part of the plan."""
 
     def notes(self) -> list[str]:
-        """What of the user's input has no effect, one line each."""
+        """Input of the user that has no effect, one line each."""
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """What label maps are drawn on and for.
+    """The grid that label maps are rendered on, and what the bundle's images are conditioned on.
 
-    table: (rows, A) joint attributes, in the domain's order, from which those left out are drawn; None: the domain's
-    own prior. maps: whether images are made from label maps; if not, none are drawn, and no other attributes can be
-    asked for than `attributes`. attributes: names of those that images are made from, instead of or besides maps.
+    table: (rows, A) joint attributes in the domain's order, from which attributes that a request leaves out are
+    sampled; None: they are sampled from the domain's own prior. maps: whether images are conditioned on label maps; if
+    not, no map is sampled and a request may name only `attributes`. attributes: names of the attributes that images are
+    conditioned on, with or without maps.
     """
 
     domain: Domain
@@ -74,17 +75,17 @@ class Canvas:
     maps: bool = True
     attributes: tuple[str, ...] = ()
 
-    def told(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(A,) attributes of a request without those that the image is not made from."""
+    def only_conditions(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(A,) attributes of a request; those that the image is not conditioned on become NaN."""
         if self.maps:
             return values
-        kept = [name in self.attributes for name in self.domain.attribute_names]
-        return np.where(kept, values, np.float32(np.nan))
+        is_condition = [name in self.attributes for name in self.domain.attribute_names]
+        return np.where(is_condition, values, np.float32(np.nan))
 
 
 @dataclass(frozen=True)
 class GridRequests:
-    """Requests from a grid: attributes left out are completed, then an anatomy is drawn that meets them.
+    """Requests from a grid: attributes left out are completed, then an anatomy is sampled that meets them.
 
     counts: how many samples each row gets.
     """
@@ -120,16 +121,17 @@ class GridRequests:
 
 
 def untaken(row: GridRow, canvas: Canvas) -> list[str]:
-    """A fault for each attribute asked for that images are not made from."""
+    """A fault for each requested attribute that images are not conditioned on."""
     taken = canvas.attributes
     return [] if canvas.maps else [f"{name} is not a condition of this bundle. It takes: {', '.join(taken)}"
                                    for name in row.request if name not in taken]
 
 
 def draw_request(row: GridRow, number: int, canvas: Canvas, seed: int, index: int) -> SampleRequest:
-    """Complete the row's attributes, and draw an anatomy for them where the bundle needs label maps.
+    """Complete the row's attributes, and sample an anatomy for them if the bundle needs label maps.
 
-    What was left out is drawn again, a few times, where no anatomy is found. Raises InputError after that.
+    If no anatomy meets the attributes, those that the row leaves out are sampled again, a few times. Raises InputError
+    after that.
     """
     domain, conditions = canvas.domain, Stream(seed, index, Purpose.CONDITION)
     anatomy, drawn = domain.require_anatomy() if canvas.maps else None, None
@@ -146,16 +148,17 @@ def draw_request(row: GridRow, number: int, canvas: Canvas, seed: int, index: in
                 raise
     requested = np.array([complete.get(name, np.nan) for name in domain.attribute_names], dtype=np.float32)
     if drawn is None:
-        return SampleRequest(index, number, canvas.told(requested), None, row.rotation_deg)
+        return SampleRequest(index, number, canvas.only_conditions(requested), None, row.rotation_deg)
     free = [name not in complete for name in domain.attribute_names]
     if any(free):
         requested = np.where(free, domain.measure(drawn.labels[None], canvas.spacing_mm).values[0], requested)
-    return SampleRequest(index, number, canvas.told(requested), drawn.labels, row.rotation_deg, draws=drawn.draws)
+    requested = canvas.only_conditions(requested)
+    return SampleRequest(index, number, requested, drawn.labels, row.rotation_deg, draws=drawn.draws)
 
 
 def completed(request: Mapping[str, float], stream: Stream, canvas: Canvas) -> dict[str, float]:
-    """The request with the attributes that were left out. A domain without an anatomy takes them from a random row of
-    the table of training data; without a table they stay out."""
+    """The request with values for the attributes that it leaves out. A domain without an anatomy takes them from a
+    random row of the table of training data; without a table they stay out."""
     domain, table = canvas.domain, canvas.table
     if domain.anatomy is not None:
         return domain.anatomy.complete(request, stream, table)
@@ -167,7 +170,7 @@ def completed(request: Mapping[str, float], stream: Stream, canvas: Canvas) -> d
 
 @dataclass(frozen=True)
 class FreeRequests:
-    """Requests for a bundle without conditions: nothing is asked for."""
+    """Requests for a bundle without conditions: nothing is requested."""
 
     domain: Domain
 
@@ -186,9 +189,9 @@ class FreeRequests:
 class MaskRequests:
     """Requests for given label maps: sample i shows mask i modulo their number.
 
-    The attributes asked for are those measured on the mask; what it cannot tell is taken from the file, if known. Where
-    images are made from attributes, what is still unknown is completed as if it were left out of a grid; where they are
-    made from attributes alone, no image shows its map.
+    The requested attributes are those measured on the mask. Attributes that cannot be measured on it come from the
+    file, if it holds them. If images are conditioned on attributes, those still unknown are completed as if a grid had
+    left them out. If images are conditioned on attributes alone, no image shows its map.
     """
 
     rows: MaskRows
@@ -200,22 +203,23 @@ class MaskRequests:
         return self.request_for(self.rows.mask(row), row, seed, index)
 
     def request_for(self, mask: LabelMap, row: int, seed: int, index: int) -> SampleRequest:
-        """What sample `index` is asked for where it shows `mask`, made from that of a row."""
+        """The request of sample `index` that shows `mask`, which was made from the mask of `row`."""
         values, reasons = measured_attributes(mask[None], [self.rows.known_attributes(row)], self.canvas.domain,
                                               self.canvas.spacing_mm)
         requested = values[0]
         if self.canvas.attributes:
             unknown = reasons[0] == Reason.NEEDS_STACK
             requested = self._completed(requested, unknown, Stream(seed, index, Purpose.CONDITION))
-        return SampleRequest(index, NO_GRID_ROW, self.canvas.told(requested), mask if self.canvas.maps else None)
+        requested = self.canvas.only_conditions(requested)
+        return SampleRequest(index, NO_GRID_ROW, requested, mask if self.canvas.maps else None)
 
     def _completed(self, values: NDArray[np.float32], unknown: NDArray[np.bool_],
                    stream: Stream) -> NDArray[np.float32]:
-        """The attributes with those drawn that a label map cannot tell; what is undefined stays so."""
+        """The attributes, with samples for the `unknown` ones; undefined attributes stay NaN."""
         domain = self.canvas.domain
-        given = {name: float(value) for name, value in zip(domain.attribute_names, values, strict=True)
+        measured = {name: float(value) for name, value in zip(domain.attribute_names, values, strict=True)
                  if np.isfinite(value)}
-        drawn = completed(given, stream, self.canvas)
+        drawn = completed(measured, stream, self.canvas)
         every = np.array([drawn.get(name, np.nan) for name in domain.attribute_names], dtype=np.float32)
         return np.where(unknown, every, values)
 
@@ -231,8 +235,8 @@ class MaskRequests:
 def read_masks(path: str | os.PathLike[str], canvas: Canvas, subset: str = "") -> MaskRequests:
     """Requests from a masks file: a dataset (.h5), or a subset of it, or a numpy array (.npy) of shape (M, *spatial).
 
-    Raises InputError for another shape, spacing or type, unknown label values or an unreadable file. Every mask is
-    read once, block by block.
+    Raises InputError for a wrong shape, spacing or type, unknown label values or an unreadable file. Every mask is read
+    once, block by block.
     """
     source = Path(path)
     if source.suffix != ".npy":
@@ -246,7 +250,7 @@ def mask_requests(rows: MaskRows, canvas: Canvas, where: str) -> MaskRequests:
     """Check every mask of `rows`. Raises InputError."""
     if not len(rows):
         raise InputError(f"{where}: holds no masks.")
-    shape = rows.block(slice(0, 1)).shape[1:]  # of one, for a block of others may be larger than memory
+    shape = rows.block(slice(0, 1)).shape[1:]  # of one mask only: a block of a wrong shape may exceed the memory
     if shape != canvas.shape:
         raise InputError(f"{where}: masks have shape {shape}, the bundle needs {canvas.shape} pixels of "
                          f"{canvas.spacing_mm} mm. Resample them.")
@@ -259,17 +263,17 @@ def mask_requests(rows: MaskRows, canvas: Canvas, where: str) -> MaskRequests:
     return MaskRequests(rows, digest.hexdigest(), canvas)
 
 
-def measured_attributes(masks: LabelMap, known: Sequence[NDArray[np.float32] | None],
+def measured_attributes(masks: LabelMap, recorded: Sequence[NDArray[np.float32] | None],
                         domain: Domain, spacing_mm: tuple[float, ...] | None = None
                         ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """(N, A) attributes of label maps and their (N, A) reasons.
 
-    What a single map cannot tell is taken from `known`, one (A,) for each map, where that holds a number.
-    spacing_mm: of the maps, for domains that measure lengths.
+    Attributes that cannot be measured on a single map come from `recorded`, one (A,) for each map, where it holds a
+    number. spacing_mm: of the maps, for domains that measure lengths.
     """
     measurement = domain.measure(masks, spacing_mm)
     values, reasons = measurement.values.copy(), measurement.reasons.copy()
-    for row, attributes in enumerate(known):
+    for row, attributes in enumerate(recorded):
         if attributes is not None:
             fill = (reasons[row] == Reason.NEEDS_STACK) & np.isfinite(attributes)
             values[row, fill], reasons[row, fill] = attributes[fill], Reason.MEASURED
