@@ -13,8 +13,8 @@ _MOST_TEXT = 65_536
 class CldmError(Exception):
     """Anything that a user can mend. `exit_code` is the exit status of the command line.
 
-    A message may quote what a stranger wrote: characters that a terminal would act on are escaped, and what is longer
-    than any reader bears is cut.
+    A message may quote untrusted input: control characters are escaped, and a text of more than 65 536 characters is
+    cut.
     """
 
     exit_code = 1
@@ -24,7 +24,7 @@ class CldmError(Exception):
 
 
 class InputError(CldmError):
-    """A flag, a grid, a masks file or another input of the user's is wrong."""
+    """A flag, a grid, a masks file or another input is wrong."""
 
     exit_code = 2
 
@@ -42,19 +42,19 @@ class DatasetError(CldmError):
 
 
 class ProviderError(CldmError):
-    """The execution provider that was asked for is not available."""
+    """The requested execution provider is not available."""
 
     exit_code = 5
 
 
 class WorkerError(CldmError):
-    """A worker process ended before its work was done: killed from outside, or out of memory."""
+    """A worker process ended before its work was done: it was killed, or ran out of memory."""
 
     exit_code = 6
 
 
 class InterruptedRun(CldmError):
-    """The user stopped the run; what is committed on disk can be resumed."""
+    """The user stopped the run. The parts on disk stay, and the run can be resumed."""
 
     exit_code = 130
 

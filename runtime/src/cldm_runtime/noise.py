@@ -23,7 +23,7 @@ _FIELD_BITS = 12
 _FIELDS = 5
 _MASK = (1 << _FIELD_BITS) - 1
 _SCALE = 2.0**-24 / math.sqrt(_FIELDS)
-_FEW = 8  # numbers, for which Python is faster than numpy
+_FEW = 8  # up to so few numbers, Python is faster than numpy
 
 
 class Purpose(IntEnum):

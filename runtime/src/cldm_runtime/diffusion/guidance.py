@@ -2,13 +2,13 @@
 
     here                       papers
     weight                     1 + w of 2207.12598, equation 6; w of 2404.07724
-    conditional, null          epsilon(z, c), epsilon(z), or whatever else the network predicts
-    interval                   2404.07724, section 3, in shares of the training timesteps in the place of noise levels
+    conditional, null          epsilon(z, c), epsilon(z), or the same of v, x0 or a flow
+    interval                   2404.07724, section 3, in shares of the training timesteps instead of noise levels
 
     guided = null + weight (conditional - null)
 
 weight 1 is the conditional prediction, 0 the unconditional one, and more than 1 goes past the conditional one, away
-from the unconditional. Predictions mix linearly, so it is all one whether they are of epsilon, v, x0 or a flow.
+from the unconditional. Predictions mix linearly, so the formula is the same for epsilon, v, x0 and a flow.
 """
 
 import math
@@ -24,7 +24,7 @@ EVERYWHERE: Interval = (0.0, 1.0)
 
 def guide(predict: Predict, predict_both: PredictBoth, weight: float, interval: Interval,
           train_timesteps: int) -> Predict:
-    """A guided prediction. `predict`, the conditional one alone, serves at weight 1 and outside the interval."""
+    """A guided prediction. At weight 1 and outside the interval it is `predict`, the conditional prediction alone."""
     if weight == 1.0:
         return predict
 
@@ -44,7 +44,7 @@ def acts(timestep: int, interval: Interval, train_timesteps: int) -> bool:
 
 
 def guidance_faults(weight: float, interval: Interval) -> list[str]:
-    """What is wrong with a weight and an interval, one line each; empty for sound ones."""
+    """The faults of a weight and an interval, one line each; empty if both are valid."""
     faults = []
     if not (math.isfinite(weight) and weight >= 0):
         faults.append(f"guidance = {weight:g}: expected a finite number of 0 or more; 1 is none.")

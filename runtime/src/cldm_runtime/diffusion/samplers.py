@@ -8,10 +8,10 @@
 
     here              DPM-Solver++ (arXiv 2211.01095)   UniPC (arXiv 2302.04867)
     h                 h_i = lambda_i - lambda_(i-1)     h_i;  lambda = log(a / s)
-    known             x_theta at t_(i-1), t_(i-2)       the same; r = h_before / h is -r_1
+    x0s               x_theta at t_(i-2), t_(i-1)       the same; r = h_before / h is -r_1
     -expm1(-h)        1 - e^-h                          B_2 of data prediction
 
-"t-1" is the next entry of the step table, whatever the spacing. x0 is never clipped. A table may begin at a = 0, which
+"t-1" is the next entry of the step table, for any spacing. x0 is never clipped. A table may begin at a = 0, which
 is pure noise and lambda = -infinity; it always ends at s = 0.
 """
 
@@ -33,7 +33,7 @@ Sampler = Callable[["Denoise", Array, StepTable, Noise], Array]
 
 class Denoise(Protocol):
     def __call__(self, x: Array, timestep: int, alpha: float, sigma: float) -> Array:
-        """The clean image x0 that x = alpha x0 + sigma noise is thought to hold; same shape as x."""
+        """The predicted clean image x0 of x = alpha x0 + sigma noise; same shape as x."""
 
 
 def ddim(denoise: Denoise, x: Array, table: StepTable, noise: Noise, eta: float = 0.0) -> Array:
@@ -69,36 +69,36 @@ def ddpm(denoise: Denoise, x: Array, table: StepTable, noise: Noise) -> Array:
 def dpm_solver_2m(denoise: Denoise, x: Array, table: StepTable, noise: Noise) -> Array:
     """DPM-Solver++(2M), algorithm 2 of arXiv 2211.01095: second order in log(alpha / sigma) from the step before.
 
-    Deterministic. The first step has nothing before it and is of first order, which is DDIM; so is the last, to
-    sigma = 0, where the order would be lost in an infinite step.
+    Deterministic. The first step has no step before it and is of first order, which is DDIM. So is the last step, to
+    sigma = 0: it is infinite in lambda.
     """
-    known: list[Array] = []
+    x0s: list[Array] = []
     h = 0.0
     for k in range(len(table)):
         a, s, a_next, s_next = _coefficients(table, k)
-        known = [*known[-1:], denoise(x, int(table.timesteps[k]), a, s)]
+        x0s = [*x0s[-1:], denoise(x, int(table.timesteps[k]), a, s)]
         h_before, h = h, _log_ratio(a_next, s_next) - _log_ratio(a, s)
-        x = (s_next / s) * x - a_next * math.expm1(-h) * _extrapolated(known, h, h_before)
+        x = (s_next / s) * x - a_next * math.expm1(-h) * _extrapolated(x0s, h, h_before)
     return x
 
 
 def unipc(denoise: Denoise, x: Array, table: StepTable, noise: Noise) -> Array:
     """UniPC of order 2 with B_2(h) and data prediction (arXiv 2302.04867): each step is that of DPM-Solver++(2M).
 
-    Deterministic. A step is made again, more accurately (UniC), once its end has been denoised for the next one, so the
-    network is asked no more often. The last, to sigma = 0, is that of DDIM.
+    Deterministic. Each step is corrected (UniC) with x0 at its end, which the next step needs anyway, so the network is
+    evaluated no more often. The last step, to sigma = 0, is that of DDIM.
     """
-    known: list[Array] = []
+    x0s: list[Array] = []
     start, s_start, h, h_before = x, 1.0, 0.0, 0.0
     for k in range(len(table)):
         a, s, a_next, s_next = _coefficients(table, k)
         x0 = denoise(x, int(table.timesteps[k]), a, s)
-        if known:
-            x = (s / s_start) * start - a * math.expm1(-h) * _interpolated(known, x0, h, h_before)
-        known = [*known[-1:], x0]
+        if x0s:
+            x = (s / s_start) * start - a * math.expm1(-h) * _interpolated(x0s, x0, h, h_before)
+        x0s = [*x0s[-1:], x0]
         h_before, h = h, _log_ratio(a_next, s_next) - _log_ratio(a, s)
         start, s_start = x, s
-        x = (s_next / s) * x - a_next * math.expm1(-h) * _extrapolated(known, h, h_before)
+        x = (s_next / s) * x - a_next * math.expm1(-h) * _extrapolated(x0s, h, h_before)
     return x
 
 
@@ -106,7 +106,7 @@ SAMPLERS: dict[str, Callable[..., Array]] = {"ddim": ddim, "ddpm": ddpm, "dpm++2
 
 
 def get_sampler(name: str, eta: float = 0.0) -> Sampler:
-    """The sampler of that name. Raises InputError for an unknown one, and for an eta that it does not take."""
+    """The sampler of that name. Raises InputError for an unknown name, and for an eta that it does not take."""
     if name not in SAMPLERS:
         raise InputError(f"sampler {name!r} is unknown. Known: {', '.join(SAMPLERS)}.")
     if not 0.0 <= eta <= 1.0:
@@ -127,7 +127,7 @@ def denoiser(predict: Predict, schedule: NoiseSchedule) -> Denoise:
 
 
 def no_noise(step: int) -> NDArray[np.float64]:
-    """For deterministic samplers: being asked for noise is a defect."""
+    """The noise of a deterministic sampler, which must never be called."""
     raise AssertionError(f"a deterministic sampler asked for noise in step {step}")
 
 
@@ -143,23 +143,23 @@ def _log_ratio(alpha: float, sigma: float) -> float:
     return math.log(alpha / sigma)
 
 
-def _extrapolated(known: list[Array], h: float, h_before: float) -> Array:
+def _extrapolated(x0s: list[Array], h: float, h_before: float) -> Array:
     """x0 in the middle of a step of length h, from x0 at its start and, if there is one, at the start of the step
-    before (known, the latest last). An infinite step takes the latest: after one, h / h_before is 0."""
-    if len(known) == 1 or not math.isfinite(h):
-        return known[-1]
-    return known[1] + (h / (2.0 * h_before)) * (known[1] - known[0])
+    before (known, the latest last). An infinite step uses the latest alone. After one, h / h_before is 0."""
+    if len(x0s) == 1 or not math.isfinite(h):
+        return x0s[-1]
+    return x0s[1] + (h / (2.0 * h_before)) * (x0s[1] - x0s[0])
 
 
-def _interpolated(known: list[Array], x0: Array, h: float, h_before: float) -> Array:
+def _interpolated(x0s: list[Array], x0: Array, h: float, h_before: float) -> Array:
     """The same once x0 at the end of the step is known too: UniC, whose rho solves R_2(h) rho = phi_2(h) / B_2(h)."""
-    if len(known) == 1:
-        return 0.5 * (known[0] + x0)  # rho_1 = 1/2 whatever h, as in the authors' code; h is infinite from pure noise
+    if len(x0s) == 1:
+        return 0.5 * (x0s[0] + x0)  # rho_1 = 1/2 for any h, as in the authors' code; h is infinite from pure noise
     b_1 = -1.0 / h - 1.0 / math.expm1(-h)
     b_2 = -2.0 * b_1 / h - 1.0 / math.expm1(-h)
     r = h_before / h
     rho_1 = (b_1 - b_2) / (1.0 + r)
-    return known[1] + (rho_1 / r) * (known[1] - known[0]) + (b_1 - rho_1) * (x0 - known[1])
+    return x0s[1] + (rho_1 / r) * (x0s[1] - x0s[0]) + (b_1 - rho_1) * (x0 - x0s[1])
 
 
 def _posterior_deviation(a: float, s: float, a_next: float, s_next: float) -> float:

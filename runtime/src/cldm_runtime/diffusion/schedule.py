@@ -1,4 +1,4 @@
-"""Noise schedules: how much signal is left at each training step, and the few steps that sampling visits.
+"""Noise schedules: the share of signal at each training step, and the few steps that sampling visits.
 
 Papers: DDPM (Ho et al., arXiv 2006.11239), DDIM (Song et al., 2010.02502), v-prediction (Salimans & Ho, 2202.00512),
 cosine schedule (Nichol & Dhariwal, 2102.09672), spacings and zero terminal SNR (Lin et al., 2305.08891, table 2 and
@@ -10,7 +10,7 @@ algorithm 1), Karras spacing (Karras et al., 2206.00364, equation 5), rectified 
     v                   alpha epsilon - sigma x_0
     u, tau              rectified flow: epsilon - x_0, and the time of (1 - tau) x_0 + tau epsilon, 0 clean to 1 noise
 
-The point of a flow is divided by n = sqrt((1 - tau)^2 + tau^2), so that it is an x_t like any other: alpha =
+The point of a flow is divided by n = sqrt((1 - tau)^2 + tau^2), which makes it an x_t as above: alpha =
 (1 - tau) / n, sigma = tau / n, alpha + sigma = 1 / n. A step of DDIM is then a step of Euler along the flow.
 """
 
@@ -47,9 +47,9 @@ class StepTable:
 
 @dataclass(frozen=True)
 class NoiseSchedule:
-    """What a network was trained with: the meaning of its output, and alphas_cumprod (T,) float64, falling.
+    """The schedule a network was trained with: the meaning of its output, and alphas_cumprod (T,) float64, falling.
 
-    The last of them may be 0, pure noise, unless epsilon is predicted. Raises InputError for that.
+    The last entry may be 0, pure noise, unless epsilon is predicted. Raises InputError otherwise.
     """
 
     prediction_type: PredictionType
@@ -57,7 +57,7 @@ class NoiseSchedule:
 
     def __post_init__(self) -> None:
         if self.prediction_type == "epsilon" and self.alphas_cumprod[-1] == 0:
-            raise InputError("alphas_cumprod reaches 0, pure noise, where the clean image cannot be told from epsilon. "
+            raise InputError("alphas_cumprod reaches 0, pure noise, where epsilon does not determine the clean image. "
                              "Predict v, sample or flow.")
 
     @classmethod
@@ -112,15 +112,15 @@ class NoiseSchedule:
 
     def to_x0(self, prediction: Array, x: Array, alpha: float, sigma: float) -> Array:
         """The clean image that a prediction at x = alpha x_0 + sigma epsilon implies; never clipped."""
-        # Python's floats, for numpy's own would turn float32 arrays into float64
+        # Python floats: numpy's own float64 would turn float32 arrays into float64
         x0: Array = clean_image(self.prediction_type, prediction, x, float(alpha), float(sigma))
         return x0
 
 
 def clean_image(prediction_type: PredictionType, prediction: Any, x: Any, alpha: Any, sigma: Any) -> Any:
-    """x_0 from what a denoiser says at x = alpha x_0 + sigma epsilon.
+    """x_0 from a denoiser's prediction at x = alpha x_0 + sigma epsilon.
 
-    Arrays of numpy or tensors of torch, all of one kind and of shapes that go together.
+    Arrays of numpy or tensors of torch, all of one kind and of shapes that broadcast.
     """
     if prediction_type == "epsilon":
         return (x - sigma * prediction) / alpha
@@ -170,17 +170,17 @@ def _karras(shares: Shares, steps: int) -> NDArray[np.int64]:
 
 def _log_noise(shares: Shares) -> NDArray[np.float64]:
     """log(sigma / alpha) of the training steps, rising, without a last step of pure noise, where it is infinite."""
-    kept = shares[shares > 0]
-    return 0.5 * np.log((1.0 - kept) / kept)
+    noisy = shares[shares > 0]
+    return 0.5 * np.log((1.0 - noisy) / noisy)
 
 
-def _nearest(wanted: NDArray[np.float64], levels: NDArray[np.float64], total: int) -> NDArray[np.int64]:
-    """The training steps of falling noise levels, the noisiest step in the place of the first.
+def _nearest(targets: NDArray[np.float64], levels: NDArray[np.float64], total: int) -> NDArray[np.int64]:
+    """The training steps nearest to falling noise levels; the first is always the noisiest step.
 
-    Training steps are wide apart in these levels where they are clean. One that rounding would repeat there becomes the
-    next noisier one, so that a table of many steps takes every clean training step rather than one of them twice.
+    Clean training steps are wide apart in these levels. A step that rounding would repeat becomes the next noisier one,
+    so a table of many steps visits every clean training step once.
     """
-    steps = np.rint(np.interp(wanted, levels, np.arange(len(levels)))).astype(np.int64)
+    steps = np.rint(np.interp(targets, levels, np.arange(len(levels)))).astype(np.int64)
     steps[0] = total - 1
     place = np.arange(len(steps))
     free = np.maximum.accumulate(steps[::-1] - place)  # rises strictly when `place` is added again

@@ -1,1 +1,1 @@
-"""Bytes on disk, whatever they mean: records, npz, digests, files that appear whole. Imports only errors."""
+"""Bytes on disk, without regard to their meaning: records, npz, digests, atomic writes. Imports only errors."""

@@ -1,9 +1,9 @@
 """Files that appear whole or not at all: written under a temporary name in the same folder, then renamed.
 
-A new file gets the rights that the umask leaves. One that takes another's place keeps its rights and, where this user
-may change it, its owner; through a symbolic link the file behind it is replaced, and the link stays. What is no regular
-file (a device such as /dev/null or /dev/stdout, a pipe, a socket) is never replaced: text and JSON are written into it,
-and everything else refuses with an OSError.
+A new file gets the rights that the umask leaves. A file that replaces another gets the rights of the old one and, where
+this user may change it, its owner. A symbolic link stays, and the file it leads to is replaced. A device such as
+/dev/null or /dev/stdout, a pipe or a socket is never replaced: text and JSON are written into it, and every other write
+raises OSError.
 """
 
 import errno
@@ -20,10 +20,10 @@ from ..errors import DatasetError, InputError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole text file or none; into a pipe or a device, where `path` is one. Raises InputError."""
+    """Write a whole text file or none. If `path` is a pipe or a device, write into it. Raises InputError."""
     try:
         if is_special(path):
-            with path.open("a", encoding="utf-8") as stream:  # /dev/stdout may lead to a file that holds something
+            with path.open("a", encoding="utf-8") as stream:  # /dev/stdout may lead to a file with contents
                 stream.write(text)
         else:
             write_bytes(path, text.encode("utf-8"))
@@ -39,7 +39,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, value: object, indent: int = 1) -> None:
-    """Raises InputError, and ValueError for NaN and infinity, which JSON does not have."""
+    """Raises InputError if it cannot be written, and ValueError for NaN and infinity, which JSON does not have."""
     write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
@@ -64,8 +64,8 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def is_special(path: Path) -> bool:
-    """Whether something is there that is neither a regular file nor a folder, nor a link to one; and /dev/stdout and
-    its like, wherever they lead."""
+    """Whether `path` exists and is neither a regular file nor a folder, nor a link to one. True for everything in /dev
+    and /proc, also where it leads to a regular file, as /dev/stdout may."""
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -75,14 +75,14 @@ def is_special(path: Path) -> bool:
 
 
 def file_behind(path: Path) -> Path:
-    """The file that a symbolic link leads to, which need not exist; any other path as it is."""
+    """The file that a symbolic link leads to, which need not exist. Any other path is returned unchanged."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def partial_name(target: Path) -> Path:
-    """A name beside the file that no other process, on this host or another, gives to a file of its own.
+    """A temporary name in the target's folder that no other process uses, on this host or another.
 
-    Raises OSError where the target is there and is no regular file, so that nobody writes for hours and then fails.
+    Raises OSError if the target exists and is not a regular file: better now than after hours of work.
     """
     if is_special(target):
         raise OSError(errno.EINVAL, "it is a device, a pipe or a socket, and only a regular file can be replaced")
@@ -91,7 +91,7 @@ def partial_name(target: Path) -> Path:
 
 
 def was_left_behind(partial: Path) -> bool:
-    """Whether the process that wrote a `partial_name` on this host has ended. One of another host is not judged."""
+    """Whether the process that wrote a `partial_name` on this host has ended. False for a file from another host."""
     host, _, process = partial.name.removesuffix(".partial").rpartition("-")
     if not process.isdecimal() or not host.endswith(f".{socket.gethostname()}"):
         return False
@@ -105,8 +105,11 @@ def was_left_behind(partial: Path) -> bool:
 
 
 def publish(partial: Path, target: Path, *, overwrite: bool) -> None:
-    """Give a finished file its name, atomically and durably. Raises DatasetError if the name is taken, OSError."""
-    partial_name(target)  # refuses what is no regular file
+    """Rename a finished file to its final name, atomically and durably.
+
+    Raises DatasetError if the name is taken and `overwrite` is False, and OSError if it cannot be renamed.
+    """
+    partial_name(target)  # raises OSError if the target is not a regular file
     behind = file_behind(target)
     with partial.open("rb") as stream:
         os.fsync(stream.fileno())
@@ -131,15 +134,15 @@ def _keep_rights(partial: Path, replaced: Path) -> None:
     for owner, group in ((-1, old.st_gid), (old.st_uid, -1)):
         with suppress(OSError):
             os.chown(partial, owner, group)
-    partial.chmod(stat.S_IMODE(old.st_mode))  # last, for a change of owner clears some of it
+    partial.chmod(stat.S_IMODE(old.st_mode))  # last: chown clears some of these bits
 
 
 def _take_free_name(partial: Path, target: Path) -> None:
     try:
-        os.link(partial, target)  # unlike a rename, fails when somebody else has made the file meanwhile
+        os.link(partial, target)  # unlike a rename, a link fails if the file exists by now
     except FileExistsError as error:
         raise DatasetError(f"{target}: was made by another process meanwhile. Choose another name.") from error
-    except OSError:  # a file system without hard links: the check and the rename are then two steps
+    except OSError:  # a file system without hard links: check and rename in two steps
         if target.exists():
             raise
         partial.replace(target)

@@ -1,4 +1,4 @@
-"""What the name of a file in a bundle, and a digest in hexadecimal, must look like."""
+"""The form of file names in a bundle, and of digests in hexadecimal."""
 
 import re
 
@@ -7,7 +7,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether it is a file's name that every system takes and that leads nowhere else: at most 128 ASCII letters,
+    """Whether it is a file name that is valid on every system and leads to no other folder: at most 128 ASCII letters,
     digits, '.', '_' and '-', the first a letter or a digit."""
     return _PLAIN_NAME.fullmatch(name) is not None
 

@@ -1,7 +1,7 @@
-"""Npz files: written whole, and read although they may come from strangers.
+"""Npz files, written to bytes, and read safely from untrusted sources.
 
-numpy makes room for what a header claims before it has read a byte of it, and an archive may unpack to a thousand times
-its size. So every claim is compared with what is there, and with a limit, before numpy sees it.
+numpy allocates the size that a header claims before it reads any data, and an archive may unpack to a thousand times
+its size. So every claimed size is checked against the actual size and a limit before numpy allocates anything.
 """
 
 import io
@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from tokenize import TokenError  # of numpy, for a header that is none
+from tokenize import TokenError  # numpy raises it for a malformed header
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ def read_npz(data: bytes, where: str) -> dict[str, NDArray[Any]]:
 
 
 def npz_bytes(arrays: Mapping[str, ArrayLike]) -> bytes:
-    """A compressed npz file: the same arrays give the same bytes."""
+    """A compressed npz file. The same arrays give the same bytes."""
     stream, columns = io.BytesIO(), {name: np.asarray(array) for name, array in arrays.items()}
     np.savez_compressed(stream, **columns)  # type: ignore[arg-type]  # of numpy's stubs
     return stream.getvalue()
@@ -59,7 +59,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[A
 
 @contextmanager
 def _reading(where: str) -> Iterator[None]:
-    """Turns the ways in which zipfile, zlib and numpy report a faulty file into one BundleError."""
+    """Turns all errors of zipfile, zlib and numpy for a faulty file into BundleError."""
     try:
         yield
     except (ValueError, OSError, EOFError, RuntimeError, TypeError, SyntaxError, OverflowError, MemoryError,

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
-MOST_FAULTS = 1000  # then reading stops: a file of millions must not become a message of gigabytes
+MOST_FAULTS = 1000  # reading stops there: millions of faults would make a message of gigabytes
 _NAMES = {str: "a string", int: "an integer", float: "a number", bool: "true or false", type(None): "null"}
 
 
@@ -25,11 +25,11 @@ TOML = Containers("a table", "a list")
 
 
 def read_record(cls: type[T], value: object, where: str, faults: list[str], containers: Containers = JSON) -> T | None:
-    """Build the dataclass `cls` from a JSON object or a TOML table; append to `faults` and return None if that fails.
+    """Build the dataclass `cls` from a JSON object or a TOML table. If that fails, append to `faults`, return None.
     Fields may be scalars, Literal, Any, tuples, dicts and Mappings with keys of str, dataclasses, and unions of those.
 
-    A field without a default must be present; a key that `cls` does not define is a fault, because it may change
-    what the record means.
+    A field without a default must be present. A key that `cls` does not define is a fault, because it may change
+    the meaning of the record.
     """
     before = len(faults)
     record = _Reader(faults, containers).record(cls, value, where)
@@ -49,7 +49,7 @@ def plain(value: Any) -> Any:
 
 
 def without_nan(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they become null, however deep they lie in dicts, lists and tuples."""
+    """The value with NaN and infinity, which JSON does not have, as None, at any depth of dicts, lists and tuples."""
     if isinstance(value, dict):
         return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -59,7 +59,7 @@ def without_nan(value: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class _Reader:
-    """Reads a value as a type hint says, and appends what is wrong with it to `faults`."""
+    """Reads a value according to a type hint, and appends its faults to `faults`."""
 
     faults: list[str]
     containers: Containers
@@ -122,7 +122,7 @@ class _Reader:
         if not variable and len(value) != len(hints):
             self.faults.append(f"{where}: found {len(value)} entries, expected {len(hints)}.")
             return ()
-        if variable and _are_plain(hints[0], value):  # of which there may be very many
+        if variable and _are_plain(hints[0], value):  # the fast way: there may be very many
             numbers = float in _plain_types(hints[0])
             return tuple(float(item) if numbers and type(item) is int else item for item in value)
         each = [hints[0]] * len(value) if variable else hints
@@ -157,7 +157,7 @@ class _Reader:
 
 
 def _are_plain(hint: Any, values: list[object]) -> bool:
-    """Whether every value is sound for a hint of plain types, so that none needs a closer look."""
+    """Whether the hint consists of plain types and every value is valid for it."""
     allowed = _plain_types(hint)
     return bool(allowed) and {type(value) for value in values} <= allowed and (
         float not in allowed or all(value is None or _is_number(value) for value in values))
@@ -165,7 +165,7 @@ def _are_plain(hint: Any, values: list[object]) -> bool:
 
 @cache
 def _plain_types(hint: Any) -> frozenset[type]:
-    """The types that values of a hint may have; empty where it is not made of plain types alone."""
+    """The types that values of a hint may have. Empty if the hint contains other than plain types."""
     choices = frozenset(get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,))
     if not choices <= {*_NAMES, type(None)}:
         return frozenset()
@@ -173,7 +173,7 @@ def _plain_types(hint: Any) -> frozenset[type]:
 
 
 def _is_number(value: Any) -> bool:
-    """Not so: NaN, infinity, and integers that no float holds."""
+    """False for NaN, infinity, and integers beyond the range of a float."""
     return bool(abs(value) <= sys.float_info.max)
 
 

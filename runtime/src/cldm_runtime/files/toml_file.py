@@ -10,16 +10,16 @@ EXTENDS = "extends"
 
 
 def read_toml(path: Path, children: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The table of a file, laid over that of the file which its `extends` names, if it has one.
+    """The table of a file. If the file has the key `extends`, its table is merged into that of the file named there.
 
-    `extends` is a path relative to the file; tables are merged key by key, everything else is replaced. `children` are
-    the files that led here. Raises InputError for what cannot be read and for files that extend each other in a circle.
+    `extends` is a path relative to the file. Tables are merged key by key, everything else is replaced. `children` are
+    the files whose `extends` led here. Raises InputError for a file that cannot be read, or that extends itself.
     """
-    asked = f" {children[-1]} extends it." if children else " Presets lie in trainer/configs."
+    origin = f" {children[-1]} extends it." if children else " Presets lie in trainer/configs."
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).{asked}") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}).{origin}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a TOML file: {error}.") from error
     parent = table.pop(EXTENDS, None)
@@ -36,7 +36,7 @@ def read_toml(path: Path, children: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 
 def merge(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
-    """A table with everything of both; where both have a key, tables are merged and any other value is the child's."""
+    """A table with the keys of both. If both have a key, tables are merged; any other value is the child's."""
     both = {key: merge(parent[key], child[key]) for key in parent.keys() & child.keys()
             if isinstance(parent[key], dict) and isinstance(child[key], dict)}
     return {**parent, **child, **both}
