@@ -1,1 +1,1 @@
-"""What labels and attributes mean, and how label maps are drawn. The only room that names an organ."""
+"""The meaning of labels and attributes, and how label maps are drawn. The only room that names an organ."""

@@ -1,6 +1,6 @@
 """Attributes: named, measurable properties of a label map, and the record of a measurement.
 
-Which attributes there are is a domain's business; this module knows none of them.
+Each domain defines its own attributes. This module knows none of them.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Reason(IntEnum):
     part of the dataset format."""
 
     MEASURED = 0
-    NEEDS_STACK = 4  # one sample cannot tell: the value needs the whole stack, or a scan that the file lacks
+    NEEDS_STACK = 4  # not measurable on one sample: it needs the whole stack, or a scan that the file lacks
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Attribute:
 
     @property
     def measurable(self) -> bool:
-        """Whether a label map can tell it. What it cannot tell is met by construction: the tolerance is its range."""
+        """Whether the attribute can be measured on a label map. If not, its tolerance spans its whole range."""
         return self.tolerance < self.high - self.low
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Values (N, A) float32, NaN where undefined, with the number of a reason for each, (N, A) uint8."""
+    """Values (N, A) float32, NaN where undefined, and for each the number of its reason, (N, A) uint8."""
 
     names: tuple[str, ...]
     values: NDArray[np.float32]

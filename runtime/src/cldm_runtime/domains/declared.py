@@ -6,11 +6,11 @@
     [labels]                   # name -> value; 0 is the background
     spleen = 1
     tumour = 2
-    [regions]                  # optional: what is measured and scored; default: one region for each label
+    [regions]                  # optional: the regions that are measured and scored; default: one for each label
     organ = ["spleen", "tumour"]
     tumour = ["tumour"]
 
-`bundle/declarations.py` reads the file. Bundles and datasets carry the declaration in themselves.
+`bundle/declarations.py` reads the file. Bundles and datasets contain the declaration.
 """
 
 import colorsys
@@ -29,13 +29,13 @@ _NAME, _REGION = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}"), re.compile(r"[a-z0-9][
 _LARGEST_FILE = 2**20  # bytes
 _MOST_LABELS, _MOST_REGIONS = 256, 256
 _FLAT_FORMATS = (".png", ".bmp", ".tif", ".tiff")
-_GOLDEN = 0.618034  # of a turn between the hues of neighbouring labels: they are then far apart
+_GOLDEN = 0.618034  # of a turn between the hues of neighbouring labels, which keeps them far apart
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a user declares. labels: name -> value, 0 is the background. regions: name -> names of labels. colours: of
-    labels, red, green and blue 0..255. ranges: attribute -> least and greatest value that may be requested.
+    """A user's declaration of a domain. labels: name -> value, 0 is the background. regions: name -> names of labels.
+    colours: label -> red, green and blue 0..255. ranges: attribute -> least and greatest value that may be requested.
     lesion_size: the attribute that is 0 where the lesion is absent; None: the lesion's area or volume."""
 
     name: str
@@ -49,12 +49,12 @@ class Declaration:
     limits: str = ""
 
     def domain(self) -> Domain:
-        """The domain. It has no anatomy: its label maps are given."""
+        """The domain. It has no anatomy: users supply the label maps."""
         values = {BACKGROUND: 0, **self.labels} if 0 not in self.labels.values() else dict(self.labels)
         names = tuple(sorted(values, key=lambda name: values[name]))
         regions = self.regions or {as_identifier(name): (name,) for name in names[1:]}
-        labels = LabelSet(names, {region: tuple(sorted(values[name] for name in held))
-                                  for region, held in regions.items()},
+        labels = LabelSet(names, {region: tuple(sorted(values[name] for name in members))
+                                  for region, members in regions.items()},
                           tuple(self.colours.get(name, _colour(value)) for value, name in enumerate(names)))
         lesion_size = self.lesion_size or (self.lesion and size_name(self.lesion, self.axes))
         return Domain(self.name, labels, generic_attributes(tuple(regions), self.axes, self.ranges),
@@ -81,8 +81,8 @@ class Declaration:
 
 
 def as_identifier(name: str) -> str:
-    """A name of labels or regions in lower case, with _ for everything but letters and digits: "Left Lung" ->
-    "left_lung"."""
+    """The name of a label or region in lower case, other characters than letters and digits replaced by _:
+    "Left Lung" -> "left_lung"."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
@@ -113,11 +113,11 @@ def _region_faults(declared: Declaration) -> Iterator[str]:
     regions = declared.regions or {as_identifier(name): (name,) for name in foreground}
     if len(regions) < len(declared.regions or foreground):
         yield "labels: two names differ in capitals and punctuation only. Name the regions yourself."
-    for region, held in regions.items():
+    for region, members in regions.items():
         if not _REGION.fullmatch(region):
             yield f"regions.{region}: expected at most 64 small letters, digits and _."
-        if not held or not set(held) <= set(foreground):
-            yield f"regions.{region}: found {list(held)}, expected some of: {', '.join(foreground)}."
+        if not members or not set(members) <= set(foreground):
+            yield f"regions.{region}: found {list(members)}, expected some of: {', '.join(foreground)}."
     if declared.lesion is not None and declared.lesion not in regions:
         yield f"lesion: found {declared.lesion!r}, expected one of the regions: {', '.join(regions)}."
     attributes = [attribute.name for attribute in generic_attributes(tuple(regions), declared.axes, {})]

@@ -1,4 +1,4 @@
-"""A domain names the labels, attributes and anatomy that belong together. The rest of the package asks it."""
+"""A domain: the labels, attributes and anatomy of one organ, in one record that the rest of the package reads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from .stack_rules import StackRules
 
 @dataclass(frozen=True)
 class Drawn:
-    """A (*spatial) label map, and how many draws it took: the last one met the request."""
+    """A (*spatial) label map that meets the request, and the number of draws it took."""
 
     labels: LabelMap
     draws: int
@@ -28,20 +28,20 @@ class Anatomy(Protocol):
     """Draws label maps that meet a request. A request maps attribute names to values in the user's units."""
 
     def identity(self) -> dict[str, str]:
-        """What the label maps depend on, besides seed and index; part of the plan. `anatomy` is its kind."""
+        """Everything but seed and index that the label maps depend on; part of the plan. `anatomy` is its kind."""
 
     def contradictions(self, request: Mapping[str, float]) -> list[str]:
-        """Why no label map at all can meet the request; empty where nothing in it contradicts itself."""
+        """Why no label map at all can meet the request; empty if it does not contradict itself."""
 
     def faults(self, request: Mapping[str, float]) -> list[str]:
         """Why no anatomy can meet the request; empty if one can. Missing attributes are free."""
 
     def complete(self, request: Mapping[str, float], stream: Stream,
                  table: NDArray[np.float64] | None = None) -> dict[str, float]:
-        """Fill the attributes left out so that the whole stays feasible; NaN where one is undefined. One that stays
-        left out is free: the label map decides it.
+        """Fill in the missing attributes so that the request stays feasible; NaN where one is undefined. An attribute
+        that is still missing then is free: the label map decides it.
 
-        table: (rows, A) joint values in the domain's attribute order, the distribution to draw from (a bundle states
+        table: (rows, A) joint values in the domain's attribute order, the distribution to draw from (a bundle contains
         that of its training data); None draws from the domain's own prior.
         """
 
@@ -64,23 +64,23 @@ class Measure(Protocol):
 
 class Tidy(Protocol):
     def __call__(self, labels: LabelMap) -> LabelMap | None:
-        """One (*spatial) label map that a network drew, without loose pieces; None where it is no anatomy."""
+        """One (*spatial) label map that a network drew, without loose pieces; None if it is no valid anatomy."""
 
 
 class Widen(Protocol):
     def __call__(self, labels: LabelMap, widening_mm: float, spacing_mm: tuple[float, ...]) -> LabelMap:
-        """One (*spatial) label map with its lesion grown by so many mm within its organ; below 0 it shrinks."""
+        """One (*spatial) label map with its lesion grown by `widening_mm` within its organ; below 0 it shrinks."""
 
 
 @dataclass(frozen=True)
 class Domain:
-    """Labels, attributes and anatomy of one organ, and what is to be known about them.
+    """Labels, attributes and anatomy of one organ, with their rules and limits.
 
-    anatomy: None where no label maps can be drawn: they are given. axes: spatial axes of a sample, 2 (slices) or
-    3 (volumes). reasons: numbers of this domain's own reasons why a value is NaN -> their names; 0 and 4 are common
-    to all domains (`Reason`). limits: sentences for model cards, what no bundle of this domain knows.
-    declaration: the data that a declared domain was built from (`declared.py`), which bundles and datasets carry; None
-    for the domains of this package.
+    anatomy: None if the domain draws no label maps and users supply them. axes: spatial axes of a sample, 2 (slices)
+    or 3 (volumes). reasons: numbers of this domain's own reasons why a value is NaN -> their names; 0 and 4 are common
+    to all domains (`Reason`). limits: sentences for model cards, on what no bundle of this domain covers.
+    declaration: the data that a declared domain was built from (`declared.py`), which bundles and datasets contain;
+    None for the domains of this package.
     """
 
     name: str
@@ -88,15 +88,15 @@ class Domain:
     attributes: tuple[Attribute, ...]
     measure: Measure
     anatomy: Anatomy | None = None
-    lesion: str | None = None  # the region that may be absent: agreement is also given for samples that hold it
+    lesion: str | None = None  # the region that may be absent: agreement is also reported for the samples with it
     lesion_size: str | None = None  # the attribute that is 0 where the lesion is absent, and above 0 where it is not
-    tidy: Tidy | None = None  # None: maps that a network drew are taken as they are
+    tidy: Tidy | None = None  # None: maps that a network drew are used unchanged
     widen: Widen | None = None  # None: the lesions of this domain cannot be widened
     axes: int = 2
     reasons: Mapping[int, str] = field(default_factory=dict)
     limits: str = ""
     declaration: Mapping[str, Any] | None = None
-    stack: StackRules | None = None  # None: every labelled slice is usable, and a stack tells nothing more
+    stack: StackRules | None = None  # None: every labelled slice is usable, and no attribute needs a stack
     phantom: PhantomRules | None = None  # None: no cohort can be drawn
 
     def __post_init__(self) -> None:
@@ -121,7 +121,7 @@ class Domain:
         return dict(sorted(every.items()))
 
     def require_anatomy(self) -> Anatomy:
-        """The anatomy that draws label maps. Raises InputError where the domain has none."""
+        """The anatomy that draws label maps. Raises InputError if the domain has none."""
         if self.anatomy is None:
             raise InputError(f"domain {self.name!r} draws no label maps. Give some: pass --masks maps.npy, or --masks "
                              "with a dataset file that holds label maps.")

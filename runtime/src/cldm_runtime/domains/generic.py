@@ -1,7 +1,7 @@
-"""Attributes that any region of any label map has: size, share, pieces, place, extent, thickness.
+"""Attributes that any region of any label map has: size, share, components, centroid, extent, thickness.
 
-docs/attributes.md, "Attributes of a declared domain", is the specification. Symbols: V number of voxels of the region,
-v size of one (mm2 or mm3), d distance in mm from a voxel's centre to the nearest centre outside the region.
+docs/attributes.md, "Attributes of a declared domain", is the specification. d: distance in mm from a voxel's centre to
+the nearest centre outside the region.
 """
 
 import math
@@ -23,22 +23,22 @@ AXES = ("z", "y", "x")  # depth, height, width: the last two are those of a slic
 class GenericReason(IntEnum):
     """Why a value is NaN, besides the reasons common to all domains."""
 
-    NO_REGION = 1  # the sample holds nothing of the region
-    NO_FOREGROUND = 2  # the sample holds no label at all
+    NO_REGION = 1  # the sample has no voxel of the region
+    NO_FOREGROUND = 2  # the sample has no labelled voxel
 
 
 REASONS = {int(reason): reason.name.lower() for reason in GenericReason}
 
 
 def size_name(region: str, axes: int) -> str:
-    """The attribute that is the size of a region."""
+    """The name of the attribute for the size of a region."""
     return f"{region}_{'area' if axes == 2 else 'volume'}"
 
 
 def generic_attributes(regions: tuple[str, ...], axes: int,
                        ranges: Mapping[str, tuple[float, float]]) -> tuple[Attribute, ...]:
-    """The attributes of every region, in the order in which they are measured. `ranges` replaces the default range of
-    an attribute by (low, high)."""
+    """The attributes of every region, in the order of measurement. `ranges` replaces the default range of an attribute
+    by (low, high)."""
     every = []
     for region in regions:
         for name, unit, high, tolerance, text in _described(region, axes):
@@ -85,8 +85,8 @@ class GenericMeasure:
         values, reasons = list[float](), list[int]()
         labelled = int(np.count_nonzero(labels))
         for name in self.labels.regions:
-            found, why = measure_region(self.labels.region(labels, name), labelled, spacing_mm)
-            values += found
+            numbers, why = measure_region(self.labels.region(labels, name), labelled, spacing_mm)
+            values += numbers
             reasons += why
         return values, reasons
 
@@ -94,7 +94,7 @@ class GenericMeasure:
 def measure_region(region: Region, labelled: int, spacing_mm: tuple[float, ...]) -> tuple[list[float], list[int]]:
     """Values of one region (*spatial) in the order of `generic_attributes`, and their reasons. labelled: number of
     voxels of the sample that have any label."""
-    from scipy import ndimage  # here, for it takes a fifth of a second to import
+    from scipy import ndimage  # here, because it takes 0.2 s to import
 
     nan, axes, count = math.nan, region.ndim, int(np.count_nonzero(region))
     if not count:
@@ -114,13 +114,13 @@ def measure_region(region: Region, labelled: int, spacing_mm: tuple[float, ...])
 
 
 def mean_thickness_mm(region: Region, spacing_mm: tuple[float, ...]) -> float:
-    """Mean thickness over the medial voxels of a region that is not empty: those whose d no neighbour exceeds.
+    """Mean thickness over the medial voxels of a non-empty region: those whose d no neighbour exceeds.
 
     The thickness there is 2 d where the next voxel away from the nearest border has the same d (an even number of
-    voxels lies across), else 2 d less one voxel. Exact for squares and cubes, and away from the ends of a slab. What
-    leaves the field ends there.
+    voxels lies across), else 2 d less one voxel. Exact for squares and cubes, and away from the ends of a slab. The
+    edge of the array counts as a border.
     """
-    from scipy import ndimage  # here, for it takes a fifth of a second to import
+    from scipy import ndimage  # here, because it takes 0.2 s to import
 
     padded = np.pad(region, 1)
     distance, nearest = ndimage.distance_transform_edt(padded, spacing_mm, return_indices=True)

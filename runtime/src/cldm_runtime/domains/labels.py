@@ -1,4 +1,4 @@
-"""Label maps: what each integer means, and the regions that are scored."""
+"""Label maps: the meaning of each integer, and the regions that are scored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,12 +42,12 @@ class LabelSet:
         return planes
 
     def check(self, labels: NDArray[np.generic], where: str) -> None:
-        """Raise InputError when `labels` holds a value that this set does not define."""
+        """Raise InputError if `labels` contains a value that this set does not define."""
         if not np.issubdtype(labels.dtype, np.integer):
             raise InputError(f"{where}: label maps must be integers, found {labels.dtype}. Convert them to uint8.")
         present = np.unique(labels)
         unknown = [int(v) for v in present if v < 0 or v >= len(self.names)]
         if unknown:
-            known = ", ".join(f"{value} {name}" for value, name in enumerate(self.names))
-            shown = ", ".join(map(str, unknown[:_MOST_SHOWN])) + (", ..." if len(unknown) > _MOST_SHOWN else "")
-            raise InputError(f"{where}: unknown label values [{shown}]. Known: {known}. Map the labels first.")
+            expected = ", ".join(f"{value} {name}" for value, name in enumerate(self.names))
+            listed = ", ".join(map(str, unknown[:_MOST_SHOWN])) + (", ..." if len(unknown) > _MOST_SHOWN else "")
+            raise InputError(f"{where}: unknown label values [{listed}]. Known: {expected}. Map the labels first.")

@@ -29,8 +29,8 @@ class DrawVolume(Protocol):
 
 @dataclass(frozen=True)
 class PhantomRules:
-    """patients: subset -> number of patients, unless the user says another. tests: the subsets that are for testing
-    only. title, description, channels: what dataset.json says of the cohort.
+    """patients: subset -> default number of patients. tests: the subsets that are for testing only. title,
+    description, channels: texts for the cohort's dataset.json.
     """
 
     draw: DrawVolume

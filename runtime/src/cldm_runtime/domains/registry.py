@@ -31,10 +31,10 @@ def _rebuilt(name: str, declaration: Mapping[str, Any] | None, anatomy: Anatomy 
 def measure(labels: NDArray[np.integer], domain: str | Domain = "lge",
             spacing_mm: tuple[float, ...] | None = None) -> Measurement:
     """Measure the attributes of one (*spatial) label map or of a batch (N, *spatial); NaN where undefined, with the
-    reason. The domain says how many spatial axes there are.
+    reason. The domain defines the number of spatial axes.
 
     spacing_mm: mm between pixels, one number for each spatial axis; needed by domains that measure lengths.
-    Raises InputError for another shape, and for label values that the domain does not know.
+    Raises InputError for another shape, and for label values that the domain does not define.
     """
     chosen = domain if isinstance(domain, Domain) else get_domain(domain)
     if labels.ndim not in (chosen.axes, chosen.axes + 1):
@@ -57,8 +57,8 @@ DOMAINS: dict[str, Callable[[], Domain]] = {"lge": _lge}
 
 
 def _by_name(domain: Domain) -> tuple[Any, ...]:
-    """Another process gets the domain by its name, or from its declaration; only the anatomy may be another than the
-    domain's own."""
+    """Another process builds the domain from its name or declaration. Only the anatomy may differ from the domain's
+    own, so it is sent along."""
     return _rebuilt, (domain.name, domain.declaration, domain.anatomy)
 
 

@@ -1,4 +1,4 @@
-"""Label maps turned about the centre of the image.
+"""Rotation of label maps about the centre of the image.
 
 symbol   meaning
 a        angle, counter-clockwise on the screen
@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .labels import LabelMap
 
-_SMOOTHING = 0.7  # pixels: borders are then nearly as smooth as drawn ones; patchy labels lose about 1 % of their area
+_SMOOTHING = 0.7  # pixels: makes borders nearly as smooth as drawn ones; patchy labels lose about 1 % of their area
+
 
 def rotate_labels(labels: LabelMap, rotation_deg: float, spacing_mm: tuple[float, ...]) -> LabelMap:
-    """A (H, W) label map turned counter-clockwise by any angle about the centre of the image.
+    """A (H, W) label map rotated counter-clockwise by any angle about the centre of the image.
 
-    Multiples of 180 degrees, and of 90 where image and pixels are square, move pixels and change none. Otherwise each
-    label's map of 0 and 1 is smoothed a little and interpolated linearly, and a pixel gets the label with the largest
-    share: nearest neighbours would leave ragged borders. What leaves the image is lost: ask `overhang_mm` first.
+    Multiples of 180 degrees, and of 90 where image and pixels are square, are exact. Otherwise each label's map of 0
+    and 1 is smoothed a little and interpolated linearly, and a pixel gets the label with the largest share: nearest
+    neighbours would leave ragged borders. Labels that leave the image are lost; `overhang_mm` tells beforehand.
     Raises InputError for maps that are not slices.
     """
     _check_slice(labels.shape)
@@ -34,11 +35,11 @@ def rotate_labels(labels: LabelMap, rotation_deg: float, spacing_mm: tuple[float
 
 
 def _turned(share: NDArray[np.float64], rotation_deg: float, spacing_mm: tuple[float, ...]) -> NDArray[np.float64]:
-    """One label's share of each pixel after turning."""
+    """One label's share of each pixel after rotation."""
     cos, sin, (height_mm, width_mm) = np.cos(np.deg2rad(rotation_deg)), np.sin(np.deg2rad(rotation_deg)), spacing_mm
     backwards = np.array([[cos, sin * width_mm / height_mm], [-sin * height_mm / width_mm, cos]])  # of (row, column)
     centre = (np.array(share.shape) - 1.0) / 2.0
-    from scipy import ndimage  # here, for it takes a fifth of a second to import
+    from scipy import ndimage  # here, because it takes 0.2 s to import
 
     smooth = ndimage.gaussian_filter(share, _SMOOTHING)
     offset = centre - backwards @ centre
@@ -47,8 +48,8 @@ def _turned(share: NDArray[np.float64], rotation_deg: float, spacing_mm: tuple[f
 
 
 def overhang_mm(labels: LabelMap, rotation_deg: float, spacing_mm: tuple[float, ...]) -> float:
-    """How far the centre of a labelled pixel of a (H, W) map would lie outside the image after turning; 0: none does.
-    Raises InputError for maps that are not slices."""
+    """How far the centre of a labelled pixel of a (H, W) map lies outside the image after rotation, in mm; 0 if none
+    does. Raises InputError for maps that are not slices."""
     _check_slice(labels.shape)
     half = np.array(labels.shape) * np.array(spacing_mm) / 2.0
     row, column = np.nonzero(labels)

@@ -1,4 +1,4 @@
-"""What a domain knows about stacks of slices: which slices are usable, and what only the whole stack tells."""
+"""A domain's rules for stacks of slices: which slices are usable, and the attribute that needs the whole stack."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from .labels import LabelMap
 
 class Usable(Protocol):
     def __call__(self, labels: LabelMap, regions: tuple[tuple[int, ...], ...]) -> NDArray[np.bool_]:
-        """(N,) which of the (N, H, W) label maps are kept.
+        """(N,) whether each of the (N, H, W) label maps is usable.
 
-        regions: the label values of each of `StackRules.regions`, or of those that the user names instead; empty where
-        slices are not judged by regions.
+        regions: the label values of each of `StackRules.regions`, or of the regions that the user names instead; empty
+        if slices are not judged by regions.
         """
 
 
 @dataclass(frozen=True)
 class StackRules:
     """ends: names of the two ends of a stack; `positions` counts from the first to the second. regions: names of the
-    regions by which `usable` judges a slice. dropped: why it drops one, in a few words. attribute: the one that only
-    the stack tells. positions: number of labelled slices -> their values of it (count,), NaN where undefined.
+    regions by which `usable` judges a slice. dropped: why a slice is not usable, in a few words. attribute: the one
+    that needs the whole stack. positions: number of labelled slices -> its values (count,), NaN where undefined.
     """
 
     ends: tuple[str, str]

@@ -1,1 +1,1 @@
-"""Figures from arrays: overlap, agreement, uncertainty, similarity, realism, parity. Opens no file."""
+"""Metrics of arrays: overlap, agreement, uncertainty, similarity, realism, parity. Opens no file."""

@@ -1,8 +1,8 @@
-"""How well measured values agree with their reference, beyond the correlation.
+"""Agreement of measured values with their reference: correlation, bias, limits, ICC and error.
 
 | symbol | here |
 |---|---|
-| x, y | the reference (asked for, or measured on the reference mask), the measurement |
+| x, y | the reference (requested, or measured on the reference mask), the measurement |
 | r2 | squared Pearson correlation, blind to bias and scale |
 | slope, intercept | least squares of y on x: y = slope * x + intercept |
 | bias, limits | mean of y - x, and bias -+ 1.96 standard deviations of y - x (Bland and Altman, Lancet 1986) |
@@ -10,8 +10,8 @@
 | MAE | mean of |y - x| |
 
 Every estimate has a 95 % percentile interval of the cluster bootstrap: whole patients are drawn with replacement,
-or single samples where patients are not known. Every one of these numbers is a function of seven sums, so a replicate
-costs one small product, and a fixed seed gives the same interval everywhere.
+or single samples if patients are not known. All these numbers are functions of seven sums, so a replicate costs one
+small product. A fixed seed gives the same interval everywhere.
 """
 
 import math
@@ -26,8 +26,8 @@ from ..errors import InputError
 
 Values = NDArray[np.float64]
 NORMAL_95 = 1.96
-_BLOCK = 1_000_000  # cluster draws that are held at a time
-_MINIMUM = 3  # fewer pairs define no correlation worth the name
+_BLOCK = 1_000_000  # cluster draws in memory at a time
+_MINIMUM = 3  # pairs: fewer define no meaningful correlation
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement of `n` pairs in `n_clusters` patients (or samples, where patients are not known).
+    """Agreement of `n` pairs in `n_clusters` patients (or samples, if patients are not known).
 
     Pairs with an undefined side are left out and counted: `n_reference_undefined` for x, `n_measured_undefined` for y
     where x is defined. `reference_low` and `reference_high` are the range of x: r2 means little over a narrow one.
@@ -71,7 +71,7 @@ def agreement(reference: ArrayLike, measured: ArrayLike, clusters: ArrayLike | N
               replicates: int = 1000, seed: int = 0) -> Agreement:
     """Agreement of (N,) measured values with their (N,) reference; `clusters` (N,) names each sample's patient.
 
-    With fewer than three complete pairs every estimate is NaN. Raises InputError when lengths differ.
+    With fewer than three complete pairs every estimate is NaN. Raises InputError if lengths differ.
     """
     x_all, y_all = np.asarray(reference, dtype=np.float64), np.asarray(measured, dtype=np.float64)
     names = np.arange(x_all.size) if clusters is None else np.asarray(clusters)
@@ -79,8 +79,8 @@ def agreement(reference: ArrayLike, measured: ArrayLike, clusters: ArrayLike | N
         raise InputError(f"agreement: reference {x_all.shape}, measured {y_all.shape} and clusters {names.shape} "
                          "must be one-dimensional and of one length.")
     x_known, y_known = np.isfinite(x_all), np.isfinite(y_all)
-    kept = x_known & y_known
-    x, y, names = x_all[kept], y_all[kept], names[kept]
+    paired = x_known & y_known
+    x, y, names = x_all[paired], y_all[paired], names[paired]
     shift = float(x.mean()) if x.size else 0.0  # sums of squares lose digits far from zero
     r2, slope, intercept, bias, limit_low, limit_high, icc, mae = bootstrap(
         _pair_sums(x - shift, y - shift), names, partial(_pair_statistics, shift=shift), replicates, seed)
@@ -95,17 +95,17 @@ def mean_estimate(values: ArrayLike, clusters: ArrayLike | None = None, replicat
                   seed: int = 0) -> Estimate:
     """Mean of the values that are not NaN, with its cluster bootstrap interval."""
     numbers = np.asarray(values, dtype=np.float64)
-    kept = np.isfinite(numbers)
+    finite = np.isfinite(numbers)
     names = np.arange(numbers.size) if clusters is None else np.asarray(clusters)
-    sums = np.stack([np.ones(int(kept.sum())), numbers[kept]], axis=1)
-    (mean,) = bootstrap(sums, names[kept], _mean, replicates, seed)
+    sums = np.stack([np.ones(int(finite.sum())), numbers[finite]], axis=1)
+    (mean,) = bootstrap(sums, names[finite], _mean, replicates, seed)
     return mean
 
 
 def rate_estimate(count: int, total: int) -> Estimate:
-    """`count / total` with its Wilson score interval, which stays honest at 0 and at `total`; NaN for total 0.
+    """`count / total` with its Wilson score interval, which is valid at 0 and at `total` too; NaN for total 0.
 
-    Trials are taken as independent (Wilson, JASA 1927).
+    Trials are assumed to be independent (Wilson, JASA 1927).
     """
     if total == 0:
         return Estimate(math.nan, math.nan, math.nan)
@@ -122,14 +122,14 @@ def bootstrap(sums: Values, clusters: NDArray[np.generic], statistics: Callable[
     `statistics` maps (..., K) sums to (..., M) values. Cluster c of replicate r is number floor(u * C) of a Philox
     stream keyed by the seed; the interval runs from the 2.5th to the 97.5th percentile of the defined replicates.
     """
-    found, numbers = np.unique(clusters, return_inverse=True)
-    per_cluster = np.zeros((len(found), sums.shape[1]))
+    groups, numbers = np.unique(clusters, return_inverse=True)
+    per_cluster = np.zeros((len(groups), sums.shape[1]))
     np.add.at(per_cluster, numbers, sums)
     values = statistics(sums.sum(axis=0))
-    if len(found) < 2:
+    if len(groups) < 2:
         return [Estimate(float(value), math.nan, math.nan) for value in values]
     philox = np.random.Philox(key=np.array([seed, 0], dtype=np.uint64))
-    count, block = len(found), max(1, _BLOCK // len(found))
+    count, block = len(groups), max(1, _BLOCK // len(groups))
     drawn = np.empty((replicates, sums.shape[1]))
     for start in range(0, replicates, block):
         stop = min(start + block, replicates)
@@ -154,7 +154,7 @@ def _mean(sums: Values) -> Values:
 
 
 def _pair_sums(x: Values, y: Values) -> Values:
-    """(N, 7): what every statistic of a set of pairs can be computed from by adding."""
+    """(N, 7) terms of each pair. Every statistic of a set of pairs is a function of their sums."""
     return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y, np.abs(y - x)], axis=1)
 
 
@@ -164,7 +164,7 @@ def _pair_statistics(sums: Values, shift: float) -> Values:
     n = np.where(n >= _MINIMUM, n, np.nan)
     mean_x, mean_y = sx / n, sy / n
     cxx, cyy, cxy = sxx - sx * mean_x, syy - sy * mean_y, sxy - sx * mean_y
-    tiny = 1e-12 * (sxx + syy)  # what cancellation leaves of a constant is not a variance
+    tiny = 1e-12 * (sxx + syy)  # below it, a variance is the rounding error of a constant
     cxx, cyy = np.where(cxx > tiny, cxx, 0.0), np.where(cyy > tiny, cyy, 0.0)
     bias = mean_y - mean_x
     slope = _divide(cxy, cxx)

@@ -1,17 +1,17 @@
-"""How well a segmentation agrees with a reference mask: Dice, Hausdorff distances and surface distance in millimetres.
+"""Overlap of a segmentation with a reference mask: Dice, Hausdorff distances and surface distance in millimetres.
 
 | symbol | here |
 |---|---|
 | A, B | a region of the prediction, of the reference |
-| S(A) | its surface: the pixels of A with a face neighbour outside A; outside of the image counts as background |
+| S(A) | surface of A: its pixels with a face neighbour outside A; outside the image counts as background |
 | d(a, S(B)) | distance of a pixel centre to the nearest pixel centre of S(B), in mm |
 | Dice | 2 |A and B| / (|A| + |B|) |
 | HD | the largest d, over both directions |
 | HD95 | the larger of the two directed 95th percentiles (linear interpolation between order statistics) |
 | ASSD | the mean of d over S(A) and S(B) together (Heimann et al., IEEE TMI 2009) |
 
-Where a region is empty on one side or on both, docs/metrics.md says what each of them is worth; a distance is then NaN
-and the reason is kept beside it.
+docs/metrics.md defines each metric for a region that is empty on one side or on both. A distance is then NaN, and its
+reason is stored with it.
 """
 
 from collections.abc import Mapping
@@ -26,16 +26,16 @@ from ..domains.labels import LabelMap, LabelSet
 from ..errors import InputError
 
 METRICS: Mapping[str, str] = {"dice": "1", "hd_mm": "mm", "hd95_mm": "mm", "assd_mm": "mm"}
-DEFINITION = 1  # raised whenever one of the definitions above or the rule for empty masks changes
+DEFINITION = 1  # increased whenever one of the definitions above or the rule for empty masks changes
 
 
 class ScoreReason(IntEnum):
     """Why a score is NaN. The numbers are part of the dataset format."""
 
     MEASURED = 0
-    BOTH_EMPTY = 1  # neither side holds the region: agreement on absence, a true negative
-    REFERENCE_EMPTY = 2  # only the segmentation holds the region: a false detection
-    PREDICTION_EMPTY = 3  # only the reference holds the region: a miss
+    BOTH_EMPTY = 1  # neither side has the region: agreement on absence, a true negative
+    REFERENCE_EMPTY = 2  # only the segmentation has the region: a false detection
+    PREDICTION_EMPTY = 3  # only the reference has the region: a miss
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean, standard deviation (n - 1) and quartiles of the `n` values that are not NaN; NaN where n is too small."""
+    """Mean, standard deviation (n - 1) and quartiles of the `n` values that are not NaN; NaN if n is too small."""
 
     n: int
     mean: float
@@ -74,9 +74,9 @@ class Spread:
 class RegionSummary:
     """One region over a dataset.
 
-    `dice` runs over the samples whose reference holds the region (a miss counts 0); `dice_with_absence` over all of
-    them, agreement on absence counting 1 and a false detection 0; the distances over the samples where both hold it.
-    `false_rate` = n_false / n_empty_reference, NaN if every reference holds the region.
+    `dice` covers the samples whose reference has the region (a miss counts 0); `dice_with_absence` covers all samples,
+    agreement on absence counting 1 and a false detection 0; the distances cover the samples where both have it.
+    `false_rate` = n_false / n_empty_reference, NaN if every reference has the region.
     """
 
     region: str
@@ -107,7 +107,7 @@ def score_units(labels: LabelSet) -> tuple[str, ...]:
 def score(prediction: LabelMap, reference: LabelMap, labels: LabelSet, spacing_mm: tuple[float, ...]) -> Scores:
     """Score (N, *spatial) label maps, region by region.
 
-    `spacing_mm` has one entry for each spatial axis. Raises InputError when shapes or spacing do not fit.
+    `spacing_mm` has one entry for each spatial axis. Raises InputError if shapes or spacing do not match.
     """
     if prediction.shape != reference.shape:
         raise InputError(f"score: the segmentation has shape {prediction.shape}, the reference {reference.shape}. "
@@ -144,8 +144,8 @@ def score_pair(prediction: NDArray[np.bool_], reference: NDArray[np.bool_],
 
 
 def surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pixels of the mask with a face neighbour outside it; outside of the image counts as background."""
-    from scipy.ndimage import binary_erosion  # here, for it takes a fifth of a second to import
+    """The pixels of the mask with a face neighbour outside it; outside the image counts as background."""
+    from scipy.ndimage import binary_erosion  # here, because it takes 0.2 s to import
 
     inner: NDArray[np.bool_] = binary_erosion(mask)
     return mask & ~inner
@@ -154,7 +154,7 @@ def surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def surface_distances(a: NDArray[np.bool_], b: NDArray[np.bool_],
                       spacing_mm: tuple[float, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Distances in mm of every surface pixel of `a` to the surface of `b`, and the other way. Neither may be empty."""
-    box = _bounding_box(a | b)  # tight is enough: whatever lies beyond is background for both
+    box = _bounding_box(a | b)  # a tight box is enough: all pixels outside it are background for both
     surface_a, surface_b = surface(a[box]), surface(b[box])
     from scipy.ndimage import distance_transform_edt
 
@@ -171,12 +171,12 @@ def summarise(scores: Scores) -> tuple[RegionSummary, ...]:
 
 def spread(values: NDArray[np.floating]) -> Spread:
     """Mean, standard deviation and quartiles of the values that are not NaN."""
-    kept = values[~np.isnan(values)].astype(np.float64)
-    if kept.size == 0:
+    numbers = values[~np.isnan(values)].astype(np.float64)
+    if numbers.size == 0:
         return Spread(0, *(float("nan"),) * 5)
-    q25, median, q75 = (float(q) for q in np.percentile(kept, [25, 50, 75]))
-    sd = float(kept.std(ddof=1)) if kept.size > 1 else float("nan")
-    return Spread(int(kept.size), float(kept.mean()), sd, median, q25, q75)
+    q25, median, q75 = (float(q) for q in np.percentile(numbers, [25, 50, 75]))
+    sd = float(numbers.std(ddof=1)) if numbers.size > 1 else float("nan")
+    return Spread(int(numbers.size), float(numbers.mean()), sd, median, q25, q75)
 
 
 def _summarise_region(scores: Scores, region: str) -> RegionSummary:
@@ -195,9 +195,9 @@ def _summarise_region(scores: Scores, region: str) -> RegionSummary:
 
 
 def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """The smallest box around a mask that is not empty."""
+    """The smallest box around a non-empty mask."""
     box = []
     for axis in range(mask.ndim):
-        held = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
-        box.append(slice(int(held[0]), int(held[-1]) + 1))
+        occupied = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
+        box.append(slice(int(occupied[0]), int(occupied[-1]) + 1))
     return tuple(box)

@@ -1,4 +1,4 @@
-"""What obedience to the condition does not see: texture, spread of the latents, distance between feature distributions.
+"""Realism of images apart from their condition: texture, spread of the latents, distance of feature distributions.
 
 | symbol | here |
 |---|---|
@@ -8,8 +8,8 @@
 | k(x, y) | (x . y / F + 1)^3 of two feature vectors of length F |
 | KD | mean k(x, x') + mean k(y, y') - 2 mean k(x, y), x' not x, y' not y: the unbiased MMD^2 (Binkowski et al., 2018) |
 
-FD is biased upwards in small samples, KD is not but scatters around 0: both are only given between sets of equal size,
-beside the distance of two disjoint real sets of that size, the floor (`distances`).
+FD is biased upwards in small samples; KD is not, but scatters around 0. Report both only between sets of equal size,
+next to the floor: the distance of two disjoint real sets of that size (`distances`).
 """
 
 from functools import reduce
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 
-CUTOFF_PER_MM = 0.25  # half of the highest frequency that 1 mm pixels can hold
+CUTOFF_PER_MM = 0.25  # half of the highest frequency of 1 mm pixels
 
 Values = NDArray[np.float64]
 
@@ -37,8 +37,8 @@ def power_spectra(images: NDArray[np.floating], spacing_mm: tuple[float, ...]) -
 
 def high_frequency_share(images: NDArray[np.floating], spacing_mm: tuple[float, ...],
                          cutoff_per_mm: float = CUTOFF_PER_MM) -> Values:
-    """Share (N,) of the power of each image (*spatial), its mean left out, at or above the cut-off. A constant image
-    gives NaN."""
+    """Share (N,) of each image's power, its mean excluded, at or above the cut-off, for images (N, *spatial). NaN for a
+    constant image."""
     frequency, power = power_spectra(images, spacing_mm)
     axes = tuple(range(-len(spacing_mm), 0))
     total, high = power.sum(axis=axes), power[:, frequency >= cutoff_per_mm].sum(axis=-1)
@@ -49,7 +49,7 @@ def high_frequency_share(images: NDArray[np.floating], spacing_mm: tuple[float, 
 
 def high_frequency_ratio(synthetic: NDArray[np.floating], real: NDArray[np.floating], spacing_mm: tuple[float, ...],
                          cutoff_per_mm: float = CUTOFF_PER_MM) -> float:
-    """Mean share of the synthetic images over that of the real ones: 1 is right, below 1 is blurred."""
+    """Mean share of the synthetic images over that of the real ones: 1 is equal, below 1 is blurred."""
     above = high_frequency_share(synthetic, spacing_mm, cutoff_per_mm)
     below = high_frequency_share(real, spacing_mm, cutoff_per_mm)
     return float(np.nanmean(above) / np.nanmean(below))
@@ -81,8 +81,8 @@ def frechet_distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
 def kernel_distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     """KD of two feature sets (N, F) and (M, F). Raises InputError on fewer than two samples or differing F.
 
-    Known as KID where the features are Inception's (Binkowski, Sutherland, Arbel and Gretton, "Demystifying MMD GANs",
-    arXiv 1801.01401). It depends on the scale of the features: compare only what the same network measured.
+    Called KID with the features of Inception (Binkowski, Sutherland, Arbel and Gretton, "Demystifying MMD GANs",
+    arXiv 1801.01401). It depends on the scale of the features: compare only distances from the same network.
     """
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
         raise InputError(f"kernel_distance: features have shapes {a.shape} and {b.shape}; expected (N, F) and (M, F) "

@@ -1,4 +1,4 @@
-"""How much images of one condition differ: a generator that ignores its noise shows each condition in one way only.
+"""Similarity of images of one condition. A generator that ignores its noise gives one image for each condition.
 
 | symbol | here |
 |---|---|
@@ -11,8 +11,9 @@
 Each scale halves the one before by the mean of 2 x 2 pixels (of volumes 2 x 2 x 2); an odd last one is left out. A mean
 below 0 counts 0. Source: Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality assessment",
 2003.
-An image too small for five scales takes as many as hold a window, with the weights beta divided by their sum: 128 x 128
-pixels have four. Other tools refuse such images or shrink the window, so compare figures of one definition only.
+An image too small for five scales has as many as contain a window, with the weights beta divided by their sum:
+128 x 128 pixels have four. Other tools reject these images or shrink the window, so compare values of one definition
+only.
 """
 
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from .agreement import Estimate, mean_estimate
 BETA = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW, DEVIATION = 11, 1.5  # pixels
 C1, C2 = 0.01**2, 0.03**2  # for intensities in 0..1
-_BLOCK_PIXELS = 2**18  # of one side of the pairs that are held at a time; more leave the cache
+_BLOCK_PIXELS = 2**18  # of one side of the pairs in memory at a time; more do not fit in the processor's cache
 _TOLERANCE = 1e-3  # by which an intensity may leave 0..1
 
 Values = NDArray[np.float64]
@@ -39,7 +40,7 @@ Pixels = NDArray[np.float32]  # single precision: half the time, and within 2e-5
 class Similarity:
     """Mean MS-SSIM of pairs, 1 where they are all equal, with its 95 % bootstrap interval over conditions.
 
-    Each of the `n_conditions` counts alike, however many of the `n_pairs` it has. n_alone: images without a partner.
+    Each of the `n_conditions` has the same weight, for any number of pairs. n_alone: images without a partner.
     """
 
     ms_ssim: Estimate
@@ -75,9 +76,9 @@ def scale_weights(*shape: int) -> Values:
 
 def within_condition_ssim(images: NDArray[np.floating], groups: ArrayLike, replicates: int = 1000,
                           seed: int = 0, axes: int = 2) -> Similarity:
-    """Mean MS-SSIM of every two images of one condition, for images as `ms_ssim` takes them and (N,) condition names.
+    """Mean MS-SSIM of all pairs of images of one condition, for images as in `ms_ssim` and (N,) condition names.
 
-    Read it beside that of real images of one condition, or of any two real images (`random_pair_ssim`): a higher value
+    Compare it with that of real images of one condition, or of any two real images (`random_pair_ssim`): a higher value
     means less variety. Raises InputError.
     """
     names = _checked_groups(images, groups)
@@ -95,7 +96,7 @@ def random_pair_ssim(images: NDArray[np.floating], pairs: int = 1000, replicates
                      seed: int = 0, axes: int = 2) -> Similarity:
     """Mean MS-SSIM of random pairs of different images, each image in at most one pair; each pair is a condition.
 
-    At most N // 2 pairs. The draw depends on N and the seed alone. Raises InputError.
+    There are at most N // 2 pairs. The draw depends on N and the seed alone. Raises InputError.
     """
     _check(images, axes)
     words = np.random.Philox(key=np.array([seed, 0], dtype=np.uint64)).random_raw(len(images))
@@ -110,16 +111,15 @@ def within_condition_spread(features: NDArray[np.floating], groups: ArrayLike,
 
     features: (N, F), with (N,) condition names; reference_features: (M, F), of real images of any condition. Within
     conditions, squared distances from the condition's mean are summed and divided by the degrees of freedom N' - G,
-    where N' images stand in the G conditions that have two or more. 0: every condition has one look; 1: images of a
-    condition differ as much as any real ones. NaN without such conditions, or where all references are equal.
-    Raises InputError.
+    where G conditions have two or more images, N' in all. 0: the images of a condition are equal; 1: they differ as
+    much as any real images. NaN for G = 0, or if all references are equal. Raises InputError.
     """
     names = _checked_groups(features, groups)
     if features.ndim != 2 or reference_features.ndim != 2 or features.shape[1] != reference_features.shape[1]:
         raise InputError(f"within_condition_spread: features have shapes {features.shape} and "
                          f"{reference_features.shape}, expected (N, F) and (M, F) with the same F.")
     if not (np.isfinite(features).all() and np.isfinite(reference_features).all()):
-        raise InputError("within_condition_spread: features must be finite numbers. Leave out the images without.")
+        raise InputError("within_condition_spread: features must be finite numbers. Leave out the other images.")
     squares, freedom = 0.0, 0
     for rows in _members(names):
         chosen = features[rows].astype(np.float64)
@@ -161,18 +161,18 @@ def ssim_terms(a: Pixels, b: Pixels, axes: int = 2) -> tuple[Values, Values]:
 
 
 def _smoothed(images: Pixels, axes: int) -> Pixels:
-    """Means under every window that lies in the image: (..., *spatial), each axis 10 shorter after."""
+    """Means under every window that lies wholly in the image: (..., *spatial), each axis 10 shorter."""
     height, width = images.shape[-2:]
-    found = np.asarray(_window_matrix(height) @ images @ _window_matrix(width).T)
+    smooth = np.asarray(_window_matrix(height) @ images @ _window_matrix(width).T)
     for axis in range(-axes, -2):
-        found = np.moveaxis(np.tensordot(_window_matrix(images.shape[axis]), found, (1, axis)), 0, axis)
-    return np.asarray(found, dtype=np.float32)
+        smooth = np.moveaxis(np.tensordot(_window_matrix(images.shape[axis]), smooth, (1, axis)), 0, axis)
+    return np.asarray(smooth, dtype=np.float32)
 
 
 @cache
 def _window_matrix(size: int) -> Pixels:
-    """(size - 10, size): row i holds the one-dimensional window that begins at pixel i. Products of matrices are
-    quicker here than 11 shifted sums."""
+    """(size - 10, size): row i is the one-dimensional window that begins at pixel i. Products of matrices are faster
+    here than 11 shifted sums."""
     offsets = np.arange(WINDOW) - WINDOW // 2
     window = np.exp(-offsets**2 / (2 * DEVIATION**2))
     matrix = np.zeros((size - WINDOW + 1, size), dtype=np.float32)

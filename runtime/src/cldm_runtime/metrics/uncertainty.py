@@ -1,18 +1,18 @@
-"""What several images of one condition tell about uncertainty, and whether it is calibrated against the truth.
+"""Uncertainty from several images of one condition, and its calibration against the truth.
 
 | symbol | here |
 |---|---|
-| k | images of a condition, which differ in their noise alone |
+| k | number of images of a condition, which differ in their noise alone |
 | s | standard deviation (k - 1) over the k images: of a pixel's intensity, or of a measured attribute |
-| d | disagreement of k label maps at a pixel: 1 - (how many say the most frequent label) / k; 0 is unanimous |
+| d | disagreement of k label maps at a pixel: 1 - (count of the most frequent label) / k; 0 is unanimous |
 | e | mean of the attribute over the k images, minus its reference |
-| p | predicted error s sqrt(1 + 1/k): the RMS of e where the reference is one more draw, like those of the images |
+| p | predicted error s sqrt(1 + 1/k): the RMS of e if the reference is one more draw from the same distribution |
 | ratio | RMS e / RMS p over conditions: 1 is calibrated, above 1 the images of a condition agree too well |
 
-The factor of p is that of ensemble forecasts (Fortin et al., J. Hydrometeorology 15, 2014). A ratio and a correlation
-judge the spread, not the segmenter: a constant bias raises the ratio, however well the spread ranks the conditions.
-With few images s is itself uncertain: conditions of low s then err more than p says, those of high s less.
-All intervals hold 95 %: percentiles of a bootstrap over conditions.
+The factor of p is that of ensemble forecasts (Fortin et al., J. Hydrometeorology 15, 2014). Ratio and correlation judge
+the spread, not the segmenter: a constant bias raises the ratio even if the spread ranks the conditions well. With few
+images s is itself uncertain: conditions of low s then have larger errors than p predicts, those of high s smaller ones.
+All intervals are 95 % percentile intervals of a bootstrap over conditions.
 """
 
 import math
@@ -28,18 +28,18 @@ from .agreement import Estimate, bootstrap
 BINS = 6  # of the calibration curve, at most
 BIN_CONDITIONS = 5  # in each bin, at least
 DISAGREEMENT_EDGES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)  # 0 alone, then (0, 0.1], (0.1, 0.2], ...
-_MINIMUM = 3  # fewer conditions define no correlation worth the name
+_MINIMUM = 3  # conditions: fewer define no meaningful correlation
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class ConditionSpread:
-    """One attribute over the images of each condition, for the G conditions where both are known; arrays are (G,).
+    """One attribute over the images of each condition, for the G conditions with spread and error; arrays are (G,).
 
     images: k. spread: s. predicted: p. error: e. single: root mean square of the k single errors. Left out and counted:
-    conditions whose reference is undefined, conditions with a reference but fewer than two defined measurements, and,
-    of conditions with a reference, the undefined measurements.
+    conditions whose reference is undefined, conditions with a reference but fewer than two defined measurements, and
+    undefined measurements of conditions with a reference.
     """
 
     conditions: NDArray[np.int64]
@@ -114,11 +114,11 @@ class PixelCalibration:
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """Everything that scores.json says about repeated conditions.
+    """The section of scores.json on repeated conditions.
 
-    n_alone: samples whose condition has no other. images_low, images_high: least and most images of a condition.
-    image_sd: mean s over pixels, in units of intensity. disagreement: mean d over pixels that any image of the
-    condition has a structure at. examples: conditions from the least to the most disagreement, as pictured.
+    n_alone: samples that are alone in their condition. images_low, images_high: least and most images of a condition.
+    image_sd: mean s over pixels, in units of intensity. disagreement: mean d over pixels with a structure in any image
+    of the condition. examples: the pictured conditions, from the least to the most disagreement.
     """
 
     n_conditions: int
@@ -146,49 +146,50 @@ def disagreement(labels: LabelMap, n_labels: int) -> tuple[LabelMap, Values]:
 
 def condition_spread(measured: NDArray[np.floating], reference: NDArray[np.floating],
                      conditions: NDArray[np.int64]) -> ConditionSpread:
-    """Spread and error of (N,) measurements, NaN where undefined, whose condition and reference are given for each.
+    """Spread and error of (N,) measurements, NaN where undefined, with the reference and the condition of each.
 
-    The reference of a condition is that of its first sample: a condition's samples share it.
+    The samples of a condition share a reference: that of the first one is used.
     """
     numbers, first, group = np.unique(conditions, return_index=True, return_inverse=True)
-    truth, known = reference[first].astype(np.float64), np.isfinite(measured)
-    value, group_known = measured[known].astype(np.float64), group[known]
-    k = np.bincount(group_known, minlength=len(numbers))
-    kept, has_truth = np.isfinite(truth) & (k >= 2), np.isfinite(truth)
-    mean = _sum(value, group_known, len(numbers)) / np.maximum(k, 1)
-    variance = _sum((value - mean[group_known]) ** 2, group_known, len(numbers)) / np.maximum(k - 1, 1)
-    single = _sum((value - truth[group_known]) ** 2, group_known, len(numbers)) / np.maximum(k, 1)
+    truth, is_measured = reference[first].astype(np.float64), np.isfinite(measured)
+    value, group_measured = measured[is_measured].astype(np.float64), group[is_measured]
+    k = np.bincount(group_measured, minlength=len(numbers))
+    usable, has_truth = np.isfinite(truth) & (k >= 2), np.isfinite(truth)
+    mean = _sum(value, group_measured, len(numbers)) / np.maximum(k, 1)
+    variance = _sum((value - mean[group_measured]) ** 2, group_measured, len(numbers)) / np.maximum(k - 1, 1)
+    single = _sum((value - truth[group_measured]) ** 2, group_measured, len(numbers)) / np.maximum(k, 1)
     return ConditionSpread(
-        numbers[kept], k[kept], np.sqrt(variance[kept]), np.sqrt(variance[kept] * (1 + 1 / k[kept])),
-        (mean - truth)[kept], np.sqrt(single[kept]), int((~has_truth).sum()), int((has_truth & (k < 2)).sum()),
-        int((~known & has_truth[group]).sum()))
+        numbers[usable], k[usable], np.sqrt(variance[usable]), np.sqrt(variance[usable] * (1 + 1 / k[usable])),
+        (mean - truth)[usable], np.sqrt(single[usable]), int((~has_truth).sum()), int((has_truth & (k < 2)).sum()),
+        int((~is_measured & has_truth[group]).sum()))
 
 
-def attribute_spread(found: ConditionSpread, attribute: str, unit: str, reference: str, samples: str,
+def attribute_spread(spreads: ConditionSpread, attribute: str, unit: str, reference: str, samples: str,
                      replicates: int = 1000, seed: int = 0) -> AttributeSpread:
-    """The figures of one attribute, with intervals."""
-    squares = np.stack([np.ones_like(found.spread), found.spread**2, found.error**2, found.single**2,
-                        found.predicted**2], axis=1)
-    spread, error, single, ratio = bootstrap(squares, found.conditions, _root_means, replicates, seed)
+    """The statistics of one attribute, with intervals."""
+    squares = np.stack([np.ones_like(spreads.spread), spreads.spread**2, spreads.error**2, spreads.single**2,
+                        spreads.predicted**2], axis=1)
+    spread, error, single, ratio = bootstrap(squares, spreads.conditions, _root_means, replicates, seed)
     return AttributeSpread(
-        attribute, unit, reference, samples, len(found.spread), found.n_reference_undefined, found.n_too_few,
-        found.n_values_undefined, spread, error, single, ratio,
-        spearman(found.predicted, np.abs(found.error), replicates, seed), calibration_bins(found, replicates, seed))
+        attribute, unit, reference, samples, len(spreads.spread), spreads.n_reference_undefined, spreads.n_too_few,
+        spreads.n_values_undefined, spread, error, single, ratio,
+        spearman(spreads.predicted, np.abs(spreads.error), replicates, seed),
+        calibration_bins(spreads, replicates, seed))
 
 
-def calibration_bins(found: ConditionSpread, replicates: int = 1000, seed: int = 0) -> tuple[SpreadBin, ...]:
-    """The calibration curve: conditions in the order of p, cut into bins of equal number. Intervals are of each bin."""
-    if not len(found.predicted):
+def calibration_bins(spreads: ConditionSpread, replicates: int = 1000, seed: int = 0) -> tuple[SpreadBin, ...]:
+    """The calibration curve: conditions in the order of p, in bins of equal size, with an interval for each bin."""
+    if not len(spreads.predicted):
         return ()
-    count = min(BINS, max(1, len(found.predicted) // BIN_CONDITIONS))
-    chosen = np.array_split(np.argsort(found.predicted, kind="stable"), count)
-    return tuple(SpreadBin(len(rows), float(np.sqrt((found.predicted[rows]**2).mean())),
-                           _rms(found.error[rows], replicates, seed)) for rows in chosen)
+    count = min(BINS, max(1, len(spreads.predicted) // BIN_CONDITIONS))
+    chosen = np.array_split(np.argsort(spreads.predicted, kind="stable"), count)
+    return tuple(SpreadBin(len(rows), float(np.sqrt((spreads.predicted[rows]**2).mean())),
+                           _rms(spreads.error[rows], replicates, seed)) for rows in chosen)
 
 
 def spearman(x: Values, y: Values, replicates: int = 1000, seed: int = 0) -> Estimate:
-    """Spearman's rank correlation of (N,) pairs, ties having their mean rank; NaN below three pairs, or without
-    variance. Pair j of replicate r is number floor(u N) of a Philox stream keyed by the seed."""
+    """Spearman's rank correlation of (N,) pairs; ties have their mean rank. NaN below three pairs, or without variance.
+    Pair j of replicate r is number floor(u N) of a Philox stream keyed by the seed."""
     n = len(x)
     if n < _MINIMUM:
         return Estimate(math.nan, math.nan, math.nan)
@@ -203,14 +204,14 @@ def spearman(x: Values, y: Values, replicates: int = 1000, seed: int = 0) -> Est
 
 
 def pixel_tally(disputed: Values, wrong: NDArray[np.bool_]) -> Values:
-    """(bins, 3) for the pixels of one condition: how many, how many wrong, sum of d."""
+    """(bins, 3) for the pixels of one condition: their number, number of wrong ones, sum of d."""
     bins = np.digitize(disputed.ravel(), DISAGREEMENT_EDGES, right=True)
     columns = (None, wrong.ravel(), disputed.ravel())
     return np.stack([np.bincount(bins, column, len(DISAGREEMENT_EDGES)) for column in columns], axis=1)
 
 
 def pixel_calibration(tallies: Sequence[Values], replicates: int = 1000, seed: int = 0) -> PixelCalibration:
-    """From the tally of every condition; bins without a pixel are left out."""
+    """The calibration from the tallies of all conditions. Bins without a pixel are left out."""
     table = np.stack(tallies)
     estimates = bootstrap(table.reshape(len(table), -1), np.arange(len(table)), _pixel_statistics, replicates, seed)
     total, low = table.sum(axis=0), (0.0, *DISAGREEMENT_EDGES[:-1])
@@ -251,9 +252,9 @@ def _ranks(values: Values) -> Values:
 
 def _rms(values: Values, replicates: int, seed: int) -> Estimate:
     squares = np.stack([np.ones_like(values), values**2], axis=1)
-    (found,) = bootstrap(squares, np.arange(len(values)), lambda sums: np.sqrt(sums[..., 1:] / sums[..., :1]),
-                         replicates, seed)
-    return found
+    (estimate,) = bootstrap(squares, np.arange(len(values)), lambda sums: np.sqrt(sums[..., 1:] / sums[..., :1]),
+                            replicates, seed)
+    return estimate
 
 
 def _sum(values: Values, groups: NDArray[np.int64], count: int) -> Values:

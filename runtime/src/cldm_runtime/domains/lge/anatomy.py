@@ -3,8 +3,8 @@
 An infarct is the set of wall pixels with the smallest lesion distance (ventricle.py). Their number gives the infarct
 size exactly. Two parameters are left, and each moves one attribute monotonically: the lesion's aspect (wide and
 shallow, or narrow and deep) sets the transmurality, and its layer (from the endocardium into the wall) lowers the
-endocardial surface length. Both are found by bisection on the *measured* attributes. What is left, the ventricle's
-shape, the territory, the border and the number of foci, is drawn at random.
+endocardial surface length. Both are found by bisection on the *measured* attributes. Everything else is drawn at
+random: the ventricle's shape, the territory, the border and the number of foci.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from .attributes import ATTRIBUTES, HEALTHY, INFARCT, LV_CAVITY, NAMES, SECTIONS
 from .ventricle import Field, Roughness, Ventricle, draw_territory, pixel_axes, wrap
 
 _ATTEMPTS = 100
-# A row passes only if each of a few draws meets it quickly, so that generation, with many attempts, never fails on it.
+# A row passes only if a few trial draws meet it in few attempts, so generation, with many attempts, never fails on it.
 _TRIALS, _TRIAL_ATTEMPTS = 4, 8
 _TOLERANCE = {attribute.name: attribute.tolerance for attribute in ATTRIBUTES}
 _LOG_ASPECT = (-3.0, 4.5)
@@ -43,9 +43,9 @@ class _Canvas:
 
 @dataclass(frozen=True)
 class _Style:
-    """What the request leaves open about an infarct."""
+    """The properties of an infarct that no request fixes."""
 
-    foci: tuple[tuple[float, float], ...]  # (angle in rad, lag: how far a focus stays behind the first, relative)
+    foci: tuple[tuple[float, float], ...]  # (angle in rad, lag: how much smaller than the first, relative)
     power: float
     roughness: Roughness
 
@@ -77,7 +77,7 @@ def _draw_canvas(ventricle: Ventricle, z: float, centre_mm: tuple[float, float],
 
 
 def _periodic_knots() -> tuple[Field, NDArray[np.intp]]:
-    """The angles of the outline within [0, 2 pi), in order and with one more on each side, and which each is."""
+    """The angles of the outline within [0, 2 pi), sorted, with one more on each side, and the index of each."""
     turned = _OUTLINE % _TURN
     order = np.argsort(turned)
     order = np.concatenate([order[-1:], order, order[:1]])
@@ -90,7 +90,7 @@ _KNOTS, _KNOT_ORDER = _periodic_knots()
 
 
 def _around(theta: Field, values: Field) -> Field:
-    """Values at the angles of the outline, interpolated. What np.interp does for a period, prepared once."""
+    """Values at the angles of the outline, interpolated as by np.interp with a period, but sorted only once."""
     return np.interp(theta % _TURN, _KNOTS, values[_KNOT_ORDER])
 
 
@@ -116,15 +116,15 @@ def _bisect(measure: Callable[[float], float], target: float, low: float, high: 
 
 
 class _Fit:
-    """Searches the aspect and the layer that give a canvas the wanted transmurality and endocardial surface length.
+    """Searches the aspect and the layer that give a canvas the requested transmurality and endocardial surface length.
 
     The infarct is the set of wall pixels nearest to the lesion, a superellipse in (theta, r) about each focus. With
     half width h, power p, lag l and roughness b, a pixel is at the distance
 
         ((|r - layer| h)^p + (|theta - angle| / h)^p) (1 + l) b
 
-    from a focus. Only the order of distances matters, so that they are taken over h^p: what stands before h^-2p is
-    computed once for a layer, and once for the canvas.
+    from a focus. Only the order of distances matters, so they are divided by h^p. The factors that do not depend on h
+    are computed once for a layer, and once for the canvas.
     """
 
     def __init__(self, canvas: _Canvas, style: _Style, request: Mapping[str, float]) -> None:
@@ -155,14 +155,14 @@ class _Fit:
         return self._infarcts[key]
 
     def reached(self, log_aspect: float, layer: float) -> float:
-        """The transmurality there."""
+        """The transmurality of the infarct with that aspect and layer."""
         key = (log_aspect, layer)
         if key not in self._reached:
             self._reached[key] = mean_share(self.infarct(log_aspect, layer), self.section, self.wall_count)
         return self._reached[key]
 
     def covered(self, infarct: NDArray[np.bool_]) -> float:
-        """The endocardial surface length."""
+        """The endocardial surface length of an infarct."""
         return float(np.count_nonzero(infarct & self.inner) / self.inner_count)
 
     def best_aspect(self, layer: float, steps: int) -> float:
@@ -184,7 +184,8 @@ class _Fit:
 
 
 def _thinned(ventricle: Ventricle, request: Mapping[str, float], angle: float, stream: Stream) -> Ventricle:
-    """Scars thin the wall; how much also follows from a request for more endocardium than size / transmurality."""
+    """The ventricle with a thinned wall at the scar: thinner still if the request has more endocardial surface than
+    size / transmurality."""
     arc = request["infarct_size"] / request["transmurality"]
     needed = 1.0 - arc / max(request["endocardial_surface_length"], 1e-3)
     natural = stream.uniform(0.0, 0.3) * request["transmurality"]
@@ -212,8 +213,7 @@ class LgeAnatomy:
                 faults.append(f"endocardial_surface_length = {surface:g} needs infarct, but infarct_size = 0")
             return faults
         if depth == 0:
-            return ["transmurality = 0 is impossible where there is infarct: leave the cell empty, or set infarct_size "
-                    "to 0"]
+            return ["transmurality = 0 is impossible with infarct: leave the cell empty, or set infarct_size to 0"]
         if size is not None and depth is not None and depth < size - _TOLERANCE["transmurality"]:
             return [f"transmurality = {depth:g} is below infarct_size = {size:g}: an infarct that goes all the way "
                     f"round has a transmurality equal to its size; raise transmurality to {size:g} or more"]
@@ -233,7 +233,7 @@ class LgeAnatomy:
 
     def complete(self, request: Mapping[str, float], stream: Stream,
                  table: NDArray[np.float64] | None = None) -> dict[str, float]:
-        from .prior import complete  # apart, because the prior is long and drawing does not need it
+        from .prior import complete  # here, because drawing does not need the prior
 
         return complete(request, stream, table)
 
@@ -277,7 +277,7 @@ def _largest(error: Mapping[str, float]) -> float:
 
 
 def _unmet(request: Mapping[str, float], error: Mapping[str, float]) -> str:
-    asked = ", ".join(f"{name} = {request[name]:.3g}" for name in NAMES[:3])
+    requested = ", ".join(f"{name} = {request[name]:.3g}" for name in NAMES[:3])
     reached = ", ".join(f"{name} = {request[name] + value:.3g}" for name, value in error.items())
-    return (f"no anatomy meets {asked}; the nearest has {reached}. Move the row towards it: the endocardial surface "
-            f"length of a wavefront is about infarct_size / transmurality")
+    return (f"no anatomy meets {requested}; the nearest has {reached}. Move the row towards it: the endocardial "
+            "surface length of a wavefront is about infarct_size / transmurality")

@@ -38,7 +38,7 @@ NAMES = tuple(attribute.name for attribute in ATTRIBUTES)
 class LgeReason(IntEnum):
     """Why a value of this domain is NaN, besides the reasons common to all domains."""
 
-    NO_INFARCT = 1  # the value is only defined where there is infarct
+    NO_INFARCT = 1  # the value is defined only with infarct
     NO_WALL = 2  # no myocardium at all
     NO_ENDOCARDIUM = 3  # no cavity, or a wall too thin to have an inner quarter
 
@@ -65,8 +65,8 @@ def find_wall(labels: LabelMap) -> Wall:
     """Locate the wall of a (H, W) label map and its coordinates.
 
     Distances run from pixel centres to the boundary, half a pixel beyond the last pixel of the wall, so that a wall
-    of n pixels has r = 0.5/n, 1.5/n, ... The cavity is label 1; where a label map has none, the holes that the wall
-    encloses. An open ring with a labelled cavity is measured: sections without wall count for nothing.
+    of n pixels has r = 0.5/n, 1.5/n, ... The cavity is label 1 or, in a label map without it, the holes that the wall
+    encloses. An open ring with a labelled cavity is measured: sections without wall are ignored.
     """
     width = labels.shape[1]
     rows, columns = np.flatnonzero(labels.any(axis=1)), np.flatnonzero(labels.any(axis=0))
@@ -92,7 +92,7 @@ def find_wall(labels: LabelMap) -> Wall:
 
 
 def _distances(region: NDArray[np.bool_], y: NDArray[np.intp], x: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Euclidean distance, in pixels, of some pixels of a region to the nearest one outside it."""
+    """Euclidean distance, in pixels, from the pixels (y, x) of a region to the nearest pixel outside it."""
     nearest = ndimage.distance_transform_edt(region, return_distances=False, return_indices=True)
     squared = (nearest[0][y, x] - y) ** 2 + (nearest[1][y, x] - x) ** 2
     distances: NDArray[np.float64] = np.sqrt(squared.astype(np.float64))
@@ -105,10 +105,12 @@ def transmurality(infarct: NDArray[np.bool_], section: NDArray[np.intp]) -> floa
 
 
 def mean_share(infarct: NDArray[np.bool_], section: NDArray[np.intp], wall_count: NDArray[np.intp]) -> float:
-    """`transmurality` where the wall pixels of each section are counted."""
+    """`transmurality` with the number of wall pixels of each section (36,) already counted."""
     infarct_count = np.bincount(section[infarct], minlength=SECTIONS)
-    held = infarct_count.nonzero()[0]
-    return float((infarct_count[held] / wall_count[held]).sum() / len(held)) if len(held) else float("nan")
+    infarcted = infarct_count.nonzero()[0]
+    if not len(infarcted):
+        return float("nan")
+    return float((infarct_count[infarcted] / wall_count[infarcted]).sum() / len(infarcted))
 
 
 def _measure_slice(labels: LabelMap) -> tuple[list[float], list[IntEnum]]:

@@ -126,7 +126,7 @@ def draw_patient(stream: Stream, subset: str) -> Patient:
 
 @dataclass(frozen=True)
 class SliceGeometry:
-    """Polar coordinates of a slice's pixels about the LV centre, with what they say of the wall."""
+    """Polar coordinates of a slice's pixels about the LV centre, and the wall's coordinates there."""
 
     z: float
     theta: Field
@@ -162,13 +162,13 @@ def label_slice(geometry: SliceGeometry, obstruction: float) -> NDArray[np.uint8
     labels[geometry.radius < 0] = LV_CAVITY
     labels[wall] = HEALTHY
     labels[wall & (geometry.scar < 1)] = INFARCT
-    # The obstructed core keeps clear of the endocardium, which is fed by diffusion from the cavity.
+    # The obstructed core does not reach the endocardium, which is supplied by diffusion from the cavity.
     labels[wall & (geometry.scar < obstruction) & (geometry.radius > 0.12)] = MVO
     return labels
 
 
 def _thorax(patient: Patient, geometry: SliceGeometry, texture: Field) -> NDArray[np.intp]:
-    """Tissue of everything outside the left ventricle."""
+    """Tissues outside the left ventricle."""
     z, theta, beyond = geometry.z, geometry.theta, geometry.rho - geometry.epicardium
     tissue = np.full(theta.shape, Tissue.LUNG, dtype=np.intp)
     x, y = geometry.rho * np.cos(theta), geometry.rho * np.sin(theta)
@@ -241,7 +241,7 @@ def _magnetisation(patient: Patient, protocol: Protocol, geometry: SliceGeometry
 def phantom_volume(seed: int, patient: int, subset: str) -> PhantomVolume:
     """The stack of one patient: a pure function of its arguments.
 
-    patient: 0 .. SUBSETS[subset] - 1, or beyond for a larger cohort.
+    patient: 0 .. SUBSETS[subset] - 1, or more for a larger cohort.
     """
     number = _FIRST_PATIENT[subset] + patient
     stream = Stream(seed, number, Purpose.COHORT)

@@ -1,4 +1,4 @@
-"""Plausible attributes where the user asks for some only: drawn from a table of joint values, else from a prior."""
+"""Plausible values for attributes that a request leaves out, drawn from a table of joint values or from a prior."""
 
 import math
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ _NEIGHBOURS = 24
 
 
 def complete(request: Mapping[str, float], stream: Stream, table: NDArray[np.float64] | None) -> dict[str, float]:
-    """All attributes of `NAMES`: those requested as they are, the others drawn; transmurality NaN without infarct."""
+    """All attributes of `NAMES`: requested values unchanged, the others drawn; transmurality NaN without infarct."""
     drawn = _from_table(request, stream, table) if table is not None and len(table) else _from_prior(stream)
     position = request.get(POSITION, drawn[POSITION])
-    position = stream.uniform() if math.isnan(position) else position  # a table of single slices does not know it
+    position = stream.uniform() if math.isnan(position) else position  # NaN in a table of single slices
     if request.get(SIZE) == 0 or (SIZE not in request and drawn[SIZE] == 0 and not _wants_infarct(request)):
         return {SIZE: 0.0, DEPTH: float("nan"), SURFACE: 0.0, POSITION: position}
     if drawn[SIZE] == 0:
@@ -34,7 +34,7 @@ def _reconcile(request: Mapping[str, float], drawn: Mapping[str, float]) -> dict
 
     The arc a = size / transmurality is the share of the circumference that holds infarct; the endocardial surface
     length is that arc times the share q <= 1 of it that starts at the endocardium. Two of size, transmurality and arc
-    give the third, so what the user left out follows from the drawn arc and q.
+    give the third, so the missing attributes follow from the drawn arc and q.
     """
     arc = float(np.clip(drawn[SIZE] / drawn[DEPTH], 0.03, 0.95))
     share = float(np.clip(drawn[SURFACE] / arc, 0.0, 1.0))
@@ -49,13 +49,13 @@ def _reconcile(request: Mapping[str, float], drawn: Mapping[str, float]) -> dict
         depth = max(depth, min(1.0, size * 1.02))
     arc = size / max(depth, 1e-6)
     if surface is None:
-        # A shallow infarct fills its part of the inner quarter only partly; a deep one cannot spare it.
+        # A shallow infarct fills its part of the inner quarter only partly; a deep one must fill it.
         surface = float(np.clip(arc * max(min(share, depth / 0.28), (depth - 0.7) / 0.3), 0.0, 1.0))
     return {SIZE: size, DEPTH: depth, SURFACE: surface}
 
 
 def _from_table(request: Mapping[str, float], stream: Stream, table: NDArray[np.float64]) -> dict[str, float]:
-    """A row of the table, among those nearest to the request in what it asks for."""
+    """A random row of the table among those nearest to the requested values."""
     rows = table[table[:, 0] > 0] if _wants_infarct(request) or request.get(SIZE, 0.0) > 0 else table
     rows = rows if len(rows) else table
     distance = np.zeros(len(rows))
@@ -68,7 +68,7 @@ def _from_table(request: Mapping[str, float], stream: Stream, table: NDArray[np.
 
 
 def _nearest(distance: NDArray[np.float64], count: int) -> NDArray[np.intp]:
-    """The rows with the smallest distances, nearest first, and among equals the first first."""
+    """The `count` rows with the smallest distances, nearest first; ties in row order."""
     if count < len(distance):
         near = np.flatnonzero(distance <= np.partition(distance, count - 1)[count - 1])
     else:

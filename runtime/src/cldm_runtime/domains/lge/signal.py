@@ -7,12 +7,12 @@ Equation: M = PD (1 - 2 exp(-TI/T1) + exp(-TR/T1)), inversion-recovery gradient 
 imaging technique for the visualization of myocardial infarction", Radiology 2001;218:215-223); the phase-sensitive
 reconstruction keeps the sign of M (Kellman et al., Magn Reson Med 2002;47:372-383).
 
-T1 some 10 to 20 minutes after gadolinium at 1.5 T. No single source holds them all; the values are chosen inside what
+T1 about 10 to 20 minutes after gadolinium at 1.5 T. No single source has them all; the values lie in the ranges that
 these report: blood and normal myocardium (Messroghli et al., J Cardiovasc Magn Reson 2010;12:32; Kellman and Hansen,
-J Cardiovasc Magn Reson 2014;16:2), infarct, which is shorter than blood by a little only, and microvascular
-obstruction, which stays long since no contrast agent arrives (Flacke et al., Radiology 2001;218:703-710; Kellman and
+J Cardiovasc Magn Reson 2014;16:2), infarct, which is only a little shorter than blood, and microvascular
+obstruction, which stays long because no contrast agent arrives (Flacke et al., Radiology 2001;218:703-710; Kellman and
 Arai, J Magn Reson Imaging 2012;36:529-542), fat (de Bazelaire et al., Radiology 2004;230:652-659; it takes up no
-contrast agent). Lung, liver and muscle are set by eye to look as they do beside a nulled myocardium. Noise in a
+contrast agent). Lung, liver and muscle are set by eye to look as they do next to a nulled myocardium. Noise in a
 magnitude image is Rician (Gudbjartsson and Patz, Magn Reson Med 1995;34:910-914).
 """
 
@@ -119,8 +119,8 @@ def acquire(magnetisation: Field, field_of_view_mm: float, size: int, protocol: 
             stream: Stream) -> NDArray[np.float32]:
     """Image of (size, size) pixels from the finely sampled magnetisation (square, even number of pixels).
 
-    The scanner sees the centre of k-space only, out to the acquired resolution, with complex white noise in it; a
-    raised-cosine edge damps the ringing, zeros fill up to the reconstructed matrix.
+    The scanner samples the centre of k-space only, out to the acquired resolution, with complex white noise. A
+    raised-cosine edge damps the ringing, and zeros fill k-space up to the reconstructed matrix.
     """
     fine = magnetisation.shape[0]
     acquired = 2 * round(field_of_view_mm / protocol.acquired_mm / 2)

@@ -1,4 +1,4 @@
-"""Short-axis stacks: which slices show the whole ring of the wall, and where between apex and base each one lies."""
+"""Short-axis stacks: which slices show the whole ring of the wall, and the position of each between apex and base."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,7 @@ USABLE = (Reason.MEASURED, LgeReason.NO_INFARCT, Reason.NEEDS_STACK)
 
 
 def usable_slices(labels: LabelMap, regions: tuple[tuple[int, ...], ...]) -> NDArray[np.bool_]:
-    """(N,) whether a slice can be measured and the first of the `regions` is a closed ring around the second; without
-    regions, whether it can be measured."""
+    """(N,) whether a slice can be measured and, with `regions`, the first is a closed ring around the second."""
     measured = np.isin(measure_slices(labels).reasons, [int(reason) for reason in USABLE]).all(axis=1)
     if not regions:
         return np.asarray(measured, dtype=np.bool_)
@@ -26,7 +25,7 @@ def usable_slices(labels: LabelMap, regions: tuple[tuple[int, ...], ...]) -> NDA
 
 
 def is_closed_ring(wall: NDArray[np.bool_], inside: NDArray[np.bool_]) -> bool:
-    """Whether the wall encloses all of a non-empty inside, so that no path over edges leads out of it."""
+    """Whether the wall encloses all of a non-empty inside: no path over pixel edges leads out of it."""
     return bool(inside.any() and ndimage.binary_fill_holes(wall)[inside].all())
 
 

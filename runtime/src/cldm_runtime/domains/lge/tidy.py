@@ -1,4 +1,4 @@
-"""What a network drew, made a heart again: one piece, a wall all the way round, no stray pixels."""
+"""Cleans a label map that a network drew: one heart in one piece, a closed wall, no stray pixels."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,16 +7,16 @@ from scipy import ndimage
 from ..labels import LabelMap
 from .attributes import HEALTHY, INFARCT, LV_CAVITY, MVO
 
-_SPECK = 3  # pixels: fewer than this that touch no others of their kind are an error of the network
+_SPECK = 3  # pixels: a component of fewer is an error of the network
 _EIGHT = np.ones((3, 3), dtype=np.bool_)
 
 
 def tidy(labels: LabelMap) -> LabelMap | None:
-    """The (H, W) label map without loose pieces, or None where it is no short-axis slice of a ventricle.
+    """The (H, W) label map without loose pieces, or None if it is no short-axis slice of a ventricle.
 
-    Kept are the largest piece of the heart, without holes, and the largest of its cavity; what else was called cavity
-    becomes healthy wall, and what else lies in the cavity becomes cavity. Infarcts and obstructions of fewer than 3
-    pixels become what surrounds them. None: there is no cavity, the wall is open, or the heart touches the border.
+    The largest piece of the heart, without holes, and the largest piece of its cavity stay. Other cavity pixels become
+    healthy wall, and other pixels inside the cavity become cavity. Infarcts and obstructions of fewer than 3 pixels
+    become the tissue around them. None: there is no cavity, the wall is open, or the heart touches the border.
     """
     heart = _largest(labels > 0)
     cavity = _largest(heart & (labels == LV_CAVITY))
