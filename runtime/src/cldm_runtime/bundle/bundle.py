@@ -144,9 +144,9 @@ def _check_file(folder: Path, name: str, digest: str) -> None:
         _require_digest(folder / name, hashlib.file_digest(stream, "sha256").hexdigest(), digest, stream.tell())
 
 
-def _require_digest(path: Path, found: str, expected: str, size: int) -> None:
-    if found != expected:
-        raise BundleError(f"{path}: sha256 is {found[:12]}..., the manifest says {expected[:12]}... ({size} bytes "
+def _require_digest(path: Path, actual: str, expected: str, size: int) -> None:
+    if actual != expected:
+        raise BundleError(f"{path}: sha256 is {actual[:12]}..., the manifest says {expected[:12]}... ({size} bytes "
                           "found): the file was altered or truncated.")
 
 
@@ -190,6 +190,6 @@ def sign_bundle(bundle: Bundle, key: PrivateKey, overwrite: bool = False) -> Pat
     if files[MANIFEST_FILE] != bundle.manifest_sha256:
         raise BundleError(f"bundle {bundle.path} was altered while it was signed. Sign it again.")
     signed = base64.b64encode(key.sign(signed_text(files))).decode()
-    made = Signature(FORMAT, FORMAT_VERSION, "ed25519", key.public.fingerprint, files, signed)
-    write_text(target, json.dumps(plain(made), indent=1) + "\n")
+    signature = Signature(FORMAT, FORMAT_VERSION, "ed25519", key.public.fingerprint, files, signed)
+    write_text(target, json.dumps(plain(signature), indent=1) + "\n")
     return target

@@ -75,9 +75,9 @@ def _feed_faults(manifest: Manifest, condition: ConditionSpec, denoiser: GraphSp
     if taken is None:
         yield f"{where}: the denoiser has no input {condition.feeds}."
         return
-    given = next((spec for spec in encoder.outputs if spec.name == condition.feeds), None) if encoder else None
-    if given is not None and (given.dtype, given.shape) != (taken.dtype, taken.shape):
-        yield (f"{where}: {condition.encoder} gives {condition.feeds} as {_text(given)}, the denoiser takes "
+    output = next((spec for spec in encoder.outputs if spec.name == condition.feeds), None) if encoder else None
+    if output is not None and (output.dtype, output.shape) != (taken.dtype, taken.shape):
+        yield (f"{where}: {condition.encoder} gives {condition.feeds} as {_text(output)}, the denoiser takes "
                f"{_text(taken)}.")
     axes, form = (3, "tokens, width") if condition.kind == "vector" else (2 + _axes(manifest), "channels, *spatial")
     if len(taken.shape) != axes:

@@ -25,8 +25,8 @@ def output_of(manifest: Manifest) -> Output:
 
 def output_faults(manifest: Manifest) -> list[str]:
     """Why the manifest's output cannot be made, one line each."""
-    found = OUTPUTS.get(manifest.output or IMAGE.name)
-    if found is None:
+    output = OUTPUTS.get(manifest.output or IMAGE.name)
+    if output is None:
         return [f"output: found {manifest.output!r}, expected one of: {', '.join(OUTPUTS)}."]
-    return [] if found.implemented else [f"output: this runtime does not make {found.name} yet, only "
+    return [] if output.implemented else [f"output: this runtime does not make {output.name} yet, only "
                                          f"{', '.join(each.name for each in OUTPUTS.values() if each.implemented)}."]

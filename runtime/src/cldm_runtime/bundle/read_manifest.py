@@ -28,8 +28,8 @@ def _parse(text: str) -> object:
     except (ValueError, RecursionError) as error:
         raise BundleError(f"manifest.json is not valid JSON: {error}. Export the bundle again.") from error
     if not isinstance(value, dict) or value.get("format") != FORMAT:
-        found = value.get("format") if isinstance(value, dict) else type(value).__name__
-        raise BundleError(f'manifest.json: format is {found!r}, expected "{FORMAT}". This is not a cldm bundle.')
+        name = value.get("format") if isinstance(value, dict) else type(value).__name__
+        raise BundleError(f'manifest.json: format is {name!r}, expected "{FORMAT}". This is not a cldm bundle.')
     version = value.get("format_version")
     if type(version) is int and version > FORMAT_VERSION:
         raise BundleError(f"manifest.json: format_version {version} is newer than the newest that this runtime "

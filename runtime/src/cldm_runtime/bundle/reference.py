@@ -65,7 +65,7 @@ class Reference:
     @classmethod
     def from_arrays(cls, arrays: Tensors) -> "Reference":
         """Raises BundleError that lists every key of another form."""
-        found: dict[str, dict[str, dict[str, NDArray[Any]]]] = {}
+        sides_of: dict[str, dict[str, dict[str, NDArray[Any]]]] = {}
         faults, steps = [], None
         for key, array in arrays.items():
             parts = key.split("/")
@@ -74,12 +74,12 @@ class Reference:
             elif not array.shape or not len(array):
                 faults.append(f"{key}: holds no sample")
             elif len(parts) == 3 and parts[1] in ("in", "out"):
-                found.setdefault(parts[0], {"in": {}, "out": {}})[parts[1]][parts[2]] = array
+                sides_of.setdefault(parts[0], {"in": {}, "out": {}})[parts[1]][parts[2]] = array
             else:
                 faults.append(f"{key}: expected <role>/in/<tensor>, <role>/out/<tensor> or {LOOP}/steps (one integer)")
         if faults:
             raise BundleError(list_faults("the reference file has unknown keys. Export the bundle again.", faults))
-        cases = {role: ReferenceCase(sides["in"], sides["out"]) for role, sides in found.items()}
+        cases = {role: ReferenceCase(sides["in"], sides["out"]) for role, sides in sides_of.items()}
         loop = cases.pop(LOOP, None)
         return cls(cases, loop, steps)
 

@@ -84,9 +84,9 @@ class SegmenterSpec:
 
     def faults(self) -> list[str]:
         """What is wrong with the values, taken together."""
-        axes, known = list(range(self.axes)), ", ".join(KINDS)
+        axes, kinds = list(range(self.axes)), ", ".join(KINDS)
         checks = (
-            (self.kind in KINDS, f"kind: found {self.kind!r}, supported: {known}"),
+            (self.kind in KINDS, f"kind: found {self.kind!r}, supported: {kinds}"),
             (len(self.patch_size) == self.axes and min(self.patch_size) >= 1,
              f"patch_size: expected {self.axes} positive integers"),
             (len(self.spacing_mm) == self.axes and min(self.spacing_mm) > 0,
@@ -102,7 +102,7 @@ class SegmenterSpec:
              f"mirror_axes: expected some of {axes}, none twice"),
             (self.decision in DECISIONS, f"decision: found {self.decision!r}, expected one of {', '.join(DECISIONS)}"),
         )
-        found = [f"segmenter.{message}" for good, message in checks if not good]
+        wrong = [f"segmenter.{message}" for good, message in checks if not good]
         for channel, normalisation in enumerate(self.normalisation):
-            found += normalisation.faults(f"segmenter.normalisation[{channel}]")
-        return found
+            wrong += normalisation.faults(f"segmenter.normalisation[{channel}]")
+        return wrong

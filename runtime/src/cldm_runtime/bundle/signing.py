@@ -57,20 +57,20 @@ def check_signature(folder: Path, public_key: KeyPath, manifest_sha256: str) -> 
 
     Raises BundleError where that is not so, InputError for a key that cannot be used.
     """
-    key, found = read_public_key(public_key), _read(folder)
-    if found.key_sha256 != key.fingerprint:
-        raise BundleError(f"bundle {folder} is signed with the key {found.key_sha256[:16]}..., expected that of "
+    key, signed = read_public_key(public_key), _read(folder)
+    if signed.key_sha256 != key.fingerprint:
+        raise BundleError(f"bundle {folder} is signed with the key {signed.key_sha256[:16]}..., expected that of "
                           f"{public_key}, {key.fingerprint[:16]}.... {_SIGN_AGAIN}")
     try:
-        signature = base64.b64decode(found.signature, validate=True)
+        signature = base64.b64decode(signed.signature, validate=True)
     except (binascii.Error, ValueError):
         signature = b""
-    if not key.verifies(signature, signed_text(found.files)):
+    if not key.verifies(signature, signed_text(signed.files)):
         raise BundleError(f"{folder / SIGNATURE_FILE} is forged or damaged: it is not a signature of the key "
                           f"{public_key} for the files that it lists. {_SIGN_AGAIN}")
     present = {**files_of(folder), MANIFEST_FILE: manifest_sha256}
-    faults = [f"{name}: {_difference(found.files.get(name), present.get(name))}"
-              for name in sorted({*found.files, *present}) if found.files.get(name) != present.get(name)]
+    faults = [f"{name}: {_difference(signed.files.get(name), present.get(name))}"
+              for name in sorted({*signed.files, *present}) if signed.files.get(name) != present.get(name)]
     if faults:
         raise BundleError(list_faults(f"bundle {folder} is not what was signed. {_SIGN_AGAIN}", faults))
 
@@ -118,11 +118,11 @@ def _read(folder: Path) -> Signature:
         raise BundleError(f"{path}: format_version {version} is newer than the newest that this runtime reads "
                           f"({FORMAT_VERSION}). Update it: pip install --upgrade cldm-runtime.")
     faults: list[str] = []
-    found = read_record(Signature, value, "", faults)
-    if found is not None:
-        faults += [f"{name!r}: expected a plain file name" for name in found.files if not is_plain_name(name)]
-        faults += [f"{digest!r}: expected a SHA-256" for digest in (found.key_sha256, *found.files.values())
+    signature = read_record(Signature, value, "", faults)
+    if signature is not None:
+        faults += [f"{name!r}: expected a plain file name" for name in signature.files if not is_plain_name(name)]
+        faults += [f"{digest!r}: expected a SHA-256" for digest in (signature.key_sha256, *signature.files.values())
                    if not is_sha256(digest)]
-    if found is None or faults:
+    if signature is None or faults:
         raise BundleError(list_faults(f"{path} is faulty. {_SIGN_AGAIN}", faults))
-    return found
+    return signature

@@ -69,10 +69,10 @@ def _fastest(bundle: Bundle, role: str, threads: int | None) -> tuple[str, str]:
         return "cpu", f"openvino is further from the reference of {file} than its tolerance"
     batch = max(len(array) for array in case.inputs.values())
     there, here = (seconds / batch * 1000 for seconds in _best_seconds((own, rival), case.inputs))
-    told = f"as fast as onnxruntime on {file} ({here:.2g} against {there:.2g} ms an image)"
+    speed = f"as fast as onnxruntime on {file} ({here:.2g} against {there:.2g} ms an image)"
     if there >= FASTER * here:
-        return "openvino", f"{there / here:.2f}x {told}"
-    return "cpu", f"openvino is {there / here:.2f}x {told}"
+        return "openvino", f"{there / here:.2f}x {speed}"
+    return "cpu", f"openvino is {there / here:.2f}x {speed}"
 
 
 def _starts_cuda(bundle: Bundle, role: str, threads: int | None) -> bool:
@@ -95,8 +95,8 @@ def _sized(bundle: Bundle, role: str, engine: Engine) -> ReferenceCase:
 
 
 def _agrees(bundle: Bundle, role: str, engine: Engine, case: ReferenceCase) -> bool:
-    found, tolerances = engine.run(case.inputs), bundle.manifest.reference.tolerances
-    return all(bool(np.max(np.abs(found[name] - expected)) <= tolerances[f"{role}/{name}"])
+    outputs, tolerances = engine.run(case.inputs), bundle.manifest.reference.tolerances
+    return all(bool(np.max(np.abs(outputs[name] - expected)) <= tolerances[f"{role}/{name}"])
                for name, expected in case.outputs.items())
 
 
@@ -110,7 +110,7 @@ def _best_seconds(engines: Sequence[Engine], inputs: Mapping[str, NDArray[Any]],
         for number, engine in enumerate(engines):
             engine.run(inputs)
             for _ in range(_RUNS):
-                begun = time.perf_counter()
+                start = time.perf_counter()
                 engine.run(inputs)
-                best[number] = min(best[number], time.perf_counter() - begun)
+                best[number] = min(best[number], time.perf_counter() - start)
     return best

@@ -25,8 +25,8 @@ def check_description(graph: GraphSpec, inputs: Sequence[Found], outputs: Sequen
         raise BundleError(list_faults(f"graph {graph.file} is not as the manifest describes it.", faults))
 
 
-def _differences(side: str, described: tuple[TensorSpec, ...], found: Sequence[Found]) -> list[str]:
-    tensors = {tensor.name: tensor for tensor in found}
+def _differences(side: str, described: tuple[TensorSpec, ...], actual: Sequence[Found]) -> list[str]:
+    tensors = {tensor.name: tensor for tensor in actual}
     faults = [f"{side} {name} is not described" for name in tensors.keys() - {spec.name for spec in described}]
     for spec in described:
         if spec.name not in tensors:
@@ -34,14 +34,14 @@ def _differences(side: str, described: tuple[TensorSpec, ...], found: Sequence[F
             continue
         tensor = tensors[spec.name]
         if tensor.dtype != spec.dtype or not _described(spec.shape, tensor.shape):
-            shown = "of any shape" if tensor.shape is None else list(tensor.shape)
-            faults.append(f"{side} {spec.name} is {tensor.kind} {shown}, described as {spec.dtype} {list(spec.shape)}")
+            shape = "of any shape" if tensor.shape is None else list(tensor.shape)
+            faults.append(f"{side} {spec.name} is {tensor.kind} {shape}, described as {spec.dtype} {list(spec.shape)}")
     return faults
 
 
-def _described(described: tuple[int | str, ...], found: tuple[Any, ...] | None) -> bool:
+def _described(described: tuple[int | str, ...], actual: tuple[Any, ...] | None) -> bool:
     """A size that the graph leaves open agrees with any; shape inference often leaves output sizes open."""
-    if found is None:
+    if actual is None:
         return True
-    known = tuple(other if isinstance(other, int) else size for size, other in zip(described, found, strict=False))
-    return len(described) == len(found) and shapes_agree(described, known)
+    sizes = tuple(other if isinstance(other, int) else size for size, other in zip(described, actual, strict=False))
+    return len(described) == len(actual) and shapes_agree(described, sizes)

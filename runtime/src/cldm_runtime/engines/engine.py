@@ -64,7 +64,7 @@ def check_inputs(graph: GraphSpec, inputs: Tensors) -> None:
         raise BundleError(list_faults(f"graph {graph.file} was given the wrong tensors.", sorted(faults)))
 
 
-def shapes_agree(described: tuple[int | str, ...], found: tuple[Any, ...]) -> bool:
+def shapes_agree(described: tuple[int | str, ...], actual: tuple[Any, ...]) -> bool:
     """Whether `found` has the described sizes; a symbol such as "N" stands for any size."""
-    return len(described) == len(found) and all(
-        isinstance(size, str) or size == other for size, other in zip(described, found, strict=True))
+    return len(described) == len(actual) and all(
+        isinstance(size, str) or size == other for size, other in zip(described, actual, strict=True))

@@ -173,9 +173,9 @@ class OnnxDeviceEngine:
 
     def _copy(self, value: Any) -> DeviceTensor:
         shape = tuple(value.shape())
-        kept = self._device.empty(shape)
-        self._device.add_up([(value, 1.0)], kept)
-        return DeviceTensor.of(self._device, kept, shape)
+        copy = self._device.empty(shape)
+        self._device.add_up([(value, 1.0)], copy)
+        return DeviceTensor.of(self._device, copy, shape)
 
     def _for(self, batch: int) -> _Bound:
         if batch not in self._bound:
@@ -188,7 +188,7 @@ class OnnxDeviceEngine:
     def _bind(self, batch: int) -> _Bound:
         session = self._open(batch)
         binding = session.io_binding()
-        read = {found.name for found in session.get_inputs()}
+        read = {tensor.name for tensor in session.get_inputs()}
         inputs, outputs = ({spec.name: self._device.empty((batch, *map(int, spec.shape[1:])), np.dtype(spec.dtype))
                             for spec in specs} for specs in (self._graph.inputs, self._graph.outputs))
         inputs = {name: value for name, value in inputs.items() if name in read}

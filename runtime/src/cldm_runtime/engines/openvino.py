@@ -85,8 +85,8 @@ def _core() -> Any:
 def _openvino() -> Any:
     """The package, without its telemetry: importing it reports the import to its makers, over the network, unless that
     part is missing."""
-    held = sys.modules.get(_TELEMETRY)
-    if held is None:
+    module = sys.modules.get(_TELEMETRY)
+    if module is None:
         sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # how Python is told that a module is missing
     try:
         import openvino
@@ -94,17 +94,17 @@ def _openvino() -> Any:
         raise ProviderError("provider openvino was requested, but openvino is not installed. "
                             f"Run: {INSTALL}, or pass --provider cpu.") from error
     finally:
-        if held is None:
+        if module is None:
             del sys.modules[_TELEMETRY]
     return openvino
 
 
 def _require_precision(core: Any, precision: str) -> None:
     offered = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    known = [name for name, capability in _CAPABILITIES.items() if capability in offered]
-    if precision not in known:
+    precisions = [name for name, capability in _CAPABILITIES.items() if capability in offered]
+    if precision not in precisions:
         raise ProviderError(f"precision {precision} was requested, but openvino says that this CPU offers: "
-                            f"{', '.join(known)}. Pass --precision fp32.")
+                            f"{', '.join(precisions)}. Pass --precision fp32.")
 
 
 def _read(data: bytes, graph: GraphSpec) -> Any:

@@ -56,8 +56,8 @@ class TensorRtEngine:
         if batch in self._contexts:
             return
         plan = plan_engine(self._graph, batch, self._precision)
-        kept = read_engine(plan)
-        if kept is not None and self._load(kept, batch) and self._largest_excess(batch) <= 1.0:
+        plan_bytes = read_engine(plan)
+        if plan_bytes is not None and self._load(plan_bytes, batch) and self._largest_excess(batch) <= 1.0:
             return
         built = build_engine(self._data, self._graph, plan)
         if not self._load(built, batch):
@@ -81,22 +81,22 @@ class TensorRtEngine:
     def _largest_excess(self, batch: int) -> float:
         """The largest error on the reference, in tolerances; NaN where a number is not finite."""
         case = self._reference.resized(batch)
-        found = run_on(self._device, self._execute, case.inputs)
-        return float(np.max([np.max(np.abs(found[name] - expected)) / self._tolerances[name]
+        outputs = run_on(self._device, self._execute, case.inputs)
+        return float(np.max([np.max(np.abs(outputs[name] - expected)) / self._tolerances[name]
                              for name, expected in case.outputs.items()]))
 
     def _execute(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         torch = self._torch
         batch = len(next(iter(inputs.values())))
         context = self._contexts[batch]
-        held = {spec.name: inputs[spec.name].contiguous() for spec in self._graph.inputs}
+        contiguous = {spec.name: inputs[spec.name].contiguous() for spec in self._graph.inputs}
         outputs = {spec.name: torch.empty((batch, *spec.shape[1:]), dtype=getattr(torch, spec.dtype), device="cuda")
                    for spec in self._graph.outputs}
         engine = context.engine
         for name in (engine.get_tensor_name(number) for number in range(engine.num_io_tensors)):
-            context.set_tensor_address(name, {**held, **outputs}[name].data_ptr())
-            if name in held:
-                context.set_input_shape(name, tuple(held[name].shape))
+            context.set_tensor_address(name, {**contiguous, **outputs}[name].data_ptr())
+            if name in contiguous:
+                context.set_input_shape(name, tuple(contiguous[name].shape))
         if not context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
             raise ProviderError(f"graph {self._graph.file}: TensorRT could not run it at batch {batch}. Pass "
                                 "--provider cuda.")

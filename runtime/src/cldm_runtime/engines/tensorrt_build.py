@@ -127,8 +127,8 @@ def build_engine(model: bytes, graph: GraphSpec, plan: EnginePlan) -> bytes:
         shapes.set_shape(name, *[plan.shapes[name]] * 3)
     config.add_optimization_profile(shapes)
     timings = private_folder(FOLDER) / plan.timings
-    known = config.create_timing_cache(timings.read_bytes() if timings.is_file() else b"")
-    config.set_timing_cache(known or config.create_timing_cache(b""), ignore_mismatch=False)
+    cache = config.create_timing_cache(timings.read_bytes() if timings.is_file() else b"")
+    config.set_timing_cache(cache or config.create_timing_cache(b""), ignore_mismatch=False)
     built = builder.build_serialized_network(network, config)
     if built is None:
         raise ProviderError(f"graph {graph.file}: TensorRT {plan.tensorrt} could not build an engine on {plan.gpu}. "

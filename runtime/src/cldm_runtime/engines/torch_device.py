@@ -43,23 +43,23 @@ class TorchDevice:
 
     def put(self, array: NDArray[Any]) -> Tensor:
         # Pinned, so that the copy goes on beside the work; torch keeps such memory for the next one.
-        held = self._torch.empty(array.shape, dtype=self._torch.from_numpy(np.empty(0, array.dtype)).dtype,
+        pinned = self._torch.empty(array.shape, dtype=self._torch.from_numpy(np.empty(0, array.dtype)).dtype,
                                  pin_memory=True)
-        held.numpy()[...] = array
-        return held.to("cuda", non_blocking=True)
+        pinned.numpy()[...] = array
+        return pinned.to("cuda", non_blocking=True)
 
     def fetch(self, tensor: Tensor) -> Fetch:
         torch, done = self._torch, self._torch.cuda.Event()
-        held = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+        pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
         self._copies.wait_stream(torch.cuda.current_stream())  # what is queued up to here, not what comes later
         with torch.cuda.stream(self._copies):
-            held.copy_(tensor, non_blocking=True)
+            pinned.copy_(tensor, non_blocking=True)
             done.record()
         tensor.record_stream(self._copies)
 
         def wait() -> NDArray[Any]:
             done.synchronize()
-            array: NDArray[Any] = held.numpy()
+            array: NDArray[Any] = pinned.numpy()
             return array
 
         return wait
@@ -87,23 +87,23 @@ class Captured:
             if len(self._graphs) > _CAPTURED:
                 self._graphs.popitem(last=False)
         self._graphs.move_to_end(key)
-        graph, held, outputs = self._graphs[key]
+        graph, buffers, outputs = self._graphs[key]
         for name, tensor in inputs.items():
-            held[name].copy_(tensor)
+            buffers[name].copy_(tensor)
         graph.replay()
         # Copied, because the next replay writes to the same memory.
         return {name: tensor.clone() for name, tensor in outputs.items()}
 
     def _capture(self, inputs: Tensors) -> tuple[Any, dict[str, Tensor], dict[str, Tensor]]:
         torch = self._torch
-        held = {name: tensor.clone() for name, tensor in inputs.items()}
+        buffers = {name: tensor.clone() for name, tensor in inputs.items()}
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(_WARM_UPS):
-                self._call(held)
+                self._call(buffers)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            outputs = self._call(held)
-        return graph, held, outputs
+            outputs = self._call(buffers)
+        return graph, buffers, outputs

@@ -99,8 +99,8 @@ def check(run: Run, existing: Existing = "resume") -> None:
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise DatasetError(f"{run.out}: {parent} is not a folder that you may write to. Choose another, or change its "
                            "rights.")
-    held = _bytes_in(run.folder) if existing != "refuse" else 0
-    free = shutil.disk_usage(parent).free + held
+    reusable = _bytes_in(run.folder) if existing != "refuse" else 0
+    free = shutil.disk_usage(parent).free + reusable
     if free < run.bytes_needed:
         raise DatasetError(f"{run.out}: {run.samples} samples need up to {_size(run.bytes_needed)} while running, but "
                            f"{parent} has {_size(free)} free. Free some space or choose another folder.")
@@ -148,11 +148,11 @@ def _written_here(run: Run, parts: Iterable[Part], done: Callable[[int], None]) 
 
 
 def _bytes_in(folder: Path) -> int:
-    found = 0
+    total = 0
     for path in folder.glob("*"):
         with suppress(FileNotFoundError):  # another process has just given it its name
-            found += path.stat().st_size
-    return found
+            total += path.stat().st_size
+    return total
 
 
 def _size(count: float) -> str:

@@ -43,8 +43,8 @@ def read_folder(folder: Path) -> PartsFolder:
 def folders_of(out: Path) -> list[Path]:
     """The folders of unfinished runs on a file: of its generation, and of evaluations by segmenters."""
     out = file_behind(out)
-    found = [out.with_name(f"{out.name}.parts"), *sorted(out.parent.glob(f"{_escaped(out.name)}.*.parts"))]
-    return [folder for folder in found if folder.is_dir()]
+    folders = [out.with_name(f"{out.name}.parts"), *sorted(out.parent.glob(f"{_escaped(out.name)}.*.parts"))]
+    return [folder for folder in folders if folder.is_dir()]
 
 
 def layout_text(samples: int, ranges: Sequence[range], suffix: str) -> str:

@@ -156,10 +156,10 @@ class Run(ABC):
     def refuse_other_plan(self) -> None:
         """Raises InputError where the folder holds parts of another plan."""
         path = self.plan_file
-        found = path.read_text(encoding="utf-8", errors="replace") if path.exists() else self.text
-        if found != self.text:
+        stored = path.read_text(encoding="utf-8", errors="replace") if path.exists() else self.text
+        if stored != self.text:
             raise InputError(f"{self.folder}: holds an unfinished run of another plan: "
-                             f"{differences(found, self.text)}. Repeat its flags to resume it, or pass --overwrite to "
+                             f"{differences(stored, self.text)}. Repeat its flags to resume it, or pass --overwrite to "
                              "start anew.")
 
 
@@ -173,13 +173,13 @@ def cut(samples: int, batch: int, whole: int, at_once: int = PART_SAMPLES) -> li
     return [range(start, min(start + size, samples)) for start in range(0, samples, size)]
 
 
-def differences(found: str, here: str) -> str:
+def differences(stored: str, current: str) -> str:
     """Where a plan found on disk differs from the one here, both as JSON."""
-    other, ours = read_plan(found), read_plan(here)
-    if not other:
+    before, now = read_plan(stored), read_plan(current)
+    if not before:
         return "its plan cannot be read"
-    keys = [key for key in sorted({*other, *ours}) if other.get(key) != ours.get(key)]
-    return ", ".join(f"{key} was {other.get(key)}, now {ours.get(key)}" for key in keys) or "another version wrote it"
+    keys = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
+    return ", ".join(f"{key} was {before.get(key)}, now {now.get(key)}" for key in keys) or "another version wrote it"
 
 
 def plan_under_way(folder: Path) -> dict[str, Any]:
@@ -192,6 +192,6 @@ def plan_under_way(folder: Path) -> dict[str, Any]:
 def read_plan(text: str) -> dict[str, Any]:
     """A plan from its JSON; empty where it is none."""
     with suppress(ValueError):
-        found = json.loads(text)
-        return found if isinstance(found, dict) else {}
+        plan = json.loads(text)
+        return plan if isinstance(plan, dict) else {}
     return {}

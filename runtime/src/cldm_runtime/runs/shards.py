@@ -33,10 +33,10 @@ class Shard:
 
 def parse_shard(text: str) -> Shard:
     """A shard from "I/K". Raises InputError."""
-    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
-    if found is None or not 0 <= int(found[1]) < int(found[2]):
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if match is None or not 0 <= int(match[1]) < int(match[2]):
         raise InputError(f"--shard {text}: expected I/K with I from 0 to K - 1, for example 0/16.")
-    return Shard(int(found[1]), int(found[2]))
+    return Shard(int(match[1]), int(match[2]))
 
 
 def shard_of_this_task(count: int, environment: Mapping[str, str] = os.environ) -> Shard:

@@ -35,13 +35,13 @@ def sample_checksums(images: NDArray[np.generic], masks: NDArray[np.generic] | N
                      indices: NDArray[np.generic]) -> NDArray[np.uint32]:
     """(n,) checksums of stored images (n, C, *spatial), their label maps, and their indices (n,)."""
     stored, numbers = np.ascontiguousarray(images, dtype="<u2"), np.ascontiguousarray(indices, dtype="<i8")
-    found = np.empty(len(stored), dtype=np.uint32)
+    checksums = np.empty(len(stored), dtype=np.uint32)
     for row, image in enumerate(stored):
         value = zlib.crc32(image.data)
         if masks is not None:
             value = zlib.crc32(np.ascontiguousarray(masks[row]).data, value)
-        found[row] = zlib.crc32(numbers[row:row + 1].data, value)
-    return found
+        checksums[row] = zlib.crc32(numbers[row:row + 1].data, value)
+    return checksums
 
 
 def check_samples(dataset: Dataset, samples: range, progress: Callable[[int], None] = lambda count: None
@@ -62,16 +62,16 @@ def check_samples(dataset: Dataset, samples: range, progress: Callable[[int], No
             damaged += [int(indices[row.start]) for row in single if not _holds(dataset, row, indices, checksums)]
         progress(rows.stop - rows.start)
     present, counts = np.unique(indices, return_counts=True)
-    wanted = np.arange(samples.start, samples.stop)
-    return SampleFaults(np.setdiff1d(wanted, present), present[counts > 1],
-                        np.array(sorted([*damaged, *np.setdiff1d(present, wanted)]), dtype=np.int64))
+    expected = np.arange(samples.start, samples.stop)
+    return SampleFaults(np.setdiff1d(expected, present), present[counts > 1],
+                        np.array(sorted([*damaged, *np.setdiff1d(present, expected)]), dtype=np.int64))
 
 
 def _holds(dataset: Dataset, rows: slice, indices: NDArray[np.int64], checksums: NDArray[np.uint32]) -> bool:
     """Whether rows can be read and are as they were written."""
     try:
         masks = dataset.masks(rows) if "masks" in dataset else None
-        found = sample_checksums(dataset.stored_images(rows), masks, indices[rows])
+        computed = sample_checksums(dataset.stored_images(rows), masks, indices[rows])
     except DatasetError:
         return False
-    return bool((found == checksums[rows]).all())
+    return bool((computed == checksums[rows]).all())

@@ -29,10 +29,10 @@ class ColumnWriter:
         self._fresh: dict[str, int] = {}  # rows appended so far to each column that this writer started
 
     def _append(self, columns: Mapping[str, ArrayLike | None]) -> None:
-        given = self._encoded({name: value for name, value in columns.items() if value is not None})
-        if len({len(rows) for rows in given.values()}) > 1:
-            raise DatasetError(f"append: the columns differ in length: { {n: len(v) for n, v in given.items()} }.")
-        for name, rows in given.items():
+        encoded = self._encoded({name: value for name, value in columns.items() if value is not None})
+        if len({len(rows) for rows in encoded.values()}) > 1:
+            raise DatasetError(f"append: the columns differ in length: { {n: len(v) for n, v in encoded.items()} }.")
+        for name, rows in encoded.items():
             with writing(self._stream, self.target):
                 self._extend(name, rows)
 
@@ -135,5 +135,5 @@ def why_not_written(error: Exception) -> str:
     """What went wrong in a few words; HDF5 tells it amid addresses and times."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    found = re.search(r"error message = '([^']+)'", str(error))
-    return found[1] if found else " ".join(str(error).split())
+    message = re.search(r"error message = '([^']+)'", str(error))
+    return message[1] if message else " ".join(str(error).split())

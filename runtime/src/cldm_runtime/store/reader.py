@@ -221,11 +221,11 @@ class Dataset(StoredColumns):
         """
         if subset is None:
             return np.arange(len(self), dtype=np.int64)
-        wanted, known = (subset,) if isinstance(subset, str) else subset, self.subset
-        rows = np.flatnonzero(np.isin(np.array([], np.str_) if known is None else known, wanted)).astype(np.int64)
+        subsets, column = (subset,) if isinstance(subset, str) else subset, self.subset
+        rows = np.flatnonzero(np.isin(np.array([], np.str_) if column is None else column, subsets)).astype(np.int64)
         if not len(rows):
-            names = [] if known is None else sorted(set(known.tolist()))
-            raise InputError(f"{self.path}: has no subset {' or '.join(map(repr, wanted))}. Found: "
+            names = [] if column is None else sorted(set(column.tolist()))
+            raise InputError(f"{self.path}: has no subset {' or '.join(map(repr, subsets))}. Found: "
                              f"{', '.join(names) or 'no subsets at all'}.")
         return rows
 
@@ -241,8 +241,8 @@ class Dataset(StoredColumns):
 
     def segmentation(self, name: str) -> Segmentation:
         """The named segmentation. Raises DatasetError with the names that there are."""
-        known = self.segmentations
-        if name not in known:
-            raise DatasetError(f"{self.path}: has no segmentation {name!r}. Found: {', '.join(known) or 'none'}. "
-                               "Run cldm segment first.")
-        return known[name]
+        segmentations = self.segmentations
+        if name not in segmentations:
+            raise DatasetError(f"{self.path}: has no segmentation {name!r}. Found: "
+                               f"{', '.join(segmentations) or 'none'}. Run cldm segment first.")
+        return segmentations[name]

@@ -104,10 +104,10 @@ class Segmentation(StoredColumns):
 
 
 def root_metadata(group: h5py.Group) -> dict[str, str | int | float]:
-    found: dict[str, str | int | float] = {}
+    metadata: dict[str, str | int | float] = {}
     for name, value in group.attrs.items():
         if isinstance(value, str | bytes):
-            found[name] = as_text(value)
+            metadata[name] = as_text(value)
         elif isinstance(value, np.generic) and value.dtype.kind in "iufb":
-            found[name] = value.item()
-    return found
+            metadata[name] = value.item()
+    return metadata

@@ -17,9 +17,9 @@ def as_text(value: object) -> str:
 
 
 def check_header(file: h5py.File, path: Path) -> None:
-    found = file.attrs.get("format")
-    if found is None or as_text(found) != FORMAT:
-        raise DatasetError(f"{path}: root attribute format is {found!r}, expected {FORMAT!r}. This is not a dataset of "
+    name = file.attrs.get("format")
+    if name is None or as_text(name) != FORMAT:
+        raise DatasetError(f"{path}: root attribute format is {name!r}, expected {FORMAT!r}. This is not a dataset of "
                            "ours; make one with cldm-train prepare or cldm-gen.")
     version = file.attrs.get("format_version")
     if not isinstance(version, np.integer) or version < 1:
@@ -50,12 +50,12 @@ def check_columns(file: h5py.File, path: Path) -> None:
 def _image_attribute_faults(images: h5py.Dataset) -> list[str]:
     faults = []
     for name, count in (("rescale_slope", 1), ("rescale_intercept", 1), ("spacing_mm", images.ndim - 2)):
-        found = images.attrs.get(name, "missing")
-        value = np.asarray(found)
+        stored = images.attrs.get(name, "missing")
+        value = np.asarray(stored)
         low, high = (_SHORTEST_MM, _LONGEST_MM) if name == "spacing_mm" else (-_LARGEST_SCALE, _LARGEST_SCALE)
         sound = value.dtype.kind in "iuf" and bool(((value >= low) & (value <= high)).all())  # NaN is not
         if not sound or value.shape != ((count,) if name == "spacing_mm" else ()):
-            faults.append(f"/images: attribute {name} is {found}, expected {count} number(s) from {low:g} to {high:g}")
+            faults.append(f"/images: attribute {name} is {stored}, expected {count} number(s) from {low:g} to {high:g}")
     return faults
 
 

@@ -153,12 +153,12 @@ class DatasetWriter(ColumnWriter):
                       "subset": subset})
 
     def _encoded(self, columns: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.generic]]:
-        given = super()._encoded(columns)
+        encoded = super()._encoded(columns)
         if self._checksums:
-            images, masks, indices = (given.get(name) for name in ("images", "masks", "sample_index"))
+            images, masks, indices = (encoded.get(name) for name in ("images", "masks", "sample_index"))
             assert images is not None and indices is not None  # as the spec promises
-            given["checksum"] = sample_checksums(images, masks, indices)
-        return given
+            encoded["checksum"] = sample_checksums(images, masks, indices)
+        return encoded
 
     def _encode(self, name: str, value: ArrayLike) -> NDArray[np.generic]:
         if name != "images":
@@ -260,8 +260,8 @@ class DatasetWriter(ColumnWriter):
 
 def _state(path: Path) -> tuple[int, ...]:
     """Changes when a file is replaced or written to."""
-    found = path.stat()
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _set_attributes(group: h5py.Group, metadata: Mapping[str, MetadataValue]) -> None:
