@@ -26,9 +26,7 @@ from .labels import LabelSet
 
 BACKGROUND = "background"
 _NAME, _REGION = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}"), re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
-_LARGEST_FILE = 2**20  # bytes
 _MOST_LABELS, _MOST_REGIONS = 256, 256
-_FLAT_FORMATS = (".png", ".bmp", ".tif", ".tiff")
 _GOLDEN = 0.618034  # of a turn between the hues of neighbouring labels, which keeps them far apart
 
 
