@@ -12,10 +12,10 @@ from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.domains.registry import get_domain
 from cldm_trainer import cli
 from cldm_trainer.config import Config, DiffusionConfig, DistilConfig, OptimiserConfig
-from cldm_trainer.config_file import load_config
 from cldm_trainer.networks import Denoiser, Told
 from cldm_trainer.stages import diffusion, finish, label_vae, texture
 from cldm_trainer.stages.codec import ImageCodecTask, MaskCodecTask
+from cldm_trainer.stages.config_file import load_config
 from cldm_trainer.stages.trajectories import Trajectories
 from cldm_trainer.training import loop
 from cldm_trainer.training.batches import load_slices

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cldm_trainer.cli import run_stage
 from cldm_trainer.config import Config
-from cldm_trainer.config_file import load_config
+from cldm_trainer.stages.config_file import load_config
 from cohort_fixtures import write_drawn_cohort
 
 SHORT = """

@@ -24,11 +24,11 @@ LINES = {
         "__main__",
     ),
     "cldm_trainer": (
-        "tables version",
+        "tables",
         "config",
         "networks graphs training",
         "conditions nnunet audit",
-        "stages config_file",
+        "stages",
         "export adopt",
         "results",
         "bench",

@@ -12,8 +12,8 @@ import torch
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.store import DatasetSpec, create_dataset
 from cldm_trainer.config import Config
-from cldm_trainer.config_file import load_config
 from cldm_trainer.graphs.write import export_graph
+from cldm_trainer.stages.config_file import load_config
 from short_run_fixtures import train_short
 
 SMALL = """

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from cldm_trainer import cli
-from cldm_trainer.config_file import load_config
+from cldm_trainer.stages.config_file import load_config
 
 CONFIGS = Path(__file__).parents[2] / "trainer" / "configs"
 

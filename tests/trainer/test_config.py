@@ -6,7 +6,7 @@ import pytest
 
 from cldm_runtime.errors import InputError
 from cldm_trainer.config import Config
-from cldm_trainer.config_file import load_config
+from cldm_trainer.stages.config_file import load_config
 from cldm_trainer.stages.diffusion import noise_schedule
 
 PRESETS = sorted((Path(__file__).parents[2] / "trainer" / "configs").glob("*.toml"))

@@ -13,8 +13,8 @@ from cldm_trainer.conditions.kind import Design, Table
 from cldm_trainer.conditions.models import make_model
 from cldm_trainer.conditions.registry import KINDS
 from cldm_trainer.config import Config, OptimiserConfig
-from cldm_trainer.config_file import load_config
 from cldm_trainer.networks import Affine, Conditioned, Denoiser, Told
+from cldm_trainer.stages.config_file import load_config
 from cldm_trainer.stages.diffusion import DiffusionTask
 from cldm_trainer.stages.label_vae import LabelVaeTask
 from cldm_trainer.stages.latents import Latents

@@ -22,7 +22,7 @@ from cldm_trainer.audit.markdown import memorisation_table
 from cldm_trainer.audit.sets import NOBODY, CohortSets, SyntheticImages, cohort_sets, generated_samples, given_samples
 from cldm_trainer.audit.two_sample import ClassifierTraining
 from cldm_trainer.config import Config
-from cldm_trainer.config_file import load_config
+from cldm_trainer.stages.config_file import load_config
 from cohort_fixtures import write_drawn_cohort
 
 SUBSETS = {"train": 12, "val": 3, "test": 12}

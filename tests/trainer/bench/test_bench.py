@@ -24,9 +24,9 @@ from cldm_trainer.bench.page import BEGIN, END, bench_section, write_page
 from cldm_trainer.bench.quality import quality
 from cldm_trainer.bench.rebuilt_nnunet import check_rebuilt, rebuilt_result
 from cldm_trainer.config import Config
-from cldm_trainer.config_file import load_config
 from cldm_trainer.export.nnunet_agreement import nnunet_labels
 from cldm_trainer.results.workshop import Sizes, Workshop
+from cldm_trainer.stages.config_file import load_config
 from cohort_fixtures import write_drawn_cohort
 from nnunet_fixtures import export_of, result_folder, slices
 

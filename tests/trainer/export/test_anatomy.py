@@ -17,12 +17,12 @@ from cldm_runtime.verification.replay import verify_bundle
 from cldm_trainer import cli, export
 from cldm_trainer.cli import run_stage
 from cldm_trainer.config import Config
-from cldm_trainer.config_file import load_config
 from cldm_trainer.export.anatomy.bundle import SmoothDecoder
 from cldm_trainer.export.anatomy.mixture import fit_mixture
 from cldm_trainer.export.anatomy.prior import fit_prior
 from cldm_trainer.export.anatomy.quality import MeasuredSlices, measure_anatomy
 from cldm_trainer.stages import label_vae
+from cldm_trainer.stages.config_file import load_config
 from cldm_trainer.training.run_folder import RunFolder
 
 

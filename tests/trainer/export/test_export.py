@@ -21,7 +21,6 @@ from cldm_runtime.errors import BundleError
 from cldm_runtime.verification.replay import verify_bundle
 from cldm_trainer.conditions.kind import Design
 from cldm_trainer.conditions.models import told_of
-from cldm_trainer.config_file import load_config
 from cldm_trainer.export.generator import GeneratorExport, Networks
 from cldm_trainer.export.manifest_sections import TrainingFacts, distribution_section
 from cldm_trainer.export.parity import GraphParity, ParityError, compare_graph, require
@@ -30,6 +29,7 @@ from cldm_trainer.graphs.accurate_norm import AccurateGroupNorm, use_accurate_no
 from cldm_trainer.graphs.read_weights import node_inputs, read_weights
 from cldm_trainer.graphs.write import export_graph, round_to_bytes, round_to_half, write_matmul
 from cldm_trainer.networks import Affine, Codec, Denoiser, Encoder, MaskEncoder, Texture, TexturedDecoder
+from cldm_trainer.stages.config_file import load_config
 from cldm_trainer.training.batches import one_hot
 
 CONFIG = Path(__file__).parents[3] / "trainer" / "configs" / "phantom-tiny.toml"

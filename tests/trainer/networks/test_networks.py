@@ -8,8 +8,8 @@ import torch
 from cldm_trainer.conditions.kind import Design
 from cldm_trainer.conditions.models import told_of
 from cldm_trainer.config import Config
-from cldm_trainer.config_file import load_config
 from cldm_trainer.networks import Affine, Codec, Denoiser, Encoder, MaskEncoder, Texture, TexturedDecoder, Told
+from cldm_trainer.stages.config_file import load_config
 
 PRESETS = sorted((Path(__file__).parents[3] / "trainer" / "configs").glob("*.toml"))
 

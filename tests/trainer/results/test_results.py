@@ -31,7 +31,7 @@ SIZES = Sizes(train=4, other=4, seeds=2, grid=8, steps=(2,), features_repeats=2)
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
     """A configuration and the folder that its results were written to."""
-    from cldm_trainer.config_file import load_config
+    from cldm_trainer.stages.config_file import load_config
 
     folder = tmp_path_factory.mktemp("results")
     onnx_fixtures.make_generator(folder / "lge", encoder=True)

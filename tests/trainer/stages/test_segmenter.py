@@ -12,9 +12,9 @@ from cldm_runtime.errors import DatasetError, InputError, InterruptedRun
 from cldm_runtime.store import DatasetSpec, create_dataset
 from cldm_trainer.cli import run_stage
 from cldm_trainer.config import Config, SegmenterConfig
-from cldm_trainer.config_file import load_config
 from cldm_trainer.nnunet.plan import reduced_plan
 from cldm_trainer.stages import segmenter
+from cldm_trainer.stages.config_file import load_config
 from cldm_trainer.training.run_folder import RunFolder
 
 TINY = SegmenterConfig(planned=False, features=(4, 8), batch_size=2, epochs=2, iterations_per_epoch=2,

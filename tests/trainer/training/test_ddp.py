@@ -19,8 +19,8 @@ import shared_training
 from cldm_runtime.errors import InputError, WorkerError
 from cldm_trainer.cli import arguments, run_stage
 from cldm_trainer.config import Config, RunConfig
-from cldm_trainer.config_file import load_config
 from cldm_trainer.stages import diffusion
+from cldm_trainer.stages.config_file import load_config
 from cldm_trainer.training import checkpoint, launch
 from cldm_trainer.training.processes import join
 

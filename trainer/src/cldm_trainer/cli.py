@@ -16,9 +16,8 @@ from cldm_runtime.errors import CldmError, WorkerError
 
 from .conditions.registry import KINDS
 from .config import Config
-from .config_file import load_config
+from .stages.config_file import load_config
 from .training import launch
-from .version import __version__
 
 # subcommand -> (module, function, what it takes, as `arguments` names it, help). Modules are imported when they are
 # needed: torch and nnU-Net are slow to load.
@@ -89,7 +88,7 @@ def run_stage(name: str, config: Config) -> None:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, package_name="cldm-trainer")
+@click.version_option(package_name="cldm-trainer")
 def cli() -> None:
     """Train every part of cldm, from cohort to bundle. Repeat a command to continue it after it was stopped.
 

@@ -1,4 +1,4 @@
-"""The configuration of a run: frozen dataclasses, which `config_file` reads from a TOML file.
+"""The configuration of a run: frozen dataclasses, which `stages.config_file` reads from a TOML file.
 
 A field without a default must be given.
 """

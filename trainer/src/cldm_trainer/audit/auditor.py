@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from cldm_runtime.files.records import without_nan
 from cldm_runtime.segmentation.segmenter import Segmenter
 from cldm_runtime.version import __version__ as runtime_version
 
-from ..version import __version__
 from . import pictures
 from .comparisons import real_and_real, real_and_synthetic
 from .images import ImageRows
@@ -71,9 +71,9 @@ class Auditor:
         `name` is the generator's. Raises InputError for images that do not fit the cohort.
         """
         chosen = given_samples(self.sets, samples) if isinstance(samples, Path) else samples
-        made = {"command": command, "versions": f"cldm-trainer {__version__}, cldm-runtime {runtime_version}",
-                "images": len(chosen.images), "source": chosen.made, "generator": name,
-                "nature": self.sets.nature}
+        software = f"cldm-trainer {version('cldm-trainer')}, cldm-runtime {runtime_version}"
+        made = {"command": command, "versions": software, "images": len(chosen.images), "source": chosen.made,
+                "generator": name, "nature": self.sets.nature}
         figures: Json = without_nan({"made": made, "two_sample": self._told_apart(chosen, target),
                                      "memorisation": self._copies(chosen, target)})
         target.mkdir(parents=True, exist_ok=True)

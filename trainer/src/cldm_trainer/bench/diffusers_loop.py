@@ -15,8 +15,8 @@ from cldm_runtime.errors import InputError
 from cldm_runtime.generation.pipeline import decoder_noise, initial_noise
 
 from ..conditions.kind import Design
-from ..config_file import load_config
 from ..graphs.read_weights import fill
+from ..stages.config_file import load_config
 from ..stages.from_bundle import untrained
 from .torch_flops import call_flops
 

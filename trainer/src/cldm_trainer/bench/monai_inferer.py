@@ -13,7 +13,7 @@ from torch import Tensor
 from cldm_runtime.bench.work import Clock, Parts
 
 from ..config import CodecConfig
-from ..config_file import load_config
+from ..stages.config_file import load_config
 from .torch_flops import call_flops
 
 ESTIMATE_STEPS = 20

@@ -12,11 +12,11 @@ from cldm_runtime.bench.onnx_flops import graph_flops
 from cldm_runtime.bench.work import Parts, some_slices
 from cldm_runtime.segmentation.segmenter import Segmenter
 
-from ..config_file import load_config
 from ..export.nnunet_agreement import make_predictor, predictor_labels
 from ..nnunet.plan import use_folders
 from ..nnunet.results import NnunetResult, load_result
 from ..stages import segmenter as stage
+from ..stages.config_file import load_config
 from ..training.run_folder import RunFolder
 from .rebuilt_nnunet import check_rebuilt, rebuilt_result
 

@@ -15,7 +15,6 @@ from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.domains.domain import Domain
 
 from ..networks import Affine
-from ..version import __version__
 from .settings import BundleSettings
 
 LICENCE = "Apache-2.0"
@@ -25,7 +24,7 @@ INTENDED_USE = (
 )
 DISTRIBUTION_ROWS = 512
 LAYOUTS = {2: "NCHW", 3: "NCDHW"}
-_PACKAGES = ("torch", "monai", "lightning-fabric", "onnx", "onnxruntime", "numpy")
+_PACKAGES = ("cldm-trainer", "torch", "monai", "lightning-fabric", "onnx", "onnxruntime", "numpy")
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def common_sections(settings: BundleSettings, training: TrainingFacts) -> dict[s
         "intended_use": INTENDED_USE,
         "licence": LICENCE,
         "provenance": {
-            "software": {"cldm-trainer": __version__} | {name: version(name) for name in _PACKAGES},
+            "software": {name: version(name) for name in _PACKAGES},
             "python": platform.python_version(),
             "cohort": dict(training.counts),
             "steps": dict(training.steps),

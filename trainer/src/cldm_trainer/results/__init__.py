@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -20,7 +21,6 @@ from cldm_runtime.version import __version__ as runtime_version
 from ..config import Config
 from ..export.anatomy.traversal import TRAVERSAL
 from ..training.batches import require_cohort
-from ..version import __version__
 from . import pictures
 from .cldm import sweeps
 from .cldm.goals import goals
@@ -190,12 +190,13 @@ def _made(shop: Workshop, command: str) -> Json:
     sampling = shop.generator.sampling
     with open_dataset(shop.cohort) as dataset:
         slices = len(dataset)
-    packages = {"cldm-trainer": __version__, "cldm-runtime": runtime_version, "Python": platform.python_version()}
+    packages = {"cldm-trainer": version("cldm-trainer"), "cldm-runtime": runtime_version,
+                "Python": platform.python_version()}
     return {
         "command": command,
         "cpu": processor_name(),
         "cores": os.cpu_count(),
-        "versions": ", ".join(f"{name} {version}" for name, version in packages.items()),
+        "versions": ", ".join(map(" ".join, packages.items())),
         "generator": shop.generator.bundle.identity,
         "segmenter": shop.segmenter.bundle.identity,
         "sampling": f"{sampling.sampler}, {sampling.steps} steps, {sampling.spacing}, eta {sampling.eta:g}, "

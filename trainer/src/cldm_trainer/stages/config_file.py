@@ -9,8 +9,8 @@ from cldm_runtime.files.records import TOML, read_record
 from cldm_runtime.files.toml_file import read_toml
 from cldm_runtime.scans.settings import gather_patients
 
-from .conditions.registry import KINDS
-from .config import Config, DiffusionConfig
+from ..conditions.registry import KINDS
+from ..config import Config, DiffusionConfig
 
 OBJECTIVES = ("v", "epsilon", "sample", "flow")
 SCHEDULES = ("linear", "scaled_linear", "cosine", "flow")
