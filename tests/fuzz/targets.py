@@ -230,7 +230,7 @@ def description_target(folder: Path) -> Target:
 
 
 def plan_target(folder: Path) -> Target:
-    from cldm_runtime.scans.nnunet_raw import read_json
+    from cldm_runtime.files.user_files import read_json
     from cldm_trainer.nnunet.results import check_architecture
     from nnunet_fixtures import plans
 

@@ -10,7 +10,8 @@ from PIL import Image
 from cldm_runtime.domains.attributes import Reason
 from cldm_runtime.errors import DatasetError, InputError
 from cldm_runtime.files.atomic import write_json
-from cldm_runtime.scans.nnunet_raw import _listed_files, read_json, write_nifti
+from cldm_runtime.files.user_files import read_json
+from cldm_runtime.scans.nnunet_raw import _listed_files, write_nifti
 from cldm_runtime.scans.prepare import count_subsets, prepare
 from cldm_runtime.scans.settings import PrepareSettings
 from cldm_runtime.store import open_dataset

@@ -1,6 +1,5 @@
 """Domains that files declare: TOML, nnU-Net's dataset.json, or what a bundle or dataset carries."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from ..domains.registry import DOMAINS, get_domain
 from ..errors import InputError, list_faults
 from ..files.records import read_record
 from ..files.toml_file import read_toml
+from ..files.user_files import read_json
 
 _LARGEST_FILE = 2**20  # bytes
 _FLAT_FORMATS = (".png", ".bmp", ".tif", ".tiff")
@@ -65,12 +65,7 @@ def read_domain(path: Path) -> Domain:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_bytes()
-        value = json.loads(text) if len(text) <= _LARGEST_FILE else None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error}). Give nnU-Net's dataset.json or a TOML file."
-                         ) from error
+    value = read_json(path, _LARGEST_FILE)
     if not isinstance(value, dict) or not isinstance(value.get("labels"), dict):
         raise InputError(f'{path}: expected an object with "labels", as in nnU-Net\'s dataset.json, of at most '
                          f"{_LARGEST_FILE >> 20} MiB.")

@@ -8,7 +8,6 @@ Distances measured with different extractors do not compare: `name` and `sha256`
 docs/metrics.md says what an ONNX file must be like.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +22,7 @@ from ..engines.open import open_engine
 from ..errors import BundleError, InputError, list_faults
 from ..files.digest import sha256_of_bytes
 from ..files.records import read_record
+from ..files.user_files import read_json
 from ..segmentation.segmenter import Segmenter
 
 BATCH_SIZE = 16
@@ -199,10 +199,7 @@ def _beside(path: Path) -> Convention | None:
     if not file.is_file():
         return None
     faults: list[str] = []
-    try:
-        found = read_record(Convention, json.loads(file.read_text(encoding="utf-8")), "", faults)
-    except (ValueError, RecursionError, OSError) as error:
-        raise InputError(f"features: {file} is not JSON ({error}).") from error
+    found = read_record(Convention, read_json(file), "", faults)
     if found is None:
         raise InputError(list_faults(f"features: {file} is not as docs/metrics.md describes it.", faults))
     return found

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from .user_files import read_text
 
 EXTENDS = "extends"
 
@@ -17,10 +18,10 @@ def read_toml(path: Path, children: tuple[Path, ...] = ()) -> dict[str, Any]:
     """
     origin = f" {children[-1]} extends it." if children else " Presets lie in trainer/configs."
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_text(path))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).{origin}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not a TOML file: {error}.") from error
     parent = table.pop(EXTENDS, None)
     if parent is None:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from ..domains.domain import Domain
 from ..errors import InputError, list_faults
+from ..files.user_files import decode_text
 
 OPTIONAL_COLUMNS = ("rotation_deg", "weight", "label")
 TRANSFORMATIONS = ("rotation_deg", "widening_mm")  # of given label maps
@@ -98,10 +99,7 @@ def read_grid(path: str | os.PathLike[str], domain: Domain, for_masks: bool = Fa
     """
     source = Path(path)
     data = _read_bytes(source)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{source}: byte {error.start} is not UTF-8. Save the file as CSV in UTF-8.") from error
+    text = decode_text(data, source)
     faults: list[str] = []
     rows = _parse(text, domain, faults, for_masks)
     if not faults and not for_masks:

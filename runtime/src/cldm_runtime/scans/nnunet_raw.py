@@ -9,7 +9,6 @@ Layout (https://github.com/MIC-DKFZ/nnUNet, documentation/dataset_format.md): `d
 """
 
 import gzip
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -21,9 +20,9 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..files.atomic import whole_stream
+from ..files.user_files import list_folder, read_json
 from .volume_files import imported
 
-_LARGEST_JSON = 8 * 2**20  # bytes
 _ENDING = re.compile(r"(\.[A-Za-z0-9]{1,10}){1,3}")
 
 
@@ -46,20 +45,6 @@ class RawDataset:
     labels: Mapping[str, tuple[int, ...]]
     cases: tuple[Case, ...]
     extra: Mapping[str, object]
-
-
-def read_json(path: Path) -> object:
-    """The content of a JSON file. Raises InputError naming file and line."""
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file.")
-    try:
-        if path.stat().st_size > _LARGEST_JSON:
-            raise InputError(f"{path}: is larger than {_LARGEST_JSON >> 20} MiB.")
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}, line {error.lineno}: this is not JSON ({error.msg}).") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: this is not JSON in UTF-8 ({error}).") from error
 
 
 def read_raw_dataset(folder: Path, *, fold: int = 0, validation_share: float = 0.05) -> tuple[RawDataset, list[str]]:
@@ -144,13 +129,13 @@ def _scan(folder: Path, part: str, ending: str, faults: list[str]) -> Pairs:
             faults.append(f"{labels}: there is no such folder")
         return {}
     grouped: dict[str, list[Path]] = {}
-    for file in sorted(images.glob(f"*{ending}")):
+    for file in list_folder(images, ending):
         stem = file.name.removesuffix(ending)
         if len(stem) < 6 or stem[-5] != "_" or not stem[-4:].isdigit():
             faults.append(f"{file}: the name must end with a channel number such as _0000{ending}")
             continue
         grouped.setdefault(stem[:-5], []).append(file)
-    for file in sorted(labels.glob(f"*{ending}")):
+    for file in list_folder(labels, ending):
         if file.name.removesuffix(ending) not in grouped:
             faults.append(f"{file}: there is no image for this label map in {images.name}")
     return {name: (tuple(files), labels / f"{name}{ending}") for name, files in grouped.items()}

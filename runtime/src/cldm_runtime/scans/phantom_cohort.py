@@ -18,8 +18,9 @@ from ..domains.domain import Domain
 from ..domains.phantom_rules import PhantomRules
 from ..errors import InputError
 from ..files.atomic import write_json
+from ..files.user_files import read_json
 from ..runs.run import Progress
-from .nnunet_raw import read_json, write_nifti
+from .nnunet_raw import write_nifti
 from .settings import CohortSettings
 
 ENDING = ".nii.gz"

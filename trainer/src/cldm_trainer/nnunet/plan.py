@@ -13,7 +13,7 @@ import numpy as np
 
 from cldm_runtime.errors import DatasetError
 from cldm_runtime.files.atomic import write_json
-from cldm_runtime.scans.nnunet_raw import read_json
+from cldm_runtime.files.user_files import read_json
 from cldm_runtime.store import Dataset, open_dataset
 
 from ..config import SegmenterConfig

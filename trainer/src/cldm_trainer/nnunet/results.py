@@ -18,7 +18,8 @@ from torch import nn
 from cldm_runtime.bundle.segmenter_spec import ChannelNormalisation, SegmenterSpec
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.errors import InputError, list_faults
-from cldm_runtime.scans.nnunet_raw import RawDataset, read_json
+from cldm_runtime.files.user_files import read_json
+from cldm_runtime.scans.nnunet_raw import RawDataset
 from cldm_runtime.scans.recipe import map_labels
 
 CONFIGURATION = "2d"
