@@ -132,11 +132,11 @@ def test_force_replaces_nothing_but_a_bundle(untrained: GeneratorExport, tmp_pat
 
 
 def test_failed_parity_leaves_the_old_bundle(untrained: GeneratorExport, bundle: Bundle) -> None:
-    config = untrained.config
-    strict = dataclasses.replace(config, export=dataclasses.replace(config.export, parity_tolerance=1e-12))
+    settings = untrained.settings
+    strict = dataclasses.replace(settings, export=dataclasses.replace(settings.export, parity_tolerance=1e-12))
     before = (bundle.path / "manifest.json").read_bytes()
     with pytest.raises(ParityError, match="denoiser, 2 random inputs: differs from torch by"):
-        dataclasses.replace(untrained, config=strict).write(bundle.path, force=True)
+        dataclasses.replace(untrained, settings=strict).write(bundle.path, force=True)
     assert (bundle.path / "manifest.json").read_bytes() == before
     assert [path.name for path in bundle.path.parent.iterdir()] == ["lge"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cldm_runtime.errors import DatasetError
+from cldm_runtime.errors import DatasetError, InputError
 from cldm_trainer.config import Config
 from cldm_trainer.training.batches import (
     batch_rows,
@@ -26,7 +26,7 @@ def test_a_subset_is_read_whole(small: Config) -> None:
 
 
 def test_an_unknown_subset_names_what_there_is(small: Config) -> None:
-    with pytest.raises(DatasetError, match="found train, val"):
+    with pytest.raises(InputError, match="Found: train, val"):
         load_slices(small.cohort_file, "test")
 
 
