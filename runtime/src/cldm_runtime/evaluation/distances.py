@@ -3,11 +3,11 @@
 | symbol | here |
 |---|---|
 | n | slices on each side of every comparison, the same for the floor |
-| FD, KD | as in `realism` |
+| FD, KD | as in `metrics/realism.py` |
 
 FD is biased upwards by an amount that falls about as 1 / n and depends on the set (Chong and Forsyth, "Effectively
-unbiased FID and Inception Score", arXiv 1911.07023): compare FD at one n only, and read it beside its floor; nothing
-here extrapolates n to infinity. KD has no such bias.
+unbiased FID and Inception Score", arXiv 1911.07023): compare FD at one n only, and read it next to its floor. No value
+is extrapolated to infinite n. KD does not have this bias.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ Names = NDArray[np.str_]
 
 @dataclass(frozen=True)
 class _Draw:
-    """Rows of one comparison: two disjoint parts of the real set and a part of the synthetic one, n each."""
+    """Rows of one comparison: two disjoint parts of the real set and a part of the synthetic set, n rows each."""
 
     one: Rows
     other: Rows
@@ -45,34 +45,34 @@ def distances(real: Images, synthetic: Images, extractor: Extractor, spacing_mm:
 
 def feature_distances(real: Features, synthetic: Features, *, patients: Names | None = None, repeats: int = REPEATS,
                       seed: int = 0) -> dict[str, float | int]:
-    """Distances of features (N, F) of real and (M, F) of synthetic images, means over `repeats` draws.
+    """Distances of features (N, F) of real and (M, F) of synthetic images, means over `repeats` random splits.
 
-    Each draw cuts the real set into two halves: whole patients where `patients` (N,) names them, slices otherwise. n of
-    the one half meet n of the other (the floor), and n synthetic images; n is the largest number that every draw has.
-    Draws are a function of the seed and the numbers of slices and patients alone. Returns `frechet`, `kernel`,
-    `kernel_sd` (over the draws; NaN for one), `n`, `kernel_n` (at most 1000 of n), `floor_frechet`, `floor_kernel`,
-    `floor_kernel_sd`, `repeats`. Raises InputError where n is below 2, or for features that do not fit.
+    Each split cuts the real set into two halves: by patient if `patients` (N,) names them, otherwise by slice. n images
+    of one half are compared with n of the other (the floor) and with n synthetic images; n is the largest number that
+    every split has. Splits depend only on the seed and the numbers of slices and patients. Returns `frechet`, `kernel`,
+    `kernel_sd` (over the splits; NaN for one), `n`, `kernel_n` (at most 1000 of n), `floor_frechet`, `floor_kernel`,
+    `floor_kernel_sd`, `repeats`. Raises InputError if n is below 2, and for features that do not fit.
     """
     draws = _draws(len(real), len(synthetic), patients, repeats, seed)
     n = len(draws[0].one)
     subset = min(n, KERNEL_SUBSET)
-    found: dict[str, list[float]] = {"frechet": [], "kernel": [], "floor_frechet": [], "floor_kernel": []}
+    by_name: dict[str, list[float]] = {"frechet": [], "kernel": [], "floor_frechet": [], "floor_kernel": []}
     for draw in draws:
         one = real[draw.one]
         for prefix, other in (("", synthetic[draw.synthetic]), ("floor_", real[draw.other])):
-            found[f"{prefix}frechet"].append(frechet_distance(other, one))
-            found[f"{prefix}kernel"].append(kernel_distance(other[:subset], one[:subset]))
-    means = {name: float(np.mean(values)) for name, values in found.items()}
-    return means | _deviations(found) | {"n": n, "kernel_n": subset, "repeats": repeats}
+            by_name[f"{prefix}frechet"].append(frechet_distance(other, one))
+            by_name[f"{prefix}kernel"].append(kernel_distance(other[:subset], one[:subset]))
+    means = {name: float(np.mean(values)) for name, values in by_name.items()}
+    return means | _deviations(by_name) | {"n": n, "kernel_n": subset, "repeats": repeats}
 
 
-def _deviations(found: Mapping[str, list[float]]) -> dict[str, float]:
+def _deviations(by_name: Mapping[str, list[float]]) -> dict[str, float]:
     return {f"{name}_sd": float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-            for name, values in found.items() if name.endswith("kernel")}
+            for name, values in by_name.items() if name.endswith("kernel")}
 
 
 def _draws(real: int, synthetic: int, patients: Names | None, repeats: int, seed: int) -> list[_Draw]:
-    """The draws, in random order inside and all of one n."""
+    """The random splits, each of n rows in random order."""
     if repeats < 1:
         raise InputError(f"distances: repeats = {repeats}, expected 1 or more.")
     groups = np.arange(real) if patients is None else np.unique(patients, return_inverse=True)[1]
@@ -96,8 +96,8 @@ def _halves(groups: Rows, generator: np.random.Generator) -> tuple[Rows, Rows]:
 
 
 def halves_by_group(groups: Rows, generator: np.random.Generator) -> Rows:
-    """(N,) 0 or 1, the half of each row, from its group (N,), a number from 0 on such as that of its patient: groups in
-    random order, each whole to the half with fewer rows."""
+    """(N,) 0 or 1, the half of each row. groups: (N,) numbers from 0 on, such as that of the row's patient. Groups are
+    assigned in random order, each whole to the half with fewer rows."""
     counts = np.bincount(groups)
     half, filled = np.zeros(len(counts), dtype=np.int64), [0, 0]
     for group in generator.permutation(len(counts)):

@@ -4,8 +4,8 @@ or an ONNX file of the user's, such as an Inception exported elsewhere. Nothing 
     extractor = open_extractor(Path("inception.onnx"))          # or segmenter_features(Segmenter.load(...))
     vectors = extractor(images, (1.0, 1.0))                     # (N, C, *spatial) in 0..1 -> (N, F)
 
-Distances measured with different extractors do not compare: `name` and `sha256` belong beside every number.
-docs/metrics.md says what an ONNX file must be like.
+Distances measured with different extractors are not comparable: state `name` and `sha256` with every number.
+docs/metrics.md describes the ONNX files that are accepted.
 """
 
 from dataclasses import dataclass
@@ -46,11 +46,11 @@ class Extractor(Protocol):
 
 @dataclass(frozen=True)
 class Convention:
-    """What a network wants to see. A pixel x in 0..1 becomes low + (high - low) x, then (that - mean) / std.
+    """The input that a network expects. A pixel x in 0..1 becomes y = low + (high - low) x, then (y - mean) / std.
 
-    size: voxels along each axis, (rows, columns) of slices, that images are resized to; None leaves them as they are.
-    channels: that the network takes; images of one channel are shown alike on all of them. range: (low, high). mean,
-    std: of each channel.
+    size: voxels along each axis, (rows, columns) of slices, that images are resized to; None: not resized. channels: of
+    the network's input; images of one channel are copied to all of them. range: (low, high). mean, std: one number for
+    each channel.
     """
 
     channels: int = 3
@@ -60,7 +60,7 @@ class Convention:
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
 
     def apply(self, images: Images) -> NDArray[np.float32]:
-        """What the network sees of images (N, 1 or channels, *spatial): (N, channels, *size) float32."""
+        """The network's input (N, channels, *size) float32 from images (N, 1 or channels, *spatial)."""
         low, high = self.range
         seen = low + (high - low) * (resized(images, self.size) if self.size else images.astype(np.float64))
         mean, std = (np.array(values).reshape(-1, *[1] * (images.ndim - 2)) for values in (self.mean, self.std))
@@ -121,15 +121,15 @@ class GraphFeatures:
             outputs = self.engine.run({self.graph.inputs[0].name: self.convention.apply(images[rows])})
         except BundleError as error:
             raise InputError(f"features {self.name}: {error}") from error
-        found = np.asarray(outputs[_output(self.graph).name][:len(images)], dtype=np.float32)
-        if found.ndim < 2 or not np.isfinite(found).all():
-            raise InputError(f"features {self.name}: the graph gives {found.shape} or values that are not finite, "
+        features = np.asarray(outputs[_output(self.graph).name][:len(images)], dtype=np.float32)
+        if features.ndim < 2 or not np.isfinite(features).all():
+            raise InputError(f"features {self.name}: the graph gives {features.shape} or values that are not finite, "
                              f"expected finite features ({len(images)}, F).")
-        return found.mean(axis=tuple(range(2, found.ndim))) if found.ndim > 2 else found
+        return features.mean(axis=tuple(range(2, features.ndim))) if features.ndim > 2 else features
 
 
 def segmenter_features(segmenter: Segmenter) -> Extractor:
-    """Features of the segmenter's encoder. Raises BundleError where its bundle holds no `features` graph."""
+    """Features of the segmenter's encoder. Raises BundleError if its bundle has no `features` graph."""
     if "features" not in segmenter.bundle.manifest.graphs:
         raise BundleError(f"bundle {segmenter.bundle.path} has no graph features. Export it again, or give an ONNX "
                           "file of your own (--features).")
@@ -138,10 +138,10 @@ def segmenter_features(segmenter: Segmenter) -> Extractor:
 
 def graph_features(path: Path, convention: Convention | None = None, provider: str = "cpu",
                    threads: int | None = None) -> Extractor:
-    """Features of the ONNX file `path`; `convention` defaults to the file beside it, `<path>.json`, and without one to
-    INCEPTION for 3 channels and to pixels in 0..1 for one.
+    """Features of the ONNX file `path`. `convention` defaults to the file `<path>.json`; without that file it is
+    INCEPTION for 3 channels, and pixels in 0..1 for one channel.
 
-    Raises InputError for a file that is missing, refused by the scan of `onnx_scan`, or of another shape.
+    Raises InputError for a file that is missing, refused by `bundle/onnx_scan.py`, or of another shape.
     """
     try:
         data = path.read_bytes()
@@ -157,7 +157,7 @@ def graph_features(path: Path, convention: Convention | None = None, provider: s
         engine = open_engine(data, graph, provider, threads)
     except BundleError as error:
         raise InputError(f"features {path}: {error}") from error
-    chosen = convention or _beside(path) or _declared_convention(graph)
+    chosen = convention or _stored_convention(path) or _declared_convention(graph)
     _require_fit(path, graph, chosen)
     return GraphFeatures(f"{path.name} (sha256 {sha256_of_bytes(data)[:12]})", graph, engine, chosen)
 
@@ -166,7 +166,8 @@ def open_extractor(features: Path | None = None, segmenter: Path | None = None, 
                    threads: int | None = None) -> Extractor:
     """The ONNX file `features`, else the encoder of the bundle `segmenter`.
 
-    Raises InputError for a file that cannot be used and without either, BundleError for such a bundle.
+    Raises InputError for a file that cannot be used, and if neither is given; BundleError for a bundle that cannot be
+    used.
     """
     if features is not None:
         return graph_features(features, None, provider, threads)
@@ -176,13 +177,13 @@ def open_extractor(features: Path | None = None, segmenter: Path | None = None, 
 
 
 def resized(images: Images, size: tuple[int, ...]) -> NDArray[np.float64]:
-    """Images (..., *spatial) at (..., *size): a triangle filter that widens with the step where an image shrinks, so
-    that nothing is aliased (as Pillow's bilinear resize; Parmar et al., "On aliased resizing", arXiv 2104.11222)."""
+    """Images (..., *spatial) resized to (..., *size) with a triangle filter that widens with the step when an image
+    shrinks, against aliasing (as Pillow's bilinear resize; Parmar et al., "On aliased resizing", arXiv 2104.11222)."""
     *before, rows, columns = (_triangle(old, new) for old, new in zip(images.shape[-len(size):], size, strict=True))
-    found = np.asarray(rows @ images.astype(np.float64) @ columns.T)
+    result = np.asarray(rows @ images.astype(np.float64) @ columns.T)
     for axis, matrix in zip(range(-len(size), -2), before, strict=True):
-        found = np.moveaxis(np.tensordot(matrix, found, (1, axis)), 0, axis)
-    return found
+        result = np.moveaxis(np.tensordot(matrix, result, (1, axis)), 0, axis)
+    return result
 
 
 def _triangle(before: int, after: int) -> NDArray[np.float64]:
@@ -193,20 +194,20 @@ def _triangle(before: int, after: int) -> NDArray[np.float64]:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
-def _beside(path: Path) -> Convention | None:
-    """The convention in `<path>.json`; None where there is no such file."""
+def _stored_convention(path: Path) -> Convention | None:
+    """The convention in `<path>.json`; None if there is no such file."""
     file = path.with_name(path.name + ".json")
     if not file.is_file():
         return None
     faults: list[str] = []
-    found = read_record(Convention, read_json(file), "", faults)
-    if found is None:
+    convention = read_record(Convention, read_json(file), "", faults)
+    if convention is None:
         raise InputError(list_faults(f"features: {file} is not as docs/metrics.md describes it.", faults))
-    return found
+    return convention
 
 
 def _declared_convention(graph: GraphSpec) -> Convention:
-    """Without a file: Inception's for three channels, plain pixels for one; the size that the graph fixes."""
+    """The convention without a file: Inception's for three channels, pixels in 0..1 for one; the graph's fixed size."""
     shape = graph.inputs[0].shape
     if len(shape) != 4 or shape[1] != 3:
         channels = shape[1] if len(shape) > 1 and isinstance(shape[1], int) else 1
@@ -215,7 +216,7 @@ def _declared_convention(graph: GraphSpec) -> Convention:
 
 
 def _fixed_size(graph: GraphSpec) -> tuple[int, ...] | None:
-    """Spatial size of the input where the graph fixes all of it."""
+    """Spatial size of the input; None unless the graph fixes all of it."""
     sizes = tuple(size for size in graph.inputs[0].shape[2:] if isinstance(size, int))
     return sizes if sizes and len(sizes) == len(graph.inputs[0].shape) - 2 else None
 
@@ -233,8 +234,8 @@ def _require_fit(path: Path, graph: GraphSpec, convention: Convention) -> None:
     """Raise InputError that lists everything that does not fit."""
     faults = []
     if len(graph.inputs) != 1 or len(graph.inputs[0].shape) not in (4, 5) or graph.inputs[0].dtype != "float32":
-        found = ", ".join(f"{spec.name} {spec.dtype} {list(spec.shape)}" for spec in graph.inputs)
-        raise InputError(f"features {path}: inputs are {found}, expected one float32 image (N, C, H, W) or "
+        declared = ", ".join(f"{spec.name} {spec.dtype} {list(spec.shape)}" for spec in graph.inputs)
+        raise InputError(f"features {path}: inputs are {declared}, expected one float32 image (N, C, H, W) or "
                          "(N, C, D, H, W).")
     channels, size = graph.inputs[0].shape[1], _fixed_size(graph)
     if convention.channels < 1 or (isinstance(channels, int) and channels != convention.channels):

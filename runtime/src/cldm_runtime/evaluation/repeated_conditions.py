@@ -1,4 +1,4 @@
-"""Finds the repeated conditions of a dataset file and what their images tell, one condition at a time."""
+"""Finds the repeated conditions of a dataset file and measures the spread of their images, one condition at a time."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -24,12 +24,12 @@ from .summary import ALL, REPLICATES, Samples
 
 EXAMPLES = 4  # conditions that are pictured
 
-Positions = NDArray[np.int64]  # places of samples in `Samples`
+Positions = NDArray[np.int64]  # positions of samples in `Samples`
 
 
 class ConditionImages(NamedTuple):
-    """Images (K, C, *spatial) of one condition, label maps (K, *spatial) of the segmentation, and the mask (*spatial)
-    or None where the file has none."""
+    """Images (K, C, *spatial) of one condition, label maps (K, *spatial) of the segmentation, and truth: the mask
+    (*spatial), or None if the file has none."""
 
     images: NDArray[np.float32]
     labels: LabelMap
@@ -38,20 +38,20 @@ class ConditionImages(NamedTuple):
 
 def read_uncertainty(dataset: Dataset, name: str, samples: Samples, seed: int = 0,
                      replicates: int = REPLICATES) -> Uncertainty | None:
-    """What the segmentation `name` of repeated conditions tells; None where no condition has two of the samples."""
+    """Uncertainty of the segmentation `name` over repeated conditions; None if no condition has two of the samples."""
     groups = repeated_conditions(samples)
     if not groups:
         return None
     n_labels, sizes = len(samples.domain.labels), [len(positions) for positions in groups.values()]
     deviations, disputes, tallies = [], [], []
     for positions in groups.values():
-        found = read_condition(dataset, name, samples, positions)
-        mode, disputed = disagreement(found.labels, n_labels)
-        seen = (found.labels > 0).any(axis=0)
-        deviations.append(image_spread(found.images)[1].mean())
+        condition = read_condition(dataset, name, samples, positions)
+        mode, disputed = disagreement(condition.labels, n_labels)
+        seen = (condition.labels > 0).any(axis=0)
+        deviations.append(image_spread(condition.images)[1].mean())
         disputes.append(disputed[seen].mean() if seen.any() else np.nan)
-        if found.truth is not None:
-            tallies.append(pixel_tally(disputed, mode != found.truth))
+        if condition.truth is not None:
+            tallies.append(pixel_tally(disputed, mode != condition.truth))
     return Uncertainty(
         len(groups), sum(sizes), len(samples) - sum(sizes), min(sizes), max(sizes),
         mean_estimate(deviations, None, replicates, seed), mean_estimate(disputes, None, replicates, seed),
@@ -79,7 +79,7 @@ def read_condition(dataset: Dataset, name: str, samples: Samples, positions: Pos
 
 def attribute_spreads(samples: Samples, groups: Mapping[int, Positions], seed: int,
                       replicates: int) -> Iterator[AttributeSpread]:
-    """Of every attribute that any sample has a measurement of: over all conditions, and over those with the lesion."""
+    """The spread of every measured attribute: over all conditions, and over those with the lesion."""
     repeated = np.concatenate(list(groups.values()))
     subsets = {ALL: repeated}
     if samples.with_lesion is not None:
@@ -88,12 +88,12 @@ def attribute_spreads(samples: Samples, groups: Mapping[int, Positions], seed: i
     for column, attribute in enumerate(samples.domain.attributes):
         for name, positions in subsets.items():
             if reference and np.isfinite(samples.attributes[positions, column]).any():
-                found = spread_of(samples, positions, column)
-                yield attribute_spread(found, attribute.name, attribute.unit, reference, name, replicates, seed)
+                spread = spread_of(samples, positions, column)
+                yield attribute_spread(spread, attribute.name, attribute.unit, reference, name, replicates, seed)
 
 
 def reference_name(samples: Samples) -> str | None:
-    """What spreads are held against: the mask, without masks the request."""
+    """The reference of the errors: the mask, or the request if there are no masks."""
     return "mask" if samples.mask is not None else "requested" if samples.requested is not None else None
 
 

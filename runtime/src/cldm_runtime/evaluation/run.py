@@ -1,9 +1,9 @@
-"""Runs a segmenter over a dataset file and measures what it said, in parts that are resumed and shared like those of a
-generated file (`runs.py`).
+"""Runs a segmenter over a dataset file and measures its label maps, in parts that are resumed and shared like those of
+a generated file (`runs/run.py`).
 
-    evaluate_dataset("samples.h5", Segmenter.load("exported/lge-segmenter"))   # segment where needed, then measure
+    evaluate_dataset("samples.h5", Segmenter.load("exported/lge-segmenter"))   # segment if needed, then measure
 
-The result goes into the dataset itself, under /segmentations/<name>; the file is replaced when all of it is there.
+The result goes into the dataset file, under /segmentations/<name>; the file is replaced when the result is complete.
 """
 
 import hashlib
@@ -57,10 +57,10 @@ def evaluate_dataset(path: str | os.PathLike[str], segmenter: Segmenter, *, batc
     """Segment and measure; returns the name of the segmentation. A segmentation by the same bundle is used again, and
     so are the finished parts of a call that was stopped or killed.
 
-    `stage(name)` is entered for "segmenting and measuring", or for "measuring" where that is all there is to do, and
-    gives the progress callback. workers: processes; as in `generate_dataset`, more than one need the guard of
-    `__main__`. Raises DatasetError where the file holds another segmentation of that name and `overwrite` is false,
-    InputError where file and segmenter do not fit, and InterruptedRun and WorkerError as `generate_dataset` does.
+    `stage(name)` is entered for "segmenting and measuring", or for "measuring" if nothing is left to segment, and gives
+    the progress callback. workers: processes; as in `generate_dataset`, more than one need the guard of `__main__`.
+    Raises DatasetError if the file holds another segmentation of that name and `overwrite` is false, InputError if file
+    and segmenter do not fit, and InterruptedRun and WorkerError as `generate_dataset` does.
     """
     run = Evaluation(Path(path), segmenter, batch_size, mirror, overwrite)
     if run.is_finished():
@@ -78,7 +78,7 @@ def evaluate_dataset(path: str | os.PathLike[str], segmenter: Segmenter, *, batc
 
 @dataclass(frozen=True)
 class Evaluation(Run):
-    """What a segmenter says about the file `out`, and what is measured on that."""
+    """Segmenting the file `out` and measuring the label maps."""
 
     out: Path
     segmenter: Segmenter
@@ -89,7 +89,7 @@ class Evaluation(Run):
     suffix = ".npz"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Another process finds out for itself what the plan is."""
+        """Another process computes the plan's text and parts itself."""
         return Evaluation, (self.out, self.segmenter, self.batch_size, self.mirror, self.overwrite)
 
     @property
@@ -108,7 +108,7 @@ class Evaluation(Run):
 
     @cached_property
     def measures_masks(self) -> bool:
-        """Whether attributes of /masks are to be measured too, as in a cohort where that was not done."""
+        """Whether attributes of /masks must be measured too: the file holds masks without attributes."""
         with open_dataset(self.out) as dataset:
             return "masks" in dataset and "mask_attributes" not in dataset
 
@@ -142,7 +142,7 @@ class Evaluation(Run):
         return "Run the same command again to go on."
 
     def is_begun(self) -> bool:
-        """Whether the folder of parts is of this plan."""
+        """Whether the folder of parts belongs to this plan."""
         with suppress(OSError, UnicodeDecodeError):
             return self.plan_file.read_text(encoding="utf-8") == self.text
         return False
@@ -179,10 +179,10 @@ class Evaluation(Run):
                 labels.append(self.segmenter.segment(images, dataset.spacing_mm, self.batch_size, self.mirror))
                 done(len(images))
             domain, masks = dataset.load_domain(), np.concatenate(labels)
-            found = {"masks": masks, **measured_labels(dataset, domain, masks, rows, self.segmenter.name)}
+            measured = {"masks": masks, **measured_labels(dataset, domain, masks, rows, self.segmenter.name)}
             if self.measures_masks:
-                found |= measured_masks(dataset, domain, rows)
-        columns = {name: values for name, values in found.items() if isinstance(values, np.ndarray)}
+                measured |= measured_masks(dataset, domain, rows)
+        columns = {name: values for name, values in measured.items() if isinstance(values, np.ndarray)}
         _commit(part.path, {**columns, "plan": np.frombuffer(bytes.fromhex(self.sha256), np.uint8)})
 
     def merging(self, parts: Sequence[Part]) -> AbstractContextManager[Merge]:
@@ -190,7 +190,7 @@ class Evaluation(Run):
 
 
 class _SegmentationMerge(Merge):
-    """Copies parts into the dataset file, when all are there."""
+    """Copies parts into the dataset file when all are finished."""
 
     def __init__(self, run: Evaluation, parts: Sequence[Part]) -> None:
         super().__init__(parts)
@@ -201,7 +201,7 @@ class _SegmentationMerge(Merge):
 
     def finish(self) -> None:
         run, name = self._run, self._run.segmenter.name
-        if replace(run).text != run.text:  # read anew
+        if replace(run).text != run.text:  # a new object reads the file and the bundle again
             raise run.altered()
         replaced = [f"segmentations/{name}", *(["attributes/mask_reasons"] if run.measures_masks else [])]
         source = {**segmentation_source(run.segmenter, run.mirror), "metric_definition": DEFINITION}
@@ -219,7 +219,7 @@ class _SegmentationMerge(Merge):
 
 
 def is_committed(plan_sha256: str, part: Part) -> bool:
-    """Whether the part's file is there, whole, and of the plan with this digest."""
+    """Whether the part's file exists, is complete, and belongs to the plan with this digest."""
     try:
         columns = _read_part(part)
     except (BundleError, OSError):
@@ -229,7 +229,7 @@ def is_committed(plan_sha256: str, part: Part) -> bool:
 
 
 def _samples_sha256(dataset: Dataset) -> str:
-    """Of the checksums of all samples, which a cohort has not stored."""
+    """SHA-256 of the checksums of all samples; they are computed if the file does not store them, as in a cohort."""
     stored, digest = dataset.checksum, hashlib.sha256()
     for start in range(0, len(dataset), dataset.rows_at_once):
         rows = slice(start, min(start + dataset.rows_at_once, len(dataset)))
@@ -247,14 +247,14 @@ def _read_part(part: Part) -> dict[str, NDArray[Any]]:
 
 
 def _commit(path: Path, columns: dict[str, NDArray[Any]]) -> None:
-    """Write a part; what is read again must be what was written. Raises DatasetError."""
+    """Write a part, read it again and compare. Raises DatasetError if it differs or cannot be written."""
     try:
         with whole_file(path) as partial:
             partial.write_bytes(npz_bytes(columns))
             again = read_npz(partial.read_bytes(), str(partial))
             if not all(np.array_equal(again[name], values, equal_nan=values.dtype.kind == "f")
                        for name, values in columns.items()):
-                raise BundleError(f"{partial}: reads back otherwise than it was written")
+                raise BundleError(f"{partial}: reads back differently than it was written.")
     except OSError as error:
         raise DatasetError(f"{path}: writing failed ({error.strerror}). Free some space and run again.") from error
     except BundleError as error:

@@ -3,7 +3,7 @@
     segment_dataset("samples.h5", Segmenter.load("exported/lge-segmenter"))
     measure_dataset("samples.h5")
 
-Results go into the dataset itself, under /segmentations/<name>; the file is replaced only when a step has finished.
+Results go into the dataset file, under /segmentations/<name>; the file is replaced only when a step has finished.
 """
 
 import os
@@ -31,22 +31,22 @@ def no_progress(done: int, total: int) -> None:
 
 
 def is_segmented(path: Path, segmenter: Segmenter, mirror: bool | None = None) -> bool:
-    """Whether the file holds the answer of this very bundle, provider and mirroring."""
+    """Whether the file holds a segmentation by this bundle, provider, precision and mirroring."""
     with open_dataset(path) as dataset:
-        found = dataset.segmentations.get(segmenter.name)
-        if found is None or "masks" not in found:
+        segmentation = dataset.segmentations.get(segmenter.name)
+        if segmentation is None or "masks" not in segmentation:
             return False
-        wanted = segmentation_source(segmenter, mirror)
+        expected = segmentation_source(segmenter, mirror)
         if segmenter.choice.requested == AUTO:
-            del wanted["provider"]  # which may turn out differently every time
-        return all({"precision": "fp32", **found.metadata}.get(key) == value for key, value in wanted.items())
+            del expected["provider"]  # auto may choose another one each time
+        return all({"precision": "fp32", **segmentation.metadata}.get(key) == value for key, value in expected.items())
 
 
 def segment_dataset(path: Path, segmenter: Segmenter, *, batch_size: int = BATCH_SIZE, mirror: bool | None = None,
                     overwrite: bool = False, progress: Progress = no_progress) -> None:
     """Write /segmentations/<segmenter.name>/masks.
 
-    Raises DatasetError if that exists and `overwrite` is false, InputError where file and segmenter do not fit.
+    Raises DatasetError if it exists and `overwrite` is false, InputError if file and segmenter do not fit.
     """
     with open_dataset(path) as dataset:
         check_fit(dataset, segmenter)
@@ -64,7 +64,7 @@ def measure_dataset(path: Path, *, masks: bool = True, segmentations: Sequence[s
                     progress: Progress = no_progress) -> None:
     """Measure attributes of /masks (`masks`) and of the named segmentations (None: all), and score those on /masks.
 
-    What was measured before is replaced. Raises DatasetError for a segmentation that the file lacks, or when there is
+    Earlier measurements are replaced. Raises DatasetError for a segmentation that the file lacks, and if there is
     nothing to measure.
     """
     with open_dataset(path) as dataset:
@@ -94,16 +94,16 @@ def measure_dataset(path: Path, *, masks: bool = True, segmentations: Sequence[s
 
 
 def measured_masks(dataset: Dataset, domain: Domain, rows: slice) -> dict[str, NDArray[Any]]:
-    """What is measured on /masks: columns for `DatasetWriter.append`."""
-    known = dataset.mask_attributes
+    """Attributes of /masks and their reasons: columns for `DatasetWriter.append`."""
+    recorded = dataset.mask_attributes
     measured = domain.measure(_checked(dataset.masks(rows), domain, f"{dataset.path}: /masks"), dataset.spacing_mm)
-    kept = _keep_known(measured, None if known is None else known[rows])
-    return {"mask_attributes": kept.values, "mask_reasons": kept.reasons}
+    merged = _keep_recorded(measured, None if recorded is None else recorded[rows])
+    return {"mask_attributes": merged.values, "mask_reasons": merged.reasons}
 
 
 def measured_labels(dataset: Dataset, domain: Domain, labels: LabelMap, rows: slice, name: str) -> dict[str, Any]:
-    """What is measured on the label maps of a segmentation, and their scores on /masks where the file has them:
-    columns for `SegmentationWriter.append`."""
+    """Attributes of the label maps of a segmentation and, if the file has /masks, their scores against them: columns
+    for `SegmentationWriter.append`."""
     measured = domain.measure(_checked(labels, domain, f"{dataset.path}: /segmentations/{name}/masks"),
                               dataset.spacing_mm)
     columns: dict[str, Any] = {"attributes": measured.values, "attribute_reasons": measured.reasons}
@@ -115,12 +115,13 @@ def measured_labels(dataset: Dataset, domain: Domain, labels: LabelMap, rows: sl
     return columns
 
 
-def _keep_known(measured: Measurement, known: NDArray[np.float32] | None) -> Measurement:
-    """What one slice cannot tell, such as its place in the stack, stays as the file has it."""
-    if known is None:
+def _keep_recorded(measured: Measurement, recorded: NDArray[np.float32] | None) -> Measurement:
+    """The measurement, with the file's values for attributes that one slice cannot give, such as its position in the
+    stack."""
+    if recorded is None:
         return measured
-    keep = (measured.reasons == Reason.NEEDS_STACK) & np.isfinite(known)
-    return Measurement(measured.names, np.where(keep, known, measured.values),
+    keep = (measured.reasons == Reason.NEEDS_STACK) & np.isfinite(recorded)
+    return Measurement(measured.names, np.where(keep, recorded, measured.values),
                        np.where(keep, np.uint8(Reason.MEASURED), measured.reasons))
 
 
@@ -130,7 +131,7 @@ def _checked(labels: LabelMap, domain: Domain, where: str) -> LabelMap:
 
 
 def refuse_other_segmentation(path: Path, segmenter: Segmenter) -> None:
-    """Raises DatasetError where the file holds a segmentation of that name."""
+    """Raises DatasetError if the file holds a segmentation of that name."""
     with open_dataset(path) as dataset:
         if segmenter.name in dataset.segmentations:
             raise DatasetError(f"{path}: has a segmentation {segmenter.name!r} already, by another bundle or with "
@@ -138,7 +139,7 @@ def refuse_other_segmentation(path: Path, segmenter: Segmenter) -> None:
 
 
 def check_fit(dataset: Dataset, segmenter: Segmenter) -> None:
-    """Raises InputError where the segmenter is not for such images."""
+    """Raises InputError if the segmenter is not made for the images of the file."""
     if dataset.domain != segmenter.domain.name:
         raise InputError(f"{dataset.path}: belongs to the domain {dataset.domain!r}, the segmenter to "
                          f"{segmenter.domain.name!r}. Use a segmenter of the same domain.")
@@ -152,7 +153,7 @@ def check_fit(dataset: Dataset, segmenter: Segmenter) -> None:
 
 
 def segmentation_source(segmenter: Segmenter, mirror: bool | None) -> dict[str, str | int | float]:
-    """What is written beside a segmentation: enough to know whether it would come out the same again."""
+    """The metadata of a segmentation: everything that decides whether segmenting again would give the same result."""
     manifest = segmenter.bundle.manifest
     used = segmenter.spec.mirror_by_default if mirror is None else mirror
     return {"bundle": manifest.name, "bundle_version": manifest.bundle_version,

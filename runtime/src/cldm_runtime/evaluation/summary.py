@@ -1,4 +1,4 @@
-"""From the measurements in a dataset file to the figures that are reported. Pure: nothing is written here."""
+"""From the measurements in a dataset file to the figures of the report. Nothing is written here."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -26,11 +26,11 @@ AttributeTable = NDArray[np.float32]  # (N, A), NaN where undefined
 
 @dataclass(frozen=True)
 class Samples:
-    """What is known about every reported sample, row by row; everything but the pictures.
+    """The data of every reported sample except its images and label maps, row by row.
 
-    rows: row of each sample in the file. attributes: measured on the segmentation, `reasons` says why one is NaN.
-    requested, mask: asked for, measured on the mask; None where the file has none. with_lesion: whether the mask holds
-    the domain's lesion or, in a file without masks, the request asks for it; None where neither tells.
+    rows: row of each sample in the file. attributes: measured on the segmentation; `reasons` says why one is NaN.
+    requested: the requested attributes; mask: those measured on the mask; None if the file has none. with_lesion:
+    whether the mask holds the domain's lesion or, in a file without masks, the request does; None if neither is known.
     """
 
     domain: Domain
@@ -53,23 +53,24 @@ class Samples:
 
     @property
     def clusters(self) -> tuple[str, NDArray[np.generic] | None]:
-        """What a bootstrap draws whole, because its samples are alike, and (N,) which of them each sample is of."""
-        known = {"patient": self.patients, "condition": self.condition}
-        return next(((unit, names) for unit, names in known.items() if names is not None), ("sample", None))
+        """The unit that a bootstrap resamples as a whole, because its samples are correlated, and (N,) the unit of each
+        sample."""
+        names_of = {"patient": self.patients, "condition": self.condition}
+        return next(((unit, names) for unit, names in names_of.items() if names is not None), ("sample", None))
 
     @property
     def lesion_reference(self) -> str | None:
-        """What `with_lesion` is known from: mask, requested or, unknown, None."""
+        """The source of `with_lesion`: mask or requested; None if it is unknown."""
         if self.with_lesion is None:
             return None
-        known = self.scores is not None or _lesion_size(self.domain, self.mask) is not None
-        return "mask" if known else "requested"
+        on_masks = self.scores is not None or _lesion_size(self.domain, self.mask) is not None
+        return "mask" if on_masks else "requested"
 
 
 @dataclass(frozen=True)
 class Detection:
-    """The domain's lesion in `reference` ("mask" or "requested") and in the segmentation: `n_missed` of the `n_with`
-    samples that hold it were not found, and in `n_false` of the `n_without` one was found that is not there."""
+    """The domain's lesion in `reference` ("mask" or "requested") and in the segmentation. Of the `n_with` samples with
+    a lesion, `n_missed` have none in the segmentation. Of the `n_without` samples without, `n_false` have one there."""
 
     region: str
     reference: str
@@ -96,9 +97,9 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything that scores.json says. `run`: what was run, as text and numbers. `regions` and `false_detections` are
-    against masks, and empty without. unit: what intervals draw: patient, condition or sample. uncertainty: None where
-    no condition has several samples."""
+    """The content of scores.json. `run`: bundles, settings and versions, as text and numbers. `regions` and
+    `false_detections` are against masks, and empty without masks. unit: what the bootstrap resamples: patient,
+    condition or sample. uncertainty: None if no condition has several samples."""
 
     run: Mapping[str, str | int | float]
     n_samples: int
@@ -129,7 +130,7 @@ class Summary:
 
 
 def read_samples(dataset: Dataset, name: str, subset: str | None = None) -> Samples:
-    """Everything measured about the segmentation `name`, for one subset of the file or for all of it.
+    """All measurements of the segmentation `name`, for one subset of the file or for all of it.
 
     Raises DatasetError if it was not measured, InputError for a subset that the file does not have.
     """
@@ -154,8 +155,8 @@ def read_samples(dataset: Dataset, name: str, subset: str | None = None) -> Samp
 
 def summarise_samples(samples: Samples, run: Mapping[str, str | int | float], seed: int = 0,
                       replicates: int = REPLICATES) -> Summary:
-    """All summary figures but those of uncertainty. Intervals are by patient where the file names patients, else by
-    condition where it names those, else by sample."""
+    """All summary figures except those of uncertainty. The bootstrap resamples patients if the file names them, else
+    conditions if it names those, else samples."""
     regions = () if samples.scores is None else summarise(samples.scores)
     rates = {region.region: rate_estimate(region.n_false, region.n_empty_reference) for region in regions}
     patients = None if samples.patients is None else len(np.unique(samples.patients))
@@ -165,14 +166,14 @@ def summarise_samples(samples: Samples, run: Mapping[str, str | int | float], se
 
 
 def detect(samples: Samples) -> Detection | None:
-    """How often the lesion was missed, and found where there is none; None where no reference tells."""
+    """How often a lesion was missed, and how often one was found that is absent; None if there is no reference."""
     region, reference = samples.domain.lesion, samples.lesion_reference
     if region is None or reference is None:
         return None
     words = outcome(samples, region)
-    found, missed, false, absent = (words.count(word) for word in ("found", "missed", "false", "absent"))
-    return Detection(region, reference, found + missed, missed, false + absent, false,
-                     rate_estimate(missed, found + missed), rate_estimate(false, false + absent))
+    n_found, n_missed, n_false, n_absent = (words.count(word) for word in ("found", "missed", "false", "absent"))
+    return Detection(region, reference, n_found + n_missed, n_missed, n_false + n_absent, n_false,
+                     rate_estimate(n_missed, n_found + n_missed), rate_estimate(n_false, n_false + n_absent))
 
 
 def compare(samples: Samples, seed: int = 0, replicates: int = REPLICATES) -> tuple[Comparison, ...]:
@@ -182,24 +183,25 @@ def compare(samples: Samples, seed: int = 0, replicates: int = REPLICATES) -> tu
     subsets = {ALL: np.ones(len(samples), dtype=bool)}
     if samples.with_lesion is not None:
         subsets[f"{samples.domain.lesion} only"] = samples.with_lesion
-    found, (_, clusters) = [], samples.clusters
+    comparisons, (_, clusters) = [], samples.clusters
     for measured, reference in (("segmentation", "mask"), ("segmentation", "requested"), ("mask", "requested")):
         x, y = tables[reference], tables[measured]
         if x is None or y is None:
             continue
         for number, attribute in enumerate(samples.domain.attributes):
-            for name, kept in subsets.items():
-                result = agreement(x[kept, number], y[kept, number], None if clusters is None else clusters[kept],
+            for name, chosen in subsets.items():
+                result = agreement(x[chosen, number], y[chosen, number], None if clusters is None else clusters[chosen],
                                    replicates, seed)
                 if result.n:
-                    found.append(Comparison(attribute.name, attribute.unit, measured, reference, name, result))
-    return tuple(found)
+                    comparisons.append(Comparison(attribute.name, attribute.unit, measured, reference, name, result))
+    return tuple(comparisons)
 
 
 def outcome(samples: Samples, region: str) -> list[str]:
-    """What became of a region in each sample: found, missed, false, absent, or "" where no reference tells.
+    """The outcome of a region in each sample: found, missed, false, absent, or "" if its reference is undefined.
 
-    Without masks the lesion alone is told, by the attribute that is its size. Empty for a region that is not told.
+    Without masks only the lesion has an outcome, from the attribute that is its size. The list is empty for a region
+    without a reference.
     """
     words = {ScoreReason.MEASURED: "found", ScoreReason.PREDICTION_EMPTY: "missed",
              ScoreReason.REFERENCE_EMPTY: "false", ScoreReason.BOTH_EMPTY: "absent"}
@@ -214,7 +216,7 @@ def outcome(samples: Samples, region: str) -> list[str]:
 
 
 def reason_text(domain: Domain, code: int) -> str:
-    """"" for a measured value, else why there is none; the number where the domain does not name it."""
+    """"" for a measured value, else why there is none; the code if the domain has no name for it."""
     return "" if code == Reason.MEASURED else domain.reason_names.get(code, f"reason {code}")
 
 
@@ -226,12 +228,12 @@ def _scores(segmentation: Segmentation, rows: NDArray[np.int64]) -> Scores | Non
 
 
 def _lesion_size(domain: Domain, *tables: AttributeTable | None) -> NDArray[np.float32] | None:
-    """(N,) size of the lesion in the first table that knows it of any sample."""
+    """(N,) size of the lesion, from the first table that holds it for any sample; None if no table does."""
     if domain.lesion is None or domain.lesion_size is None:
         return None
     column = domain.attribute_names.index(domain.lesion_size)
-    known = (table[:, column] for table in tables if table is not None)
-    return next((size for size in known if np.isfinite(size).any()), None)
+    sizes = (table[:, column] for table in tables if table is not None)
+    return next((size for size in sizes if np.isfinite(size).any()), None)
 
 
 def _with_lesion(scores: Scores | None, size: NDArray[np.float32] | None,

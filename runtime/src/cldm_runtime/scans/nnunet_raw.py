@@ -1,10 +1,10 @@
 """nnU-Net v2 raw datasets: which files there are, and how they pair up.
 
 Layout (https://github.com/MIC-DKFZ/nnUNet, documentation/dataset_format.md): `dataset.json`, `imagesTr/CASE_0000.ext`,
-`labelsTr/CASE.ext`, and the same with `Ts`. Beside it this module reads three optional files of plain JSON:
+`labelsTr/CASE.ext`, and the same with `Ts`. In addition this module reads three optional JSON files:
 
 - `splits_final.json`, as nnU-Net writes it: a list of folds, each {"train": [cases], "val": [cases]};
-- `subsets.json`: {subset name: [cases]}, which decides the subset of every case and overrides the folds;
+- `subsets.json`: {subset name: [cases]}, which determines the subset of every case and overrides the folds;
 - `patients.json`: {case: patient}, where several cases belong to one patient. Without it each case is a patient.
 """
 
@@ -51,8 +51,8 @@ def read_raw_dataset(folder: Path, *, fold: int = 0, validation_share: float = 0
     """List the cases of a raw dataset with the faults found (missing pairs, inconsistent splits).
 
     The subset of a case comes from `subsets.json`, else from fold `fold` of `splits_final.json`, else the last
-    `validation_share` of the sorted training patients are "val". Test cases are "test" unless `subsets.json` says more.
-    Raises InputError when `dataset.json` cannot be used at all.
+    `validation_share` of the sorted training patients are "val". Test cases are "test" unless `subsets.json` names
+    another subset. Raises InputError if `dataset.json` cannot be used at all.
     """
     description = read_json(folder / "dataset.json")
     if not isinstance(description, dict) or not isinstance(description.get("labels"), dict):
@@ -96,16 +96,16 @@ def _pairs(folder: Path, part: str, ending: str, description: Mapping[str, objec
     """Image files and label file of each case of one part (Tr, Ts). A part without label folder is left out."""
     listed = description.get("dataset")
     if part == "Tr" and isinstance(listed, dict):
-        found = {str(name): _listed_files(folder, str(name), entry) for name, entry in listed.items()}
+        pairs = {str(name): _listed_files(folder, str(name), entry) for name, entry in listed.items()}
     else:
-        found = _scan(folder, part, ending, faults)
+        pairs = _scan(folder, part, ending, faults)
     channels = description.get("channel_names")
     expected = len(channels) if isinstance(channels, dict) else 1
-    for name, (images, label) in found.items():
+    for name, (images, label) in pairs.items():
         if len(images) != expected:
             faults.append(f"case {name}: {len(images)} image files where dataset.json names {expected} channels")
         faults.extend(f"case {name}: {file} is missing" for file in (*images, label) if not os.path.isfile(file))
-    return found
+    return pairs
 
 
 def _listed_files(folder: Path, name: str, entry: object) -> tuple[tuple[Path, ...], Path]:
@@ -145,11 +145,11 @@ def _patients(folder: Path, names: Sequence[str], faults: list[str]) -> dict[str
     file = folder / "patients.json"
     if not file.is_file():
         return {name: name for name in names}
-    known = read_json(file)
-    if not isinstance(known, dict):
+    patient_of = read_json(file)
+    if not isinstance(patient_of, dict):
         raise InputError(f"{file}: expected an object {{case: patient}}.")
-    faults.extend(f"{file}: case {name} is not listed" for name in names if name not in known)
-    return {name: str(known.get(name, name)) for name in names}
+    faults.extend(f"{file}: case {name} is not listed" for name in names if name not in patient_of)
+    return {name: str(patient_of.get(name, name)) for name in names}
 
 
 def _subsets(
@@ -205,7 +205,7 @@ def _named_subsets(file: Path, names: Sequence[str], faults: list[str]) -> dict[
 
 
 def _check_patients(cases: Sequence[Case], faults: list[str]) -> None:
-    """A patient whose cases are spread over subsets would leak from training into testing."""
+    """Add a fault for each patient with cases in several subsets, who would leak from training into testing."""
     seen: dict[str, set[str]] = {}
     for case in cases:
         seen.setdefault(case.patient, set()).add(case.subset)

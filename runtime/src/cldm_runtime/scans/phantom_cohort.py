@@ -1,8 +1,8 @@
-"""The cohort that a domain draws, as users have their data: in nnU-Net raw layout.
+"""The phantom cohort of a domain, in the layout of users' data: nnU-Net raw.
 
 imagesTr/labelsTr hold the training and validation patients, imagesTs/labelsTs every test patient; `subsets.json` and
-`splits_final.json` say who is who. Files that exist are kept, so an interrupted run goes on where it stopped; what a
-patient looks like depends on (seed, subset, patient) and on nothing else.
+`splits_final.json` name the patients of each subset. Existing files are kept, so an interrupted run continues where it
+stopped. The images of a patient depend only on (seed, subset, patient).
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,14 +52,14 @@ def list_cases(patients: Mapping[str, int], tests: Sequence[str]) -> list[Phanto
 
 
 def phantom_rules(domain: Domain) -> PhantomRules:
-    """How the domain draws a cohort. Raises InputError where it draws none."""
+    """The domain's rules for phantoms. Raises InputError if it has none."""
     if domain.phantom is None:
         raise InputError(f"domain {domain.name!r} draws no phantoms. Give a raw dataset of yours as prepare.raw.")
     return domain.phantom
 
 
 def subset_sizes(settings: CohortSettings, rules: PhantomRules) -> dict[str, int]:
-    """Patients of every subset. Raises InputError for a subset that the domain does not draw."""
+    """Number of patients of every subset. Raises InputError for a subset that the domain's phantoms lack."""
     unknown = sorted(settings.patients.keys() - rules.patients.keys())
     if unknown:
         raise InputError(f"cohort.{unknown[0]}_patients: domain {settings.domain} draws no subset {unknown[0]!r}. It "
@@ -69,10 +69,10 @@ def subset_sizes(settings: CohortSettings, rules: PhantomRules) -> dict[str, int
 
 def write_phantom_cohort(settings: CohortSettings, folder: Path, *, workers: int = 2,
                          progress: Progress | None = None) -> tuple[int, int]:
-    """Write the raw dataset of the phantom cohort; returns the number of volumes made now, and of all.
+    """Write the raw dataset of the phantom cohort; returns the number of volumes written now, and of all volumes.
 
-    progress: called with the volumes made and the volumes to make. Raises InputError when the folder holds a cohort of
-    another seed or size, and where the domain draws none.
+    progress: called with the number of volumes written and the number to write. Raises InputError if the folder holds a
+    cohort of another seed or size, and if the domain has no phantoms.
     """
     domain = find_domain(settings.domain)
     rules = phantom_rules(domain)
@@ -90,7 +90,7 @@ def write_phantom_cohort(settings: CohortSettings, folder: Path, *, workers: int
 
 
 def _claim_folder(folder: Path, recipe: Mapping[str, object]) -> None:
-    """Store what the cohort is made from, or compare with what is stored: never mix two cohorts in one folder."""
+    """Store the recipe of the cohort, or compare it with the stored one, so that a folder never mixes two cohorts."""
     file = folder / "phantom.json"
     if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)

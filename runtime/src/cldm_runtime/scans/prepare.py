@@ -1,9 +1,9 @@
-"""A raw dataset becomes a cohort, without torch.
+"""Prepares a cohort from a raw dataset, without torch.
 
     files -> volume -> crop and resample -> usable slices, or the whole volume -> normalise -> measure -> cohort.h5
 
-Everything wrong with the raw dataset is reported in one error, and nothing is written then. The cohort numbers its
-patients; no name of a file or patient goes into it.
+All faults of the raw dataset are reported in one error, and nothing is written then. The cohort numbers its patients;
+it holds no name of a file or patient.
 """
 
 import hashlib
@@ -30,15 +30,15 @@ from .resample import check_fits, labelled_box, normalise, resample_image, resam
 from .settings import PrepareSettings
 from .volumes import read_volume
 
-CASES_A_PROCESS = 2  # in memory at once, however large each is
-SOURCE = "cldm-train prepare"  # that every cohort states, whichever program makes it: equal input gives equal bytes
+CASES_A_PROCESS = 2  # in memory at once, for any size of case
+SOURCE = "cldm-train prepare"  # every cohort states it, whichever program made it: equal input gives equal bytes
 
 
 @dataclass(frozen=True)
 class PreparedCase:
-    """What one case contributes: images (n, C, *spatial) float32 in 0..1, labels (n, *spatial) uint8, position (n,)
-    between the ends of the stack (NaN where undefined), slice number in the source (n,), None of a volume, and how many
-    labelled slices were dropped."""
+    """The samples of one case: images (n, C, *spatial) float32 in 0..1, labels (n, *spatial) uint8, position (n,)
+    between the ends of the stack (NaN where undefined), slices (n,) their numbers in the source (None for a volume),
+    and dropped, the number of labelled slices that were left out."""
 
     images: NDArray[np.float32]
     labels: NDArray[np.uint8]
@@ -49,7 +49,7 @@ class PreparedCase:
 
 @dataclass(frozen=True)
 class Count:
-    """What a subset holds: patients, samples, and the labelled slices that were dropped as not usable."""
+    """Counts of a subset: patients, samples, and the labelled slices that were dropped as not usable."""
 
     patients: int
     samples: int
@@ -57,7 +57,7 @@ class Count:
 
 
 def prepare_case(case: Case, recipe: Recipe) -> PreparedCase | str:
-    """The samples of one case, or what is wrong with it."""
+    """The samples of one case, or its fault as text."""
     try:
         return (_prepare_slices if len(recipe.window.shape) == 2 else _prepare_volume)(case, recipe)
     except InputError as error:
@@ -72,11 +72,11 @@ def _prepare_slices(case: Case, recipe: Recipe) -> PreparedCase:
     centre = _centre(labels, spacing, recipe)
     labelled = np.flatnonzero(labels.any(axis=(1, 2)))
     cut = resample_labels(labels[labelled], centre, spacing, recipe.window)
-    kept = usable_slices(cut, recipe)
-    images = _images(volume.pixels[:, labelled[kept]].swapaxes(0, 1), centre, spacing, recipe,
-                     [f"slice {number}" for number in labelled[kept]])
-    return PreparedCase(images, cut[kept], stack_positions(len(labelled), recipe)[kept],
-                        labelled[kept].astype(np.int32), int((~kept).sum()))
+    usable = usable_slices(cut, recipe)
+    images = _images(volume.pixels[:, labelled[usable]].swapaxes(0, 1), centre, spacing, recipe,
+                     [f"slice {number}" for number in labelled[usable]])
+    return PreparedCase(images, cut[usable], stack_positions(len(labelled), recipe)[usable],
+                        labelled[usable].astype(np.int32), int((~usable).sum()))
 
 
 def _prepare_volume(case: Case, recipe: Recipe) -> PreparedCase:
@@ -90,8 +90,8 @@ def _prepare_volume(case: Case, recipe: Recipe) -> PreparedCase:
 
 
 def _centre(labels: NDArray[np.uint8], spacing_mm: Sequence[float], recipe: Recipe) -> NDArray[np.float64]:
-    """(axes,) middle of the box around all labels of (N, *spatial), or of the image. Raises InputError where labels do
-    not fit the window, and where none say what its middle is."""
+    """(axes,) centre of the window in voxels: the middle of the box around all labels of (N, *spatial), or of the
+    image. Raises InputError if the labels do not fit the window, and if a window on labels has none to centre on."""
     middle = (np.asarray(labels.shape[1:]) - 1) / 2
     if not labels.any():
         if recipe.centre_on_labels:
@@ -135,7 +135,7 @@ def stack_positions(count: int, recipe: Recipe) -> NDArray[np.float32]:
 
 
 def measure_samples(case: PreparedCase, domain: Domain, spacing_mm: tuple[float, ...]) -> Measurement:
-    """Measure the samples, and fill in the one attribute that only the stack tells."""
+    """Measure the samples, and fill in the one attribute that is known only from the stack."""
     measured = domain.measure(case.labels, spacing_mm)
     if domain.stack is None or domain.stack.attribute not in measured.names:
         return measured
@@ -165,8 +165,8 @@ def prepare(raw_folder: Path, target: Path, settings: PrepareSettings, domain_na
             progress: Progress | None = None) -> dict[str, Count]:
     """Write the cohort file and return the counts of each subset; a cohort made from the same input is kept.
 
-    progress: called with the cases done and the cases in all. Raises InputError listing everything wrong with the raw
-    dataset, DatasetError where the target holds another cohort.
+    progress: called with the number of cases done and of all cases. Raises InputError listing all faults of the raw
+    dataset, DatasetError if the target holds another cohort.
     """
     domain = find_domain(domain_name)
     raw, faults = read_raw_dataset(raw_folder, fold=settings.fold, validation_share=settings.validation_share)
@@ -206,10 +206,10 @@ def fingerprint_of(raw: RawDataset, recipe: Mapping[str, object]) -> str:
 
 
 def check_same(target: Path, fingerprint: str) -> None:
-    """Raise DatasetError where the file is no cohort of that fingerprint."""
+    """Raise DatasetError if the file is not a cohort of that fingerprint."""
     with open_dataset(target) as dataset:
-        found = dataset.metadata.get("fingerprint")
-    if found != fingerprint:
+        made_from = dataset.metadata.get("fingerprint")
+    if made_from != fingerprint:
         raise DatasetError(
             f"{target} was made from other data or with other settings. Remove it, or choose another cohort folder."
         )

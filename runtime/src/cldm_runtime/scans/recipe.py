@@ -16,11 +16,11 @@ from .settings import ALL_CHANNELS, CENTRES, PrepareSettings
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that preparing a case needs besides the case; sent to the worker processes.
+    """Everything that preparing a case needs in addition to the case; sent to the worker processes.
 
-    domain: as `get_domain` takes it. lookup: source label value -> label value of the domain. regions: label values of
-    each region that a slice is judged by; empty: slices are kept whatever they show. first_slice: the end of the stack
-    that it shows; "" where the domain has no rules for stacks. nature: "" where it is not stated.
+    domain: as `find_domain` takes it. lookup: source label value -> label value of the domain. regions: label values of
+    each region that decides whether a slice is usable; empty: every slice is usable. first_slice: the end of the stack
+    that the first slice shows; "" if the domain has no rules for stacks. nature: "" if it is not stated.
     """
 
     domain: str
@@ -37,7 +37,7 @@ class Recipe:
 
 
 def make_recipe(settings: PrepareSettings, raw: RawDataset, domain: Domain, domain_name: str = "") -> Recipe:
-    """Resolve names to numbers. `domain_name` is what `get_domain` took, where that is not the domain's own name.
+    """Resolve names to numbers. `domain_name` is the name that the domain was found by, if it differs from its name.
 
     Raises InputError listing every setting that does not fit the domain, and every label that is not mapped.
     """
@@ -58,15 +58,15 @@ def make_recipe(settings: PrepareSettings, raw: RawDataset, domain: Domain, doma
 
 
 def _window(settings: PrepareSettings, domain: Domain, faults: list[str]) -> Window:
-    for name, found in (("shape", settings.shape), ("spacing_mm", settings.spacing_mm)):
-        if len(found) != domain.axes:
-            faults.append(f"prepare.{name}: found {list(found)}, expected {domain.axes} numbers, for samples of domain "
+    for name, sizes in (("shape", settings.shape), ("spacing_mm", settings.spacing_mm)):
+        if len(sizes) != domain.axes:
+            faults.append(f"prepare.{name}: found {list(sizes)}, expected {domain.axes} numbers, for samples of domain "
                           f"{domain.name} have {domain.axes} axes")
     return Window(settings.shape, settings.spacing_mm, settings.margin_mm)
 
 
 def _regions(settings: PrepareSettings, domain: Domain, faults: list[str]) -> tuple[tuple[int, ...], ...]:
-    """Label values of the regions that a slice is judged by."""
+    """Label values of the regions that decide whether a slice is usable."""
     expected = domain.stack.regions if domain.stack else ()
     names = expected if settings.ring is None else settings.ring
     values = {**{name: (value,) for value, name in enumerate(domain.labels.names)}, **domain.labels.regions}
@@ -91,7 +91,7 @@ def _first_slice(settings: PrepareSettings, raw: RawDataset, domain: Domain, fau
 
 
 def _nature(settings: PrepareSettings, raw: RawDataset, faults: list[str]) -> str:
-    """What the images are: as the settings or dataset.json say, which must not contradict each other."""
+    """The nature of the images, from the settings or dataset.json, which must not contradict each other."""
     stated = {str(raw.extra["nature"])} if "nature" in raw.extra else set()
     stated |= {settings.nature} - {""}
     if len(stated) > 1 or not stated <= set(NATURES):
@@ -101,7 +101,7 @@ def _nature(settings: PrepareSettings, raw: RawDataset, faults: list[str]) -> st
 
 
 def _channels(settings: PrepareSettings, raw: RawDataset) -> tuple[int, ...]:
-    """Numbers of the channels that are taken. Raises InputError for another text than "all"."""
+    """Numbers of the channels to read. Raises InputError for a text other than "all"."""
     if isinstance(settings.channels, str):
         if settings.channels != ALL_CHANNELS:
             raise InputError(f"prepare.channels: found {settings.channels!r}, expected \"all\" or a list such as "
@@ -112,10 +112,10 @@ def _channels(settings: PrepareSettings, raw: RawDataset) -> tuple[int, ...]:
 
 
 def described(recipe: Recipe, settings: PrepareSettings, domain: Domain) -> dict[str, object]:
-    """What a cohort depends on besides its files, as JSON values.
+    """Everything other than its files that a cohort depends on, as JSON values.
 
-    Names and order are those of the first cohorts, and what they lacked is left out where it is not used: so a cohort
-    that was prepared long ago still counts as made from the same.
+    Names and order are those of the first version, and later settings are left out at their defaults, so the
+    fingerprint of an old cohort still matches.
     """
     one = len(recipe.channels) == 1
     stack = {f"{domain.stack.ends[1]}_first": recipe.first_slice == domain.stack.ends[1]} if domain.stack else {}
@@ -130,7 +130,8 @@ def described(recipe: Recipe, settings: PrepareSettings, domain: Domain) -> dict
 
 
 def map_labels(raw: RawDataset, domain: Domain, mapping: Mapping[str, str], faults: list[str]) -> dict[int, int]:
-    """Source value -> value of the domain. `mapping` is by name in dataset.json or by value; equal names need none."""
+    """Source value -> value of the domain. `mapping` is by name in dataset.json or by value; equal names map to each
+    other without an entry."""
     names, lookup = domain.labels.names, {0: 0}
     for source, target in mapping.items():
         if target not in names:
@@ -156,7 +157,7 @@ def map_labels(raw: RawDataset, domain: Domain, mapping: Mapping[str, str], faul
 
 
 def translate(labels: NDArray[np.int64], lookup: Mapping[int, int]) -> NDArray[np.uint8]:
-    """Apply the label mapping. Raises InputError naming every value that has none."""
+    """Apply the label mapping. Raises InputError naming every unmapped value."""
     present = [int(value) for value in np.unique(labels)]
     unknown = [value for value in present if value not in lookup]
     if unknown:

@@ -1,4 +1,4 @@
-"""From an image to what networks see: crop around the labels, resample, normalise. Any number of spatial axes."""
+"""From an image to the input of networks: crop around the labels, resample, normalise. Any number of spatial axes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Window:
     shape: tuple[int, ...]
     spacing_mm: tuple[float, ...]
     margin_mm: float = 0.0
-    """how far every label must stay away from the window's border"""
+    """least distance of every label from the window's border"""
 
 
 def labelled_box(labels: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -32,8 +32,8 @@ def labelled_box(labels: NDArray[np.integer]) -> NDArray[np.int64]:
 
 def check_fits(box: NDArray[np.int64], centre: NDArray[np.float64], spacing_mm: Sequence[float],
                window: Window) -> None:
-    """Raise InputError when the labels and the margin reach beyond the window: cutting them would falsify them."""
-    size = (2 * np.abs(box.T - centre).max(axis=0) + 1) * np.asarray(spacing_mm)  # of the box that is even about it
+    """Raise InputError if the labels and the margin reach beyond the window: cropped labels would measure wrong."""
+    size = (2 * np.abs(box.T - centre).max(axis=0) + 1) * np.asarray(spacing_mm)  # of the box symmetric about centre
     room = np.asarray(window.shape) * np.asarray(window.spacing_mm) - 2 * window.margin_mm
     if (size > room).any():
         raise InputError(f"the labels measure {_by(size)} mm about the window's centre, the window without its margin "
@@ -59,10 +59,10 @@ def resample_image(
     window: Window,
     order: int = 1,
 ) -> NDArray[np.float32]:
-    """(N, *spatial) -> (N, *window.shape), each image for itself. `order` is that of the spline: 1 linear, 3 cubic.
+    """(N, *spatial) -> (N, *window.shape), each image separately. `order` of the spline: 1 linear, 3 cubic.
 
-    Where the window is coarser than the image, a Gaussian of deviation (factor - 1) / 2 pixels goes first, so that
-    fine texture does not alias. Outside the image stands its lowest value.
+    If the window is coarser than the image, a Gaussian of standard deviation (factor - 1) / 2 pixels is applied first,
+    so that fine texture does not alias. Pixels outside the image get its lowest value.
     """
     scale, offset = _sampling(centre, spacing_mm, window)
     blur = np.maximum(0.0, (scale - 1) / 2)
@@ -78,8 +78,8 @@ def resample_image(
 def resample_labels(
     labels: NDArray[np.uint8], centre: NDArray[np.float64], spacing_mm: Sequence[float], window: Window
 ) -> NDArray[np.uint8]:
-    """(N, *spatial) -> (N, *window.shape): each class as a map of shares, linearly, then the class of the largest
-    share, the lowest of several."""
+    """(N, *spatial) -> (N, *window.shape): the indicator of each class is resampled linearly, and each pixel gets the
+    class of the largest value, the lowest class of a tie."""
     scale, offset = _sampling(centre, spacing_mm, window)
     blur = np.maximum(0.0, (scale - 1) / 2)
     result = np.zeros((len(labels), *window.shape), np.uint8)
@@ -97,9 +97,9 @@ def resample_labels(
 
 
 def normalise(image: NDArray[np.float32], percentiles: tuple[float, float]) -> NDArray[np.float32]:
-    """The lower percentile becomes 0, the upper one 1, and everything beyond is clipped.
+    """The lower percentile becomes 0, the upper one 1, and values beyond are clipped.
 
-    Raises InputError for an image whose percentiles coincide: there is nothing to see, and dividing by 0 would hide it.
+    Raises InputError for an image whose percentiles coincide: it is constant, and would be divided by 0.
     """
     low, high = np.percentile(image, percentiles)
     if not high > low:

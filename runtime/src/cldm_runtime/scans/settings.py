@@ -28,22 +28,22 @@ class CohortSettings:
 
 @dataclass(frozen=True)
 class PrepareSettings:
-    raw: str = ""  # nnU-Net raw dataset; empty: <cohort folder>/raw, where the phantom is drawn
+    raw: str = ""  # nnU-Net raw dataset; empty: <cohort folder>/raw, where the phantom cohort is written
     nature: str = ""  # phantom or patients; empty: as dataset.json says, else not stated
     shape: tuple[int, ...] = (128, 128)  # two numbers for slices, three for volumes
     spacing_mm: tuple[float, ...] = (1.0, 1.0)
     centre: str = "labels"  # of the window: "labels", the middle of all labels, or "image"
-    margin_mm: float = 4.0  # that every label stays away from the border; labels too large for it are an error
+    margin_mm: float = 4.0  # least distance of every label from the border; labels too large for it are an error
     percentiles: tuple[float, ...] = (0.5, 99.5)
     image_order: int = 3  # spline of the resampling: 1 linear, 3 cubic
     labels: dict[str, str] = field(default_factory=dict)  # name in dataset.json, or value -> our name
-    ring: tuple[str, ...] | None = None  # regions that a slice is judged by; unset: the domain's; []: keep all slices
-    first_slice: str = ""  # end of the stack, such as apex; empty: as dataset.json says, else the domain's first
+    ring: tuple[str, ...] | None = None  # regions that make a slice usable; unset: the domain's; []: keep all slices
+    first_slice: str = ""  # end of the stack, such as "top"; empty: as dataset.json says, else the domain's first
     channel: int = 0
-    channels: str | tuple[int, ...] = ()  # several channels in place of one, or "all"
-    check_geometry: bool = True  # False compares shapes only, where label files lost their affine
-    fold: int = 0  # of splits_final.json, where there is no subsets.json
-    validation_share: float = 0.05  # of the patients, where there is neither
+    channels: str | tuple[int, ...] = ()  # several channels instead of one, or "all"
+    check_geometry: bool = True  # False compares shapes only, for label files that lost their affine
+    fold: int = 0  # of splits_final.json, if there is no subsets.json
+    validation_share: float = 0.05  # of the patients, if there is neither
     workers: int = 2  # processes
 
 

@@ -1,5 +1,5 @@
-"""Reads the arrays of image files, which may come from strangers: what a header claims is checked before any room is
-made for it, and a header that names another file is refused.
+"""Reads the arrays of image files, which are not trusted: the sizes in a header are checked before memory is allocated,
+and a header that names another file is refused.
 
 NIfTI is read by nibabel, MetaImage, NRRD, GIPL and pictures by SimpleITK; both come with the extra `scans`.
 """
@@ -24,7 +24,7 @@ INSTALL = "pip install 'cldm-runtime[scans]'"
 MOST_VOXELS = 2**26  # 640 x 640 x 163
 SPACINGS_MM = (0.01, 1000.0)
 THICKNESS_MM = 999.0  # of a single slice; nnU-Net's number for pictures
-_SIZE_OF_NIFTI = {348: "Nifti1Image", 540: "Nifti2Image"}  # bytes of the header, which it begins with
+_SIZE_OF_NIFTI = {348: "Nifti1Image", 540: "Nifti2Image"}  # bytes of the header, its first number
 _LARGEST_OFFSET = 2**20  # bytes of header and extensions before the voxels
 _DEFLATE_RATIO = 1100  # no stream of deflate unpacks to more than 1032 times its size
 _TEXT_HEADER = 2**16  # bytes in which that of MetaImage or NRRD must end
@@ -63,7 +63,7 @@ def read_array(file: Path) -> Array:
 
 @contextmanager
 def _reading(file: Path) -> Iterator[None]:
-    """Readers of other people report a damaged file by whatever error it leads them to; here it becomes one."""
+    """Turn any error of a third-party reader, which may raise any type for a damaged file, into InputError."""
     try:
         yield
     except InputError:
@@ -82,7 +82,7 @@ def _read_nifti(file: Path) -> Array:
     if not size:
         raise InputError(f"{file}: this file cannot be read as NIfTI, it does not begin with a header.")
     kind = getattr(nibabel, _SIZE_OF_NIFTI[size])
-    header = kind.header_class(block[:size], check=False)  # a check would mend it
+    header = kind.header_class(block[:size], check=False)  # a check would repair it
     shape, offset = header.get_data_shape(), header["vox_offset"]
     _check_claim(file, shape, header.get_data_dtype().itemsize, file.name.endswith(".gz"))
     if not 0 <= offset <= _LARGEST_OFFSET:
@@ -95,14 +95,14 @@ def _read_nifti(file: Path) -> Array:
 
 
 def _check_claim(file: Path, shape: Sequence[int], itemsize: int, packed: bool, axes: tuple[int, ...] = (3,)) -> None:
-    """Raise InputError for another number of axes, for too many voxels, and for more than a file of this size holds."""
+    """Raise InputError for a wrong number of axes, too many voxels, and more voxels than the file can hold."""
     if len(shape) not in axes:
         raise InputError(f"{file}: expected {' or '.join(map(str, axes))} axes, found {len(shape)}.")
-    voxels, held = math.prod(shape), file.stat().st_size
+    voxels, file_bytes = math.prod(shape), file.stat().st_size
     if min(shape) < 1 or voxels > MOST_VOXELS:
         raise InputError(f"{file}: claims {'x'.join(map(str, shape))} voxels, expected 1 to {MOST_VOXELS}.")
-    if voxels * itemsize > held * (_DEFLATE_RATIO if packed else 1):
-        raise InputError(f"{file}: claims {'x'.join(map(str, shape))} voxels, but has only {held} bytes: it is "
+    if voxels * itemsize > file_bytes * (_DEFLATE_RATIO if packed else 1):
+        raise InputError(f"{file}: claims {'x'.join(map(str, shape))} voxels, but has only {file_bytes} bytes: it is "
                          "truncated or damaged.")
 
 
@@ -127,7 +127,8 @@ def _read_other(file: Path) -> Array:
 
 
 def _one_channel(file: Path, array: NDArray[Any], components: int) -> NDArray[Any]:
-    """Without the axis of colours, which must not differ: readers make colours of palettes. Raises InputError."""
+    """The array without its axis of colours, which must be equal: readers turn palettes into colours. Raises
+    InputError."""
     if components == 1:
         return array
     if not (array[..., :3] == array[..., :1]).all():
@@ -136,15 +137,15 @@ def _one_channel(file: Path, array: NDArray[Any], components: int) -> NDArray[An
 
 
 def _check_text_header(file: Path) -> None:
-    """Raise InputError for a MetaImage or NRRD that keeps its voxels elsewhere, claims too many of them, or has a
-    header that no program writes: ITK ends the process on some of those.
+    """Raise InputError for a MetaImage or NRRD that keeps its voxels in another file, claims too many voxels, or has a
+    header that no program writes: some of those crash ITK, and the process with it.
     """
     ending = file.suffix.lower()
     if ending not in _ENDS:
         return
     with file.open("rb") as stream:
-        found = _ENDS[ending].search(head := stream.read(_TEXT_HEADER))
-    lines = head[:found.end()].split(b"\n") if found else []
+        end = _ENDS[ending].search(head := stream.read(_TEXT_HEADER))
+    lines = head[:end.end()].split(b"\n") if end else []
     if not lines or any(len(line) > _LONGEST_LINE or _CONTROL.search(line) for line in lines):
         raise InputError(f"{file}: does not begin with a header of short lines of text. It is damaged or of another "
                          "kind.")

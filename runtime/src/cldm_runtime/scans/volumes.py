@@ -28,8 +28,8 @@ def read_volume(case: Case, channels: Sequence[int] = (0,), *, check_geometry: b
                 slices_first: bool = True) -> Volume:
     """The channels of a case with its label map.
 
-    slices_first: the axis of the largest spacing becomes the first, along which slices are cut; otherwise the axes stay
-    as they are stored. `check_geometry=False` compares the shapes only, for datasets whose label files lost their
+    slices_first: the axis of the largest spacing becomes the first, along which slices are cut; otherwise the axes keep
+    their stored order. `check_geometry=False` compares the shapes only, for datasets whose label files lost their
     affine. Raises InputError for an unreadable file, differing geometry, or label values that are not whole numbers.
     """
     labels, spacing, label_affine = read_array(case.label_file)

@@ -1,10 +1,9 @@
-"""From an image to what the network sees, and back: crop, normalise, resample.
+"""From an image to the input of the network, and back: crop, normalise, resample.
 
-Each image is a case of its own, a slice with the semantics of nnU-Net v2's DefaultPreprocessor for a volume of one
-slice: crop to the bounding box of the non-zero voxels, normalise, then resample as `skimage.transform.resize` does
-(splines, edge mode, no anti-aliasing, clipped to the range of the input), for which scipy's zoom stands in here.
-Volumes with one axis that is more than three times as coarse as the finest are resampled slice by slice, and along that
-axis by the nearest slice.
+Each image is a separate case; a slice is treated as nnU-Net v2's DefaultPreprocessor treats a volume of one slice: crop
+to the bounding box of the non-zero voxels, normalise, then resample as `skimage.transform.resize` does (splines, edge
+mode, no anti-aliasing, clipped to the range of the input), computed here with scipy's zoom. Volumes with one axis that
+is more than three times as coarse as the finest are resampled slice by slice, and along that axis by the nearest slice.
 """
 
 import math
@@ -27,9 +26,9 @@ _ANISOTROPIC = 3.0  # coarsest over finest spacing
 
 @dataclass(frozen=True)
 class Prepared:
-    """An image as the network sees it, (C, *spatial), and what is needed to put its labels back.
+    """An image as the network takes it, (C, *spatial), and what is needed to map its labels back.
 
-    `box` is the crop in the image, `cropped_shape` its shape before resampling.
+    `box` is the crop in the original image, `cropped_shape` its shape before resampling.
     """
 
     image: Image
@@ -53,11 +52,11 @@ def prepare(image: Image, spacing_mm: Spacing, spec: SegmenterSpec) -> Prepared:
 
 def bounding_box(mask: NDArray[np.bool_]) -> Cut:
     """The smallest box around the mask; the whole image where the mask is empty."""
-    found = [np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
+    occupied = [np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
              for axis in range(mask.ndim)]
-    if found[0].size == 0:
+    if occupied[0].size == 0:
         return tuple(slice(0, size) for size in mask.shape)
-    return tuple(slice(int(places[0]), int(places[-1]) + 1) for places in found)
+    return tuple(slice(int(places[0]), int(places[-1]) + 1) for places in occupied)
 
 
 def normalise(channel: Image, inside: NDArray[np.bool_], rule: ChannelNormalisation) -> Image:
@@ -89,7 +88,7 @@ def _z_score(channel: Image, inside: NDArray[np.bool_], keep_outside: bool) -> I
 def resampled_shape(shape: tuple[int, ...], spacing_mm: Spacing, target_mm: Spacing) -> tuple[int, ...]:
     """Shape after resampling from one spacing to another: halves go to the even number, as in Python's round.
 
-    Raises InputError for a shape beyond any image's, as spacings that are not what they say give.
+    Raises InputError for a shape larger than any image's, which wrong spacings give.
     """
     most = _MOST_VOXELS[len(shape)]
     sizes = tuple(max(1, round(min(old / new * size, most)))
@@ -103,7 +102,7 @@ def resampled_shape(shape: tuple[int, ...], spacing_mm: Spacing, target_mm: Spac
 def coarse_axis(spacing_mm: Spacing, target_mm: Spacing) -> int | None:
     """The axis along which a volume is resampled apart from the others; None: all axes are resampled together.
 
-    It is the only coarsest axis of an anisotropic spacing: of the image's, or else of the one it is resampled to.
+    It is the single coarsest axis of an anisotropic spacing: of the image's spacing, or else of the target spacing.
     """
     for spacing in (spacing_mm, target_mm):
         if len(spacing) == 3 and max(spacing) / min(spacing) > _ANISOTROPIC:

@@ -26,7 +26,7 @@ from .window import Pixels, pad_to_patch, predict_logits, tiles
 
 BATCH_SIZE = 16
 CPU_SLICES = 2
-"""Slices that the CPU computes at once, on one thread for each: what they need then stays in the cache."""
+"""Slices that one thread computes at once on the CPU: their activations then stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Segmenter:
     @classmethod
     def load(cls, path: str | os.PathLike[str], provider: str = "cpu", threads: int | None = None,
              precision: str = "fp32") -> Self:
-        """Open and check the bundle, and start its graph.
+        """Open and check the bundle, and open its graph.
 
         provider, threads, precision: as in `Generator.load`.
         Raises BundleError for a bundle that is damaged or not a segmenter, ProviderError for a provider that is not
@@ -61,7 +61,7 @@ class Segmenter:
 
     @classmethod
     def _open(cls, bundle: Bundle, choice: Choice, threads: int | None) -> Self:
-        """The segmenter of a bundle that was found to be one."""
+        """The segmenter of a bundle that was checked."""
         assert bundle.manifest.segmenter is not None
         on_cores = choice.provider == "cpu" and bundle.manifest.segmenter.axes == 2  # a volume gets all cores
         workers = (threads or available_cores()) if on_cores else 1
@@ -69,11 +69,11 @@ class Segmenter:
         return cls(bundle, bundle.domain(), bundle.manifest.segmenter, engine, choice, threads, workers)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Another process opens the graph for itself, on the provider that this one obtained."""
+        """Another process opens the graph itself, on the same provider."""
         return Segmenter._open, (self.bundle, self.choice, self.threads)
 
     def with_threads(self, threads: int | None) -> "Segmenter":
-        """The same with its graph opened anew, for another number of threads."""
+        """This segmenter with its graph opened again, for another number of threads."""
         return Segmenter._open(self.bundle, self.choice, threads)
 
     @property
@@ -89,7 +89,7 @@ class Segmenter:
         """Label maps (N, *spatial) uint8 of images (N, *spatial) or (N, C, *spatial), in the domain's label values.
 
         spacing_mm: of the images, one number for each axis; None takes the bundle's. batch_size: slices that go through
-        the network at once; of volumes it is always one. mirror: average over mirrored copies; None takes the bundle's
+        the network at once; volumes always go one by one. mirror: average over mirrored copies; None takes the bundle's
         default. Raises InputError for images that the segmenter cannot take.
         """
         ordered, spacing = self._checked(images, batch_size), self._checked_spacing(spacing_mm)
@@ -112,7 +112,7 @@ class Segmenter:
         return np.ascontiguousarray(labels.transpose(0, *(int(axis) + 1 for axis in back)))
 
     def _at_once(self, batch_size: int) -> int:
-        """Images that go through the network together."""
+        """Number of images that go through the network together."""
         if self.spec.axes == 3:
             return 1
         return min(batch_size, CPU_SLICES) if self.choice.provider == "cpu" else batch_size
@@ -138,34 +138,34 @@ class Segmenter:
                  batch_size: int = BATCH_SIZE) -> NDArray[np.float32]:
         """Feature vectors (N, F) from the network's encoder, averaged over tiles; for Frechet distances.
 
-        Raises BundleError when the bundle holds no `features` graph.
+        Raises BundleError if the bundle holds no `features` graph.
         """
         ordered, spacing = self._checked(images, batch_size), self._checked_spacing(spacing_mm)
         size = batch_size if self.spec.axes == 2 else 1
         engine = open_graph(self.bundle, "features", self.choice.provider, self.threads, self.choice.precision)
-        found: dict[int, NDArray[np.float32]] = {}
+        vectors: dict[int, NDArray[np.float32]] = {}
         for start in range(0, len(ordered), size):
             for rows, group in self._groups(ordered[start:start + size], spacing):
                 padded, _ = pad_to_patch(np.stack([prepared.image for prepared in group]), self.spec.patch_size)
                 boxes = tiles(padded.shape[2:], self.spec)
                 answers = [engine.run({"image": np.ascontiguousarray(padded[:, :, *box])})["features"] for box in boxes]
                 mean: NDArray[np.float32] = np.stack(answers).mean(axis=0)
-                found.update(zip([start + row for row in rows], mean, strict=True))
-        return np.stack([found[row] for row in range(len(ordered))])
+                vectors.update(zip([start + row for row in rows], mean, strict=True))
+        return np.stack([vectors[row] for row in range(len(ordered))])
 
     def _checked(self, images: NDArray[np.floating], batch_size: int) -> Image:
         """(N, C, *spatial) float32 with the spatial axes in the network's order."""
         if batch_size < 1:
             raise InputError(f"segment: batch_size is {batch_size}, expected 1 or more.")
         axes, channels = self.spec.axes, len(self.spec.normalisation)
-        given = images[:, None] if images.ndim == axes + 1 else images
-        if given.ndim != axes + 2 or given.shape[1] != channels or min(given.shape[2:]) < 1:
+        stacked = images[:, None] if images.ndim == axes + 1 else images
+        if stacked.ndim != axes + 2 or stacked.shape[1] != channels or min(stacked.shape[2:]) < 1:
             names = ", ".join("DHW"[-axes:])
             raise InputError(f"segment: images have shape {images.shape}, expected (N, {names}) or "
                              f"(N, {channels}, {names}).")
-        if not np.isfinite(given).all():
+        if not np.isfinite(stacked).all():
             raise InputError("segment: the images hold NaN or infinite values. Replace them first.")
-        return given.astype(np.float32).transpose(0, 1, *(axis + 2 for axis in self.spec.axis_order))
+        return stacked.astype(np.float32).transpose(0, 1, *(axis + 2 for axis in self.spec.axis_order))
 
     def _checked_spacing(self, spacing_mm: Spacing | None) -> Spacing:
         """One number for each axis, in the network's order."""

@@ -39,8 +39,8 @@ def gaussian_weights(patch: tuple[int, ...], sigma_scale: float) -> NDArray[np.f
 
 
 def mirrored_mean(network: Network, batch: Pixels, axes: Sequence[int]) -> Pixels:
-    """Mean of the network's answers to (N, C, *spatial) under every combination of flips of the spatial `axes`."""
-    total = network(batch)  # an engine's answer is ours to change
+    """Mean of the network's outputs for (N, C, *spatial) under every combination of flips of the spatial `axes`."""
+    total = network(batch)  # an engine's output belongs to the caller, and is changed in place
     flips = [tuple(axis + 2 for axis in chosen)
              for count in range(1, len(axes) + 1) for chosen in combinations(axes, count)]
     for flip in flips:

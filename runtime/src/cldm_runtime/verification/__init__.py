@@ -1,1 +1,1 @@
-"""Whether this machine computes what the bundle's reference says."""
+"""Compares what this machine computes with the bundle's reference."""

@@ -1,4 +1,4 @@
-"""What engines and precisions do to a bundle's outputs: its reference replayed, and samples beside provider cpu's.
+"""Errors of a bundle's outputs by engine and precision: the reference replayed, and samples next to provider cpu's.
 
     yardstick = Yardstick(Bundle.load("exported/lge"), Segmenter.load("exported/lge-segmenter"), samples=64)
     report = yardstick.report(Choice("openvino", "openvino", "bf16"))
@@ -27,17 +27,17 @@ from ..requests.sources import FreeRequests, GridRequests, RequestSource, mask_r
 from ..segmentation.segmenter import Segmenter, decide
 from .replay import Check, Replay, check_output, open_graphs, replay
 
-SEED = 0  # of the samples; what is asked of them is drawn from the bundle's distribution of attributes
-_LOGITS = {"segmenter": "segmenter/logits", "anatomy": "decoder/logits"}  # kind of bundle -> what decides its labels
+SEED = 0  # of the samples; their attributes are sampled from the bundle's distribution
+_LOGITS = {"segmenter": "segmenter/logits", "anatomy": "decoder/logits"}  # kind of bundle -> output of its label maps
 Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class EngineReport:
-    """What one provider and precision made of a bundle, or in `missing` why it could not be had.
+    """The results of one provider and precision on a bundle, or in `missing` why it is not available.
 
-    precision: of the arithmetic; that of the graphs where nothing else was asked for. flips: between the labels of the
-    reference's logits, for bundles that give some. reference, samples: of generators, their images.
+    precision: of the arithmetic; that of the graphs unless another one is requested. flips: labels that differ between
+    computed and expected logits, for bundles whose output is logits. reference, samples: for generators, the images.
     """
 
     provider: str
@@ -50,13 +50,13 @@ class EngineReport:
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """Names of what is beyond its tolerance."""
+        """Names of the outputs and attributes beyond their tolerance."""
         drifted = [f"{name}/{drift.attribute}" for name, parity in self.parities() for drift in parity.drifts
                    if not drift.passed]
         return (*(check.name for check in self.checks if not check.passed), *drifted)
 
     def parities(self) -> Iterator[tuple[str, ImageParity]]:
-        """What images were compared, by name."""
+        """The comparisons of images, by name."""
         if self.reference is not None:
             yield "reference", self.reference
         if self.samples is not None:
@@ -64,14 +64,14 @@ class EngineReport:
 
 
 class Yardstick:
-    """What the engines of a bundle are held against: its reference, and samples that provider cpu draws in fp32."""
+    """What the engines of a bundle are compared with: its reference, and fp32 samples of provider cpu."""
 
     def __init__(self, bundle: Bundle, segmenter: Segmenter | None = None, samples: int = 0,
                  against: Bundle | None = None, threads: int | None = None) -> None:
-        """segmenter: sees the images of a generator; None: they are compared by their pixels alone. samples: how many
-        are drawn beyond the reference. against: bundle whose samples are expected; None: this one's.
+        """segmenter: segments the images of a generator; None: only their pixels are compared. samples: how many are
+        generated in addition to the reference. against: bundle whose samples are the expected ones; None: this bundle.
 
-        Raises InputError where these do not fit the bundle.
+        Raises InputError if these do not fit the bundle.
         """
         self.bundle, self.against, self.segmenter = bundle, against or bundle, segmenter
         self.samples, self.threads = samples, threads
@@ -86,19 +86,19 @@ class Yardstick:
                              f"{bundle.path} makes images of {axes} axes of the domain {manifest.domain}. Pass another "
                              "--segmenter.")
         if against is not None and not samples:
-            raise InputError(f"{against.path} gives the samples to compare with, but no sample is drawn. Add --samples "
-                             "N, or leave --against out.")
+            raise InputError(f"{against.path} gives the samples to compare with, but no samples are requested. Add "
+                             "--samples N, or leave --against out.")
         if _made_for(manifest) != _made_for(expected):
             raise InputError(f"the images of {self.against.path} are made for {_made_for(expected)}, those of "
                              f"{bundle.path} for {_made_for(manifest)}. Pass --against a generator of the same images.")
 
     def report(self, choice: Choice) -> EngineReport:
-        """Raises BundleError and ProviderError."""
+        """The results of one engine. Raises BundleError and ProviderError."""
         return self._measured(choice, open_graphs(self.bundle, choice, self.threads))
 
     def reports(self, say: Callable[[str], None] = lambda text: None) -> Iterator[EngineReport]:
-        """Of every provider in every precision that it offers. What cannot be had here is told, once where not even the
-        first precision of a provider is to be had."""
+        """Reports of every provider in every precision that it offers. One that is not available gets a report with
+        the reason; if a provider lacks its first precision, it gets one such report only."""
         for provider, offered in OFFERED.items():
             for precision in offered:
                 say(f"{provider}, {precision}")
@@ -126,24 +126,24 @@ class Yardstick:
         report = replace(report, reference=self._compared(played.found[image], expected, self._segmented(expected)))
         if not self.samples or any(math.isnan(check.max_abs) for check in played.checks):
             return report
-        found = self._drawn(self.bundle, choice)
-        check = check_output(manifest, image, found, self._samples, choice.precision, "samples/image")
+        images = self._drawn(self.bundle, choice)
+        check = check_output(manifest, image, images, self._samples, choice.precision, "samples/image")
         return replace(report, checks=(*report.checks, check),
-                       samples=self._compared(found, self._samples, self._samples_segmented))
+                       samples=self._compared(images, self._samples, self._samples_segmented))
 
     def _arithmetic(self, choice: Choice) -> str:
-        """The precision asked for, and those that graphs compute in themselves; fp32 is what remains."""
-        held = [graph.precision for graph in self.bundle.manifest.graphs.values()]
-        lower = dict.fromkeys(precision for precision in (*held, choice.precision) if precision != "fp32")
+        """The requested precision and those of the graphs, without fp32; "fp32" if no other is among them."""
+        of_graphs = [graph.precision for graph in self.bundle.manifest.graphs.values()]
+        lower = dict.fromkeys(precision for precision in (*of_graphs, choice.precision) if precision != "fp32")
         return " and ".join(lower) or "fp32"
 
     def _reference_flips(self, played: Replay) -> Flips | None:
-        """None where the shapes do not compare."""
+        """Labels that differ from the reference's; None if the shapes differ."""
         name = _LOGITS[self.bundle.manifest.kind]
-        found, expected = played.found[name], played.expected[name]
-        if found.shape != expected.shape:
+        actual, expected = played.found[name], played.expected[name]
+        if actual.shape != expected.shape:
             return None
-        return label_flips(self._labels_of(found), self._labels_of(expected), self.bundle.domain())
+        return label_flips(self._labels_of(actual), self._labels_of(expected), self.bundle.domain())
 
     def _labels_of(self, logits: Float32) -> LabelMap:
         spec = self.bundle.manifest.segmenter
@@ -151,14 +151,14 @@ class Yardstick:
             return np.asarray(logits.argmax(axis=1), dtype=np.uint8)
         return np.stack([decide(channels, spec) for channels in logits])
 
-    def _compared(self, found: Float32, expected: Float32, labels: LabelMap | None) -> ImageParity:
-        seen = self._segmented(found) if labels is not None and found.shape == expected.shape else None
+    def _compared(self, actual: Float32, expected: Float32, labels: LabelMap | None) -> ImageParity:
+        seen = self._segmented(actual) if labels is not None and actual.shape == expected.shape else None
         pair = None if labels is None or seen is None else (seen, labels)
-        return compare(found, expected, self.bundle.manifest.image.value_range, self.bundle.domain(), pair,
+        return compare(actual, expected, self.bundle.manifest.image.value_range, self.bundle.domain(), pair,
                        self.bundle.manifest.image.spacing_mm)
 
     def _segmented(self, images: Float32) -> LabelMap | None:
-        """None without a segmenter, or of images that are no numbers. Clipped, as images are in a dataset."""
+        """Label maps of the images, clipped as in a dataset; None without a segmenter, or if a value is not finite."""
         if self.segmenter is None or not np.isfinite(images).all():
             return None
         image = self.bundle.manifest.image
@@ -173,7 +173,7 @@ class Yardstick:
         return self._segmented(self._samples)
 
     def _drawn(self, bundle: Bundle, choice: Choice) -> Float32:
-        """The samples, of the bundle's sampling defaults."""
+        """(N, C, *spatial) samples with the bundle's sampling defaults."""
         generator = Generator(bundle, choice, self.threads)
         source = _anything(generator, self.samples)
         return np.concatenate([batch.images for batch in generator.batches(source, range(self.samples), SEED,
@@ -181,7 +181,7 @@ class Yardstick:
 
 
 def _anything(generator: Generator, samples: int) -> RequestSource:
-    """Requests that leave everything open; of a domain that draws no label maps, the maps of the reference."""
+    """Requests without attributes; for a domain without an anatomy that needs label maps, the reference's maps."""
     if not generator.manifest.conditions:
         return FreeRequests(generator.domain)
     if generator.canvas.maps and generator.domain.anatomy is None:

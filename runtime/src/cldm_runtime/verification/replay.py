@@ -22,14 +22,14 @@ from ..metrics.parity import largest_error, psnr_db
 ROUNDING = {"bf16": 2.0**-8, "fp16": 2.0**-11, "tf32": 2.0**-11}
 """Spacing of the numbers of a lower precision, relative to their size."""
 ROUNDINGS = 32
-"""That many of them, of the largest expected magnitude, an output of a lower precision may be off: the manifest's
-tolerances are for what its graphs hold, which is fp32 or their own int8."""
+"""An output of a lower precision may be off by this many spacings of the largest expected magnitude. The manifest's
+tolerances apply to the precision of its graphs: fp32 or int8."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """`name` as in the tolerances; `max_abs` the largest absolute error (NaN where shapes or values do not compare);
-    `psnr_db` of images alone."""
+    """`name` as in the tolerances; `max_abs` the largest absolute error (NaN if shapes differ or values are not
+    comparable); `psnr_db` for images only."""
 
     name: str
     max_abs: float
@@ -43,7 +43,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Replay:
-    """The checks in the order of the graphs, the loop last; the outputs found and expected, by the same names."""
+    """The checks in the order of the graphs, the loop last; the computed and expected outputs, by the same names."""
 
     checks: tuple[Check, ...]
     found: Mapping[str, NDArray[Any]]
@@ -54,7 +54,7 @@ def verify_bundle(bundle: Bundle, provider: str | Choice = "cpu", threads: int |
                   precision: str = "fp32") -> list[Check]:
     """Replay the reference and return one check for each output, in the order of the graphs, the loop last.
 
-    A check that fails is in the list; what cannot be replayed at all raises BundleError. Raises ProviderError too.
+    Failed checks are in the list too. Raises BundleError if the reference cannot be replayed, and ProviderError.
     """
     choice = provider if isinstance(provider, Choice) else choose_provider(bundle, provider, threads, precision)
     return list(replay(bundle, open_graphs(bundle, choice, threads), choice.precision).checks)
@@ -70,29 +70,29 @@ def replay(bundle: Bundle, engines: Mapping[str, Engine], precision: str = "fp32
     """Replay the reference on engines of that precision. Raises BundleError for a reference that is incomplete."""
     manifest, reference = bundle.manifest, Reference.from_arrays(bundle.reference())
     _require_complete(manifest, reference)
-    found = {f"{role}/{name}": array for role, case in reference.graphs.items()
+    actual = {f"{role}/{name}": array for role, case in reference.graphs.items()
              for name, array in engines[role].run(case.inputs).items()}
     expected = {f"{role}/{name}": array for role, case in reference.graphs.items()
                 for name, array in case.outputs.items()}
     noise: list[Check] = []
     if reference.loop:
         noise = list(_check_noise(manifest, reference.loop))
-        found |= _run_loop(manifest, reference, reference.loop, engines)
+        actual |= _run_loop(manifest, reference, reference.loop, engines)
         expected |= {f"{LOOP}/{name}": array for name, array in reference.loop.outputs.items()}
-    checks = [check_output(manifest, key, found[key], array, precision) for key, array in expected.items()]
+    checks = [check_output(manifest, key, actual[key], array, precision) for key, array in expected.items()]
     graphs = [check for check in checks if not check.name.startswith(f"{LOOP}/")]
-    return Replay((*graphs, *noise, *checks[len(graphs):]), found, expected)
+    return Replay((*graphs, *noise, *checks[len(graphs):]), actual, expected)
 
 
-def check_output(manifest: Manifest, key: str, found: NDArray[Any], expected: NDArray[Any], precision: str,
+def check_output(manifest: Manifest, key: str, actual: NDArray[Any], expected: NDArray[Any], precision: str,
                  name: str = "") -> Check:
-    """Hold the output `key`, <role>/<tensor>, to its tolerance. `name`: of the check, where it is another."""
+    """Compare the output `key`, <role>/<tensor>, with its tolerance. `name`: of the check; "": the key."""
     tolerance = manifest.reference.tolerances[key]
     if precision in ROUNDING:
         magnitude = float(np.max(np.abs(expected), initial=0.0))
         tolerance = max(tolerance, ROUNDINGS * ROUNDING[precision] * magnitude)
-    peak = psnr_db(found, expected, manifest.image.value_range) if key.endswith("/image") else None
-    return Check(name or key, largest_error(found, expected), tolerance, peak)
+    peak = psnr_db(actual, expected, manifest.image.value_range) if key.endswith("/image") else None
+    return Check(name or key, largest_error(actual, expected), tolerance, peak)
 
 
 def _require_complete(manifest: Manifest, reference: Reference) -> None:
@@ -100,8 +100,8 @@ def _require_complete(manifest: Manifest, reference: Reference) -> None:
     faults += [f"{role} is not a graph of the manifest" for role in reference.graphs if role not in manifest.graphs]
     for role, graph in manifest.graphs.items():
         case = reference.graphs.get(role, ReferenceCase({}, {}))
-        wanted, present = {spec.name for spec in graph.outputs}, set(case.outputs)
-        faults += [f"{role}/out/{name} is missing or unknown" for name in sorted(wanted ^ present) if case.inputs]
+        declared, present = {spec.name for spec in graph.outputs}, set(case.outputs)
+        faults += [f"{role}/out/{name} is missing or unknown" for name in sorted(declared ^ present) if case.inputs]
     if manifest.kind == "generator":
         faults += _loop_faults(manifest, reference)
     outputs = {f"{role}/{name}" for role, case in reference.graphs.items() for name in case.outputs}
@@ -133,7 +133,7 @@ def _check_noise(manifest: Manifest, case: ReferenceCase) -> Iterator[Check]:
 def _run_loop(manifest: Manifest, reference: Reference, case: ReferenceCase,
               engines: Mapping[str, Engine]) -> dict[str, NDArray[Any]]:
     sampling, pipeline = manifest.sampling, Pipeline(manifest, engines)
-    assert sampling is not None  # a generator has it: the manifest was checked
+    assert sampling is not None  # the manifest was checked, and every generator has it
     plan = pipeline.plan(dataclasses.replace(sampling, steps=reference.loop_steps or sampling.steps))
     batch = pipeline.sample(case.inputs, plan, manifest.reference.seed, np.arange(len(case.inputs["x"])))
     return {f"{LOOP}/latent": batch.latent, f"{LOOP}/{output_of(manifest).tensor}": batch.image}

@@ -1,4 +1,4 @@
-"""The answers of `cldm verify`: of one engine in full, of several as a Markdown table with a row each, or as JSON."""
+"""The output of `cldm verify`: one engine in full, several as a Markdown table with a row each, or JSON."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ DASH = "–"
 
 
 def as_text(report: EngineReport) -> str:
-    """One line a check: name, largest error, tolerance, PSNR of images, verdict; then what the segmenter sees."""
+    """One line a check: name, largest error, tolerance, PSNR of images, verdict; then the segmenter's differences."""
     width = max(len(check.name) for check in report.checks)
     lines = [_check_line(check, width) for check in report.checks]
     if report.flips is not None:
@@ -25,23 +25,23 @@ def as_text(report: EngineReport) -> str:
 
 
 def as_table(reports: Sequence[EngineReport]) -> str:
-    """A Markdown table, of the samples where some were drawn, else of the reference, and a line that explains it."""
+    """A Markdown table of the samples if some were generated, else of the reference, and a line that explains it."""
     measured = [report for report in reports if not report.missing]
-    shown = [report.samples or report.reference for report in measured]
-    attributes = list(dict.fromkeys(drift.attribute for parity in shown if parity for drift in parity.drifts))
-    labels = any(parity.flips for parity in shown if parity) or any(report.flips for report in measured)
+    parities = [report.samples or report.reference for report in measured]
+    attributes = list(dict.fromkeys(drift.attribute for parity in parities if parity for drift in parity.drifts))
+    labels = any(parity.flips for parity in parities if parity) or any(report.flips for report in measured)
     head = ["engine", "precision", "reference, max abs error", *(["samples, max abs error"] if any(
-        report.samples for report in measured) else []), *(["PSNR, dB"] if any(shown) else []),
+        report.samples for report in measured) else []), *(["PSNR, dB"] if any(parities) else []),
         *(["label flips"] if labels else []), *attributes, "verdict"]
     rows = [_row(report, head, attributes) for report in reports]
     table = _aligned([head, *rows])
     drawn = max((report.samples.samples for report in measured if report.samples), default=0)
-    told = f"{drawn} samples drawn here" if drawn else "the samples of the reference"
-    return f"{table}\n\nAttributes: mean, median, 95 % and largest drift over {told}." if attributes else table
+    images = f"{drawn} samples drawn here" if drawn else "the samples of the reference"
+    return f"{table}\n\nAttributes: mean, median, 95 % and largest drift over {images}." if attributes else table
 
 
 def as_json(report: EngineReport) -> dict[str, Any]:
-    """The report by its fields, with verdicts; what is no finite number is null."""
+    """The fields of the report, with verdicts; numbers that are not finite become null."""
     if report.missing:
         return {"provider": report.provider, "precision": report.precision, "missing": report.missing}
     value = dataclasses.asdict(report) | {
@@ -69,8 +69,8 @@ def _check_line(check: Check, width: int) -> str:
 
 
 def _parity_lines(name: str, parity: ImageParity, flips: Flips) -> Iterator[str]:
-    shown = "samples drawn here" if name == "samples" else "samples of the reference"
-    yield f"what the segmenter sees in {parity.samples} {shown}: {_flips_text(flips)}"
+    images = "samples drawn here" if name == "samples" else "samples of the reference"
+    yield f"what the segmenter sees in {parity.samples} {images}: {_flips_text(flips)}"
     width = max(len(drift.attribute) for drift in parity.drifts)
     yield (f"  {'drift of':{width}}     mean   median     95 %  largest  tolerance  compared  on one side")
     for drift in parity.drifts:
@@ -135,7 +135,7 @@ def _verdict(passed: bool) -> str:
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table whose columns stand under each other; the last one is as long as it is."""
+    """A Markdown table with aligned columns; the last column is not padded."""
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     widths[-1] = len(lines[0][-1])
     head, *rows = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
