@@ -17,7 +17,7 @@ class Here(Remote):
     """A contender in this process."""
 
     def __init__(self, threads: int, log: Path | None = None) -> None:
-        self.begun, self._contestant = 0.0, Contestant()
+        self.started, self._contestant = 0.0, Contestant()
 
     def ask(self, request):
         answer = json.loads(json.dumps(self._contestant.answer(request)))

@@ -30,7 +30,7 @@ class Played:
 
     def __init__(self, log: list, each: float = 0.1, overhead: float = 1.0, largest: int = 99, steps: int = 0) -> None:
         self.log, self.each, self.overhead, self.largest, self.steps = log, each, overhead, largest, steps
-        self.begun, self.batch = 0.0, 0
+        self.started, self.batch = 0.0, 0
 
     def load(self, factory, arguments):
         self.name = arguments["name"]

@@ -185,8 +185,8 @@ def test_a_report_without_masks(tmp_path: Path) -> None:
     measure_dataset(tmp_path / "a.h5")
     page = write_report(tmp_path / "a.h5", "nnunet", tmp_path).html.read_text()
     assert "no reference masks" in page and "neither masks nor requested" in page
-    assert "Compared: nothing, for" in page and "Found and missed" not in page and "Dice</small>" not in page
-    assert page.count('<svg class="case"') == 5 and "Picked from all over the file" in page
+    assert "Compared: nothing, because" in page and "Found and missed" not in page and "Dice</small>" not in page
+    assert page.count('<svg class="case"') == 5 and "Evenly spaced in the file" in page
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ def test_what_is_compared_is_said_once_for_each_pair() -> None:
     said = comparisons_made(samples(), summary(comparisons=(comparison(), comparison("infarct only"), asked)))
     assert said == ("outlines of the segmentation with the reference masks; attributes of the segmentation with those "
                     "of the mask; attributes of the mask with those requested")
-    assert comparisons_made(samples(False), summary(comparisons=())).startswith("nothing, for")
+    assert comparisons_made(samples(False), summary(comparisons=())).startswith("nothing, because")
 
 
 def test_the_run_is_listed_line_by_line() -> None:

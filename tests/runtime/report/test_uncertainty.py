@@ -91,7 +91,7 @@ def test_the_report_gains_a_section_and_its_figures(tmp_path: Path) -> None:
     page, summary = written.html.read_text(), json.loads(written.json.read_text())
     assert "<h2>Uncertainty</h2>" in page and "2 images of each of 3 conditions" in page and "Rows 2 to 3" in page
     assert page.count("standard deviation</text>") == 3 and page.count(">mean image, mask<") == 3
-    assert "alone of their condition: 1" in page and "--per-condition" not in page
+    assert "only image of their condition: 1" in page and "--per-condition" not in page
     assert "bootstrap over conditions" in page
     assert list(summary["uncertainty"]) == [
         "n_conditions", "n_samples", "n_alone", "images_low", "images_high", "image_sd", "disagreement", "attributes",

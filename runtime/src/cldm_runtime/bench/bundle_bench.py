@@ -16,12 +16,12 @@ from .rows import Json, SharedFacts, make_rows
 NETWORKS = "cldm_runtime.bench.work:BundleNetworks"
 WHOLE_PATH = "cldm_runtime.bench.work:WholePath"
 PACKAGES = ("cldm-runtime", "numpy", "scipy", "onnxruntime", "onnxruntime-gpu", "openvino", "h5py")
-LONG_LOOP = 200  # steps from which on a few are timed in the place of all
+LONG_LOOP = 200  # from this number of steps on, a few of them are timed instead of all
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a bundle is sampled; None: its own default."""
+    """Sampling settings of a bundle; None: the bundle's default."""
 
     sampler: str | None = None
     steps: int | None = None
@@ -52,7 +52,7 @@ def path_contenders(like: Contender) -> list[Contender]:
 
 
 def cpp_contender(like: Contender, program: Path, title: str) -> Contender:
-    """The same networks at the same setting, run by the C++ program cldm-cpp. title: that `like` was made with."""
+    """The same networks at the same setting, run by the C++ program cldm-cpp. title: the title of `like`."""
     return replace(like, name=f"{title} in C++{like.name.removeprefix(title)}", program=str(program))
 
 
@@ -61,14 +61,14 @@ def bench_bundle(bundle: Path, samplings: Sequence[Sampling], providers: Sequenc
                  cpp: Path | None = None) -> list[Json]:
     """Rows of a bundle's networks at every setting on every provider, and of the whole path at the first setting.
 
-    cpp: the program cldm-cpp, which then takes part with the same networks.
+    cpp: the program cldm-cpp, which is then timed with the same networks.
     """
     title = Bundle.load(bundle).manifest.name
     contenders = []
     for provider in providers:
-        shown = f"{title} on {provider}" if len(providers) > 1 else title
-        chosen = [networks_contender(shown, bundle, sampling, options, provider, seed) for sampling in samplings]
-        rivals = [] if cpp is None else [cpp_contender(like, cpp, shown) for like in chosen]
+        name = f"{title} on {provider}" if len(providers) > 1 else title
+        chosen = [networks_contender(name, bundle, sampling, options, provider, seed) for sampling in samplings]
+        rivals = [] if cpp is None else [cpp_contender(like, cpp, name) for like in chosen]
         contenders += [*chosen, *rivals, *path_contenders(chosen[0])]
     return time_contenders(contenders, options, command, seed, PACKAGES, say, log)
 

@@ -1,8 +1,8 @@
 """The process of one contender: `python -m cldm_runtime.bench.child`, which `remote` starts.
 
 It reads one JSON object a line and answers each with one: first {"factory": "package.module:name", "arguments": {...}},
-which makes the `Work`, then {"do": "prepare", "batch": 8}, "complete", "estimate", "facts" or "product". An answer is
-{"error": text} where something failed. What the work prints goes to stderr.
+which makes the `Work`, then {"do": "prepare", "batch": 8}, "complete", "estimate", "facts" or "product". The answer to
+a failed request is {"error": text}. Output of the work goes to stderr.
 """
 
 import json
@@ -27,19 +27,19 @@ class Contestant:
         self._work: Work | None = None
 
     def answer(self, request: Mapping[str, Any]) -> Json:
-        """The answer to one request; what goes wrong in it is an answer too."""
+        """The answer to one request; an error is an answer too."""
         try:
             return self._load(request) if "factory" in request else self._do(str(request["do"]), request)
         except Exception as error:  # a benchmark goes on without a contender that fails, and says why
             return {"error": f"{type(error).__name__}: {error}"}
 
     def _load(self, request: Mapping[str, Any]) -> Json:
-        begun = self._clock()
+        started = self._clock()
         module, name = str(request["factory"]).split(":")
         factory = getattr(import_module(module), name)
         imported = self._clock()
         self._work = factory(**request["arguments"])
-        return {"import": imported - begun, "load": self._clock() - imported}
+        return {"import": imported - started, "load": self._clock() - imported}
 
     def _do(self, action: str, request: Mapping[str, Any]) -> Json:
         if action == "product":
@@ -51,16 +51,16 @@ class Contestant:
             work.prepare(int(request["batch"]))
             return {}
         if action == "facts":
-            memory = peak_memory_bytes()  # before the facts are found, which takes memory too
+            memory = peak_memory_bytes()  # before computing the facts, which takes memory too
             return {"facts": work.facts(), "peak_memory_bytes": memory}
         if action == "estimate":
             try:
                 return {"parts": work.estimate()}
             except NotImplementedError:
                 return {"parts": None}
-        begun = self._clock()
+        started = self._clock()
         images = work.complete()
-        return {"seconds": self._clock() - begun, "images": images}
+        return {"seconds": self._clock() - started, "images": images}
 
 
 def serve(requests: TextIO, answers: TextIO) -> None:
@@ -72,7 +72,7 @@ def serve(requests: TextIO, answers: TextIO) -> None:
 
 
 def main() -> None:
-    """Answers go to what was stdout; what anybody prints goes to stderr."""
+    """Answers go to the original stdout; all other output goes to stderr."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     serve(sys.stdin, answers)

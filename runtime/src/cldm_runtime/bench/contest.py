@@ -1,8 +1,8 @@
 """Contenders against each other: each at its best batch size, timed in turn, round after round, in one run.
 
-Every contender has processes of its own: one in which its first image is timed and batch sizes are tried, and a fresh
-one for the rounds, whose memory is that of the best batch size alone. All of the latter stay alive during the rounds;
-one of them works at a time.
+Every contender has two processes: one in which its first image is timed and batch sizes are tried, and a fresh one for
+the rounds, whose peak memory is that of the best batch size only. The processes of the rounds stay alive until the end
+of the rounds; one of them works at a time.
 """
 
 import time
@@ -18,10 +18,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Contender:
-    """factory and arguments: see `child`. describes: what its row says beside what its `Work` says. batches: sizes that
-    are tried; empty: those of the options. batch_of: the contender whose batch size this one takes. extrapolate: its
-    rounds time a few steps of its sampling loop, and what the whole takes follows from them; check: once, after the
-    rounds, the whole is carried out too. program: what answers in the place of Python's `child`, with its protocol."""
+    """factory and arguments: see `child`. describes: facts for its row, in addition to those of its `Work`. batches:
+    sizes to try; empty: those of the options. batch_of: the contender whose batch size this one takes. extrapolate: its
+    rounds time a few steps of its sampling loop, and the time of the whole loop is computed from them. check: time the
+    whole once, after the rounds. program: a program that answers instead of Python's `child`, with its protocol."""
 
     name: str
     kind: str
@@ -37,7 +37,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class ContestOptions:
-    """seconds: each turn goes on for at least so long, in whole batches."""
+    """seconds: the least duration of each turn, which consists of whole batches."""
 
     rounds: int = 5
     seconds: float = 0.0
@@ -47,9 +47,9 @@ class ContestOptions:
 
 @dataclass
 class Timed:
-    """One contender's figures. first: seconds to its first image in a fresh process, and of import and loading. scan:
-    batch size -> images a second. seconds: of one image, in every round. turns: the position of each of these in the
-    sequence of all turns of the run. error: why there are no figures."""
+    """The figures of one contender. first: seconds to its first image in a fresh process, and of import and loading.
+    scan: batch size -> images a second. seconds: of one image, in every round. turns: the position of each round's turn
+    in the sequence of all turns of the run. error: why there are no figures."""
 
     contender: Contender
     first: dict[str, float] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class Contest:
-    """products: billions of operations a second of a matrix product before, amid and after the rounds."""
+    """products: billions of operations a second of a matrix product before, in the middle of and after the rounds."""
 
     timed: list[Timed]
     products: list[float]
@@ -74,7 +74,7 @@ class Contest:
 class Opened(Protocol):
     """A contender's process, see `remote.Remote`."""
 
-    begun: float
+    started: float
 
     def load(self, factory: str, arguments: Mapping[str, Any]) -> dict[str, Any]: ...
 
@@ -90,14 +90,14 @@ class Opened(Protocol):
 
 
 Start = Callable[[str], Opened]
-"""Begins the process of a contender, of its `program` where it names one."""
+"""Starts the process of a contender: its `program`, or Python's `child` for ""."""
 
 
 def run_contest(contenders: Sequence[Contender], options: ContestOptions, start: Start, product: Callable[[], float],
                 say: Say = lambda text: None, clock: Callable[[], float] = time.perf_counter) -> Contest:
-    """Try batch sizes, then time all contenders in turn. `start` begins a process, `product` times a matrix product.
+    """Try batch sizes, then time all contenders in turn. `start` starts a process, `product` times a matrix product.
 
-    A contender that fails keeps its error and takes no further part.
+    A contender that fails keeps its error and is not timed any more.
     """
     results = [Timed(contender) for contender in contenders]
     products = [product()]
@@ -122,7 +122,7 @@ def run_contest(contenders: Sequence[Contender], options: ContestOptions, start:
 
 
 def _guarded(timed: Timed, work: Callable[..., None], *arguments: Any) -> None:
-    """Do some work; where the contender fails in it, that is noted and the others go on."""
+    """Do some work; if the contender fails, store its error and let the others go on."""
     try:
         work(*arguments)
     except ContenderFailed as error:
@@ -137,7 +137,7 @@ def _try_batches(timed: Timed, results: Sequence[Timed], options: ContestOptions
         loaded = process.load(contender.factory, contender.arguments)
         process.prepare(1)
         process.complete()
-        timed.first = {"seconds": clock() - process.begun, **{name: float(value) for name, value in loaded.items()}}
+        timed.first = {"seconds": clock() - process.started, **{name: float(value) for name, value in loaded.items()}}
         if contender.batch_of:
             timed.batch = next((other.batch for other in results if other.contender.name == contender.batch_of), 1) or 1
             return
@@ -156,7 +156,7 @@ def _try_batches(timed: Timed, results: Sequence[Timed], options: ContestOptions
 
 
 def _once(process: Opened) -> float:
-    """Seconds of one image, estimated where the contender can."""
+    """Seconds of one image, estimated if the contender can estimate."""
     seconds, images = _estimated(process) or process.complete()
     return seconds / images
 
@@ -178,7 +178,7 @@ def _warm_up(timed: Timed, process: Opened) -> None:
 
 def _rounds(results: Sequence[Timed], opened: Mapping[int, Opened], options: ContestOptions, products: list[float],
             product: Callable[[], float], say: Say) -> None:
-    """One turn of every contender, and again. Amid them the matrix product has a turn."""
+    """Rounds with one turn of every contender each. The matrix product is timed in the middle."""
     turn = 0
     for count in range(options.rounds):
         say(f"round {count + 1} of {options.rounds} ...")
@@ -193,7 +193,7 @@ def _rounds(results: Sequence[Timed], opened: Mapping[int, Opened], options: Con
 
 
 def _turn(timed: Timed, process: Opened, options: ContestOptions) -> None:
-    """Time one image, over as many batches as the options ask for."""
+    """Time one image, over whole batches for at least the seconds of the options."""
     if timed.contender.extrapolate:
         timed.seconds.append(_once(process))
         return
@@ -205,7 +205,7 @@ def _turn(timed: Timed, process: Opened, options: ContestOptions) -> None:
 
 
 def _finish(timed: Timed, process: Opened, say: Say) -> None:
-    """The parts of a batch, the whole of what was extrapolated, and what the contender says of itself."""
+    """Store the times of a batch's parts, the check of an extrapolated time, and the contender's facts."""
     parts = process.estimate()
     if parts is not None:
         images = parts.pop("images")

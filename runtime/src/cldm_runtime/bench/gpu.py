@@ -1,7 +1,7 @@
-"""`bench/gpu.sh`: everything that is to be known of a machine with a GPU, in one run of some minutes.
+"""`bench/gpu.sh`: tests, parity, throughput and a large run on a machine with a GPU, in one run of some minutes.
 
-It needs no more than torch or onnxruntime, numpy, h5py and scipy, which rules click out. An engine that is missing is
-named with its reason, and a step that fails is told and leaves the others alone.
+It needs only torch or onnxruntime, numpy, h5py and scipy, so it does not use click. A missing engine is named with the
+reason. A step that fails is reported, and the other steps go on.
 """
 
 import argparse
@@ -56,7 +56,7 @@ class GpuOptions:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 where every step ended well, else 1. Bad arguments exit with 2."""
+    """0 if every step succeeded, else 1. Bad arguments exit with 2."""
     options, dry = _parse(arguments)
     here, missing = _sorted_out(options)
     for choice, reason in missing:
@@ -88,14 +88,14 @@ def _parse(arguments: Sequence[str] | None) -> tuple[GpuOptions, bool]:
     parser.add_argument("--images", type=int, default=100_000, help="of the large run; default: %(default)s")
     parser.add_argument("--seconds", type=float, default=_SECONDS, help="of each of three turns; default: %(default)s")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done and what is missing")
-    given = parser.parse_args(arguments)
-    choices = tuple(Choice(name, name, precision) for name in given.provider or gpu for precision in OFFERED[name])
-    return GpuOptions(given.bundle, given.segmenter, given.attributes, given.out, choices,
-                   tuple(given.batch_size or BATCHES), given.images, given.seconds), given.dry_run
+    parsed = parser.parse_args(arguments)
+    choices = tuple(Choice(name, name, precision) for name in parsed.provider or gpu for precision in OFFERED[name])
+    return GpuOptions(parsed.bundle, parsed.segmenter, parsed.attributes, parsed.out, choices,
+                   tuple(parsed.batch_size or BATCHES), parsed.images, parsed.seconds), parsed.dry_run
 
 
 def _sorted_out(options: GpuOptions) -> tuple[list[Choice], list[tuple[Choice, str]]]:
-    """What can be had here, and what cannot, with the reason."""
+    """The engines that are available here, and the others with the reason."""
     here, missing, bundle = [], [], Bundle.load(options.bundle)
     for choice in options.choices:
         try:
@@ -107,23 +107,23 @@ def _sorted_out(options: GpuOptions) -> tuple[list[Choice], list[tuple[Choice, s
 
 
 def _done(name: str, step: Callable[[], str], out: Path) -> bool:
-    """Carry out a step: what it tells is printed and written, and so is what went wrong."""
-    begun = time.perf_counter()
+    """Run a step; print and write its text, or its error. Returns whether it succeeded."""
+    started = time.perf_counter()
     print(f"\n== {name}", flush=True)
     try:
-        told, well = step(), True
+        text, passed = step(), True
     except CldmError as error:
-        told, well = f"failed: {error}", False
-    except Exception:  # the other steps are still worth their time on a machine that is lent
-        told, well = f"failed:\n{traceback.format_exc()}", False
-    (out / f"{name}.md").write_text(told + "\n", encoding="utf-8")
-    print(f"{told}\n({name}: {time.perf_counter() - begun:.0f} s)", flush=True)
-    return well
+        text, passed = f"failed: {error}", False
+    except Exception:  # GPU time is scarce: run the other steps all the same
+        text, passed = f"failed:\n{traceback.format_exc()}", False
+    (out / f"{name}.md").write_text(text + "\n", encoding="utf-8")
+    print(f"{text}\n({name}: {time.perf_counter() - started:.0f} s)", flush=True)
+    return passed
 
 
 def _run_tests() -> str:
     if importlib.util.find_spec("pytest") is None or not Path(_TESTS).exists():
-        return f"{_TESTS}: not run, for pytest is not installed; the parity table holds the engines to the reference"
+        return f"{_TESTS}: not run, because pytest is not installed; the parity table compares the engines too"
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-rs", _TESTS], capture_output=True, text=True,
                           check=False)
     if done.returncode:
@@ -158,19 +158,19 @@ def _run(options: GpuOptions, here: Sequence[Choice]) -> str:
     source = GridRequests.spread(read_grid(options.grid, generator.domain), options.images, generator.canvas)
     plan, workers = Plan(generator, source, options.images, 0, settings), default_workers(choice.provider)
     target = options.out / "images.h5"
-    begun = time.perf_counter()
+    started = time.perf_counter()
     generate_dataset(plan, target, "overwrite", workers=workers)
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - started
     with open_dataset(target) as dataset:
-        found, gigabytes = len(dataset), target.stat().st_size / 1e9
+        count, gigabytes = len(dataset), target.stat().st_size / 1e9
     target.unlink()
     stages = stage_seconds(generator, min(batch, options.images))
-    lines = [f"{found} images with {name_of(choice)}, batch {batch}, {workers} workers: {seconds:.1f} s, "
-             f"{found / seconds:.0f} images/s, {gigabytes:.3g} GB, start of the workers included", "",
-             "| stage, one process, nothing beside it | ms an image | share |", "|---|---|---|"]
+    lines = [f"{count} images with {name_of(choice)}, batch {batch}, {workers} workers: {seconds:.1f} s, "
+             f"{count / seconds:.0f} images/s, {gigabytes:.3g} GB, start of the workers included", "",
+             "| stage, one process, nothing else running | ms an image | share |", "|---|---|---|"]
     total = sum(stages.values())
     lines += [f"| {name} | {1000 * value:.3f} | {value / total:.0%} |" for name, value in stages.items()]
-    facts = {"images": found, "seconds": seconds, "provider": choice.provider, "precision": choice.precision,
+    facts = {"images": count, "seconds": seconds, "provider": choice.provider, "precision": choice.precision,
              "batch_size": batch, "workers": workers, "gigabytes": gigabytes, "stages": stages,
              "machine": _machine()}
     (options.out / "run.json").write_text(json.dumps(facts, indent=1))
@@ -178,7 +178,7 @@ def _run(options: GpuOptions, here: Sequence[Choice]) -> str:
 
 
 def _fastest(options: GpuOptions, here: Sequence[Choice]) -> tuple[Choice, int]:
-    """By the throughput table; in fp32, which needs nobody's leave."""
+    """The fastest engine and batch size of the throughput table, among those in fp32."""
     exact = {name_of(choice): choice for choice in here if choice.precision == "fp32"}
     path = options.out / "throughput.jsonl"
     rows = [row for row in read_rows(path) if row["images_per_second"]] if path.exists() else []
@@ -188,7 +188,7 @@ def _fastest(options: GpuOptions, here: Sequence[Choice]) -> tuple[Choice, int]:
         if provider in exact and int(batch) in options.batches:
             return exact[provider], int(batch)
     if not exact:
-        raise ProviderError("no engine of a GPU is to be had here in fp32. See what is missing above.")
+        raise ProviderError("no engine is available here in fp32. The reasons are printed above.")
     return next(iter(exact.values())), max(options.batches)
 
 

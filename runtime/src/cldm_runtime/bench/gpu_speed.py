@@ -1,4 +1,4 @@
-"""How fast the engines of a GPU are at fixed batch sizes, and where the time of a run goes."""
+"""Speed of the engines of a GPU at fixed batch sizes, and the time of each stage of a run."""
 
 import os
 import tempfile
@@ -32,24 +32,24 @@ def name_of(choice: Choice) -> str:
 
 
 def timed_networks(bundle: Path, choice: Choice, batch: int, seconds: float, graphs: bool = True) -> Timed:
-    """The networks of one provider at one batch size, from conditions in memory to images in memory, for three turns
-    of so many seconds. graphs: with CUDA graphs."""
+    """The networks of one provider at one batch size, from conditions in memory to images in memory, in three turns of
+    at least `seconds` each. graphs: with CUDA graphs."""
     name = f"{name_of(choice)}{'' if graphs else ' without CUDA graphs'}, batch {batch}"
     contender = Contender(name, "networks", "", {}, {"provider": choice.provider})
     result = Timed(contender, batch=batch)
-    begun = time.perf_counter()
+    started = time.perf_counter()
     os.environ["CLDM_CUDA_GRAPHS"] = str(int(graphs))
     try:
         generator = Generator.load(bundle, choice.provider, precision=choice.precision)
         batches = _batches(generator, batch)
         next(batches)
-        result.first = {"seconds": time.perf_counter() - begun}
+        result.first = {"seconds": time.perf_counter() - started}
         next(batches)
         for _ in range(_TURNS):
-            begun, images = time.perf_counter(), 0
-            while time.perf_counter() - begun < seconds or not images:
+            started, images = time.perf_counter(), 0
+            while time.perf_counter() - started < seconds or not images:
                 images += next(batches)
-            result.seconds.append((time.perf_counter() - begun) / images)
+            result.seconds.append((time.perf_counter() - started) / images)
         facts = sampling_facts(generator.bundle, generator.sampling)
         graphs = facts.pop("precision")
         result.facts = {**facts, "precision": f"{choice.precision} (graphs {graphs})",
@@ -63,14 +63,14 @@ def timed_networks(bundle: Path, choice: Choice, batch: int, seconds: float, gra
 
 
 def _batches(generator: Generator, batch: int) -> Iterator[int]:
-    """Batches without end, each begun before the one before it is waited for; yields their sizes."""
+    """An endless sequence of batches, each started before waiting for the previous one; yields their sizes."""
     pipeline, settings = generator.pipeline, replace(generator.sampling, batch_size=batch)
-    sources, plan, begun = example_sources(generator.bundle, batch, 0), pipeline.plan(settings), deque[Any]()
+    sources, plan, pending = example_sources(generator.bundle, batch, 0), pipeline.plan(settings), deque[Any]()
     indices = np.arange(batch, dtype=np.int64)
     while True:
-        begun.append(pipeline.begin(pipeline.encode(sources), plan, 0, indices))
-        if len(begun) > pipeline.ahead:
-            yield len(begun.popleft()().image)
+        pending.append(pipeline.begin(pipeline.encode(sources), plan, 0, indices))
+        if len(pending) > pipeline.ahead:
+            yield len(pending.popleft()().image)
 
 
 def product_gflops() -> float:
@@ -95,15 +95,15 @@ def product_gflops() -> float:
 
 
 def stage_seconds(generator: Generator, batch: int) -> dict[str, float]:
-    """Seconds an image of everything that a run does, one after the other, in one batch."""
+    """Seconds an image of every stage of a run, one after the other, in one batch."""
     pipeline, manifest, domain = generator.pipeline, generator.manifest, generator.domain
     indices, source = np.arange(batch, dtype=np.int64), example_requests(generator.bundle, batch)
     stages: dict[str, float] = {}
 
     def timed(name: str, work: Callable[[], Any]) -> Any:
-        begun = time.perf_counter()
+        started = time.perf_counter()
         result = work()
-        stages[name] = (time.perf_counter() - begun) / batch
+        stages[name] = (time.perf_counter() - started) / batch
         return result
 
     requests = timed("drawing label maps", lambda: [source.request(0, index) for index in range(batch)])
@@ -114,7 +114,7 @@ def stage_seconds(generator: Generator, batch: int) -> dict[str, float]:
     drawn = timed("noise", lambda: {"x": initial_noise(graphs["denoiser"], 0, indices),
                                     **decoder_noise(graphs["decoder"], 0, indices)})
     plan = pipeline.plan(replace(generator.sampling, batch_size=batch))
-    pipeline.sample(sources, plan, 0, indices)  # what is compiled or recorded at the first batch does not count
+    pipeline.sample(sources, plan, 0, indices)  # warm-up: the first batch compiles and records
     images = timed("networks", lambda: pipeline.sample(sources, plan, 0, indices)).image
     device = pipeline.device
     up = [device.put(array) for array in (*sources.values(), *drawn.values())]

@@ -1,4 +1,4 @@
-"""What the figures were measured on, and the matrix product that they are measured against."""
+"""The machine of a measurement, and the matrix product that speeds are compared with."""
 
 import os
 import platform
@@ -28,7 +28,7 @@ def machine() -> dict[str, Any]:
 
 
 def gpus() -> list[str]:
-    """Name, memory and driver of each NVIDIA GPU, as nvidia-smi says; empty where it is not there."""
+    """Name, memory and driver of each NVIDIA GPU, from nvidia-smi; empty if it is not installed."""
     try:
         done = subprocess.run(["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],
                               capture_output=True, text=True, check=True, timeout=60)
@@ -38,14 +38,14 @@ def gpus() -> list[str]:
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Python's version and those of the packages that are installed."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of the installed ones of `packages`."""
+    version_of = {"python": platform.python_version()}
     for name in packages:
         try:
-            found[name] = version(name)
+            version_of[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return version_of
 
 
 def matrix_product_gflops(size: int = PRODUCT_SIZE, repeats: int = PRODUCT_REPEATS,
@@ -58,16 +58,16 @@ def matrix_product_gflops(size: int = PRODUCT_SIZE, repeats: int = PRODUCT_REPEA
     a, b = (rng.random((size, size), dtype=np.float32) for _ in range(2))
     seconds = []
     for _ in range(repeats + 1):  # the first one is a warm-up
-        begun = clock()
+        started = clock()
         np.matmul(a, b)
-        seconds.append(clock() - begun)
+        seconds.append(clock() - started)
     return 2.0 * size**3 / min(seconds[1:]) / 1e9
 
 
 def peak_memory_bytes() -> int:
-    """The most memory that this process has held at a time.
+    """Peak resident memory of this process.
 
-    On Linux of this program alone: getrusage counts what the process held before it became this program.
+    On Linux it is that of this program only: getrusage would include what the process held before exec.
     """
     if _STATUS.exists():
         for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
@@ -78,7 +78,7 @@ def peak_memory_bytes() -> int:
 
 
 def workers_memory_bytes(workers: int) -> int:
-    """The most that so many worker processes may have held together: the largest that has ended, so many times."""
+    """Upper bound of the memory of `workers` processes together: `workers` times the largest child that has ended."""
     unit = 1 if sys.platform == "darwin" else 1024
     return workers * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
 

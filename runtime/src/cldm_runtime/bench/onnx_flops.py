@@ -1,7 +1,7 @@
 """Operations of an ONNX graph: twice the multiply-adds of its convolutions and matrix products, for one sample.
 
-onnxruntime runs the graph once, unoptimised and on the CPU, and writes down the shapes that every operator saw; the
-graph itself need not be understood. Additions of biases, norms, activations and resampling are left out, as usual.
+onnxruntime runs the graph once, unoptimised and on the CPU, and records the shapes of every operator's inputs and
+outputs, so the graph need not be parsed. Additions of biases, norms, activations and resampling are left out, as usual.
 """
 
 import json
@@ -32,7 +32,7 @@ Shape = list[int]
 
 
 def graph_flops(data: bytes, graph: GraphSpec) -> int:
-    """Operations that one sample of a graph takes. Raises InputError for an operator that this does not count."""
+    """Operations that one sample of a graph takes. Raises InputError for an operator that cannot be counted."""
     total, unknown = 0, set()
     for name, inputs, outputs in _calls(data, graph):
         if name in _NEGLIGIBLE:
@@ -48,7 +48,7 @@ def graph_flops(data: bytes, graph: GraphSpec) -> int:
 
 
 def operations(name: str, inputs: list[Shape], outputs: list[Shape]) -> int | None:
-    """Of one call of an operator; None for one that is unknown here.
+    """Operations of one call of an operator; None for an unknown operator.
 
     A convolution's kernel is (out, in / groups, ...), a transposed one's (in, out / groups, ...).
     """
@@ -85,7 +85,7 @@ def _calls(data: bytes, graph: GraphSpec) -> list[tuple[str, list[Shape], list[S
 
 
 def one_sample(graph: GraphSpec) -> dict[str, Any]:
-    """Inputs of the described shapes for one sample: halves, of which no operator makes anything odd."""
+    """Inputs of the described shapes for one sample, filled with 0.5, which no operator turns into NaN or infinity."""
     return {spec.name: np.full([1 if isinstance(size, str) else size for size in spec.shape], 0.5, dtype=spec.dtype)
             for spec in graph.inputs}
 

@@ -20,12 +20,12 @@ class ContenderFailed(Exception):
 
 
 class Remote:
-    """A process with one contender in it; nothing runs in it but what is asked of it."""
+    """A process with one contender; it works only on requests."""
 
     def __init__(self, threads: int, log: Path | None = None, command: Sequence[str] = _CHILD) -> None:
-        """threads: what numerical libraries are told by the environment. log: where what it prints is kept. command:
-        another program that answers as `child` does. Raises ContenderFailed where it does not start."""
-        self.begun = time.perf_counter()
+        """threads: of numerical libraries, set in the environment. log: file for its output. command: another program
+        that answers as `child` does. Raises ContenderFailed if it does not start."""
+        self.started = time.perf_counter()
         environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads))}
         self._log = open(log or os.devnull, "ab")  # noqa: SIM115 (closed with the process)
         try:
@@ -65,12 +65,12 @@ class Remote:
         return float(answer["seconds"]), int(answer["images"])
 
     def estimate(self) -> dict[str, float] | None:
-        """Seconds of one batch by part, without carrying it out; None for a contender that does not tell."""
+        """Seconds of one batch by part, estimated from a few steps; None for a contender that cannot estimate."""
         parts = self.ask({"do": "estimate"})["parts"]
         return None if parts is None else {str(name): float(value) for name, value in parts.items()}
 
     def facts(self) -> Json:
-        """What the contender says of itself, and `peak_memory_bytes`."""
+        """The contender's facts, and `peak_memory_bytes`."""
         answer = self.ask({"do": "facts"})
         return {**answer["facts"], "peak_memory_bytes": answer["peak_memory_bytes"]}
 

@@ -1,4 +1,4 @@
-"""From timings to rows: one JSON object a contender, appended to a file of JSON lines, and a Markdown table of them."""
+"""From timings to rows: a JSON object for each contender, appended to a file of JSON lines, and a Markdown table."""
 
 import json
 import statistics
@@ -22,7 +22,7 @@ WHOLE, EXTRAPOLATED = "whole", "extrapolated from a few steps of the sampling lo
 
 @dataclass(frozen=True)
 class SharedFacts:
-    """What all rows of a run share."""
+    """The facts that are equal in all rows of a run."""
 
     machine: Mapping[str, Any]
     versions: Mapping[str, str]
@@ -69,7 +69,7 @@ def _row(timed: Timed, products: Sequence[float], setting: SharedFacts) -> Json:
 
 
 def append_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Add rows to a file of JSON lines, which is made where it is missing."""
+    """Append rows to a file of JSON lines; the file is created if it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
     with path.open("a", encoding="utf-8") as file:
@@ -83,7 +83,7 @@ def read_rows(path: Path) -> list[Json]:
 
 
 def speed_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown table of rows; what failed stands below it."""
+    """A Markdown table of rows; contenders that failed are listed below it."""
     head = ("contender", "steps", "guidance", "batch", "images a second", "rounds, slowest to fastest",
             "GFLOP an image", "share of matrix product", "memory, MiB", "first image, s")
     lines = [head, ("---",) * len(head), *(_cells(row) for row in rows if row["error"] is None)]
@@ -110,5 +110,5 @@ def _shown(value: Any) -> str:
 
 
 def _rounded(value: float | None) -> float | None:
-    """Five digits, which is more than a timing holds."""
+    """The value to five digits, which is more than a timing's precision."""
     return None if value is None else float(f"{value:.5g}")

@@ -1,4 +1,4 @@
-"""What a contender can do, each class in a process of its own (`child.py`), where a `Work` is made by its factory."""
+"""The work of a contender. Each class runs in a separate process (`child.py`), where its factory makes the `Work`."""
 
 import tempfile
 import time
@@ -29,9 +29,9 @@ from .machine import workers_memory_bytes
 from .onnx_flops import graph_flops
 
 ESTIMATE_STEPS = 4
-_FILE_SECONDS, _FILE_IMAGES = 10.0, 1024  # of a file: about so long, at most so many
+_FILE_SECONDS, _FILE_IMAGES = 10.0, 1024  # of a generated file: its approximate duration, and most images
 _STAGE_IMAGES = 64
-_MAPS = 8  # label maps that are drawn; larger batches repeat them
+_MAPS = 8  # label maps that are sampled; larger batches repeat them
 Clock = Callable[[], float]
 Parts = dict[str, float]
 
@@ -40,17 +40,17 @@ class Work(Protocol):
     """One contender, loaded."""
 
     def facts(self) -> dict[str, Any]:
-        """What its row says beside times, such as evaluations and flops of an image."""
+        """The facts of its row other than times, such as evaluations and flops of an image."""
 
     def prepare(self, batch: int) -> None:
         """Make the inputs of a batch; this is not timed."""
 
     def complete(self) -> int:
-        """Carry out one batch, whole, and return its number of images."""
+        """Compute one whole batch and return its number of images."""
 
     def estimate(self) -> Parts:
-        """Seconds of one batch by part, those of the sampling loop told from a few of its steps, and `images`, their
-        number. A work without such a loop raises NotImplementedError: it is timed whole."""
+        """Seconds of one batch by part, with the sampling loop extrapolated from a few steps, and the number of
+        `images`. A work without such a loop raises NotImplementedError, and is timed whole."""
 
 
 class BundleNetworks:
@@ -58,7 +58,7 @@ class BundleNetworks:
 
     def __init__(self, bundle: str, provider: str = "cpu", threads: int | None = None, seed: int = 0,
                  opening: Mapping[str, Any] | None = None, clock: Clock = time.perf_counter, **settings: Any) -> None:
-        """opening: what else `Generator.load` takes. settings: sampler, steps, guidance; None or absent: the
+        """opening: further arguments of `Generator.load`. settings: sampler, steps, guidance; None or absent: the
         bundle's."""
         self._opening: dict[str, Any] = dict(opening or {})
         self._generator, self._seed = Generator.load(bundle, provider, threads, **self._opening), seed
@@ -90,25 +90,26 @@ class BundleNetworks:
         full, few = (denoiser_evaluations(self._manifest, replace(self._settings, steps=count))
                      for count in (self._settings.steps, steps))
         parts, graphs = {"images": float(len(self._indices))}, self._manifest.graphs
-        begun = self._clock()
+        started = self._clock()
         x = initial_noise(graphs["denoiser"], self._seed, self._indices)
         texture = decoder_noise(graphs["decoder"], self._seed, self._indices)
-        parts["noise"], begun = self._clock() - begun, self._clock()
+        parts["noise"], started = self._clock() - started, self._clock()
         fed = self._pipeline.encode(self._sources)
-        parts["condition encoder"], begun = self._clock() - begun, self._clock()
+        parts["condition encoder"], started = self._clock() - started, self._clock()
         plan = self._pipeline.plan(replace(self._settings, steps=steps))
         latent = self._pipeline.latents(x, fed, plan, self._seed, self._indices)
-        parts["denoiser and sampler"], begun = (self._clock() - begun) * full / few, self._clock()
+        parts["denoiser and sampler"], started = (self._clock() - started) * full / few, self._clock()
         self._pipeline.decode(latent, texture)
-        parts["decoder"] = self._clock() - begun
+        parts["decoder"] = self._clock() - started
         return parts
 
 
 class WholePath:
-    """From requested attributes to images in memory, or to a file: drawing label maps, networks, clipping, writing.
+    """From requested attributes to images in memory, or to a file: sampling label maps, networks, clipping, writing.
 
-    To memory two batches each time, because the label maps of one batch are drawn while the networks work on the one
-    before. To a file as `cldm-gen` does it, with its workers and their start: so many images that it takes some time.
+    To memory: two batches each time, because the label maps of one batch are sampled while the networks compute the
+    previous one. To a file: as `cldm-gen` does it, including the start of its workers, with enough images to take about
+    `_FILE_SECONDS`.
     """
 
     def __init__(self, bundle: str, provider: str = "cpu", threads: int | None = None, seed: int = 0,
@@ -150,11 +151,12 @@ class WholePath:
         raise NotImplementedError
 
     def _stages(self) -> Parts:
-        """Seconds an image for what the networks do not do; in `complete` drawing hides behind them."""
-        begun = self._clock()
+        """Seconds an image for the stages without networks. In `complete`, label maps are sampled during the networks'
+        work, so that stage adds no time there."""
+        started = self._clock()
         count = min(self.images, _STAGE_IMAGES)
         requests = [self._source.request(self._seed, index) for index in range(count)]
-        stages = {"drawing label maps": (self._clock() - begun) / count}
+        stages = {"drawing label maps": (self._clock() - started) / count}
         image = self._generator.manifest.image
         columns: dict[str, NDArray[Any]] = {
             "images": np.zeros((count, image.channels, *image.shape), np.float32)}
@@ -162,10 +164,10 @@ class WholePath:
             columns["masks"] = np.stack([request.mask for request in requests if request.mask is not None])
         spec = DatasetSpec(self._generator.domain, image.shape, image.spacing_mm, image.channels, image.value_range)
         with tempfile.TemporaryDirectory() as folder:
-            begun = self._clock()
+            started = self._clock()
             with create_dataset(Path(folder) / "written.h5", spec) as writer:
                 writer.append(**columns)
-            stages["writing"] = (self._clock() - begun) / count
+            stages["writing"] = (self._clock() - started) / count
         return stages
 
 
@@ -174,7 +176,7 @@ class Segmenting:
 
     def __init__(self, bundle: str, dataset: str, slices: int, subset: str | None = None, mirror: bool | None = None,
                  provider: str = "cpu", threads: int | None = None, labels: str | None = None) -> None:
-        """labels: where the label maps go, as .npy, when they are asked for with `facts`."""
+        """labels: file for the label maps, as .npy, which `facts` writes."""
         self._segmenter = Segmenter.load(bundle, provider, threads)
         self._images, self._spacing_mm = some_slices(dataset, slices, subset)
         self._mirror, self._batch, self._labels = mirror, 1, labels
@@ -202,7 +204,7 @@ class Segmenting:
 
 
 class _NoNetwork:
-    """In the place of a denoiser: counts the samples that it is asked about, and predicts zeros."""
+    """Replaces a denoiser: counts the samples that it receives, and predicts zeros."""
 
     provider = "none"
 
@@ -215,7 +217,7 @@ class _NoNetwork:
 
 
 def denoiser_evaluations(manifest: Manifest, settings: SamplingSpec) -> int:
-    """How often the denoiser is asked for one image, both halves of a guided step counted."""
+    """Evaluations of the denoiser for one image; a guided step counts twice."""
     counter = _NoNetwork()
     pipeline = Pipeline(manifest, {"denoiser": counter})
     indices = np.zeros(1, np.int64)
@@ -228,26 +230,27 @@ def denoiser_evaluations(manifest: Manifest, settings: SamplingSpec) -> int:
 
 
 def bundle_flops(bundle: Bundle) -> dict[str, int | None]:
-    """Operations of each graph for one sample; None where an operator is not counted."""
-    found: dict[str, int | None] = {}
+    """Operations of each graph for one sample; None if it has an operator that cannot be counted."""
+    operations: dict[str, int | None] = {}
     for role, graph in bundle.manifest.graphs.items():
         try:
-            found[role] = graph_flops(bundle.read(graph), graph)
+            operations[role] = graph_flops(bundle.read(graph), graph)
         except InputError:
-            found[role] = None
-    return found
+            operations[role] = None
+    return operations
 
 
 def gflop_per_image(flops: Mapping[str, int | None], manifest: Manifest, evaluations: int) -> float | None:
-    """Of the conditions' encoders once, the denoiser so many times and the decoder once."""
+    """Billions of operations for one image: the conditions' encoders once, the denoiser `evaluations` times, and the
+    decoder once; None if those of a graph are unknown."""
     counts = [flops[condition.encoder] for condition in manifest.conditions] + [flops["decoder"]]
     each = flops["denoiser"]
-    known = [count for count in counts if count is not None]
-    return None if each is None or len(known) < len(counts) else (sum(known) + each * evaluations) / 1e9
+    counted = [count for count in counts if count is not None]
+    return None if each is None or len(counted) < len(counts) else (sum(counted) + each * evaluations) / 1e9
 
 
 def sampling_facts(bundle: Bundle, settings: SamplingSpec) -> dict[str, Any]:
-    """What a row says of networks and sampling."""
+    """The facts of a row on networks and sampling."""
     manifest = bundle.manifest
     evaluations = denoiser_evaluations(manifest, settings)
     return {"networks": bundle.identity, "sampler": settings.sampler, "steps": settings.steps,
@@ -257,8 +260,8 @@ def sampling_facts(bundle: Bundle, settings: SamplingSpec) -> dict[str, Any]:
 
 
 def example_requests(bundle: Bundle, count: int) -> RequestSource:
-    """Requests for a benchmark: three values of the first attribute, spread over the lower third of its range; of a
-    domain that draws no label maps, the maps of the reference."""
+    """Requests for a benchmark: three values of the first attribute, spread over the lower third of its range; for a
+    domain without an anatomy that needs label maps, the maps of the reference."""
     domain = bundle.domain()
     if not bundle.manifest.conditions:
         return FreeRequests(domain)
@@ -271,7 +274,7 @@ def example_requests(bundle: Bundle, count: int) -> RequestSource:
 
 
 def example_sources(bundle: Bundle, batch: int, seed: int) -> dict[str, NDArray[Any]]:
-    """What the conditions' encoders are told for a batch of example requests; no graph is opened for it."""
+    """Inputs of the conditions' encoders for a batch of example requests; no graph is opened."""
     count = min(batch, _MAPS)
     source = example_requests(bundle, count)
     drawn = [source.request(seed, index) for index in range(count)]

@@ -26,13 +26,13 @@ def verify(file: Path, holds: str, as_json: bool) -> None:
     Example:
       cldm audit-log verify /var/log/cldm/audit.jsonl
     """
-    found = verify_log(file, holds.strip().lower())
+    check = verify_log(file, holds.strip().lower())
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(found)))
+        click.echo(json.dumps(dataclasses.asdict(check)))
         return
-    click.echo(f"{file}: {found.lines} lines of {found.runs} runs that ended, the chain is whole.")
-    for state, numbers in (("cut off while they were written", found.torn),
-                          ("of runs that were killed or are still going on", found.unfinished)):
+    click.echo(f"{file}: {check.lines} lines of {check.runs} runs that ended, the chain is whole.")
+    for state, numbers in (("cut off while they were written", check.torn),
+                          ("of runs that were killed or are still going on", check.unfinished)):
         if numbers:
             click.echo(f"lines {', '.join(map(str, numbers))}: {state}.")
-    click.echo(f"sha256 of the last line: {found.last_sha256}. Keep it elsewhere for --holds.")
+    click.echo(f"sha256 of the last line: {check.last_sha256}. Keep it elsewhere for --holds.")

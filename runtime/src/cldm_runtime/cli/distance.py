@@ -60,20 +60,21 @@ def distance(cohort: Path, synthetic: Path, features: Path | None, segmenter: Pa
     extractor = open_extractor(features, segmenter, provider, threads)
     one, patients = _features(cohort, subset, extractor)
     other, _ = _features(synthetic, synthetic_subset, extractor)
-    found = feature_distances(one, other, patients=patients, repeats=repeats, seed=seed)
+    result = feature_distances(one, other, patients=patients, repeats=repeats, seed=seed)
     alike = _variety(cohort, subset, synthetic, synthetic_subset, seed) if variety else {}
     facts: dict[str, Any] = {
-        "features": extractor.name, "features_sha256": extractor.sha256, "by_patient": patients is not None, **found,
+        "features": extractor.name, "features_sha256": extractor.sha256, "by_patient": patients is not None, **result,
         **{name: asdict(similarity) for name, similarity in alike.items()}}
     if as_json:
         click.echo(json.dumps(without_nan(facts), indent=1))
         return
     click.echo(f"{'':18}{'distance':>12}{'deviation':>12}{'floor':>12}")
     for title, value, deviation, floor in _ROWS:
-        shown = f"{found[deviation]:12.4g}" if deviation else f"{'':12}"
-        click.echo(f"{title:18}{found[value]:12.4g}{shown}{found[floor]:12.4g}")
+        spread = f"{result[deviation]:12.4g}" if deviation else f"{'':12}"
+        click.echo(f"{title:18}{result[value]:12.4g}{spread}{result[floor]:12.4g}")
     halves = "patients" if patients is not None else "slices"
-    click.echo(f"n = {found['n']} a side (kernel: {found['kernel_n']}), {repeats} draws; floor: two halves of COHORT, "
+    side = f"n = {result['n']} a side (kernel: {result['kernel_n']})"
+    click.echo(f"{side}, {repeats} draws; floor: two halves of COHORT, "
                f"cut by {halves}; features: {extractor.name}")
     for name, similarity in alike.items():
         mean = similarity.ms_ssim

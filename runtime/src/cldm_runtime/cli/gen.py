@@ -226,8 +226,8 @@ def _print_plan(plan: Plan, out: Path, existing: Existing, workers: int, as_json
         click.echo(json.dumps(resolved, indent=1))
         return
     for name, value in resolved.items():
-        shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
-        click.echo(f"{name:<17} {shown}")
+        text = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
+        click.echo(f"{name:<17} {text}")
 
 
 def _generate(plan: Plan, out: Path, existing: Existing, workers: int, as_json: bool) -> None:

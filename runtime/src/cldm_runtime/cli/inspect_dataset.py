@@ -23,14 +23,14 @@ def dataset_facts(dataset: Dataset) -> Facts:
         "labels": list(dataset.label_names) if "masks" in dataset else None,
         "attributes": dict(zip(dataset.attribute_names, dataset.attribute_units, strict=False)),
         "requested": "requested" in dataset, "measured": "mask_attributes" in dataset,
-        "segmentations": {name: _segmentation(found) for name, found in dataset.segmentations.items()},
+        "segmentations": {name: _segmentation(segmentation) for name, segmentation in dataset.segmentations.items()},
         **{key: metadata[key] for key in ("seed", "provider_obtained", "runtime_version") if key in metadata},
     }
 
 
-def _segmentation(found: Segmentation) -> Facts:
-    return {"nature": str(found.metadata.get("nature", "")), "measured": found.attributes is not None,
-            "scored": found.scores is not None}
+def _segmentation(segmentation: Segmentation) -> Facts:
+    return {"nature": str(segmentation.metadata.get("nature", "")), "measured": segmentation.attributes is not None,
+            "scored": segmentation.scores is not None}
 
 
 def dataset_lines(facts: Facts) -> Iterator[tuple[str, str]]:
@@ -50,9 +50,9 @@ def dataset_lines(facts: Facts) -> Iterator[tuple[str, str]]:
     kinds = [kind for kind in ("requested", "measured") if facts[kind]]
     for name, unit in facts["attributes"].items():
         yield "attribute", f"{name} ({unit}; {' and '.join(kinds)})"
-    for name, found in facts["segmentations"].items():
-        states = ["measured" if found["measured"] else "not measured", *(["scored"] if found["scored"] else [])]
-        yield "segmentation", f"{name} ({', '.join(states)}). Segmenter: {nature_sentence(found['nature'])}"
+    for name, entry in facts["segmentations"].items():
+        states = ["measured" if entry["measured"] else "not measured", *(["scored"] if entry["scored"] else [])]
+        yield "segmentation", f"{name} ({', '.join(states)}). Segmenter: {nature_sentence(entry['nature'])}"
     for key, title in (("seed", "seed"), ("provider_obtained", "provider"), ("runtime_version", "runtime")):
         if key in facts:
             yield title, str(facts[key])

@@ -28,5 +28,5 @@ def keygen(private: Path, public: Path, password_file: Path | None, no_password:
     else:
         password = "" if no_password else click.prompt("Password of the private key", hide_input=True,
                                                        confirmation_prompt=True, err=True)
-    made = make_key_pair(private, public, password)
-    click.echo(f"{private}, {public}: made. Fingerprint of the key: {made.fingerprint}.")
+    pair = make_key_pair(private, public, password)
+    click.echo(f"{private}, {public}: made. Fingerprint of the key: {pair.fingerprint}.")

@@ -110,6 +110,6 @@ def _carry_out(context: click.Context, arguments: tuple[str, ...], flag: str) ->
                          "--help.")
     name = arguments[0] if arguments[0] in _COMMANDS else ""
     command = _COMMANDS[name or "gen"]
-    given = list(arguments[1:] if name else arguments)
-    with command.make_context(context.info_name or "", [*given, flag], parent=context.parent) as inner:
+    passed_on = list(arguments[1:] if name else arguments)
+    with command.make_context(context.info_name or "", [*passed_on, flag], parent=context.parent) as inner:
         command.invoke(inner)

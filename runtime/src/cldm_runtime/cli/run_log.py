@@ -55,11 +55,11 @@ class LogCheck:
 def record_run(command: str, arguments: Sequence[str]) -> Iterator[None]:
     """Log what is done inside, if $CLDM_AUDIT_LOG names a file. Raises InputError where that cannot be written: before
     anything is done, or at the end instead of the run's own outcome, which the message then names."""
-    given = os.environ.get(AUDIT_LOG)
-    if not given:
+    log_file = os.environ.get(AUDIT_LOG)
+    if not log_file:
         yield
         return
-    path, facts = Path(given), _who_and_what(command, arguments)
+    path, facts = Path(log_file), _who_and_what(command, arguments)
     began = _append(path, {"event": "begin", **facts}, "Nothing was done")
     facts |= {"began": began, "ended": None, "bundles": [], "seed": None, "plan_sha256": None, "asked": None,
               "made": None, "output": None, "exit_code": 0, "error": None}
@@ -95,7 +95,7 @@ def verify_log(path: Path, holds: str = "") -> LogCheck:
     Raises DatasetError that names the first broken line.
     """
     previous, torn, began, runs, number = BEFORE_THE_FIRST, [], {}, 0, 0
-    was_torn = held = False
+    was_torn = has_hash = False
     try:
         with path.open("rb") as stream:
             for number, line in enumerate(stream, 1):
@@ -113,13 +113,13 @@ def verify_log(path: Path, holds: str = "") -> LogCheck:
                     runs += 1
                     began.pop(str(record.get("began")), None)
                 previous, was_torn = _digest(line), record is None
-                held = held or previous == holds
+                has_hash = has_hash or previous == holds
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror}). Give an audit log.") from error
     if was_torn:
         raise _broken(path, number, "was cut off, or is not a line of this log; if a power loss did it, the next run "
                                     "that is logged will say so")
-    if holds and not held:
+    if holds and not has_hash:
         raise DatasetError(f"{path}: none of its {number} lines has the SHA-256 {holds}. Its end was cut off, or all "
                            "of it was rewritten.")
     return LogCheck(number, runs, previous, tuple(torn), tuple(began.values()))

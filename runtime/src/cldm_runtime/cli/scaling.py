@@ -59,12 +59,12 @@ class Scaling:
     def check(self, others: Mapping[str, bool]) -> None:
         """Raises InputError for options that exclude each other. others: name of a flag -> whether it was given."""
         flags = {**others, "--shard": bool(self.shard), "--merge": self.merge, "--status": self.status}
-        given = [name for name, flag in flags.items() if flag]
-        if len(given) > 1:
-            raise InputError(f"{' and '.join(given)} exclude each other. Pass one of them.")
+        passed = [name for name, flag in flags.items() if flag]
+        if len(passed) > 1:
+            raise InputError(f"{' and '.join(passed)} exclude each other. Pass one of them.")
         if self.shard and self.shards:
             raise InputError("--shard I/K already says of how many. Leave --shards out.")
-        if (self.engine != "local" and (given or self.shards is None)) or (self.submit and self.engine != "slurm"):
+        if (self.engine != "local" and (passed or self.shards is None)) or (self.submit and self.engine != "slurm"):
             raise InputError(f"--engine {self.engine}: expected --shards K with it, none of {', '.join(flags)}, and "
                              "--submit with slurm alone.")
 
@@ -73,8 +73,8 @@ def scaling_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Gives a command the options, and their values as `scaling`."""
 
     @wraps(command)
-    def gathered(**given: Any) -> Any:
-        return command(scaling=Scaling(**{name: given.pop(name) for name in _OPTIONS}), **given)
+    def gathered(**values: Any) -> Any:
+        return command(scaling=Scaling(**{name: values.pop(name) for name in _OPTIONS}), **values)
 
     decorated: Callable[..., Any] = gathered
     for option in reversed(_OPTIONS.values()):
@@ -133,15 +133,15 @@ def _write_slurm_job(run: Run, shards: int, command: str, cpus: int, submit: boo
 
 def _without_scaling(arguments: Sequence[str]) -> list[str]:
     """A command line without the options that divide it among machines."""
-    kept, rest = list[str](), iter(arguments)
+    remaining, rest = list[str](), iter(arguments)
     for argument in rest:
         name, _, value = argument.partition("=")
         if name in ("--engine", "--shards"):
             if not value:
                 next(rest, None)
         elif name != "--submit":
-            kept.append(argument)
-    return kept
+            remaining.append(argument)
+    return remaining
 
 
 def _unfinished(run: Run, shards: int) -> list[int]:

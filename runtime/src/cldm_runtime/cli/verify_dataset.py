@@ -21,7 +21,7 @@ def verify_dataset(path: Path, as_json: bool) -> None:
             click.echo(json.dumps({"samples": count, "checked": False}) if as_json else
                        f"{path}: {count} samples; the structure is sound, there are no checksums to compare with.")
             return
-        asked = int(json.loads(str(metadata.get("plan", "{}"))).get("samples", count))
+        expected = int(json.loads(str(metadata.get("plan", "{}"))).get("samples", count))
         with show_progress("checking", count, sys.stderr) as progress:
             done = 0
 
@@ -29,17 +29,17 @@ def verify_dataset(path: Path, as_json: bool) -> None:
                 nonlocal done
                 progress(done := done + rows, count)
 
-            faults = check_samples(dataset, range(asked), count_rows)
-    found = {name: as_ranges(getattr(faults, name).tolist()) for name in ("missing", "doubled", "damaged")}
+            faults = check_samples(dataset, range(expected), count_rows)
+    ranges_of = {name: as_ranges(getattr(faults, name).tolist()) for name in ("missing", "doubled", "damaged")}
     size = metadata.get("part_samples")
     parts = as_ranges(sorted(set((faults.all // int(size)).tolist()))) if size else ""
     if as_json:
-        click.echo(json.dumps({"samples": count, "checked": True, "passed": not faults, **found, "parts": parts}))
+        click.echo(json.dumps({"samples": count, "checked": True, "passed": not faults, **ranges_of, "parts": parts}))
     elif not faults:
         click.echo(f"{path}: {count} samples, each there once and as it was written.")
     if faults:
         mend = f"parts {parts}; " if parts else ""
         raise DatasetError(list_faults(
-            f"{path}: {len(faults.all)} of {asked} samples are not as they were written ({mend}repair it: cldm run "
+            f"{path}: {len(faults.all)} of {expected} samples are not as they were written ({mend}repair it: cldm run "
             "repair with the arguments of the command that made it).",
-            [f"{name}: {ranges}" for name, ranges in found.items() if ranges]))
+            [f"{name}: {ranges}" for name, ranges in ranges_of.items() if ranges]))

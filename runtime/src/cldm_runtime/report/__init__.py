@@ -1,1 +1,1 @@
-"""Figures for people: page, tables, pictures, score files."""
+"""The report of an evaluation: page, tables, charts, pictures, score files."""

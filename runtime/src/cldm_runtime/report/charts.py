@@ -14,7 +14,7 @@ from ..metrics.agreement import Agreement, Estimate
 Values = NDArray[np.float64]
 WIDTH, HEIGHT = 380, 320
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 14, 48
-MOST_POINTS = 1500  # more are thinned evenly: the picture stays the same and the file small
+MOST_POINTS = 1500  # more are thinned evenly, which keeps the file small and hardly changes the chart
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Axes:
 
 @dataclass(frozen=True)
 class CalibrationPoint:
-    """What was predicted, what came, and the interval of that where there is one."""
+    """A predicted error, the actual one, and the interval of the actual one (NaN if there is none)."""
 
     predicted: float
     actual: float
@@ -41,25 +41,25 @@ class CalibrationPoint:
     high: float = math.nan
 
 
-def scatter(x: Values, y: Values, marked: NDArray[np.bool_], found: Agreement, labels: tuple[str, str],
+def scatter(x: Values, y: Values, marked: NDArray[np.bool_], fitted: Agreement, labels: tuple[str, str],
             scale: float = 1.0) -> str:
-    """Measured y against reference x, (N,) each; `marked` points stand out. `scale` turns values into shown units."""
+    """Measured y against reference x, (N,) each; `marked` points are highlighted. `scale` converts to shown units."""
     x, y, marked = _complete(x * scale, y * scale, marked)
     axes = Axes(span := _padded(np.concatenate([x, y])), span)
     parts = [_line(axes, (span[0], span[0]), (span[1], span[1]), "identity"), _points(axes, x, y, marked)]
-    slope, intercept = found.slope.value, found.intercept.value * scale
+    slope, intercept = fitted.slope.value, fitted.intercept.value * scale
     if math.isfinite(slope):
         ends = np.array([x.min(), x.max()])
         parts.append(_line(axes, (ends[0], slope * ends[0] + intercept), (ends[1], slope * ends[1] + intercept), "fit"))
     return _frame(axes, labels, parts, f"{labels[1]} against {labels[0]}, {len(x)} points")
 
 
-def bland_altman(x: Values, y: Values, marked: NDArray[np.bool_], found: Agreement, unit: str,
+def bland_altman(x: Values, y: Values, marked: NDArray[np.bool_], fitted: Agreement, unit: str,
                  scale: float = 1.0) -> str:
     """Difference y - x against the mean of both, with bias and limits of agreement and their intervals as bands."""
     x, y, marked = _complete(x * scale, y * scale, marked)
     middle, difference = (x + y) / 2, y - x
-    lines = [(found.limit_low, "limit"), (found.bias, "bias"), (found.limit_high, "limit")]
+    lines = [(fitted.limit_low, "limit"), (fitted.bias, "bias"), (fitted.limit_high, "limit")]
     levels = [value * scale for estimate, _ in lines for value in (estimate.value, estimate.low, estimate.high)]
     axes = Axes(_padded(middle), _padded(np.array([*difference, *(v for v in levels if math.isfinite(v)), 0.0])))
     parts = [_band(axes, estimate, scale) for estimate, _ in lines]
@@ -77,9 +77,9 @@ def bland_altman(x: Values, y: Values, marked: NDArray[np.bool_], found: Agreeme
 
 def calibration(points: Sequence[CalibrationPoint], labels: tuple[str, str], title: str,
                 predicted: Values | None = None, actual: Values | None = None) -> str:
-    """Actual against predicted error, both 0 or more, as joined points; single cases (N,) lie behind them as dots.
+    """Actual against predicted error, both 0 or more, as joined points; single cases (N,) are dots behind them.
 
-    On the dashed line both are equal.
+    The dashed line is where both are equal.
     """
     x = np.array([point.predicted for point in points])
     y = np.array([value for point in points for value in (point.actual, point.high) if math.isfinite(value)])
@@ -99,20 +99,20 @@ def calibration(points: Sequence[CalibrationPoint], labels: tuple[str, str], tit
 
 def histogram(values: Values, label: str, bins: int = 20) -> str:
     """Counts of values in 0..1, with the median marked."""
-    kept = values[np.isfinite(values)]
-    counts, edges = np.histogram(kept, bins=bins, range=(0.0, 1.0))
+    finite = values[np.isfinite(values)]
+    counts, edges = np.histogram(finite, bins=bins, range=(0.0, 1.0))
     axes = Axes((0.0, 1.0), (0.0, max(1.0, float(counts.max()) * 1.08)))
     base = axes.py(0.0)
     bars = [f'<rect class="bar" x="{axes.px(low) + 0.75:.1f}" y="{axes.py(count):.1f}" '
             f'width="{axes.px(high) - axes.px(low) - 1.5:.1f}" height="{base - axes.py(count):.1f}"/>'
             for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True) if count]
-    if kept.size:
-        median = float(np.median(kept))
+    if finite.size:
+        median = float(np.median(finite))
         bars.append(_line(axes, (median, 0.0), (median, axes.y[1]), "bias"))
         left = median > 0.5
         bars.append(f'<text class="value" x="{axes.px(median) + (-5 if left else 5):.1f}" y="{TOP + 11}" '
                     f'text-anchor="{"end" if left else "start"}">median {median:.2f}</text>')
-    return _frame(axes, (label, "samples"), bars, f"Histogram of {label}, {kept.size} samples")
+    return _frame(axes, (label, "samples"), bars, f"Histogram of {label}, {finite.size} samples")
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -129,8 +129,8 @@ def _text(value: float, form: str = "g") -> str:
 
 
 def _complete(x: Values, y: Values, marked: NDArray[np.bool_]) -> tuple[Values, Values, NDArray[np.bool_]]:
-    kept = np.isfinite(x) & np.isfinite(y)
-    return x[kept], y[kept], marked[kept]
+    complete = np.isfinite(x) & np.isfinite(y)
+    return x[complete], y[complete], marked[complete]
 
 
 def _padded(values: Values) -> tuple[float, float]:
@@ -163,7 +163,7 @@ def _band(axes: Axes, estimate: Estimate, scale: float) -> str:
 
 
 def _frame(axes: Axes, labels: tuple[str, str], parts: Sequence[str], title: str) -> str:
-    """The chart: grid, axes, labels and what is drawn between them."""
+    """The chart: grid, axes, labels and the plotted parts."""
     grid = []
     for value in ticks(*axes.x):
         at = axes.px(value)

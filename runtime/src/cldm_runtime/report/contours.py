@@ -15,7 +15,7 @@ _GAP = 4
 
 @dataclass(frozen=True)
 class Box:
-    """A square in the slice."""
+    """A square in the slice, in pixels."""
 
     top: int
     left: int
@@ -24,13 +24,14 @@ class Box:
 
 def case_picture(identifier: str, image: NDArray[np.float32], mask: LabelMap | None, segmentation: LabelMap,
                  labels: LabelSet, intensity: tuple[float, float]) -> str:
-    """Views of one slice (H, W): whole, enlarged with the mask's contours if there is one, and with the segmentation's.
+    """Views of one slice (H, W): whole; enlarged with the contours of the mask, if there is one; enlarged with those of
+    the segmentation.
 
-    `identifier` must be unique in the page. `intensity` is what black and white stand for.
+    `identifier` must be unique in the page. `intensity`: the values shown as black and as white.
     """
     height, width = image.shape
-    shown = [segmentation] if mask is None else [mask, segmentation]
-    box = enlarged_box(shown[0], segmentation)
+    outlined = [segmentation] if mask is None else [mask, segmentation]
+    box = enlarged_box(outlined[0], segmentation)
     low, high = intensity
     grey = np.clip((image - low) / (high - low) * 255, 0, 255).round().astype(np.uint8)
     side = max(height, width)
@@ -39,19 +40,19 @@ def case_picture(identifier: str, image: NDArray[np.float32], mask: LabelMap | N
     frame = f'<rect class="frame" x="{box.left}" y="{box.top}" width="{box.side}" height="{box.side}"/>'
     whole = _view(0, side, Box(0, 0, side), identifier, frame)
     views = [_view(number * (side + _GAP), side, box, identifier, contours(each, labels))
-             for number, each in enumerate(shown, start=1)]
+             for number, each in enumerate(outlined, start=1)]
     label = "slice, segmented contours" if mask is None else "slice, reference contours, segmented contours"
-    return (f'<svg class="case" viewBox="0 0 {side + len(shown) * (side + _GAP)} {side}" role="img" '
+    return (f'<svg class="case" viewBox="0 0 {side + len(outlined) * (side + _GAP)} {side}" role="img" '
             f'aria-label="{label}">{defined}{whole}{"".join(views)}</svg>')
 
 
 def enlarged_box(mask: LabelMap, segmentation: LabelMap) -> Box:
-    """A square around everything labelled, with a margin, inside the slice; the whole slice if nothing is."""
+    """A square inside the slice around all labels, with a margin; the whole slice if there are no labels."""
     height, width = mask.shape
-    held = (mask > 0) | (segmentation > 0)
-    if not held.any():
+    labelled = (mask > 0) | (segmentation > 0)
+    if not labelled.any():
         return Box(0, 0, max(height, width))
-    rows, columns = np.flatnonzero(held.any(axis=1)), np.flatnonzero(held.any(axis=0))
+    rows, columns = np.flatnonzero(labelled.any(axis=1)), np.flatnonzero(labelled.any(axis=0))
     side = int(max(rows[-1] - rows[0], columns[-1] - columns[0])) + 1 + 2 * _MARGIN
     side = min(side, height, width)
     top = int(np.clip((rows[0] + rows[-1] + 1 - side) // 2, 0, height - side))
@@ -60,7 +61,7 @@ def enlarged_box(mask: LabelMap, segmentation: LabelMap) -> Box:
 
 
 def contours(labels: LabelMap, names: LabelSet) -> str:
-    """The outline of every label, in its colour; where two share an edge, the one of the smaller extent is seen."""
+    """The outline of every label, in its colour; of a shared edge, the label of the smaller extent is on top."""
     present = [value for value in range(1, len(names)) if (labels == value).any()]
     paths = []
     for value in sorted(present, key=lambda value: -_extent(labels == value)):

@@ -15,7 +15,7 @@ CASES = 4  # pictures in each of the three groups
 
 
 def gallery(dataset: Dataset, name: str, samples: Samples) -> str:
-    """The section as HTML; empty for no samples. Of a volume one plane is shown, of several channels the first."""
+    """The section as HTML; empty for no samples. It shows one plane of a volume, and the first of several channels."""
     groups = choose_cases(samples)
     if not any(groups.values()):
         return ""
@@ -32,8 +32,8 @@ def gallery(dataset: Dataset, name: str, samples: Samples) -> str:
 
 
 def choose_cases(samples: Samples, count: int = CASES) -> dict[str, list[int]]:
-    """Positions of typical, best and worst samples; a sample is shown once. Where nothing ranks them, or they are
-    fewer than three, samples from all over the file."""
+    """Positions of typical, best and worst samples, each sample once; evenly spaced samples of the file if fewer than
+    three are ranked."""
     rank = ranking(samples)
     order = [] if rank is None else [int(row) for row in np.argsort(rank, kind="stable") if np.isfinite(rank[row])]
     if len(order) < 3:
@@ -46,8 +46,8 @@ def choose_cases(samples: Samples, count: int = CASES) -> dict[str, list[int]]:
 
 
 def ranking(samples: Samples) -> NDArray[np.float64] | None:
-    """(N,) how good each sample is, NaN where unknown: the mean Dice; without masks, how near the attributes are to
-    those requested, the mean of -|difference| / range; None without either."""
+    """(N,) quality of each sample, NaN if unknown: the mean Dice; without masks, the mean of -|difference| / range
+    between measured and requested attributes; None without either."""
     if samples.scores is not None:
         columns = [index for index, name in enumerate(samples.scores.names) if name.endswith("_dice")]
         return _mean(samples.scores.values[:, columns])
@@ -58,7 +58,7 @@ def ranking(samples: Samples) -> NDArray[np.float64] | None:
 
 
 def _mean(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Of each row's numbers; NaN where it has none."""
+    """(N,) mean of the finite numbers of each row; NaN if it has none."""
     counted = np.isfinite(values).sum(axis=1)
     return np.where(counted > 0, np.nansum(values, axis=1) / np.maximum(counted, 1), np.nan)
 
@@ -68,7 +68,7 @@ def _order(samples: Samples) -> str:
         return "Ranked by mean Dice over the regions."
     if samples.requested is not None:
         return "Ranked by the mean difference between measured and requested attributes, each as a share of its range."
-    return "Picked from all over the file."
+    return "Evenly spaced in the file."
 
 
 def _case(dataset: Dataset, name: str, samples: Samples, position: int) -> str:
@@ -79,26 +79,26 @@ def _case(dataset: Dataset, name: str, samples: Samples, position: int) -> str:
     low, high = float(image.min()), float(image.max())
     picture = case_picture(f"case{row}", image, None if mask is None else mask[plane], labels[plane],
                            samples.domain.labels, (low, high if high > low else low + 1.0))
-    shown = what_is_shown(dataset.shape, dataset.channels, plane)
+    place = what_is_shown(dataset.shape, dataset.channels, plane)
     figures = _attributes(samples, position) if samples.scores is None else _dice(samples, position)
-    return f"<figure>{picture}<figcaption>Row {row}{shown}. {escape(figures)}</figcaption></figure>"
+    return f"<figure>{picture}<figcaption>Row {row}{place}. {escape(figures)}</figcaption></figure>"
 
 
 def _dice(samples: Samples, position: int) -> str:
     assert samples.scores is not None
     dice = {region: samples.scores[f"{region}_dice"][position] for region in samples.domain.labels.regions}
-    shown = [f"{as_title(region)} {value:.2f}" for region, value in dice.items() if np.isfinite(value)]
-    return f"Dice: {', '.join(shown)}"
+    figures = [f"{as_title(region)} {value:.2f}" for region, value in dice.items() if np.isfinite(value)]
+    return f"Dice: {', '.join(figures)}"
 
 
 def _attributes(samples: Samples, position: int) -> str:
-    """What was measured and what was requested; an attribute that neither has is left out."""
-    shown = []
+    """Measured and requested values of each attribute; one that has neither is left out."""
+    texts = []
     for column, attribute in enumerate(samples.domain.attributes):
         measured = float(samples.attributes[position, column])
-        asked = float("nan") if samples.requested is None else float(samples.requested[position, column])
-        if np.isfinite([measured, asked]).any():
+        requested = float("nan") if samples.requested is None else float(samples.requested[position, column])
+        if np.isfinite([measured, requested]).any():
             scale, unit = shown_scale(attribute.unit), shown_unit(attribute.unit)
-            request = "" if samples.requested is None else f" ({number(asked * scale, 0)} requested)"
-            shown.append(f"{as_title(attribute.name)} {number(measured * scale, 0)}{request} {unit}")
-    return "; ".join(shown)
+            request = "" if samples.requested is None else f" ({number(requested * scale, 0)} requested)"
+            texts.append(f"{as_title(attribute.name)} {number(measured * scale, 0)}{request} {unit}")
+    return "; ".join(texts)

@@ -16,22 +16,22 @@ _RAMP = np.array([(0, 0, 0), (80, 18, 105), (185, 54, 80), (245, 142, 30), (255,
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture of a row: (H, W) grey or (H, W, 3) RGB uint8 of a whole slice, and SVG that is drawn over it."""
+    """One picture of a row: (H, W) grey or (H, W, 3) RGB uint8 of a whole slice, and SVG on top of it."""
 
     title: str
     pixels: NDArray[np.uint8]
-    drawn: str = ""
+    overlay: str = ""
 
 
 def grey(image: NDArray[np.floating], low: float, high: float) -> NDArray[np.uint8]:
     """(H, W) intensities as grey, `low` black and `high` white."""
-    shown: NDArray[np.floating] = np.clip((image - low) / ((high - low) or 1.0) * 255, 0, 255)
-    return shown.round().astype(np.uint8)
+    levels: NDArray[np.floating] = np.clip((image - low) / ((high - low) or 1.0) * 255, 0, 255)
+    return levels.round().astype(np.uint8)
 
 
 def heat(values: NDArray[np.floating], top: float) -> NDArray[np.uint8]:
-    """(H, W) values as RGB: 0 black, through purple and orange, `top` and above light yellow. Brightness grows
-    throughout, so that the map also reads in grey."""
+    """(H, W) values as RGB: 0 black, through purple and orange, `top` and above light yellow. Brightness always grows,
+    so the map is also readable in grey."""
     place = np.clip(values / top, 0, 1) * (len(_RAMP) - 1)
     channels = [np.interp(place, np.arange(len(_RAMP)), channel) for channel in _RAMP.T]
     return np.stack(channels, axis=-1).round().astype(np.uint8)
@@ -54,4 +54,4 @@ def _panel(panel: Panel, box: Box, left: int) -> str:
             f'<svg x="{left}" y="{_HEAD}" width="{box.side}" height="{box.side}" '
             f'viewBox="{box.left} {box.top} {box.side} {box.side}">'
             f'<image x="{box.left}" y="{box.top}" width="{width}" height="{height}" href="{png_data_url(cut)}"/>'
-            f"{panel.drawn}</svg>")
+            f"{panel.overlay}</svg>")

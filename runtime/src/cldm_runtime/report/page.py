@@ -1,4 +1,4 @@
-"""Writes report.html, scores.csv and scores.json from what was measured in a dataset file.
+"""Writes report.html, scores.csv and scores.json from the measurements in a dataset file.
 
 The page is one file without scripts or outside references: charts and contours are SVG, pixels are PNG, both inline.
 """
@@ -75,8 +75,8 @@ def write_report(path: str | os.PathLike[str], name: str, folder: str | os.PathL
 
 
 def check_report(path: str | os.PathLike[str], folder: str | os.PathLike[str], subset: str | None = None) -> None:
-    """Make the folder, and raise InputError now rather than after hours of segmenting: where it cannot be written, or
-    where the dataset has no such subset."""
+    """Make the folder. Raises InputError if it cannot be written, or if the dataset has no such subset: checked first,
+    because segmenting may take hours."""
     out = Path(folder)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def check_report(path: str | os.PathLike[str], folder: str | os.PathLike[str], s
 
 
 def describe_run(dataset: Dataset, name: str, subset: str | None = None) -> dict[str, str | int | float]:
-    """What was run, from the attributes of the file and of the segmentation."""
+    """Dataset, segmenter, settings and versions, from the attributes of the file and of the segmentation."""
     run: dict[str, str | int | float] = {"dataset": dataset.path.name, "domain": dataset.domain,
                                          "subset": subset or "all", "samples_in_file": len(dataset)}
     for prefix, metadata in (("dataset", dataset.metadata), ("segmenter", dataset.segmentation(name).metadata)):
@@ -103,10 +103,10 @@ def render(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> s
     """The whole page."""
     style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     title = f"{name} on {dataset.path.name}"
-    found = summary.uncertainty
+    uncertainty = summary.uncertainty
     sections = [_head(title, nature_sentences(dataset, name), samples, summary), _overlap(samples, summary),
                 _agreement(samples, summary), gallery(dataset, name, samples),
-                "" if found is None else uncertainty_section(dataset, name, samples, found),
+                "" if uncertainty is None else uncertainty_section(dataset, name, samples, uncertainty),
                 _reading(samples, summary), _run(summary)]
     body = "\n".join(sections)
     return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -115,7 +115,8 @@ def render(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> s
 
 
 def nature_sentences(dataset: Dataset, name: str) -> list[str]:
-    """What the cohort's images are, or what their generator was trained on; what the anatomy and the segmenter were."""
+    """The nature of the cohort's images, or of the images that their generator was trained on; and of those that the
+    anatomy and the segmenter were trained on."""
     metadata, segmentation = dataset.metadata, dataset.segmentation(name).metadata
     trained = {"Generator": stated_nature(str(metadata["manifest"]))} if "manifest" in metadata else {}
     if "anatomy_bundle" in metadata:
@@ -137,11 +138,11 @@ def _head(title: str, natures: list[str], samples: Samples, summary: Summary) ->
 
 def _overlap(samples: Samples, summary: Summary) -> str:
     if samples.scores is None:
-        found = "" if summary.detection is None else (
+        detection = "" if summary.detection is None else (
             f"<h3>Found and missed</h3><p>The segmentation against {_REFERENCES[summary.detection.reference]}.</p>"
             f"{detection_table(summary.detection)}")
         return ("<h2>Overlap and distances</h2><p>The file holds no reference masks, so overlap and distances cannot "
-                f"be measured.</p>{found}")
+                f"be measured.</p>{detection}")
     charts = "".join(f"<figure>{_dice_histogram(samples.scores, region)}</figure>"
                      for region in samples.domain.labels.regions)
     return ("<h2>Overlap and distances</h2><p>Segmentation against the reference mask, region by region. Mean with "
@@ -150,9 +151,9 @@ def _overlap(samples: Samples, summary: Summary) -> str:
 
 
 def _dice_histogram(scores: Scores, region: str) -> str:
-    """Over the samples whose reference holds the region, as the mean in the table."""
-    held = scores.why(f"{region}_hd_mm") != ScoreReason.REFERENCE_EMPTY
-    return histogram(scores[f"{region}_dice"][held].astype(np.float64), f"Dice, {as_title(region)}")
+    """Histogram over the samples whose reference holds the region, as the mean in the table."""
+    in_reference = scores.why(f"{region}_hd_mm") != ScoreReason.REFERENCE_EMPTY
+    return histogram(scores[f"{region}_dice"][in_reference].astype(np.float64), f"Dice, {as_title(region)}")
 
 
 def _agreement(samples: Samples, summary: Summary) -> str:
@@ -161,7 +162,7 @@ def _agreement(samples: Samples, summary: Summary) -> str:
         chosen = [c for c in summary.comparisons if (c.measured, c.reference) == (measured, reference)]
         if not chosen:
             continue
-        who = "What the segmenter measures" if measured == "segmentation" else "What the drawn mask holds"
+        who = "Attributes of the segmentation" if measured == "segmentation" else "Attributes of the mask"
         parts.append(f"<h3>{who} against {_REFERENCES[reference]}</h3>{agreement_table(chosen)}")
         if measured == "segmentation":
             parts.append(_charts(samples, chosen))
@@ -184,25 +185,25 @@ def _legend(samples: Samples) -> str:
 def _charts(samples: Samples, comparisons: list[Comparison]) -> str:
     figures = []
     for column, attribute in enumerate(samples.domain.attributes):
-        found = next((c for c in comparisons if c.attribute == attribute.name and c.samples == "all"), None)
-        if found is not None:
-            figures.append(_attribute_charts(samples, column, attribute, found))
+        comparison = next((c for c in comparisons if c.attribute == attribute.name and c.samples == "all"), None)
+        if comparison is not None:
+            figures.append(_attribute_charts(samples, column, attribute, comparison))
     return f'<div class="charts">{"".join(figures)}</div>'
 
 
-def _attribute_charts(samples: Samples, column: int, attribute: Attribute, found: Comparison) -> str:
-    table = samples.mask if found.reference == "mask" else samples.requested
+def _attribute_charts(samples: Samples, column: int, attribute: Attribute, comparison: Comparison) -> str:
+    table = samples.mask if comparison.reference == "mask" else samples.requested
     assert table is not None
     x, y = table[:, column].astype(np.float64), samples.attributes[:, column].astype(np.float64)
     marked = np.ones(len(x), dtype=bool) if samples.with_lesion is None else samples.with_lesion
     scale, unit = shown_scale(attribute.unit), shown_unit(attribute.unit)
     title = as_title(attribute.name)
-    labels = (f"{found.reference} ({unit})", f"segmentation ({unit})")
-    r2 = found.agreement.r2.value
-    caption = f"{title}: r² {number(r2, 2)}, n = {found.agreement.n}"
+    labels = (f"{comparison.reference} ({unit})", f"segmentation ({unit})")
+    r2 = comparison.agreement.r2.value
+    caption = f"{title}: r² {number(r2, 2)}, n = {comparison.agreement.n}"
     return (f'<figure class="pair"><figcaption>{escape(caption)}</figcaption>'
-            f"{scatter(x, y, marked, found.agreement, labels, scale)}"
-            f"{bland_altman(x, y, marked, found.agreement, unit, scale)}</figure>")
+            f"{scatter(x, y, marked, comparison.agreement, labels, scale)}"
+            f"{bland_altman(x, y, marked, comparison.agreement, unit, scale)}</figure>")
 
 
 def _reading(samples: Samples, summary: Summary) -> str:

@@ -1,4 +1,4 @@
-"""What a report shows of an image that is no grey slice: one plane of a volume, and the first channel."""
+"""The part of an image that a report shows: one plane of a volume, and the first channel."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,10 +8,10 @@ from ..domains.labels import LabelMap
 
 
 def shown_plane(domain: Domain, labels: LabelMap) -> tuple[int, ...]:
-    """Index into a (*spatial) image that leaves a slice.
+    """Index into a (*spatial) image that gives a slice.
 
-    It is empty for a slice. Of a volume it is the plane across its first axis that holds most of the lesion or, without
-    a lesion in it, most of what is labelled; the middle one of those that hold as much.
+    It is empty for a slice. For a volume it is the plane across the first axis with most voxels of the lesion or, if
+    there is no lesion, with most labelled voxels; of several such planes, the middle one.
     """
     if labels.ndim == 2:
         return ()
@@ -22,7 +22,7 @@ def shown_plane(domain: Domain, labels: LabelMap) -> tuple[int, ...]:
 
 
 def what_is_shown(shape: tuple[int, ...], channels: int, plane: tuple[int, ...]) -> str:
-    """In words for a caption, of an image of that spatial shape; "" for a grey slice."""
+    """The shown part of an image of that spatial shape, as text for a caption; "" for a grey slice."""
     parts = [f"plane {plane[0] + 1} of {shape[0]}"] if plane else []
     parts += [f"channel 1 of {channels}"] if channels > 1 else []
     return f", {', '.join(parts)}" if parts else ""

@@ -30,15 +30,15 @@ def scores_csv(samples: Samples) -> str:
 
 
 def safe_text(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
+    """The text, quoted if a spreadsheet would take it for a formula."""
     return "'" + text if text.startswith(_FORMULA_STARTS) else text
 
 
 def _columns(samples: Samples) -> Iterator[tuple[str, Iterable[Cell]]]:
     yield "row", samples.rows.tolist()
-    known = {"sample_index": samples.sample_index, "grid_row": samples.grid_row, "condition": samples.condition,
+    identifiers = {"sample_index": samples.sample_index, "grid_row": samples.grid_row, "condition": samples.condition,
              "patient": samples.patients, "slice": samples.slices, "subset": samples.subset}
-    for name, column in known.items():
+    for name, column in identifiers.items():
         if column is not None:
             yield name, column.tolist()
     tables = {"requested": samples.requested, "mask": samples.mask, "segmentation": samples.attributes}

@@ -13,7 +13,7 @@ DASH = "–"
 
 
 def as_title(name: str) -> str:
-    """infarct_size -> Infarct size; short first words such as lv_cavity -> LV cavity."""
+    """tumour_size -> Tumour size; a first word of at most 3 letters in capitals: ct_value -> CT value."""
     first, *rest = name.split("_")
     return " ".join([first.upper() if len(first) <= 3 else first.capitalize(), *rest])
 
@@ -28,14 +28,14 @@ def shown_unit(unit: str) -> str:
 
 
 def key_figures(samples: Samples, summary: Summary) -> list[tuple[str, str, str]]:
-    """(label, value, detail) of the tiles at the top."""
+    """(label, value, detail) of each tile at the top of the page."""
     tiles = [(f"Dice, {as_title(region.region)}", number(region.dice.mean, 2),
               f"median {number(region.dice.median, 2)}, n = {region.dice.n}") for region in summary.regions]
-    found = summary.detection
-    if found is not None and found.n_without:
-        where = "samples without it" if found.reference == "mask" else "samples where none was requested"
-        tiles.append((f"False {as_title(found.region).lower()}", percent(found.false_rate.value),
-                      f"{found.n_false} of {found.n_without} {where}"))
+    detection = summary.detection
+    if detection is not None and detection.n_without:
+        where = "samples without it" if detection.reference == "mask" else "samples where none was requested"
+        tiles.append((f"False {as_title(detection.region).lower()}", percent(detection.false_rate.value),
+                      f"{detection.n_false} of {detection.n_without} {where}"))
     for attribute in samples.domain.attributes:
         compared = [c for c in summary.comparisons
                     if c.attribute == attribute.name and c.measured == "segmentation"]
@@ -65,27 +65,27 @@ def agreement_table(comparisons: Sequence[Comparison]) -> str:
             "Limits of agreement", "ICC(2,1)", "MAE"]
     rows, classes, last = [], [], ""
     for comparison in comparisons:
-        found, scale, unit = comparison.agreement, shown_scale(comparison.unit), shown_unit(comparison.unit)
+        figures, scale, unit = comparison.agreement, shown_scale(comparison.unit), shown_unit(comparison.unit)
         first = comparison.attribute != last
         name = f"{as_title(comparison.attribute)} ({unit})" if first else comparison.samples
         last = comparison.attribute
         classes.append("" if first else "second")
         rows.append([
-            escape(name), str(found.n), f"{found.n_reference_undefined} + {found.n_measured_undefined}",
-            f"{number(found.reference_low * scale, 1)} to {number(found.reference_high * scale, 1)}",
-            _estimate(found.r2, 1, 2), _estimate(found.slope, 1, 2), _estimate(found.intercept, scale, 1),
-            _estimate(found.bias, scale, 1, signed=True),
-            f"{number(found.limit_low.value * scale, 1, True)} to {number(found.limit_high.value * scale, 1, True)}"
-            f"<small>{_interval(found.limit_low, scale, 1)}, {_interval(found.limit_high, scale, 1)}</small>",
-            _estimate(found.icc, 1, 2), _estimate(found.mae, scale, 1)])
+            escape(name), str(figures.n), f"{figures.n_reference_undefined} + {figures.n_measured_undefined}",
+            f"{number(figures.reference_low * scale, 1)} to {number(figures.reference_high * scale, 1)}",
+            _estimate(figures.r2, 1, 2), _estimate(figures.slope, 1, 2), _estimate(figures.intercept, scale, 1),
+            _estimate(figures.bias, scale, 1, signed=True),
+            f"{number(figures.limit_low.value * scale, 1, True)} to {number(figures.limit_high.value * scale, 1, True)}"
+            f"<small>{_interval(figures.limit_low, scale, 1)}, {_interval(figures.limit_high, scale, 1)}</small>",
+            _estimate(figures.icc, 1, 2), _estimate(figures.mae, scale, 1)])
     return _table(head, rows, classes)
 
 
-def detection_table(found: Detection) -> str:
-    """The lesion in the reference and in the segmentation, where there are no masks to overlap with."""
+def detection_table(lesion: Detection) -> str:
+    """Counts of samples with the lesion in the reference and in the segmentation, for a file without masks."""
     head = ["Lesion", "Reference<br>with", "Missed", "Reference<br>without", "False"]
-    row = [escape(as_title(found.region)), str(found.n_with), _counted(found.n_missed, found.missed_rate),
-           str(found.n_without), _counted(found.n_false, found.false_rate)]
+    row = [escape(as_title(lesion.region)), str(lesion.n_with), _counted(lesion.n_missed, lesion.missed_rate),
+           str(lesion.n_without), _counted(lesion.n_false, lesion.false_rate)]
     return _table(head, [row])
 
 
@@ -94,15 +94,15 @@ def spread_table(spreads: Sequence[AttributeSpread]) -> str:
     head = ["Attribute", "Conditions", "Excluded<br>ref. + seg.", "Undefined<br>measurements", "Spread",
             "Error of<br>the mean", "Error of<br>one image", "Error /<br>predicted", "ρ"]
     rows, classes, last = [], [], ""
-    for found in spreads:
-        first, scale = found.attribute != last, shown_scale(found.unit)
-        last = found.attribute
+    for item in spreads:
+        first, scale = item.attribute != last, shown_scale(item.unit)
+        last = item.attribute
         classes.append("" if first else "second")
         rows.append([
-            escape(f"{as_title(found.attribute)} ({shown_unit(found.unit)})" if first else found.samples), str(found.n),
-            f"{found.n_reference_undefined} + {found.n_too_few}", str(found.n_values_undefined),
-            _estimate(found.rms_spread, scale, 2), _estimate(found.rms_error, scale, 2),
-            _estimate(found.rms_error_single, scale, 2), _estimate(found.ratio, 1, 2), _estimate(found.rho, 1, 2)])
+            escape(f"{as_title(item.attribute)} ({shown_unit(item.unit)})" if first else item.samples), str(item.n),
+            f"{item.n_reference_undefined} + {item.n_too_few}", str(item.n_values_undefined),
+            _estimate(item.rms_spread, scale, 2), _estimate(item.rms_error, scale, 2),
+            _estimate(item.rms_error_single, scale, 2), _estimate(item.ratio, 1, 2), _estimate(item.rho, 1, 2)])
     return _table(head, rows, classes)
 
 
@@ -114,16 +114,16 @@ def pixel_table(pixels: PixelCalibration) -> str:
 
 
 def comparisons_made(samples: Samples, summary: Summary) -> str:
-    """What the report compares with what, in words."""
+    """The comparisons of the report, as text."""
     pairs = dict.fromkeys((comparison.measured, comparison.reference) for comparison in summary.comparisons)
-    made = ["outlines of the segmentation with the reference masks"] if samples.scores is not None else []
-    made += [f"attributes of the {measured} with those {'requested' if reference == 'requested' else 'of the mask'}"
-             for measured, reference in pairs]
-    return "; ".join(made) or "nothing, for the file holds neither masks nor requested attributes"
+    pairs_compared = ["outlines of the segmentation with the reference masks"] if samples.scores is not None else []
+    whose = {"requested": "requested", "mask": "of the mask"}
+    pairs_compared += [f"attributes of the {measured} with those {whose[reference]}" for measured, reference in pairs]
+    return "; ".join(pairs_compared) or "nothing, because the file holds neither masks nor requested attributes"
 
 
 def run_table(summary: Summary) -> str:
-    """What was run, line by line."""
+    """Dataset, segmenter, settings and versions, one line each."""
     rows = "".join(f"<tr><td>{escape(key.replace('_', ' '))}</td><td>{escape(str(value))}</td></tr>"
                    for key, value in summary.run.items())
     return f'<table class="text">{rows}</table>'
@@ -166,7 +166,7 @@ def _counted(count: int, rate: Estimate) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], classes: Sequence[str] | None = None) -> str:
-    """Cells are HTML already."""
+    """A table whose cells are HTML."""
     names = classes or [""] * len(rows)
     first = "".join(f"<th>{cell}</th>" for cell in head)
     lines = []

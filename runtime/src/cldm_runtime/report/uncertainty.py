@@ -19,38 +19,38 @@ from .planes import shown_plane, what_is_shown
 from .tables import as_title, number, pixel_table, shown_scale, shown_unit, spread_table
 
 DISPUTED_WHITE = 0.5  # disagreement that maps show in the lightest colour
-HOW_TO = ("The file holds one image of each condition. cldm-gen --per-condition 8 makes eight, which differ in their "
-          "noise alone, and the report then has a section on uncertainty.")
+HOW_TO = ("The file holds one image of each condition. cldm-gen --per-condition 8 makes eight, which differ only in "
+          "their noise, and the report then has a section on uncertainty.")
 
 
-def uncertainty_section(dataset: Dataset, name: str, samples: Samples, found: Uncertainty) -> str:
+def uncertainty_section(dataset: Dataset, name: str, samples: Samples, result: Uncertainty) -> str:
     """The section as HTML."""
     groups = repeated_conditions(samples)
-    images = (f"{found.images_low}" if found.images_low == found.images_high
-              else f"{found.images_low} to {found.images_high}")
-    alone = f" Left out, for they are alone of their condition: {found.n_alone}." if found.n_alone else ""
-    return (f"<h2>Uncertainty</h2><p>{images} images of each of {found.n_conditions} conditions (the same label map "
-            "and request), which differ in their noise alone. Where they and their segmentations differ, the condition "
-            f"does not decide the answer.{alone}</p>{_attributes(samples, groups, found)}{_pixels(found.pixels)}"
-            f"{_pictures(dataset, name, samples, groups, found)}")
+    images = (f"{result.images_low}" if result.images_low == result.images_high
+              else f"{result.images_low} to {result.images_high}")
+    alone = f" Left out, as the only image of their condition: {result.n_alone}." if result.n_alone else ""
+    return (f"<h2>Uncertainty</h2><p>{images} images of each of {result.n_conditions} conditions (the same label map "
+            "and request), which differ only in their noise. Where they and their segmentations differ, the condition "
+            f"does not determine the result.{alone}</p>{_attributes(samples, groups, result)}{_pixels(result.pixels)}"
+            f"{_pictures(dataset, name, samples, groups, result)}")
 
 
-def _attributes(samples: Samples, groups: dict[int, Positions], found: Uncertainty) -> str:
-    if not found.attributes:
+def _attributes(samples: Samples, groups: dict[int, Positions], result: Uncertainty) -> str:
+    if not result.attributes:
         return "<p>The file holds neither masks nor requested attributes that errors could be measured against.</p>"
-    reference = "mask" if found.attributes[0].reference == "mask" else "request"
+    reference = "mask" if result.attributes[0].reference == "mask" else "request"
     return (f"<h3>Measured attributes: spread over the images against error from the {reference}</h3>"
-            f"{spread_table(found.attributes)}"
+            f"{spread_table(result.attributes)}"
             '<p class="note">Root mean squares over the conditions. Spread: standard deviation over the images of a '
             f"condition. Error of the mean: their mean minus the {reference}. Predicted error of k images of spread s: "
             "s √(1 + 1/k). Error / predicted is 1 where that is right, above 1 where the images agree more than they "
             "are right. ρ: rank correlation of predicted and actual error.</p>"
-            f'<div class="charts">{_attribute_charts(samples, groups, found)}</div>')
+            f'<div class="charts">{_attribute_charts(samples, groups, result)}</div>')
 
 
-def _attribute_charts(samples: Samples, groups: dict[int, Positions], found: Uncertainty) -> str:
+def _attribute_charts(samples: Samples, groups: dict[int, Positions], result: Uncertainty) -> str:
     positions, charts = np.concatenate(list(groups.values())), []
-    for item in found.attributes:
+    for item in result.attributes:
         if item.samples != ALL or not item.n:
             continue
         column = samples.domain.attribute_names.index(item.attribute)
@@ -80,15 +80,15 @@ def _pixels(pixels: PixelCalibration | None) -> str:
             f'<div class="charts"><figure>{chart}</figure><div>{pixel_table(pixels)}</div></div>')
 
 
-def _pictures(dataset: Dataset, name: str, samples: Samples, groups: dict[int, Positions], found: Uncertainty) -> str:
-    whole = {number: read_condition(dataset, name, samples, groups[number]) for number in found.examples}
+def _pictures(dataset: Dataset, name: str, samples: Samples, groups: dict[int, Positions], result: Uncertainty) -> str:
+    whole = {number: read_condition(dataset, name, samples, groups[number]) for number in result.examples}
     planes = {number: shown_plane(samples.domain, _outlined(each, samples)) for number, each in whole.items()}
-    shown = {number: _in_plane(each, planes[number]) for number, each in whole.items()}
-    top = max(float(np.quantile(image_spread(each.images[:, 0])[1], 0.999)) for each in shown.values()) or 1.0
+    planar = {number: _in_plane(each, planes[number]) for number, each in whole.items()}
+    top = max(float(np.quantile(image_spread(each.images[:, 0])[1], 0.999)) for each in planar.values()) or 1.0
     captions = {number: _caption(samples, groups[number]) + what_is_shown(dataset.shape, dataset.channels, plane)
                 for number, plane in planes.items()}
     rows = "".join(f"<figure>{_row(each, samples, top)}<figcaption>{escape(captions[condition])}</figcaption></figure>"
-                   for condition, each in shown.items())
+                   for condition, each in planar.items())
     last = ", mean image with the mask's contours" if "masks" in dataset else ""
     return ("<h3>Where the images of a condition differ</h3><p>From the least to the most disagreement. Each row: mean "
             f"image; standard deviation of the intensity (black 0, lightest {top:.2g} or more); one image with its "
@@ -96,37 +96,37 @@ def _pictures(dataset: Dataset, name: str, samples: Samples, groups: dict[int, P
             f'<div class="maps">{rows}</div>')
 
 
-def _outlined(found: ConditionImages, samples: Samples) -> LabelMap:
+def _outlined(shown: ConditionImages, samples: Samples) -> LabelMap:
     """The mask of a condition or, without one, the most frequent labels."""
-    if found.truth is not None and found.truth.any():
-        return found.truth
-    return disagreement(found.labels, len(samples.domain.labels))[0]
+    if shown.truth is not None and shown.truth.any():
+        return shown.truth
+    return disagreement(shown.labels, len(samples.domain.labels))[0]
 
 
-def _in_plane(found: ConditionImages, plane: tuple[int, ...]) -> ConditionImages:
+def _in_plane(shown: ConditionImages, plane: tuple[int, ...]) -> ConditionImages:
     """One plane of volumes; slices as they are."""
     if not plane:
-        return found
-    truth = None if found.truth is None else found.truth[plane]
-    return ConditionImages(found.images[:, :, plane[0]], found.labels[:, plane[0]], truth)
+        return shown
+    truth = None if shown.truth is None else shown.truth[plane]
+    return ConditionImages(shown.images[:, :, plane[0]], shown.labels[:, plane[0]], truth)
 
 
-def _row(found: ConditionImages, samples: Samples, top: float) -> str:
-    mean, deviation = image_spread(found.images[:, 0])
-    mode, disputed = disagreement(found.labels, len(samples.domain.labels))
-    box = enlarged_box(mode if found.truth is None else found.truth, found.labels.max(axis=0))
-    low, high = float(found.images.min()), float(found.images.max())
+def _row(shown: ConditionImages, samples: Samples, top: float) -> str:
+    mean, deviation = image_spread(shown.images[:, 0])
+    mode, disputed = disagreement(shown.labels, len(samples.domain.labels))
+    box = enlarged_box(mode if shown.truth is None else shown.truth, shown.labels.max(axis=0))
+    low, high = float(shown.images.min()), float(shown.images.max())
     names = samples.domain.labels
     panels = [Panel("mean image", grey(mean, low, high)), Panel("standard deviation", heat(deviation, top)),
-              Panel("one image, segmented", grey(found.images[0, 0], low, high), contours(found.labels[0], names)),
+              Panel("one image, segmented", grey(shown.images[0, 0], low, high), contours(shown.labels[0], names)),
               Panel("disagreement", heat(disputed, DISPUTED_WHITE))]
-    if found.truth is not None:
-        panels.append(Panel("mean image, mask", grey(mean, low, high), contours(found.truth, names)))
+    if shown.truth is not None:
+        panels.append(Panel("mean image, mask", grey(mean, low, high), contours(shown.truth, names)))
     return panel_row(panels, box)
 
 
 def _caption(samples: Samples, positions: Positions) -> str:
-    """Mean and spread of what was measured, and the truth."""
+    """Mean and spread of the measured attributes, and their reference values."""
     reference = samples.mask if samples.mask is not None else samples.requested
     kind = "mask" if samples.mask is not None else "requested"
     parts = []
@@ -142,10 +142,10 @@ def _caption(samples: Samples, positions: Positions) -> str:
 
 
 def _mean_and_spread(values: NDArray[np.float64]) -> tuple[float, float]:
-    kept: Sequence[float] = values[np.isfinite(values)].tolist()
-    if not kept:
+    finite: Sequence[float] = values[np.isfinite(values)].tolist()
+    if not finite:
         return math.nan, math.nan
-    return float(np.mean(kept)), float(np.std(kept, ddof=1)) if len(kept) > 1 else math.nan
+    return float(np.mean(finite)), float(np.std(finite, ddof=1)) if len(finite) > 1 else math.nan
 
 
 def _share(value: float) -> str:
