@@ -96,32 +96,32 @@ def _pictures(dataset: Dataset, name: str, samples: Samples, groups: dict[int, P
             f'<div class="maps">{rows}</div>')
 
 
-def _outlined(shown: ConditionImages, samples: Samples) -> LabelMap:
+def _outlined(pictured: ConditionImages, samples: Samples) -> LabelMap:
     """The mask of a condition or, without one, the most frequent labels."""
-    if shown.truth is not None and shown.truth.any():
-        return shown.truth
-    return disagreement(shown.labels, len(samples.domain.labels))[0]
+    if pictured.truth is not None and pictured.truth.any():
+        return pictured.truth
+    return disagreement(pictured.labels, len(samples.domain.labels))[0]
 
 
-def _in_plane(shown: ConditionImages, plane: tuple[int, ...]) -> ConditionImages:
+def _in_plane(pictured: ConditionImages, plane: tuple[int, ...]) -> ConditionImages:
     """One plane of volumes; slices as they are."""
     if not plane:
-        return shown
-    truth = None if shown.truth is None else shown.truth[plane]
-    return ConditionImages(shown.images[:, :, plane[0]], shown.labels[:, plane[0]], truth)
+        return pictured
+    truth = None if pictured.truth is None else pictured.truth[plane]
+    return ConditionImages(pictured.images[:, :, plane[0]], pictured.labels[:, plane[0]], truth)
 
 
-def _row(shown: ConditionImages, samples: Samples, top: float) -> str:
-    mean, deviation = image_spread(shown.images[:, 0])
-    mode, disputed = disagreement(shown.labels, len(samples.domain.labels))
-    box = enlarged_box(mode if shown.truth is None else shown.truth, shown.labels.max(axis=0))
-    low, high = float(shown.images.min()), float(shown.images.max())
+def _row(pictured: ConditionImages, samples: Samples, top: float) -> str:
+    mean, deviation = image_spread(pictured.images[:, 0])
+    mode, disputed = disagreement(pictured.labels, len(samples.domain.labels))
+    box = enlarged_box(mode if pictured.truth is None else pictured.truth, pictured.labels.max(axis=0))
+    low, high = float(pictured.images.min()), float(pictured.images.max())
     names = samples.domain.labels
     panels = [Panel("mean image", grey(mean, low, high)), Panel("standard deviation", heat(deviation, top)),
-              Panel("one image, segmented", grey(shown.images[0, 0], low, high), contours(shown.labels[0], names)),
+              Panel("one image, segmented", grey(pictured.images[0, 0], low, high), contours(pictured.labels[0], names)),
               Panel("disagreement", heat(disputed, DISPUTED_WHITE))]
-    if shown.truth is not None:
-        panels.append(Panel("mean image, mask", grey(mean, low, high), contours(shown.truth, names)))
+    if pictured.truth is not None:
+        panels.append(Panel("mean image, mask", grey(mean, low, high), contours(pictured.truth, names)))
     return panel_row(panels, box)
 
 

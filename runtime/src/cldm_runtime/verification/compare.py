@@ -123,7 +123,7 @@ class Yardstick:
             return replace(report, flips=self._reference_flips(played))
         image = f"{LOOP}/image"
         expected = played.expected[image]
-        report = replace(report, reference=self._compared(played.found[image], expected, self._segmented(expected)))
+        report = replace(report, reference=self._compared(played.actual[image], expected, self._segmented(expected)))
         if not self.samples or any(math.isnan(check.max_abs) for check in played.checks):
             return report
         images = self._drawn(self.bundle, choice)
@@ -140,7 +140,7 @@ class Yardstick:
     def _reference_flips(self, played: Replay) -> Flips | None:
         """Labels that differ from the reference's; None if the shapes differ."""
         name = _LOGITS[self.bundle.manifest.kind]
-        actual, expected = played.found[name], played.expected[name]
+        actual, expected = played.actual[name], played.expected[name]
         if actual.shape != expected.shape:
             return None
         return label_flips(self._labels_of(actual), self._labels_of(expected), self.bundle.domain())

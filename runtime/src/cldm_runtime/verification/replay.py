@@ -46,7 +46,7 @@ class Replay:
     """The checks in the order of the graphs, the loop last; the computed and expected outputs, by the same names."""
 
     checks: tuple[Check, ...]
-    found: Mapping[str, NDArray[Any]]
+    actual: Mapping[str, NDArray[Any]]
     expected: Mapping[str, NDArray[Any]]
 
 
