@@ -1,6 +1,6 @@
 """Opens a bundle: checks names, hashes and graphs before anything in it is used.
 
-Trust: the hashes detect damage and partial copies, not forgery: whoever can rewrite a file can rewrite the manifest.
+Trust: the hashes detect damage and partial copies, not forgery, because an attacker can rewrite the manifest too.
 A signature (signing.py) shows who made the folder.
 """
 
@@ -32,13 +32,13 @@ from .signing_keys import PrivateKey
 
 REQUIRE_SIGNATURE = "CLDM_REQUIRE_SIGNATURE"
 _LARGEST_MANIFEST = 2**20  # bytes; a manifest of 1000 steps takes 30 kB
-_LARGEST_FILE = 2**31 - 1  # bytes, as many as an ONNX model can have
+_LARGEST_FILE = 2**31 - 1  # bytes, the limit of an ONNX model
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A checked bundle. `manifest_text` is the text of manifest.json as found, `manifest_sha256` its digest,
-    `signed_with` the public key that it had to be signed with ("": none)."""
+    """A checked bundle. `manifest_text` is the unchanged text of manifest.json, `manifest_sha256` its digest,
+    `signed_with` the public key whose signature was required ("": none)."""
 
     path: Path
     manifest: Manifest
@@ -48,11 +48,11 @@ class Bundle:
     @classmethod
     def load(cls, path: str | os.PathLike[str], verify: bool = True,
              require_signature: str | os.PathLike[str] | None = None) -> Self:
-        """Open the bundle folder. `verify` checks the hash of every listed file now; a file is checked again when
-        it is used, so leaving it out only skips files that are never used. `require_signature`: PEM file of the public
+        """Open the bundle folder. `verify` checks the hash of every listed file now. Each file is checked again when
+        it is used, so without `verify` only unused files stay unchecked. `require_signature`: PEM file of the public
         key that the folder must be signed with; None: that of $CLDM_REQUIRE_SIGNATURE, if it is set; "": none.
 
-        Raises BundleError that lists every faulty file, or says what is wrong with the signature.
+        Raises BundleError with a list of all faulty files, or with the fault of the signature.
         """
         folder = Path(path)
         if not folder.is_dir():
@@ -83,7 +83,7 @@ class Bundle:
         return f"{self.manifest.name} {self.manifest.bundle_version} (manifest {self.manifest_sha256[:12]})"
 
     def check_files(self) -> None:
-        """Compare every listed file with its hash. Raises BundleError that lists every faulty file."""
+        """Compare every listed file with its hash. Raises BundleError with a list of all faulty files."""
         faults = []
         for name, digest in self.manifest.files().items():
             try:
@@ -94,19 +94,19 @@ class Bundle:
             raise BundleError(list_faults(f"bundle {self.path} is damaged. Copy or export it again.", faults))
 
     def read(self, file: FileSpec | GraphSpec) -> bytes:
-        """The bytes of a listed file, which have the listed hash. Raises BundleError."""
+        """The bytes of a listed file, checked against its hash. Raises BundleError."""
         return _read_file(self.path, file.file, file.sha256)
 
     def reference(self) -> dict[str, NDArray[Any]]:
-        """The arrays of the reference file, by key (their layout: `reference.py`). Raises BundleError."""
+        """The arrays of the reference file by key; `reference.py` describes the keys. Raises BundleError."""
         spec = self.manifest.reference
         return read_npz(_read_file(self.path, spec.file, spec.sha256), f"reference {self.path / spec.file}")
 
     def domain(self) -> Domain:
         """The domain that the bundle declares or names.
 
-        Raises BundleError for an unknown name without a declaration, for a faulty declaration, and where bundle and
-        domain disagree about labels or attributes.
+        Raises BundleError for an unknown name without a declaration, for a faulty declaration, and if bundle and domain
+        differ in labels or attributes.
         """
         manifest, where = self.manifest, f"bundle {self.path}"
         try:
@@ -157,7 +157,7 @@ def _read_regular(folder: Path, name: str, largest: int = _LARGEST_FILE) -> byte
 
 @contextmanager
 def _open_regular(folder: Path, name: str, largest: int = _LARGEST_FILE) -> Iterator[io.BufferedReader]:
-    """A regular file right in the folder; links are refused, so that nothing outside is ever read."""
+    """A regular file in the folder itself. Links are refused, so no file outside the folder is ever read."""
     if not is_plain_name(name):
         raise BundleError(f"{name!r}: expected a plain file name inside {folder}.")
     path = folder / name
@@ -178,9 +178,9 @@ def _open_regular(folder: Path, name: str, largest: int = _LARGEST_FILE) -> Iter
 def sign_bundle(bundle: Bundle, key: PrivateKey, overwrite: bool = False) -> Path:
     """Write signature.json into the folder of a bundle whose files match its manifest.
 
-    Raises BundleError where the folder holds what cannot be signed, InputError where there is a signature already.
+    Raises BundleError if the folder contains anything that cannot be signed, InputError if a signature exists.
     """
-    from ..files.atomic import write_text  # here, because it loads what only a report needs
+    from ..files.atomic import write_text  # here, because only signing and reports need it
 
     bundle.check_files()
     target = bundle.path / SIGNATURE_FILE

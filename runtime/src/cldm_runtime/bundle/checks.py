@@ -1,4 +1,4 @@
-"""Whether the parts of a manifest agree with each other. Types and presence are checked before."""
+"""Checks that the parts of a manifest agree with each other. Types and presence are checked earlier, on reading."""
 
 import math
 from collections.abc import Iterable
@@ -21,8 +21,8 @@ _REQUIRED_GRAPHS = {"generator": ("denoiser", "decoder"), "segmenter": ("segment
 _KINDS = {"generator": "a generator", "segmenter": "a segmenter", "anatomy": "an anatomy"}
 _REQUIRED_SECTIONS = {"generator": ("latent", "schedule", "sampling"), "segmenter": ("segmenter",),
                       "anatomy": ("latent_prior",)}
-# Inputs and outputs that the runtime feeds and reads by these names; a graph may have more. What the encoders of
-# conditions take follows from the conditions.
+# Inputs and outputs that the runtime feeds and reads by these names; a graph may have more. The inputs of the
+# conditions' encoders follow from the conditions.
 _TENSORS = {
     "denoiser": (("x", "timestep"), ("prediction",)),
     "decoder": (("latent",), ("image",)),
@@ -30,11 +30,11 @@ _TENSORS = {
     "segmenter": (("image",), ("logits",)),
     "features": (("image",), ("features",)),
 }
-_ANATOMY_TENSORS = {"decoder": (("z",), ("logits",))}  # of the bundles that draw label maps
+_ANATOMY_TENSORS = {"decoder": (("z",), ("logits",))}  # for bundles that draw label maps
 
 
 def consistency_faults(manifest: Manifest) -> list[str]:
-    """Every contradiction in the manifest, one line each; empty for a sound one."""
+    """All contradictions in the manifest, one line each; empty for a valid one."""
     faults = [*_file_faults(manifest), *_section_faults(manifest), *_image_faults(manifest), *_label_faults(manifest)]
     for role, graph in manifest.graphs.items():
         tensors = _ANATOMY_TENSORS if manifest.kind == "anatomy" else _TENSORS
@@ -90,7 +90,7 @@ def _are_spacings(spacing_mm: Iterable[float]) -> bool:
 
 
 def _is_size(shape: Iterable[int | str]) -> bool:
-    """Whether one sample of that shape can be held: positive sizes, and not more values than memory has room for."""
+    """Whether one sample of that shape fits in memory: positive sizes, and a bounded number of values."""
     every = tuple(shape)
     sizes = [size for size in every if isinstance(size, int)]
     return (len(every) <= _MOST_AXES and all(1 <= size <= _MOST_VALUES for size in sizes)

@@ -1,10 +1,10 @@
-"""Conditions of a generator: what their encoders take, and whether a manifest's conditions are sound.
+"""Conditions of a generator: the inputs of their encoders, and checks of a manifest's conditions.
 
     kind          input of the denoiser that the condition feeds
     spatial       (N, C, *latent axes), for concatenation or a ControlNet
     vector        (N, T, W): T tokens of width W, for cross-attention
 
-What conditions are made from stands in `sources.py`.
+`sources.py` defines what conditions are made from.
 """
 
 import math
@@ -21,15 +21,15 @@ def encoder_inputs(manifest: Manifest, domain: Domain, masks: LabelMap | None, r
                    others: Given | None = None) -> dict[str, Float32]:
     """The inputs of every condition's encoder by name, for N samples.
 
-    masks: (N, *spatial), needed where a condition comes from them. requested: (N, A) in the domain's order, NaN where
-    undefined or unknown. others: what is given of any other source. Raises InputError for a source that is missing.
+    masks: (N, *spatial), required if a condition is made from them. requested: (N, A) in the domain's order, NaN where
+    undefined or unknown. others: arrays of other sources. Raises InputError for a missing source.
     """
     maps = {} if masks is None else {"masks": masks}
     return inputs_from(manifest, domain, {**maps, "attributes": requested, **(others or {})})
 
 
 def condition_faults(manifest: Manifest) -> list[str]:
-    """Everything about the conditions that contradicts the rest of the manifest, one line each."""
+    """All contradictions between the conditions and the rest of the manifest, one line each."""
     faults: list[str] = []
     for key, values in (("name", [condition.name for condition in manifest.conditions]),
                         ("feeds", [condition.feeds for condition in manifest.conditions])):
@@ -99,7 +99,7 @@ def _null_faults(condition: ConditionSpec, null: Sequence[float], shape: Sequenc
 
 
 def _axes(manifest: Manifest) -> int:
-    """Of the latent; that of the image where the manifest has no latent, which is a fault of its own."""
+    """Spatial axes of the latent. Without a latent, which is reported elsewhere, those of the image."""
     return len(manifest.latent.shape if manifest.latent else manifest.image.shape)
 
 

@@ -1,4 +1,4 @@
-"""Domains that files declare: TOML, nnU-Net's dataset.json, or what a bundle or dataset carries."""
+"""Domains that files declare: TOML, nnU-Net's dataset.json, and the declarations in bundles and datasets."""
 
 import re
 from pathlib import Path
@@ -17,9 +17,10 @@ _FLAT_FORMATS = (".png", ".bmp", ".tif", ".tiff")
 
 
 def find_domain(name: str) -> Domain:
-    """The domain of that name, or the one that a .toml file or nnU-Net's dataset.json of that path declares.
+    """The domain of that name, or, if `name` is the path of a .toml file or of nnU-Net's dataset.json, the one declared
+    there.
 
-    Raises InputError with the known names, or with what is wrong in the file.
+    Raises InputError with the known names, or with the faults of the file.
     """
     if not name.endswith((".toml", ".json")):
         return get_domain(name)
@@ -30,9 +31,9 @@ def find_domain(name: str) -> Domain:
 
 
 def carried_domain(name: str, declaration: object, where: str) -> Domain:
-    """The domain that a file names: the one that it declares, or, without a declaration (None), the known one.
+    """The domain that a file names: the one it declares or, without a declaration (None), the one of this package.
 
-    Raises InputError where the declaration is faulty or of another name, and for an unknown name without one.
+    Raises InputError if the declaration is faulty or has another name, and for an unknown name without a declaration.
     """
     if declaration is None:
         return get_domain(name) if name in DOMAINS else _unknown(name, where)
@@ -48,13 +49,13 @@ def _unknown(name: str, where: str) -> Domain:
 
 
 def declared_domain(value: object, where: str) -> Domain:
-    """The domain that a JSON object declares. Raises InputError that lists every fault."""
+    """The domain that a JSON object declares. Raises InputError with a list of all faults."""
     faults: list[str] = []
     declaration = read_record(Declaration, value, "", faults)
     if declaration is not None:
         faults = declaration.faults()
     if declaration is None or faults:
-        raise InputError(list_faults(f"{where}: declares no sound domain.", faults))
+        raise InputError(list_faults(f"{where}: declares no valid domain.", faults))
     return declaration.domain()
 
 
@@ -72,22 +73,22 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _from_nnunet(value: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The declaration that nnU-Net's dataset.json makes: labels are numbers, or lists of numbers, which are regions.
-    A value that stands in lists alone gets the name label_<value>. Pictures are slices, other files are volumes."""
-    given: dict[str, Any] = value["labels"]
-    if "ignore" in given:
+def _from_nnunet(dataset: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The declaration in nnU-Net's dataset.json. An entry of its labels is a number, or a list of numbers: a region.
+    A value that occurs in lists alone gets the name label_<value>. Pictures are slices, other files are volumes."""
+    entries: dict[str, Any] = dataset["labels"]
+    if "ignore" in entries:
         raise InputError(f'{path}: labels: "ignore" is not supported: label maps must say what every voxel is.')
-    lists = {name: held for name, held in given.items() if isinstance(held, list)}
-    labels = {name: held for name, held in given.items() if name not in lists}
-    names = {held: name for name, held in labels.items() if isinstance(held, int)}
-    for held in sorted({item for every in lists.values() for item in every if isinstance(item, int)} - set(names)):
-        labels[f"label_{held}"], names[held] = held, f"label_{held}"
-    whole = {as_identifier(name): [names.get(item, str(item)) for item in held] for name, held in lists.items()}
-    single = {as_identifier(name): [name] for name, held in labels.items() if held != 0} if not lists else {
-        as_identifier(name): [name] for name, held in given.items() if isinstance(held, int) and held != 0}
+    lists = {name: entry for name, entry in entries.items() if isinstance(entry, list)}
+    labels = {name: entry for name, entry in entries.items() if name not in lists}
+    names = {value: name for name, value in labels.items() if isinstance(value, int)}
+    for value in sorted({item for values in lists.values() for item in values if isinstance(item, int)} - set(names)):
+        labels[f"label_{value}"], names[value] = value, f"label_{value}"
+    whole = {as_identifier(name): [names.get(item, str(item)) for item in values] for name, values in lists.items()}
+    single = {as_identifier(name): [name] for name, value in labels.items() if value != 0} if not lists else {
+        as_identifier(name): [name] for name, entry in entries.items() if isinstance(entry, int) and entry != 0}
     folder = re.sub(r"^dataset\d+_", "", path.absolute().parent.name.lower())
-    named = value.get("name")
+    named = dataset.get("name")
     name = re.sub(r"[^a-z0-9_-]+", "-", (named if isinstance(named, str) and named else folder).lower()).strip("-_")
-    flat = str(value.get("file_ending", "")).lower() in _FLAT_FORMATS
+    flat = str(dataset.get("file_ending", "")).lower() in _FLAT_FORMATS
     return {"name": name, "axes": 2 if flat else 3, "labels": labels, "regions": {**whole, **single}}

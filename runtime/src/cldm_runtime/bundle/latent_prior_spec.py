@@ -1,4 +1,4 @@
-"""The distribution that a learned anatomy's latents are drawn from, as the manifest states it."""
+"""The manifest's section on the distribution that a learned anatomy's latents are drawn from."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,19 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
-
-
 _SUM_TOLERANCE = 1e-6
-
-
 _MOST_DIMENSIONS = 1024
 
 
 @dataclass(frozen=True)
 class LatentComponent:
-    """A Gaussian of (z, a). `lesion`: whether its slices hold the domain's lesion. `share`: of the training slices.
+    """A Gaussian of (z, a). `lesion`: whether its slices contain the domain's lesion. `share`: of the training slices.
     `mean`: d + A numbers, null for an attribute that is undefined there. `covariance`: lower triangle, row by row; 0
-    for what is undefined or constant."""
+    for undefined or constant attributes."""
 
     lesion: bool
     share: float
@@ -35,7 +31,7 @@ class LatentPriorSpec:
     components: tuple[LatentComponent, ...]
 
     def faults(self, attributes: int) -> Iterator[str]:
-        """What is wrong with the numbers, for that many attributes."""
+        """The faults of the numbers, for that number of attributes."""
         size = self.dimensions + attributes
         if not 1 <= self.dimensions <= _MOST_DIMENSIONS or not self.components:
             yield f"latent_prior: expected 1 to {_MOST_DIMENSIONS} dimensions and at least one component."

@@ -1,6 +1,6 @@
-"""manifest.json: what a bundle is, as frozen records. docs/bundle-format.md is the specification.
+"""manifest.json as frozen records. docs/bundle-format.md is the specification.
 
-After export nobody re-derives or re-types a number: whoever runs a bundle reads it here.
+After export no number is derived or typed again: a program that runs a bundle reads it here.
 """
 
 import json
@@ -61,7 +61,7 @@ class GraphSpec:
 
 @dataclass(frozen=True)
 class NormalisationSpec:
-    """How intensities came into the value range: percentiles `low` and `high` (0..100) of each slice, clipped."""
+    """How intensities were mapped to the value range: percentiles `low` and `high` (0..100) of each slice, clipped."""
 
     kind: Literal["percentile"]
     low: float
@@ -100,8 +100,8 @@ class AttributeSpec:
 
 @dataclass(frozen=True)
 class DistributionSpec:
-    """Attributes measured on training slices: what the network has seen. Each row has a value for each column, null
-    where the attribute is undefined."""
+    """Attributes measured on training slices: the network's training distribution. Each row has a value for each
+    column, null where the attribute is undefined."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[float | None, ...], ...]
@@ -120,8 +120,8 @@ class ReferenceSpec:
 
 @dataclass(frozen=True)
 class LatentSpec:
-    """The latents that graphs take and give are standardised; `mean` and `std`, one a channel, are those of the
-    raw codec latents and lie inside the decoder and encoder graphs. They are information."""
+    """The inputs and outputs of graphs are standardised latents. `mean` and `std`, one number a channel, are those of
+    the raw codec latents; the decoder and encoder graphs apply them, and here they are for information only."""
 
     channels: int
     shape: tuple[int, ...]
@@ -145,10 +145,10 @@ class ScheduleSpec:
 class ConditionSpec:
     """A condition: the graph `encoder` turns its source into the tensor `feeds`, which is an input of the denoiser.
 
-    kind: spatial feeds channels on the latent's grid, vector feeds tokens (T, W). source: what the encoder takes,
-    label maps or attributes (`sources.py`). null: what the denoiser saw in the condition's place when it was
-    dropped in training; spatial: one value for each channel of `feeds`, the same at every pixel; vector: the T W
-    values of the tokens, row by row. None: it was never dropped, and there is no guidance.
+    kind: spatial feeds channels on the latent's grid, vector feeds tokens (T, W). source: the encoder's input, label
+    maps or attributes (`sources.py`). null: the denoiser's input instead of the condition when that was dropped in
+    training; spatial: one value for each channel of `feeds`, the same at every pixel; vector: the T W values of the
+    tokens, row by row. None: the condition was never dropped, and there is no guidance.
     """
 
     name: str
@@ -175,8 +175,8 @@ class SamplingSpec:
 
 @dataclass(frozen=True)
 class DistilledSpec:
-    """A denoiser that learned the steps of `sampling` from another bundle's, and serves no other number of steps,
-    sampler or spacing. `guidance` is the weight that is part of its weights; it takes none. teacher: that bundle."""
+    """A denoiser that learned the steps of `sampling` from another bundle, the teacher, and works with no other number
+    of steps, sampler or spacing. `guidance` is the guidance weight that it learned; it takes no other."""
 
     teacher: str
     teacher_sha256: str  # of its manifest
@@ -220,12 +220,12 @@ class Manifest:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """What the conditions are made from: masks, attributes, both, or nothing."""
+        """The sources that the conditions are made from: masks, attributes, both, or none."""
         return tuple(dict.fromkeys(condition.source for condition in self.conditions))
 
     @property
     def can_guide(self) -> bool:
-        """Whether there are conditions and the denoiser knows how to do without them."""
+        """Whether there are conditions and the denoiser was trained without them too."""
         return bool(self.conditions) and all(condition.null is not None for condition in self.conditions)
 
     def files(self) -> dict[str, str]:

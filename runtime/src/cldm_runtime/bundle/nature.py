@@ -1,6 +1,6 @@
-"""What the training images of a bundle are: drawn by a program, or of patients (`nature` in docs/bundle-format.md).
+"""The nature of a bundle's training images: drawn by a program, or of patients (`nature` in docs/bundle-format.md).
 
-Every text about a bundle, a dataset or a report begins with it, because the file travels and its README does not.
+Every text about a bundle, a dataset or a report begins with it, because files are copied without their README.
 """
 
 import json
@@ -16,7 +16,7 @@ _IMAGES: Final = {"phantom": "The images are drawn phantoms; no patient data.", 
 
 
 def nature_sentence(nature: str | None) -> str:
-    """What a bundle was trained on, in one sentence. None and any other text than NATURES: not stated."""
+    """What a bundle was trained on, in one sentence. None and any text outside NATURES: not stated."""
     return _TRAINED_ON.get(nature or "", "What this bundle was trained on is not stated.")
 
 
@@ -26,7 +26,7 @@ def images_sentence(nature: str | None) -> str:
 
 
 def cohort_noun(nature: str | None) -> str:
-    """What tables and figures call the slices of a cohort: phantom, patients, or cohort where it is not stated."""
+    """The name of a cohort's slices in tables and figures: phantom, patients, or cohort if it is not stated."""
     return nature if nature in NATURES else "cohort"
 
 
@@ -43,14 +43,14 @@ def cohort_possessive(nature: str | None) -> str:
 
 
 def joined_nature(natures: Iterable[str | None]) -> str:
-    """Of weights that learned from several sources: "patients" if one is of patients, "phantom" if all are phantoms,
-    else not stated, ""."""
+    """The nature of weights that learned from several sources: "patients" if one is of patients, "phantom" if all are
+    phantoms, else "", not stated."""
     stated = set(natures)
     return "patients" if "patients" in stated else "phantom" if stated == {"phantom"} else ""
 
 
 def stated_nature(manifest_text: str) -> str:
-    """The `nature` in the text of a manifest; "" where there is none, or the text is no manifest."""
+    """The `nature` in the text of a manifest; "" if there is none, or the text is no manifest."""
     try:
         manifest = json.loads(manifest_text)
     except (ValueError, RecursionError):

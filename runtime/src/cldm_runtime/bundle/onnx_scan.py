@@ -1,7 +1,7 @@
-"""Looks through the bytes of an ONNX model, before any session sees them, for what a bundle must not hold.
+"""Scans the bytes of an ONNX model, before any session loads them, for contents that a bundle must not have.
 
 Reads the protobuf wire format directly (protobuf.dev/programming-guides/encoding; field numbers from onnx.proto3), so
-that the runtime needs no onnx package. Refused: operators outside the standard set and a short list of onnxruntime's,
+the runtime needs no onnx package. Refused: operators outside the standard set and a short list of onnxruntime's,
 control flow and other subgraphs, random operators (randomness is an input of a graph), model-local functions,
 tensors stored outside the file, sparse tensors, training graphs, and onnxruntime's own binary format.
 """
@@ -27,7 +27,7 @@ _GRAPH = {"node": 1, "initializer": 5, "sparse_initializer": 15}
 _NODE = {"op_type": 4, "attribute": 5, "domain": 7}
 _ATTRIBUTE = {"tensor": 5, "graph": 6, "tensors": 10, "graphs": 11, "sparse_tensor": 22, "sparse_tensors": 23}
 _TENSOR = {"external_data": 13, "data_location": 14}
-_MOST_FIELDS = 500_000  # looked at; a network of 1000 nodes has 15 000
+_MOST_FIELDS = 500_000  # that are read; a network of 1000 nodes has 15 000
 
 Field = tuple[int, int | memoryview]
 
@@ -37,7 +37,7 @@ class MalformedModel(ValueError):
 
 
 def scan_model(data: bytes) -> list[str]:
-    """What a bundle must not hold, one sentence each, without repetition; empty for an acceptable model."""
+    """The forbidden contents of a model, one sentence each, without repetition; empty for an acceptable model."""
     if data[4:8] == b"ORTM":
         return ["is in onnxruntime's own format"]
     faults: dict[str, None] = {}
@@ -103,7 +103,7 @@ def _tensor_faults(tensor: memoryview, fields: "_FieldCount") -> Iterator[str]:
 
 
 class _FieldCount:
-    """Reads the fields of a model's messages, and not more of them than take a second."""
+    """Reads the fields of a model's messages, at most as many as take a second."""
 
     def __init__(self) -> None:
         self._left = _MOST_FIELDS

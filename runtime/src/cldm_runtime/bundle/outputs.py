@@ -1,4 +1,4 @@
-"""What a generator's decoder gives: one object for each kind of output, and all of them in `OUTPUTS`."""
+"""The outputs of a generator's decoder: one object for each kind, all listed in `OUTPUTS`."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from .manifest import Manifest
 
 @dataclass(frozen=True)
 class Output:
-    """One kind. tensor: the decoder's output of that kind. implemented: whether this runtime can carry it out."""
+    """One kind of output. tensor: the decoder's output of that kind. implemented: whether this runtime supports it."""
 
     name: str
     tensor: str
@@ -19,7 +19,7 @@ OUTPUTS = {output.name: output for output in (IMAGE, Output("labels", "logits", 
 
 
 def output_of(manifest: Manifest) -> Output:
-    """The output of a checked manifest; an image where it does not say."""
+    """The output of a checked manifest; an image if it names none."""
     return OUTPUTS[manifest.output or IMAGE.name]
 
 

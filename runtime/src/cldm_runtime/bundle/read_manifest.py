@@ -1,4 +1,4 @@
-"""From the text of manifest.json to a checked record."""
+"""Reads the text of manifest.json into a checked record."""
 
 import json
 from collections import Counter
@@ -11,7 +11,7 @@ from .manifest import FORMAT, FORMAT_VERSION, Manifest
 
 
 def read_manifest(text: str) -> Manifest:
-    """Read and check the text of a manifest. Raises BundleError that lists every fault."""
+    """Read and check the text of a manifest. Raises BundleError with a list of all faults."""
     value = _parse(text)
     faults: list[str] = []
     manifest = read_record(Manifest, value, "", faults)

@@ -1,12 +1,12 @@
-"""reference.npz: inputs and the outputs that they must give, so that every machine and language can check itself.
+"""reference.npz: inputs and their expected outputs, with which every machine and language can check itself.
 
 Keys, with <role> a graph of the manifest and <tensor> one of its inputs or outputs:
 
     <role>/in/<tensor>   <role>/out/<tensor>   one call of that graph
     loop/in/<tensor>                           a whole sampling run, generators only: x, the inputs of the condition
                                                encoders (one_hot; attributes, defined) and the decoder's noise inputs
-    loop/out/latent      loop/out/image        what the run must give
-    loop/steps           () int64              steps of the run; the rest, guidance included, are the
+    loop/out/latent      loop/out/image        the expected outputs of the run
+    loop/steps           () int64              steps of the run; the other settings, guidance included, are the
                                                manifest's sampling defaults
 
 The samples of the loop are 0, 1, ..., N - 1. Their noise is that of the streams of `reference.seed`, bit for bit.
@@ -32,13 +32,13 @@ Tensors = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class ReferenceCase:
-    """What goes in and what must come out, by tensor name."""
+    """Inputs and expected outputs, by tensor name."""
 
     inputs: Tensors
     outputs: Tensors
 
     def resized(self, count: int) -> "ReferenceCase":
-        """The first `count` samples, after the last of them the first again."""
+        """`count` samples: the first ones or, if there are fewer, all of them repeated."""
         def resize(arrays: Tensors) -> dict[str, NDArray[Any]]:
             return {name: array[np.arange(count) % len(array)] for name, array in arrays.items()}
 
@@ -64,7 +64,7 @@ class Reference:
 
     @classmethod
     def from_arrays(cls, arrays: Tensors) -> "Reference":
-        """Raises BundleError that lists every key of another form."""
+        """The cases of the file's arrays. Raises BundleError with a list of all invalid keys."""
         sides_of: dict[str, dict[str, dict[str, NDArray[Any]]]] = {}
         faults, steps = [], None
         for key, array in arrays.items():
@@ -93,8 +93,8 @@ def reference_maps(arrays: Tensors) -> NDArray[np.uint8]:
 
 
 def write_reference(path: Path, arrays: Tensors) -> str:
-    """Write the arrays of `Reference.to_arrays` and return the SHA-256 of the file. The same arrays give the same one.
-    Raises OSError."""
+    """Write the arrays of `Reference.to_arrays` and return the SHA-256 of the file. The same arrays give the same
+    digest. Raises OSError."""
     data = npz_bytes(arrays)
     write_bytes(path, data)
     return sha256_of_bytes(data)

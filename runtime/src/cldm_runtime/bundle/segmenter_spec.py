@@ -1,6 +1,6 @@
-"""The `segmenter` section of a bundle's manifest: everything that the predictor needs besides the graph.
+"""The `segmenter` section of a bundle's manifest: everything but the graph that the predictor needs.
 
-The numbers mean what they mean in nnU-Net v2's configurations (Isensee et al., Nature Methods 2021); axes are counted
+The numbers have the meaning of nnU-Net v2's configurations (Isensee et al., Nature Methods 2021). Axes are counted
 after `axis_order` has been applied.
 """
 
@@ -48,11 +48,11 @@ class SegmenterSpec:
     label_values       network channel -> label value of the bundle's domain
     spacing_mm         mm between voxels that the network was trained at; images are resampled to it
     normalisation      one entry for each image channel
-    axis_order         spatial axes as the network sees them: [0, 1], or [1, 0] where the plan transposes; of volumes
-                       any order of 0, 1 and 2
+    axis_order         order of the spatial axes in the network's input: [0, 1], or [1, 0] if the plan transposes; for
+                       volumes any order of 0, 1 and 2
     crop_to_nonzero    crop to the bounding box of the non-zero voxels before normalising
     image_order        spline order of resampling images, logits_order that of resampling logits back. Along the coarse
-                       axis of anisotropic volumes both are 0, as nnU-Net plans them
+                       axis of anisotropic volumes both are 0, as in nnU-Net's plans
     tile_step_size     largest step between tiles, as a fraction of the patch
     use_gaussian       weight tiles by a Gaussian of standard deviation gaussian_sigma_scale * patch_size
     mirror_axes        axes of test-time mirroring (0 is the first); all their combinations are averaged
@@ -83,7 +83,7 @@ class SegmenterSpec:
         return KINDS.get(self.kind, 2)
 
     def faults(self) -> list[str]:
-        """What is wrong with the values, taken together."""
+        """The faults of all values."""
         axes, kinds = list(range(self.axes)), ", ".join(KINDS)
         checks = (
             (self.kind in KINDS, f"kind: found {self.kind!r}, supported: {kinds}"),

@@ -1,8 +1,8 @@
 """Signed bundles. The hashes show that a folder is undamaged; the signature shows who made it.
 
-`signature.json` lies in the folder, is none of the files that the manifest lists, and holds the SHA-256 of every other
-file, listed or not, so that nothing can be altered, added, removed or swapped. What is signed is a text that anyone can
-make again (section 5 of docs/bundle-format.md):
+`signature.json` lies in the folder; the manifest does not list it. It holds the SHA-256 of every other file, listed or
+not, so no file can be altered, added, removed or swapped. The signed text can be made again from the files (section 5
+of docs/bundle-format.md):
 
     cldm bundle signature 1
     <sha256>  MODEL_CARD.md
@@ -55,7 +55,7 @@ def signed_text(files: Mapping[str, str]) -> bytes:
 def check_signature(folder: Path, public_key: KeyPath, manifest_sha256: str) -> None:
     """Check that the owner of the key signed every file of the folder as it is now, and a manifest of that SHA-256.
 
-    Raises BundleError where that is not so, InputError for a key that cannot be used.
+    Raises BundleError if not, InputError for a key that cannot be used.
     """
     key, signed = read_public_key(public_key), _read(folder)
     if signed.key_sha256 != key.fingerprint:
@@ -76,7 +76,7 @@ def check_signature(folder: Path, public_key: KeyPath, manifest_sha256: str) -> 
 
 
 def files_of(folder: Path) -> dict[str, str]:
-    """Name -> SHA-256 of every file of the folder but the signature. Raises BundleError for what is no plain file."""
+    """Name -> SHA-256 of every file of the folder but the signature. Raises BundleError for a link or a folder."""
     faults, files = [], {}
     try:
         with os.scandir(folder) as entries:

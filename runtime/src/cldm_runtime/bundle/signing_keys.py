@@ -18,13 +18,13 @@ KeyPath = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class PublicKey:
-    """`fingerprint`: SHA-256 in hex of the key as DER (SubjectPublicKeyInfo), which says whose key it is."""
+    """`fingerprint`: SHA-256 in hex of the key as DER (SubjectPublicKeyInfo), which identifies the key."""
 
     fingerprint: str
     key: Any
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
-        """Whether the signature is this key's, of these very bytes."""
+        """Whether the signature is of exactly these bytes and by this key."""
         try:
             self.key.verify(signature, message)
         except import_module("cryptography.exceptions").InvalidSignature:
@@ -40,12 +40,12 @@ class PrivateKey:
     key: Any
 
     def sign(self, message: bytes) -> bytes:
-        """64 bytes."""
+        """The signature, 64 bytes."""
         return bytes(self.key.sign(message))
 
 
 def read_public_key(path: KeyPath) -> PublicKey:
-    """Of a PEM file. Raises InputError."""
+    """The public key in a PEM file. Raises InputError."""
     ed25519, serialization = _cryptography()
     key = _parse(Path(path), "public", lambda: serialization.load_pem_public_key(_read(Path(path))))
     if not isinstance(key, ed25519.Ed25519PublicKey):
@@ -55,7 +55,8 @@ def read_public_key(path: KeyPath) -> PublicKey:
 
 
 def read_private_key(path: KeyPath, password: Callable[[], str]) -> PrivateKey:
-    """Of a PEM file that nobody else may read; `password` is called if it is encrypted. Raises InputError."""
+    """The private key in a PEM file that nobody else may read. `password` is called if it is encrypted. Raises
+    InputError."""
     ed25519, serialization = _cryptography()
     data = read_secret(path)
     encrypted = re.search(rb"^-----BEGIN ENCRYPTED|^Proc-Type:.*ENCRYPTED", data, re.MULTILINE)
@@ -68,9 +69,9 @@ def read_private_key(path: KeyPath, password: Callable[[], str]) -> PrivateKey:
 
 
 def make_key_pair(private_file: KeyPath, public_file: KeyPath, password: str = "") -> PublicKey:
-    """Write two new PEM files, the private one for its owner's eyes alone and encrypted if there is a password.
+    """Write two new PEM files. Only the owner may read the private one, which is encrypted if there is a password.
 
-    Raises InputError where one cannot be written or exists: a key is never replaced.
+    Raises InputError if a file cannot be written or exists: a key is never replaced.
     """
     ed25519, serialization = _cryptography()
     key = ed25519.Ed25519PrivateKey.generate()
@@ -86,12 +87,12 @@ def make_key_pair(private_file: KeyPath, public_file: KeyPath, password: str = "
 
 
 def read_secret(path: KeyPath) -> bytes:
-    """The bytes of a file with a private key or password. Raises InputError where others may read it."""
+    """The bytes of a file with a private key or password. Raises InputError if others may read it."""
     return _read(Path(path), private=True)
 
 
 def _cryptography() -> tuple[Any, Any]:
-    """The modules ed25519 and serialization. Raises InputError where the package is missing."""
+    """The modules ed25519 and serialization. Raises InputError if the package is missing."""
     try:
         return (import_module("cryptography.hazmat.primitives.asymmetric.ed25519"),
                 import_module("cryptography.hazmat.primitives.serialization"))

@@ -1,7 +1,7 @@
-"""What conditions are made from: one object for each kind of source, and all of them in `SOURCES`.
+"""The sources that conditions are made from: one object for each kind, all listed in `SOURCES`.
 
-A source says which inputs its encoder takes and in which shapes, how these come from what is given for N samples, and
-what a request must carry. Everything else asks this table: a new kind is a new entry here.
+A source defines the inputs of its encoder and their shapes, how they are computed for N samples, and what a request
+must contain. All other code reads this table: a new kind is a new entry here.
 
     source        inputs of the encoder, float32
     masks         one_hot (N, K, *spatial): 1 where the voxel has that label
@@ -22,17 +22,17 @@ from .manifest import Manifest
 
 Float32 = NDArray[np.float32]
 Given = Mapping[str, NDArray[Any]]
-"""Source -> what is given of it for N samples: masks (N, *spatial) uint8; attributes (N, A) float32 in the domain's
-order, NaN where undefined or unknown."""
+"""Source -> its array for N samples: masks (N, *spatial) uint8; attributes (N, A) float32 in the domain's order, NaN
+where undefined or unknown."""
 
 
 @dataclass(frozen=True)
 class Source:
     """One kind of source.
 
-    name: in manifests and in `Given`. needs: for people, where samples come from with it. shapes: inputs of the encoder
-    -> shapes of one sample. inputs: these from what is given. fault: what a manifest lacks for it, "" if nothing.
-    maps, attributes: whether a request must carry a label map, or attributes.
+    name: in manifests and in `Given`. needs: a text that says where its arrays come from. shapes: inputs of the encoder
+    -> shapes of one sample. inputs: these inputs from the source's array. fault: what a manifest lacks for the source,
+    "" if nothing. maps, attributes: whether a request must contain a label map, or attributes.
     """
 
     name: str
@@ -45,13 +45,13 @@ class Source:
 
 
 def attribute_inputs(values: NDArray[np.floating]) -> dict[str, Float32]:
-    """Attributes (N, A), NaN where undefined or unknown -> what an encoder of attributes takes."""
+    """The inputs of an encoder of attributes, from attributes (N, A), NaN where undefined or unknown."""
     defined = np.isfinite(values)
     return {"attributes": np.where(defined, values, 0.0).astype(np.float32), "defined": defined.astype(np.float32)}
 
 
 def _in_order(requested: NDArray[Any], manifest: Manifest, domain: Domain) -> dict[str, Float32]:
-    """What an encoder takes of attributes (N, A) in the domain's order."""
+    """The inputs of an encoder of attributes, from attributes (N, A) in the domain's order."""
     return attribute_inputs(requested[:, [domain.attribute_names.index(spec.name) for spec in manifest.attributes]])
 
 
@@ -83,13 +83,13 @@ def needed_attributes(manifest: Manifest) -> tuple[str, ...]:
     return tuple(spec.name for spec in manifest.attributes) if taken else ()
 
 
-def inputs_from(manifest: Manifest, domain: Domain, given: Given) -> dict[str, Float32]:
+def inputs_from(manifest: Manifest, domain: Domain, arrays: Given) -> dict[str, Float32]:
     """The inputs of every condition's encoder by name, for N samples. Raises InputError for a missing source."""
     inputs: dict[str, Float32] = {}
     for source in sources_of(manifest):
-        if source.name not in given:
+        if source.name not in arrays:
             raise InputError(f"bundle {manifest.name} makes images from {source.name}, and none are given.")
-        inputs |= source.inputs(given[source.name], manifest, domain)
+        inputs |= source.inputs(arrays[source.name], manifest, domain)
     return inputs
 
 
