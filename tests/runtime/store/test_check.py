@@ -69,7 +69,7 @@ def test_a_file_without_checksums_is_named(tmp_path: Path) -> None:
 
 
 def test_a_file_that_misses_samples_never_appears(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="2 samples read back otherwise than they were written"):
+    with pytest.raises(DatasetError, match="2 samples differ from what was written"):
         write(tmp_path / "a.h5", [0, 1, 1], verify=range(3))
     assert not list(tmp_path.iterdir())
     assert write(tmp_path / "a.h5", [0, 1, 2], verify=range(3)).exists()

@@ -1,1 +1,1 @@
-"""Work cut into parts that are resumed and shared by processes and machines. Knows no image."""
+"""Runs: work in parts that can be resumed, and shared by processes and machines. Knows no image."""

@@ -1,4 +1,4 @@
-"""Carries out a run (`runs.py`): whole, by worker processes, or a shard of it among other machines; and its merge."""
+"""Carries out a run (`run.py`): all of it, by worker processes, or one shard; and merges its parts."""
 
 import os
 import shutil
@@ -18,10 +18,10 @@ Existing = Literal["refuse", "resume", "overwrite"]
 
 
 def carry_out(run: Run, progress: Progress | None = None, workers: int = 1) -> None:
-    """Do the parts that are missing, put all together, and remove them. The folder has been prepared.
+    """Do the missing parts, merge all parts, and remove them. The folder has been prepared.
 
-    workers: processes that do parts, at most one for each; 1: this process. Raises InterruptedRun on Ctrl-C and
-    SIGTERM, WorkerError for a worker that was killed, both resumable, and what the run raises.
+    workers: number of processes, at most one a part; 1: this process. Raises InterruptedRun on Ctrl-C and SIGTERM and
+    WorkerError for a worker that was killed, both resumable, and the errors of the run.
     """
     parts = run.parts
     try:
@@ -44,9 +44,9 @@ def carry_out(run: Run, progress: Progress | None = None, workers: int = 1) -> N
 
 
 def do_shard(run: Run, shard: Shard, progress: Progress | None = None, workers: int = 1) -> int:
-    """Do the parts of a shard that are missing, and return their number. Nothing is merged.
+    """Do the missing parts of a shard, and return their number. Nothing is merged.
 
-    Other processes, on other machines too, may do other shards or the same one meanwhile. Raises what `carry_out` does.
+    Other processes, on other machines too, may do other shards or the same one meanwhile. Raises as `carry_out` does.
     """
     if run.is_finished():
         return 0
@@ -63,8 +63,8 @@ def do_shard(run: Run, shard: Shard, progress: Progress | None = None, workers: 
 
 
 def merge_parts(run: Run, progress: Progress | None = None) -> None:
-    """Put the parts of a run together. Raises DatasetError, and leaves all as it is, where some are missing or damaged;
-    the message names them."""
+    """Merge the parts of a run. If some are missing or damaged, changes nothing and raises DatasetError with their
+    numbers."""
     if run.is_finished():
         return
     missing = missing_parts(run)
@@ -78,7 +78,7 @@ def merge_parts(run: Run, progress: Progress | None = None) -> None:
 
 
 def missing_parts(run: Run) -> list[Part]:
-    """The parts that are not committed, or are damaged; none of a finished run.
+    """The parts that are not committed, or are damaged. A finished run has none.
 
     Raises InputError for an unfinished run of another plan, DatasetError for a file that cannot be read.
     """
@@ -89,10 +89,10 @@ def missing_parts(run: Run) -> list[Part]:
 
 
 def check(run: Run, existing: Existing = "resume") -> None:
-    """Everything that can be said about the folder before anything is written. Raises InputError or DatasetError."""
+    """Check the folder before anything is written. Raises InputError or DatasetError."""
     if existing == "refuse" and run.folder.exists():
         raise InputError(f"{run.folder}: holds an unfinished run. Pass --resume to go on, or --overwrite to start "
-                         "anew.")
+                         "again.")
     if existing == "resume":
         run.refuse_other_plan()
     parent = next(path for path in run.out.absolute().parents if path.exists())
@@ -107,7 +107,8 @@ def check(run: Run, existing: Existing = "resume") -> None:
 
 
 def prepare(run: Run, existing: Existing = "resume") -> None:
-    """Make the folder of parts, with the plan in it. Raises DatasetError, or InputError for that of another plan."""
+    """Make the folder of parts and write the plan to it. Raises DatasetError, and InputError if the folder belongs to
+    another plan."""
     folder = run.folder
     try:
         if existing == "overwrite" and folder.exists():
@@ -126,7 +127,7 @@ def prepare(run: Run, existing: Existing = "resume") -> None:
 
 def _written(run: Run, parts: Sequence[Part], missing: list[Part], workers: int, progress: Progress | None
              ) -> Generator[Part, None, None]:
-    """Write the missing ones of some parts, and yield each when it is committed."""
+    """Write the missing parts, and yield each when it is committed. `parts`: all of them, for the progress."""
     total = sum(len(part.samples) for part in parts)
     count = total - sum(len(part.samples) for part in missing)
 
@@ -150,7 +151,7 @@ def _written_here(run: Run, parts: Iterable[Part], done: Callable[[int], None]) 
 def _bytes_in(folder: Path) -> int:
     total = 0
     for path in folder.glob("*"):
-        with suppress(FileNotFoundError):  # another process has just given it its name
+        with suppress(FileNotFoundError):  # another process has just renamed it
             total += path.stat().st_size
     return total
 

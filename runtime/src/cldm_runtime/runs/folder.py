@@ -1,6 +1,6 @@
-"""What a folder of parts says about its run, without the bundle and the requests that the run needs.
+"""Reads a folder of parts, without the bundle and the requests that its run needs.
 
-    <out>.parts/plan.json    the plan: everything that decides the content
+    <out>.parts/plan.json    the plan: everything that determines the content
                 parts.json   how the samples are cut into parts
                 part-00000.h5 ...
 """
@@ -18,7 +18,7 @@ from .run import LAYOUT_FILE, PLAN_FILE, Part, read_plan
 
 @dataclass(frozen=True)
 class PartsFolder:
-    """An unfinished run. sha256: of its plan. parts: all of them, in order, there or not."""
+    """An unfinished run. sha256: of its plan. parts: all of them, in order, finished or not."""
 
     path: Path
     sha256: str
@@ -26,22 +26,22 @@ class PartsFolder:
 
 
 def read_folder(folder: Path) -> PartsFolder:
-    """Read plan.json and parts.json. Raises InputError where one of them is missing or damaged."""
+    """Read plan.json and parts.json. Raises InputError if one of them is missing or damaged."""
     try:
         plan = (folder / PLAN_FILE).read_bytes()
         layout = read_plan((folder / LAYOUT_FILE).read_text(encoding="utf-8"))
         samples, size, suffix = int(layout["samples"]), int(layout["part_samples"]), str(layout["suffix"])
         starts = range(0, samples, size)
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{folder}: does not say how the run is cut into parts ({error}). Ask with the command that "
-                         "began the run: add --status to it.") from error
+        raise InputError(f"{folder}: does not say how the run is cut into parts ({error}). Repeat the command that "
+                         "started the run, with --status added.") from error
     parts = [Part(number, folder / f"part-{number:05d}{suffix}", range(start, min(start + size, samples)))
              for number, start in enumerate(starts)]
     return PartsFolder(folder, hashlib.sha256(plan).hexdigest(), parts)
 
 
 def folders_of(out: Path) -> list[Path]:
-    """The folders of unfinished runs on a file: of its generation, and of evaluations by segmenters."""
+    """The folders of unfinished runs that write to a file: its generation, and evaluations by segmenters."""
     out = file_behind(out)
     folders = [out.with_name(f"{out.name}.parts"), *sorted(out.parent.glob(f"{_escaped(out.name)}.*.parts"))]
     return [folder for folder in folders if folder.is_dir()]

@@ -1,7 +1,7 @@
-"""Ray: a task for each shard, wherever the cluster has room; the driver tells how far the run is, and merges.
+"""Ray: one task for each shard, on any node with room. The driver reports the progress, and merges.
 
-Only the plan's recipe travels: paths, hashes and numbers. The folder of `out` and the bundle must be seen by all nodes.
-The only module that imports ray, and only when it is asked for.
+Tasks receive only paths, hashes and numbers. All nodes must see the folder of `out` and the bundle. Only this module
+imports ray, and only when it is used.
 """
 
 from typing import Any
@@ -18,10 +18,10 @@ RETRIES = 3  # of a shard whose worker or node was lost
 def run_on_ray(run: Run, shards: int, address: str | None = None, progress: Progress | None = None) -> None:
     """Carry out a run on a Ray cluster; its file has the bytes of a run on one machine.
 
-    shards: tasks that the run is cut into; each takes a core, or a GPU where the provider runs on one. address: of the
-    cluster; None: that of the environment, else a cluster of this machine alone. progress: told the samples of finished
-    shards, and those of all. Raises ProviderError where ray or a cluster is missing, WorkerError for a shard that was
-    lost too often, and what `do_shard` and `merge_parts` raise; what is committed stays for the same call again.
+    shards: number of tasks; each takes a core, or a GPU if the provider runs on one. address: of the cluster; None:
+    that of the environment, else a cluster of this machine alone. progress: receives the samples of finished shards,
+    and of all shards. Raises ProviderError if ray or a cluster is missing, WorkerError for a shard that was lost too
+    often, and the errors of `do_shard` and `merge_parts`. Committed parts stay, and the same call resumes the run.
     """
     ray = _import_ray()
     if run.is_finished():
@@ -72,7 +72,7 @@ def _do_shards(ray: Any, run: Run, count: int, progress: Progress | None) -> Non
 
 
 def _shard(recipe: tuple[Run, str], shard: Shard) -> CldmError | None:
-    """One task. An error of ours is an answer: trying again would not mend it."""
+    """One task. It returns an error of this package as its result, because ray would repeat a task that raises."""
     run, sha256 = recipe
     try:
         if run.sha256 != sha256:

@@ -1,8 +1,8 @@
-"""Work on a file that is cut into parts, each committed by itself: resumed when it was stopped, shared among machines.
+"""A run: work on one file, cut into parts that are committed one by one, so it can be resumed and shared.
 
-While a run is under way its finished parts lie in a folder beside its file, with the plan that they are of. A run that
-was stopped or killed is resumed by doing the parts that are missing. What is committed to that folder is all that
-processes and machines know of each other: a part that is done twice, even at once, is done once.
+The finished parts and their plan lie in a folder next to the file. A run that was stopped or killed is resumed by doing
+the missing parts. Workers communicate only through finished files in that folder. If two workers do the same part, the
+second result replaces the first with identical bytes.
 """
 
 import hashlib
@@ -18,13 +18,13 @@ from ..errors import CldmError, InputError
 
 Progress = Callable[[int, int], None]  # (samples done, samples in all)
 PLAN_FILE, LAYOUT_FILE = "plan.json", "parts.json"
-PART_SAMPLES = 64  # about: some seconds of work
-_PARTS = 16  # of a short run, so that as many workers have something to do
-_MERGED_AT_ONCE = 4  # so that catching up with the parts of an earlier run keeps no worker waiting for long
+PART_SAMPLES = 64  # about; a few seconds of work
+_PARTS = 16  # of a short run, which gives work to as many workers
+_MERGED_AT_ONCE = 4  # few, so that no worker waits long while the parts of an earlier run are merged
 
 
 class Part(NamedTuple):
-    """A part of a run: its number, its file, and the samples that it holds."""
+    """A part of a run: its number, its file, and its samples."""
 
     number: int
     path: Path
@@ -32,25 +32,25 @@ class Part(NamedTuple):
 
 
 class Merge(ABC):
-    """Puts parts together, in their order, while others are still being written."""
+    """Merges parts, in their order, while others are still being written."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._parts, self._ready, self._next = parts, set[int](), 0
 
     def add(self, committed: Iterable[Part]) -> None:
-        """Some parts are there. Copies a few of those whose turn it is."""
+        """Mark parts as committed, and copy a few of those that are next in order."""
         self._ready.update(part.number for part in committed)
         for _ in range(_MERGED_AT_ONCE):
             self._copy_next()
 
     def finish(self) -> None:
-        """All parts are there. Copies those that are left."""
+        """Copy the remaining parts. All are committed."""
         while self._copy_next():
             pass
 
     @abstractmethod
     def copy(self, part: Part) -> None:
-        """Append a part to what is there."""
+        """Append a part to the result."""
 
     def _copy_next(self) -> bool:
         if self._next not in self._ready:
@@ -61,15 +61,15 @@ class Merge(ABC):
 
 
 class Run(ABC):
-    """Work on the file `out`. `text` is the plan: everything that decides the content, and nothing else."""
+    """Work on the file `out`. `text` is the plan: everything that determines the content, and nothing else."""
 
-    out: Path  # the file that is made, or completed
+    out: Path  # the file that is made, or extended
     suffix = ".h5"  # of a part's file
 
     @property
     @abstractmethod
     def stem(self) -> Path:
-        """What the names of files beside `out` begin with that belong to the run."""
+        """The path whose name begins the names of the run's other files, next to `out`."""
 
     @property
     @abstractmethod
@@ -89,49 +89,49 @@ class Run(ABC):
     @property
     @abstractmethod
     def bytes_needed(self) -> int:
-        """Free space that the run takes at most."""
+        """Free disk space that the run takes at most."""
 
     @property
     @abstractmethod
     def how_to_go_on(self) -> str:
-        """What to do after it was stopped: a sentence."""
+        """A sentence for the user: how to resume the run after it was stopped."""
 
     @abstractmethod
     def is_finished(self) -> bool:
-        """Whether `out` holds the result. Raises InputError where it holds that of another plan."""
+        """Whether `out` has the result. Raises InputError if it has the result of another plan."""
 
     @abstractmethod
     def for_workers(self, count: int) -> Self:
-        """The run as one of so many processes does it."""
+        """The run for one of `count` processes that share the machine."""
 
     @abstractmethod
     def absolute(self) -> Self:
-        """The run as a process in another current folder does it."""
+        """The run with absolute paths, for a process in another current folder."""
 
     @abstractmethod
     def altered(self) -> CldmError:
-        """What to raise where a process finds another plan than the run began with."""
+        """The error to raise if a process computes another plan than the run was started with."""
 
     @abstractmethod
     def is_committed(self, part: Part) -> bool:
-        """Whether the part's file is there, of this plan, and as it was written; else it is to be done again."""
+        """Whether the part's file exists, belongs to this plan and is unchanged. If not, the part is done again."""
 
     @abstractmethod
     def write_part(self, part: Part, done: Callable[[int], None]) -> None:
-        """Do a part and commit it. done: called after every batch, with its number of samples."""
+        """Do a part and commit it. done: called after each batch with its number of samples."""
 
     @abstractmethod
     def merging(self, parts: Sequence[Part]) -> AbstractContextManager[Merge]:
-        """What puts the parts together; the result is there when it is left without an error."""
+        """The merge of the parts. The result is complete when the block ends without an error."""
 
     @property
     @abstractmethod
     def samples(self) -> int:
-        """How many there are in all; known at once, also where they are far too many."""
+        """Number of samples in all, computed without listing them."""
 
     @property
     def folder(self) -> Path:
-        """Where the finished parts lie."""
+        """The folder of the finished parts."""
         return self.stem.with_name(f"{self.stem.name}.parts")
 
     @property
@@ -141,7 +141,7 @@ class Run(ABC):
 
     @cached_property
     def sha256(self) -> str:
-        """Of the plan: the run's identity."""
+        """Digest of the plan: the run's identity."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
@@ -150,23 +150,24 @@ class Run(ABC):
 
     @property
     def kept(self) -> str:
+        """A sentence for the user: how many samples are done, where they are, and how to resume."""
         count = sum(len(part.samples) for part in self.parts if part.path.exists())
         return f"{count} of {self.samples} samples are kept in {self.folder}. {self.how_to_go_on}"
 
     def refuse_other_plan(self) -> None:
-        """Raises InputError where the folder holds parts of another plan."""
+        """Raises InputError if the folder has parts of another plan."""
         path = self.plan_file
         stored = path.read_text(encoding="utf-8", errors="replace") if path.exists() else self.text
         if stored != self.text:
             raise InputError(f"{self.folder}: holds an unfinished run of another plan: "
                              f"{differences(stored, self.text)}. Repeat its flags to resume it, or pass --overwrite to "
-                             "start anew.")
+                             "start again.")
 
 
 def cut(samples: int, batch: int, whole: int, at_once: int = PART_SAMPLES) -> list[range]:
-    """The samples of each part: every part but the last holds the same number of whole batches and, where that is not
-    too many, a multiple of `whole` samples. at_once: samples that a block of memory holds; a part of large ones has no
-    more than that, or one batch."""
+    """The samples of each part. All parts but the last have the same number of whole batches and, unless `whole` is too
+    large, a multiple of `whole` samples. at_once: samples that fit in a block of memory; a part has at most that many,
+    or one batch."""
     most = min(PART_SAMPLES, at_once)
     unit = whole if whole <= most else batch
     size = unit * max(1, min(most, samples // _PARTS) // unit)
@@ -174,7 +175,7 @@ def cut(samples: int, batch: int, whole: int, at_once: int = PART_SAMPLES) -> li
 
 
 def differences(stored: str, current: str) -> str:
-    """Where a plan found on disk differs from the one here, both as JSON."""
+    """The differences of the stored plan and the current one, both as JSON, in words."""
     before, now = read_plan(stored), read_plan(current)
     if not before:
         return "its plan cannot be read"
@@ -183,14 +184,14 @@ def differences(stored: str, current: str) -> str:
 
 
 def plan_under_way(folder: Path) -> dict[str, Any]:
-    """The plan of an unfinished run, by its folder of parts; empty where there is none that can be read."""
+    """The plan of an unfinished run, from its folder of parts; empty if none can be read."""
     with suppress(OSError, UnicodeDecodeError):
         return read_plan((folder / PLAN_FILE).read_text(encoding="utf-8"))
     return {}
 
 
 def read_plan(text: str) -> dict[str, Any]:
-    """A plan from its JSON; empty where it is none."""
+    """A plan from its JSON; empty if the text is not a JSON object."""
     with suppress(ValueError):
         plan = json.loads(text)
         return plan if isinstance(plan, dict) else {}

@@ -1,7 +1,8 @@
-"""A run shared out among machines: each does a shard of its parts, into one folder that all of them see.
+"""A run shared among machines: each does a shard of its parts, in one folder that all of them see.
 
-Shard i of K is a run of neighbouring parts. What is committed to the folder `<out>.parts` is all that the machines know
-of each other: a shard that is done twice, even at once, is done once, and whoever merges finds out what is missing.
+Shard i of K is a sequence of neighbouring parts. Workers communicate only through finished files in the folder
+`<out>.parts`. If two machines do the same shard, the second result replaces the first with identical bytes. The merge
+finds missing parts.
 """
 
 import os
@@ -13,7 +14,7 @@ from typing import TypeVar
 from ..errors import InputError
 
 Item = TypeVar("Item")
-_INDICES = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")  # of Slurm's array jobs and Kubernetes' Indexed Jobs
+_INDICES = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")  # set by Slurm's array jobs and Kubernetes' Indexed Jobs
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Shard:
     count: int
 
     def of(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Its share of a list: neighbours, and the shards differ in length by one at most."""
+        """The shard's part of a list: neighbouring items. Shards differ in length by one at most."""
         return items[len(items) * self.number // self.count:len(items) * (self.number + 1) // self.count]
 
     def __str__(self) -> str:
@@ -40,8 +41,8 @@ def parse_shard(text: str) -> Shard:
 
 
 def shard_of_this_task(count: int, environment: Mapping[str, str] = os.environ) -> Shard:
-    """Of so many shards the one whose index Slurm or Kubernetes has set. Raises InputError where none is set, or one
-    that is no shard."""
+    """The shard, of `count`, whose index Slurm or Kubernetes has set. Raises InputError if no index is set, or if it is
+    out of range."""
     for name in _INDICES:
         if name in environment:
             text = environment[name]
@@ -54,7 +55,7 @@ def shard_of_this_task(count: int, environment: Mapping[str, str] = os.environ) 
 
 
 def as_ranges(numbers: Sequence[int]) -> str:
-    """Rising numbers as Slurm writes arrays: [0, 1, 2, 7] is "0-2,7"."""
+    """Increasing numbers in Slurm's notation for arrays: [0, 1, 2, 7] is "0-2,7"."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:

@@ -1,4 +1,4 @@
-"""Slurm: an array job that does the shards of a run, and a job behind it that merges them."""
+"""Slurm: an array job that does the shards of a run, and a following job that merges them."""
 
 import os
 import shlex
@@ -14,8 +14,8 @@ from ..files.atomic import write_bytes
 def write_scripts(command: Sequence[str], out: Path, shards: int, array: str, cpus: int) -> tuple[Path, Path]:
     """Write the array job and the merge, `<out>.sbatch` and `<out>.merge.sbatch`, and return their paths.
 
-    command: the program and its arguments, without what says how it is scaled out. array: the shards to do, as Slurm
-    writes them. cpus: of each task; a task starts as many workers.
+    command: the program and its arguments, without those for scaling out. array: the shards to do, in Slurm's notation.
+    cpus: of each task, which starts as many workers.
     """
     logs = shlex.quote(f"{out}.%A_%a.log")
     head = [f"#SBATCH --job-name=cldm-{''.join(c if c.isalnum() else '-' for c in out.stem)}", "#SBATCH --ntasks=1",
@@ -30,10 +30,10 @@ def write_scripts(command: Sequence[str], out: Path, shards: int, array: str, cp
 
 
 def submit(array: Path, merge: Path) -> tuple[str, str]:
-    """Hand both to sbatch, the merge to begin when every shard is done, and to be dropped when one has failed; the
-    numbers of the two jobs.
+    """Submit both jobs with sbatch and return their numbers. The merge starts when every shard is done, and is
+    cancelled if one fails.
 
-    Raises ProviderError where there is no sbatch, or it refuses.
+    Raises ProviderError if there is no sbatch, or it rejects a job.
     """
     if shutil.which("sbatch") is None:
         raise ProviderError(f"sbatch is not installed here. Copy {array} and {merge} to where it is, or leave --submit "

@@ -1,9 +1,9 @@
 """Worker processes: each opens the bundle for itself and does whole parts of a run.
 
-They are started anew (never forked from a process that runs networks), get the run as a recipe, and end with the
-process that started them, however that ends. Over its pipe a worker says what it has done:
+They are spawned (never forked from a process that runs networks), receive the run as a recipe, and end when the process
+that started them ends, in any way. A worker reports through its pipe:
 
-    (count, None)          a batch of so many samples is computed
+    (count, None)          a batch of `count` samples is computed
     (0, None)              its part is committed: it waits for the next one
     (0, (error, trace))    it failed, and ends
 """
@@ -22,15 +22,15 @@ from typing import NoReturn
 from ..errors import CldmError, WorkerError
 from .run import Part, Run
 
-_PATIENCE_S = 5.0  # for a process that was told to end
+_PATIENCE_S = 5.0  # for a process to end
 
 
 def write_parts_with(workers: int, run: Run, parts: Iterable[Part], done: Callable[[int], None]
                      ) -> Generator[Part, None, None]:
     """Have worker processes write the parts, and yield each when it is committed, in any order.
 
-    done: called after every batch, with its number of samples. Raises what a worker raised, or WorkerError for one that
-    ended without a word. However the iterator is left, no worker outlives it.
+    done: called after each batch with its number of samples. Raises the error of a worker, or WorkerError for a worker
+    that ended without one. When the iterator is closed, in any way, all workers end.
     """
     waiting, pool = iter(parts), _Pool()
     try:
@@ -49,7 +49,7 @@ def write_parts_with(workers: int, run: Run, parts: Iterable[Part], done: Callab
                 if following := next(waiting, None):
                     busy[connection] = following
                     pool.send(connection, following)
-            yield from committed  # what is done with them keeps no worker waiting
+            yield from committed  # last, so that no worker waits while the caller uses them
     finally:
         pool.stop()
 
@@ -117,7 +117,7 @@ class _Pool:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Processes started here never see Ctrl-C, which a terminal sends to all; one sent meanwhile comes afterwards."""
+    """Processes started here ignore Ctrl-C, which a terminal sends to all. A Ctrl-C during the block acts after it."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -130,7 +130,7 @@ def _without_interrupts() -> Iterator[None]:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """SIGTERM means what Ctrl-C means: KeyboardInterrupt. Nothing changes for a program that handles it otherwise."""
+    """SIGTERM acts like Ctrl-C: KeyboardInterrupt. A program that has its own handler keeps it."""
     in_main_thread = threading.current_thread() is threading.main_thread()
     if not in_main_thread or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
@@ -147,7 +147,7 @@ def stoppable() -> Iterator[None]:
 
 
 def _work(connection: Connection) -> None:
-    """A worker's life: the run, then parts, until the pipe is closed."""
+    """The main function of a worker: receives the run, then parts, until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
@@ -158,7 +158,7 @@ def _work(connection: Connection) -> None:
             run.write_part(connection.recv(), lambda count: connection.send((count, None)))
             connection.send((0, None))
     except (EOFError, BrokenPipeError):
-        return  # whoever started this process has ended
+        return  # the process that started this one has ended
     except MemoryError as error:
         memory = WorkerError(f"a worker ran out of memory ({error}). Pass fewer --workers or a smaller --batch-size.")
         connection.send((0, (memory, "")))

@@ -1,7 +1,7 @@
-"""Is every sample of a dataset there, once, and as it was written?
+"""Checks that a dataset has every sample once, and unchanged since it was written.
 
-A generated file has a checksum for each sample: CRC-32 of the stored image, the label map (where the file has them) and
-the sample's index as a 64-bit integer, all little endian, one after the other. It tells damage, not forgery.
+A generated file has a checksum for each sample: CRC-32 of the stored image, the label map (if the file has them) and
+the sample's index as a 64-bit integer, all little endian, one after the other. It detects damage, not forgery.
 """
 
 import zlib
@@ -17,7 +17,7 @@ from .reader import Dataset
 
 @dataclass(frozen=True)
 class SampleFaults:
-    """Sample indices that a file should hold and does not, holds more than once, or holds damaged."""
+    """Indices of the samples that are missing from a file, are in it more than once, or are damaged."""
 
     missing: NDArray[np.int64]
     doubled: NDArray[np.int64]
@@ -46,9 +46,9 @@ def sample_checksums(images: NDArray[np.generic], masks: NDArray[np.generic] | N
 
 def check_samples(dataset: Dataset, samples: range, progress: Callable[[int], None] = lambda count: None
                   ) -> SampleFaults:
-    """Compare a file with its checksums and with the samples that it should hold. progress: told rows as they are read.
+    """Compare a file with its checksums and with the expected samples. progress: receives the number of rows read.
 
-    Raises DatasetError for a file that has no checksums or no sample indices.
+    Raises DatasetError for a file without checksums or sample indices.
     """
     checksums, indices = dataset.checksum, dataset.sample_index
     if checksums is None or indices is None:
@@ -57,9 +57,10 @@ def check_samples(dataset: Dataset, samples: range, progress: Callable[[int], No
     damaged = []
     for start in range(0, len(indices), dataset.rows_at_once):
         rows = slice(start, min(start + dataset.rows_at_once, len(indices)))
-        if not _holds(dataset, rows, indices, checksums):
+        if not _is_unchanged(dataset, rows, indices, checksums):
             single = (slice(row, row + 1) for row in range(rows.start, rows.stop))
-            damaged += [int(indices[row.start]) for row in single if not _holds(dataset, row, indices, checksums)]
+            damaged += [int(indices[row.start]) for row in single
+                        if not _is_unchanged(dataset, row, indices, checksums)]
         progress(rows.stop - rows.start)
     present, counts = np.unique(indices, return_counts=True)
     expected = np.arange(samples.start, samples.stop)
@@ -67,8 +68,8 @@ def check_samples(dataset: Dataset, samples: range, progress: Callable[[int], No
                         np.array(sorted([*damaged, *np.setdiff1d(present, expected)]), dtype=np.int64))
 
 
-def _holds(dataset: Dataset, rows: slice, indices: NDArray[np.int64], checksums: NDArray[np.uint32]) -> bool:
-    """Whether rows can be read and are as they were written."""
+def _is_unchanged(dataset: Dataset, rows: slice, indices: NDArray[np.int64], checksums: NDArray[np.uint32]) -> bool:
+    """Whether rows can be read and match their checksums."""
     try:
         masks = dataset.masks(rows) if "masks" in dataset else None
         computed = sample_checksums(dataset.stored_images(rows), masks, indices[rows])

@@ -17,7 +17,7 @@ from .format import SEGMENTATION_COLUMNS, TEXT, Column, chunk_rows, encode_text
 
 
 class ColumnWriter:
-    """Appends rows to the columns of one group. Columns may be filled in one pass or one after the other."""
+    """Appends rows to the columns of one group. Columns may be filled together or one after the other."""
 
     def __init__(self, target: Path, group: h5py.Group, columns: Mapping[str, Column], domain: Domain,
                  stream: DiskStream) -> None:
@@ -65,7 +65,7 @@ class ColumnWriter:
             return self._group[column.path]
         if column.path in self._group:
             raise DatasetError(f"{self._group.name.rstrip('/')}/{column.path} exists already. Name it in `replace` to "
-                               "write it anew.")
+                               "write it again.")
         self._fresh[name] = 0
         row_bytes = int(np.prod(trailing, dtype=np.int64)) * np.dtype(column.dtype).itemsize
         options = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if column.compress else {}
@@ -121,7 +121,7 @@ class SegmentationWriter(ColumnWriter):
 
 @contextmanager
 def writing(stream: DiskStream, target: Path) -> Iterator[None]:
-    """Raises DatasetError where what is done within fails, or cannot be written to the disk."""
+    """Raises DatasetError if the block fails, or its data cannot be written to the disk."""
     try:
         yield
         if stream.failure is not None:
@@ -132,7 +132,7 @@ def writing(stream: DiskStream, target: Path) -> Iterator[None]:
 
 
 def why_not_written(error: Exception) -> str:
-    """What went wrong in a few words; HDF5 tells it amid addresses and times."""
+    """The cause in a few words, taken from HDF5's long message."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     message = re.search(r"error message = '([^']+)'", str(error))

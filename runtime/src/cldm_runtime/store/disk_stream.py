@@ -1,9 +1,9 @@
-"""The file that HDF5 writes to, which never tells it that the disk is full.
+"""The file that HDF5 writes to. It hides disk errors from HDF5 and keeps them for the writer.
 
-HDF5 writes what it holds whenever something is closed, also while Python frees objects, where no error can be raised.
-Where that fails, data is lost without a word, things stay half open, and the program may crash when it ends. So the
-first failure is kept here, for the writer to raise, and what comes after it is kept in memory: as HDF5 sees it, all is
-well until the file is closed and thrown away.
+HDF5 writes its buffers whenever an object is closed, also while Python frees objects, where no error can be raised. If
+that fails, data is lost silently, objects stay half open, and the program may crash when it ends. So this stream keeps
+the first error, for the writer to raise, and keeps all later data in memory: HDF5 sees no error until the file is
+closed and deleted.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import Any
 class DiskStream:
     """A new file, opened for reading and writing, for `h5py.File(stream, "w")`.
 
-    failure: the first error of the disk, or None. Raises OSError where the file cannot be made.
+    failure: the first error of the disk, or None. Raises OSError if the file cannot be made.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,7 +50,7 @@ class DiskStream:
         return bytes(data)
 
     def readinto(self, buffer: Any) -> int:
-        """Fills the whole buffer: with zeros where nothing was written."""
+        """Fills the whole buffer; with zeros where no data was written."""
         start, view = self._position, memoryview(buffer)
         self._file.seek(start)
         count = self._file.readinto(view)

@@ -24,7 +24,7 @@ MetadataValue = str | int | float
 
 @dataclass(frozen=True)
 class Column:
-    """One dataset in the file, all of which have N rows. `trailing` says what each row is."""
+    """One dataset in the file. All datasets have N rows; `trailing` is the kind of each row."""
 
     path: str
     dtype: str
@@ -58,7 +58,7 @@ SEGMENTATION_COLUMNS = {
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What is the same for every sample of a file.
+    """The properties that all samples of a file share.
 
     shape: (height, width), or (depth, height, width). spacing_mm: mm between pixels, one for each axis of `shape`.
     intensity_range: least and greatest intensity that can be stored; 65536 even steps lie between them.
@@ -83,7 +83,7 @@ class DatasetSpec:
 
 
 def chunk_rows(row_bytes: int) -> int:
-    """Rows of one chunk of a column with so many bytes a row."""
+    """Rows in one chunk of a column whose rows have `row_bytes` bytes."""
     return min(_CHUNK_ROWS, max(1, CHUNK_BYTES // max(1, row_bytes)))
 
 
@@ -99,7 +99,7 @@ def encode_images(images: NDArray[np.floating], low: float, high: float) -> NDAr
 
 
 def encode_text(values: NDArray[np.generic] | list[str], name: str) -> NDArray[np.bytes_]:
-    """Strings to fixed-length UTF-8. Raises DatasetError when one does not fit or would not read back the same."""
+    """Strings to fixed-length UTF-8. Raises DatasetError if one does not fit or would not read back the same."""
     try:
         encoded = [value if isinstance(value, bytes) else str(value).encode() for value in values]
         bad = sorted({value.decode() for value in encoded if len(value) > TEXT_BYTES or b"\0" in value})

@@ -14,7 +14,7 @@ MAX_OBJECTS = 1000
 MAX_ATTRIBUTES = 1000
 MAX_ATTRIBUTE_BYTES = 16 * 1024**2
 MAX_CHUNK_BYTES = 64 * 1024**2
-MAX_COLUMN_BYTES = 128 * 1024**2  # of one that is read whole
+MAX_COLUMN_BYTES = 128 * 1024**2  # of a column that is read whole
 MAX_ROWS = 2**31
 _DEFLATE_RATIO = 1100  # no stream of deflate unpacks to more than 1032 times its size
 _HEAP, _HEAP_HEADER, _SMALLEST_HEAP = b"GCOL\x01", 16, 4096
@@ -25,7 +25,7 @@ _ALLOWED_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.F
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turns the ways in which h5py reports a damaged or unreadable file into one DatasetError."""
+    """Turns all errors of h5py for a damaged or unreadable file into DatasetError."""
     try:
         yield
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError,
@@ -35,7 +35,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def check_safe(group: h5py.Group, where: str) -> None:
-    """Raise DatasetError if anything below `group` is not plain, self-contained data that is there."""
+    """Raise DatasetError if anything below `group` is not plain data, stored in the file itself."""
     seen = 0
     pending: list[tuple[h5py.Group, int]] = [(group, 0)]
     while pending:
@@ -59,7 +59,7 @@ def check_safe(group: h5py.Group, where: str) -> None:
 
 def check_heaps(file: h5py.File, path: Path) -> None:
     """Raise DatasetError for a heap of variable-length text on which HDF5 2.0 loops for ever: it steps from object to
-    object by the sizes that they state, and one may state 0. Searched are the first and the last 32 MiB of the file.
+    object by their stated sizes, and one may state 0. The first and the last 32 MiB of the file are searched.
     """
     if file.id.get_create_plist().get_sizes() != (8, 8):
         raise DatasetError(f"{path}: states addresses and sizes in other than 8 bytes. Rewrite it with h5repack.")
@@ -92,7 +92,7 @@ def _loops(data: bytes, place: int) -> bool:
 
 
 def check_attributes(item: h5py.Group | h5py.Dataset, where: str) -> None:
-    """Raise DatasetError for attributes that are not few, small, and numbers or text. None of them is read."""
+    """Raise DatasetError for attributes that are too many, too large, or neither numbers nor text. None is read."""
     count = h5py.h5a.get_num_attrs(item.id)
     if count > MAX_ATTRIBUTES:
         raise DatasetError(f"{where} has {count} attributes, expected at most {MAX_ATTRIBUTES}.")
@@ -123,7 +123,7 @@ def _check_dataset(item: object, where: str) -> None:
 
 
 def _check_size(item: h5py.Dataset, where: str) -> None:
-    """Raise DatasetError for sizes that a reader cannot hold, or that the file only claims to have."""
+    """Raise DatasetError for sizes that do not fit in a reader's memory, or that the file only claims to have."""
     shape, itemsize, stored = item.shape or (), item.dtype.itemsize, item.id.get_storage_size()
     if item.chunks and math.prod(item.chunks) * itemsize > MAX_CHUNK_BYTES:
         raise DatasetError(f"{where} has chunks of {item.chunks}, more than {MAX_CHUNK_BYTES >> 20} MiB. Rechunk it.")

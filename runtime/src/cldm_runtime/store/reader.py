@@ -76,7 +76,7 @@ class Dataset(StoredColumns):
             return as_text(self._group.attrs["domain"])
 
     def load_domain(self) -> Domain:
-        """The domain of labels and attributes: the one that the file declares, or the known one of that name.
+        """The domain of labels and attributes: the one that the file declares, or the one of this package by name.
 
         Raises DatasetError for an unknown name without a declaration, and for a faulty declaration.
         """
@@ -90,7 +90,7 @@ class Dataset(StoredColumns):
 
     @property
     def nature(self) -> str:
-        """What the images of a cohort are: "phantom" or "patients"; "" where the file does not say."""
+        """The kind of a cohort's images: "phantom" or "patients"; "" if the file does not state it."""
         with reading(self.path):
             stated = as_text(self._group.attrs.get("nature", ""))
         return stated if stated in NATURES else ""
@@ -106,7 +106,7 @@ class Dataset(StoredColumns):
 
     @property
     def rows_at_once(self) -> int:
-        """Samples that a block of memory holds; see `files/blocks.py`."""
+        """Samples in one block of memory; see `files/blocks.py`."""
         return samples_in_block(self.channels * math.prod(self.shape))
 
     @property
@@ -153,7 +153,7 @@ class Dataset(StoredColumns):
 
     @property
     def requested(self) -> NDArray[np.float32] | None:
-        """(N, A) attributes that were asked for, NaN where undefined; None in a cohort."""
+        """(N, A) requested attributes, NaN where undefined; None in a cohort."""
         values = self._all("requested")
         return None if values is None else values.astype(np.float32, copy=False)
 
@@ -182,20 +182,20 @@ class Dataset(StoredColumns):
 
     @property
     def condition(self) -> NDArray[np.int64] | None:
-        """(N,) number of each sample's condition: samples of one number differ in their noise alone. None where every
-        sample is its own condition."""
+        """(N,) number of each sample's condition. Samples with the same number differ in their noise alone. None if
+        every sample has a different condition."""
         values = self._all("condition")
         return None if values is None else values.astype(np.int64, copy=False)
 
     @property
     def draws(self) -> NDArray[np.int64] | None:
-        """(N,) label maps that were drawn for each sample until one met its request; None where none were drawn."""
+        """(N,) number of label maps drawn for each sample until one met its request; None if none were drawn."""
         values = self._all("draws")
         return None if values is None else values.astype(np.int64)
 
     @property
     def checksum(self) -> NDArray[np.uint32] | None:
-        """(N,) of each sample, see `check.py`; None where there are none."""
+        """(N,) checksum of each sample, see `check.py`; None if the file has none."""
         values = self._all("checksum")
         return None if values is None else values.astype(np.uint32, copy=False)
 
@@ -217,7 +217,7 @@ class Dataset(StoredColumns):
     def rows(self, subset: str | tuple[str, ...] | None = None) -> NDArray[np.int64]:
         """(n,) rows of a subset, or of several, in the order of the file; all of them for None.
 
-        Raises InputError, with the subsets that there are, where none of those rows is in the file.
+        Raises InputError, with the names of the file's subsets, if none of those rows is in the file.
         """
         if subset is None:
             return np.arange(len(self), dtype=np.int64)
@@ -240,7 +240,7 @@ class Dataset(StoredColumns):
         return {name: Segmentation(self.path, groups[name]) for name in sorted(groups)}
 
     def segmentation(self, name: str) -> Segmentation:
-        """The named segmentation. Raises DatasetError with the names that there are."""
+        """The named segmentation. Raises DatasetError with the known names."""
         segmentations = self.segmentations
         if name not in segmentations:
             raise DatasetError(f"{self.path}: has no segmentation {name!r}. Found: "

@@ -49,7 +49,7 @@ class StoredColumns:
 
 
 class Segmentation(StoredColumns):
-    """What one segmenter said about a dataset: /segmentations/<name>."""
+    """One segmenter's label maps of a dataset, with attributes and scores: /segmentations/<name>."""
 
     def __init__(self, path: Path, group: h5py.Group) -> None:
         super().__init__(path, group, SEGMENTATION_COLUMNS)

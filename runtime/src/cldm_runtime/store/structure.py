@@ -1,4 +1,4 @@
-"""What a dataset file must hold, and in which shapes and types, before anything in it is read."""
+"""Checks the contents of a dataset file, with shapes and types, before any column is read."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import DatasetError, list_faults
 from .format import COLUMNS, FORMAT, FORMAT_VERSION, SEGMENTATION_COLUMNS, Column
 
-_SHORTEST_MM, _LONGEST_MM, _LARGEST_SCALE = 1e-3, 1e3, 1e30  # beyond them is no image
+_SHORTEST_MM, _LONGEST_MM, _LARGEST_SCALE = 1e-3, 1e3, 1e30  # limits of valid images
 _KINDS = {"u2": "u", "u1": "u", "u4": "u", "f4": "f", "i8": "iu", "i4": "iu"}
 
 

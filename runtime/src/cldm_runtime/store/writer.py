@@ -1,7 +1,7 @@
-"""Writing dataset files: streaming, and atomic in that a reader sees the whole file or none of it.
+"""Writing dataset files, row by row and atomically: a reader sees the whole file or none of it.
 
-The file is written under a temporary name in the same folder, synced, and then linked or renamed to its own name. A run
-that is killed leaves `<name>.<host>-<process>.partial` behind, which nobody reads and which may be deleted.
+The file is written under a temporary name in the same folder, synced, and then linked or renamed to its final name. A
+run that is killed leaves `<name>.<host>-<process>.partial`, which is never read and may be deleted.
 """
 
 import json
@@ -40,9 +40,9 @@ _LIBVER = ("v108", "v108")  # the oldest file version that holds attributes abov
 
 def create_dataset(path: str | os.PathLike[str], spec: DatasetSpec, *, overwrite: bool = False,
                    verify: range | None = None) -> "DatasetWriter":
-    """Start a new dataset file; it appears under its name when the writer closes without an error.
+    """Start a new dataset file. It appears under its name when the writer closes without an error.
 
-    verify: samples that the file must hold; it is read again, and compared with its checksums, before it appears.
+    verify: samples that the file must have. It is read again, and compared with its checksums, before it appears.
     Raises DatasetError if the file exists and `overwrite` is false, or if the folder cannot be written.
     """
     target = Path(path)
@@ -60,9 +60,10 @@ def create_dataset(path: str | os.PathLike[str], spec: DatasetSpec, *, overwrite
 def edit_dataset(path: str | os.PathLike[str], *, replace: Sequence[str] = ()) -> "DatasetWriter":
     """Add columns or segmentations to a dataset file.
 
-    The additions go to a copy, which takes the file's place when the writer closes without an error: whoever reads the
-    file, or kills the process, finds the old or the new one, whole. `replace` names what the copy leaves out, to be
-    written anew, for example "segmentations/nnunet" or "attributes/mask". Needs free space for the copy.
+    The additions go to a copy, which replaces the file when the writer closes without an error: a reader always sees
+    the whole old or the whole new file, even if the process is killed. `replace` names the objects that the copy leaves
+    out because they are written again, for example "segmentations/nnunet" or "attributes/mask". The copy needs free
+    space.
     """
     target = Path(path)
     with open_dataset(target) as dataset:
@@ -168,10 +169,10 @@ class DatasetWriter(ColumnWriter):
         return encode_images(np.asarray(value), low, low + STORED_MAX * float(attributes["rescale_slope"]))
 
     def append_dataset(self, other: Dataset) -> None:
-        """Add all rows of another file with the same spec. Images and label maps are copied as they are stored, without
-        decoding them, where the rows so far fill whole chunks.
+        """Add all rows of another file with the same spec. Images and label maps are copied without decoding them if
+        the rows so far fill whole chunks.
 
-        Raises DatasetError where the other file is damaged or this one cannot be written.
+        Raises DatasetError if the other file is damaged or this one cannot be written.
         """
         for name in self._columns:
             if name in other:
@@ -236,7 +237,7 @@ class DatasetWriter(ColumnWriter):
             if self._verify is not None:
                 self._read_again(self._verify)
             if self._edited is not None and _state(self.target) != self._edited:
-                raise DatasetError(f"{self.target}: was changed by another process meanwhile, and is as that left it. "
+                raise DatasetError(f"{self.target}: was changed by another process meanwhile, and was not replaced. "
                                    "Run again.")
             publish(self._partial, self.target, overwrite=self._overwrite)
         except OSError as error:
@@ -247,7 +248,7 @@ class DatasetWriter(ColumnWriter):
         with open_dataset(self._partial) as written:
             faults = check_samples(written, samples)
         if faults:
-            raise DatasetError(f"{self.target}: {len(faults.all)} samples read back otherwise than they were written. "
+            raise DatasetError(f"{self.target}: {len(faults.all)} samples differ from what was written when read back. "
                                "Check the disk and the memory of this machine.")
 
     def discard(self) -> None:
@@ -259,7 +260,7 @@ class DatasetWriter(ColumnWriter):
 
 
 def _state(path: Path) -> tuple[int, ...]:
-    """Changes when a file is replaced or written to."""
+    """Numbers that change when a file is replaced or written to: inode, size, time."""
     status = path.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns
 
