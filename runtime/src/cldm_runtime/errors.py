@@ -11,7 +11,7 @@ _MOST_TEXT = 65_536
 
 
 class CldmError(Exception):
-    """Anything that a user can mend. `exit_code` is the exit status of the command line.
+    """An error that a user can fix. `exit_code` is the exit status of the command line.
 
     A message may quote untrusted input: control characters are escaped, and a text of more than 65 536 characters is
     cut.

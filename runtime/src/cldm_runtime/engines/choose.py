@@ -1,7 +1,7 @@
-"""What runs the graphs: the provider that was asked for, or with "auto" the one that is the fastest here.
+"""Chooses the provider that runs the graphs: the requested one, or with "auto" the fastest on this machine.
 
-A GPU that starts is taken. Without one, openvino is taken where a short measurement on the bundle's heaviest graph says
-that it is clearly faster than onnxruntime and as right as the bundle's tolerance demands; else cpu.
+"auto" chooses a GPU that starts. Without one, it measures the bundle's heaviest graph for a short time, and chooses
+openvino if that is clearly faster than onnxruntime and within the bundle's tolerance; else cpu.
 """
 
 import time
@@ -21,15 +21,15 @@ from .open import open_graph
 FASTER = 1.05  # below that, a difference is noise
 _HEAVIEST = {"generator": "denoiser", "segmenter": "segmenter", "anatomy": "decoder"}  # kind of bundle -> role
 _LARGEST_BATCH = 8
-_RUN_SECONDS = 0.06  # about; what one run of a measurement may take where that is possible
+_RUN_SECONDS = 0.06  # about; the intended time of one run of a measurement
 _TURNS, _RUNS = 3, 2
-_LONGEST_SECONDS = 1.5  # after which no further turn begins
+_LONGEST_SECONDS = 1.5  # no further turn begins after that
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What runs the graphs. `provider` is the one obtained; `requested` differs from it for "auto" alone, and `reason`
-    then says, for people, why it was chosen."""
+    """The chosen provider. `provider` is the one in use. `requested` differs from it for "auto" alone; `reason` is then
+    a text on why it was chosen."""
 
     requested: str
     provider: str
@@ -39,7 +39,7 @@ class Choice:
 
 def choose_provider(bundle: Bundle, provider: str = "cpu", threads: int | None = None,
                     precision: str = "fp32") -> Choice:
-    """Settle "auto"; any other provider is taken as it is, and opening a graph tells whether it is there.
+    """Resolve "auto". Any other provider is returned unchanged; opening a graph fails if it is not available.
 
     Raises ProviderError for a precision that "auto" does not compare, BundleError for a bundle that cannot be measured.
     """
@@ -53,7 +53,7 @@ def choose_provider(bundle: Bundle, provider: str = "cpu", threads: int | None =
 
 
 def _fastest(bundle: Bundle, role: str, threads: int | None) -> tuple[str, str]:
-    """The provider and why."""
+    """The fastest provider, and the reason."""
     if _starts_cuda(bundle, role, threads):
         return "cuda", "which onnxruntime offers and starts"
     file = bundle.manifest.graphs[role].file
@@ -87,7 +87,7 @@ def _sized(bundle: Bundle, role: str, engine: Engine) -> ReferenceCase:
     """The graph's reference at a batch that takes about _RUN_SECONDS."""
     graph, case = bundle.manifest.graphs[role], Reference.from_arrays(bundle.reference()).graphs[role]
     if any(spec.shape[:1] != ("N",) for spec in (*graph.inputs, *graph.outputs)):
-        return case  # made for one batch size
+        return case  # the graph has one fixed batch size
     single = case.resized(1)
     engine.run(single.inputs)
     (seconds,) = _best_seconds([engine], single.inputs, turns=1)
@@ -101,8 +101,8 @@ def _agrees(bundle: Bundle, role: str, engine: Engine, case: ReferenceCase) -> b
 
 
 def _best_seconds(engines: Sequence[Engine], inputs: Mapping[str, NDArray[Any]], turns: int = _TURNS) -> list[float]:
-    """The shortest run of each engine. They take turns, since the machine may be busy for a while; the first run of a
-    turn does not count, since the threads of the engine before may still be waiting for work."""
+    """The shortest run of each engine. They take turns, because the machine may be busy for a while. The first run of a
+    turn does not count, because threads of the previous engine may still be waiting for work."""
     best, started = [np.inf] * len(engines), time.perf_counter()
     for turn in range(turns):
         if turn and time.perf_counter() - started > _LONGEST_SECONDS:

@@ -1,4 +1,4 @@
-"""Is a graph what the manifest says it is? The same question for every engine."""
+"""Compares a graph with its description in the manifest, in the same way for every engine."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,8 +9,8 @@ from .engine import shapes_agree
 
 
 class Found(NamedTuple):
-    """A tensor as an engine describes it. `kind`: its type in the engine's words; `dtype`: in the manifest's, None
-    where bundles hold no such type. A size that is not an integer is open; `shape` None: even the number of axes is."""
+    """A tensor as an engine describes it. `kind`: the engine's name of its type; `dtype`: the manifest's, None for
+    types that bundles cannot have. A size that is not an integer is open; `shape` None: the number of axes is open."""
 
     name: str
     kind: str
@@ -19,7 +19,7 @@ class Found(NamedTuple):
 
 
 def check_description(graph: GraphSpec, inputs: Sequence[Found], outputs: Sequence[Found]) -> None:
-    """Raise BundleError that lists everything in which the graph is not as described."""
+    """Raise BundleError with a list of all differences between the graph and its description."""
     faults = [*_differences("input", graph.inputs, inputs), *_differences("output", graph.outputs, outputs)]
     if faults:
         raise BundleError(list_faults(f"graph {graph.file} is not as the manifest describes it.", faults))
@@ -40,7 +40,8 @@ def _differences(side: str, described: tuple[TensorSpec, ...], actual: Sequence[
 
 
 def _described(described: tuple[int | str, ...], actual: tuple[Any, ...] | None) -> bool:
-    """A size that the graph leaves open agrees with any; shape inference often leaves output sizes open."""
+    """Whether the shapes agree. An open size of the graph agrees with any; shape inference often leaves output sizes
+    open."""
     if actual is None:
         return True
     sizes = tuple(other if isinstance(other, int) else size for size, other in zip(described, actual, strict=False))

@@ -1,4 +1,4 @@
-"""What an engine is: named tensors in, named tensors out; which providers and precisions there are."""
+"""The interface of engines, named tensors in, named tensors out, with all providers and precisions."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -15,22 +15,22 @@ PROVIDERS = tuple(OFFERED)
 # Networks that the CPU runs.
 CPU_PROVIDERS = frozenset({"cpu", "openvino", "torchscript"})
 TORCHSCRIPT = frozenset({"torchscript", "torchscript-cuda"})
-AUTO = "auto"  # settled in choose.py, before an engine is opened
+AUTO = "auto"  # resolved in choose.py, before an engine is opened
 PRECISIONS = tuple(dict.fromkeys(precision for offered in OFFERED.values() for precision in offered))
-BATCH = "N"  # what the open first axis of a graph is called
+BATCH = "N"  # name of the open first axis of a graph
 Tensors = Mapping[str, NDArray[Any]]
 
 
 class Engine(Protocol):
-    """`provider` is the one obtained, which is always the one that was asked for."""
+    """`provider` is the one in use, always the requested one."""
 
     @property
     def provider(self) -> str: ...
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
-        """Named inputs to named outputs. The outputs are the caller's to keep and change.
+        """Named inputs to named outputs. The outputs belong to the caller.
 
-        Raises BundleError where the inputs do not fit the graph's description.
+        Raises BundleError if the inputs do not match the graph's description.
         """
 
 
@@ -47,7 +47,7 @@ def check_provider(provider: str, precision: str = "fp32") -> None:
 
 
 def check_inputs(graph: GraphSpec, inputs: Tensors) -> None:
-    """Raise BundleError where `inputs` do not have the names, types and shapes that the manifest describes."""
+    """Raise BundleError if `inputs` do not have the names, types and shapes of the manifest's description."""
     faults = [f"input {name} is not described" for name in inputs.keys() - {spec.name for spec in graph.inputs}]
     for spec in graph.inputs:
         if spec.name not in inputs:
@@ -65,6 +65,6 @@ def check_inputs(graph: GraphSpec, inputs: Tensors) -> None:
 
 
 def shapes_agree(described: tuple[int | str, ...], actual: tuple[Any, ...]) -> bool:
-    """Whether `found` has the described sizes; a symbol such as "N" stands for any size."""
+    """Whether `actual` has the described sizes; a symbol such as "N" stands for any size."""
     return len(described) == len(actual) and all(
         isinstance(size, str) or size == other for size, other in zip(described, actual, strict=True))

@@ -1,4 +1,4 @@
-"""onnxruntime. A provider that was asked for and not obtained is an error, never a silent run on the CPU."""
+"""onnxruntime. If the requested provider is not available, that is an error, never a silent run on the CPU."""
 
 import hashlib
 import sys
@@ -27,8 +27,8 @@ _GPU = "pip install 'cldm-runtime[gpu]'"
 
 
 class _Kind(NamedTuple):
-    """What a provider is to onnxruntime: its names there, itself first and then what serves operators that it lacks,
-    and the pip line."""
+    """A provider in onnxruntime: its name there, followed by the providers of operators that it lacks, and the pip
+    command that installs it."""
 
     names: tuple[str, ...]
     install: str = _GPU
@@ -49,11 +49,11 @@ def open_onnx(data: bytes, graph: GraphSpec, provider: str = "cpu", threads: int
     """An engine for an ONNX model on the CPU, or on a CUDA device whose memory its tensors do not leave."""
     if provider == "cpu":
         return OnnxEngine(data, graph, threads)
-    from .onnx_device import OnnxDevice, OnnxDeviceEngine, linear_graph  # here, for nobody else needs it
+    from .onnx_device import OnnxDevice, OnnxDeviceEngine, linear_graph  # here, because only CUDA needs it
 
-    with redirect_stdout(sys.stderr):  # where it says what it does not find
-        onnxruntime.preload_dlls()  # CUDA's libraries, where pip has installed them
-    # Told apart before anything is bound: is the provider there, and is the graph as described?
+    with redirect_stdout(sys.stderr):  # it prints the libraries that are missing
+        onnxruntime.preload_dlls()  # CUDA's libraries, if pip has installed them
+    # Before anything is bound, so that a missing provider and a wrong graph give different errors.
     session = _open_session(data, graph, provider, threads, precision)
     check_description(graph, _found(session.get_inputs()), _found(session.get_outputs()))
     del session
@@ -65,8 +65,8 @@ def open_onnx(data: bytes, graph: GraphSpec, provider: str = "cpu", threads: int
 
 def _open_captured(data: bytes, graph: GraphSpec, provider: str, threads: int | None, precision: str,
                    batch: int) -> "onnxruntime.InferenceSession":
-    """A session for one batch size that records its CUDA calls once and replays them; a graph of which onnxruntime
-    leaves a node to the host cannot be recorded, and is run call by call."""
+    """A session for one batch size that records its CUDA calls once and replays them. If onnxruntime runs a node of the
+    graph on the host, the graph cannot be recorded, and is run call by call."""
     try:
         return _open_session(data, graph, provider, threads, precision, batch, capture=cuda_graphs())
     except BundleError:
@@ -95,8 +95,8 @@ class OnnxEngine:
 
 
 def declared_graph(data: bytes, file: str, threads: int | None = None) -> GraphSpec:
-    """What an ONNX model says of itself, for a graph that no manifest describes: a size that it leaves open is "N" on
-    the first axis and "?" elsewhere. Raises BundleError for bytes that do not load or types that bundles do not hold.
+    """The inputs and outputs that an ONNX model states, for a graph that no manifest describes. An open size is "N" on
+    the first axis and "?" elsewhere. Raises BundleError for bytes that do not load or types that bundles cannot have.
     """
     session = _open_session(data, GraphSpec(file, "", "fp32", (), ()), "cpu", threads)
     inputs, outputs = (tuple(_declared_tensor(tensor, file) for tensor in tensors)
@@ -113,7 +113,7 @@ def _declared_tensor(tensor: Any, file: str) -> TensorSpec:
 
 def _open_session(data: bytes, graph: GraphSpec, provider: str, threads: int | None, precision: str = "fp32",
                   batch: int | None = None, capture: bool = False) -> "onnxruntime.InferenceSession":
-    """batch: the only size that the session will take; None: any. capture: record and replay CUDA graphs."""
+    """batch: the only batch size that the session accepts; None: any. capture: record and replay CUDA graphs."""
     kind = _KINDS[provider]
     offered = onnxruntime.get_available_providers()
     if kind.names[0] not in offered:
@@ -132,7 +132,7 @@ def _open_session(data: bytes, graph: GraphSpec, provider: str, threads: int | N
 
 
 def _provider_options(name: str, precision: str, capture: bool) -> dict[str, str]:
-    """What a provider is told. TF32 has 10 bits of mantissa: fast, but outside the tolerances of an fp32 bundle."""
+    """The options of a provider. TF32 has 10 bits of mantissa: fast, but outside the tolerances of an fp32 bundle."""
     if name == _CUDA:
         return {"use_tf32": str(int(precision == "tf32")), "enable_cuda_graph": str(int(capture))}
     if name == "TensorrtExecutionProvider":
@@ -148,7 +148,7 @@ def _session_options(threads: int | None, batch: int | None) -> "onnxruntime.Ses
     options.intra_op_num_threads = threads or available_cores()
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
-    # Bytes are ONNX and nothing else; without this the format is guessed from them.
+    # The bytes must be ONNX. Without this, onnxruntime guesses the format from them.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     if batch is not None:
         options.add_free_dimension_override_by_name(BATCH, batch)

@@ -1,7 +1,7 @@
 """onnxruntime on a device: tensors that stay there between graphs, bound buffers, and CUDA graphs.
 
-onnxruntime adds no tensors by itself, so the sums that samplers make between two calls of a network are a graph too:
-`linear.onnx`, which is y = w_0 a + w_1 b + w_2 c + w_3 d.
+onnxruntime has no arithmetic on tensors outside graphs, so the sums that samplers compute between two calls of a
+network are a graph too: `linear.onnx`, y = w_0 a + w_1 b + w_2 c + w_3 d.
 """
 
 from collections import OrderedDict
@@ -20,14 +20,14 @@ from .device import Device, Fetch, Tensor, run_on
 from .engine import Tensors, check_inputs
 
 TERMS = "abcd"  # the inputs of linear.onnx
-_KEPT = 4  # batch sizes whose sessions and buffers are kept
+_MOST_BATCH_SIZES = 4  # whose sessions and buffers stay in memory
 
 Open = Callable[[int], "onnxruntime.InferenceSession"]
 
 
 @cache
 def linear_graph() -> bytes:
-    """The ONNX model that adds tensors up."""
+    """The ONNX model of a weighted sum of tensors."""
     return files(__package__).joinpath("linear.onnx").read_bytes()
 
 
@@ -47,11 +47,11 @@ class OnnxDevice:
         return self._copies.submit(lambda: np.array(tensor.value().numpy())).result
 
     def empty(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Any:
-        """An OrtValue whose content is undefined."""
+        """An OrtValue with undefined content."""
         return onnxruntime.OrtValue.ortvalue_from_shape_and_type(list(shape), dtype, self.name, 0)
 
     def upload(self, array: NDArray[Any]) -> Any:
-        """An OrtValue that holds what the array holds."""
+        """A copy of the array as an OrtValue."""
         return onnxruntime.OrtValue.ortvalue_from_numpy(array, self.name, 0)
 
     def add_up(self, terms: list[tuple[Any, float]], to: Any) -> None:
@@ -67,11 +67,11 @@ class OnnxDevice:
 
 
 class DeviceTensor:
-    """A weighted sum of values on a device, which is not added up before its numbers are needed."""
+    """A weighted sum of values on a device. It is computed only when its numbers are needed."""
 
     def __init__(self, device: OnnxDevice, shape: tuple[int, ...], terms: Mapping[int, tuple[Any, float]] | None = None,
                  host: NDArray[Any] | None = None) -> None:
-        """terms: id -> (OrtValue, weight). host: the numbers themselves, which have not been uploaded yet."""
+        """terms: id -> (OrtValue, weight). host: numbers that have not been copied to the device yet."""
         self.device, self.shape, self._host = device, shape, host
         self._terms = dict(terms or {})
 
@@ -102,7 +102,7 @@ class DeviceTensor:
         return self + other * -1.0
 
     def value(self) -> Any:
-        """The OrtValue of the sum, which is added up once."""
+        """The OrtValue of the sum, computed once."""
         terms = list(self._uploaded().values())
         if len(terms) == 1 and terms[0][1] == 1.0:
             return terms[0][0]
@@ -134,7 +134,7 @@ class DeviceTensor:
 
 
 class _Bound(NamedTuple):
-    """A session for one batch size, with the buffers that it always reads and writes."""
+    """A session for one batch size, with its fixed input and output buffers."""
 
     session: "onnxruntime.InferenceSession"
     binding: Any
@@ -143,8 +143,8 @@ class _Bound(NamedTuple):
 
 
 class OnnxDeviceEngine:
-    """One graph on a device. Sessions have static shapes, one for each batch size, and buffers at fixed addresses: what
-    CUDA graphs demand. `open_session` opens one for a batch size."""
+    """One graph on a device. Each batch size has a session with static shapes and buffers at fixed addresses, because
+    CUDA graphs need both. `open_session` opens one for a batch size."""
 
     def __init__(self, graph: GraphSpec, provider: str, device: OnnxDevice, open_session: Open) -> None:
         self._graph, self._provider, self._open = graph, provider, open_session
@@ -180,7 +180,7 @@ class OnnxDeviceEngine:
     def _for(self, batch: int) -> _Bound:
         if batch not in self._bound:
             self._bound[batch] = self._bind(batch)
-            if len(self._bound) > _KEPT:
+            if len(self._bound) > _MOST_BATCH_SIZES:
                 self._bound.popitem(last=False)
         self._bound.move_to_end(batch)
         return self._bound[batch]

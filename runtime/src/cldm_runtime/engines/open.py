@@ -37,7 +37,7 @@ def open_graph(bundle: Bundle, role: str, provider: str = "cpu", threads: int | 
     if faults:
         raise BundleError(list_faults(f"graph {bundle.path / graph.file} is refused.", faults))
     if provider == "tensorrt":
-        from .tensorrt import TensorRtEngine  # here, because it is the one that needs tensorrt and torch
+        from .tensorrt import TensorRtEngine  # here, because it needs tensorrt and torch
 
         tolerances = bundle.manifest.reference.tolerances
         return TensorRtEngine(data, graph, Reference.from_arrays(bundle.reference()).graphs[role],
@@ -50,13 +50,13 @@ def open_engine(data: bytes, graph: GraphSpec, provider: str = "cpu", threads: i
     """An engine for the bytes of a graph: an ONNX model, or a TorchScript archive for the torchscript providers.
 
     precision: of the arithmetic, one that the provider is `OFFERED` with. Raises InputError for an unknown provider or
-    precision, ProviderError for one that is not installed, does not start or is not to be had, and BundleError for a
-    graph that does not load or is not as described. TensorRT is opened by `open_graph`: it needs a reference.
+    precision, ProviderError for one that is not installed, not available or does not start, and BundleError for a
+    graph that does not load or differs from its description. TensorRT is opened by `open_graph`: it needs a reference.
     """
     check_provider(provider, precision)
     if provider == "tensorrt":
         raise ValueError("an engine of TensorRT is opened by open_graph")
-    # Imported here, each because it is the one that needs its package.
+    # Imported here, because each needs its own package.
     if provider == "openvino":
         from .openvino import OpenVinoEngine
 
@@ -75,9 +75,9 @@ def open_engine(data: bytes, graph: GraphSpec, provider: str = "cpu", threads: i
 
 def build_engines(bundle: Bundle, batches: Sequence[int], say: Callable[[str], None] = lambda text: None,
                   precision: str = "fp32") -> list[Path]:
-    """Build the engines of every graph of a bundle for these batch sizes, but for those that are there, and test them.
+    """Build the missing engines of every graph of a bundle for these batch sizes, and test all of them.
 
-    say: told what is done, a line at a time. Raises ProviderError and BundleError.
+    say: receives the progress, a line at a time. Raises ProviderError and BundleError.
     """
     written = []
     for role, graph in bundle.manifest.graphs.items():

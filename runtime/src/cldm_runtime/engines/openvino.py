@@ -1,7 +1,7 @@
-"""OpenVINO on the CPU. The only module of the runtime that imports openvino, and only when it is asked for.
+"""OpenVINO on the CPU. Only this module of the runtime imports openvino, and only when that is used.
 
-OpenVINO takes bfloat16 by itself where the CPU has it, so the precision is always stated. A graph is compiled for the
-very shapes that it is given, which measured 4 to 17 % faster than one compilation for any batch (docs/benchmarks.md).
+OpenVINO uses bfloat16 by default if the CPU has it, so the precision is always stated. A graph is compiled for the
+exact shapes of its inputs, which measured 4 to 17 % faster than one compilation for any batch (docs/benchmarks.md).
 """
 
 import io
@@ -38,7 +38,7 @@ class OpenVinoEngine:
         self._core = _core()
         _require_precision(self._core, precision)
         self._model = _read(data, graph)
-        self._inputs = [port.get_any_name() for port in self._model.inputs]  # without those that nothing reads
+        self._inputs = [port.get_any_name() for port in self._model.inputs]  # without unused ones
         self._requests: OrderedDict[Shapes, Any] = OrderedDict()
         self._options = {
             "INFERENCE_PRECISION_HINT": _HINTS[precision], "EXECUTION_MODE_HINT": "ACCURACY",
@@ -61,7 +61,7 @@ class OpenVinoEngine:
             return {spec.name: np.array(request.get_tensor(spec.name).data) for spec in self._graph.outputs}
 
     def _request(self, shapes: dict[str, tuple[int, ...]]) -> Any:
-        """The request compiled for inputs of these shapes; the one that was not used for longest makes room."""
+        """The request compiled for inputs of these shapes. The least recently used one is dropped to make room."""
         key = tuple(shapes.values())
         if key not in self._requests:
             try:
@@ -83,11 +83,10 @@ def _core() -> Any:
 
 
 def _openvino() -> Any:
-    """The package, without its telemetry: importing it reports the import to its makers, over the network, unless that
-    part is missing."""
+    """The package without its telemetry, which would report the import to its makers over the network."""
     module = sys.modules.get(_TELEMETRY)
     if module is None:
-        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # how Python is told that a module is missing
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # marks a module as missing for Python
     try:
         import openvino
     except ImportError as error:
@@ -108,7 +107,7 @@ def _require_precision(core: Any, precision: str) -> None:
 
 
 def _read(data: bytes, graph: GraphSpec) -> Any:
-    """The model in the bytes, which are ONNX and nothing else: a reader that guesses the format is not asked."""
+    """The model in the bytes, which must be ONNX: the reader that guesses the format is not used."""
     from openvino import frontend
 
     failures = (RuntimeError, frontend.GeneralFailure, frontend.InitializationFailure, frontend.NotImplementedFailure,
@@ -117,7 +116,7 @@ def _read(data: bytes, graph: GraphSpec) -> Any:
         reader = frontend.FrontEndManager().load_by_framework("onnx")
         source = reader.load(io.BytesIO(data))
         model = reader.convert(source)
-        # Of the source, because conversion drops inputs that nothing reads.
+        # From the source, because conversion drops unused inputs.
         inputs = [_found(place.get_names()[0], source.get_element_type(place), source.get_partial_shape(place))
                   for place in source.get_inputs()]
         described = {spec.name for spec in graph.outputs}

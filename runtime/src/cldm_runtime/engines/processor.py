@@ -1,4 +1,4 @@
-"""This processor: its name, and what it can do."""
+"""This machine's processor: its name, instructions and usable cores."""
 
 import math
 import os
@@ -14,7 +14,7 @@ _VNNI = {"avx512_vnni", "avx_vnni"}
 
 
 def lacks_vnni(cpuinfo: Path = _CPUINFO) -> bool:
-    """Whether this is an x86 processor without VNNI instructions; False where that cannot be told.
+    """Whether this is an x86 processor without VNNI instructions; False if that is unknown.
 
     Without them onnxruntime adds products of uint8 and int8 in 16 bits, which overflow and give wrong images.
     """
@@ -26,7 +26,7 @@ def lacks_vnni(cpuinfo: Path = _CPUINFO) -> bool:
 
 
 def processor_name(cpuinfo: Path = _CPUINFO) -> str:
-    """As its maker calls it, where the system says; else the name of the architecture."""
+    """The maker's name of the processor, or, if the system does not state it, the name of the architecture."""
     with suppress(OSError, UnicodeDecodeError):
         for line in cpuinfo.read_text().splitlines():
             if line.startswith("model name"):
@@ -35,14 +35,14 @@ def processor_name(cpuinfo: Path = _CPUINFO) -> str:
 
 
 def available_cores() -> int:
-    """Cores that this process may use: those it may run on, or as many as a container's limit on processor time leaves
-    of them."""
+    """Number of cores that this process may use: those that it may run on, limited by a container's quota of processor
+    time."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(cores, _container_cores())))
 
 
 def _container_cores() -> float:
-    """Infinite where there is no limit."""
+    """The container's quota of cores; infinite without a limit."""
     try:
         quota, period = _QUOTA.read_text().split()
         return int(quota) / int(period)
@@ -50,10 +50,10 @@ def _container_cores() -> float:
         return math.inf
 
 
-_ON_A_GPU = 12  # each holds some 500 MB of its memory for CUDA itself
+_ON_A_GPU = 12  # each takes about 500 MB of its memory for CUDA itself
 
 
 def default_workers(provider: str) -> int:
-    """As many as there are cores that this process may use; on a GPU at most `_ON_A_GPU`, which share it: while one
-    draws label maps, writes or copies, the networks of another are at work."""
+    """Default number of workers: one for each usable core. On a GPU at most `_ON_A_GPU` share it: while one draws label
+    maps, writes or copies, another runs its networks."""
     return available_cores() if provider in CPU_PROVIDERS else min(available_cores(), _ON_A_GPU)

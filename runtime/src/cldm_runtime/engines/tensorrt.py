@@ -18,10 +18,10 @@ _PROVIDER = "tensorrt"
 
 
 class TensorRtEngine:
-    """One graph; for each batch size that it is given, an engine, built here where none of that size was before.
+    """One graph, with an engine for each batch size that occurs. Missing engines are built here.
 
-    Every engine computes the graph's reference before it is used, because engines in fp16 are known to give black
-    images: one that is further from it than `tolerances` (by output) is refused. Raises ProviderError and BundleError.
+    Every engine is tested on the graph's reference before it is used, because engines in fp16 are known to give black
+    images. Errors above `tolerances` (by output) are not accepted. Raises ProviderError and BundleError.
     """
 
     def __init__(self, data: bytes, graph: GraphSpec, reference: ReferenceCase, tolerances: Mapping[str, float],
@@ -52,7 +52,7 @@ class TensorRtEngine:
         return self._launch(inputs)
 
     def prepare(self, batch: int) -> None:
-        """Have an engine for a batch size: from the cache, else built; and tested."""
+        """Load the engine for a batch size from the cache, or build it, and test it."""
         if batch in self._contexts:
             return
         plan = plan_engine(self._graph, batch, self._precision)
@@ -79,7 +79,7 @@ class TensorRtEngine:
         return True
 
     def _largest_excess(self, batch: int) -> float:
-        """The largest error on the reference, in tolerances; NaN where a number is not finite."""
+        """The largest error on the reference, in units of the tolerance; NaN if a number is not finite."""
         case = self._reference.resized(batch)
         outputs = run_on(self._device, self._execute, case.inputs)
         return float(np.max([np.max(np.abs(outputs[name] - expected)) / self._tolerances[name]

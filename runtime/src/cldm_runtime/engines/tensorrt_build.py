@@ -1,8 +1,8 @@
-"""TensorRT engines: how one is planned, built, and kept on the machine that runs it.
+"""TensorRT engines: their plans, and how they are built and cached on the machine that runs them.
 
-Written to the TensorRT 11 API: networks are strongly typed, so the precision of every operator stands in the graph. An
-engine is compiled for one GPU, one version of TensorRT and one batch size, and is code. It is therefore never part of a
-bundle: it lies in a folder of this user alone, under a name that is the digest of all that it was made from.
+Written for the TensorRT 11 API: networks are strongly typed, so the graph states the precision of every operator. An
+engine is compiled for one GPU, one version of TensorRT and one batch size, and is code. So it is never part of a
+bundle: it lies in a private folder of this user, and its name is the digest of everything that it was made from.
 """
 
 import hashlib
@@ -30,8 +30,8 @@ Shapes = dict[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class EnginePlan:
-    """All that an engine is made from. shapes: of every input, which is the only profile: minimum, optimum and maximum
-    are one, since any other size than the optimum is slow."""
+    """Everything that an engine is made from. shapes: of every input, in the only profile, whose minimum, optimum and
+    maximum are equal, because other sizes than the optimum are slow."""
 
     graph_sha256: str
     shapes: Shapes
@@ -47,7 +47,7 @@ class EnginePlan:
 
     @property
     def timings(self) -> str:
-        """The name of the file with the times of kernels on this GPU, which makes the next build faster."""
+        """The name of the file with the times of kernels on this GPU. It makes the next build faster."""
         return f"{_digest([self.tensorrt, self.gpu, self.compute_capability])}.timings"
 
 
@@ -61,7 +61,7 @@ def profile(graph: GraphSpec, batch: int) -> Shapes:
 
 
 def plan_engine(graph: GraphSpec, batch: int, precision: str = "fp32") -> EnginePlan:
-    """The engine of a graph on this machine's GPU. Raises ProviderError where TensorRT or a GPU is missing."""
+    """The plan for a graph's engine on this machine's GPU. Raises ProviderError if TensorRT or a GPU is missing."""
     trt, torch = import_tensorrt(), import_torch(TENSORRT)
     TorchDevice(torch, TENSORRT)
     major, minor = torch.cuda.get_device_capability(0)
@@ -70,7 +70,7 @@ def plan_engine(graph: GraphSpec, batch: int, precision: str = "fp32") -> Engine
 
 
 def import_tensorrt() -> Any:
-    """The package. Raises ProviderError."""
+    """The package tensorrt. Raises ProviderError if it is missing."""
     try:
         import tensorrt
     except ImportError as error:
@@ -80,7 +80,7 @@ def import_tensorrt() -> Any:
 
 
 def missing() -> str | None:
-    """Why no engine can be built here; None where one can."""
+    """Why no engine can be built here; None if it can."""
     try:
         import_tensorrt()
         TorchDevice(import_torch(TENSORRT), TENSORRT)
@@ -90,7 +90,7 @@ def missing() -> str | None:
 
 
 def read_engine(plan: EnginePlan) -> bytes | None:
-    """The engine of a plan, if it was built before; one that is damaged is as good as none."""
+    """The engine of a plan, if it was built before; None if it is missing or damaged."""
     path = private_folder(FOLDER) / plan.name
     with suppress(FileNotFoundError):
         if path.is_symlink():
@@ -102,17 +102,16 @@ def read_engine(plan: EnginePlan) -> bytes | None:
 
 
 def write_engine(plan: EnginePlan, data: bytes) -> Path:
-    """Keep an engine under its plan's name."""
+    """Store an engine under its plan's name."""
     return _write(private_folder(FOLDER) / plan.name, hashlib.sha256(data).digest() + data)
 
 
 def build_engine(model: bytes, graph: GraphSpec, plan: EnginePlan) -> bytes:
-    """Compile an ONNX model. Raises BundleError for one that TensorRT does not take, ProviderError where building
-    fails."""
+    """Compile an ONNX model. Raises BundleError for a model that TensorRT rejects, ProviderError if building fails."""
     trt = import_tensorrt()
     logger = trt.Logger(trt.Logger.ERROR)
     builder = trt.Builder(logger)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))  # 10 needs it said
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))  # for version 10
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(model):
         faults = "; ".join(str(parser.get_error(number)) for number in range(parser.num_errors))
@@ -122,7 +121,7 @@ def build_engine(model: bytes, graph: GraphSpec, plan: EnginePlan) -> bytes:
     if not plan.tf32:
         config.clear_flag(trt.BuilderFlag.TF32)
     shapes = builder.create_optimization_profile()
-    for number in range(network.num_inputs):  # those that something reads
+    for number in range(network.num_inputs):  # without unused ones
         name = network.get_input(number).name
         shapes.set_shape(name, *[plan.shapes[name]] * 3)
     config.add_optimization_profile(shapes)

@@ -1,4 +1,4 @@
-"""A CUDA device by torch: its tensors, copies beside the work, and graphs of CUDA calls that are replayed."""
+"""A CUDA device in torch: its tensors, copies parallel to the work, and recorded graphs of CUDA calls."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..errors import ProviderError
 from .device import Fetch, Tensor, cuda_graphs
 
-_CAPTURED = 4  # shapes whose graphs are kept: full batches of a few sizes
+_CAPTURED = 4  # shapes whose graphs stay in memory: full batches of a few sizes
 _WARM_UPS = 3  # runs before a capture, in which libraries choose their kernels and allocate
 
 Tensors = Mapping[str, Tensor]
@@ -18,7 +18,7 @@ Call = Callable[[Tensors], dict[str, Tensor]]
 
 
 def import_torch(provider: str) -> Any:
-    """The package, which only this and the engines that ask for it import. Raises ProviderError."""
+    """The package torch, imported only for the providers that use it. Raises ProviderError if it is missing."""
     try:
         import torch
     except ImportError as error:
@@ -28,7 +28,7 @@ def import_torch(provider: str) -> Any:
 
 
 class TorchDevice:
-    """The first CUDA device that torch sees. Raises ProviderError where it sees none."""
+    """The first CUDA device that torch sees. Raises ProviderError if it sees none."""
 
     ahead = 1
 
@@ -42,7 +42,7 @@ class TorchDevice:
         self._copies = torch.cuda.Stream()
 
     def put(self, array: NDArray[Any]) -> Tensor:
-        # Pinned, so that the copy goes on beside the work; torch keeps such memory for the next one.
+        # Pinned, so that the copy runs parallel to the work; torch reuses pinned memory.
         pinned = self._torch.empty(array.shape, dtype=self._torch.from_numpy(np.empty(0, array.dtype)).dtype,
                                  pin_memory=True)
         pinned.numpy()[...] = array
@@ -51,7 +51,7 @@ class TorchDevice:
     def fetch(self, tensor: Tensor) -> Fetch:
         torch, done = self._torch, self._torch.cuda.Event()
         pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-        self._copies.wait_stream(torch.cuda.current_stream())  # what is queued up to here, not what comes later
+        self._copies.wait_stream(torch.cuda.current_stream())  # waits for work queued so far, not for later work
         with torch.cuda.stream(self._copies):
             pinned.copy_(tensor, non_blocking=True)
             done.record()
@@ -66,14 +66,14 @@ class TorchDevice:
 
 
 def captured(torch: Any, call: Call) -> Call:
-    """The call, replayed from CUDA graphs unless these are turned off."""
+    """The function, replayed from CUDA graphs unless they are turned off."""
     return Captured(torch, call) if cuda_graphs() else call
 
 
 class Captured:
     """Calls of one function recorded as CUDA graphs, one for each shape of its inputs, and replayed.
 
-    Capturing pays where the GPU would wait for the host to launch small kernels: at small batches above all.
+    Capturing is faster if the GPU would wait for the host to launch small kernels, above all at small batches.
     """
 
     def __init__(self, torch: Any, call: Call) -> None:

@@ -1,6 +1,6 @@
-"""TorchScript, for users who have torch anyway: on the CPU, or on a CUDA device.
+"""TorchScript, for users who have torch installed: on the CPU, or on a CUDA device.
 
-A TorchScript archive holds code: use those of a source that you trust, as with any program.
+A TorchScript archive contains code: use archives from trusted sources only, as with any program.
 """
 
 import io
@@ -68,8 +68,8 @@ class TorchScriptEngine:
 
     @contextmanager
     def _arithmetic(self) -> Iterator[None]:
-        """The precision asked for, and no other: TF32 has 10 bits of mantissa, and torch takes it for convolutions
-        unless it is told."""
+        """Sets exactly the requested precision: TF32 has 10 bits of mantissa, and torch uses it for convolutions by
+        default."""
         torch = self._torch
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode())
@@ -81,7 +81,7 @@ class TorchScriptEngine:
                 stack.callback(setattr, torch.backends.cuda.matmul, "allow_tf32", before)
                 torch.backends.cuda.matmul.allow_tf32 = tf32
             if self._precision in _AUTOCAST:
-                # Its cache of cast weights would not outlive a captured graph.
+                # A captured graph outlives autocast's cache of cast weights, so none is used.
                 stack.enter_context(torch.autocast(self._on, getattr(torch, _AUTOCAST[self._precision]),
                                                    cache_enabled=False))
             yield
