@@ -30,7 +30,7 @@ SIGNATURE_FILE = "signature.json"
 FORMAT: Final = "cldm-signature"
 FORMAT_VERSION: Final = 1
 _LARGEST = 2**20  # bytes of signature.json; a file of the bundle takes 100
-_SIGN_AGAIN = "Get the bundle again from whoever signed it, or have it signed as it is now (cldm sign)."
+_SIGN_AGAIN = "Get the bundle again from its signer, or sign its present content (cldm sign)."
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ class Declaration:
         return cls(**{**values, **parts})
 
     def faults(self) -> list[str]:
-        """What is wrong with it; empty for a sound one."""
+        """The faults of the declaration, one line each; empty for a valid one."""
         return list(_faults(self))
 
 

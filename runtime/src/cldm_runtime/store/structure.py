@@ -53,8 +53,8 @@ def _image_attribute_faults(images: h5py.Dataset) -> list[str]:
         stored = images.attrs.get(name, "missing")
         value = np.asarray(stored)
         low, high = (_SHORTEST_MM, _LONGEST_MM) if name == "spacing_mm" else (-_LARGEST_SCALE, _LARGEST_SCALE)
-        sound = value.dtype.kind in "iuf" and bool(((value >= low) & (value <= high)).all())  # NaN is not
-        if not sound or value.shape != ((count,) if name == "spacing_mm" else ()):
+        valid = value.dtype.kind in "iuf" and bool(((value >= low) & (value <= high)).all())  # NaN is not
+        if not valid or value.shape != ((count,) if name == "spacing_mm" else ()):
             faults.append(f"/images: attribute {name} is {stored}, expected {count} number(s) from {low:g} to {high:g}")
     return faults
 

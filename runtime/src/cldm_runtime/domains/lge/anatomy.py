@@ -241,7 +241,8 @@ class LgeAnatomy:
              spacing_mm: tuple[float, ...], rotation_deg: float = 0.0) -> Drawn:
         """See `Anatomy.draw` of the protocol; shape is (H, W). `request` holds all attributes of the domain."""
         if len(shape) != 2 or len(spacing_mm) != 2:
-            raise InputError(f"the lge domain draws (H, W) slices, but the request has shape {shape}, spacing {spacing_mm}.")
+            raise InputError(f"the lge domain draws (H, W) slices, found shape {shape}, spacing {spacing_mm}. Pass two "
+                             "numbers of each.")
         return _draw(request, stream, (shape[0], shape[1]), (spacing_mm[0], spacing_mm[1]), rotation_deg, _ATTEMPTS)
 
 
