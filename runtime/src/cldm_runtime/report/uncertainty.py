@@ -96,32 +96,32 @@ def _pictures(dataset: Dataset, name: str, samples: Samples, groups: dict[int, P
             f'<div class="maps">{rows}</div>')
 
 
-def _outlined(pictured: ConditionImages, samples: Samples) -> LabelMap:
+def _outlined(images: ConditionImages, samples: Samples) -> LabelMap:
     """The mask of a condition or, without one, the most frequent labels."""
-    if pictured.truth is not None and pictured.truth.any():
-        return pictured.truth
-    return disagreement(pictured.labels, len(samples.domain.labels))[0]
+    if images.truth is not None and images.truth.any():
+        return images.truth
+    return disagreement(images.labels, len(samples.domain.labels))[0]
 
 
-def _in_plane(pictured: ConditionImages, plane: tuple[int, ...]) -> ConditionImages:
+def _in_plane(images: ConditionImages, plane: tuple[int, ...]) -> ConditionImages:
     """One plane of volumes; slices as they are."""
     if not plane:
-        return pictured
-    truth = None if pictured.truth is None else pictured.truth[plane]
-    return ConditionImages(pictured.images[:, :, plane[0]], pictured.labels[:, plane[0]], truth)
+        return images
+    truth = None if images.truth is None else images.truth[plane]
+    return ConditionImages(images.images[:, :, plane[0]], images.labels[:, plane[0]], truth)
 
 
-def _row(pictured: ConditionImages, samples: Samples, top: float) -> str:
-    mean, deviation = image_spread(pictured.images[:, 0])
-    mode, disputed = disagreement(pictured.labels, len(samples.domain.labels))
-    box = enlarged_box(mode if pictured.truth is None else pictured.truth, pictured.labels.max(axis=0))
-    low, high = float(pictured.images.min()), float(pictured.images.max())
+def _row(images: ConditionImages, samples: Samples, top: float) -> str:
+    mean, deviation = image_spread(images.images[:, 0])
+    mode, disputed = disagreement(images.labels, len(samples.domain.labels))
+    box = enlarged_box(mode if images.truth is None else images.truth, images.labels.max(axis=0))
+    low, high = float(images.images.min()), float(images.images.max())
     names = samples.domain.labels
     panels = [Panel("mean image", grey(mean, low, high)), Panel("standard deviation", heat(deviation, top)),
-              Panel("one image, segmented", grey(pictured.images[0, 0], low, high), contours(pictured.labels[0], names)),
+              Panel("one image, segmented", grey(images.images[0, 0], low, high), contours(images.labels[0], names)),
               Panel("disagreement", heat(disputed, DISPUTED_WHITE))]
-    if pictured.truth is not None:
-        panels.append(Panel("mean image, mask", grey(mean, low, high), contours(pictured.truth, names)))
+    if images.truth is not None:
+        panels.append(Panel("mean image, mask", grey(mean, low, high), contours(images.truth, names)))
     return panel_row(panels, box)
 
 
