@@ -62,7 +62,7 @@ def read_raw_dataset(folder: Path, *, fold: int = 0, validation_share: float = 0
     ending = str(description.get("file_ending", ".nii.gz"))
     if not _ENDING.fullmatch(ending):
         raise InputError(f"{folder / 'dataset.json'}: file_ending is {ending!r}, expected one such as .nii.gz.")
-    labels = {str(name): _values(value, folder) for name, value in description["labels"].items()}
+    labels = {str(name): _values(str(name), value, folder) for name, value in description["labels"].items()}
     faults: list[str] = []
     train = _pairs(folder, "Tr", ending, description, faults)
     test = _pairs(folder, "Ts", ending, description, faults)
@@ -81,11 +81,16 @@ def read_raw_dataset(folder: Path, *, fold: int = 0, validation_share: float = 0
     return RawDataset(folder, labels, cases, description), faults
 
 
-def _values(value: object, folder: Path) -> tuple[int, ...]:
+def _values(name: str, value: object, folder: Path) -> tuple[int, ...]:
     """A label of dataset.json is an integer, or a list of integers for a region."""
     try:
         return tuple(int(v) for v in value) if isinstance(value, list) else (int(str(value)),)
     except (ValueError, TypeError, OverflowError) as error:
+        if name.isdigit() and isinstance(value, str):
+            raise InputError(
+                f"{folder / 'dataset.json'}: labels says that {name} is {value!r}, which is the form of nnU-Net v1. "
+                f'Write it the other way round, "{value}": {name}, and `channel_names` in place of `modality`; '
+                "nnUNetv2_convert_old_nnUNet_dataset does this for the whole dataset.") from error
         raise InputError(f"{folder / 'dataset.json'}: labels holds {value!r}, expected integers.") from error
 
 

@@ -24,8 +24,9 @@ from ..domains.domain import Domain
 from ..errors import DatasetError, InputError, list_faults
 from ..runs.run import Progress
 from ..store import DatasetSpec, DatasetWriter, create_dataset, open_dataset
+from .label_map import translate
 from .nnunet_raw import Case, RawDataset, read_raw_dataset
-from .recipe import Recipe, described, make_recipe, translate
+from .recipe import Recipe, described, make_recipe
 from .resample import check_fits, labelled_box, normalise, resample_image, resample_labels
 from .settings import PrepareSettings
 from .volumes import read_volume

@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..bundle.nature import NATURES
 from ..domains.domain import Domain
 from ..errors import InputError, list_faults
+from .label_map import map_labels
 from .nnunet_raw import RawDataset
 from .resample import Window
 from .settings import ALL_CHANNELS, CENTRES, PrepareSettings
@@ -127,42 +125,3 @@ def described(recipe: Recipe, settings: PrepareSettings, domain: Domain) -> dict
         **({"nature": settings.nature} if settings.nature else {}),
         **({} if recipe.centre_on_labels else {"centre": settings.centre}),
     }
-
-
-def map_labels(raw: RawDataset, domain: Domain, mapping: Mapping[str, str], faults: list[str]) -> dict[int, int]:
-    """Source value -> value of the domain. `mapping` is by name in dataset.json or by value; equal names map to each
-    other without an entry."""
-    names, lookup = domain.labels.names, {0: 0}
-    for source, target in mapping.items():
-        if target not in names:
-            faults.append(
-                f"prepare.labels: {source} -> {target!r}, which is no label of {domain.name}. Known: {', '.join(names)}"
-            )
-        elif source in raw.labels:
-            lookup |= dict.fromkeys(raw.labels[source], names.index(target))
-        elif source.lstrip("-").isdigit():
-            lookup[int(source)] = names.index(target)
-        else:
-            faults.append(f"prepare.labels: dataset.json has no label {source!r}. It has: {', '.join(raw.labels)}")
-    for name, values in raw.labels.items():
-        if name in names and name not in mapping:
-            lookup |= {value: names.index(name) for value in values if value not in lookup}
-        missing = [value for value in values if value not in lookup]
-        if missing and len(values) == 1:
-            faults.append(
-                f"label {name!r} ({missing[0]}) of dataset.json is not mapped. Add it to [prepare.labels], for example "
-                f'{name} = "{names[-1]}"'
-            )
-    return lookup
-
-
-def translate(labels: NDArray[np.int64], lookup: Mapping[int, int]) -> NDArray[np.uint8]:
-    """Apply the label mapping. Raises InputError naming every unmapped value."""
-    present = [int(value) for value in np.unique(labels)]
-    unknown = [value for value in present if value not in lookup]
-    if unknown:
-        raise InputError(f"unknown label values {unknown}; known are {sorted(lookup)}")
-    result = np.zeros(labels.shape, np.uint8)
-    for value in present:
-        result[labels == value] = lookup[value]
-    return result

@@ -19,8 +19,8 @@ from cldm_runtime.bundle.segmenter_spec import ChannelNormalisation, SegmenterSp
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.errors import InputError, list_faults
 from cldm_runtime.files.user_files import read_json
+from cldm_runtime.scans.label_map import map_labels
 from cldm_runtime.scans.nnunet_raw import RawDataset
-from cldm_runtime.scans.recipe import map_labels
 
 CONFIGURATION = "2d"
 RESAMPLING = "resample_data_or_seg_to_shape"
@@ -205,7 +205,8 @@ def _label_values(result: NnunetResult, label_manager: Any, domain: Domain, labe
     """Label value of the domain for each channel of the network."""
     named = {str(name): tuple(value) if isinstance(value, list) else (int(value),)
              for name, value in result.dataset["labels"].items() if name != "ignore"}
-    lookup = map_labels(RawDataset(result.folder, named, (), result.dataset), domain, labels, faults)
+    lookup = map_labels(RawDataset(result.folder, named, (), result.dataset), domain, labels, faults,
+                        "export.nnunet_labels")
     channels = label_manager.regions_class_order if label_manager.has_regions else label_manager.all_labels
     missing = [int(value) for value in channels if int(value) not in lookup]
     if missing and not faults:
