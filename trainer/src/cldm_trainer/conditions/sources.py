@@ -18,7 +18,7 @@ Limits = tuple[float, float] | None
 
 
 @dataclass(frozen=True)
-class Source:
+class EncoderInputs:
     """tensors: meaning and limits of each input. real: inputs from one-hot maps (n, K, *spatial) and training
     attributes (N, A). random: inputs without anatomy, of the shapes of the real ones."""
 
@@ -46,9 +46,9 @@ def _random_attributes(like: Mapping[str, Tensor], generator: torch.Generator) -
 
 
 SOURCES = {
-    "masks": Source({"one_hot": ("label map, one channel for each of labels.names, 0 or 1", (0.0, 1.0))},
+    "masks": EncoderInputs({"one_hot": ("label map, one channel for each of labels.names, 0 or 1", (0.0, 1.0))},
                     lambda one_hot, _: {"one_hot": one_hot}, _random_maps),
-    "attributes": Source({"attributes": ("values in the order and units of attributes; 0 where undefined", None),
+    "attributes": EncoderInputs({"attributes": ("values in the order and units of attributes; 0 where undefined", None),
                           "defined": ("whether the attribute is defined, 0 or 1", (0.0, 1.0))},
                          _real_attributes, _random_attributes),
 }
