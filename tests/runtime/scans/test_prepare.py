@@ -8,11 +8,13 @@ import pytest
 from PIL import Image
 
 from cldm_runtime.domains.attributes import Reason
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import DatasetError, InputError
 from cldm_runtime.files.atomic import write_json
 from cldm_runtime.files.user_files import read_json
+from cldm_runtime.scans.counts import count_subsets
 from cldm_runtime.scans.nnunet_raw import _listed_files, write_nifti
-from cldm_runtime.scans.prepare import count_subsets, prepare
+from cldm_runtime.scans.prepare import prepare
 from cldm_runtime.scans.settings import PrepareSettings
 from cldm_runtime.store import open_dataset
 
@@ -176,7 +178,7 @@ def test_a_cohort_without_subsets_or_patients_is_not_counted(tmp_path, missing):
     with h5py.File(tmp_path / "cohort.h5", "r+") as file:
         del file[missing]
     with pytest.raises(DatasetError, match="/subset or /patients is missing"):
-        count_subsets(tmp_path / "cohort.h5")
+        count_subsets(tmp_path / "cohort.h5", get_domain("lge"))
 
 
 def test_files_that_dataset_json_lists_are_images_and_label(tmp_path):

@@ -7,8 +7,9 @@ import pytest
 
 from cldm_runtime.domains.registry import DOMAINS
 from cldm_runtime.errors import InputError
+from cldm_runtime.scans.counts import count_lines
 from cldm_runtime.scans.nnunet_raw import read_raw_dataset
-from cldm_runtime.scans.prepare import count_lines, prepare
+from cldm_runtime.scans.prepare import prepare
 from cldm_runtime.scans.settings import PrepareSettings
 from cldm_runtime.scans.volumes import read_volume
 from cldm_runtime.store import open_dataset

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..bundle.declarations import find_domain
-from ..scans.prepare import count_lines
+from ..scans.counts import count_lines, warnings
 from ..scans.prepare import prepare as prepare_scans
 from ..scans.settings import CohortSettings, PrepareSettings, raw_folder, read_settings
 from .audited import AuditedCommand
@@ -39,4 +39,7 @@ def prepare_cohort(cohort: CohortSettings, settings: PrepareSettings, *, overwri
         counts = prepare_scans(raw_folder(cohort, settings), cohort.file, settings, cohort.domain, overwrite=overwrite,
                                progress=progress)
     note(made=sum(count.samples for count in counts.values()), output=os.path.abspath(cohort.file))
-    click.echo("\n".join([str(cohort.file), *count_lines(counts, find_domain(cohort.domain))]))
+    domain = find_domain(cohort.domain)
+    click.echo("\n".join([str(cohort.file), *count_lines(counts, domain)]))
+    for warning in warnings(counts, domain):
+        click.echo(f"Warning: {warning}", err=True)

@@ -185,9 +185,18 @@ def _subsets(
         subsets = {name: chosen[name] for name in train if name in chosen}
     else:
         everyone = sorted({patients[name] for name in train})
-        held_out = set(everyone[len(everyone) - round(validation_share * len(everyone)) :])
+        held_out = set(everyone[len(everyone) - _held_out(len(everyone), validation_share):])
         subsets = {name: "val" if patients[name] in held_out else "train" for name in train}
     return {**subsets, **dict.fromkeys(test, "test")}
+
+
+def _held_out(patients: int, share: float) -> int:
+    """How many patients validate: their share, rounded; at least one of three or more, and never all."""
+    if not 0 <= share < 1:
+        raise InputError(f"prepare.validation_share: found {share}, expected a share of the patients, from 0 to "
+                         "below 1.")
+    least = 1 if share > 0 and patients >= 3 else 0
+    return min(max(least, round(share * patients)), max(patients - 1, 0))
 
 
 def _are_names(value: object) -> bool:

@@ -6,7 +6,6 @@ stopped. The images of a patient depend only on (seed, subset, patient).
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from ..files.atomic import write_json
 from ..files.user_files import read_json
 from ..runs.run import Progress
 from .nnunet_raw import write_nifti
+from .pool import process_pool
 from .settings import CohortSettings
 
 ENDING = ".nii.gz"
@@ -104,14 +104,8 @@ def _claim_folder(folder: Path, recipe: Mapping[str, object]) -> None:
 
 def _write_volumes(cases: Sequence[PhantomCase], write: "partial[None]", workers: int,
                    progress: Progress | None) -> None:
-    if workers < 2:
-        for done, case in enumerate(cases, 1):
-            write(case)
-            if progress:
-                progress(done, len(cases))
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        for done, _ in enumerate(pool.map(write, cases), 1):
+    with process_pool(workers) as pool:
+        for done, _ in enumerate(pool.map(write, cases) if pool else map(write, cases), 1):
             if progress:
                 progress(done, len(cases))
 

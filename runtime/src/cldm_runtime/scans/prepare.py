@@ -11,7 +11,7 @@ import json
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,10 @@ from ..domains.domain import Domain
 from ..errors import DatasetError, InputError, list_faults
 from ..runs.run import Progress
 from ..store import DatasetSpec, DatasetWriter, create_dataset, open_dataset
+from .counts import DROPPED, Count, count_subsets, nothing_left
 from .label_map import translate
 from .nnunet_raw import Case, RawDataset, read_raw_dataset
+from .pool import process_pool
 from .recipe import Recipe, described, make_recipe
 from .resample import check_fits, labelled_box, normalise, resample_image, resample_labels
 from .settings import PrepareSettings
@@ -45,15 +47,6 @@ class PreparedCase:
     labels: NDArray[np.uint8]
     position: NDArray[np.float32]
     slices: NDArray[np.int32] | None
-    dropped: int
-
-
-@dataclass(frozen=True)
-class Count:
-    """Counts of a subset: patients, samples, and the labelled slices that were dropped as not usable."""
-
-    patients: int
-    samples: int
     dropped: int
 
 
@@ -149,11 +142,11 @@ def measure_samples(case: PreparedCase, domain: Domain, spacing_mm: tuple[float,
 
 def prepared_cases(cases: Sequence[Case], recipe: Recipe, workers: int) -> Iterator[tuple[Case, PreparedCase | str]]:
     """Each case with its samples, in order; at most CASES_A_PROCESS for each process are in memory."""
-    if workers < 2:
-        yield from ((case, prepare_case(case, recipe)) for case in cases)
-        return
     waiting: deque[tuple[Case, Future[PreparedCase | str]]] = deque()
-    with ProcessPoolExecutor(workers) as pool:
+    with process_pool(workers) as pool:
+        if pool is None:
+            yield from ((case, prepare_case(case, recipe)) for case in cases)
+            return
         for case in cases:
             if len(waiting) == CASES_A_PROCESS * workers:
                 first, future = waiting.popleft()
@@ -178,14 +171,17 @@ def prepare(raw_folder: Path, target: Path, settings: PrepareSettings, domain_na
     fingerprint = fingerprint_of(raw, described(recipe, settings, domain))
     if target.exists() and not overwrite:
         check_same(target, fingerprint)
-        return count_subsets(target)
+        return count_subsets(target, domain)
     target.parent.mkdir(parents=True, exist_ok=True)
     with create_dataset(target, dataset_spec(recipe, domain, fingerprint), overwrite=overwrite) as writer:
-        dropped = _write_cases(raw, recipe, domain, writer, settings.workers, faults, progress)
+        kept, dropped = _write_cases(raw, recipe, domain, writer, settings.workers, faults, progress)
         if faults:
             raise InputError(list_faults(f"{raw_folder} cannot be prepared, {len(faults)} fault(s):", faults))
-        writer.set_metadata({f"dropped_{subset}": count for subset, count in dropped.items()})
-    return count_subsets(target)
+        if not kept:
+            ring = settings.ring if settings.ring is not None else domain.stack.regions if domain.stack else ()
+            raise InputError(f"{raw_folder}: {nothing_left(sum(dropped.values()), domain, ring)}. Nothing was written.")
+        writer.set_metadata({f"{DROPPED}{subset}": count for subset, count in dropped.items()})
+    return count_subsets(target, domain)
 
 
 def dataset_spec(recipe: Recipe, domain: Domain, fingerprint: str) -> DatasetSpec:
@@ -217,23 +213,25 @@ def check_same(target: Path, fingerprint: str) -> None:
 
 
 def _write_cases(raw: RawDataset, recipe: Recipe, domain: Domain, writer: DatasetWriter, workers: int,
-                 faults: list[str], progress: Progress | None) -> dict[str, int]:
-    """Append every case to the file, collect faults, and return the number of dropped slices of each subset."""
+                 faults: list[str], progress: Progress | None) -> tuple[int, dict[str, int]]:
+    """Append every case to the file and collect faults; returns how many samples were written, and how many slices of
+    each subset were dropped."""
     numbers = {
         patient: f"P{number:04d}" for number, patient in enumerate(dict.fromkeys(case.patient for case in raw.cases), 1)
     }
-    dropped = dict.fromkeys((case.subset for case in raw.cases), 0)
+    kept, dropped = 0, dict.fromkeys((case.subset for case in raw.cases), 0)
     broken = {case.name for case in raw.cases for fault in faults if fault.startswith(f"case {case.name}:")}
     cases = [case for case in raw.cases if case.name not in broken]
     for done, (case, result) in enumerate(prepared_cases(cases, recipe, workers), 1):
         if isinstance(result, str):
             faults.append(result)
         else:
+            kept += len(result.labels)
             dropped[case.subset] += result.dropped
             _append(writer, result, numbers[case.patient], case.subset, domain, recipe.window.spacing_mm)
         if progress:
             progress(done, len(cases))
-    return dropped
+    return kept, dropped
 
 
 def _append(writer: DatasetWriter, case: PreparedCase, patient: str, subset: str, domain: Domain,
@@ -241,29 +239,3 @@ def _append(writer: DatasetWriter, case: PreparedCase, patient: str, subset: str
     measured, count = measure_samples(case, domain, spacing_mm), len(case.labels)
     writer.append(images=case.images, masks=case.labels, mask_attributes=measured.values, mask_reasons=measured.reasons,
                   patients=[patient] * count, slices=case.slices, subset=[subset] * count)
-
-
-def count_subsets(target: Path) -> dict[str, Count]:
-    """The counts of a cohort file, in the order of first appearance."""
-    with open_dataset(target) as dataset:
-        subsets, patients, metadata = dataset.subset, dataset.patients, dataset.metadata
-    if subsets is None or patients is None:
-        raise DatasetError(f"{target}: /subset or /patients is missing. Make it with `cldm prepare`.")
-    subsets, patients = np.asarray(subsets), np.asarray(patients)
-    return {
-        str(name): Count(
-            len(np.unique(patients[subsets == name])),
-            int((subsets == name).sum()),
-            int(metadata.get(f"dropped_{name}", 0)),
-        )
-        for name in dict.fromkeys(subsets.tolist())
-    }
-
-
-def count_lines(counts: Mapping[str, Count], domain: Domain) -> list[str]:
-    """A line of text for each subset."""
-    noun = "slices" if domain.axes == 2 else "volumes"
-    why = f": {domain.stack.dropped}" if domain.stack else ""
-    dropped = {name: f" ({count.dropped} dropped{why})" if domain.axes == 2 else "" for name, count in counts.items()}
-    return [f"  {name:8s} {count.patients:5d} patients {count.samples:6d} {noun}{dropped[name]}"
-            for name, count in counts.items()]
