@@ -14,7 +14,8 @@ from cldm_runtime.errors import InputError
 from cldm_runtime.segmentation.segmenter import Segmenter
 
 from ..graphs.read_weights import fill
-from ..nnunet.results import CONFIGURATION, RESAMPLING, NnunetResult, build_network
+from ..nnunet.plan import CONFIGURATIONS, halving_strides
+from ..nnunet.results import RESAMPLING, NnunetResult, build_network
 
 _TRAINER = "nnUNetTrainer"
 
@@ -26,17 +27,17 @@ def rebuilt_result(segmenter: Segmenter) -> NnunetResult:
     """
     manifest, spec = segmenter.bundle.manifest, segmenter.spec
     trained = manifest.provenance.get("config", {}).get("segmenter", {})
-    if trained.get("planned", True) or spec.axis_order != (0, 1) or spec.decision != "argmax":
+    if trained.get("planned", True) or spec.axis_order != tuple(range(spec.axes)) or spec.decision != "argmax":
         raise InputError(f"{segmenter.bundle.path}: only a segmenter trained with segmenter.planned = false can be "
                          "rebuilt from its bundle. Name its nnU-Net result folder in export.nnunet.")
     dataset = {"channel_names": {str(c): f"channel {c}" for c in range(len(spec.normalisation))}, "file_ending": ".mha",
                "labels": {name: value for value, name in enumerate(segmenter.domain.labels.names)}, "numTraining": 1}
     plans = _plans(spec, trained)
-    network = build_network(plans, dataset, _TRAINER)
+    network = build_network(plans, dataset, _TRAINER, CONFIGURATIONS[spec.axes])
     graph = manifest.graphs["segmenter"]
     fill(network, graph, segmenter.bundle.read(graph), "segmenter")
     return NnunetResult(Path(segmenter.bundle.path), network.eval().requires_grad_(False), plans, dataset, _TRAINER,
-                        spec.mirror_axes, int(trained["epochs"]))
+                        spec.mirror_axes, int(trained["epochs"]), CONFIGURATIONS[spec.axes])
 
 
 def check_rebuilt(segmenter: Segmenter, result: NnunetResult, tolerance: float = 1e-3) -> float:
@@ -55,16 +56,17 @@ def check_rebuilt(segmenter: Segmenter, result: NnunetResult, tolerance: float =
 
 def _plans(spec: SegmenterSpec, trained: dict[str, Any]) -> dict[str, Any]:
     """plans.json of the reduced plan, as far as network and predictor read it."""
-    stages, convolutions = len(trained["features"]), int(trained["convolutions"])
+    stages, convolutions, axes = len(trained["features"]), int(trained["convolutions"]), spec.axes
     kinds: dict[str, Any] = {"is_seg": False, "order_z": 0, "force_separate_z": None}
     architecture = {
         "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
         "arch_kwargs": {
             "n_stages": stages, "features_per_stage": list(trained["features"]),
-            "conv_op": "torch.nn.modules.conv.Conv2d", "kernel_sizes": [[3, 3]] * stages,
-            "strides": [[1, 1]] + [[2, 2]] * (stages - 1), "n_conv_per_stage": [convolutions] * stages,
+            "conv_op": f"torch.nn.modules.conv.Conv{axes}d", "kernel_sizes": [[3] * axes] * stages,
+            "strides": halving_strides(spec.patch_size, stages), "n_conv_per_stage": [convolutions] * stages,
             "n_conv_per_stage_decoder": [convolutions] * (stages - 1), "conv_bias": True,
-            "norm_op": "torch.nn.modules.instancenorm.InstanceNorm2d", "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+            "norm_op": f"torch.nn.modules.instancenorm.InstanceNorm{axes}d",
+            "norm_op_kwargs": {"eps": 1e-5, "affine": True},
             "dropout_op": None, "dropout_op_kwargs": None, "nonlin": "torch.nn.LeakyReLU",
             "nonlin_kwargs": {"inplace": True}},
         "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"]}
@@ -84,5 +86,6 @@ def _plans(spec: SegmenterSpec, trained: dict[str, Any]) -> dict[str, Any]:
     return {
         "dataset_name": "Dataset001_Rebuilt", "plans_name": "ReducedPlans", "label_manager": "LabelManager",
         "transpose_forward": [0, 1, 2], "transpose_backward": [0, 1, 2], "image_reader_writer": "SimpleITKIO",
-        "original_median_shape_after_transp": [1, *spec.patch_size],
-        "foreground_intensity_properties_per_channel": intensities, "configurations": {CONFIGURATION: configuration}}
+        "original_median_shape_after_transp": [1, *spec.patch_size][-3:],
+        "foreground_intensity_properties_per_channel": intensities,
+        "configurations": {CONFIGURATIONS[axes]: configuration}}

@@ -50,7 +50,7 @@ class PredictorAgreement:
 
 def compare_predictors(segmenter: Segmenter, result: NnunetResult, images: NDArray[np.float32], *,
                        mirror: bool) -> PredictorAgreement:
-    """Segment (N, C, H, W) images of the bundle's spacing with both predictors."""
+    """Segment (N, C, *spatial) images of the bundle's spacing with both predictors."""
     ours = segmenter.segment(images, mirror=mirror)
     theirs = nnunet_labels(result, images, segmenter.spacing_mm, segmenter.spec.label_values, mirror=mirror)
     return agreement_of(ours, theirs, segmenter.domain.labels.names, mirror=mirror)
@@ -58,7 +58,7 @@ def compare_predictors(segmenter: Segmenter, result: NnunetResult, images: NDArr
 
 def agreement_of(ours: NDArray[np.uint8], theirs: NDArray[np.uint8], names: Sequence[str], *,
                  mirror: bool) -> PredictorAgreement:
-    """Of label maps (N, H, W) by both predictors; names: label value -> name."""
+    """Of label maps (N, *spatial) by both predictors; names: label value -> name."""
     dice, pixels = {}, {}
     for value, name in enumerate(names):
         a, b = ours == value, theirs == value
@@ -70,7 +70,7 @@ def agreement_of(ours: NDArray[np.uint8], theirs: NDArray[np.uint8], names: Sequ
 
 def nnunet_labels(result: NnunetResult, images: NDArray[np.float32], spacing_mm: tuple[float, ...],
                   label_values: tuple[int, ...], *, mirror: bool) -> NDArray[np.uint8]:
-    """What nnUNetPredictor says of (N, C, H, W) images, in the domain's label values (N, H, W)."""
+    """What nnUNetPredictor says of (N, C, *spatial) images, in the domain's label values (N, *spatial)."""
     return predictor_labels(make_predictor(result, mirror=mirror), result, images, spacing_mm, label_values)
 
 
@@ -102,6 +102,8 @@ def predictor_labels(predictor: Any, result: NnunetResult, images: NDArray[np.fl
 
 def _predict(predictor: Any, image: NDArray[np.float32], spacing_mm: tuple[float, ...]) -> NDArray[np.uint8]:
     """A slice is a volume of one slice, whose spacing through the plane is large, as nnU-Net's readers make it."""
+    if len(spacing_mm) == 3:
+        return np.asarray(predictor.predict_single_npy_array(image, {"spacing": list(spacing_mm)}), np.uint8)
     labels: NDArray[np.uint8] = predictor.predict_single_npy_array(
         image[:, None], {"spacing": [999.0 * max(spacing_mm), *spacing_mm]})
     return np.asarray(labels[0], np.uint8)

@@ -1,4 +1,4 @@
-"""An nnU-Net 2-D result folder to a segmenter bundle."""
+"""An nnU-Net result folder, 2d or 3d_fullres, to a segmenter bundle."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ from .parity import as_table, compare_graph, compare_reference, require
 from .settings import BundleSettings
 
 SEED = 20241
-AGREEMENT_SLICES = 64
+AGREEMENT_IMAGES = {2: 64, 3: 4}  # by spatial axes: slices, volumes
 PARITY_SLICES = 8
 _ELSEWHERE_FACTOR = 5  # what another machine or provider may add to the tolerance at export
 
@@ -120,13 +120,13 @@ class SegmenterExport:
         return torch.from_numpy((smooth / smooth.std() + 0.3 * noise).astype(np.float32))
 
     def cohort_inputs(self) -> Tensor:
-        """(n, C, *patch): slices as the network sees them, cut to one patch."""
+        """(n, C, *patch): images as the network sees them, cut to one patch."""
         spacing = tuple(self.sections["image"]["spacing_mm"][axis] for axis in self.spec.axis_order)
-        rows, columns = self.spec.patch_size
+        corner = tuple(slice(size) for size in self.spec.patch_size)
         patches = []
         for image in self.images[:PARITY_SLICES].transpose(0, 1, *(axis + 2 for axis in self.spec.axis_order)):
-            prepared = prepare(image, (spacing[0], spacing[1]), self.spec).image
-            patches.append(pad_to_patch(prepared[None], self.spec.patch_size)[0][0, :, :rows, :columns])
+            prepared = prepare(image, spacing, self.spec).image
+            patches.append(pad_to_patch(prepared[None], self.spec.patch_size)[0][0][:, *corner])
         return torch.from_numpy(np.ascontiguousarray(np.stack(patches)))
 
     def _graph(self, role: str, module: nn.Module, example: Tensor) -> GraphFile:
@@ -180,7 +180,7 @@ def export_segmenter(settings: BundleSettings, section: SegmenterConfig, target:
     steps = {} if export.nnunet else {stage.STAGE: result.epochs * section.iterations_per_epoch}
     sections = segmenter_sections(settings, result, read_training(run, {}, {}), steps)
     made = SegmenterExport(
-        result, spec, domain, sections, check_slices(run.cohort.file), export.parity_tolerance, torchscript,
+        result, spec, domain, sections, check_images(run.cohort.file), export.parity_tolerance, torchscript,
         {} if export.nnunet else validation_figures(run.own(stage.STAGE)))
     return made.write(target, force=force)
 
@@ -195,7 +195,7 @@ def segmenter_sections(settings: BundleSettings, result: NnunetResult, training:
     provenance = dict(common["provenance"])
     provenance["software"] = {**provenance["software"], "nnunetv2": version("nnunetv2")}
     provenance["nnunet"] = {"trainer": result.trainer, "plans": result.plans["plans_name"], "epochs": result.epochs,
-                            "trained_on": "stacks" if result.volumes else "slices"}
+                            "trained_on": result.trained_on}
     if steps:
         provenance["steps"] = dict(steps)
     shown = "single slices" if cohort.dims == 2 else "volumes"
@@ -214,9 +214,9 @@ def validation_figures(folder: Path) -> dict[str, Any]:
     return {stage.STAGE: {name: value for name, value in figures.items() if np.isfinite(value)}}
 
 
-def check_slices(cohort: Path) -> NDArray[np.float32]:
+def check_images(cohort: Path) -> NDArray[np.float32]:
     """(n, C, *spatial) images of the test patients, evenly picked; of all images where there is no test subset."""
     with open_dataset(cohort) as dataset:
-        subsets = dataset.subset
+        subsets, most = dataset.subset, AGREEMENT_IMAGES[len(dataset.spacing_mm)]
         rows = dataset.rows("test" if subsets is not None and "test" in subsets else None)
-        return dataset.images(rows[np.linspace(0, len(rows) - 1, min(AGREEMENT_SLICES, len(rows))).astype(int)])
+        return dataset.images(rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)])

@@ -5,7 +5,7 @@ nnU-Net takes its three folders from the environment, so `use_folders` comes bef
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,8 @@ ENDING = ".mha"  # read by nnU-Net as an image with spacing, lossless, and not c
 PLANNED, REDUCED = "nnUNetPlans", "ReducedPlans"
 
 
-def configuration_of(dims: int) -> str:
-    """nnU-Net's configuration for images of so many spatial dimensions."""
-    return {2: "2d", 3: "3d_fullres"}[dims]
+CONFIGURATIONS = {2: "2d", 3: "3d_fullres"}
+"""nnU-Net's configuration for images of so many spatial axes."""
 
 
 def use_folders(root: Path) -> None:
@@ -130,9 +129,19 @@ def reduced_plan(plan: Mapping[str, Any], config: SegmenterConfig, configuration
         "n_stages": stages,
         "features_per_stage": list(config.features),
         "kernel_sizes": [[3] * dims] * stages,
-        "strides": [[1] * dims] + [[2] * dims] * (stages - 1),
+        "strides": halving_strides(planned["patch_size"], stages),
         "n_conv_per_stage": [config.convolutions] * stages,
         "n_conv_per_stage_decoder": [config.convolutions] * (stages - 1),
     }
     planned |= {"architecture": architecture, "batch_size": config.batch_size}
     return {**plan, "plans_name": REDUCED, "configurations": {configuration: planned}}
+
+
+def halving_strides(patch: Sequence[int], stages: int) -> list[list[int]]:
+    """Strides of each stage: the first keeps the patch, each later one halves the axes that stay whole and two or more
+    voxels long, so that the decoder gives back the patch's own shape."""
+    sizes, strides = [int(size) for size in patch], [[1] * len(patch)]
+    for _ in range(stages - 1):
+        strides.append([2 if size % 2 == 0 and size >= 4 else 1 for size in sizes])
+        sizes = [size // step for size, step in zip(sizes, strides[-1], strict=True)]
+    return strides

@@ -1,4 +1,4 @@
-"""Reads the result folder of any nnU-Net v2 training in the 2-D configuration.
+"""Reads the result folder of any nnU-Net v2 training in the configuration 2d or 3d_fullres.
 
     RESULT/plans.json, dataset.json, fold_<fold>/checkpoint_final.pth
 """
@@ -22,7 +22,8 @@ from cldm_runtime.files.user_files import read_json
 from cldm_runtime.scans.label_map import map_labels
 from cldm_runtime.scans.nnunet_raw import RawDataset
 
-CONFIGURATION = "2d"
+from .plan import CONFIGURATIONS
+
 RESAMPLING = "resample_data_or_seg_to_shape"
 GAUSSIAN_SIGMA_SCALE = 1 / 8  # of nnU-Net's sliding window
 TILE_STEP_SIZE = 0.5  # default of nnUNetPredictor
@@ -42,8 +43,8 @@ _SAFE = [np.dtype, _SCALAR, (_SCALAR, "numpy.core.multiarray.scalar"),  # the se
 class NnunetResult:
     """A trained network, deep supervision off, with what nnU-Net knows about its use.
 
-    `volumes`: the network was trained on stacks, whose intensities nnU-Net normalises over the whole stack; the runtime
-    normalises each slice.
+    `trained_on`: "volumes" in the configuration 3d_fullres. In 2d "slices" or "stacks", whose intensities nnU-Net
+    normalises over the whole stack; the runtime normalises each slice.
     """
 
     folder: Path
@@ -53,11 +54,19 @@ class NnunetResult:
     trainer: str
     mirror_axes: tuple[int, ...]
     epochs: int
+    configuration: str = "2d"
 
     @property
-    def volumes(self) -> bool:
+    def axes(self) -> int:
+        """Spatial axes of the images: 2 for slices, 3 for volumes."""
+        return next(axes for axes, name in CONFIGURATIONS.items() if name == self.configuration)
+
+    @property
+    def trained_on(self) -> str:
+        if self.axes == 3:
+            return "volumes"
         shape = self.plans.get("original_median_shape_after_transp", [1])
-        return float(shape[0]) > 1
+        return "stacks" if float(shape[0]) > 1 else "slices"
 
     @property
     def managers(self) -> tuple[Any, Any, Any]:
@@ -65,30 +74,36 @@ class NnunetResult:
         from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
         plans = PlansManager(dict(self.plans))
-        return plans, plans.get_configuration(CONFIGURATION), plans.get_label_manager(dict(self.dataset))
+        return plans, plans.get_configuration(self.configuration), plans.get_label_manager(dict(self.dataset))
 
 
 def load_result(folder: Path, fold: str = "0", checkpoint: str = "checkpoint_final.pth") -> NnunetResult:
     """Read a result folder. Raises InputError where a file is missing, damaged, or holds more than data."""
     with _understanding(folder):
         plans, dataset = _read_object(folder / "plans.json"), _read_object(folder / "dataset.json")
-        if CONFIGURATION not in plans.get("configurations", {}):
-            found = ", ".join(map(str, plans.get("configurations", {}))) or "none"
-            raise InputError(f"{folder / 'plans.json'}: no configuration {CONFIGURATION!r}, found {found}. Only 2-D "
-                             "segmenters can be exported.")
         stored = load_checkpoint(folder / f"fold_{fold}" / checkpoint)
-        if stored["init_args"]["configuration"] != CONFIGURATION:
-            raise InputError(f"{folder}: the checkpoint is of {stored['init_args']['configuration']!r}. Only "
-                             f"{CONFIGURATION!r} can be exported.")
+        configuration = _known_configuration(folder, plans, str(stored["init_args"]["configuration"]))
         check_architecture(folder / "plans.json", plans)
-        network = build_network(plans, dataset, str(stored["trainer_name"]))
+        network = build_network(plans, dataset, str(stored["trainer_name"]), configuration)
         try:
             network.load_state_dict(stored["network_weights"])
         except RuntimeError as error:
             raise InputError(f"{folder}: the weights do not fit the network of plans.json: {error}") from error
         axes = stored.get("inference_allowed_mirroring_axes") or ()
         return NnunetResult(folder, network.eval().requires_grad_(False), plans, dataset, str(stored["trainer_name"]),
-                            tuple(int(axis) for axis in axes), int(stored["current_epoch"]))
+                            tuple(int(axis) for axis in axes), int(stored["current_epoch"]), configuration)
+
+
+def _known_configuration(folder: Path, plans: Mapping[str, Any], name: str) -> str:
+    """The configuration of a checkpoint. Raises InputError for one that cannot be exported, or that plans lack."""
+    if name not in CONFIGURATIONS.values():
+        raise InputError(f"{folder}: the checkpoint is of the configuration {name!r}. Only "
+                         f"{' and '.join(CONFIGURATIONS.values())} can be exported: train one of them.")
+    planned = plans.get("configurations", {})
+    if name not in planned:
+        raise InputError(f"{folder / 'plans.json'}: no configuration {name!r}, which the checkpoint is of; found "
+                         f"{', '.join(map(str, planned)) or 'none'}. Copy plans.json from the training again.")
+    return name
 
 
 @contextmanager
@@ -148,8 +163,9 @@ def load_checkpoint(file: Path) -> dict[str, Any]:
         raise InputError(f"{file}: this is not a checkpoint that can be read as plain data ({error})") from error
 
 
-def build_network(plans: Mapping[str, Any], dataset: Mapping[str, Any], trainer_name: str) -> nn.Module:
-    """The network of the plan, made by the trainer class of that name in the installed nnunetv2."""
+def build_network(plans: Mapping[str, Any], dataset: Mapping[str, Any], trainer_name: str,
+                  configuration: str) -> nn.Module:
+    """The network of the plan's configuration, made by the trainer class of that name in the installed nnunetv2."""
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
     from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
@@ -159,10 +175,10 @@ def build_network(plans: Mapping[str, Any], dataset: Mapping[str, Any], trainer_
     except RuntimeError as error:
         raise InputError(f"nnunetv2 has no trainer {trainer_name!r}. Set nnUNet_extTrainer to its folder.") from error
     manager = PlansManager(dict(plans))
-    configuration = manager.get_configuration(CONFIGURATION)
-    channels = determine_num_input_channels(manager, configuration, dict(dataset))
+    planned = manager.get_configuration(configuration)
+    channels = determine_num_input_channels(manager, planned, dict(dataset))
     heads = manager.get_label_manager(dict(dataset)).num_segmentation_heads
-    network: nn.Module = trainer.build_network_architecture(manager, configuration, channels, heads,
+    network: nn.Module = trainer.build_network_architecture(manager, planned, channels, heads,
                                                             enable_deep_supervision=False)
     return network
 
@@ -174,22 +190,21 @@ def segmenter_spec(result: NnunetResult, domain: Domain, labels: Mapping[str, st
     """
     with _understanding(result.folder):
         plans, configuration, label_manager = result.managers
-        faults = [f"{name} is {found!r}, supported: {RESAMPLING}" for name, found in (
-            ("resampling_fn_data", configuration.configuration["resampling_fn_data"]),
-            ("resampling_fn_probabilities", configuration.configuration["resampling_fn_probabilities"]))
-            if found != RESAMPLING]
+        faults = _resampling_faults(configuration.configuration, result.axes)
+        if result.axes != domain.axes:
+            faults.append(f"the configuration {result.configuration} segments images of {result.axes} axes, but those "
+                          f"of the domain {domain.name} have {domain.axes}")
         values = _label_values(result, label_manager, domain, labels, faults)
         if faults:
             raise InputError(list_faults(f"{result.folder} cannot be exported:", faults))
-        inside = list(plans.transpose_forward)[1:]
-        rows, columns = (int(size) for size in configuration.patch_size)
-        row_mm, column_mm = (float(size) for size in configuration.spacing)
+        inside = [int(axis) for axis in plans.transpose_forward][-result.axes:]  # of a slice without the first axis
         return SegmenterSpec(
-            patch_size=(rows, columns),
+            kind=f"nnunet-{result.axes}d",
+            patch_size=tuple(int(size) for size in configuration.patch_size),
             label_values=values,
-            spacing_mm=(row_mm, column_mm),
+            spacing_mm=tuple(float(size) for size in configuration.spacing),
             normalisation=_normalisation(result.plans, configuration),
-            axis_order=(0, 1) if inside[0] < inside[1] else (1, 0),
+            axis_order=tuple(sorted(inside).index(axis) for axis in inside),
             image_order=int(configuration.configuration["resampling_fn_data_kwargs"]["order"]),
             logits_order=int(configuration.configuration["resampling_fn_probabilities_kwargs"]["order"]),
             tile_step_size=TILE_STEP_SIZE,
@@ -198,6 +213,19 @@ def segmenter_spec(result: NnunetResult, domain: Domain, labels: Mapping[str, st
             mirror_by_default=mirror,
             decision="regions" if label_manager.has_regions else "argmax",
         )
+
+
+def _resampling_faults(configuration: Mapping[str, Any], axes: int) -> list[str]:
+    """What the runtime does not resample as. Only volumes have a coarse axis, whose own options then matter."""
+    faults = []
+    for name in ("resampling_fn_data", "resampling_fn_probabilities"):
+        if configuration[name] != RESAMPLING:
+            faults.append(f"{name} is {configuration[name]!r}, supported: {RESAMPLING}")
+        options = configuration[f"{name}_kwargs"]
+        for key, supported in (("order_z", 0), ("force_separate_z", None)):
+            if axes == 3 and options.get(key, supported) != supported:
+                faults.append(f"{name}_kwargs.{key} is {options[key]!r}, supported: {supported!r}")
+    return faults
 
 
 def _label_values(result: NnunetResult, label_manager: Any, domain: Domain, labels: Mapping[str, str],

@@ -16,8 +16,8 @@ from cldm_runtime.files.records import plain
 
 from ..config import RunConfig, SegmenterConfig
 from ..nnunet.plan import (
+    CONFIGURATIONS,
     DATASET_NAME,
-    configuration_of,
     plan_and_preprocess,
     plans_name,
     read_plan,
@@ -36,7 +36,7 @@ FOLD = 0
 
 def result_folder(section: SegmenterConfig, run: RunFolder) -> Path:
     """The folder with plans.json, dataset.json and fold_0 that the stage leaves, as every nnU-Net training does."""
-    name = f"nnUNetTrainer__{plans_name(section)}__{configuration_of(run.cohort.dims)}"
+    name = f"nnUNetTrainer__{plans_name(section)}__{CONFIGURATIONS[run.cohort.dims]}"
     return run.own(STAGE) / "nnunet" / "results" / DATASET_NAME / name
 
 
@@ -54,11 +54,11 @@ def run(section: SegmenterConfig, workers: int, run: RunFolder) -> None:
     use_folders(root)
     write_raw_images(run.cohort.file, root)
     with _stdout_to(folder / "nnunet.log"):
-        plan_and_preprocess(root, section, configuration_of(run.cohort.dims), workers)
+        plan_and_preprocess(root, section, CONFIGURATIONS[run.cohort.dims], workers)
         # After planning, which sets the number of threads itself.
         set_loader_processes(section.loader_processes)
         torch.set_num_threads(run.settings.threads)
-        trainer = make_trainer(root, section, run.settings, configuration_of(run.cohort.dims))
+        trainer = make_trainer(root, section, run.settings, CONFIGURATIONS[run.cohort.dims])
         trainer.initialize()
         if latest.exists():
             trainer.load_checkpoint(str(latest))  # a file of our own making: nnU-Net's checkpoints are pickles
