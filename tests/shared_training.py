@@ -12,7 +12,7 @@ from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.domains.registry import get_domain
 from cldm_trainer import cli
 from cldm_trainer.config import Config, DiffusionConfig, DistilConfig, OptimiserConfig
-from cldm_trainer.networks import Denoiser, Told
+from cldm_trainer.networks import Denoiser, ConditionInput
 from cldm_trainer.stages import diffusion, finish, label_vae, texture
 from cldm_trainer.stages.codec import ImageCodecTask, MaskCodecTask
 from cldm_trainer.stages.config_file import load_config
@@ -21,7 +21,7 @@ from cldm_trainer.training import loop
 from cldm_trainer.training.batches import load_slices
 
 OPTIMISER = OptimiserConfig(steps=4, batch_size=4, learning_rate=1e-3, warmup_steps=1, log_every=1)
-TOLD = Told("mask", "channels", (1,))
+TOLD = ConditionInput("mask", "channels", (1,))
 CONFIG, ODD = "small.toml", "odd.toml"
 
 

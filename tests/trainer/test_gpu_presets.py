@@ -13,7 +13,7 @@ from cldm_trainer.conditions.kind import Design, Table
 from cldm_trainer.conditions.models import make_model
 from cldm_trainer.conditions.registry import KINDS
 from cldm_trainer.config import Config, OptimiserConfig
-from cldm_trainer.networks import Affine, Conditioned, Denoiser, Told
+from cldm_trainer.networks import Affine, Conditioned, Denoiser, ConditionInput
 from cldm_trainer.stages.config_file import load_config
 from cldm_trainer.stages.diffusion import DiffusionTask
 from cldm_trainer.stages.label_vae import LabelVaeTask
@@ -67,7 +67,7 @@ def diffusion_task(config: Config) -> DiffusionTask:
 
 def unconditional(config: Config) -> Denoiser:
     """A base that predicts something: untrained its last layer is zero, and so would be every gradient."""
-    base = Denoiser(config.image_codec.latent_channels, Told(), replace(config.diffusion, condition="none"))
+    base = Denoiser(config.image_codec.latent_channels, ConditionInput(), replace(config.diffusion, condition="none"))
     for parameter in base.parameters():
         nn.init.normal_(parameter, std=0.05)
     return base

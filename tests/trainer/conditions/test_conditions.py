@@ -15,7 +15,7 @@ from cldm_runtime.errors import InputError
 from cldm_runtime.store import open_dataset
 from cldm_trainer.cli import arguments, run_stage
 from cldm_trainer.conditions.kind import Design
-from cldm_trainer.conditions.models import make_model, told_of
+from cldm_trainer.conditions.models import condition_input, make_model
 from cldm_trainer.config import Config
 from cldm_trainer.export import generator_export
 from cldm_trainer.export.parity import evaluate
@@ -23,11 +23,11 @@ from cldm_trainer.graphs.write import export_graph
 from cldm_trainer.networks import (
     AttributeTokens,
     Conditioned,
+    ConditionInput,
     ControlEncoder,
     Denoiser,
     LabelVae,
     LabelVectorEncoder,
-    Told,
 )
 from cldm_trainer.stages import codec, diffusion, latents
 from cldm_trainer.stages.moved import label_maps, measured_attributes
@@ -77,7 +77,7 @@ def shaken(module: nn.Module) -> nn.Module:
 def test_only_corrected_tokens_tell_which_number_is_which_attribute(small: Config, preset: str) -> None:
     section = replace(small.diffusion, condition="attributes", tokens=preset)
     tokens = AttributeTokens(4, preset, 4)
-    denoiser = shaken(Denoiser(2, Told("attributes", "tokens", tokens.shape), section))
+    denoiser = shaken(Denoiser(2, ConditionInput("attributes", "tokens", tokens.shape), section))
     values, x, defined = torch.tensor([[0.3, 0.9, -0.5, 0.1]]), torch.randn(1, 2, 8, 8), torch.ones(1, 4)
     sets = [tokens(values[:, order], defined)[0] for order in ([0, 1, 2, 3], [1, 0, 2, 3])]
     said = [denoiser(x, torch.tensor([3.0]), told[None]) for told in sets]
@@ -136,7 +136,7 @@ def test_every_condition_trains_and_samples_on_lent_codecs(lender: Config, kind:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_dropped_condition_is_the_null(lender: Config, kind: str) -> None:
     config = child(lender, kind, condition_dropout=0.5)
-    denoiser = shaken(Denoiser(2, told_of(Design.of(config)), config.diffusion))
+    denoiser = shaken(Denoiser(2, condition_input(Design.of(config)), config.diffusion))
     told = torch.randn(2, *denoiser.null.shape, *((8, 8) if kind == "control" else ()))
     x, t = torch.randn(1, 2, 8, 8).repeat(2, 1, 1, 1), torch.tensor([3.0, 3.0])
     kept, dropped = (denoiser(x, t, told, torch.tensor([share, share])) for share in (False, True))
@@ -215,7 +215,7 @@ def exported(module: nn.Module, inputs: dict[str, torch.Tensor]) -> float:
     ("attributes", True), *(pytest.param(kind, False, marks=pytest.mark.long) for kind in ("attributes", "control"))])
 def test_exported_denoisers_compute_what_torch_computes(lender: Config, kind: str, fused: bool) -> None:
     config = child(lender, kind)
-    denoiser = shaken(Denoiser(2, told_of(Design.of(config)), config.diffusion))
+    denoiser = shaken(Denoiser(2, condition_input(Design.of(config)), config.diffusion))
     for module in denoiser.modules():
         if hasattr(module, "use_flash_attention"):
             module.use_flash_attention = fused

@@ -20,7 +20,7 @@ from cldm_runtime.engines.open import open_graph
 from cldm_runtime.errors import BundleError
 from cldm_runtime.verification.replay import verify_bundle
 from cldm_trainer.conditions.kind import Design
-from cldm_trainer.conditions.models import told_of
+from cldm_trainer.conditions.models import condition_input
 from cldm_trainer.export.generator import GeneratorExport, Networks
 from cldm_trainer.export.manifest_sections import TrainingFacts, distribution_section
 from cldm_trainer.export.parity import GraphParity, ParityError, compare_graph, require
@@ -45,7 +45,7 @@ def untrained() -> GeneratorExport:
     mask_affine = Affine(torch.zeros(mask_codec.latent_channels), torch.ones(mask_codec.latent_channels))
     texture = Texture(image_codec.latent_channels, config.texture.channels, image_codec.stride)
     networks = Networks(
-        Denoiser(image_codec.latent_channels, told_of(Design.of(config)), config.diffusion).eval(),
+        Denoiser(image_codec.latent_channels, condition_input(Design.of(config)), config.diffusion).eval(),
         MaskEncoder(mask_codec, mask_affine).eval(),
         TexturedDecoder(image_codec, affine, texture).eval(),
         Encoder(image_codec, affine).eval(),

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from cldm_trainer.conditions.kind import Design
-from cldm_trainer.conditions.models import told_of
+from cldm_trainer.conditions.models import condition_input
 from cldm_trainer.config import Config
-from cldm_trainer.networks import Affine, Codec, Denoiser, Encoder, MaskEncoder, Texture, TexturedDecoder, Told
+from cldm_trainer.networks import Affine, Codec, Denoiser, Encoder, MaskEncoder, Texture, TexturedDecoder, ConditionInput
 from cldm_trainer.stages.config_file import load_config
 
 PRESETS = sorted((Path(__file__).parents[3] / "trainer" / "configs").glob("*.toml"))
@@ -28,7 +28,7 @@ def test_preset_networks_have_the_latent_of_the_paper(path: Path) -> None:
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
 def test_preset_denoisers_keep_the_shape(path: Path) -> None:
     config = load_config(path)
-    x, told_as = config.image_codec.latent_channels, told_of(Design.of(config))
+    x, told_as = config.image_codec.latent_channels, condition_input(Design.of(config))
     shape = told_as.shape
     told = () if not shape else (torch.zeros(2, *shape, *(() if len(shape) == 2 else (32, 32)), device="meta"),)
     with torch.device("meta"):
@@ -39,7 +39,8 @@ def test_preset_denoisers_keep_the_shape(path: Path) -> None:
 def test_the_papers_sizes() -> None:
     config = load_config(next(path for path in PRESETS if path.stem == "phantom-paper"))
     with torch.device("meta"):
-        codec, denoiser = Codec(1, config.image_codec), Denoiser(1, Told("mask", "channels", (1,)), config.diffusion)
+        codec = Codec(1, config.image_codec)
+        denoiser = Denoiser(1, ConditionInput("mask", "channels", (1,)), config.diffusion)
     assert sum(p.numel() for p in codec.parameters()) == pytest.approx(33.4e6, rel=0.01)
     assert sum(p.numel() for p in denoiser.parameters()) == pytest.approx(0.702e6, rel=0.01)
 

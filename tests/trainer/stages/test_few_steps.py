@@ -21,7 +21,7 @@ from cldm_trainer.cli import arguments, run_stage
 from cldm_trainer.config import Config, DiffusionConfig, DistilConfig, FinishConfig, OptimiserConfig
 from cldm_trainer.export import run
 from cldm_trainer.export.reduced.int8 import write_int8
-from cldm_trainer.networks import Denoiser, Told
+from cldm_trainer.networks import ConditionInput, Denoiser
 from cldm_trainer.networks.small import SmallDecoder, SmallMaskEncoder
 from cldm_trainer.stages import distil, finish, slice_latents, trajectories
 from cldm_trainer.stages.moved import label_maps
@@ -34,7 +34,7 @@ from short_run_fixtures import train_short
 pytestmark = pytest.mark.xdist_group("short run")  # whose codecs it has, and their graphs
 
 OPTIMISER = OptimiserConfig(steps=2, batch_size=2, learning_rate=1e-3)
-TOLD = Told("mask", "channels", (1,))
+TOLD = ConditionInput("mask", "channels", (1,))
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
 from cldm_trainer.cli import arguments, run_stage
 from cldm_trainer.conditions.kind import Design
-from cldm_trainer.conditions.models import told_of
+from cldm_trainer.conditions.models import condition_input
 from cldm_trainer.conditions.registry import KINDS
 from cldm_trainer.config import Config, DiffusionConfig, OptimiserConfig, RunConfig
 from cldm_trainer.networks import Conditioned, Denoiser
@@ -30,7 +30,7 @@ T = torch.tensor([1.0, 7.0])
 def make(condition: str, seed: int, **keys: object) -> Denoiser:
     """A denoiser of 2 latent channels with every weight moved: as MONAI makes it the last layer is zero."""
     generator = torch.Generator().manual_seed(seed)
-    told = KINDS[condition].told(SHAPES[condition])
+    told = KINDS[condition].condition_input(SHAPES[condition])
     denoiser = Denoiser(2, told, replace(SECTION, condition=condition, **keys)).eval()
     with torch.no_grad():
         for parameter in denoiser.parameters():
@@ -122,8 +122,9 @@ def test_a_run_begins_with_the_weights_of_the_run_that_it_names(lender: Config) 
     model, weights = diffusion.make_task(*arguments("diffusion", config)).model, load_file(
         Path(lender.run.folder) / "trunk" / bases.STAGE / checkpoint.MODEL)
     assert isinstance(model, Conditioned)
-    expected = Denoiser(2, told_of(Design.of(config)), config.diffusion)
-    trunk = Denoiser(2, KINDS["mask"].told((3,)), replace(lender.diffusion, condition="mask", condition_dropout=0.5))
+    expected = Denoiser(2, condition_input(Design.of(config)), config.diffusion)
+    section = replace(lender.diffusion, condition="mask", condition_dropout=0.5)
+    trunk = Denoiser(2, KINDS["mask"].condition_input((3,)), section)
     trunk.load_state_dict(weights)
     expected.begin_with(trunk)
     assert torch.equal(model.denoiser.unet.conv_in.conv.bias, expected.unet.conv_in.conv.bias)
@@ -170,7 +171,7 @@ def test_the_steps_of_every_ancestor_are_known(tmp_path: Path) -> None:
 def test_tokens_at_a_level_where_the_trunk_did_not_attend_change_nothing_at_first() -> None:
     trunk = make("none", 0, attention=(False, False))
     section = replace(SECTION, condition="attributes", attention=(False, True))
-    own = Denoiser(2, KINDS["attributes"].told(SHAPES["attributes"]), section).eval()
+    own = Denoiser(2, KINDS["attributes"].condition_input(SHAPES["attributes"]), section).eval()
     own.begin_with(trunk)
     x, tokens = torch.randn(2, 2, 8, 8), torch.randn(2, *SHAPES["attributes"])
     assert torch.equal(own(x, T, tokens), own(x, T, -tokens))  # attention's last layer begins at zero

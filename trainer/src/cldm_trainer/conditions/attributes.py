@@ -34,5 +34,5 @@ class AttributeCondition(OfTokens):
         if share == 0.0:
             return sources
         attributes, defined = sources
-        kept = defined * (torch.rand(defined.shape, generator=generator) >= share)
-        return attributes * kept, kept
+        visible = defined * (torch.rand(defined.shape, generator=generator) >= share)
+        return attributes * visible, visible

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..networks import Affine, Codec, Denoiser, LabelVae
-    from ..networks.denoiser import Told, Way
+    from ..networks.denoiser import ConditionInput, Way
 
 SUBSETS = ("train", "val")
 Rows = slice | NDArray[np.int64]
@@ -128,11 +128,11 @@ class Condition:
         encoder: Any = self.learned(design)
         return () if encoder is None else tuple(encoder.shape)
 
-    def told(self, shape: tuple[int, ...]) -> Told:
+    def condition_input(self, shape: tuple[int, ...]) -> ConditionInput:
         """How a denoiser takes a condition of that shape."""
-        from ..networks.denoiser import Told
+        from ..networks.denoiser import ConditionInput
 
-        return Told(self.name, self.way, shape)
+        return ConditionInput(self.name, self.way, shape)
 
     def learned(self, design: Design) -> nn.Module | None:
         """The untrained encoder that learns together with the denoiser, with `shape`; None where there is none."""

@@ -1,4 +1,4 @@
-"""What the encoder of a condition is given when its graph is written and checked: real inputs, and random ones."""
+"""What the encoder of a condition takes when its graph is written and checked: values of the cohort, and random ones."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Limits = tuple[float, float] | None
 
 @dataclass(frozen=True)
 class EncoderInputs:
-    """tensors: meaning and limits of each input. real: inputs from one-hot maps (n, K, *spatial) and training
-    attributes (N, A). random: inputs without anatomy, of the shapes of the real ones."""
+    """tensors: meaning and limits of each input. from_cohort: inputs from one-hot maps (n, K, *spatial) and training
+    attributes (N, A). random: inputs of the same shapes, without anatomy."""
 
     tensors: Mapping[str, tuple[str, Limits]]
-    real: Callable[[Tensor, NDArray[np.float32]], dict[str, Tensor]]
+    from_cohort: Callable[[Tensor, NDArray[np.float32]], dict[str, Tensor]]
     random: Callable[[Mapping[str, Tensor], torch.Generator], dict[str, Tensor]]
 
 
@@ -33,7 +33,7 @@ def _random_maps(like: Mapping[str, Tensor], generator: torch.Generator) -> dict
     return {"one_hot": one_hot(torch.randint(0, classes, (n, *spatial), generator=generator), classes)}
 
 
-def _real_attributes(one_hot: Tensor, attributes: NDArray[np.float32]) -> dict[str, Tensor]:
+def _cohort_attributes(one_hot: Tensor, attributes: NDArray[np.float32]) -> dict[str, Tensor]:
     rows = np.linspace(0, len(attributes) - 1, len(one_hot)).astype(int)
     return {name: torch.from_numpy(values) for name, values in attribute_inputs(attributes[rows]).items()}
 
@@ -50,5 +50,5 @@ SOURCES = {
                     lambda one_hot, _: {"one_hot": one_hot}, _random_maps),
     "attributes": EncoderInputs({"attributes": ("values in the order and units of attributes; 0 where undefined", None),
                           "defined": ("whether the attribute is defined, 0 or 1", (0.0, 1.0))},
-                         _real_attributes, _random_attributes),
+                                _cohort_attributes, _random_attributes),
 }

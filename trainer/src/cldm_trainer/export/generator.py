@@ -122,7 +122,7 @@ class GeneratorExport:
         generator = torch.Generator().manual_seed(0)
         latent = affine.standardise(self.networks.encoder.codec.encode(2.0 * images - 1.0)[0])
         source = SOURCES[facts.source]
-        sources = source.real(self.training.one_hot[self._spread], self.training.attributes)
+        sources = source.from_cohort(self.training.one_hot[self._spread], self.training.attributes)
         condition = self.networks.condition_encoder(*sources.values())
         steps = torch.linspace(0, len(self.schedule.alphas_cumprod) - 1, len(images)).round()
 

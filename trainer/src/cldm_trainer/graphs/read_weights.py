@@ -23,10 +23,10 @@ Places = dict[str, tuple[int, int, bool]]  # weight of a module -> which input o
 
 def read_weights(model: onnx.ModelProto) -> Weights:
     """Weights of an ONNX graph by name, in single precision."""
-    held = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer
-            if tensor.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT8)}
-    scales = {name.removesuffix(SCALE): held.pop(name) for name in list(held) if name.endswith(SCALE)}
-    plain = {name.removesuffix(HALF).removesuffix(INT8): values.astype(np.float32) for name, values in held.items()}
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer
+              if tensor.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT8)}
+    scales = {name.removesuffix(SCALE): stored.pop(name) for name in list(stored) if name.endswith(SCALE)}
+    plain = {name.removesuffix(HALF).removesuffix(INT8): values.astype(np.float32) for name, values in stored.items()}
     return {name: values * scales.get(name, np.float32(1)) for name, values in plain.items()}
 
 
@@ -51,9 +51,9 @@ def weight_places(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Iter
     used = {name: values for name, values in read_weights(model).items() if name in first}
     turned = {tuple(values.T.ravel()[:16]): (*first[name], True) for name, values in used.items() if values.ndim == 2}
     plain_order = {tuple(values.ravel()[:16]): (*first[name], False) for name, values in used.items()}
-    known = turned | plain_order
+    places = turned | plain_order
     keys = {key: tuple(value.numpy().ravel()[:16]) for key, value in module.state_dict().items()}
-    return {key: known[values] for key, values in keys.items() if values in known}
+    return {key: places[values] for key, values in keys.items() if values in places}
 
 
 def fill(module: nn.Module, graph: GraphSpec, data: bytes, role: str) -> set[str]:

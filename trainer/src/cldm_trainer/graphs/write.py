@@ -145,9 +145,9 @@ def write_matmul(model: onnx.ModelProto) -> onnx.ModelProto:
             nodes.append(onnx.helper.make_node("MatMul", list(node.input), list(node.output)))
         else:
             nodes.append(node)
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del model.graph.node[:]
-    model.graph.node.extend(kept)
+    model.graph.node.extend(copies)
     return model
 
 

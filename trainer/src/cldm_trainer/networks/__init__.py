@@ -6,7 +6,7 @@ for the diffusion model are standardised per channel: (z - mean) / std.
 
 from .codec import Affine, Codec, Encoder, MaskEncoder, discriminator
 from .control import ControlEncoder
-from .denoiser import Conditioned, Denoiser, Told
+from .denoiser import Conditioned, ConditionInput, Denoiser
 from .label_vae import LabelVae, LabelVectorEncoder
 from .texture import Texture, TextureCritic, TexturedDecoder
 from .tokens import AttributeTokens
@@ -15,6 +15,7 @@ __all__ = [
     "Affine",
     "AttributeTokens",
     "Codec",
+    "ConditionInput",
     "Conditioned",
     "ControlEncoder",
     "Denoiser",
@@ -25,6 +26,5 @@ __all__ = [
     "Texture",
     "TextureCritic",
     "TexturedDecoder",
-    "Told",
     "discriminator",
 ]

@@ -21,7 +21,7 @@ Way = Literal["nothing", "channels", "tokens", "control"]
 
 
 @dataclass(frozen=True)
-class Told:
+class ConditionInput:
     """What a denoiser is told. condition: name of the kind. shape: of one sample's condition, as it comes from the
     condition's encoder: () for nothing, (C, ...) where it is spatial, (T, W) where it is tokens."""
 
@@ -37,10 +37,10 @@ class Denoiser(nn.Module):
     the same at every pixel, or (T, W).
     """
 
-    def __init__(self, latent_channels: int, told: Told, config: DiffusionConfig, dims: int = 2) -> None:
+    def __init__(self, latent_channels: int, taken: ConditionInput, config: DiffusionConfig, dims: int = 2) -> None:
         super().__init__()
-        self.condition, self.way = told.condition, told.way
-        tokens = told.way == "tokens"
+        self.condition, self.way = taken.condition, taken.way
+        tokens = taken.way == "tokens"
         common: dict[str, Any] = {
             "spatial_dims": dims,
             "num_res_blocks": config.residual_blocks,
@@ -50,16 +50,16 @@ class Denoiser(nn.Module):
             "num_head_channels": config.head_channels,
         }
         self.unet = DiffusionModelUNet(
-            in_channels=latent_channels + (told.shape[0] if told.way == "channels" else 0),
+            in_channels=latent_channels + (taken.shape[0] if taken.way == "channels" else 0),
             out_channels=latent_channels,
             with_conditioning=tokens,
-            cross_attention_dim=told.shape[1] if tokens else None,
+            cross_attention_dim=taken.shape[1] if tokens else None,
             **common,
         )
-        null_shape = told.shape if tokens else told.shape[:1]
+        null_shape = taken.shape if tokens else taken.shape[:1]
         self.null = nn.Parameter(torch.zeros(null_shape)) if config.condition_dropout > 0 else None
         self.controlnet: nn.Module | None = None
-        if told.way == "control":
+        if taken.way == "control":
             self.controlnet = ControlNet(in_channels=latent_channels, **common)
             # The condition does not depend on the timestep: ControlEncoder embeds it, once a sample.
             self.controlnet.controlnet_cond_embedding = nn.Identity()

@@ -36,10 +36,10 @@ class AttributeTokens(nn.Module):
     def standardise_by(self, values: Tensor, defined: Tensor) -> None:
         """Take mean and deviation of the training samples' values (N, A) where `defined` (N, A) is 1."""
         for a in range(len(self.mean)):
-            known = values[:, a][defined[:, a] > 0].double()
-            if len(known):
-                self.mean[a] = known.mean()
-                self.std[a] = known.std(correction=0) if known.std(correction=0) > 1e-6 else 1.0
+            column = values[:, a][defined[:, a] > 0].double()
+            if len(column):
+                self.mean[a] = column.mean()
+                self.std[a] = column.std(correction=0) if column.std(correction=0) > 1e-6 else 1.0
 
     def forward(self, attributes: Tensor, defined: Tensor) -> Tensor:
         """attributes (N, A), 0 where undefined; defined (N, A), 0 or 1 -> tokens (N, A, W)."""

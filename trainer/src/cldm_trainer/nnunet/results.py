@@ -246,8 +246,8 @@ def _normalisation(plans: Mapping[str, Any], configuration: Any) -> tuple[Channe
     entries = []
     for channel, (scheme, masked) in enumerate(
             zip(configuration.normalization_schemes, configuration.use_mask_for_norm, strict=True)):
-        known = plans["foreground_intensity_properties_per_channel"][str(channel)]
+        intensities = plans["foreground_intensity_properties_per_channel"][str(channel)]
         entries.append(ChannelNormalisation(
-            scheme, bool(masked), float(known["mean"]), float(known["std"]), float(known["percentile_00_5"]),
-            float(known["percentile_99_5"])))
+            scheme, bool(masked), float(intensities["mean"]), float(intensities["std"]),
+            float(intensities["percentile_00_5"]), float(intensities["percentile_99_5"])))
     return tuple(entries)

@@ -83,8 +83,8 @@ class CohortTrainer(nnUNetTrainer):  # type: ignore[misc]
                                        for key in ("train_losses", "val_losses", "dice_per_class_or_region"))
         self.records.training(self._step, {"learning_rate": self.optimizer.param_groups[0]["lr"], "loss": float(loss)})
         names = [name for name, value in self.dataset_json["labels"].items() if value != 0]
-        known = {f"dice_{name}": float(value) for name, value in zip(names, dice, strict=True)}
-        self.records.validation(self._step, {"loss": float(validation_loss), **known})
+        dice_by_label = {f"dice_{name}": float(value) for name, value in zip(names, dice, strict=True)}
+        self.records.validation(self._step, {"loss": float(validation_loss), **dice_by_label})
 
 
 # Predictors look the trainer up by the name in the checkpoint, in nnU-Net's own package. The network is that of

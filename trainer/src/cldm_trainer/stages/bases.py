@@ -39,7 +39,7 @@ def unconditional_base(design: Design, run: RunFolder) -> Denoiser:
         raise InputError(f"{folder}: its condition is {kind.name}. Name a run with diffusion.condition = "
                          "\"none\" as control.base.")
     section = replace(design.diffusion, condition=kind.name, condition_dropout=0.0)
-    base = Denoiser(design.codecs.image.latent_channels, kind.told(()), section, design.dims)
+    base = Denoiser(design.codecs.image.latent_channels, kind.condition_input(()), section, design.dims)
     checkpoint.load_weights(base, folder, STAGE)
     return base
 
@@ -52,11 +52,11 @@ def begin_with_trunk(design: Design, run: RunFolder, denoiser: Denoiser) -> None
     if kind.name not in possible:
         raise InputError(f"{folder}: its condition is {kind.name}. Name a run whose diffusion.condition is "
                          f"{' or '.join(possible)} as diffusion.start.")
-    was = checkpoint.begun_with(folder)
+    was = checkpoint.stored_config(folder)
     section = replace(design.diffusion, condition=kind.name, condition_dropout=0.1 if "null" in weights else 0.0,
                       attention=tuple(was["attention"]), head_channels=was["head_channels"])
     shape = (len(weights["null"]),) if "null" in weights else kind.shape(design)
-    trunk = Denoiser(design.codecs.image.latent_channels, kind.told(shape), section, design.dims)
+    trunk = Denoiser(design.codecs.image.latent_channels, kind.condition_input(shape), section, design.dims)
     try:
         trunk.load_state_dict(weights)
         denoiser.begin_with(trunk)
@@ -85,9 +85,9 @@ def inherited_steps(design: Design, run: RunFolder) -> dict[str, int]:
     while name and name not in steps:
         folder = run.other(name, STAGE)
         steps[name] = int(checkpoint.metadata(folder / checkpoint.MODEL).get("step", 0))
-        name = str(checkpoint.begun_with(folder).get("start", ""))
+        name = str(checkpoint.stored_config(folder).get("start", ""))
     return steps
 
 
 def _condition_of(folder: Path) -> Condition:
-    return KINDS[str(checkpoint.begun_with(folder).get("condition", "mask"))]  # older runs had masks only
+    return KINDS[str(checkpoint.stored_config(folder).get("condition", "mask"))]  # older runs had masks only

@@ -157,9 +157,9 @@ class MaskCodecTask:
     def picture(self, model: nn.Module, device: torch.device) -> NDArray[np.uint8]:
         """Label maps, their reconstructions, and where they differ."""
         labels = _spread(self.validation.masks)
-        given, found = planes(labels.numpy()), planes(self._reconstruct(model, device)(labels).numpy())
+        labels_in, labels_out = planes(labels.numpy()), planes(self._reconstruct(model, device)(labels).numpy())
         colours = np.array(self.labels.colours, dtype=np.uint8)
-        return montage([colours[given], colours[found], 255 * (given != found).astype(np.uint8)])
+        return montage([colours[labels_in], colours[labels_out], 255 * (labels_in != labels_out).astype(np.uint8)])
 
 
 def _reconstruct_labels(model: nn.Module, labels: Tensor, classes: int, device: torch.device) -> Tensor:

@@ -46,9 +46,9 @@ def _rule_faults(config: Config) -> list[str]:
         "export.sampler": (config.export.sampler, tuple(SAMPLERS)),
         "export.spacing": (config.export.spacing, tuple(SPACINGS)),
     }
-    for key, (found, allowed) in choices.items():
-        if found not in allowed:
-            faults.append(f"{key}: found {found!r}, expected one of {', '.join(allowed)}.")
+    for key, (value, allowed) in choices.items():
+        if value not in allowed:
+            faults.append(f"{key}: found {value!r}, expected one of {', '.join(allowed)}.")
     faults += [f"run.{key}: found {count}, expected at least 1."
                for key, count in (("devices", config.run.devices), ("nodes", config.run.nodes)) if count < 1]
     faults += [*_schedule_faults(config.diffusion), *_condition_faults(config)]

@@ -126,21 +126,21 @@ class DiffusionTask:
     def _spread(self, model: nn.Module, device: torch.device) -> float:
         """Deviation of samples over that of real latents of the same slices: below 1 the samples have shrunk."""
         rows = np.linspace(0, len(self.validation) - 1, min(_SPREAD_SLICES, len(self.validation))).astype(int)
-        real, sources = self._batch("val", rows, step_generator(0, 0))
+        reference, sources = self._batch("val", rows, step_generator(0, 0))
         drawn = self.sample(model, sources, len(rows), 0, device)
-        return float(np.mean(latent_spread(drawn.numpy(), real.numpy())))
+        return float(np.mean(latent_spread(drawn.numpy(), reference.numpy())))
 
     def sample(self, model: nn.Module, sources: Sources, count: int, seed: int, device: torch.device) -> Tensor:
         """Deterministic DDIM from the sources of `count` conditions to standardised image latents."""
         table = self.schedule.step_table(self.config.sample_steps, spacing="trailing")
         shape = (count, *self.training.mean.shape[1:])
         start = torch.randn(shape, generator=step_generator(seed, 0)).numpy()
-        told = [source.to(device) for source in sources]
+        inputs = [source.to(device) for source in sources]
 
         def predict(x: NDArray[np.floating], timestep: int) -> NDArray[np.float32]:
             t = torch.full((len(x),), float(timestep), device=device)
-            said = model(torch.as_tensor(x, dtype=torch.float32, device=device), t, *told)
-            return np.asarray(said.cpu().numpy(), dtype=np.float32)
+            prediction = model(torch.as_tensor(x, dtype=torch.float32, device=device), t, *inputs)
+            return np.asarray(prediction.cpu().numpy(), dtype=np.float32)
 
         drawn = ddim(denoiser(predict, self.schedule), start, table, no_noise)
         return torch.from_numpy(np.asarray(drawn, dtype=np.float32))

@@ -53,13 +53,13 @@ class DistilTask:
         self.model: nn.Module = student.train().requires_grad_(True)
         self.table = schedule.step_table(config.steps, "trailing")
         every = config.states // config.steps
-        self.training, self.unseen = (Trajectories(kept.x[:, ::every], kept.condition) for kept in (training, unseen))
+        self.training, self.unseen = (Trajectories(part.x[:, ::every], part.condition) for part in (training, unseen))
         self.count = len(training)
-        channels, told = training.x.shape[2], training.condition
+        channels, condition = training.x.shape[2], training.condition
         self.critic: nn.Module | None = None
         if config.critic_weight > 0:
             dims = training.x.ndim - 3
-            seen_with = self.seen_with(channels, told.shape[1] if told.ndim == dims + 2 else 0)
+            seen_with = self.seen_with(channels, condition.shape[1] if condition.ndim == dims + 2 else 0)
             self.critic = LatentCritic(channels + seen_with, config.critic_channels, dims)
         self.critic_rate = config.optimiser.learning_rate
         self._pair: tuple[Tensor, Tensor] | None = None  # what the critic saw last: the preferred, and the student's
@@ -69,80 +69,80 @@ class DistilTask:
         first = int(torch.randint(0, steps, (1,), generator=step.generator))
         k = ((torch.arange(n) + first) % steps)[step.share]  # every step of the student as often as the others
         rows = torch.from_numpy(step.rows[step.share])
-        told = self.training.condition[rows].float().to(step.device)
-        x = self.before(model, rows, k, told)
+        condition = self.training.condition[rows].float().to(step.device)
+        x = self.before(model, rows, k, condition)
         x_next = self.training.x[rows, k + 1].float().to(step.device)
         a, s, a_next, s_next = (value.to(step.device) for value in levels(self.table, k, x.ndim - 2))
-        x0 = self.predict(model, x, k, told)
-        wanted = (x_next - s_next / s * x) / (a_next - a * s_next / s)
+        x0 = self.predict(model, x, k, condition)
+        target = (x_next - s_next / s * x) / (a_next - a * s_next / s)
         # One unit of x0 moves the next state by (a_next - a s_next / s), one unit of v moves x0 by s.
-        error = ((x0 - wanted) / s).square().mean()
+        error = ((x0 - target) / s).square().mean()
         parts = {"error": error.detach()}
         if critic is None or step.number < self.config.critic_start:
             self._pair = None
             return error, parts
-        seen_wanted, seen = self.seen(rows, k, x, x0, wanted, told)
+        seen_target, seen = self.seen(rows, k, x, x0, target, condition)
         if not len(seen):  # a batch of fewer samples than steps
             self._pair = None
             return error, parts
-        self._pair = seen_wanted, seen.detach()
-        deceit = fooled(critic, seen, seen_wanted)
+        self._pair = seen_target, seen.detach()
+        deceit = fooled(critic, seen, seen_target)
         return error + self.config.critic_weight * deceit, parts | {"fooled": deceit.detach()}
 
     def critic_loss(self, critic: nn.Module, step: Step) -> Tensor | None:
         if self._pair is None:
             return None
-        wanted, seen = self._pair
-        return relativistic_critic(critic, wanted, seen, step.number, self.config.critic_penalty)
+        preferred, seen = self._pair
+        return relativistic_critic(critic, preferred, seen, step.number, self.config.critic_penalty)
 
-    def before(self, model: nn.Module, rows: Tensor, k: Tensor, told: Tensor) -> Tensor:
+    def before(self, model: nn.Module, rows: Tensor, k: Tensor, condition: Tensor) -> Tensor:
         """States (N, C, *latent) before steps k of trajectories `rows`: the teacher's."""
-        return self.training.x[rows, k].float().to(told.device)
+        return self.training.x[rows, k].float().to(condition.device)
 
     @staticmethod
     def seen_with(channels: int, spatial: int) -> int:
         """How many channels the critic sees beside a clean latent of `channels`."""
         return channels + spatial + 1
 
-    def seen(self, rows: Tensor, k: Tensor, x: Tensor, x0: Tensor, wanted: Tensor,
-             told: Tensor) -> tuple[Tensor, Tensor]:
+    def seen(self, rows: Tensor, k: Tensor, x: Tensor, x0: Tensor, target: Tensor,
+             condition: Tensor) -> tuple[Tensor, Tensor]:
         """What the critic is shown, as channels: the preferred latents and the student's, with the state, a spatial
         condition, and how far the run has come."""
         far = per_channel((k / len(self.table)).to(x)[:, None], x.ndim - 2).expand(-1, 1, *x.shape[2:])
-        whose = torch.cat([x, spatial_channels(told, x.shape[2:]), far], dim=1)
-        return torch.cat([wanted, whose], dim=1), torch.cat([x0, whose], dim=1)
+        whose = torch.cat([x, spatial_channels(condition, x.shape[2:]), far], dim=1)
+        return torch.cat([target, whose], dim=1), torch.cat([x0, whose], dim=1)
 
-    def predict(self, model: nn.Module, x: Tensor, k: Tensor, told: Tensor) -> Tensor:
+    def predict(self, model: nn.Module, x: Tensor, k: Tensor, condition: Tensor) -> Tensor:
         """x0 (N, C, *latent) at steps k (N,) of the student."""
         t = torch.from_numpy(self.table.timesteps)[k].float().to(x.device)
         a, s, _, _ = (value.to(x.device) for value in levels(self.table, k, x.ndim - 2))
-        x0: Tensor = clean_image(self.schedule.prediction_type, model(x, t, told).float(), x, a, s)
+        x0: Tensor = clean_image(self.schedule.prediction_type, model(x, t, condition).float(), x, a, s)
         return x0
 
     @torch.no_grad()
     def sample(self, model: nn.Module, rows: slice | NDArray[np.int64], device: torch.device) -> Tensor:
         """Finished latents from the noise and conditions of some unseen trajectories."""
         x = self.unseen.x[rows, 0].float().to(device)
-        told = self.unseen.condition[rows].float().to(device)
+        condition = self.unseen.condition[rows].float().to(device)
         for number in range(len(self.table)):
-            x = self.advance(model, x, torch.full((len(x),), number), told)
+            x = self.advance(model, x, torch.full((len(x),), number), condition)
         return x.cpu()
 
-    def advance(self, model: nn.Module, x: Tensor, k: Tensor, told: Tensor) -> Tensor:
+    def advance(self, model: nn.Module, x: Tensor, k: Tensor, condition: Tensor) -> Tensor:
         """The states (N, C, *latent) behind steps k (N,) of the student."""
         a, s, a_next, s_next = (value.to(x.device) for value in levels(self.table, k, x.ndim - 2))
-        x0 = self.predict(model, x, k, told)
+        x0 = self.predict(model, x, k, condition)
         return a_next * x0 + s_next * (x - a * x0) / s
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Whole runs against the teacher's: mean squared distance, and deviation and high-frequency power as shares of
         the teacher's."""
-        wanted = self.unseen.x[:, -1].float()
-        drawn = torch.cat([self.sample(model, part, device) for part in in_batches(len(wanted), _BATCH)])
+        teacher_latents = self.unseen.x[:, -1].float()
+        drawn = torch.cat([self.sample(model, part, device) for part in in_batches(len(teacher_latents), _BATCH)])
         axes = (0, *spatial_axes(drawn))
-        return {"distance": float((drawn - wanted).square().mean()),
-                "latent_spread": float((drawn.std(axes) / wanted.std(axes)).mean()),
-                "high_frequency": high_power(drawn) / high_power(wanted)}
+        return {"distance": float((drawn - teacher_latents).square().mean()),
+                "latent_spread": float((drawn.std(axes) / teacher_latents.std(axes)).mean()),
+                "high_frequency": high_power(drawn) / high_power(teacher_latents)}
 
     def picture(self, model: nn.Module, device: torch.device) -> NDArray[np.uint8]:
         """The first channel of latents: the teacher's and the student's."""

@@ -48,24 +48,25 @@ class FinishTask(DistilTask):
         self.slices = slices
 
     @torch.no_grad()
-    def before(self, model: nn.Module, rows: Tensor, k: Tensor, told: Tensor) -> Tensor:
+    def before(self, model: nn.Module, rows: Tensor, k: Tensor, condition: Tensor) -> Tensor:
         """Where the student's own steps lead from the noise of trajectories `rows`."""
-        x = self.training.x[rows, 0].float().to(told.device)
+        x = self.training.x[rows, 0].float().to(condition.device)
         for number in range(int(k.max())):
             going = torch.nonzero(k > number)[:, 0].to(x.device)
-            x = x.index_copy(0, going, self.advance(model, x[going], torch.full((len(going),), number), told[going]))
+            after = self.advance(model, x[going], torch.full((len(going),), number), condition[going])
+            x = x.index_copy(0, going, after)
         return x
 
     @staticmethod
     def seen_with(channels: int, spatial: int) -> int:
         return spatial
 
-    def seen(self, rows: Tensor, k: Tensor, x: Tensor, x0: Tensor, wanted: Tensor,
-             told: Tensor) -> tuple[Tensor, Tensor]:
+    def seen(self, rows: Tensor, k: Tensor, x: Tensor, x0: Tensor, target: Tensor,
+             condition: Tensor) -> tuple[Tensor, Tensor]:
         """Finished latents, of slices and of the student, with a spatial condition."""
         finished = k == len(self.table) - 1
         here = finished.to(x.device)
-        whose = spatial_channels(told[here], x.shape[2:])
+        whose = spatial_channels(condition[here], x.shape[2:])
         slices = self.slices[rows[finished]].float().to(x.device)
         return torch.cat([slices, whose], dim=1), torch.cat([x0[here], whose], dim=1)
 

@@ -42,10 +42,10 @@ def load_denoiser(section: DiffusionConfig, bundle: Bundle) -> Denoiser:
                          f"configuration, {section.condition}, from {encoder}.")
     graph = manifest.graphs["denoiser"]
     shape = tuple(int(size) for size in graph.input(manifest.conditions[0].feeds).shape[1:])
-    denoiser = Denoiser(manifest.latent.channels, KINDS[section.condition].told(shape),
+    denoiser = Denoiser(manifest.latent.channels, KINDS[section.condition].condition_input(shape),
                         replace(section, condition_dropout=0.0), len(manifest.latent.shape))
-    found = fill(denoiser, graph, (bundle.path / graph.file).read_bytes(), "denoiser")
-    missing = set(denoiser.state_dict()) - found
+    filled = fill(denoiser, graph, (bundle.path / graph.file).read_bytes(), "denoiser")
+    missing = set(denoiser.state_dict()) - filled
     if missing:
         raise InputError(f"{bundle.path}: the denoiser's graph lacks {', '.join(sorted(missing)[:5])}.")
     return denoiser.eval().requires_grad_(False)

@@ -72,10 +72,11 @@ class LabelVaeTask:
         names = self.domain.labels.names
         dice, wrong = score_labels(lambda maps: self._reconstruct(model, maps, device), self.validation, len(names))
         figures = {f"dice_{names[label]}": value for label, value in dice.items()} | {"wrong_pixels": wrong}
-        found = torch.cat([self._reconstruct(model, self.validation[part], device)
+        drawn = torch.cat([self._reconstruct(model, self.validation[part], device)
                            for part in in_batches(len(self.validation), 32)])
-        truth, said = (self.domain.measure(maps.numpy(), self.spacing_mm).values for maps in (self.validation, found))
-        for name, error in zip(self.domain.attribute_names, np.abs(said - truth).T, strict=True):
+        truth, measured = (self.domain.measure(maps.numpy(), self.spacing_mm).values
+                           for maps in (self.validation, drawn))
+        for name, error in zip(self.domain.attribute_names, np.abs(measured - truth).T, strict=True):
             if np.isfinite(error).any():
                 figures[f"error_{name}"] = float(np.nanmean(error))
         return figures | self._interpretability(model, device)
@@ -88,9 +89,9 @@ class LabelVaeTask:
         means, (attributes, defined) = self._means(model, device).numpy(), self.values[1]
         figures = {}
         for a, name in enumerate(self.domain.attribute_names):
-            known = defined[:, a].numpy() > 0
-            x, y = means[known, a], attributes[known, a].numpy()
-            if known.sum() > 2 and np.ptp(x) > 0 and np.ptp(y) > 0:
+            has_value = defined[:, a].numpy() > 0
+            x, y = means[has_value, a], attributes[has_value, a].numpy()
+            if has_value.sum() > 2 and np.ptp(x) > 0 and np.ptp(y) > 0:
                 figures[f"spearman_{name}"] = abs(float(stats.spearmanr(x, y).statistic))
                 figures[f"r2_{name}"] = float(np.corrcoef(x, y)[0, 1] ** 2)
         return figures
@@ -115,16 +116,16 @@ class LabelVaeTask:
         which walks from its least to its largest value while the others stay as they are in one validation map."""
         assert isinstance(model, LabelVae)
         rows = np.linspace(0, len(self.validation) - 1, _PICTURES).astype(int)
-        shown = [self.validation[rows], self._reconstruct(model, self.validation[rows], device)]
+        rows_of_maps = [self.validation[rows], self._reconstruct(model, self.validation[rows], device)]
         means = self._means(model, device)
         walked = self.config.dimensions if self.values is None else len(self.domain.attributes)
         for dimension in range(min(walked, _TRAVERSALS)):
             z = means[len(means) // 2].repeat(_PICTURES, 1)
             z[:, dimension] = torch.linspace(float(means[:, dimension].min()), float(means[:, dimension].max()),
                                              _PICTURES)
-            shown.append(model.decode(z.to(device)).argmax(1).cpu())
+            rows_of_maps.append(model.decode(z.to(device)).argmax(1).cpu())
         colours = np.array(self.domain.labels.colours, dtype=np.uint8)
-        return montage([colours[planes(labels.numpy())] for labels in shown])
+        return montage([colours[planes(labels.numpy())] for labels in rows_of_maps])
 
 
 def make_task(section: LabelVaeConfig, latents: LatentsConfig, run: RunFolder) -> LabelVaeTask:

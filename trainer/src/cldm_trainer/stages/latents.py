@@ -87,12 +87,12 @@ def run(sections: CodecSections, run: RunFolder) -> None:
     """
     torch.set_num_threads(run.settings.threads)
     images, maps = trained_image_codec(sections.image, run), trained_mask_codec(sections.mask, run)
-    section, path, wanted = sections.latents, run.lent(STAGE) / _FILE, fingerprint(sections.latents, run)
+    section, path, metadata = sections.latents, run.lent(STAGE) / _FILE, fingerprint(sections.latents, run)
     if run.settings.codecs:
         for stage, codec in ((IMAGE_STAGE, sections.image), (MASK_STAGE, sections.mask)):
             resolved = {"seed": run.settings.seed, **plain(codec)}
             checkpoint.require(run.lent(stage), stage, codec.optimiser.steps, resolved)
-    if checkpoint.metadata(path) == wanted:
+    if checkpoint.metadata(path) == metadata:
         return
     if run.settings.codecs:
         state = "made with other codecs or another [latents] section" if path.exists() else "not found"
@@ -104,10 +104,10 @@ def run(sections: CodecSections, run: RunFolder) -> None:
         tensors |= {f"{subset}.{name}": getattr(latents, name) for name in ("mean", "deviation", "mask")}
         if subset == "train":
             tensors |= statistics(latents)
-    kept = path.with_name(_KEPT)
-    tensors |= load_file(kept) if kept.exists() else {}
+    standardisation = path.with_name(_KEPT)
+    tensors |= load_file(standardisation) if standardisation.exists() else {}
     path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.save_tensors(path, tensors, wanted)
+    checkpoint.save_tensors(path, tensors, metadata)
 
 
 def keep_standardisation(folder: Path, image: Affine, mask: Affine) -> None:

@@ -14,5 +14,5 @@ def run(cohort: CohortSettings, workers: int) -> None:
     """Write what is missing of the raw dataset in <cohort folder>/raw, and say how much that was."""
     folder = Path(cohort.folder) / RAW_FOLDER
     with show_progress("phantom volumes", 0, sys.stderr) as progress:
-        made, every = write_phantom_cohort(cohort, folder, workers=workers, progress=progress)
-    click.echo(f"{folder}: {made} volumes made, {every} in all")
+        written, total = write_phantom_cohort(cohort, folder, workers=workers, progress=progress)
+    click.echo(f"{folder}: {written} volumes made, {total} in all")

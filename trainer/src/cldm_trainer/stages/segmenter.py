@@ -47,7 +47,7 @@ def run(section: SegmenterConfig, workers: int, run: RunFolder) -> None:
     final = result_folder(section, run) / f"fold_{FOLD}" / "checkpoint_final.pth"
     latest = final.with_name("checkpoint_latest.pth")
     depends_on = {key: value for key, value in plain(section).items() if key != "loader_processes"}
-    agree_on_config(folder, depends_on, begun=final.exists() or latest.exists())
+    agree_on_config(folder, depends_on, has_weights=final.exists() or latest.exists())
     if final.exists():
         return
     root = folder / "nnunet"

@@ -35,22 +35,22 @@ _ROLE = "encoder"
 def run(section: LatentsConfig, run: RunFolder, bundle: Bundle) -> None:
     """Encode the training slices, unless that has been done. Raises BundleError for a bundle without an encoder."""
     torch.set_num_threads(run.settings.threads)
-    path, wanted = _file(run), fingerprint(section, run, bundle)
-    if checkpoint.metadata(path) == wanted:
+    path, metadata = _file(run), fingerprint(section, run, bundle)
+    if checkpoint.metadata(path) == metadata:
         return
     engine = open_graph(bundle, _ROLE, threads=run.settings.threads)
     slices = load_slices(run.cohort.file, SUBSET)
     batches = section.copies * -(-len(slices) // BATCH)
     parts = []
     moved = moved_slices(slices, run.cohort.classes, section, section.copies, run.settings.seed)
-    with click.progressbar(moved, length=batches, label="latents of slices") as shown:
-        for number, (image, _) in enumerate(shown):
+    with click.progressbar(moved, length=batches, label="latents of slices") as batches_with_progress:
+        for number, (image, _) in enumerate(batches_with_progress):
             generator = step_generator(run.settings.seed, number)
             noise = torch.randn((len(image), *_latent_shape(bundle)), generator=generator)
-            said = engine.run({"image": image.numpy(), "posterior_noise": noise.numpy()})
-            parts.append(torch.from_numpy(np.asarray(said["latent"])).half())
+            outputs = engine.run({"image": image.numpy(), "posterior_noise": noise.numpy()})
+            parts.append(torch.from_numpy(np.asarray(outputs["latent"])).half())
     path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.save_tensors(path, {"latent": torch.cat(parts)}, wanted)
+    checkpoint.save_tensors(path, {"latent": torch.cat(parts)}, metadata)
 
 
 def load(section: LatentsConfig, run: RunFolder, bundle: Bundle) -> Tensor:

@@ -55,9 +55,9 @@ class ImitationTask:
         self._batch, self._border_weight = batch, border_weight
 
     def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
-        given, wanted = (value.to(step.device) for value in self._batch(step))
-        y = model(given).float()
-        parts = {"l1": (y - wanted).abs().mean(), "border": gradient_l1(y, wanted)}
+        inputs, targets = (value.to(step.device) for value in self._batch(step))
+        y = model(inputs).float()
+        parts = {"l1": (y - targets).abs().mean(), "border": gradient_l1(y, targets)}
         loss = parts["l1"] + self._border_weight * parts["border"]
         return loss, {name: part.detach() for name, part in parts.items()}
 
@@ -67,22 +67,22 @@ class ImitationTask:
     @torch.no_grad()
     def imitate(self, model: nn.Module, device: torch.device) -> Tensor:
         """The student's outputs for the unseen inputs."""
-        given = self.unseen[0]
-        return torch.cat([model(given[part].to(device)).float().cpu() for part in in_batches(len(given), _BATCH)])
+        inputs = self.unseen[0]
+        return torch.cat([model(inputs[part].to(device)).float().cpu() for part in in_batches(len(inputs), _BATCH)])
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Root mean square error, and its share of the deviation of what is wanted."""
-        wanted = self.unseen[1]
-        error = float((self.imitate(model, device) - wanted).square().mean().sqrt())
-        return {"error": error, "share": error / float(wanted.std())}
+        targets = self.unseen[1]
+        error = float((self.imitate(model, device) - targets).square().mean().sqrt())
+        return {"error": error, "share": error / float(targets.std())}
 
     def picture(self, model: nn.Module, device: torch.device) -> NDArray[np.uint8]:
         """First channel of what is wanted, what the student gives, and five times the difference."""
         rows = np.linspace(0, len(self.unseen[1]) - 1, min(_PICTURES, len(self.unseen[1]))).astype(np.int64)
-        wanted, found = self.unseen[1][rows, :1], self.imitate(model, device)[rows, :1]
-        low, span = wanted.min(), wanted.max() - wanted.min()
-        shown = ((wanted - low) / span, (found - low) / span, 0.5 + 5.0 * (found - wanted) / span)
-        return montage([grey(image.numpy()) for image in shown])
+        targets, outputs = self.unseen[1][rows, :1], self.imitate(model, device)[rows, :1]
+        low, span = targets.min(), targets.max() - targets.min()
+        panels = ((targets - low) / span, (outputs - low) / span, 0.5 + 5.0 * (outputs - targets) / span)
+        return montage([grey(image.numpy()) for image in panels])
 
 
 @dataclass(frozen=True)
@@ -129,13 +129,13 @@ def make_mask_encoder_task(sections: SmallSections, run: RunFolder) -> Imitation
 
     def batch(step: Step) -> tuple[Tensor, Tensor]:
         labels = permute_labels(maps[step.rows], classes, _RELABELLED, step.generator)
-        given = one_hot(labels[step.share], classes)
+        inputs = one_hot(labels[step.share], classes)
         with torch.no_grad():
-            return given, teacher(given)
+            return inputs, teacher(inputs)
 
     with torch.no_grad():
-        wanted = torch.cat([teacher(unseen[part]) for part in in_batches(len(unseen), _BATCH)])
-    return ImitationTask(_small_mask_encoder(sections), len(maps), batch, (unseen, wanted), 0.0)
+        targets = torch.cat([teacher(unseen[part]) for part in in_batches(len(unseen), _BATCH)])
+    return ImitationTask(_small_mask_encoder(sections), len(maps), batch, (unseen, targets), 0.0)
 
 
 def run_decoder(sections: SmallSections, run: RunFolder) -> None:

@@ -86,9 +86,9 @@ class TextureTask:
         z = draw_posterior(latents, self.count, 0)
         self.images, self.means, self.latents = slices.images, decode_all(codec, z), affine.standardise(z)
         unseen = draw_posterior(validation[1], len(validation[1]), 1)
-        self.real, self.unseen_means = validation[0].images, decode_all(codec, unseen)
+        self.unseen_images, self.unseen_means = validation[0].images, decode_all(codec, unseen)
         self.unseen_latents = affine.standardise(unseen)
-        channels, dims = self.real.shape[1], self.real.ndim - 2
+        channels, dims = self.unseen_images.shape[1], self.unseen_images.ndim - 2
         self.model: nn.Module = Texture(codec.latent_channels, config.channels, codec.stride, channels, dims)
         self.critic: nn.Module | None = TextureCritic(config.critic_channels, channels, dims)
         self.critic_rate = config.optimiser.learning_rate
@@ -106,22 +106,22 @@ class TextureTask:
         window = self._window(step.generator)
         pixels = (slice(None), slice(None),
                   *(slice(part.start * self.stride, part.stop * self.stride) for part in window))
-        real, mean = (images[step.rows][pixels] for images in (self.images, self.means))
+        reference, mean = (images[step.rows][pixels] for images in (self.images, self.means))
         noise = step.own(torch.randn(mean.shape, generator=step.generator))
-        real, mean = step.own(real), step.own(mean)
+        reference, mean = step.own(reference), step.own(mean)
         texture = model(mean, step.own(self.latents[step.rows]), noise, window)
         drawn = mean + texture
-        seen_real, seen_drawn = TextureCritic.see(real, mean), TextureCritic.see(drawn, mean)
-        self._pair = seen_real, seen_drawn.detach()
-        deceit = fooled(critic, seen_drawn, seen_real)
+        seen_reference, seen_drawn = TextureCritic.see(reference, mean), TextureCritic.see(drawn, mean)
+        self._pair = seen_reference, seen_drawn.detach()
+        deceit = fooled(critic, seen_drawn, seen_reference)
         coarse = coarse_energy(texture)
         return deceit + self.config.coarse_weight * coarse, {"fooled": deceit, "coarse": coarse,
-                                                             "texture": texture.std(), "lost": (real - mean).std()}
+                                                             "texture": texture.std(), "lost": (reference - mean).std()}
 
     def critic_loss(self, critic: nn.Module, step: Step) -> Tensor | None:
         assert self._pair is not None
-        real, drawn = self._pair
-        return relativistic_critic(critic, real, drawn, step.number, self.config.critic_penalty)
+        reference, drawn = self._pair
+        return relativistic_critic(critic, reference, drawn, step.number, self.config.critic_penalty)
 
     def draw(self, model: nn.Module, rows: slice | NDArray[np.int64], device: torch.device) -> Tensor:
         """Textured reconstructions of validation slices."""
@@ -133,16 +133,16 @@ class TextureTask:
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """High-frequency share of unseen slices' reconstructions over that of the slices, without and with texture."""
         drawn = self.draw(model, slice(None), device)[:, 0].numpy()
-        real, mean = self.real[:, 0].numpy(), self.unseen_means[:, 0].clamp(0.0, 1.0).numpy()
-        return {"high_frequency_plain": high_frequency_ratio(mean, real, self.spacing_mm),
-                "high_frequency_textured": high_frequency_ratio(drawn, real, self.spacing_mm)}
+        reference, mean = self.unseen_images[:, 0].numpy(), self.unseen_means[:, 0].clamp(0.0, 1.0).numpy()
+        return {"high_frequency_plain": high_frequency_ratio(mean, reference, self.spacing_mm),
+                "high_frequency_textured": high_frequency_ratio(drawn, reference, self.spacing_mm)}
 
     def picture(self, model: nn.Module, device: torch.device) -> NDArray[np.uint8]:
         """Slices, plain and textured reconstructions, and five times what was lost and what was drawn."""
-        rows = np.linspace(0, len(self.real) - 1, min(_PICTURES, len(self.real))).astype(np.int64)
-        real, mean, drawn = self.real[rows], self.unseen_means[rows], self.draw(model, rows, device)
-        shown = (real, mean, drawn, 0.5 + 5.0 * (real - mean), 0.5 + 5.0 * (drawn - mean))
-        return montage([grey(image.numpy()) for image in shown])
+        rows = np.linspace(0, len(self.unseen_images) - 1, min(_PICTURES, len(self.unseen_images))).astype(np.int64)
+        reference, mean, drawn = self.unseen_images[rows], self.unseen_means[rows], self.draw(model, rows, device)
+        panels = (reference, mean, drawn, 0.5 + 5.0 * (reference - mean), 0.5 + 5.0 * (drawn - mean))
+        return montage([grey(image.numpy()) for image in panels])
 
 
 def make_task(section: TextureConfig, codecs: CodecSections, run: RunFolder) -> TextureTask:

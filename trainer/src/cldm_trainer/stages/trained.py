@@ -59,12 +59,12 @@ class TrainedStages:
     def kept(self, name: str, make: Callable[[str], tuple[Tensor, Tensor]],
              depends: Mapping[str, str]) -> dict[str, Tensor]:
         path = self.run.own(FOLDER) / f"{name}.safetensors"
-        wanted = {**latents.fingerprint(self.design.codecs.latents, self.run), "seed": str(self.run.settings.seed),
-                  **depends}
-        if checkpoint.metadata(path) != wanted:
+        metadata = {**latents.fingerprint(self.design.codecs.latents, self.run), "seed": str(self.run.settings.seed),
+                    **depends}
+        if checkpoint.metadata(path) != metadata:
             tensors: dict[str, Tensor] = {}
             for subset in SUBSETS:
                 tensors[f"{subset}.values"], tensors[f"{subset}.defined"] = make(subset)
             path.parent.mkdir(parents=True, exist_ok=True)
-            checkpoint.save_tensors(path, tensors, wanted)
+            checkpoint.save_tensors(path, tensors, metadata)
         return dict(load_file(path))

@@ -72,8 +72,8 @@ def run(section: DistilConfig, design: Design, run: RunFolder) -> None:
     teacher = Teacher(section, design, run)
     for subset in SUBSETS:
         numbers = [number for name, number in missing if name == subset]
-        with click.progressbar(numbers, label=f"trajectories, {subset}") as shown:
-            for number in shown if numbers else ():
+        with click.progressbar(numbers, label=f"trajectories, {subset}") as numbers_with_progress:
+            for number in numbers_with_progress if numbers else ():
                 tensors = teacher.walk(subset, number)
                 checkpoint.save_tensors(_file(folder, subset, number), tensors, fingerprint)
 
@@ -111,12 +111,12 @@ class Teacher:
     def walk(self, subset: str, number: int) -> dict[str, Tensor]:
         """One part of the trajectories of a subset."""
         rows = part_rows(self.section, subset, number)
-        states, told = [], []
+        states, conditions = [], []
         for part in in_batches(len(rows), _BATCH):
             x, fed = self._batch(subset, rows[part])
             states.append(torch.from_numpy(x).half())
-            told.append(torch.from_numpy(fed).half())
-        return {"x": torch.cat(states), "condition": torch.cat(told)}
+            conditions.append(torch.from_numpy(fed).half())
+        return {"x": torch.cat(states), "condition": torch.cat(conditions)}
 
     def _batch(self, subset: str, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         masks, attributes = self._told(subset)
@@ -164,8 +164,8 @@ class AutocastEngine:
         tensors = [torch.from_numpy(np.ascontiguousarray(inputs[spec.name])).to(self.device)
                    for spec in self._graph.inputs]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
-            said = self._module(*tensors)
-        return {self._graph.outputs[0].name: said.float().cpu().numpy()}
+            output = self._module(*tensors)
+        return {self._graph.outputs[0].name: output.float().cpu().numpy()}
 
 
 def order_told(seed: int, count: int) -> NDArray[np.int64]:

@@ -69,14 +69,14 @@ def command(stage: str, folder: Path) -> str:
     return f"`cldm-train {stage}` with the --config of run {folder.parent.name!r}"
 
 
-def agree_on_config(folder: Path, config: Mapping[str, Any], *, begun: bool | None = None) -> None:
+def agree_on_config(folder: Path, config: Mapping[str, Any], *, has_weights: bool | None = None) -> None:
     """Store the configuration of a stage, or compare it with the one that the stage was begun with.
 
-    begun: whether there are weights already; None: as the state file says. Raises InputError that names every
+    has_weights: whether there are weights already; None: as the state file says. Raises InputError that names every
     difference, because weights of two configurations must not be mixed.
     """
     path = folder / CONFIG
-    if path.exists() and ((folder / STATE).exists() if begun is None else begun):
+    if path.exists() and ((folder / STATE).exists() if has_weights is None else has_weights):
         faults = _differences(json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(config)), "")
         if faults:
             raise InputError(list_faults(
@@ -85,7 +85,7 @@ def agree_on_config(folder: Path, config: Mapping[str, Any], *, begun: bool | No
     write_json(path, config, indent=2)
 
 
-def begun_with(folder: Path) -> dict[str, Any]:
+def stored_config(folder: Path) -> dict[str, Any]:
     """The configuration that a stage was begun with; empty if it was not."""
     path = folder / CONFIG
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
@@ -94,12 +94,12 @@ def begun_with(folder: Path) -> dict[str, Any]:
 def require(folder: Path, stage: str, steps: int | None, config: Mapping[str, Any]) -> None:
     """Raise InputError unless another run has trained a stage for `steps` steps (None: as many as it was to), with a
     configuration that agrees with `config` in every key that both have. Nothing is written."""
-    stored = begun_with(folder)
-    wanted = stored.get("optimiser", {}).get("steps", 0) if steps is None else steps
-    if not finished(folder, wanted):
+    stored = stored_config(folder)
+    expected_steps = stored.get("optimiser", {}).get("steps", 0) if steps is None else steps
+    if not finished(folder, expected_steps):
         step = metadata(folder / MODEL).get("step", "0")
-        raise InputError(f"{folder}: found step {step} of {wanted}. It belongs to another run and is not trained from "
-                         f"here. Train it first: {command(stage, folder)}.")
+        raise InputError(f"{folder}: found step {step} of {expected_steps}. It belongs to another run. Train it "
+                         f"first: {command(stage, folder)}.")
     shared = {key: value for key, value in stored.items() if key in config}
     faults = _differences(shared, json.loads(json.dumps(config)), "")
     if faults:

@@ -125,11 +125,11 @@ def _wait(children: Sequence[subprocess.Popen[bytes]]) -> set[int]:
 
 
 def _outcome(children: Sequence[subprocess.Popen[bytes]], killed: set[int], reasons: Sequence[Path],
-             asked: bool) -> int:
+             interrupted: bool) -> int:
     """Say why the processes ended, if not because they were done, and return the exit code of them all."""
     by_signal = {number: -child.returncode for number, child in enumerate(children)
                  if child.returncode < 0 and number not in killed}
-    if by_signal and not asked:
+    if by_signal and not interrupted:
         number, code = next(iter(by_signal.items()))
         click.echo(f"error: process {number} of {len(children)} was ended by {signal.Signals(code).name}, and the "
                    "others with it. The same command goes on from the last checkpoint.", err=True)

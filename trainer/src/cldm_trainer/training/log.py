@@ -25,7 +25,7 @@ class Records:
         self.folder, self.first_step, self.steps, self.writes = folder, first_step, steps, writes
         silent = not (writes and sys.stderr.isatty())
         self._bar = tqdm(total=steps, initial=first_step, desc=folder.name, unit="step", disable=silent)
-        self._begun = self._spoken = time.monotonic()
+        self._started = self._spoken = time.monotonic()
         self._paused = 0.0
         self._board: Any = None
         if writes:
@@ -51,7 +51,7 @@ class Records:
         self._paused += seconds
 
     def training(self, step: int, figures: Mapping[str, float]) -> None:
-        seconds = time.monotonic() - self._begun
+        seconds = time.monotonic() - self._started
         pace = (seconds - self._paused) / max(step - self.first_step, 1)
         self._write("log.csv", step, {"seconds": seconds, "seconds_per_step": pace, **figures}, "train")
         due = time.monotonic() - self._spoken > _SECONDS_BETWEEN_LINES or step == self.steps

@@ -119,7 +119,7 @@ class _StopRequest:
     """Turns SIGTERM and the first SIGINT into a flag, so that a run stops between two steps and not inside one."""
 
     def __init__(self) -> None:
-        self.made = False
+        self.requested = False
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> "_StopRequest":
@@ -132,9 +132,9 @@ class _StopRequest:
             signal.signal(number, handler)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
-        if self.made and number == signal.SIGINT:
+        if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.made = True
+        self.requested = True
 
 
 class _Trainer:
@@ -238,7 +238,7 @@ def train(make_task: Callable[[], Task], config: OptimiserConfig, run: RunConfig
     with _StopRequest() as stop, Records(folder, trainer.step, config.steps, writes) as records:
         while trainer.step < config.steps:
             _report(trainer, records, trainer.advance())
-            last, stopping = trainer.step == config.steps, any_of_them(stop.made)
+            last, stopping = trainer.step == config.steps, any_of_them(stop.requested)
             if last or stopping or trainer.step % config.checkpoint_every == 0:
                 trainer.save()
             if stopping and not last:
@@ -290,9 +290,9 @@ def _due(every: int, trainer: _Trainer) -> bool:
 @torch.no_grad()
 def _show(trainer: _Trainer, records: Records) -> None:
     """Validate and draw when it is time."""
-    config, average, device, begun = trainer.config, trainer.average.module, trainer.fabric.device, time.monotonic()
+    config, average, device, started = trainer.config, trainer.average.module, trainer.fabric.device, time.monotonic()
     if _due(config.validate_every, trainer):
         records.validation(trainer.step, trainer.task.validate(average, device))
     if _due(config.picture_every, trainer):
         records.picture(trainer.step, trainer.task.picture(average, device))
-    records.pause(time.monotonic() - begun)
+    records.pause(time.monotonic() - started)

@@ -39,16 +39,16 @@ def soft_dice(logits: Tensor, one_hot: Tensor) -> Tensor:
     """1 - soft Dice, pooled over the batch, of all processes, and averaged over the classes that are present in it."""
     p = torch.softmax(logits, dim=1)
     axes = (0, *range(2, p.ndim))
-    hits, said, size = total(torch.stack([(p * one_hot).sum(axes), p.sum(axes), one_hot.sum(axes)]))
-    dice = 2.0 * hits / (said + size).clamp_min(1e-6)
+    hits, predicted, size = total(torch.stack([(p * one_hot).sum(axes), p.sum(axes), one_hot.sum(axes)]))
+    dice = 2.0 * hits / (predicted + size).clamp_min(1e-6)
     present = (size > 0).to(dice.dtype)
     loss: Tensor = 1.0 - (dice * present).sum() / present.sum()
     return loss
 
 
-def least_squares_critic(real: Tensor, fake: Tensor) -> Tensor:
+def least_squares_critic(reference: Tensor, fake: Tensor) -> Tensor:
     """LSGAN (Mao et al., ICCV 2017), the discriminator's side: real to 1, fake to 0."""
-    return 0.5 * ((real - 1.0).square().mean() + fake.square().mean())
+    return 0.5 * ((reference - 1.0).square().mean() + fake.square().mean())
 
 
 def least_squares_generator(fake: Tensor) -> Tensor:
@@ -63,21 +63,21 @@ def relativistic(preferred: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Te
     return torch.stack([functional.softplus(less - more).mean() for more, less in pairs]).sum()
 
 
-def fooled(critic: nn.Module, drawn: Tensor, real: Tensor) -> Tensor:
+def fooled(critic: nn.Module, drawn: Tensor, reference: Tensor) -> Tensor:
     """The side of who draws: `relativistic` by a critic that does not learn from it."""
     critic.requires_grad_(False)
     with torch.no_grad():
-        said_real = critic(real)
-    loss = relativistic(critic(drawn), said_real)
+        reference_scores = critic(reference)
+    loss = relativistic(critic(drawn), reference_scores)
     critic.requires_grad_(True)
     return loss
 
 
-def relativistic_critic(critic: nn.Module, real: Tensor, drawn: Tensor, step: int, penalty: float) -> Tensor:
+def relativistic_critic(critic: nn.Module, reference: Tensor, drawn: Tensor, step: int, penalty: float) -> Tensor:
     """The critic's side, with R1 of that weight on every `PENALTY_EVERY`-th step, as much stronger."""
-    loss = relativistic(critic(real), critic(drawn))
+    loss = relativistic(critic(reference), critic(drawn))
     if step % PENALTY_EVERY == 0:
-        loss = loss + 0.5 * PENALTY_EVERY * penalty * squared_gradient(critic, real)
+        loss = loss + 0.5 * PENALTY_EVERY * penalty * squared_gradient(critic, reference)
     return loss
 
 
@@ -129,9 +129,9 @@ def attribute_order(z: Tensor, attributes: Tensor, defined: Tensor, delta: float
     total = z.new_zeros(())
     others = ~torch.eye(len(z), dtype=torch.bool, device=z.device)
     for a in range(attributes.shape[1]):
-        known = defined[:, a] > 0
-        pairs = others & known[:, None] & known
-        wanted = torch.sign(attributes[:, None, a] - attributes[:, a])
-        said = torch.tanh(delta * (z[:, None, a] - z[:, a]))
-        total = total + ((said - wanted).abs() * pairs).sum() / pairs.sum().clamp_min(1)
+        has_value = defined[:, a] > 0
+        pairs = others & has_value[:, None] & has_value
+        attribute_signs = torch.sign(attributes[:, None, a] - attributes[:, a])
+        latent_signs = torch.tanh(delta * (z[:, None, a] - z[:, a]))
+        total = total + ((latent_signs - attribute_signs).abs() * pairs).sum() / pairs.sum().clamp_min(1)
     return total

@@ -71,7 +71,7 @@ def join(run: RunConfig) -> Fabric:
 
 
 def _environment(starter: str) -> ClusterEnvironment:
-    """Told, not guessed: Fabric takes any job of Slurm for one that srun started."""
+    """Explicit, because Fabric takes any job of Slurm for one that srun started."""
     if starter == "torchrun":
         return TorchElasticEnvironment()
     return SLURMEnvironment(auto_requeue=False) if starter == "srun" else LightningEnvironment()
@@ -85,22 +85,22 @@ def in_first(work: Callable[[], Result]) -> Result:
     group = _Others.group
     if group is None:
         return work()
-    told: list[Any] = [None, 1]
+    message: list[Any] = [None, 1]
     if distributed.get_rank() == 0:
         _Others.group = None
         try:
-            told = [work(), 0]
+            message = [work(), 0]
         except CldmError as error:
-            told[1] = error.exit_code
+            message[1] = error.exit_code
             raise
         finally:
             _Others.group = group
-            distributed.broadcast_object_list(told, src=0, group=group)
+            distributed.broadcast_object_list(message, src=0, group=group)
     else:
-        distributed.broadcast_object_list(told, src=0, group=group)
-        if told[1]:
-            raise SystemExit(told[1])
-    result: Result = told[0]
+        distributed.broadcast_object_list(message, src=0, group=group)
+        if message[1]:
+            raise SystemExit(message[1])
+    result: Result = message[0]
     return result
 
 
@@ -113,13 +113,13 @@ def by_first(work: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     return call
 
 
-def any_of_them(said: bool) -> bool:
+def any_of_them(mine: bool) -> bool:
     """Whether any process says so: the same answer in all."""
     if _Others.group is None:
-        return said
-    found = torch.tensor([said], dtype=torch.int32)
-    distributed.all_reduce(found, distributed.ReduceOp.MAX, group=_Others.group)
-    return bool(found)
+        return mine
+    answer = torch.tensor([mine], dtype=torch.int32)
+    distributed.all_reduce(answer, distributed.ReduceOp.MAX, group=_Others.group)
+    return bool(answer)
 
 
 def total(part: Tensor) -> Tensor:
