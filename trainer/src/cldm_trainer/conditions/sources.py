@@ -1,4 +1,4 @@
-"""What the encoder of a condition takes when its graph is written and checked: values of the cohort, and random ones."""
+"""What the encoder of a condition takes when its graph is written and checked: cohort values, and random ones."""
 
 from __future__ import annotations
 
