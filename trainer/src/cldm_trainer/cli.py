@@ -72,13 +72,13 @@ def arguments(name: str, config: Config) -> tuple[Any, ...]:
     from .conditions.kind import Design
     from .training.run_folder import RunFolder
 
-    made: dict[str, Callable[[], Any]] = {
+    combined: dict[str, Callable[[], Any]] = {
         "workers": lambda: config.prepare.workers, "codecs": lambda: config.codecs,
         "design": lambda: Design.of(config), "run": lambda: RunFolder.of(config),
         "small": lambda: import_module("cldm_trainer.stages.small_codec").SmallSections(
             config.small_codec, config.texture, config.distil, Design.of(config)),
     }
-    return tuple(made[part]() if part in made else getattr(config, part) for part in STAGES[name][2].split())
+    return tuple(combined[part]() if part in combined else getattr(config, part) for part in STAGES[name][2].split())
 
 
 def run_stage(name: str, config: Config) -> None:
@@ -157,13 +157,13 @@ def _begin(name: str, config: Config) -> bool:
 
 def _needed(stage: str, config: Config) -> bool:
     """Whether `all` runs a stage. The segmenter belongs to the run that owns the codecs."""
-    made, export, kind = config.cohort_file.exists(), config.export, KINDS[config.diffusion.condition]
+    prepared, export, kind = config.cohort_file.exists(), config.export, KINDS[config.diffusion.condition]
     few, small = bool(config.distil.bundle), config.small_codec
     unneeded = dict.fromkeys(_OF_A_GENERATOR, not export.generator or few)
     unneeded |= dict.fromkeys(("trajectories", "distil"), not few) | {"finish": not (few and config.finish)}
     unneeded |= dict.fromkeys(("small-decoder", "small-texture"), not (few and small.decoder))
     unneeded |= {"small-mask-encoder": not (few and small.mask_encoder and kind.small_stage == "small-mask-encoder")}
-    unneeded |= {"phantom": made or bool(config.prepare.raw), "prepare": made,
+    unneeded |= {"phantom": prepared or bool(config.prepare.raw), "prepare": prepared,
                  "segmenter": bool(config.run.codecs) or few,
                  "label-vae": not export.anatomy and "label-vae" not in kind.stages}
     return not unneeded.get(stage, False)
@@ -236,11 +236,11 @@ def audit(config_path: str, samples: str | None, seeds: int, out: str | None, qu
           write_card: bool) -> None:
     """Test whether synthetic images can be distinguished from the cohort's, and whether they copy training slices."""
     module = import_module("cldm_trainer.audit")
-    given = f" --samples {Path(samples).name}" if samples else ""
-    found = module.run(load_config(config_path), f"cldm-train audit --config {config_path}{given}",
-                       samples=Path(samples) if samples else None, out=Path(out) if out else None, card=write_card,
-                       options=module.AuditOptions(quantile=quantile, seeds=seeds))
-    click.echo("\n".join(str(path) for path in (found.page, found.card) if path))
+    samples_option = f" --samples {Path(samples).name}" if samples else ""
+    result = module.run(load_config(config_path), f"cldm-train audit --config {config_path}{samples_option}",
+                        samples=Path(samples) if samples else None, out=Path(out) if out else None, card=write_card,
+                        options=module.AuditOptions(quantile=quantile, seeds=seeds))
+    click.echo("\n".join(str(path) for path in (result.page, result.card) if path))
 
 
 @cli.command()

@@ -42,28 +42,28 @@ def adopt(design: Design, section: TextureConfig, run: RunFolder, folder: Path) 
         raise InputError(f"{folder}: conditioned by {', '.join(roles) or 'nothing'}, the configuration by "
                          f"{kind.name}. Only bundles conditioned by the mask's latent can be adopted.")
     stages = (codec.IMAGE_STAGE, codec.MASK_STAGE, latents.STAGE, texture.STAGE, bases.STAGE)
-    begun = [name for name in stages if any((home / name).glob("*"))]
-    if begun:
-        raise InputError(f"{home}: already holds {', '.join(begun)}. Choose another run.name, or delete "
+    trained = [name for name in stages if any((home / name).glob("*"))]
+    if trained:
+        raise InputError(f"{home}: already holds {', '.join(trained)}. Choose another run.name, or delete "
                          "it.")
     modules = untrained(design, section, bundle.manifest.image.channels)
-    found = {}
+    filled = {}
     for role, module in modules.items():
         graph = bundle.manifest.graphs[role]
-        found[role] = fill(module, graph, (bundle.path / graph.file).read_bytes(), role)
-    _require_all(modules, found)
+        filled[role] = fill(module, graph, (bundle.path / graph.file).read_bytes(), role)
+    _require_all(modules, filled)
     _save(design, section, run, modules, bundle)
     adopted = {"bundle": bundle.identity, "nature": bundle.manifest.nature or ""}
     write_text(home / checkpoint.ADOPTED, json.dumps(adopted) + "\n")
     return home
 
 
-def _require_all(modules: Mapping[str, nn.Module], found: Mapping[str, set[str]]) -> None:
+def _require_all(modules: Mapping[str, nn.Module], filled: Mapping[str, set[str]]) -> None:
     """Raise InputError for a weight of the denoiser, the image codec or its texture that no graph holds."""
-    both = found["encoder"] | found["decoder"]
+    both = filled["encoder"] | filled["decoder"]
     missing = {key for role in ("encoder", "decoder") for key in modules[role].state_dict()} - both
-    missing |= set(modules["denoiser"].state_dict()) - found["denoiser"] - {"null"}
-    missing |= {"affine.mean", "affine.std"} - found["mask_encoder"]
+    missing |= set(modules["denoiser"].state_dict()) - filled["denoiser"] - {"null"}
+    missing |= {"affine.mean", "affine.std"} - filled["mask_encoder"]
     if missing:
         raise InputError("the bundle's graphs lack " + ", ".join(sorted(missing)[:5]) + ". It was exported by another "
                          "version of cldm-trainer or of torch.")

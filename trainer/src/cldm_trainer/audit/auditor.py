@@ -72,9 +72,9 @@ class Auditor:
         """
         chosen = given_samples(self.sets, samples) if isinstance(samples, Path) else samples
         software = f"cldm-trainer {version('cldm-trainer')}, cldm-runtime {runtime_version}"
-        made = {"command": command, "versions": software, "images": len(chosen.images), "source": chosen.made,
+        provenance = {"command": command, "versions": software, "images": len(chosen.images), "source": chosen.made,
                 "generator": name, "nature": self.sets.nature}
-        figures: Json = without_nan({"made": made, "two_sample": self._told_apart(chosen, target),
+        figures: Json = without_nan({"made": provenance, "two_sample": self._told_apart(chosen, target),
                                      "memorisation": self._copies(chosen, target)})
         target.mkdir(parents=True, exist_ok=True)
         text = json.dumps(figures, indent=1, allow_nan=False) + "\n"
@@ -103,11 +103,11 @@ class Auditor:
             self._say("features of the training slices ...")
             spaces["features"] = FeatureSpace(
                 self.sets.training, lambda images: segmenter.features(images, batch_size=FEATURES_BATCH))
-        found = {}
+        searched = {}
         for name, space in spaces.items():
             self._say(f"nearest training slices of held-out slices by {name} ...")
-            found[name] = TrainingSpace(space, nearest(space, self.sets.held_out, self.sets.training))
-        return found
+            searched[name] = TrainingSpace(space, nearest(space, self.sets.held_out, self.sets.training))
+        return searched
 
     def _test(self, title: str, zero: Side, one: Side) -> TwoSample:
         return two_sample(zero, one, self.options.training,
@@ -116,14 +116,15 @@ class Auditor:
     def _told_apart(self, samples: SyntheticImages, target: Path) -> Json:
         """Figures of the two-sample test; draws the picture."""
         options = self.options
-        real, synthetic = real_and_synthetic(self.sets, samples, options.further, options.training.seed)
+        cohort, synthetic = real_and_synthetic(self.sets, samples, options.further, options.training.seed)
         compared, null = f"{self.noun} against synthetic", self.real_against_real
-        found = self._test(compared, real, synthetic)
-        pictures.surest(target / "two-sample.png", found, real.images[:real.asked], synthetic.images[:real.asked],
-                        (self.noun, "synthetic"))
+        test_result = self._test(compared, cohort, synthetic)
+        pictures.surest(target / "two-sample.png", test_result, cohort.images[:cohort.asked],
+                        synthetic.images[:cohort.asked], (self.noun, "synthetic"))
         tests = [{"compared": name, "images": result.images, "trained_on": list(result.trained_on),
                   "accuracy": dataclasses.asdict(result.accuracy)}
-                 for name, result in ((compared, found), (f"{self.noun} against {self.noun} of other patients", null))]
+                 for name, result in ((compared, test_result),
+                                      (f"{self.noun} against {self.noun} of other patients", null))]
         settings = dataclasses.asdict(options.training) | {
             "subsets": " and ".join(COMPARED), "patients_known": self.sets.compared.patients is not None,
             "paired": samples.partners is not None, "percentiles": self.sets.percentiles}
@@ -145,42 +146,42 @@ class Auditor:
                         for name, yardstick in self.yardsticks.items()}
         if "features" not in spaces:
             spaces["features"] = {"reason": "there is no segmenter bundle with a features graph."}
-        known = "features" in self.yardsticks and self.segmenter is not None
+        has_features = "features" in self.yardsticks and self.segmenter is not None
         settings = {"quantile": self.options.quantile, "training": len(self.sets.training), "searched": len(searched),
                     "held_out": len(self.sets.held_out), "subsets": " and ".join(HELD_OUT),
                     "patients_known": self.sets.training.patients is not None,
-                    "features": self.segmenter.bundle.identity if known and self.segmenter else "nothing"}
+                    "features": self.segmenter.bundle.identity if has_features and self.segmenter else "nothing"}
         return {"settings": settings, "spaces": spaces}
 
     def _space_figures(self, name: str, yardstick: TrainingSpace, searched: ImageRows, target: Path) -> Json:
         self._say(f"nearest training slices by {name} ...")
         training = self.sets.training
-        found = nearest(yardstick.space, searched, training)
-        verdict = judge(found, yardstick.held_out, self.options.quantile)
-        pictures.pairs(target / f"pairs-{name}.png", searched, training, found, verdict)
+        neighbours = nearest(yardstick.space, searched, training)
+        verdict = judge(neighbours, yardstick.held_out, self.options.quantile)
+        pictures.pairs(target / f"pairs-{name}.png", searched, training, neighbours, verdict)
         return {"copies": int(verdict.copies.sum()), "rate": dataclasses.asdict(verdict.rate),
                 "held_out_rate": dataclasses.asdict(verdict.held_out_rate),
                 "distance_threshold": verdict.distance_threshold, "ratio_threshold": verdict.ratio_threshold,
-                "median_distance": float(np.median(found.distance)),
+                "median_distance": float(np.median(neighbours.distance)),
                 "held_out_median_distance": float(np.median(yardstick.held_out.distance)),
-                "worst": _worst(found, verdict, training)}
+                "worst": _worst(neighbours, verdict, training)}
 
 
 def summary(figures: Mapping[str, Any]) -> Json:
     """The headline of `Auditor.audit`'s figures: `accuracy` and `accuracy_real` of the two-sample test,
     `copies_<space>` and `copies_<space>_held_out`; each {value, low, high}, or None where it was not measured. `asked`
     and `searched` are numbers of synthetic images."""
-    found, null = figures["two_sample"]["tests"]
+    test, null = figures["two_sample"]["tests"]
     rates: Json = {}
     for name, space in figures["memorisation"]["spaces"].items():
         rates |= {f"copies_{name}": space.get("rate"), f"copies_{name}_held_out": space.get("held_out_rate")}
-    return {"asked": found["images"], "searched": figures["memorisation"]["settings"]["searched"],
-            "accuracy": found["accuracy"], "accuracy_real": null["accuracy"], **rates}
+    return {"asked": test["images"], "searched": figures["memorisation"]["settings"]["searched"],
+            "accuracy": test["accuracy"], "accuracy_real": null["accuracy"], **rates}
 
 
-def _worst(found: Neighbours, verdict: Verdict, training: ImageRows) -> list[Json]:
+def _worst(neighbours: Neighbours, verdict: Verdict, training: ImageRows) -> list[Json]:
     """The pairs of the picture."""
-    return [{"image": number, "training_row": int(training.rows[found.position[number]]),
-             "symmetry": int(found.symmetry[number]), "distance": float(found.distance[number]),
-             "ratio": float(found.ratio[number]), "copy": bool(verdict.copies[number])}
+    return [{"image": number, "training_row": int(training.rows[neighbours.position[number]]),
+             "symmetry": int(neighbours.symmetry[number]), "distance": float(neighbours.distance[number]),
+             "ratio": float(neighbours.ratio[number]), "copy": bool(verdict.copies[number])}
             for number in pictures.worst_first(verdict).tolist()]

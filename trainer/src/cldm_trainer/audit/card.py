@@ -56,5 +56,5 @@ def with_section(card: str, text: str) -> str:
     if _BEGIN in card and _END in card:
         before, rest = card.split(_BEGIN, 1)
         return before + text + rest.split(_END, 1)[1]
-    before, found, after = card.partition(f"\n{_NEXT}\n")
-    return f"{before}\n{text}\n{found}{after}" if found else f"{card.rstrip()}\n\n{text}\n"
+    before, heading, after = card.partition(f"\n{_NEXT}\n")
+    return f"{before}\n{text}\n{heading}{after}" if heading else f"{card.rstrip()}\n\n{text}\n"

@@ -19,17 +19,17 @@ def real_and_synthetic(sets: CohortSets, samples: SyntheticImages, further: int,
     Further images for the same slices, at most `further`, are trained on too, and as many training slices on the real
     side. Where nothing says what an image was made for, as many images as slices are drawn at random.
     """
-    compared, made = sets.compared, samples.images
+    compared, images = sets.compared, samples.images
     if samples.partners is None:
-        count = min(len(compared), len(made))
-        one, other = thinned(compared, count, seed), thinned(made, count, seed)
+        count = min(len(compared), len(images))
+        one, other = thinned(compared, count, seed), thinned(images, count, seed)
         return _side(sets, one, one.chosen(_NONE)), _side(sets, other, other.chosen(_NONE))
     partners, first = np.unique(samples.partners, return_index=True)
-    known = partners != NOBODY
-    others = np.setdiff1d(np.flatnonzero(samples.partners != NOBODY), first[known])
-    more = thinned(made.chosen(others.astype(np.int64)), further, seed)
-    real = _side(sets, compared.chosen(partners[known]), thinned(sets.training, len(more), seed))
-    return real, _side(sets, made.chosen(first[known].astype(np.int64)), more)
+    paired = partners != NOBODY
+    others = np.setdiff1d(np.flatnonzero(samples.partners != NOBODY), first[paired])
+    more = thinned(images.chosen(others.astype(np.int64)), further, seed)
+    cohort = _side(sets, compared.chosen(partners[paired]), thinned(sets.training, len(more), seed))
+    return cohort, _side(sets, images.chosen(first[paired].astype(np.int64)), more)
 
 
 def real_and_real(sets: CohortSets, further: int, seed: int) -> tuple[Side, Side]:
@@ -37,20 +37,20 @@ def real_and_real(sets: CohortSets, further: int, seed: int) -> tuple[Side, Side
 
     At most `further` training slices of other patients are trained on, on each side.
     """
-    asked, more = (_halves(rows, seed) for rows in (sets.compared, sets.training))
-    count = min(len(half) for half in asked)
+    tested, more = (_halves(rows, seed) for rows in (sets.compared, sets.training))
+    count = min(len(half) for half in tested)
     one, other = (_side(sets, thinned(half, count, seed), thinned(extra, further, seed))
-                  for half, extra in zip(asked, more, strict=True))
+                  for half, extra in zip(tested, more, strict=True))
     return one, other
 
 
 _NONE: Rows = np.zeros(0, dtype=np.int64)
 
 
-def _side(sets: CohortSets, asked: ImageRows, more: ImageRows) -> Side:
-    kinds = [asked.groups(f"{asked.path} slice")] + ([more.groups(f"{more.path} slice")] if len(more) else [])
-    images = [rows.take(slice(None)) for rows in (asked, more) if len(rows)]
-    return Side(levelled(np.concatenate(images), sets.percentiles), np.concatenate(kinds), len(asked))
+def _side(sets: CohortSets, tested: ImageRows, more: ImageRows) -> Side:
+    kinds = [tested.groups(f"{tested.path} slice")] + ([more.groups(f"{more.path} slice")] if len(more) else [])
+    images = [rows.take(slice(None)) for rows in (tested, more) if len(rows)]
+    return Side(levelled(np.concatenate(images), sets.percentiles), np.concatenate(kinds), len(tested))
 
 
 def _halves(images: ImageRows, seed: int) -> tuple[ImageRows, ImageRows]:

@@ -90,6 +90,6 @@ def _levelled_text(tests: Json, adjective: str) -> str:
     how = "clipped and rounded to 16 bits" if ends is None else (
         f"percentiles {ends[0]:g} and {ends[1]:g} of each image to 0 and 1, clipped, rounded to 16 bits, as `prepare` "
         "does")
-    shares = {f"{name}_{end}": f"{100 * share:.2f} %" for name, found in tests["saturated"].items()
-              for end, share in found.items()}
+    shares = {f"{name}_{end}": f"{100 * share:.2f} %" for name, by_end in tests["saturated"].items()
+              for end, share in by_end.items()}
     return _LEVELLED.format(how=how, adjective=adjective, **shares)

@@ -61,9 +61,9 @@ def judge(synthetic: Neighbours, held_out: Neighbours, quantile: float = QUANTIL
     return Verdict(quantile, distance, ratio, severity, _rate(severity), _rate(expected))
 
 
-def _severity(found: Neighbours, distance: float, ratio: float) -> Values:
-    parts = [np.divide(values, limit, out=np.full(len(found), np.inf), where=limit > 0)
-             for values, limit in ((found.distance, distance), (found.ratio, ratio))]
+def _severity(neighbours: Neighbours, distance: float, ratio: float) -> Values:
+    parts = [np.divide(values, limit, out=np.full(len(neighbours), np.inf), where=limit > 0)
+             for values, limit in ((neighbours.distance, distance), (neighbours.ratio, ratio))]
     return np.asarray(np.maximum(*parts))
 
 

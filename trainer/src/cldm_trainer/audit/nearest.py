@@ -57,10 +57,10 @@ class FeatureSpace:
 
     def __init__(self, slices: ImageRows, extract: Describe) -> None:
         self._extract = extract
-        found = np.concatenate([extract(images) for _, images in slices.blocks(TRAINING_BLOCK)]).astype(np.float64)
-        self._mean, deviation = found.mean(axis=0), found.std(axis=0)
+        vectors = np.concatenate([extract(images) for _, images in slices.blocks(TRAINING_BLOCK)]).astype(np.float64)
+        self._mean, deviation = vectors.mean(axis=0), vectors.std(axis=0)
         self._scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 1e-12)
-        self._training = self._unit(found)
+        self._training = self._unit(vectors)
 
     def embed(self, images: Images) -> Vectors:
         return self._unit(self._extract(images).astype(np.float64))
@@ -116,9 +116,10 @@ def _nearest_of_block(space: Space, images: Images, names: Names) -> Neighbours:
     for vectors in space.training():
         products = (copies @ vectors.T).reshape(len(numbers), count, len(vectors))
         distances = np.maximum(1.0 - products.max(axis=0).astype(np.float64), 0.0)
-        found = _nearest_in_block(distances, names[start : start + len(vectors)])
-        turn = products[:, np.arange(count), found.position].argmax(axis=0)
-        best = _nearer(best, Neighbours(found.position + start, numbers[turn], found.distance, found.other), names)
+        in_block = _nearest_in_block(distances, names[start : start + len(vectors)])
+        turn = products[:, np.arange(count), in_block.position].argmax(axis=0)
+        block = Neighbours(in_block.position + start, numbers[turn], in_block.distance, in_block.other)
+        best = _nearer(best, block, names)
         start += len(vectors)
     return best
 

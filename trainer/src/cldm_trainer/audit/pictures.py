@@ -21,10 +21,10 @@ PAIRS = 6
 _INCH = 1.5
 
 
-def surest(path: Path, found: TwoSample, zero: Images, one: Images, names: tuple[str, str]) -> None:
+def surest(path: Path, result: TwoSample, zero: Images, one: Images, names: tuple[str, str]) -> None:
     """A row of images for each class: those that the classifier put there with the least doubt, the surest first."""
-    sure = {f"{names[0]}, classified most surely": zero[np.argsort(found.probability[: found.images])[:COLUMNS]],
-            f"{names[1]}, classified most surely": one[np.argsort(-found.probability[found.images :])[:COLUMNS]]}
+    sure = {f"{names[0]}, classified most surely": zero[np.argsort(result.probability[: result.images])[:COLUMNS]],
+            f"{names[1]}, classified most surely": one[np.argsort(-result.probability[result.images :])[:COLUMNS]]}
     low, high = (float(value) for value in np.percentile(zero, (0.5, 99.5)))
     figure, axes = plt.subplots(2, COLUMNS, figsize=(_INCH * COLUMNS, 2 * _INCH + 0.5), squeeze=False)
     for line, (title, images) in zip(axes, sure.items(), strict=True):
@@ -43,23 +43,23 @@ def worst_first(verdict: Verdict) -> Rows:
     return order
 
 
-def pairs(path: Path, synthetic: ImageRows, training: ImageRows, found: Neighbours, verdict: Verdict) -> None:
+def pairs(path: Path, synthetic: ImageRows, training: ImageRows, neighbours: Neighbours, verdict: Verdict) -> None:
     """The pairs of `worst_first`, a column each: the synthetic image turned as its neighbour lies, the training slice,
     and the difference of both after standardisation (in standard deviations, blue less and red more than training)."""
     worst = worst_first(verdict)
     figure, axes = plt.subplots(3, len(worst), figsize=(_INCH * 1.3 * len(worst), 3 * _INCH * 1.3 + 0.6), squeeze=False)
     for column, number in enumerate(worst.tolist()):
-        made = turned(synthetic.take(np.array([number])), int(found.symmetry[number]))
-        neighbour = training.take(found.position[[number]])
-        one, other = (standardised(image)[0, 0] for image in (made, neighbour))
-        shown: Mapping[int, tuple[NDArray[np.float32], Mapping[str, Any]]] = {
+        candidate = turned(synthetic.take(np.array([number])), int(neighbours.symmetry[number]))
+        neighbour = training.take(neighbours.position[[number]])
+        one, other = (standardised(image)[0, 0] for image in (candidate, neighbour))
+        panels: Mapping[int, tuple[NDArray[np.float32], Mapping[str, Any]]] = {
             0: (one, {"cmap": "gray", "vmin": -2, "vmax": 4}), 1: (other, {"cmap": "gray", "vmin": -2, "vmax": 4}),
             2: (one - other, {"cmap": "RdBu_r", "vmin": -2, "vmax": 2})}
-        for row, (image, scale) in shown.items():
+        for row, (image, scale) in panels.items():
             axes[row, column].imshow(image, interpolation="nearest", **scale)
             axes[row, column].set_axis_off()
-        told = "copy" if verdict.copies[number] else "no copy"
-        axes[0, column].set_title(f"{told}\nd {found.distance[number]:.3f}, ratio {found.ratio[number]:.2f}",
+        label = "copy" if verdict.copies[number] else "no copy"
+        axes[0, column].set_title(f"{label}\nd {neighbours.distance[number]:.3f}, ratio {neighbours.ratio[number]:.2f}",
                                   fontsize=8)
     figure.subplots_adjust(left=0.005, right=0.995, top=0.92, bottom=0.005, wspace=0.02, hspace=0.02)
     _save(figure, path)

@@ -55,8 +55,8 @@ def cohort_sets(cohort: Path) -> CohortSets:
         raise InputError(f"{cohort}: {len(both)} patients are in train and in {' or '.join(HELD_OUT)}; nothing can be "
                          "held out then. Split the cohort by patient.")
     with open_dataset(cohort) as dataset:
-        nature, known = dataset.nature, [dataset.metadata.get(f"percentile_{end}") for end in ("low", "high")]
-    percentiles = None if None in known else (float(known[0] or 0.0), float(known[1] or 0.0))
+        nature, limits = dataset.nature, [dataset.metadata.get(f"percentile_{end}") for end in ("low", "high")]
+    percentiles = None if None in limits else (float(limits[0] or 0.0), float(limits[1] or 0.0))
     return CohortSets(training, held_out, rows_of_subsets(cohort, COMPARED), percentiles, nature)
 
 
@@ -75,10 +75,10 @@ def generated_samples(sets: CohortSets, generator: Generator, folder: Path, seed
         if not path.exists():
             say(f"generating {count} images ...")
         generate_dataset(plan, path, "resume", workers=default_workers(generator.provider))
-    asked = bool(generator.manifest.sources)
-    partners = np.arange(count) % len(compared) if asked else None
-    made = f"{seeds} for each of {len(compared)} test slices" if asked else "made from nothing"
-    return _checked(SyntheticImages(_of_partners(path, partners, compared), partners, made), sets)
+    conditioned = bool(generator.manifest.sources)
+    partners = np.arange(count) % len(compared) if conditioned else None
+    origin = f"{seeds} for each of {len(compared)} test slices" if conditioned else "made from nothing"
+    return _checked(SyntheticImages(_of_partners(path, partners, compared), partners, origin), sets)
 
 
 def given_samples(sets: CohortSets, path: Path) -> SyntheticImages:
@@ -130,16 +130,16 @@ def _requests(dataset: Dataset, generator: Generator, compared: ImageRows) -> Re
         raise InputError(f"{compared.path}: slices are {dataset.shape}, the generator makes {tuple(image.shape)}. "
                          "Prepare the cohort that it was trained on.")
     digest = hashlib.sha256(sha256_of(compared.path).encode() + compared.rows.tobytes()).hexdigest()
-    known = dataset.mask_attributes
-    masks = DatasetMasks(dataset, compared.rows, None if known is None else known[compared.rows])
+    attributes = dataset.mask_attributes
+    masks = DatasetMasks(dataset, compared.rows, None if attributes is None else attributes[compared.rows])
     return MaskRequests(masks, digest, generator.canvas)
 
 
 def _checked(samples: SyntheticImages, sets: CohortSets) -> SyntheticImages:
     """Raises InputError for images of another shape than the cohort's."""
     with open_dataset(sets.training.path) as cohort, open_dataset(samples.images.path) as file:
-        found, expected = (file.channels, *file.shape), (cohort.channels, *cohort.shape)
-    if found != expected:
-        raise InputError(f"{samples.images.path}: images are {found}, those of the cohort {expected}. Give images that "
+        shape, expected = (file.channels, *file.shape), (cohort.channels, *cohort.shape)
+    if shape != expected:
+        raise InputError(f"{samples.images.path}: images are {shape}, those of the cohort {expected}. Give images that "
                          "a generator of this cohort made.")
     return samples

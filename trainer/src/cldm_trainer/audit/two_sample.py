@@ -85,8 +85,8 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n,) of class 1 for images (n, C, H, W)."""
-        found: Tensor = self.head(self.features(images).mean(dim=(-2, -1)))
-        return found[:, 0]
+        logits: Tensor = self.head(self.features(images).mean(dim=(-2, -1)))
+        return logits[:, 0]
 
 
 def two_sample(zero: Side, one: Side, training: ClassifierTraining | None = None,
@@ -103,20 +103,20 @@ def two_sample(zero: Side, one: Side, training: ClassifierTraining | None = None
     images = torch.from_numpy(np.concatenate([zero.images, one.images]).astype(np.float32))
     images = (images - images.mean()) / images.std().clamp(min=1e-6)
     labels, groups = np.repeat([0, 1], [len(zero.images), len(one.images)]), np.concatenate([zero.groups, one.groups])
-    asked = np.concatenate([np.arange(zero.asked), len(zero.images) + np.arange(one.asked)])
-    folds = _folds_of_all(groups, labels, asked, how)
+    tested = np.concatenate([np.arange(zero.asked), len(zero.images) + np.arange(one.asked)])
+    folds = _folds_of_all(groups, labels, tested, how)
     probability, seen_counts = np.zeros(len(labels)), []
     for fold in range(how.folds):
-        seen, rows = np.flatnonzero(folds != fold), asked[folds[asked] == fold]
+        seen, rows = np.flatnonzero(folds != fold), tested[folds[tested] == fold]
         model = _train(images, labels, seen, how, fold)
         probability[rows] = _answers(model, images[torch.from_numpy(rows)])
         seen_counts.append(np.bincount(labels[seen], minlength=2))
         if progress:
             progress(fold + 1, how.folds)
-    right = ((probability > 0.5) == (labels == 1))[asked]
+    right = ((probability > 0.5) == (labels == 1))[tested]
     trained_on = np.mean(seen_counts, axis=0)
-    return TwoSample(mean_estimate(right, groups[asked]), zero.asked, (float(trained_on[0]), float(trained_on[1])),
-                     probability[asked])
+    return TwoSample(mean_estimate(right, groups[tested]), zero.asked, (float(trained_on[0]), float(trained_on[1])),
+                     probability[tested])
 
 
 def balanced_folds(groups: Names, labels: Rows, folds: int, seed: int) -> Rows:
@@ -126,24 +126,24 @@ def balanced_folds(groups: Names, labels: Rows, folds: int, seed: int) -> Rows:
     Raises InputError where a fold gets no image of some class.
     """
     names, numbers = np.unique(groups, return_inverse=True)
-    held = np.zeros((len(names), 2), dtype=np.int64)
-    np.add.at(held, (numbers, labels), 1)
+    per_group = np.zeros((len(names), 2), dtype=np.int64)
+    np.add.at(per_group, (numbers, labels), 1)
     shuffled = np.random.default_rng([seed, len(names)]).permutation(len(names))
-    order = shuffled[np.argsort(-held[shuffled].sum(axis=1), kind="stable")]
+    order = shuffled[np.argsort(-per_group[shuffled].sum(axis=1), kind="stable")]
     filled, chosen = np.zeros((folds, 2), dtype=np.int64), np.zeros(len(names), dtype=np.int64)
     for group in order:
-        chosen[group] = (filled @ held[group]).argmin()
-        filled[chosen[group]] += held[group]
+        chosen[group] = (filled @ per_group[group]).argmin()
+        filled[chosen[group]] += per_group[group]
     if (filled == 0).any():
         raise InputError(f"two-sample test: {len(names)} patients or single images are too few for {folds} folds that "
                          "hold both classes. Give more images, of more patients.")
     return chosen[numbers]
 
 
-def _folds_of_all(groups: Names, labels: Rows, asked: Rows, how: ClassifierTraining) -> Rows:
+def _folds_of_all(groups: Names, labels: Rows, tested: Rows, how: ClassifierTraining) -> Rows:
     """(N,) folds of all images: those of patients that nobody is asked about are in none."""
-    found = balanced_folds(groups[asked], labels[asked], how.folds, how.seed)
-    fold_of = dict(zip(groups[asked].tolist(), found.tolist(), strict=True))
+    folds = balanced_folds(groups[tested], labels[tested], how.folds, how.seed)
+    fold_of = dict(zip(groups[tested].tolist(), folds.tolist(), strict=True))
     return np.array([fold_of.get(name, _ALWAYS_SEEN) for name in groups.tolist()], dtype=np.int64)
 
 

@@ -91,9 +91,9 @@ def _against_nnunet(config: Config, labels: tuple[Path, Path]) -> Json:
         return {"quality": None, "quality_reason": "nnU-Net's predictor left no label maps to compare with"}
     ours, theirs = (np.load(path, allow_pickle=False) for path in labels)
     segmenter = Segmenter.load(config.export.segmenter)
-    found = agreement_of(ours, theirs, segmenter.domain.labels.names, mirror="mirrored" in labels[0].name)
-    return {"quality": {"dice_with_nnunet": dict(found.dice), "pixels": dict(found.pixels),
-                        "differing_pixels": found.differing_pixels, "all_pixels": found.all_pixels},
+    agreement = agreement_of(ours, theirs, segmenter.domain.labels.names, mirror="mirrored" in labels[0].name)
+    return {"quality": {"dice_with_nnunet": dict(agreement.dice), "pixels": dict(agreement.pixels),
+                        "differing_pixels": agreement.differing_pixels, "all_pixels": agreement.all_pixels},
             "quality_reason": None}
 
 

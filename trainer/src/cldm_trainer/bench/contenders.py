@@ -44,10 +44,10 @@ def bundles(config: Config) -> dict[str, Path]:
 
 def many_steps(config: Config) -> str:
     """The bundle that is sampled in many ways. Raises InputError for one that is not named."""
-    known = bundles(config)
-    chosen = config.bench.many_steps or list(known)[-1]
-    if chosen not in known:
-        raise InputError(f"bench.many_steps: {chosen!r} is not in bench.bundles: {', '.join(known)}.")
+    named = bundles(config)
+    chosen = config.bench.many_steps or list(named)[-1]
+    if chosen not in named:
+        raise InputError(f"bench.many_steps: {chosen!r} is not in bench.bundles: {', '.join(named)}.")
     return chosen
 
 
@@ -60,26 +60,26 @@ def all_entries(config: Config, config_path: Path, options: ContestOptions, fold
 def bundle_entries(config: Config, options: ContestOptions) -> list[Entry]:
     """Every bundle at its own setting on every provider, with the whole path; the bundle of many steps at every other
     setting too. Quality is measured on the CPU, whatever the provider."""
-    found: list[Entry] = []
+    entries: list[Entry] = []
     for name, bundle in bundles(config).items():
         taken = set()
         for provider in config.bench.providers:
-            shown = name if provider == "cpu" else f"{name} on {provider}"
-            own = networks_contender(shown, bundle, Sampling(), options, provider, config.run.seed)
-            found += [Entry(contender, (bundle, Sampling())) for contender in (own, *path_contenders(own))]
+            title = name if provider == "cpu" else f"{name} on {provider}"
+            own = networks_contender(title, bundle, Sampling(), options, provider, config.run.seed)
+            entries += [Entry(contender, (bundle, Sampling())) for contender in (own, *path_contenders(own))]
             taken.add(own.name)
         others = config.bench.samplings if name == many_steps(config) else ()
         for text in others:
             sampling = read_sampling(text)
             contender = networks_contender(name, bundle, sampling, options, seed=config.run.seed)
             if contender.name not in taken:
-                found.append(Entry(contender, (bundle, sampling)))
-    return found
+                entries.append(Entry(contender, (bundle, sampling)))
+    return entries
 
 
 def diffusers_entries(config: Config, config_path: Path, options: ContestOptions) -> list[Entry]:
     """Loops around the same networks in torch, plain and compiled."""
-    name, found = many_steps(config), []
+    name, entries = many_steps(config), []
     bundle = bundles(config)[name]
     for compiled in (False, True):
         for sampling in map(read_sampling, config.bench.torch_samplings):
@@ -88,31 +88,31 @@ def diffusers_entries(config: Config, config_path: Path, options: ContestOptions
                          "steps": sampling.steps, "threads": options.threads, "compiled": compiled,
                          "seed": config.run.seed}
             title = f"diffusers around {name}, torch {how}, {sampling.sampler} {sampling.steps}"
-            found.append(Entry(Contender(title, "networks", DIFFUSERS, arguments, {"provider": f"torch {how}"}),
-                               (bundle, sampling)))
-    return found
+            entries.append(Entry(Contender(title, "networks", DIFFUSERS, arguments, {"provider": f"torch {how}"}),
+                                 (bundle, sampling)))
+    return entries
 
 
 def monai_entries(config: Config, options: ContestOptions) -> list[Entry]:
     """MONAI's inferer with the paper's networks. A long loop is timed by some of its steps, and once in full."""
-    found = []
+    entries = []
     for sampling in map(read_sampling, config.bench.monai_samplings):
         assert sampling.steps is not None  # read_sampling gives them
         long = sampling.steps >= LONG_LOOP
         arguments = {"paper": config.bench.paper, "sampler": sampling.sampler, "steps": sampling.steps,
                      "threads": options.threads, "seed": config.run.seed}
         title = f"MONAI LatentDiffusionInferer, the paper's networks, {sampling.sampler} {sampling.steps}"
-        found.append(Entry(Contender(title, "networks", MONAI, arguments, {"provider": "torch eager"},
-                                     extrapolate=long, check=long),
-                           reason="untrained networks of the paper's size"))
-    return found
+        entries.append(Entry(Contender(title, "networks", MONAI, arguments, {"provider": "torch eager"},
+                                       extrapolate=long, check=long),
+                             reason="untrained networks of the paper's size"))
+    return entries
 
 
 def segmenter_entries(config: Config, config_path: Path, options: ContestOptions, folder: Path) -> list[Entry]:
     """This project's segmenter and nnU-Net's predictor with the same weights, with and without mirrored copies."""
     shared = {"bundle": config.export.segmenter, "dataset": str(config.cohort_file), "subset": SUBSET,
               "slices": config.bench.segmenter_slices, "threads": options.threads}
-    found = []
+    entries = []
     for mirror in (True, False):
         how = "4 mirrored copies" if mirror else "no mirroring"
         ours, theirs = (folder / f"{whose}-{'mirrored' if mirror else 'plain'}.npy" for whose in ("ours", "nnunet"))
@@ -121,8 +121,8 @@ def segmenter_entries(config: Config, config_path: Path, options: ContestOptions
         nnunet = Contender(f"nnUNetPredictor, {how}", "segmenter", NNUNET,
                            {**shared, "mirror": mirror, "labels": str(theirs), "config": str(config_path)},
                            {"provider": "torch eager"}, batches=(1,))
-        found += [Entry(runtime, labels=(ours, theirs)), Entry(nnunet, reason="what the others are compared with")]
-    return found
+        entries += [Entry(runtime, labels=(ours, theirs)), Entry(nnunet, reason="what the others are compared with")]
+    return entries
 
 
 def contenders(entries: Sequence[Entry]) -> list[Contender]:

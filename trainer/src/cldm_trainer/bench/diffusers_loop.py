@@ -75,13 +75,13 @@ class DiffusersLoop:
     @torch.inference_mode()
     def estimate(self) -> Parts:
         steps = min(ESTIMATE_STEPS, self._steps)
-        parts, begun = {"images": float(len(self._noise))}, self._clock()
+        parts, started = {"images": float(len(self._noise))}, self._clock()
         condition = self._encode(self._one_hot)
-        parts["condition encoder"], begun = self._clock() - begun, self._clock()
+        parts["condition encoder"], started = self._clock() - started, self._clock()
         latent = self._walk(condition, steps)
-        parts["denoiser and sampler"], begun = (self._clock() - begun) * self._steps / steps, self._clock()
+        parts["denoiser and sampler"], started = (self._clock() - started) * self._steps / steps, self._clock()
         self._decode(latent, self._texture)
-        parts["decoder"] = self._clock() - begun
+        parts["decoder"] = self._clock() - started
         return parts
 
     @torch.inference_mode()
@@ -92,12 +92,12 @@ class DiffusersLoop:
     def _walk(self, condition: Tensor, steps: int) -> Tensor:
         """From noise to latents, both halves of a guided step in one call."""
         guided = self._guidance != 1
-        told = torch.cat([condition, self._null.expand_as(condition)]) if guided else condition
+        conditions = torch.cat([condition, self._null.expand_as(condition)]) if guided else condition
         self._scheduler.set_timesteps(steps)
         x: Tensor = self._noise * self._scheduler.init_noise_sigma
         for t in self._scheduler.timesteps:
-            asked = torch.cat([x, x]) if guided else x
-            prediction = self._denoise(asked, t.float().expand(len(asked)), told)
+            inputs = torch.cat([x, x]) if guided else x
+            prediction = self._denoise(inputs, t.float().expand(len(inputs)), conditions)
             if guided:
                 conditional, null = prediction.chunk(2)
                 prediction = null + self._guidance * (conditional - null)

@@ -73,15 +73,15 @@ class MonaiInferer:
     def estimate(self) -> Parts:
         steps = min(ESTIMATE_STEPS, self._steps)
         self._scheduler.set_timesteps(num_inference_steps=steps)
-        parts, begun = {"images": float(len(self._noise))}, self._clock()
+        parts, started = {"images": float(len(self._noise))}, self._clock()
         condition = self._encode()
-        parts["condition encoder"], begun = self._clock() - begun, self._clock()
+        parts["condition encoder"], started = self._clock() - started, self._clock()
         # What LatentDiffusionInferer.sample does before it decodes.
         DiffusionInferer(self._scheduler).sample(self._noise, self._unet, self._scheduler, conditioning=condition,
                                                  mode="concat", verbose=False)
-        parts["denoiser and sampler"], begun = (self._clock() - begun) * self._steps / steps, self._clock()
+        parts["denoiser and sampler"], started = (self._clock() - started) * self._steps / steps, self._clock()
         self._image_codec.decode_stage_2_outputs(self._noise)
-        parts["decoder"] = self._clock() - begun
+        parts["decoder"] = self._clock() - started
         return parts
 
     def _encode(self) -> Tensor:

@@ -67,11 +67,12 @@ def _speed(row: Row) -> list[str]:
 
 
 def _quality(row: Row, attributes: Sequence[str]) -> list[str]:
-    found = row["quality"]
-    if found is None:
+    quality = row["quality"]
+    if quality is None:
         return [NOTHING] * (len(attributes) + 4)
-    return [*(number(found["r2"].get(name), 3) for name in attributes), number(found["frechet"], 4),
-            number(found["two_sample"], 3), number(found["latent_spread"], 3), number(found["high_frequency_ratio"], 3)]
+    return [*(number(quality["r2"].get(name), 3) for name in attributes), number(quality["frechet"], 4),
+            number(quality["two_sample"], 3), number(quality["latent_spread"], 3),
+            number(quality["high_frequency_ratio"], 3)]
 
 
 def _attributes(rows: Sequence[Row]) -> list[str]:
@@ -84,10 +85,10 @@ def _segmenters(rows: Sequence[Row]) -> str:
             "lowest Dice with nnU-Net", "differing pixels"]
     lines = []
     for row in rows:
-        speed, found = _speed(row), row["quality"] or {}
-        dice = found.get("dice_with_nnunet")
+        speed, quality = _speed(row), row["quality"] or {}
+        dice = quality.get("dice_with_nnunet")
         lines.append([speed[0], *speed[2:], number(min(dice.values()), 5) if dice else NOTHING,
-                      str(found.get("differing_pixels", NOTHING))])
+                      str(quality.get("differing_pixels", NOTHING))])
     return table(head, lines)
 
 

@@ -35,19 +35,19 @@ def quality(shop: Workshop, settings: SamplingSpec, training: ClassifierTraining
     if not file.exists():
         figures = without_nan(_measure(shop, settings, how))
         file.write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    found: Json = json.loads(file.read_text(encoding="utf-8"))
-    return found
+    stored: Json = json.loads(file.read_text(encoding="utf-8"))
+    return stored
 
 
 def _measure(shop: Workshop, settings: SamplingSpec, training: ClassifierTraining) -> Json:
     name = set_name(settings)
-    made = measure_set(shop, drawn_set(shop, name, [(0, shop.rows("test"))], settings))
-    row, texture = table_row(name, made.samples()), texture_figures(shop, made, name)
-    agreement = {attribute: found["all"]["r2"]["value"] for attribute, found in row["agreement"].items()}
-    dice = {region: found["dice"]["mean"] for region, found in row["regions"].items() if found.get("dice")}
+    drawn = measure_set(shop, drawn_set(shop, name, [(0, shop.rows("test"))], settings))
+    row, texture = table_row(name, drawn.samples()), texture_figures(shop, drawn, name)
+    agreement = {attribute: figures["all"]["r2"]["value"] for attribute, figures in row["agreement"].items()}
+    dice = {region: figures["dice"]["mean"] for region, figures in row["regions"].items() if figures.get("dice")}
     return {"slices": texture["slices"], "r2": agreement, "dice": dice, "false_rate": row["false_rate"],
             "frechet": texture["frechet"]["distance"], "frechet_floor": texture["frechet"]["floor"],
-            "two_sample": _told_apart(shop, made.path, training), "latent_spread": texture["latent_spread"],
+            "two_sample": _told_apart(shop, drawn.path, training), "latent_spread": texture["latent_spread"],
             "high_frequency_ratio": texture["high_frequency_ratio"], "sampling": asdict(settings),
             "segmenter": shop.segmenter.bundle.identity}
 
@@ -55,10 +55,10 @@ def _measure(shop: Workshop, settings: SamplingSpec, training: ClassifierTrainin
 def _told_apart(shop: Workshop, path: Path, training: ClassifierTraining) -> float:
     """Accuracy of the two-sample test against the cohort's test slices."""
     sets = cohort_sets(shop.cohort)
-    real, synthetic = real_and_synthetic(sets, given_samples(sets, path), 0, training.seed)
+    cohort, synthetic = real_and_synthetic(sets, given_samples(sets, path), 0, training.seed)
     shop.say(f"two-sample test of {path.stem} ...")
     with torch.random.fork_rng(devices=[]):
-        return float(two_sample(real, synthetic, training).accuracy.value)
+        return float(two_sample(cohort, synthetic, training).accuracy.value)
 
 
 def set_name(settings: SamplingSpec) -> str:

@@ -46,8 +46,8 @@ def check_rebuilt(segmenter: Segmenter, result: NnunetResult, tolerance: float =
     image = torch.randn((2, len(segmenter.spec.normalisation), *segmenter.spec.patch_size), generator=generator)
     with torch.no_grad():
         expected = result.network(image).numpy()
-    found = segmenter.engine.run({"image": image.numpy()})["logits"]
-    difference = float(abs(found - expected).max())
+    logits = segmenter.engine.run({"image": image.numpy()})["logits"]
+    difference = float(abs(logits - expected).max())
     if difference > tolerance:
         raise InputError(f"{segmenter.bundle.path}: the network rebuilt from the bundle differs from its graph by "
                          f"{difference:.1e}. Name the nnU-Net result folder in export.nnunet.")

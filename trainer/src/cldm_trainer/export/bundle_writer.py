@@ -98,10 +98,10 @@ def write_bundle(
         _write_manifest(draft, {**manifest, **sections})
         quality = check(Bundle.load(draft, require_signature=""))  # nobody can have signed it yet
         finished = _write_manifest(draft, {**manifest, **sections, "quality": dict(quality)})
-        shown = pictures or {}
-        for name, picture in shown.items():
+        all_pictures = pictures or {}
+        for name, picture in all_pictures.items():
             (draft / name).write_bytes(picture.data)
-        captions = {name: picture.caption for name, picture in shown.items()}
+        captions = {name: picture.caption for name, picture in all_pictures.items()}
         (draft / MODEL_CARD).write_text(model_card(finished, captions), encoding="utf-8")
         _replace(draft, target)
     finally:

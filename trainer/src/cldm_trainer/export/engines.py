@@ -26,5 +26,5 @@ def build_or_skip(folders: Sequence[Path], batch_size: int, say: Callable[[str],
             return f"TensorRT: {len(built)} engines of this machine lie in {built[0].parent}."
         except CldmError as error:
             reason = str(error)
-    shown = reason.removeprefix(_ASKED).split(". ")[0].rstrip(".")
-    return f"TensorRT: no engines were built here, because {shown}. On the machine that is to run them: {later}"
+    summary = reason.removeprefix(_ASKED).split(". ")[0].rstrip(".")
+    return f"TensorRT: no engines were built here, because {summary}. On the machine that is to run them: {later}"

@@ -92,22 +92,22 @@ class GeneratorExport:
         reference = ReferenceFile(expected.to_arrays(), reference_case.SEED, allowed)
 
         def check(bundle: Bundle) -> Mapping[str, Any]:
-            found = self.compare(bundle, examples)
-            require(found)
+            parities = self.compare(bundle, examples)
+            require(parities)
             images, labels = self.training.images.numpy(), self.training.one_hot.argmax(1).to(torch.uint8).numpy()
             measured = measure_generator(bundle, Path(self.settings.export.segmenter), images, labels)
-            return {"parity": as_table(found), "validation": dict(self.training.validation), "measured": measured}
+            return {"parity": as_table(parities), "validation": dict(self.training.validation), "measured": measured}
 
         return write_bundle(target, sections, graphs, reference, generator_card, check=check, pictures=self.pictures,
                             force=force)
 
     def compare(self, bundle: Bundle, examples: Mapping[str, Mapping[str, Mapping[str, Tensor]]]) -> list[GraphParity]:
         """Every graph on random inputs and on the cohort's, and the reference with the whole loop."""
-        tolerance, found = self.settings.export.parity_tolerance, []
+        tolerance, parities = self.settings.export.parity_tolerance, []
         for role, module in self.networks.modules().items():
             cases = {kind: by_role[role] for kind, by_role in examples.items()}
-            found += compare_graph(bundle, role, module, cases, tolerance)
-        return found + compare_reference(bundle, tolerance, LOOP_FACTOR * tolerance)
+            parities += compare_graph(bundle, role, module, cases, tolerance)
+        return parities + compare_reference(bundle, tolerance, LOOP_FACTOR * tolerance)
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -131,10 +131,10 @@ class GeneratorExport:
 
         texture, posterior = noise(images), noise(latent)
 
-        def inputs(image: Tensor, given: dict[str, Tensor], z: Tensor, fed: Tensor) -> dict[str, dict[str, Tensor]]:
+        def inputs(image: Tensor, encoded: dict[str, Tensor], z: Tensor, fed: Tensor) -> dict[str, dict[str, Tensor]]:
             return {
                 "denoiser": {"x": z, "timestep": steps, facts.feeds: fed},
-                facts.encoder: given,
+                facts.encoder: encoded,
                 "decoder": {"latent": z, "texture_noise": texture},
                 "encoder": {"image": image, "posterior_noise": posterior},
             }
@@ -157,12 +157,12 @@ class GeneratorExport:
             shape = module(*inputs.values()).shape
         facts = self.networks.condition
         name, meaning, limits = _OUTPUTS.get(role, (facts.feeds, facts.meaning, None))
-        known = _INPUTS | {facts.encoder: SOURCES[facts.source].tensors}
-        known["denoiser"] = {**_INPUTS["denoiser"], facts.feeds: (f"output of {facts.encoder}", None)}
+        descriptions = _INPUTS | {facts.encoder: SOURCES[facts.source].tensors}
+        descriptions["denoiser"] = {**_INPUTS["denoiser"], facts.feeds: (f"output of {facts.encoder}", None)}
         return GraphFile(
             role,
             export_graph(module, inputs, [name]),
-            tuple(_describe(tensor, value.shape, *known[role][tensor]) for tensor, value in inputs.items()),
+            tuple(_describe(tensor, value.shape, *descriptions[role][tensor]) for tensor, value in inputs.items()),
             (_describe(name, shape, meaning, limits),),
             torchscript=trace(module, inputs) if self.torchscript else None,
         )

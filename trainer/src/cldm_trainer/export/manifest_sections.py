@@ -120,9 +120,9 @@ def attribute_sections(domain: Domain, values: NDArray[np.float32]) -> list[dict
     """Unit, range and the training slices' mean and deviation of each attribute."""
     sections = []
     for attribute, column in zip(domain.attributes, values.T.astype(np.float64), strict=True):
-        known = column[np.isfinite(column)]
-        mean = float(known.mean()) if known.size else 0.5 * (attribute.low + attribute.high)
-        deviation = float(known.std()) if known.size else 0.0
+        finite = column[np.isfinite(column)]
+        mean = float(finite.mean()) if finite.size else 0.5 * (attribute.low + attribute.high)
+        deviation = float(finite.std()) if finite.size else 0.0
         sections.append(
             {
                 "name": attribute.name,

@@ -95,9 +95,9 @@ def predictor_labels(predictor: Any, result: NnunetResult, images: NDArray[np.fl
     lookup = np.zeros(256, np.uint8)
     lookup[[int(value) for value in channels]] = label_values
     threads = torch.get_num_threads()
-    found = [_predict(predictor, image, spacing_mm) for image in images]
+    predictions = [_predict(predictor, image, spacing_mm) for image in images]
     torch.set_num_threads(threads)  # nnU-Net may leave its own number behind
-    return lookup[np.stack(found)]
+    return lookup[np.stack(predictions)]
 
 
 def _predict(predictor: Any, image: NDArray[np.float32], spacing_mm: tuple[float, ...]) -> NDArray[np.uint8]:
@@ -109,8 +109,8 @@ def _predict(predictor: Any, image: NDArray[np.float32], spacing_mm: tuple[float
     return np.asarray(labels[0], np.uint8)
 
 
-def require_agreement(found: list[PredictorAgreement]) -> None:
+def require_agreement(agreements: list[PredictorAgreement]) -> None:
     """Raise ParityError that lists every label on which the predictors disagree."""
-    faults = [fault for agreement in found for fault in agreement.faults()]
+    faults = [fault for agreement in agreements for fault in agreement.faults()]
     if faults:
         raise ParityError(list_faults("the runtime's predictor differs from nnUNetPredictor. Nothing written.", faults))

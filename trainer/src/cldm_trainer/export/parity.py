@@ -54,7 +54,7 @@ def compare_engines(engines: Mapping[str, Engine], output: str, module: nn.Modul
     The module computes in double precision: group normalisation of a nearly constant channel loses digits in torch's
     own float32, and what is to be measured is the graph's error, not torch's.
     """
-    found = []
+    parities = []
     for kind, inputs in cases.items():
         expected = evaluate(module, inputs.values())
         arrays = {name: value.numpy() for name, value in inputs.items()}
@@ -63,8 +63,8 @@ def compare_engines(engines: Mapping[str, Engine], output: str, module: nn.Modul
             whole = engine.run(arrays)[output]
             single = np.concatenate([engine.run(row)[output] for row in rows])
             worst = max(largest_difference(whole, expected), largest_difference(single, expected))
-            found.append(GraphParity(what, kind, len(expected), worst, tolerance))
-    return found
+            parities.append(GraphParity(what, kind, len(expected), worst, tolerance))
+    return parities
 
 
 @torch.no_grad()
@@ -85,11 +85,11 @@ def compare_reference(bundle: Bundle, graph_tolerance: float, loop_tolerance: fl
     ]
 
 
-def largest_difference(found: NDArray[np.floating], expected: NDArray[np.floating]) -> float:
+def largest_difference(computed: NDArray[np.floating], expected: NDArray[np.floating]) -> float:
     """Largest absolute difference; infinite where shapes differ."""
-    if found.shape != expected.shape:
+    if computed.shape != expected.shape:
         return float("inf")
-    return float(np.abs(found.astype(np.float64) - expected).max())
+    return float(np.abs(computed.astype(np.float64) - expected).max())
 
 
 def require(parities: Sequence[GraphParity]) -> None:

@@ -33,34 +33,35 @@ def measure_generator(
     synthetic = generator.sample(masks=masks, seed=0)[0]
     noun = cohort_noun(bundle.manifest.nature)
     figures: Figures = {"slices": float(len(masks))}
-    for kind, shown in ((noun, images), ("synthetic", synthetic)):
-        found = segmenter.segment(shown, spacing)
+    for kind, compared in ((noun, images), ("synthetic", synthetic)):
+        segmented = segmenter.segment(compared, spacing)
         outlined = kind == noun or "masks" in generator.manifest.sources
-        reached = overlap(found, masks, generator.domain, spacing) if outlined else {}
-        for name, value in (reached | obedience(found, masks, generator.domain, spacing)).items():
+        reached = overlap(segmented, masks, generator.domain, spacing) if outlined else {}
+        for name, value in (reached | obedience(segmented, masks, generator.domain, spacing)).items():
             figures[f"{kind}: {name}"] = round(value, 4)
     ratio = high_frequency_ratio(synthetic[:, 0], images[:, 0], spacing)
     figures[f"high-frequency energy, synthetic over {noun}"] = round(ratio, 4)
     return {name: value for name, value in figures.items() if np.isfinite(value)}
 
 
-def overlap(found: LabelMap, masks: LabelMap, domain: Domain, spacing_mm: tuple[float, ...]) -> Figures:
+def overlap(segmented: LabelMap, masks: LabelMap, domain: Domain, spacing_mm: tuple[float, ...]) -> Figures:
     """Mean Dice of each region over the masks that hold it."""
-    scores = score(found, masks, domain.labels, spacing_mm)
+    scores = score(segmented, masks, domain.labels, spacing_mm)
     figures: Figures = {}
     for region in domain.labels.regions:
-        held = domain.labels.region(masks, region).any(axis=tuple(range(1, masks.ndim)))
-        figures[f"Dice of {region}"] = float(np.nanmean(scores[f"{region}_dice"][held])) if held.any() else float("nan")
+        has_region = domain.labels.region(masks, region).any(axis=tuple(range(1, masks.ndim)))
+        dice = scores[f"{region}_dice"][has_region]
+        figures[f"Dice of {region}"] = float(np.nanmean(dice)) if has_region.any() else float("nan")
     return figures
 
 
-def obedience(found: LabelMap, masks: LabelMap, domain: Domain, spacing_mm: tuple[float, ...]) -> Figures:
+def obedience(segmented: LabelMap, masks: LabelMap, domain: Domain, spacing_mm: tuple[float, ...]) -> Figures:
     """r2 of each attribute over the masks with the lesion."""
     figures: Figures = {}
     lesion = domain.labels.region(masks, domain.lesion) if domain.lesion else np.ones_like(masks, dtype=bool)
-    kept = lesion.any(axis=tuple(range(1, masks.ndim)))
-    truth, measured = domain.measure(masks, spacing_mm), domain.measure(found, spacing_mm)
+    has_lesion = lesion.any(axis=tuple(range(1, masks.ndim)))
+    truth, measured = domain.measure(masks, spacing_mm), domain.measure(segmented, spacing_mm)
     for name in domain.attribute_names:
-        r2 = agreement(truth[name][kept], measured[name][kept], replicates=1).r2.value
+        r2 = agreement(truth[name][has_lesion], measured[name][has_lesion], replicates=1).r2.value
         figures[f"r2 of {name}"] = r2
     return figures

@@ -94,12 +94,12 @@ class SegmenterExport:
         reference = ReferenceFile(Reference(expected).to_arrays(), SEED, allowed)
 
         def check(bundle: Bundle) -> Mapping[str, Any]:
-            found = compare_reference(bundle, self.tolerance, self.tolerance)
+            parities = compare_reference(bundle, self.tolerance, self.tolerance)
             cases = {"random": {"image": random}, "cohort": {"image": cohort}}
             for role, module in self.modules().items():
-                found += compare_graph(bundle, role, module, cases, self.tolerance)
-            require(found)
-            return {"parity": as_table(found), "measured": self.measure(Segmenter.load(bundle.path)),
+                parities += compare_graph(bundle, role, module, cases, self.tolerance)
+            require(parities)
+            return {"parity": as_table(parities), "measured": self.measure(Segmenter.load(bundle.path)),
                     "validation": self.validation}
 
         sections = {**self.sections, "name": target.name, "segmenter": plain(self.spec)}
@@ -108,9 +108,9 @@ class SegmenterExport:
     def measure(self, segmenter: Segmenter) -> dict[str, Any]:
         """Agreement with nnU-Net's predictor, with and without mirroring."""
         choices = (True, False) if self.result.mirror_axes else (False,)
-        found = [compare_predictors(segmenter, self.result, self.images, mirror=mirror) for mirror in choices]
-        require_agreement(found)
-        return {name: value for agreement in found for name, value in agreement.figures().items()}
+        agreements = [compare_predictors(segmenter, self.result, self.images, mirror=mirror) for mirror in choices]
+        require_agreement(agreements)
+        return {name: value for agreement in agreements for name, value in agreement.figures().items()}
 
     def random_inputs(self) -> Tensor:
         """(2, C, *patch) smooth standardised noise, the same on every machine."""
@@ -179,10 +179,10 @@ def export_segmenter(settings: BundleSettings, section: SegmenterConfig, target:
     spec = segmenter_spec(result, domain, export.nnunet_labels, export.segmenter_mirroring)
     steps = {} if export.nnunet else {stage.STAGE: result.epochs * section.iterations_per_epoch}
     sections = segmenter_sections(settings, result, read_training(run, {}, {}), steps)
-    made = SegmenterExport(
+    bundle = SegmenterExport(
         result, spec, domain, sections, check_images(run.cohort.file), export.parity_tolerance, torchscript,
         {} if export.nnunet else validation_figures(run.own(stage.STAGE)))
-    return made.write(target, force=force)
+    return bundle.write(target, force=force)
 
 
 def segmenter_sections(settings: BundleSettings, result: NnunetResult, training: TrainingFacts,
@@ -198,12 +198,12 @@ def segmenter_sections(settings: BundleSettings, result: NnunetResult, training:
                             "trained_on": result.trained_on}
     if steps:
         provenance["steps"] = dict(steps)
-    shown = "single slices" if cohort.dims == 2 else "volumes"
+    images = "single slices" if cohort.dims == 2 else "volumes"
     return {
         **common,
         "bundle_version": settings.export.version,
         "kind": "segmenter",
-        "description": f"nnU-Net ({cohort.dims}-D) for {shown}; labels of the domain {cohort.domain.name}.",
+        "description": f"nnU-Net ({cohort.dims}-D) for {images}; labels of the domain {cohort.domain.name}.",
         "provenance": provenance,
     }
 

@@ -89,11 +89,11 @@ class AnatomyExport:
 
         def check(bundle: Bundle) -> Mapping[str, Any]:
             cases = {"random": {"z": z}, "cohort": {"z": self.latent}}
-            found = compare_reference(bundle, self.tolerance, self.tolerance)
-            found += compare_graph(bundle, "decoder", self.decoder, cases, self.tolerance)
-            require(found)
+            parities = compare_reference(bundle, self.tolerance, self.tolerance)
+            parities += compare_graph(bundle, "decoder", self.decoder, cases, self.tolerance)
+            require(parities)
             measured = measure_anatomy(LearnedAnatomy.load(bundle), self.slices)
-            return {"parity": as_table(found), "validation": dict(self.validation), "measured": measured}
+            return {"parity": as_table(parities), "validation": dict(self.validation), "measured": measured}
 
         sections = {**self.sections, "name": target.name, "latent_prior": plain(self.prior)}
         return write_bundle(target, sections, [self._graph(z, logits)], reference, anatomy_card, check=check,
@@ -126,10 +126,10 @@ def export_anatomy(settings: BundleSettings, section: LabelVaeConfig, target: Pa
     sections = {**common, "bundle_version": export.version, "kind": KIND, "description": _DESCRIPTION}
     prior = fit_prior(means, deviations, slices.training_attributes, domain)
     decoder = SmoothDecoder(vae.decoder, classes, run.cohort.dims).eval()
-    made = AnatomyExport(
+    bundle = AnatomyExport(
         decoder, prior, sections, torch.from_numpy(latent).float(), slices, training.validation,
         export.parity_tolerance, torchscript, traversal_of(run.cohort, vae, decoder))
-    return made.write(target, force=force)
+    return bundle.write(target, force=force)
 
 
 def read_slices(cohort: Path) -> MeasuredSlices:

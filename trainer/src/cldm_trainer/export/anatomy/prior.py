@@ -34,22 +34,23 @@ def encode(vae: LabelVae, masks: Tensor, classes: int) -> tuple[Array, Array]:
 def fit_prior(means: Array, deviations: Array, attributes: NDArray[np.floating], domain: Domain) -> LatentPriorSpec:
     """The prior of latent vectors N(means, deviations^2), each (N, d), with the attributes (N, A) of their slices, in
     the domain's order and NaN where undefined. Slices with and without the lesion have components of their own."""
-    held = np.zeros(len(means), dtype=bool)
+    has_lesion = np.zeros(len(means), dtype=bool)
     if domain.lesion_size is not None:
-        held = attributes[:, domain.attribute_names.index(domain.lesion_size)] > 0
-    groups = [(lesion, held == lesion) for lesion in (True, False) if (held == lesion).sum() >= _FEWEST_SLICES]
-    kept = sum(int(rows.sum()) for _, rows in groups)
+        has_lesion = attributes[:, domain.attribute_names.index(domain.lesion_size)] > 0
+    groups = [(lesion, has_lesion == lesion) for lesion in (True, False)
+              if (has_lesion == lesion).sum() >= _FEWEST_SLICES]
+    count = sum(int(rows.sum()) for _, rows in groups)
     components = [component for lesion, rows in groups for component in _fit_group(
-        means[rows], deviations[rows], attributes[rows].astype(np.float64), lesion, float(rows.sum()) / kept)]
+        means[rows], deviations[rows], attributes[rows].astype(np.float64), lesion, float(rows.sum()) / count)]
     return LatentPriorSpec(means.shape[1], tuple(components))
 
 
 def _fit_group(means: Array, deviations: Array, attributes: Array, lesion: bool,
                share: float) -> Iterator[LatentComponent]:
     """The components of slices that all hold the lesion, or all lack it; together they have the given share."""
-    known = np.isfinite(attributes)
-    defined = known.mean(0) > 0.5  # a few slices that lack a value are left out, not the attribute
-    rows = known[:, defined].all(1)
+    has_value = np.isfinite(attributes)
+    defined = has_value.mean(0) > 0.5  # a few slices that lack a value are left out, not the attribute
+    rows = has_value[:, defined].all(1)
     means, deviations, attributes = means[rows], deviations[rows], attributes[rows]
     with np.errstate(invalid="ignore"):
         varying = defined & (np.ptp(attributes, axis=0) > 0)

@@ -34,19 +34,19 @@ class MeasuredSlices:
 
 def measure_anatomy(anatomy: LearnedAnatomy, slices: MeasuredSlices) -> Figures:
     """Figures for the model card; `slices` gives the requests and the slices to compare with."""
-    wanted = slices.validation_attributes
-    rows = np.unique(np.linspace(0, len(wanted) - 1, min(_REQUESTS, len(wanted))).astype(int))
+    requested = slices.validation_attributes
+    rows = np.unique(np.linspace(0, len(requested) - 1, min(_REQUESTS, len(requested))).astype(int))
     maps: dict[int, LabelMap] = {}
     draws, errors = 0, []
     for row in rows:
         try:
-            drawn = anatomy.attempt(_request(anatomy.domain, wanted[row]), Stream(_SEED, int(row), Purpose.ANATOMY),
+            drawn = anatomy.attempt(_request(anatomy.domain, requested[row]), Stream(_SEED, int(row), Purpose.ANATOMY),
                                     limit=_DRAWS)
         except InputError:
             draws += _DRAWS
             continue
         draws, maps[int(row)] = draws + drawn.draws, drawn.labels
-        errors.append(np.abs(anatomy.domain.measure(drawn.labels[None], anatomy.spacing_mm).values[0] - wanted[row]))
+        errors.append(np.abs(anatomy.domain.measure(drawn.labels[None], anatomy.spacing_mm).values[0] - requested[row]))
     figures: Figures = {"requests (attributes of validation slices)": float(len(rows)),
                         "requests met": float(len(maps)), "acceptance, share of draws": len(maps) / draws}
     if errors:
@@ -60,26 +60,26 @@ def _request(domain: Domain, values: AttributeTable) -> dict[str, float]:
 
 
 def _mean_errors(domain: Domain, errors: AttributeTable) -> Figures:
-    known = {name: column[np.isfinite(column)] for name, column in zip(domain.attribute_names, errors.T, strict=True)}
-    return {f"mean absolute error of {name}": float(column.mean()) for name, column in known.items() if column.size}
+    finite = {name: column[np.isfinite(column)] for name, column in zip(domain.attribute_names, errors.T, strict=True)}
+    return {f"mean absolute error of {name}": float(column.mean()) for name, column in finite.items() if column.size}
 
 
 def _variety(anatomy: LearnedAnatomy, slices: MeasuredSlices, rows: list[int]) -> Figures:
     """Mean Dice of each region between label maps of one request, and between each of these validation slices and the
     training slice with the nearest attributes. Lower is more varied."""
-    domain, wanted = anatomy.domain, slices.validation_attributes
+    domain, requested = anatomy.domain, slices.validation_attributes
     drawn: dict[str, list[float]] = {region: [] for region in domain.labels.regions}
     cohort: dict[str, list[float]] = {region: [] for region in domain.labels.regions}
     for row in rows:
-        maps = _draw_several(anatomy, _request(domain, wanted[row]), row)
-        like = slices.training[_nearest(slices.training_attributes, wanted[row])]
+        maps = _draw_several(anatomy, _request(domain, requested[row]), row)
+        like = slices.training[_nearest(slices.training_attributes, requested[row])]
         for region in domain.labels.regions:
             drawn[region] += [_dice(domain, region, a, b) for i, a in enumerate(maps) for b in maps[:i]]
             cohort[region].append(_dice(domain, region, slices.validation[row], like))
     noun = cohort_noun(anatomy.bundle.manifest.nature)
     pairs = {"drawn for one request": drawn, f"{noun}, of like attributes": cohort}
     return {f"Dice of {region}, {kind}": float(np.nanmean(values)) for region in domain.labels.regions
-            for kind, found in pairs.items() for values in [found[region]] if np.isfinite(values).any()}
+            for kind, by_region in pairs.items() for values in [by_region[region]] if np.isfinite(values).any()}
 
 
 def _draw_several(anatomy: LearnedAnatomy, request: dict[str, float], row: int) -> list[LabelMap]:

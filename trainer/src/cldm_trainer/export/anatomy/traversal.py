@@ -63,9 +63,9 @@ def traversal_picture(decode: Callable[[Values], NDArray[np.uint8]], means: Valu
     """
     start = means[np.isfinite(attributes).all(axis=1)].mean(axis=0)
     colours = np.array(domain.labels.colours, dtype=np.uint8)
-    shown = [number for number, column in enumerate(attributes.T) if np.nanmin(column) < np.nanmax(column)]
-    figure, axes = plt.subplots(len(shown), _COLUMNS, figsize=(1.3 * _COLUMNS, 1.8 * len(shown)), squeeze=False)
-    for number, line in zip(shown, axes, strict=True):
+    varying = [number for number, column in enumerate(attributes.T) if np.nanmin(column) < np.nanmax(column)]
+    figure, axes = plt.subplots(len(varying), _COLUMNS, figsize=(1.3 * _COLUMNS, 1.8 * len(varying)), squeeze=False)
+    for number, line in zip(varying, axes, strict=True):
         name = domain.attribute_names[number]
         dimension, correlation = best_dimension(means, attributes[:, number])
         low, high = np.quantile(means[:, dimension], _QUANTILES)[::1 if correlation >= 0 else -1]
@@ -89,7 +89,7 @@ def traversal_picture(decode: Callable[[Values], NDArray[np.uint8]], means: Valu
 def best_dimension(means: Values, values: Values) -> tuple[int, float]:
     """The dimension whose means (N, d) rank slices most as `values` (N,) do, NaN left out, and Spearman's
     correlation."""
-    known = np.isfinite(values)
-    found = [float(stats.spearmanr(column, values[known]).statistic) for column in means[known].T]
-    dimension = int(np.argmax(np.abs(found)))
-    return dimension, found[dimension]
+    has_value = np.isfinite(values)
+    correlations = [float(stats.spearmanr(column, values[has_value]).statistic) for column in means[has_value].T]
+    dimension = int(np.argmax(np.abs(correlations)))
+    return dimension, correlations[dimension]

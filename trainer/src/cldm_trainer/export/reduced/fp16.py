@@ -58,10 +58,10 @@ def halved(model: bytes) -> bytes:
     for output in graph.output:
         rewritten.finish(output.name)
     used = {name for node in rewritten.nodes for name in node.input}
-    kept = [tensor for tensor in (*graph.initializer, *rewritten.weights) if tensor.name in used]
-    made = helper.make_graph(rewritten.nodes, graph.name, graph.input, graph.output, kept)
+    weights = [tensor for tensor in (*graph.initializer, *rewritten.weights) if tensor.name in used]
+    reduced = helper.make_graph(rewritten.nodes, graph.name, graph.input, graph.output, weights)
     opsets = [opset for opset in prepared.opset_import if opset.domain in {node.domain for node in graph.node}]
-    written = helper.make_model(made, opset_imports=opsets, ir_version=prepared.ir_version,
+    written = helper.make_model(reduced, opset_imports=opsets, ir_version=prepared.ir_version,
                                 producer_name=prepared.producer_name)
     onnx.checker.check_model(written)
     data: bytes = clean(written).SerializeToString()

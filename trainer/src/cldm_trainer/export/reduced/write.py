@@ -50,17 +50,17 @@ def write_reduced(bundle: Bundle, target: Path, reduction: Reduction, images: ND
               for role, graph in bundle.manifest.graphs.items()]
     sections = _sections(bundle, target.name, reduction)
     arrays, seed = bundle.reference(), bundle.manifest.reference.seed
-    known = bundle.manifest.reference.tolerances
+    tolerances = bundle.manifest.reference.tolerances
     with tempfile.TemporaryDirectory() as folder:
-        reference = ReferenceFile(arrays, seed, dict.fromkeys(known, _ANY))
+        reference = ReferenceFile(arrays, seed, dict.fromkeys(tolerances, _ANY))
         draft = write_bundle(Path(folder) / target.name, sections, graphs, reference, generator_card,
                              check=lambda _: {})
-        found = [check for check in verify_bundle(Bundle.load(draft)) if check.name in known]
-    allowed = {check.name: max(known[check.name], _rounded_up(reduction.margin * check.max_abs))
-               if check.name.split("/")[0] in (*ROLES, "loop") else known[check.name] for check in found}
+        checks = [check for check in verify_bundle(Bundle.load(draft)) if check.name in tolerances]
+    allowed = {check.name: max(tolerances[check.name], _rounded_up(reduction.margin * check.max_abs))
+               if check.name.split("/")[0] in (*ROLES, "loop") else tolerances[check.name] for check in checks}
 
     def check(written: Bundle) -> Mapping[str, Any]:
-        return {"parity": [_row(item, allowed[item.name], arrays) for item in found],
+        return {"parity": [_row(item, allowed[item.name], arrays) for item in checks],
                 "validation": bundle.manifest.quality.get("validation", {}),
                 "measured": measure_generator(written, segmenter, images, masks)}
 
@@ -82,12 +82,12 @@ def _sections(bundle: Bundle, name: str, reduction: Reduction) -> dict[str, Any]
     sections: dict[str, Any] = json.loads(bundle.manifest_text)
     for key in ("format", "format_version", "graphs", "reference", "quality"):
         sections.pop(key, None)
-    made = {"from": bundle.identity, "manifest_sha256": bundle.manifest_sha256, **reduction.facts}
+    origin = {"from": bundle.identity, "manifest_sha256": bundle.manifest_sha256, **reduction.facts}
     described = f"{sections['description']} {' and '.join(ROLES).capitalize()} compute in {reduction.precision}."
     return sections | {
         "name": name,
         "description": described,
-        "provenance": sections.get("provenance", {}) | {reduction.precision: made},
+        "provenance": sections.get("provenance", {}) | {reduction.precision: origin},
     }
 
 
