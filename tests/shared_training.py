@@ -12,7 +12,7 @@ from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.domains.registry import get_domain
 from cldm_trainer import cli
 from cldm_trainer.config import Config, DiffusionConfig, DistilConfig, OptimiserConfig
-from cldm_trainer.networks import Denoiser, ConditionInput
+from cldm_trainer.networks import ConditionInput, Denoiser
 from cldm_trainer.stages import diffusion, finish, label_vae, texture
 from cldm_trainer.stages.codec import ImageCodecTask, MaskCodecTask
 from cldm_trainer.stages.config_file import load_config

@@ -13,7 +13,7 @@ from cldm_trainer.conditions.kind import Design, Table
 from cldm_trainer.conditions.models import make_model
 from cldm_trainer.conditions.registry import KINDS
 from cldm_trainer.config import Config, OptimiserConfig
-from cldm_trainer.networks import Affine, Conditioned, Denoiser, ConditionInput
+from cldm_trainer.networks import Affine, Conditioned, ConditionInput, Denoiser
 from cldm_trainer.stages.config_file import load_config
 from cldm_trainer.stages.diffusion import DiffusionTask
 from cldm_trainer.stages.label_vae import LabelVaeTask

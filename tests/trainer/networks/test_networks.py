@@ -8,7 +8,16 @@ import torch
 from cldm_trainer.conditions.kind import Design
 from cldm_trainer.conditions.models import condition_input
 from cldm_trainer.config import Config
-from cldm_trainer.networks import Affine, Codec, Denoiser, Encoder, MaskEncoder, Texture, TexturedDecoder, ConditionInput
+from cldm_trainer.networks import (
+    Affine,
+    Codec,
+    ConditionInput,
+    Denoiser,
+    Encoder,
+    MaskEncoder,
+    Texture,
+    TexturedDecoder,
+)
 from cldm_trainer.stages.config_file import load_config
 
 PRESETS = sorted((Path(__file__).parents[3] / "trainer" / "configs").glob("*.toml"))

@@ -73,7 +73,7 @@ class Auditor:
         chosen = given_samples(self.sets, samples) if isinstance(samples, Path) else samples
         software = f"cldm-trainer {version('cldm-trainer')}, cldm-runtime {runtime_version}"
         provenance = {"command": command, "versions": software, "images": len(chosen.images), "source": chosen.made,
-                "generator": name, "nature": self.sets.nature}
+                      "generator": name, "nature": self.sets.nature}
         figures: Json = without_nan({"made": provenance, "two_sample": self._told_apart(chosen, target),
                                      "memorisation": self._copies(chosen, target)})
         target.mkdir(parents=True, exist_ok=True)
