@@ -47,8 +47,9 @@ def _random_attributes(like: Mapping[str, Tensor], generator: torch.Generator) -
 
 SOURCES = {
     "masks": EncoderInputs({"one_hot": ("label map, one channel for each of labels.names, 0 or 1", (0.0, 1.0))},
-                    lambda one_hot, _: {"one_hot": one_hot}, _random_maps),
-    "attributes": EncoderInputs({"attributes": ("values in the order and units of attributes; 0 where undefined", None),
-                          "defined": ("whether the attribute is defined, 0 or 1", (0.0, 1.0))},
-                                _cohort_attributes, _random_attributes),
+                           lambda one_hot, _: {"one_hot": one_hot}, _random_maps),
+    "attributes": EncoderInputs(
+        {"attributes": ("values in the order and units of attributes; 0 where undefined", None),
+         "defined": ("whether the attribute is defined, 0 or 1", (0.0, 1.0))},
+        _cohort_attributes, _random_attributes),
 }
