@@ -66,7 +66,7 @@ def test_a_rotation_without_anatomy_is_noted(cli: Cli, folder: Path) -> None:
     (folder / "grid.csv").write_text("infarct_size,rotation_deg\n0.4,30\n")
     code, out, err = cli("--n", 1, "--attributes", "grid.csv", "--dry-run", "--json")
     assert code == 0 and json.loads(out)["requests"]["source"] == "grid"
-    assert err == ("note: grid.csv: rotation_deg has no effect, for this bundle draws no anatomy that could be "
+    assert err == ("note: grid.csv: rotation_deg has no effect: this bundle needs no label map that could be "
                    "turned.\n")
 
 
@@ -106,8 +106,8 @@ def test_a_bundle_without_conditions_takes_a_number_alone(cli: Cli, folder: Path
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["--attributes", "grid.csv", "--bundle", "FREE"], "has no conditions: nothing can be asked of its images"),
-    (["--masks", "masks.npy", "--bundle", "FREE"], "has no conditions: nothing can be asked of its images"),
+    (["--attributes", "grid.csv", "--bundle", "FREE"], "has no conditions: nothing can be requested of its images"),
+    (["--masks", "masks.npy", "--bundle", "FREE"], "has no conditions: nothing can be requested of its images"),
     (["--attributes", "grid.csv", "--guidance", 2, "--bundle", "FREE"], "guidance = 2"),
     ([], "either --attributes CSV or --masks FILE"),
     (["--attributes", "grid.csv", "--masks", "masks.npy"], "either --attributes CSV or --masks FILE"),

@@ -52,7 +52,7 @@ def test_bundles_that_take_attributes_get_those_of_the_changed_map(cli: Cli, fol
                                                                    tiny_attributes: Path) -> None:
     flags = ["--masks", "masks.npy", "--attributes", "grid.csv", "--bundle", tiny_attributes]
     code, _, err = cli("--n", 2, *flags)
-    assert code == 0 and "note: grid.csv: rotation_deg has no effect, for no image shows a label map.\n" in err
+    assert code == 0 and "note: grid.csv: rotation_deg has no effect: no image shows a label map.\n" in err
     with open_dataset(folder / "samples.h5") as dataset:
         assert dataset.requested[:, 0] == pytest.approx([100 / 960, 184 / 960]) and "masks" not in dataset
 
@@ -67,8 +67,8 @@ def test_a_subset_is_all_that_is_shown(cli: Cli, folder: Path) -> None:
     (["--masks", "cohort.h5", "--subset", "d9"], "cohort.h5: has no subset 'd9'. Found: d8, test."),
     (["--masks", "masks.npy", "--subset", "d8"], "masks.npy: an array has no subset 'd8'"),
     (["--attributes", "grid.csv", "--subset", "d8"], "Give the dataset: --masks FILE"),
-    (["--attributes", "grid.csv"], "line 1: widening_mm changes label maps that are given, but none are"),
-    (["--masks", "masks.npy", "--attributes", "sizes.csv"], "line 1: infarct_size, slice_position cannot be asked for"),
+    (["--attributes", "grid.csv"], "line 1: widening_mm changes given label maps, but none are given"),
+    (["--masks", "masks.npy", "--attributes", "sizes.csv"], "line 1: infarct_size, slice_position cannot be requested"),
 ])
 def test_what_does_not_go_together_is_said(cli: Cli, folder: Path, arguments: list[str], message: str) -> None:
     (folder / "sizes.csv").write_text("infarct_size,slice_position\n0.1,0.5\n")

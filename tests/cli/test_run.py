@@ -68,4 +68,4 @@ def test_repair(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_is_not_a_run_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(cldm, ["run", "status", "absent.h5"]) == 4
     Path("a.h5.parts").mkdir()
-    assert run(cldm, ["run", "status", "a.h5"]) == 2 and "add --status to it" in capsys.readouterr().err
+    assert run(cldm, ["run", "status", "a.h5"]) == 2 and "with --status added" in capsys.readouterr().err

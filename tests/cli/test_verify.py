@@ -43,7 +43,7 @@ def test_what_the_segmenter_sees_stands_below_the_checks(tiny_generator, tiny_se
     assert run(cldm, ["verify", str(tiny_generator), "--segmenter", str(tiny_segmenter), "--samples", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[7].startswith("samples/image ") and " the same " in lines[7]
-    assert "2 samples drawn here: 0 of 32768 pixels have another label, 0 of " in lines[15]
+    assert "2 samples generated here: 0 of 32768 pixels have another label, 0 of " in lines[15]
     assert all(line.endswith("ok") for line in lines[17:]) and len(lines) == 20
 
 

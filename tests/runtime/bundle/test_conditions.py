@@ -114,7 +114,7 @@ def test_a_bundle_without_conditions_draws_freely(tiny_free):
 
 
 def test_what_is_asked_fits_the_conditions(tiny_free, tiny_attributes):
-    with pytest.raises(InputError, match="has no conditions: nothing can be asked"):
+    with pytest.raises(InputError, match="has no conditions: nothing can be requested"):
         Generator.load(tiny_free).sample(attributes=ASKED)
     with pytest.raises(InputError, match="has no conditions"):
         next(Generator.load(tiny_free).stream([{"infarct_size": 0.1}]))

@@ -113,12 +113,12 @@ def read(folder: Path, text: str, for_masks: bool = True) -> Grid:
 
 @pytest.mark.parametrize(("text", "for_masks", "fault"), [
     ("infarct_size,rotation_deg,transmurality\n0.1,0,0.5\n", True,
-     "line 1: infarct_size, transmurality cannot be asked for of given masks"),
+     "line 1: infarct_size, transmurality cannot be requested of given masks"),
     ("weight,label\n1,a\n", True, "line 1: no transformation column. Expected at least one of: rotation_deg, widening"),
     ("rotation,widening_mm\n1,1\n", True, "unknown column 'rotation'. Known: rotation_deg, widening_mm, weight, label"),
     ("widening_mm\n51\n", True, "line 2: widening_mm = 51 is outside -50..50"),
     ("", True, "Expected a header with some of: rotation_deg, widening_mm"),
-    ("infarct_size,widening_mm\n0.1,2\n", False, "line 1: widening_mm changes label maps that are given"),
+    ("infarct_size,widening_mm\n0.1,2\n", False, "line 1: widening_mm changes given label maps"),
     ("rotation_deg\n90\n", False, "no attribute column"),
 ])
 def test_columns_that_do_not_fit_are_named(tmp_path: Path, text: str, for_masks: bool, fault: str) -> None:

@@ -61,7 +61,7 @@ def test_channels_are_taken_in_the_order_asked_for(raw: Path, tmp_path: Path, se
 
 @pytest.mark.parametrize(("values", "message"), [
     ({"channels": "some"}, 'prepare.channels: found \'some\', expected "all" or a list'),
-    ({"channels": (0, 2)}, "case a: channel 2 was asked for, the case has 2"),
+    ({"channels": (0, 2)}, "case a: channel 2 was requested, the case has 2"),
     ({"shape": (8, 10)}, r"prepare.shape: found \[8, 10\], expected 3 numbers"),
     ({"first_slice": "apex"}, "first_slice: found 'apex', but stacks of domain organ have no named ends"),
     ({"ring": ("organ",)}, r"prepare.ring: found \['organ'\], expected 0 names"),

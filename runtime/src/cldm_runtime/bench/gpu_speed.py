@@ -111,14 +111,14 @@ def stage_seconds(generator: Generator, batch: int) -> dict[str, float]:
     masks, requested = np.stack(maps) if maps else None, np.stack([request.requested for request in requests])
     sources = timed("conditions", lambda: encoder_inputs(manifest, domain, masks, requested))
     graphs = manifest.graphs
-    drawn = timed("noise", lambda: {"x": initial_noise(graphs["denoiser"], 0, indices),
+    noise = timed("noise", lambda: {"x": initial_noise(graphs["denoiser"], 0, indices),
                                     **decoder_noise(graphs["decoder"], 0, indices)})
     plan = pipeline.plan(replace(generator.sampling, batch_size=batch))
     pipeline.sample(sources, plan, 0, indices)  # warm-up: the first batch compiles and records
     images = timed("networks", lambda: pipeline.sample(sources, plan, 0, indices)).image
     device = pipeline.device
-    up = [device.put(array) for array in (*sources.values(), *drawn.values())]
-    timed("copies", lambda: [device.fetch(device.put(array))() for array in (*drawn.values(), images)])
+    up = [device.put(array) for array in (*sources.values(), *noise.values())]
+    timed("copies", lambda: [device.fetch(device.put(array))() for array in (*noise.values(), images)])
     del up
     stages["networks"] -= stages["noise"] + stages["copies"]
     if masks is not None:

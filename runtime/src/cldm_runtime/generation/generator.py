@@ -164,8 +164,8 @@ class Generator:
     def check_asked(self, requested: bool) -> None:
         """Raise InputError for requests to a bundle without conditions, and for none to a bundle with conditions."""
         if requested and not self.manifest.conditions:
-            raise InputError(f"bundle {self.bundle.path} has no conditions: nothing can be asked of its images. Give "
-                             "the number of images alone, without attributes or masks.")
+            raise InputError(f"bundle {self.bundle.path} has no conditions: nothing can be requested of its images. "
+                             "Give the number of images alone, without attributes or masks.")
         if not requested and self.manifest.conditions:
             raise InputError("give either attributes or masks.")
 
@@ -252,7 +252,7 @@ class Generator:
         wait = self._pipeline.begin(encoded, self._pipeline.plan(settings), seed, indices)
         count = len(requests)
         conditions = [request.condition for request in requests if request.condition is not None]
-        drawn = [request.draws for request in requests]
+        draws = [request.draws for request in requests]
 
         def finish() -> Batch:
             images = wait().image
@@ -263,7 +263,7 @@ class Generator:
             return Batch(images[:count], None if masks is None else masks[:count], requested[:count], indices[:count],
                          np.array([request.grid_row for request in requests], dtype=np.int64),
                          np.array(conditions, dtype=np.int64) if conditions else None,
-                         np.array(drawn, dtype=np.int64) if any(drawn) else None)
+                         np.array(draws, dtype=np.int64) if any(draws) else None)
 
         return finish
 

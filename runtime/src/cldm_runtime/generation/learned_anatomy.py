@@ -126,7 +126,7 @@ class LearnedAnatomy:
              spacing_mm: tuple[float, ...], rotation_deg: float = 0.0) -> Drawn:
         """See `cldm_runtime.domains.domain.Anatomy.draw`; shape and spacing are those of the bundle."""
         if (shape, spacing_mm) != (self.shape, self.spacing_mm):
-            raise InputError(f"anatomy {self.name} draws {self.shape} pixels of {self.spacing_mm} mm, asked for "
+            raise InputError(f"anatomy {self.name} draws {self.shape} pixels of {self.spacing_mm} mm, requested "
                              f"{shape} of {spacing_mm} mm.")
         return self.attempt(request, stream, rotation_deg)
 
@@ -187,7 +187,7 @@ def learned_domain(generator: Bundle, anatomy: Bundle) -> Domain:
     Raises InputError if the generator needs no label maps, BundleError if the two bundles do not fit.
     """
     if not needs_maps(generator.manifest):
-        raise InputError(f"bundle {generator.path} makes images without label maps, so no anatomy is drawn for them. "
+        raise InputError(f"bundle {generator.path} makes images without label maps, so it needs no anatomy. "
                          "Leave the learned anatomy out.")
     learned = LearnedAnatomy.load(anatomy)
     of_anatomy, of_generator = ({"domain": each.domain, "labels": each.labels.names, "shape": each.image.shape,

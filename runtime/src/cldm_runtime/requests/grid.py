@@ -156,7 +156,7 @@ def _parse(text: str, domain: Domain, faults: list[str], for_masks: bool) -> lis
         return []
     parsed = [_row(line, names, cells, domain, faults) for line, cells in islice(lines, _MOST_ROWS)]
     if next(lines, None) is not None:
-        faults.append(f"more than {_MOST_ROWS} rows. Ask for several images of each row, by --n, or split the grid")
+        faults.append(f"more than {_MOST_ROWS} rows. Request several images of each row, by --n, or split the grid")
     rows = [row for row in parsed if row is not None]
     if not parsed and not faults:
         faults.append("there is no row below the header. Expected at least one grid point")
@@ -202,11 +202,11 @@ def _misplaced(names: list[str], domain: Domain, for_masks: bool) -> Iterator[st
     """A fault for columns that exist, but not in a grid of this kind."""
     attributes = [name for name in domain.attribute_names if name in names]
     if for_masks and attributes:
-        yield (f"{', '.join(attributes)} cannot be asked for of given masks, which decide them. Pass either "
+        yield (f"{', '.join(attributes)} cannot be requested of given masks, which decide them. Pass either "
                f"--attributes CSV or --masks FILE, or keep of the columns: {', '.join(TRANSFORMATIONS)}, weight, label")
     if not for_masks and "widening_mm" in names:
-        yield ("widening_mm changes label maps that are given, but none are: ask for another lesion by its attributes, "
-               "or pass --masks FILE")
+        yield ("widening_mm changes given label maps, but none are given. Request another lesion by its attributes, or "
+               "pass --masks FILE")
     if for_masks and "widening_mm" in names and domain.widen is None:
         yield f"widening_mm: the domain {domain.name} has nothing that could be widened"
 

@@ -63,7 +63,7 @@ class MaskGridRequests:
 
     def notes(self) -> list[str]:
         still = not self.masks.canvas.maps and any(row.rotation_deg for row in self.grid.rows)
-        return self.masks.notes() + [f"{self.grid.name}: rotation_deg has no effect, for no image shows a label map."
+        return self.masks.notes() + [f"{self.grid.name}: rotation_deg has no effect: no image shows a label map."
                                      ] * still
 
 

@@ -111,12 +111,12 @@ class GridRequests:
             raise InputError(f"{self.grid.name}, line {line}, sample {index}: {error} Or use another seed.") from error
 
     def identity(self) -> dict[str, str | int]:
-        drawn = self.canvas.domain.require_anatomy().identity() if self.canvas.maps else {}
-        return {"source": "grid", "grid_sha256": self.grid.sha256, "grid_rows": len(self.grid), **drawn}
+        anatomy = self.canvas.domain.require_anatomy().identity() if self.canvas.maps else {}
+        return {"source": "grid", "grid_sha256": self.grid.sha256, "grid_rows": len(self.grid), **anatomy}
 
     def notes(self) -> list[str]:
         turned = not self.canvas.maps and any(row.rotation_deg for row in self.grid.rows)
-        return [f"{self.grid.name}: rotation_deg has no effect, for this bundle draws no anatomy that could be turned."
+        return [f"{self.grid.name}: rotation_deg has no effect: this bundle needs no label map that could be turned."
                 ] if turned else []
 
 
@@ -219,8 +219,8 @@ class MaskRequests:
         domain = self.canvas.domain
         measured = {name: float(value) for name, value in zip(domain.attribute_names, values, strict=True)
                  if np.isfinite(value)}
-        drawn = completed(measured, stream, self.canvas)
-        every = np.array([drawn.get(name, np.nan) for name in domain.attribute_names], dtype=np.float32)
+        complete = completed(measured, stream, self.canvas)
+        every = np.array([complete.get(name, np.nan) for name in domain.attribute_names], dtype=np.float32)
         return np.where(unknown, every, values)
 
     def identity(self) -> dict[str, str | int]:
@@ -228,8 +228,8 @@ class MaskRequests:
 
     def notes(self) -> list[str]:
         return [] if self.canvas.maps else [
-            "this bundle makes images from attributes: those measured on the label maps are what is asked for, and the "
-            "maps themselves are not written, for no image shows them."]
+            "this bundle makes images from attributes: it uses those measured on the label maps. The maps themselves "
+            "are not written, because no image shows them."]
 
 
 def read_masks(path: str | os.PathLike[str], canvas: Canvas, subset: str = "") -> MaskRequests:

@@ -97,7 +97,7 @@ def _claim_folder(folder: Path, recipe: Mapping[str, object]) -> None:
         write_json(file, recipe)
     elif read_json(file) != recipe:
         raise InputError(
-            f"{folder} holds a phantom cohort of another recipe: {read_json(file)}, asked for {recipe}. "
+            f"{folder} holds a phantom cohort of another recipe: {read_json(file)}, expected {recipe}. "
             "Choose another cohort folder or remove this one."
         )
 

@@ -37,7 +37,8 @@ def read_volume(case: Case, channels: Sequence[int] = (0,), *, check_geometry: b
     pixels = []
     for channel in channels:
         if not 0 <= channel < len(case.image_files):
-            raise InputError(f"case {case.name}: channel {channel} was asked for, the case has {len(case.image_files)}")
+            raise InputError(f"case {case.name}: channel {channel} was requested, the case has "
+                             f"{len(case.image_files)} channels")
         array, spacing, affine = read_array(case.image_files[channel])
         _check_alike(case, array, labels)
         if check_geometry and (affine.shape != label_affine.shape

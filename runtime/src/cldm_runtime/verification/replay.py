@@ -126,8 +126,8 @@ def _check_noise(manifest: Manifest, case: ReferenceCase) -> Iterator[Check]:
     """The noise of the loop, which must agree bit for bit."""
     graphs, seed, indices = manifest.graphs, manifest.reference.seed, np.arange(len(case.inputs["x"]))
     noise = decoder_noise(graphs["decoder"], seed, indices)
-    for name, drawn in {"x": initial_noise(graphs["denoiser"], seed, indices), **noise}.items():
-        yield Check(f"{LOOP}/in/{name}", largest_error(drawn, case.inputs[name]), 0.0)
+    for name, noise_array in {"x": initial_noise(graphs["denoiser"], seed, indices), **noise}.items():
+        yield Check(f"{LOOP}/in/{name}", largest_error(noise_array, case.inputs[name]), 0.0)
 
 
 def _run_loop(manifest: Manifest, reference: Reference, case: ReferenceCase,

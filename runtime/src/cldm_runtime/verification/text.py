@@ -35,8 +35,8 @@ def as_table(reports: Sequence[EngineReport]) -> str:
         *(["label flips"] if labels else []), *attributes, "verdict"]
     rows = [_row(report, head, attributes) for report in reports]
     table = _aligned([head, *rows])
-    drawn = max((report.samples.samples for report in measured if report.samples), default=0)
-    images = f"{drawn} samples drawn here" if drawn else "the samples of the reference"
+    generated = max((report.samples.samples for report in measured if report.samples), default=0)
+    images = f"{generated} samples generated here" if generated else "the samples of the reference"
     return f"{table}\n\nAttributes: mean, median, 95 % and largest drift over {images}." if attributes else table
 
 
@@ -69,7 +69,7 @@ def _check_line(check: Check, width: int) -> str:
 
 
 def _parity_lines(name: str, parity: ImageParity, flips: Flips) -> Iterator[str]:
-    images = "samples drawn here" if name == "samples" else "samples of the reference"
+    images = "samples generated here" if name == "samples" else "samples of the reference"
     yield f"what the segmenter sees in {parity.samples} {images}: {_flips_text(flips)}"
     width = max(len(drift.attribute) for drift in parity.drifts)
     yield (f"  {'drift of':{width}}     mean   median     95 %  largest  tolerance  compared  on one side")
