@@ -17,7 +17,7 @@ from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
 from cldm_trainer import cli
 from cldm_trainer.audit import Audited, AuditOptions, Auditor, run, summary, write_card
 from cldm_trainer.audit.card import with_section
-from cldm_trainer.audit.comparisons import real_and_real, real_and_synthetic
+from cldm_trainer.audit.comparisons import cohort_and_synthetic, cohort_halves
 from cldm_trainer.audit.markdown import memorisation_table
 from cldm_trainer.audit.sets import NOBODY, CohortSets, SyntheticImages, cohort_sets, generated_samples, given_samples
 from cldm_trainer.audit.two_sample import ClassifierTraining
@@ -134,7 +134,7 @@ def test_a_given_file_with_training_slices_is_found_out(config: Config, tmp_path
 def test_images_are_matched_with_the_slices_that_they_were_made_for(sets: CohortSets, tmp_path: Path) -> None:
     found = given_samples(sets, write_samples(tmp_path / "samples.h5", sets, [3, 0, 3]))
     assert found.partners is not None and found.partners.tolist() == [3, 0, 3, NOBODY]
-    zero, one = real_and_synthetic(sets, found, further=5, seed=0)
+    zero, one = cohort_and_synthetic(sets, found, further=5, seed=0)
     assert (zero.asked, one.asked, len(zero.images), len(one.images)) == (2, 2, 3, 3)
     assert np.array_equal(zero.images[:2], one.images[:2]) and (zero.groups[:2] == one.groups[:2]).all()
     assert one.groups[2] == sets.compared.groups("")[3] and zero.groups[2].startswith("train")
@@ -142,7 +142,7 @@ def test_images_are_matched_with_the_slices_that_they_were_made_for(sets: Cohort
 
 def test_a_file_that_names_no_slices_is_compared_unpaired(sets: CohortSets, tmp_path: Path) -> None:
     found = given_samples(sets, write_samples(tmp_path / "samples.h5", sets, [3, 0, 3], known=False))
-    zero, one = real_and_synthetic(sets, found, further=5, seed=0)
+    zero, one = cohort_and_synthetic(sets, found, further=5, seed=0)
     assert found.partners is None and (zero.asked, one.asked) == (4, 4)
     assert not set(zero.groups) & set(one.groups)
 
@@ -153,7 +153,7 @@ def test_images_for_other_slices_only_are_refused(sets: CohortSets, tmp_path: Pa
 
 
 def test_real_against_real_shares_no_patient(sets: CohortSets) -> None:
-    zero, one = real_and_real(sets, further=4, seed=0)
+    zero, one = cohort_halves(sets, further=4, seed=0)
     assert not set(zero.groups) & set(one.groups)
     assert (zero.asked, one.asked, len(zero.images), len(one.images)) == (6, 6, 10, 10)
 

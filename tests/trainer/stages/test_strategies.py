@@ -15,7 +15,7 @@ from cldm_trainer.results.cldm.strategies import SEEDS, Strategy, strategies, st
 from cldm_trainer.results.cldm.strategy_page import _contests, _label_vaes, _widest, realism, strategies_text
 from cldm_trainer.results.cldm.trade import OTHERS, trade_figures
 from cldm_trainer.results.figures_of_merit import Json, measure_set
-from cldm_trainer.results.sets import real_set
+from cldm_trainer.results.sets import original_set
 from cldm_trainer.results.workshop import Sizes, Workshop
 from cohort_fixtures import write_drawn_cohort
 
@@ -38,7 +38,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 @pytest.fixture(scope="module")
 def compared(shop: Workshop) -> Json:
-    return strategy_figures(shop, measure_set(shop, real_set(shop)), strategies(shop),
+    return strategy_figures(shop, measure_set(shop, original_set(shop)), strategies(shop),
                             segmenter_features(shop.segmenter))
 
 

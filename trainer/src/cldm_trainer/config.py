@@ -17,7 +17,7 @@ class RunConfig:
     name: str
     seed: int = 0
     folder: str = "runs"  # everything that training writes goes to <folder>/<name>
-    codecs: str = ""  # the run whose codecs, latents and texture are used, untouched; empty: this run's own
+    codecs: str = ""  # the run whose codecs, latents and texture are used, unchanged; empty: this run trains its own
     threads: int = 2  # CPU threads of torch, in each process
     accelerator: str = "cpu"  # cpu, cuda, or auto
     devices: int = 1  # of each node, one process for each; they share the batch_size of every stage
@@ -65,7 +65,7 @@ class CodecConfig:
     adversarial_weight: float = 0.0
     adversarial_start: int = 0  # step
     adversarial_rate: float = 8e-4
-    dice_weight: float = 1.0  # masks, beside a cross-entropy of weight 1
+    dice_weight: float = 1.0  # masks, added to a cross-entropy of weight 1
     relabel: float = 0.0  # masks: share of the maps whose foreground labels are permuted, so that rare ones are learned
 
 
@@ -76,7 +76,7 @@ class TextureConfig:
     window: int = 64  # pixels, what the critic sees at once; a whole slice where that is smaller
     coarse_weight: float = 400.0  # of what the texture changes beyond fine detail
     critic_channels: int = 24
-    critic_penalty: float = 0.05  # on the critic's squared gradient at real slices
+    critic_penalty: float = 0.05  # on the critic's squared gradient at the cohort's slices
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class LabelVaeConfig:
     patch: int = 1  # pixel-unshuffle in front: 2 makes the convolutions four times cheaper
     channels: tuple[int, ...] = (32, 64, 128)  # each level halves the resolution
     dimensions: int = 8  # of the latent vector: as many tokens
-    dice_weight: float = 1.0  # beside a cross-entropy of weight 1
+    dice_weight: float = 1.0  # added to a cross-entropy of weight 1
     kl_weight: float = 1e-3
     attribute_weight: float = 0.0  # above 0: AR-VAE, one dimension for each attribute, in the domain's order
     attribute_delta: float = 20.0  # steepness of the tanh that stands for a sign
@@ -139,7 +139,7 @@ class DistilConfig:
     teacher_steps: int = 20  # a multiple of states
     guidance: float = 0.0  # that the student is taught to stand for; 0: the bundle's own
     trajectories: int = 6400
-    critic_weight: float = 0.0  # of an adversarial loss beside the squared error, 0: none
+    critic_weight: float = 0.0  # of an adversarial loss added to the squared error, 0: none
     critic_channels: int = 48
     critic_penalty: float = 0.05  # on the critic's squared gradient at the teacher's latents
     critic_start: int = 0  # step
@@ -196,7 +196,7 @@ class ExportConfig:
     guidance_interval: tuple[float, ...] = (0.0, 1.0)  # shares of the training timesteps, 0 clean
     batch_size: int = 16
     parity_tolerance: float = 1e-4
-    segmenter_mirroring: bool = True  # whether the segmenter averages over mirrored copies unless told otherwise
+    segmenter_mirroring: bool = True  # whether the segmenter averages over mirrored copies by default
     nnunet: str = ""  # another nnU-Net 2-D result folder to export as the segmenter; empty: this run's
     nnunet_fold: str = "0"
     nnunet_checkpoint: str = "checkpoint_final.pth"

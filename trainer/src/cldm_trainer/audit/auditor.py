@@ -22,7 +22,7 @@ from cldm_runtime.segmentation.segmenter import Segmenter
 from cldm_runtime.version import __version__ as runtime_version
 
 from . import pictures
-from .comparisons import real_and_real, real_and_synthetic
+from .comparisons import cohort_and_synthetic, cohort_halves
 from .images import ImageRows
 from .markdown import audit_page
 from .memorisation import QUANTILE, Verdict, judge
@@ -38,9 +38,9 @@ Say = Callable[[str], None]
 @dataclass(frozen=True)
 class AuditOptions:
     """How the audit is done. seeds: images that are generated for each slice, where none are given. further: images of
-    each class that the classifier is trained on beside those that it is asked about; none by default, because training
-    slices on one side and other seeds on the other differ in what they show. searched: synthetic images that are
-    searched for copies, the first of the file. quantile: of held-out slices, see `memorisation`."""
+    each class that the classifier is trained on, in addition to those that it is tested on; none by default, because
+    training slices on one side and other seeds on the other differ in what they show. searched: synthetic images that
+    are searched for copies, the first of the file. quantile: of held-out slices, see `memorisation`."""
 
     seeds: int = 1
     further: int = 0
@@ -88,10 +88,10 @@ class Auditor:
         return cohort_noun(self.sets.nature)
 
     @cached_property
-    def real_against_real(self) -> TwoSample:
+    def cohort_against_itself(self) -> TwoSample:
         """What the test gives where there is nothing to find."""
         options = self.options
-        sides = real_and_real(self.sets, options.further, options.training.seed)
+        sides = cohort_halves(self.sets, options.further, options.training.seed)
         return self._test(f"{self.noun} against {self.noun}", *sides)
 
     @cached_property
@@ -116,8 +116,8 @@ class Auditor:
     def _told_apart(self, samples: SyntheticImages, target: Path) -> Json:
         """Figures of the two-sample test; draws the picture."""
         options = self.options
-        cohort, synthetic = real_and_synthetic(self.sets, samples, options.further, options.training.seed)
-        compared, null = f"{self.noun} against synthetic", self.real_against_real
+        cohort, synthetic = cohort_and_synthetic(self.sets, samples, options.further, options.training.seed)
+        compared, null = f"{self.noun} against synthetic", self.cohort_against_itself
         test_result = self._test(compared, cohort, synthetic)
         pictures.surest(target / "two-sample.png", test_result, cohort.images[:cohort.asked],
                         synthetic.images[:cohort.asked], (self.noun, "synthetic"))

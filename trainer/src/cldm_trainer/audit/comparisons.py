@@ -13,7 +13,7 @@ from .sets import NOBODY, CohortSets, SyntheticImages, thinned
 from .two_sample import Side
 
 
-def real_and_synthetic(sets: CohortSets, samples: SyntheticImages, further: int, seed: int) -> tuple[Side, Side]:
+def cohort_and_synthetic(sets: CohortSets, samples: SyntheticImages, further: int, seed: int) -> tuple[Side, Side]:
     """Each compared slice against the first image that was made for it.
 
     Further images for the same slices, at most `further`, are trained on too, and as many training slices on the real
@@ -32,7 +32,7 @@ def real_and_synthetic(sets: CohortSets, samples: SyntheticImages, further: int,
     return cohort, _side(sets, images.chosen(first[paired].astype(np.int64)), more)
 
 
-def real_and_real(sets: CohortSets, further: int, seed: int) -> tuple[Side, Side]:
+def cohort_halves(sets: CohortSets, further: int, seed: int) -> tuple[Side, Side]:
     """The compared slices of one half of the patients against those of the other: nothing is to be found but patients.
 
     At most `further` training slices of other patients are trained on, on each side.

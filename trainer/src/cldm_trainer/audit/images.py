@@ -44,8 +44,8 @@ class ImageRows:
         return ImageRows(self.path, self.rows[positions], patients)
 
     def groups(self, kind: str) -> Names:
-        """(N,) the patient of each slice; where none is known, each slice has a name of its own that begins with
-        `kind`, so that slices of two files do not meet."""
+        """(N,) the patient of each slice; without patients, each slice gets a unique name that begins with
+        `kind`, so that slices of two files are never grouped."""
         return np.array([f"{kind} {row}" for row in self.rows]) if self.patients is None else self.patients
 
 

@@ -10,11 +10,11 @@ be too. A synthetic image counts as a copy if both of these hold:
 The first alone would accuse an image that is merely smooth: with less noise than a scan it is nearer to everything. The
 second alone would accuse one that is like a single unusual patient, yet far from him. A copy is near to one patient and
 to nobody else. q = 0.01 by default: of images that behave as held-out slices do, one in a hundred passes each test, and
-fewer both; the share of held-out slices that are called copies by the same rule stands beside the copy rate. A smaller
+fewer both; the share of held-out slices that are called copies by the same rule stands next to the copy rate. A smaller
 q asks for more held-out slices than cohorts have: with n of them, quantiles below 1 / n are the smallest value found.
 
 What it cannot see: parts of an image that are copied, and copies that were turned by other than 90 degrees, moved or
-scaled (features may still tell these). The quantile idea and the ratio follow what is usual in audits of generators:
+scaled (features may still detect these). The quantile idea and the ratio follow what is usual in audits of generators:
 Dar et al., arXiv 2402.01054 (copies in medical diffusion models), Carlini et al., arXiv 2301.13188 (a threshold that is
 relative to the other neighbours).
 """

@@ -1,4 +1,4 @@
-"""`cldm-train bench`: this project's bundles against what else there is, timed in turn in one run, with quality beside.
+"""`cldm-train bench`: this project's bundles against other software, timed in turn in one run, and the quality of each.
 
     docs/benchmarks/bench.jsonl        a row for each contender of each run
     docs/benchmarks.md                 the table of the last run, between its markers

@@ -59,7 +59,7 @@ def all_entries(config: Config, config_path: Path, options: ContestOptions, fold
 
 def bundle_entries(config: Config, options: ContestOptions) -> list[Entry]:
     """Every bundle at its own setting on every provider, with the whole path; the bundle of many steps at every other
-    setting too. Quality is measured on the CPU, whatever the provider."""
+    setting too. Quality is measured on the CPU for every provider."""
     entries: list[Entry] = []
     for name, bundle in bundles(config).items():
         taken = set()

@@ -21,7 +21,7 @@ _SCHEDULERS = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler}
 
 
 class MonaiInferer:
-    """A label map through the mask's autoencoder, the sampling loop with its latent beside the noisy one, the image's
+    """A label map through the mask's autoencoder, the sampling loop with its latent next to the noisy one, the image's
     decoder; all as strategy 3 of the paper has it."""
 
     def __init__(self, paper: str, sampler: str, steps: int, threads: int, seed: int = 0,

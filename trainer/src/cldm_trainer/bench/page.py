@@ -43,7 +43,7 @@ def _made(row: Row) -> str:
     return (f"`{row['command']}`, {row['date']}, {row['threads']} threads of {machine['cpu']} ({machine['cores']} "
             f"cores, {machine['memory_gib']} GiB), {machine['os']}; load before the run {machine['load']}. Matrix "
             f"product before, during and after: {products} GFLOP/s. {packages}.\n\n"
-            "Contenders were timed in turn, each in a process of its own at its fastest batch size; `e`: extrapolated "
+            "Contenders were timed in turn, each in a separate process at its fastest batch size; `e`: extrapolated "
             "from a few steps of the sampling loop. GFLOP: twice the multiply-adds of convolutions and matrix "
             "products. Quality is that of the runtime's images at the same sampler, steps and guidance.")
 

@@ -1,4 +1,4 @@
-"""How good the images of a setting are, beside how fast they come: each figure is computed once and kept.
+"""How good the images of a setting are. Each figure is computed once and stored.
 
     runs/<run>/bench/<bundle>/quality-<digest>.json, and the images that it was measured on
 """
@@ -13,7 +13,7 @@ import torch
 from cldm_runtime.bundle.manifest import SamplingSpec
 from cldm_runtime.files.records import without_nan
 
-from ..audit.comparisons import real_and_synthetic
+from ..audit.comparisons import cohort_and_synthetic
 from ..audit.sets import cohort_sets, given_samples
 from ..audit.two_sample import ClassifierTraining, two_sample
 from ..results.figures_of_merit import Json, measure_set, table_row, texture_figures
@@ -55,7 +55,7 @@ def _measure(shop: Workshop, settings: SamplingSpec, training: ClassifierTrainin
 def _told_apart(shop: Workshop, path: Path, training: ClassifierTraining) -> float:
     """Accuracy of the two-sample test against the cohort's test slices."""
     sets = cohort_sets(shop.cohort)
-    cohort, synthetic = real_and_synthetic(sets, given_samples(sets, path), 0, training.seed)
+    cohort, synthetic = cohort_and_synthetic(sets, given_samples(sets, path), 0, training.seed)
     shop.say(f"two-sample test of {path.stem} ...")
     with torch.random.fork_rng(devices=[]):
         return float(two_sample(cohort, synthetic, training).accuracy.value)

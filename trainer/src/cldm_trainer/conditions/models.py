@@ -6,7 +6,7 @@ from .registry import KINDS
 
 
 def condition_input(design: Design) -> ConditionInput:
-    """What the denoiser is told, and how."""
+    """The condition input of the denoiser that the configuration describes."""
     kind = KINDS[design.diffusion.condition]
     return kind.condition_input(kind.shape(design))
 

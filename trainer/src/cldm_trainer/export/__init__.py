@@ -16,7 +16,7 @@ What = Literal["generator", "segmenter", "anatomy", "all"]
 
 def run(config: Config, *, force: bool = False, torchscript: bool = True, what: What = "all") -> list[Path]:
     """Write the bundles of a finished run and return their folders. "all" is those that the configuration names, but
-    for the segmenter of a run that uses another's codecs or distils a bundle: it has none of its own.
+    for the segmenter of a run that uses another's codecs or distils a bundle: such a run trains none.
 
     Raises BundleError where a bundle exists and `force` is not given, ParityError where a graph does not compute what
     torch computes, InputError where a stage has not been trained.

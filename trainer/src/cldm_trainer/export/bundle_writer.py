@@ -84,7 +84,7 @@ def write_bundle(
     follow from the files; the quality figures are what `check` returns, which gets the bundle as a user would open it.
     `model_card` writes the card from the finished manifest and the captions of `pictures`, both by file name. The
     folder takes its name at the very end: raises BundleError where the target exists and `force` is not given, or
-    when the manifest is not valid, and lets through whatever `check` raises; in every such case the target is as it
+    when the manifest is not valid, and lets through what `check` raises; in every such case the target is as it
     was before.
     """
     refuse_to_overwrite(target, force=force)

@@ -1,4 +1,4 @@
-"""A bundle of few steps: a distilled denoiser, small networks in the place of the codecs', and the rest of its teacher.
+"""A bundle of few steps: a distilled denoiser, small networks instead of the codecs', and the rest of its teacher.
 """
 
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ def load_networks(sections: SmallSections, run: RunFolder, teacher: Bundle, fini
 
 
 def few_steps_stages(sections: SmallSections, run: RunFolder, finished: int) -> dict[str, Path]:
-    """The stages whose weights are in the bundle beside the teacher's, and their folders."""
+    """The stages whose weights are in the bundle in addition to the teacher's, and their folders."""
     names = [distil.STAGE, *(finish.folder(run, number).name for number in range(finished))]
     small, small_stage = sections.small, KINDS[sections.design.diffusion.condition].small_stage
     names += [small_codec.DECODER, small_codec.TEXTURE] if small.decoder else []

@@ -70,7 +70,7 @@ class GeneratorExport:
     training: TrainingFacts
     torchscript: bool = True
     pictures: Mapping[str, Picture] = field(default_factory=dict)
-    sections: Mapping[str, Any] = field(default_factory=dict)  # of the manifest, in the place of the usual ones
+    sections: Mapping[str, Any] = field(default_factory=dict)  # of the manifest, instead of the usual ones
 
     def write(self, target: Path, *, force: bool = False) -> Path:
         """Write the bundle. Raises ParityError, and writes nothing, where a graph or the loop differs from torch."""

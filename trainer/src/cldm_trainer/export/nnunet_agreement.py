@@ -18,7 +18,7 @@ from .parity import ParityError
 
 LEAST_DICE = 0.999
 JUDGED_PIXELS = 2000
-"""Below so many pixels of a label one pixel weighs too much; its Dice is reported and not judged."""
+"""With fewer pixels of a label, one pixel weighs too much: its Dice is reported and not judged."""
 
 
 @dataclass(frozen=True)

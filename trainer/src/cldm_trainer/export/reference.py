@@ -27,10 +27,10 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class TorchEngine:
-    """A torch module in the place of an engine, so that the runtime's own pipeline computes torch's answer.
+    """A torch module instead of an engine, so that the runtime's own pipeline computes torch's answer.
 
-    It computes in double precision and answers in single: what another machine is compared with should have no error
-    of its own.
+    It computes in double precision and returns single precision: the values that other machines are compared with
+    should have no rounding error.
     """
 
     provider = "torch"

@@ -76,7 +76,7 @@ class SegmenterExport:
     validation: Mapping[str, Any] = field(default_factory=dict)
 
     def modules(self) -> dict[str, nn.Module]:
-        """By graph role. A network without an encoder of its own gives no features."""
+        """By graph role. A network without a separate encoder gives no features."""
         network = self.result.network
         encoder = getattr(network, "encoder", None)
         features = {"features": EncoderFeatures(encoder)} if isinstance(encoder, nn.Module) else {}

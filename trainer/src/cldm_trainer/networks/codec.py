@@ -64,7 +64,7 @@ class Codec(nn.Module):
 
 
 def discriminator(channels: int = 1, dims: int = 2) -> nn.Module:
-    """The PatchGAN of the cLDM paper for images of so many channels; use the last entry of its output."""
+    """The PatchGAN of the cLDM paper for images with that number of channels; use the last entry of its output."""
     critic: nn.Module = PatchDiscriminator(spatial_dims=dims, channels=64, in_channels=channels, num_layers_d=3)
     return critic
 
@@ -90,7 +90,7 @@ class Affine(nn.Module):
 class Encoder(nn.Module):
     """Image in [0, 1] and white noise of the latent's shape -> a draw from the standardised latent's posterior.
 
-    Zeros in the place of the noise give the mean. Draws, not means, are what the diffusion model learns.
+    Zeros instead of the noise give the mean. Draws, not means, are what the diffusion model learns.
     """
 
     def __init__(self, codec: Codec, affine: Affine) -> None:

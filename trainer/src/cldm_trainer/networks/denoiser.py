@@ -22,8 +22,8 @@ Way = Literal["nothing", "channels", "tokens", "control"]
 
 @dataclass(frozen=True)
 class ConditionInput:
-    """What a denoiser is told. condition: name of the kind. shape: of one sample's condition, as it comes from the
-    condition's encoder: () for nothing, (C, ...) where it is spatial, (T, W) where it is tokens."""
+    """What a denoiser takes as its condition. condition: name of the kind. shape: of one sample's condition, as it comes
+    from the condition's encoder: () for nothing, (C, ...) where it is spatial, (T, W) where it is tokens."""
 
     condition: str = "none"
     way: Way = "nothing"
@@ -68,7 +68,7 @@ class Denoiser(nn.Module):
                 dropped: Tensor | None = None) -> Tensor:
         """x (N, C, *latent), timestep (N,), condition (N, *shape) -> prediction (N, C, *latent).
 
-        dropped (N,), in training only: which samples get `null` in the place of their condition.
+        dropped (N,), in training only: which samples get `null` instead of their condition.
         """
         if dropped is not None and condition is not None and self.null is not None:
             spatial = (1,) * (condition.ndim - 1 - self.null.ndim)
@@ -139,6 +139,6 @@ class Conditioned(nn.Module):
         self.denoiser, self.encoder = denoiser, encoder
 
     def forward(self, x: Tensor, timestep: Tensor, *sources: Tensor, dropped: Tensor | None = None) -> Tensor:
-        """As the denoiser, with what the encoder takes in the place of what it gives."""
+        """As the denoiser, with the encoder's inputs instead of its output."""
         prediction: Tensor = self.denoiser(x, timestep, self.encoder(*sources), dropped)
         return prediction

@@ -1,8 +1,8 @@
 """The texture that a codec leaves out, the decoder that draws it, and the critic that it is trained against.
 
-What a codec loses is not noise alone. Beside the scanner's grain it is the fine part of every border: ringing that
-runs along it, cut off at the resolution of the scan. Noise of the right strength and spectrum in the place of it
-speckles the borders, and a small network tells such images from real slices; a critic asks for sharp borders.
+A codec loses more than noise. It loses the scanner's grain and the fine part of every border: ringing along the border,
+cut off at the resolution of the scan. Noise of the right strength and spectrum speckles the borders, and a small
+network distinguishes such images from the cohort's slices. A critic asks for sharp borders.
 """
 
 import torch

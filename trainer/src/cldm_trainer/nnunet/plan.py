@@ -25,7 +25,7 @@ PLANNED, REDUCED = "nnUNetPlans", "ReducedPlans"
 
 
 CONFIGURATIONS = {2: "2d", 3: "3d_fullres"}
-"""nnU-Net's configuration for images of so many spatial axes."""
+"""nnU-Net's configuration for images with that number of spatial axes."""
 
 
 def use_folders(root: Path) -> None:

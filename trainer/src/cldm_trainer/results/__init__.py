@@ -42,7 +42,7 @@ from .figures_of_merit import (
 from .markdown import results_page
 from .names import shown_name
 from .realism import realism_figures, uncertainty_figures
-from .sets import grid_set, real_set, reconstructed_set, synthetic_set
+from .sets import grid_set, original_set, reconstructed_set, synthetic_set
 from .workshop import Sizes, Workshop
 
 GRID = Path("examples/grid.csv")
@@ -79,14 +79,14 @@ def run(
 
 def collect(shop: Workshop, command: str, out: Path) -> Json:
     """Every figure, as JSON values without NaN; pictures are drawn on the way."""
-    with open_dataset(shop.cohort) as cohort:
-        nature = cohort.nature
-    real = measure_set(shop, real_set(shop))
+    with open_dataset(shop.cohort) as dataset:
+        nature = dataset.nature
+    cohort = measure_set(shop, original_set(shop))
     mean, textured = (measure_set(shop, reconstructed_set(shop, texture=texture)) for texture in (False, True))
     synthetic = measure_set(shop, synthetic_set(shop))
     grid = measure_set(shop, grid_set(shop))
-    rows = _rows(shop, real, mean, textured, synthetic)
-    domain, test = shop.generator.domain, real.samples("test")
+    rows = _rows(shop, cohort, mean, textured, synthetic)
+    domain, test = shop.generator.domain, cohort.samples("test")
     requested = grid.samples()
     grid_summary = grid_figures(requested)
     attributes = grid_summary["attributes"]
@@ -111,11 +111,11 @@ def collect(shop: Workshop, command: str, out: Path) -> Json:
         ],
         "grid": grid_summary | {"split": error_split(test, requested, attributes)},
     }
-    figures |= _strategies(shop, real, out)
+    figures |= _strategies(shop, cohort, out)
     figures["uncertainty"] = uncertainty_figures(synthetic, "test")
     if figures["uncertainty"] is not None:
         pictures.calibration(out / "figures" / "uncertainty.png", figures["uncertainty"])
-    pictures.montage(out / "montage.png", real, shop.generator, shop.compared[:2], nature)
+    pictures.montage(out / "montage.png", cohort, shop.generator, shop.compared[:2], nature)
     panels = {shown_name("real, test", nature): test, "synthetic, test": synthetic.samples("test")}
     pictures.scatter(out / "figures" / "agreement.png", panels, attributes)
     pictures.scatter(out / "figures" / "grid.png", {"grid": requested}, attributes, requested=True)
@@ -125,13 +125,13 @@ def collect(shop: Workshop, command: str, out: Path) -> Json:
     return clean
 
 
-def _strategies(shop: Workshop, real: Measured, out: Path) -> Json:
+def _strategies(shop: Workshop, cohort: Measured, out: Path) -> Json:
     """The comparison of all strategies; nothing where the configuration names none."""
     if not shop.strategies:
         return {}
     extractor = open_extractor(shop.features, shop.segmenter.bundle.path)
     chosen = strategies(shop)
-    compared = strategy_figures(shop, real, chosen, extractor) | {"traversals": _copy_traversals(chosen, out)}
+    compared = strategy_figures(shop, cohort, chosen, extractor) | {"traversals": _copy_traversals(chosen, out)}
     attributes = list(compared["rows"]["real, test"]["agreement"])
     panels = {TITLES.get(strategy.key, strategy.key): strategy.test() for strategy in chosen}
     pictures.scatter(out / "figures" / "strategies.png", panels, attributes)
@@ -144,38 +144,38 @@ def _strategies(shop: Workshop, real: Measured, out: Path) -> Json:
 
 
 def _copy_traversals(chosen: list[Strategy], out: Path) -> dict[str, str]:
-    """The bundles' pictures of what their label VAE's dimensions mean, beside the page: strategy -> link."""
-    found = {}
+    """The bundles' pictures of what their label VAE's dimensions mean, copied next to the page: strategy -> link."""
+    links = {}
     for strategy in chosen:
         bundle = strategy.shop.generator.bundle.path
         if (bundle / TRAVERSAL).is_file():
-            found[strategy.key] = f"figures/traversal-{bundle.name}.png"
+            links[strategy.key] = f"figures/traversal-{bundle.name}.png"
             (out / "figures").mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(bundle / TRAVERSAL, out / found[strategy.key])
-    return found
+            shutil.copyfile(bundle / TRAVERSAL, out / links[strategy.key])
+    return links
 
 
-def _rows(shop: Workshop, real: Measured, mean: Measured, textured: Measured, synthetic: Measured) -> list[Json]:
+def _rows(shop: Workshop, cohort: Measured, mean: Measured, textured: Measured, synthetic: Measured) -> list[Json]:
     """One row for each set, in the order of the table."""
-    made = {"real": real, "reconstructed without noise": mean, "reconstructed": textured, "synthetic": synthetic}
+    by_kind = {"real": cohort, "reconstructed without noise": mean, "reconstructed": textured, "synthetic": synthetic}
     rows = []
-    for kind, measured in made.items():
+    for kind, measured in by_kind.items():
         for name in shop.subsets if kind == "real" else shop.compared:
             samples = measured.samples(name)
-            shown = {f"{kind}, {name}": samples}
+            titled = {f"{kind}, {name}": samples}
             if name in shop.without:
                 label = shop.without[name]
-                shown[f"{kind}, {name} without {label}"] = without_label(measured, samples, label)
+                titled[f"{kind}, {name} without {label}"] = without_label(measured, samples, label)
             if kind == "real" and name in shop.compared and len(textured.samples(name)) < len(samples):
-                shown[f"real, {name}, the same slices"] = same_slices(samples, textured.samples(name))
-            rows += [table_row(title, chosen) for title, chosen in shown.items()]
+                titled[f"real, {name}, the same slices"] = same_slices(samples, textured.samples(name))
+            rows += [table_row(title, chosen) for title, chosen in titled.items()]
     return rows
 
 
 def _trial(shop: Workshop, path: Path) -> Json:
     """Test masks with another number of steps or weight of guidance."""
-    made = measure_set(shop, path)
-    return {"row": table_row(path.stem, made.samples()), "texture": texture_figures(shop, made, path.stem)}
+    measured = measure_set(shop, path)
+    return {"row": table_row(path.stem, measured.samples()), "texture": texture_figures(shop, measured, path.stem)}
 
 
 def _weights(shop: Workshop) -> list[float]:

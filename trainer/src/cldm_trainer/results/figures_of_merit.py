@@ -34,12 +34,12 @@ class Measured:
 
 
 def measure_set(shop: Workshop, path: Path) -> Measured:
-    """Segment and measure a set; what the same segmenter said before is used again."""
+    """Segment and measure a set; the result of an earlier run of the same segmenter is reused."""
     name = shop.segmenter.name
     with open_dataset(path) as dataset:
-        found = dataset.segmentations.get(name)
-        known = found is not None and found.metadata.get("manifest_sha256") == shop.segmenter.bundle.manifest_sha256
-        done = known and found is not None and found.scores is not None
+        segmentation = dataset.segmentations.get(name)
+        done = (segmentation is not None and segmentation.scores is not None
+                and segmentation.metadata.get("manifest_sha256") == shop.segmenter.bundle.manifest_sha256)
     if not done:
         shop.timed(
             f"segmenting {path.stem}", lambda: evaluate_dataset(path, shop.segmenter, batch_size=BATCH, overwrite=True)
@@ -47,35 +47,35 @@ def measure_set(shop: Workshop, path: Path) -> Measured:
     return Measured(path, name)
 
 
-def restrict(samples: Samples, kept: NDArray[np.bool_]) -> Samples:
+def restrict(samples: Samples, chosen: NDArray[np.bool_]) -> Samples:
     """Some of the samples."""
-    return replace(samples, **_kept(samples, kept))
+    return replace(samples, **_kept(samples, chosen))
 
 
-def _kept(record: Any, kept: NDArray[np.bool_]) -> Json:
+def _kept(record: Any, chosen: NDArray[np.bool_]) -> Json:
     """The fields of a record of per-sample arrays that change when rows are dropped."""
     changes: Json = {}
     for f in fields(record):
         value = getattr(record, f.name)
         if isinstance(value, np.ndarray):
-            changes[f.name] = value[kept]
+            changes[f.name] = value[chosen]
         elif is_dataclass(value) and f.name == "scores":
-            changes[f.name] = replace(value, **_kept(value, kept))  # type: ignore[type-var]
+            changes[f.name] = replace(value, **_kept(value, chosen))  # type: ignore[type-var]
     return changes
 
 
 def same_slices(samples: Samples, as_in: Samples) -> Samples:
     """Those samples that show a slice which `as_in` shows too."""
-    wanted = set(_identities(as_in))
-    return restrict(samples, np.array([identity in wanted for identity in _identities(samples)], dtype=bool))
+    identities = set(_identities(as_in))
+    return restrict(samples, np.array([identity in identities for identity in _identities(samples)], dtype=bool))
 
 
-def without_label(made: Measured, samples: Samples, label: str) -> Samples:
+def without_label(measured: Measured, samples: Samples, label: str) -> Samples:
     """Those samples of a set whose mask does not hold the label. Raises InputError for an unknown one."""
     names = samples.domain.labels.names
     if label not in names:
         raise InputError(f"results.without: label {label!r} is unknown. Known: {', '.join(names)}.")
-    with open_dataset(made.path) as dataset:
+    with open_dataset(measured.path) as dataset:
         masks = dataset.masks(samples.rows)
     return restrict(samples, ~(masks == names.index(label)).reshape(len(masks), -1).any(axis=1))
 
@@ -95,9 +95,9 @@ def summary_figures(summary: Summary, lesion: str | None) -> Json:
     """What the tables show of a summary, as JSON values: agreement with the mask, or with the request where there is no
     mask."""
     document = summary.to_json()
-    told = [item for item in document["agreement"] if item["measured"] == "segmentation"]
-    reference = "mask" if any(item["reference"] == "mask" for item in told) else "requested"
-    pairs = [item for item in told if item["reference"] == reference]
+    segmented = [item for item in document["agreement"] if item["measured"] == "segmentation"]
+    reference = "mask" if any(item["reference"] == "mask" for item in segmented) else "requested"
+    pairs = [item for item in segmented if item["reference"] == reference]
     return {
         "slices": summary.n_samples,
         "patients": summary.n_patients,
@@ -109,11 +109,11 @@ def summary_figures(summary: Summary, lesion: str | None) -> Json:
 
 def _by_attribute(items: list[Json]) -> Json:
     """attribute -> "all" or "lesion" -> figures."""
-    found: Json = {}
+    by_attribute: Json = {}
     for item in items:
         kind = ALL if item["samples"] == ALL else "lesion"
-        found.setdefault(item["attribute"], {})[kind] = item
-    return found
+        by_attribute.setdefault(item["attribute"], {})[kind] = item
+    return by_attribute
 
 
 def grid_figures(samples: Samples) -> Json:
@@ -146,18 +146,18 @@ def residual_deviation(samples: Samples, attribute: str) -> float:
     number = samples.domain.attribute_names.index(attribute)
     assert samples.mask is not None
     difference = (samples.attributes - samples.mask)[:, number].astype(np.float64)
-    kept = np.isfinite(difference) & (True if samples.with_lesion is None else samples.with_lesion)
-    return float(difference[kept].std(ddof=1)) if kept.sum() > 1 else float("nan")
+    defined = np.isfinite(difference) & (True if samples.with_lesion is None else samples.with_lesion)
+    return float(difference[defined].std(ddof=1)) if defined.sum() > 1 else float("nan")
 
 
-def error_split(real: Samples, synthetic: Samples, attributes: list[str]) -> Json:
-    """How much of the error on synthetic images the segmenter makes on real ones too.
+def error_split(cohort: Samples, synthetic: Samples, attributes: list[str]) -> Json:
+    """How much of the error on synthetic images the segmenter also makes on the cohort's.
 
-    Taking the two error sources as independent, generator = sqrt(max(0, synthetic^2 - real^2)).
+    Taking the two error sources as independent, generator = sqrt(max(0, synthetic^2 - cohort^2)).
     """
     split = {}
     for name in attributes:
-        segmenter, both = residual_deviation(real, name), residual_deviation(synthetic, name)
+        segmenter, both = residual_deviation(cohort, name), residual_deviation(synthetic, name)
         split[name] = {
             "segmenter": segmenter,
             "both": both,
@@ -172,18 +172,18 @@ def features(segmenter: Segmenter, images: NDArray[np.float32]) -> NDArray[np.fl
 
 
 def texture_figures(shop: Workshop, synthetic: Measured, name: str) -> Json:
-    """Texture, latent spread and Frechet distance of a synthetic set, against the real slices of the same masks."""
+    """Texture, latent spread and Frechet distance of a synthetic set, against the cohort's slices of the same masks."""
     with open_dataset(synthetic.path) as dataset:
         assert dataset.sample_index is not None  # the row of the cohort; the workshop writes it
         images, (rows, first) = dataset.images(), np.unique(dataset.sample_index, return_index=True)
         patients = None if dataset.patients is None else dataset.patients[first]
-    originals = real_images(shop, rows)
+    originals = cohort_images(shop, rows)
     sampled = np.load(latents_file(shop, name), allow_pickle=False)
     # Sampled latents stand for draws from the posterior, which is what the denoiser was trained on.
     drawn, means = encode(shop, originals, np.random.default_rng(0)), encode(shop, originals)
     spread, again = latent_spread(sampled, drawn), latent_spread(encode(shop, images), means)
-    found = feature_distances(features(shop.segmenter, originals), features(shop.segmenter, images), patients=patients,
-                              repeats=shop.sizes.features_repeats)
+    distances = feature_distances(features(shop.segmenter, originals), features(shop.segmenter, images),
+                                  patients=patients, repeats=shop.sizes.features_repeats)
     return {
         "slices": len(images),
         "high_frequency_ratio": _texture_ratio(shop, images, originals),
@@ -191,15 +191,15 @@ def texture_figures(shop: Workshop, synthetic: Measured, name: str) -> Json:
         "latent_spread_channels": spread.tolist(),
         "latent_spread_reencoded": float(again.mean()),
         "frechet": {
-            "distance": found["frechet"],
-            "floor": found["floor_frechet"],
-            "slices": found["n"],
-            "repeats": found["repeats"],
+            "distance": distances["frechet"],
+            "floor": distances["floor_frechet"],
+            "slices": distances["n"],
+            "repeats": distances["repeats"],
         },
     }
 
 
-def real_images(shop: Workshop, rows: Rows) -> NDArray[np.float32]:
+def cohort_images(shop: Workshop, rows: Rows) -> NDArray[np.float32]:
     """The cohort's images of these rows, (N, C, H, W)."""
     return np.concatenate([images for _, images, _, _ in read_rows(shop.cohort, rows)])
 
@@ -213,4 +213,4 @@ def reconstruction_texture(shop: Workshop, reconstructed: Measured) -> float:
     """High-frequency energy of reconstructions over that of the slices they were made from."""
     with open_dataset(reconstructed.path) as dataset:
         images = dataset.images()
-    return _texture_ratio(shop, images, real_images(shop, compared_rows(shop)))
+    return _texture_ratio(shop, images, cohort_images(shop, compared_rows(shop)))

@@ -36,14 +36,14 @@ figures of patients.""",
     "patients": "The cohort is images of patients.",
 }
 _D8 = """ `d8`
-imitates the paper's second test set: patients eight days after the infarction, with larger infarcts and
+imitates the paper's second test set: patients eight days after the event, with larger lesions and
 microvascular obstruction (mvo)."""
 
 
 def results_page(figures: Json) -> str:
     """The whole page."""
-    made, nature = figures["made"], figures.get("nature", "")
-    seconds = [(shown_name(step, nature), value) for step, value in made["seconds"].items()]
+    run, nature = figures["made"], figures.get("nature", "")
+    seconds = [(shown_name(step, nature), value) for step, value in run["seconds"].items()]
     parts = [
         _introduction(figures, nature),
         *([strategies_text(figures)] if figures.get("strategies") else []),

@@ -1,7 +1,7 @@
 """What the pages call the cohort's slices: phantom, patients, or cohort where their nature is not stated.
 
-Within the figures a set of the cohort is "real, <subset>", as opposed to reconstructed and synthetic ones, whatever the
-cohort is; only what is printed names its nature.
+Within the figures a set of the cohort is "real, <subset>", as opposed to reconstructed and synthetic ones, for every
+kind of cohort. Only the printed text names its nature.
 """
 
 import re

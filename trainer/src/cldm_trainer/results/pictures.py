@@ -23,9 +23,9 @@ COLUMNS = 10
 _CROP = 16  # pixels of each side that the montage leaves out
 
 
-def montage(path: Path, real: Measured, generator: Generator, subsets: tuple[str, ...], nature: str = "") -> None:
+def montage(path: Path, cohort: Measured, generator: Generator, subsets: tuple[str, ...], nature: str = "") -> None:
     """Label map, slice of the cohort, two samples for the label map: a column for each mask, small lesions to large."""
-    masks, images = (np.concatenate(parts) for parts in zip(*(_spread(real, name) for name in subsets), strict=True))
+    masks, images = (np.concatenate(parts) for parts in zip(*(_spread(cohort, name) for name in subsets), strict=True))
     samples = [generator.sample(masks=masks, seed=seed)[0][:, 0] for seed in (0, 1)]
     colours = np.array(generator.domain.labels.colours, dtype=np.uint8)
     rows = {"label map": colours[masks], cohort_noun(nature): images, "synthetic": samples[0],
@@ -40,9 +40,9 @@ def montage(path: Path, real: Measured, generator: Generator, subsets: tuple[str
     _save(figure, path)
 
 
-def _spread(real: Measured, subset: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def _spread(cohort: Measured, subset: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Masks (n, H, W) of a subset, spread over the range of the first attribute, and their images (n, H, W)."""
-    with open_dataset(real.path) as dataset:
+    with open_dataset(cohort.path) as dataset:
         assert dataset.mask_attributes is not None  # the segmenter's measurement writes it
         rows = dataset.rows(subset)
         order = rows[np.argsort(np.nan_to_num(dataset.mask_attributes[rows, 0]), kind="stable")]

@@ -17,18 +17,18 @@ def realism_figures(shop: Workshop, strategies: list[Strategy]) -> Json:
     """Two-sample accuracy and copy rates by strategy, which go into the bundles' model cards too; pages and pictures,
     which show training slices, go to the workshop's folder."""
     auditor = Auditor(shop.cohort, shop.segmenter, say=shop.say)
-    found = {}
+    by_strategy = {}
     for strategy in strategies:
         bundle = strategy.shop.generator.bundle
         folder = shop.folder / AUDIT / bundle.path.name
         figures = auditor.audit(strategy.measured.path, folder, bundle.identity, "cldm-train results")
         write_card(bundle.path, figures)
-        found[strategy.key] = summary(figures) | {"quantile": auditor.options.quantile}
-    return found
+        by_strategy[strategy.key] = summary(figures) | {"quantile": auditor.options.quantile}
+    return by_strategy
 
 
-def uncertainty_figures(made: Measured, subset: str) -> Json | None:
+def uncertainty_figures(measured: Measured, subset: str) -> Json | None:
     """What several seeds of a condition say of each attribute and pixel; None where every condition has one image."""
-    with open_dataset(made.path) as dataset:
-        found = read_uncertainty(dataset, made.segmentation, made.samples(subset))
-    return None if found is None else dataclasses.asdict(found)
+    with open_dataset(measured.path) as dataset:
+        uncertainty = read_uncertainty(dataset, measured.segmentation, measured.samples(subset))
+    return None if uncertainty is None else dataclasses.asdict(uncertainty)

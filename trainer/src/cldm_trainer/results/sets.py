@@ -1,4 +1,4 @@
-"""The dataset files that the results are measured on: real, reconstructed and synthetic slices of the same patients.
+"""The dataset files that the results are measured on: original, reconstructed, synthetic slices of the same patients.
 
 Each is made once. A file that exists is used again if it was made from the same bundles, cohort and sizes.
 """
@@ -26,14 +26,14 @@ from .workshop import Rows, Workshop, digest_of
 BATCH = 16
 
 
-def real_set(shop: Workshop) -> Path:
+def original_set(shop: Workshop) -> Path:
     """Slices of every subset of the cohort as they are."""
     chosen = [shop.rows(name) if name == "train" else shop.all_rows(name) for name in shop.subsets]
     rows = np.concatenate(chosen)
 
     def fill(writer: DatasetWriter) -> None:
-        for _, images, masks, known in read_rows(shop.cohort, rows):
-            writer.append(images=images, masks=masks, **known)
+        for _, images, masks, columns in read_rows(shop.cohort, rows):
+            writer.append(images=images, masks=masks, **columns)
 
     return shop.make("real", shop.recipe(kind="real", train=shop.sizes.train), fill)
 
@@ -44,17 +44,17 @@ def compared_rows(shop: Workshop) -> Rows:
 
 
 def reconstructed_set(shop: Workshop, *, texture: bool) -> Path:
-    """Slices of the compared subsets through the codec, with the decoder's texture noise or with zeros in its place."""
+    """Slices of the compared subsets through the codec, with the decoder's texture noise or with zeros instead."""
     rows = compared_rows(shop)
 
     def fill(writer: DatasetWriter) -> None:
         decoder = open_graph(shop.generator.bundle, "decoder")
-        for part, images, masks, known in read_rows(shop.cohort, rows):
+        for part, images, masks, columns in read_rows(shop.cohort, rows):
             noise = decoder_noise(shop.generator.manifest.graphs["decoder"], 0, part)
             if not texture:
                 noise = {name: np.zeros_like(value) for name, value in noise.items()}
             latent = encode(shop, images)
-            writer.append(images=decoder.run({"latent": latent, **noise})["image"], masks=masks, **known)
+            writer.append(images=decoder.run({"latent": latent, **noise})["image"], masks=masks, **columns)
 
     name = "reconstructed-textured" if texture else "reconstructed"
     return shop.make(name, shop.recipe(kind=name, other=shop.sizes.other), fill)
@@ -62,7 +62,7 @@ def reconstructed_set(shop: Workshop, *, texture: bool) -> Path:
 
 def synthetic_set(shop: Workshop, *, steps: int | None = None, guidance: float | None = None) -> Path:
     """Images for the slices of the compared subsets: each slice of `test` once for each seed, every other slice once,
-    and no other for a bundle that is told attributes alone.
+    and no other for a bundle that takes attributes alone.
 
     With `steps` or `guidance`, which replace the bundle's own: test slices and the first seed only. The sampled latents
     go to `<name>-latents.npy`.
@@ -83,7 +83,7 @@ def drawn_set(shop: Workshop, name: str, jobs: Sequence[tuple[int, Rows]], setti
               **choices: Any) -> Path:
     """Images for jobs of (seed, rows of the cohort); `sample_index` and `condition` are the row. Masks stand in the
     file where the bundle takes masks; else the attributes that were asked for, which are those of the slice's mask."""
-    settings = replace(settings, batch_size=BATCH)  # which is the batch here, whatever the bundle's is
+    settings = replace(settings, batch_size=BATCH)  # the batch of this module, not the bundle's
     choices = {"kind": name, "settings": asdict(settings), **choices}
     digest = digest_of(shop.latents_recipe(**choices))
     sampled = _sampled_before(shop, name, digest)
@@ -93,16 +93,16 @@ def drawn_set(shop: Workshop, name: str, jobs: Sequence[tuple[int, Rows]], setti
         pipeline, done = Pipeline.open(shop.generator.bundle), 0
         plan, decoder = pipeline.plan(settings), pipeline.manifest.graphs["decoder"]
         for seed, rows in jobs:
-            for part, _, masks, known in read_rows(shop.cohort, rows):
+            for part, _, masks, columns in read_rows(shop.cohort, rows):
                 if sampled is None:
-                    told = encoder_inputs(pipeline.manifest, shop.generator.domain, masks, known["mask_attributes"])
-                    batch = pipeline.sample(told, plan, seed, part)
+                    inputs = encoder_inputs(pipeline.manifest, shop.generator.domain, masks, columns["mask_attributes"])
+                    batch = pipeline.sample(inputs, plan, seed, part)
                     latent, image = batch.latent, batch.image
                 else:
                     latent = sampled[done : done + len(part)]
                     image = pipeline.decode(latent, decoder_noise(decoder, seed, part))
                 done += len(part)
-                writer.append(images=image, sample_index=part, condition=part, **_truth(shop, masks, known))
+                writer.append(images=image, sample_index=part, condition=part, **_truth(shop, masks, columns))
                 latents.append(latent)
         np.save(latents_file(shop, name), np.concatenate(latents))
         latents_file(shop, name).with_suffix(".sha256").write_text(digest, encoding="utf-8")
@@ -112,19 +112,19 @@ def drawn_set(shop: Workshop, name: str, jobs: Sequence[tuple[int, Rows]], setti
 
 def _sampled_before(shop: Workshop, name: str, digest: str) -> NDArray[np.float32] | None:
     """Latents sampled by the recipe of this digest, of which another decoder made images; None: there are none."""
-    kept = latents_file(shop, name)
-    stated = kept.with_suffix(".sha256")
-    if not (kept.exists() and stated.exists()) or stated.read_text(encoding="utf-8") != digest:
+    file = latents_file(shop, name)
+    stated = file.with_suffix(".sha256")
+    if not (file.exists() and stated.exists()) or stated.read_text(encoding="utf-8") != digest:
         return None
-    latents: NDArray[np.float32] = np.load(kept)
+    latents: NDArray[np.float32] = np.load(file)
     return latents
 
 
-def _truth(shop: Workshop, masks: NDArray[np.uint8], known: Mapping[str, Any]) -> dict[str, Any]:
+def _truth(shop: Workshop, masks: NDArray[np.uint8], columns: Mapping[str, Any]) -> dict[str, Any]:
     if shop.from_masks:
-        return {**known, "masks": masks}
-    whose = {key: known[key] for key in ("patients", "slices", "subset") if key in known}
-    return {**whose, "requested": known["mask_attributes"]}
+        return {**columns, "masks": masks}
+    whose = {key: columns[key] for key in ("patients", "slices", "subset") if key in columns}
+    return {**whose, "requested": columns["mask_attributes"]}
 
 
 def latents_file(shop: Workshop, name: str) -> Path:
@@ -164,8 +164,8 @@ def read_rows(
         }
         for start in range(0, len(rows), BATCH):
             part = rows[start : start + BATCH]
-            known = {name: column[part] for name, column in columns.items() if column is not None}
-            yield part, dataset.images(part), dataset.masks(part), known
+            of_rows = {name: column[part] for name, column in columns.items() if column is not None}
+            yield part, dataset.images(part), dataset.masks(part), of_rows
 
 
 def encode(

@@ -25,9 +25,9 @@ Rows = NDArray[np.int64]
 @dataclass(frozen=True)
 class Sizes:
     """How much is measured: training slices, slices of each further test subset, seeds for each mask of the first test
-    subset, images of the grid, and the numbers of sampling steps and the weights of guidance that are shown beside the
-    bundle's own. trade: the weights of guidance at which obedience and variety are compared, for so many conditions and
-    seeds of each."""
+    subset, images of the grid, and the numbers of sampling steps and the weights of guidance that are shown next to
+    the bundle's own. trade: the weights of guidance at which obedience and variety are compared, with trade_conditions
+    conditions and trade_seeds seeds of each."""
 
     train: int = 600
     other: int = 750
@@ -86,38 +86,38 @@ class Workshop:
     def timed(self, name: str, work: Callable[[], object]) -> None:
         """Do some work and write down how long it took."""
         self.say(f"{name} ...")
-        begun = time.monotonic()
+        started = time.monotonic()
         work()
-        self.seconds[name] = round(time.monotonic() - begun, 1)
+        self.seconds[name] = round(time.monotonic() - started, 1)
         write_json(self.folder / "seconds.json", self.seconds)
 
     @property
     def from_masks(self) -> bool:
-        """Whether the generator is told label maps, and not their attributes alone."""
+        """Whether the generator takes label maps, and not their attributes alone."""
         return "masks" in self.generator.manifest.sources
 
     @property
     def subsets(self) -> tuple[str, ...]:
         """Subsets of the cohort: train, val, test, then any others. Raises InputError where there is no test subset."""
         with open_dataset(self.cohort) as dataset:
-            found = set() if dataset.subset is None else set(dataset.subset.tolist())
-        if "test" not in found:
-            raise InputError(f"{self.cohort}: has no subset test; found {', '.join(sorted(found)) or 'no subsets'}.")
-        first = [name for name in ("train", "val", "test") if name in found]
-        return (*first, *sorted(found - set(first)))
+            names = set() if dataset.subset is None else set(dataset.subset.tolist())
+        if "test" not in names:
+            raise InputError(f"{self.cohort}: has no subset test; found {', '.join(sorted(names)) or 'no subsets'}.")
+        first = [name for name in ("train", "val", "test") if name in names]
+        return (*first, *sorted(names - set(first)))
 
     @property
     def compared(self) -> tuple[str, ...]:
-        """Subsets that reconstructions and synthetic images are made for: test and whatever else was not trained on."""
+        """Subsets that reconstructions and synthetic images are made for: test, and others that were not trained on."""
         return self.only or tuple(name for name in self.subsets if name not in ("train", "val"))
 
     def rows(self, subset: str) -> Rows:
         """Rows of a subset of the cohort; some of them, evenly picked, where `sizes` asks for fewer."""
         count = {"train": self.sizes.train, "val": None, "test": None}.get(subset, self.sizes.other)
-        found = self.all_rows(subset)
-        if count is None or len(found) <= count:
-            return found
-        picked: Rows = found[np.linspace(0, len(found) - 1, count).round().astype(int)]
+        rows = self.all_rows(subset)
+        if count is None or len(rows) <= count:
+            return rows
+        picked: Rows = rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
         return picked
 
     def all_rows(self, subset: str) -> Rows:

@@ -1,7 +1,7 @@
 """The latent diffusion model. `conditions` holds what conditions it, `networks.denoiser` how the U-Net takes that.
 
 symbol   meaning
-x0       standardised image latent, drawn anew each step: (mean + deviation * noise - m) / s per channel
+x0       standardised image latent, drawn again each step: (mean + deviation * noise - m) / s per channel
 a, sig   sqrt(abar_t) and sqrt(1 - abar_t)
 x_t      a * x0 + sig * eps
 """
@@ -124,7 +124,7 @@ class DiffusionTask:
         return {"loss": float(error.mean()), **parts, "latent_spread": self._spread(model, device)}
 
     def _spread(self, model: nn.Module, device: torch.device) -> float:
-        """Deviation of samples over that of real latents of the same slices: below 1 the samples have shrunk."""
+        """Deviation of samples over that of the same slices' latents: below 1 the samples have shrunk."""
         rows = np.linspace(0, len(self.validation) - 1, min(_SPREAD_SLICES, len(self.validation))).astype(int)
         reference, sources = self._batch("val", rows, step_generator(0, 0))
         drawn = self.sample(model, sources, len(rows), 0, device)

@@ -6,7 +6,7 @@ a, s        alpha and sigma of the first; a_next, s_next: of the second, which i
 x0          clean latent that leads from x to x_next in one DDIM step: x_next = a_next x0 + s_next (x - a x0) / s
 
 That is progressive distillation (Salimans and Ho, arXiv 2202.00512) in a single round, on trajectories of the guided
-teacher in the place of noised data, so that guidance is distilled as well (Meng et al., arXiv 2210.03142). A squared
+teacher instead of noised data, so that guidance is distilled as well (Meng et al., arXiv 2210.03142). A squared
 error alone shrinks what the student cannot follow; a critic of x0 given (x, condition, step), trained against the
 student as the texture's is, gives it back.
 """
@@ -101,7 +101,7 @@ class DistilTask:
 
     @staticmethod
     def seen_with(channels: int, spatial: int) -> int:
-        """How many channels the critic sees beside a clean latent of `channels`."""
+        """How many channels the critic sees in addition to the `channels` of a clean latent."""
         return channels + spatial + 1
 
     def seen(self, rows: Tensor, k: Tensor, x: Tensor, x0: Tensor, target: Tensor,
@@ -152,7 +152,7 @@ class DistilTask:
 
 
 def levels(table: StepTable, k: Tensor, dims: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """alpha and sigma at steps k (N,) of a table, and at the next ones, each (N, 1, *1) for so many dimensions."""
+    """alpha and sigma at steps k (N,) of a table, and at the next ones, each (N, 1, *1) with `dims` axes of size 1."""
     alpha, sigma = (per_channel(torch.from_numpy(values).float()[:, None], dims)
                     for values in (table.alpha, table.sigma))
     return alpha[k], sigma[k], alpha[k + 1], sigma[k + 1]

@@ -1,12 +1,12 @@
-"""The student's last training: its finished latents against those of real slices, where the teacher's are no match.
+"""The student's last training: its finished latents against those of the cohort's slices, which the teacher does not reach.
 
-Guidance gives a teacher's latents more power than real ones have, and a student that is as good as its teacher is told
-from real slices as easily. Here it learns on, with the teacher's latents still wanted, against a critic that sees
-finished latents beside those of the cohort's slices with the same label maps. Later steps begin where the student's own
-earlier steps led, as they will when it generates.
+Guidance gives a teacher's latents more power than the cohort's have. A student as good as its teacher is therefore
+distinguished from the cohort's slices as easily. Here training continues: the teacher's latents stay the target, and a
+critic sees finished latents next to those of the cohort's slices with the same label maps. Later steps start where the
+student's earlier steps led, as they do in generation.
 
-Several such trainings differ in what they mend first; the mean of their weights, which is what the bundle gets, has
-some of each (Wortsman et al., "Model soups", ICML 2022).
+Several such trainings improve different things first. The bundle gets the mean of their weights, which has some of
+each (Wortsman et al., "Model soups", ICML 2022).
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ STAGE = "finish"
 
 
 class FinishTask(DistilTask):
-    """See the module. slices (N, C, *latent): latents of slices with the label maps that the trajectories were told."""
+    """See the module. slices (N, C, *latent): latents of slices with the label maps of the trajectories."""
 
     def __init__(self, config: DistilConfig, student: Denoiser, schedule: NoiseSchedule, training: Trajectories,
                  unseen: Trajectories, slices: Tensor) -> None:

@@ -67,7 +67,7 @@ def load_module(design: Design, texture: TextureConfig, bundle: Bundle, role: st
 
 
 def untrained(design: Design, texture: TextureConfig, channels: int) -> dict[str, nn.Module]:
-    """The networks of the configuration by graph role, for images of so many channels."""
+    """The networks of the configuration by graph role, for images with that number of channels."""
     return {**_codec_modules(design, texture, channels), "denoiser": make_model(design)}
 
 

@@ -37,7 +37,7 @@ from .latents import Latents, load_affines, load_latents
 
 STAGE = "texture"
 _PICTURES = 8
-_COARSE = 5  # pixels: averages over so many are to stay as they are
+_COARSE = 5  # pixels: the texture must not change averages over this length
 
 
 def draw_posterior(latents: Latents, count: int, seed: int) -> Tensor:
@@ -92,7 +92,7 @@ class TextureTask:
         self.model: nn.Module = Texture(codec.latent_channels, config.channels, codec.stride, channels, dims)
         self.critic: nn.Module | None = TextureCritic(config.critic_channels, channels, dims)
         self.critic_rate = config.optimiser.learning_rate
-        self._pair: tuple[Tensor, Tensor] | None = None  # what the critic sees of real and drawn images
+        self._pair: tuple[Tensor, Tensor] | None = None  # what the critic sees of the cohort's and of drawn images
 
     def _window(self, generator: torch.Generator) -> tuple[slice, ...]:
         """A window of the latent, the same for a whole batch."""
@@ -169,6 +169,6 @@ def trained_texture(section: TextureConfig, codec: CodecConfig, run: RunFolder) 
 
 
 def make_texture(section: TextureConfig, codec: CodecConfig, channels: int, dims: int) -> Texture:
-    """The untrained texture of a codec for images of so many channels and spatial dimensions."""
+    """The untrained texture of a codec for images with that number of channels and spatial dimensions."""
     stride = codec.patch * 2 ** (len(codec.channels) - 1)
     return Texture(codec.latent_channels, section.channels, stride, channels, dims)

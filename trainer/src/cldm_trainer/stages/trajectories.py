@@ -2,7 +2,7 @@
 
     <run folder>/trajectories/<subset>-<part>.safetensors
         x (n, S + 1, C, *latent)  states at S evenly spaced steps, from noise to the finished latent
-        condition (n, ...)       what the denoiser was told; both float16
+        condition (n, ...)       the denoiser's condition; both float16
 
 The teacher walks in more steps, of second order, with the guidance that the bundle stands for, so the student needs
 none. Only a bundle and a cohort's label maps are needed, no image and no run folder.
@@ -133,7 +133,7 @@ class Teacher:
         return np.stack(states, axis=1), fed[manifest.conditions[0].feeds]
 
     def _told(self, subset: str) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
-        """Label maps (N, *spatial) and, where the bundle is told them, attributes (N, A), in an order of their own."""
+        """Label maps (N, *spatial) and, where the bundle takes them, attributes (N, A), in an order of their own."""
         if subset not in self._sources:
             masks = label_maps(self.latents, self.run, subset).numpy()
             order = order_told(self.run.settings.seed, len(masks))

@@ -116,7 +116,7 @@ def move(x: Tensor, rotation_deg: float, shift_pixels: float, scale: float, gene
     spread = 2.0 * torch.rand((dims + 2, n), generator=generator) - 1.0
     angle = torch.deg2rad(spread[0] * rotation_deg)
     zoom = 1.0 / (1.0 + spread[-1] * scale)
-    wide = x.shape[-1] / x.shape[-2]  # affine_grid measures every axis in shares of its own size
+    wide = x.shape[-1] / x.shape[-2]  # affine_grid measures every axis in shares of that axis's size
     shift = [2.0 * shift_pixels / size * share for size, share in zip(reversed(x.shape[2:]), spread[1:-1], strict=True)]
     matrix = torch.zeros(n, dims, dims + 1)
     matrix[:, range(dims), range(dims)] = zoom[:, None]

@@ -1,6 +1,6 @@
 """Starts the processes that train a model together on this machine, and ends them together.
 
-Each is the same command again, told by the environment which one it is. Where srun or torchrun starts them, nothing
+Each is the same command again, with its number in the environment. Where srun or torchrun starts them, nothing
 here does. This module imports no torch: whoever starts processes has no use for it.
 """
 
@@ -158,7 +158,7 @@ def stop_with_starter() -> None:
 
 
 def lost_another(error: Exception) -> bool:
-    """Whether torch says that a process of the training is gone: it has, or had, a message of its own."""
+    """Whether torch says that a process of the training is gone: that process has written its own message."""
     kinds = {"DistBackendError", "DistNetworkError", "DistStoreError"}  # by name: torch is not imported here
     return type(error).__name__ in kinds or (isinstance(error, RuntimeError) and "by peer" in str(error))
 

@@ -35,7 +35,7 @@ from .run_folder import RunFolder
 class Step:
     """What a task may use to compute the loss of one step.
 
-    Every process draws all random numbers for the whole batch, and computes the loss of its own share: a mean over
+    Every process draws all random numbers for the whole batch, and computes the loss of its share: a mean over
     samples, since the processes' gradients are averaged.
     """
 

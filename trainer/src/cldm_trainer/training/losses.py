@@ -47,7 +47,7 @@ def soft_dice(logits: Tensor, one_hot: Tensor) -> Tensor:
 
 
 def least_squares_critic(reference: Tensor, fake: Tensor) -> Tensor:
-    """LSGAN (Mao et al., ICCV 2017), the discriminator's side: real to 1, fake to 0."""
+    """LSGAN (Mao et al., ICCV 2017), the discriminator's side: reference to 1, fake to 0."""
     return 0.5 * ((reference - 1.0).square().mean() + fake.square().mean())
 
 

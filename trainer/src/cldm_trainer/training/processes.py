@@ -49,7 +49,7 @@ def join(run: RunConfig) -> Fabric:
     if several and not starter:
         raise InputError(f"run.devices = {run.devices}, run.nodes = {run.nodes}: only `cldm-train`, srun and torchrun "
                          "start several processes. Set both to 1, or use the command.")
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells of every process that begins
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it reports every process that starts
     precision: Any = run.precision  # Fabric names each string that it takes
     try:
         # No batch norm of ours is used with its running statistics, so each process may keep its own.

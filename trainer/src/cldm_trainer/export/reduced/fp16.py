@@ -2,7 +2,7 @@
 
 Convolutions, matrix products and the activations between them take and give half precision. Whatever adds up many
 numbers or spreads them over many orders of magnitude stays in fp32: norms, softmax, means, square roots, and what is
-not listed in `_HALVED`. So do the graphs' inputs and outputs, and what is computed beside them before the first product
+not listed in `_HALVED`. So do the graphs' inputs and outputs, and what is computed from them before the first product
 and behind the last.
 
 Written here, since the converter in onnxruntime.transformers casts a tensor twice under one name where two nodes in

@@ -37,21 +37,21 @@ def goals(figures: Mapping[str, Any]) -> list[Json]:
     ]
 
 
-def _codec(real: Json, reconstructed: Json, lesion: str, attributes: list[str]) -> Iterator[Json]:
-    drop = dice(real, lesion) - dice(reconstructed, lesion)
+def _codec(cohort: Json, reconstructed: Json, lesion: str, attributes: list[str]) -> Iterator[Json]:
+    drop = dice(cohort, lesion) - dice(reconstructed, lesion)
     yield _at_most(f"codec: loss of {lesion} Dice on reconstructed test slices", drop, CODEC_DICE)
     for name in attributes:
-        loss = r2(real, name, "lesion") - r2(reconstructed, name, "lesion")
+        loss = r2(cohort, name, "lesion") - r2(reconstructed, name, "lesion")
         yield _at_most(f"codec: loss of r2 of {name}, {lesion} slices", loss, CODEC_R2)
 
 
-def _synthetic(baseline: Json, real: Json, row: Json, attributes: list[str], lesion: str) -> Iterator[Json]:
+def _synthetic(baseline: Json, cohort: Json, row: Json, attributes: list[str], lesion: str) -> Iterator[Json]:
     """r2 against the cohort's test slices; false detections against its slices of the same subset."""
     for kind, samples in (("all", "all slices"), ("lesion", f"{lesion} slices")):
         for name in attributes:
-            wanted = r2(baseline, name, kind) - SYNTHETIC_R2
-            yield _at_least(f"{row['set']}: r2 of {name}, {samples}", r2(row, name, kind), wanted)
-    yield _at_most(f"{row['set']}: false {lesion} rate", rate(row), rate(real) + FALSE_RATE)
+            limit = r2(baseline, name, kind) - SYNTHETIC_R2
+            yield _at_least(f"{row['set']}: r2 of {name}, {samples}", r2(row, name, kind), limit)
+    yield _at_most(f"{row['set']}: false {lesion} rate", rate(row), rate(cohort) + FALSE_RATE)
 
 
 def _texture(texture: Json, noun: str) -> Iterator[Json]:
@@ -62,8 +62,8 @@ def _texture(texture: Json, noun: str) -> Iterator[Json]:
 def _grid(grid: Json, attributes: list[str]) -> Iterator[Json]:
     for kind, samples in (("all", "all images"), ("lesion", "images with the lesion")):
         for name in attributes:
-            found = _value(grid["parts"]["request to segmentation"].get(name, {}).get(kind, {}).get("r2"))
-            yield _at_least(f"grid: r2 of requested and measured {name}, {samples}", found, GRID_R2)
+            value = _value(grid["parts"]["request to segmentation"].get(name, {}).get(kind, {}).get("r2"))
+            yield _at_least(f"grid: r2 of requested and measured {name}, {samples}", value, GRID_R2)
 
 
 def _strategies(compared: Json, attributes: list[str]) -> Iterator[Json]:
@@ -71,13 +71,13 @@ def _strategies(compared: Json, attributes: list[str]) -> Iterator[Json]:
     rows, keys = compared["rows"], compared["keys"]
     for name in attributes:
         if {"1.1", "1.1 as released"} <= set(keys):
-            wanted = r2(rows["1.1 as released, test"], name, "lesion")
-            yield _at_least(f"1.1: r2 of {name}, above that as released", r2(rows["1.1, test"], name, "lesion"), wanted)
+            limit = r2(rows["1.1 as released, test"], name, "lesion")
+            yield _at_least(f"1.1: r2 of {name}, above that as released", r2(rows["1.1, test"], name, "lesion"), limit)
         for key, loss in (("2", CONTROL_R2), ("3", SYNTHETIC_R2)):
             if key in keys:
-                wanted = r2(rows["real, test"], name, "lesion") - loss
+                limit = r2(rows["real, test"], name, "lesion") - loss
                 yield _at_least(f"{key}: r2 of {name}, test, a seed each", r2(rows[f"{key}, test"], name, "lesion"),
-                                wanted)
+                                limit)
 
 
 def _realism(figures: Json, noun: str) -> Iterator[Json]:
@@ -85,17 +85,17 @@ def _realism(figures: Json, noun: str) -> Iterator[Json]:
         yield _at_most(f"{key}: accuracy of distinguishing synthetic from {noun}", _value(item["accuracy"]), ACCURACY)
 
 
-def _at_most(name: str, found: float, limit: float) -> Json:
-    return {"goal": name, "found": found, "wanted": f"at most {limit:.3f}", "met": found <= limit}
+def _at_most(name: str, value: float, limit: float) -> Json:
+    return {"goal": name, "found": value, "wanted": f"at most {limit:.3f}", "met": value <= limit}
 
 
-def _at_least(name: str, found: float, limit: float) -> Json:
-    return {"goal": name, "found": found, "wanted": f"at least {limit:.3f}", "met": found >= limit}
+def _at_least(name: str, value: float, limit: float) -> Json:
+    return {"goal": name, "found": value, "wanted": f"at least {limit:.3f}", "met": value >= limit}
 
 
-def _between(name: str, found: float, limits: tuple[float, float]) -> Json:
+def _between(name: str, value: float, limits: tuple[float, float]) -> Json:
     low, high = limits
-    return {"goal": name, "found": found, "wanted": f"{low:g} to {high:g}", "met": low <= found <= high}
+    return {"goal": name, "found": value, "wanted": f"{low:g} to {high:g}", "met": low <= value <= high}
 
 
 def r2(row: Mapping[str, Any], attribute: str, kind: str) -> float:
@@ -105,8 +105,8 @@ def r2(row: Mapping[str, Any], attribute: str, kind: str) -> float:
 
 def dice(row: Mapping[str, Any], region: str) -> float:
     """Mean Dice of a region over the slices that hold it; NaN where undefined."""
-    found = row["regions"].get(region, {}).get("dice", {}).get("mean")
-    return math.nan if found is None else float(found)
+    mean = row["regions"].get(region, {}).get("dice", {}).get("mean")
+    return math.nan if mean is None else float(mean)
 
 
 def rate(row: Mapping[str, Any]) -> float:
@@ -115,5 +115,5 @@ def rate(row: Mapping[str, Any]) -> float:
 
 
 def _value(estimate: Mapping[str, Any] | None) -> float:
-    found = None if estimate is None else estimate.get("value")
-    return math.nan if found is None else float(found)
+    value = None if estimate is None else estimate.get("value")
+    return math.nan if value is None else float(value)

@@ -1,4 +1,4 @@
-"""What the cLDM paper reports of its five strategies, on patients. Our pages show it in tables of its own.
+"""What the cLDM paper reports of its five strategies, on patients. Our pages show it in separate tables.
 
 r2: over its M1/M12 test slices, as printed there. Its Frechet distance is on Inception features and not on ours.
 """

@@ -1,4 +1,4 @@
-"""What the paper reports on patients, in tables of its own: its figures and ours are of different data."""
+"""What the paper reports on patients, in separate tables: its figures and ours are of different data."""
 
 from collections.abc import Sequence
 from typing import Any

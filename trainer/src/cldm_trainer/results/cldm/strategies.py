@@ -51,14 +51,14 @@ def strategies(shop: Workshop) -> list[Strategy]:
 
     Raises BundleError for a bundle that is missing or damaged.
     """
-    found = []
+    present = []
     for key, folder in shop.strategies.items():
         if not Path(folder).exists():
             shop.say(f"{folder}: no such bundle, so strategy {key} is left out. Train and export it first.")
             continue
         own = Path(folder).resolve() == shop.generator.bundle.path.resolve()
-        found.append(Strategy(key, shop if own else _workshop(shop, Path(folder))))
-    return found
+        present.append(Strategy(key, shop if own else _workshop(shop, Path(folder))))
+    return present
 
 
 def _workshop(shop: Workshop, folder: Path) -> Workshop:
@@ -72,19 +72,19 @@ def _outlined(generator: Generator) -> bool:
     return any(condition.kind == "spatial" for condition in generator.manifest.conditions)
 
 
-def strategy_figures(shop: Workshop, real: Measured, chosen: list[Strategy], extractor: Extractor) -> Json:
-    """Both tables: agreement and distances of the real subsets and of every strategy, overlap where it is outlined."""
-    rows = {f"real, {name}": table_row(f"real, {name}", real.samples(name)) for name in shop.subsets}
+def strategy_figures(shop: Workshop, cohort: Measured, chosen: list[Strategy], extractor: Extractor) -> Json:
+    """Both tables: agreement and distances of the cohort's subsets and of every strategy; overlap of outlined ones."""
+    rows = {f"real, {name}": table_row(f"real, {name}", cohort.samples(name)) for name in shop.subsets}
     for name, label in shop.without.items():
         title = f"real, {name} without {label}"
-        rows[title] = table_row(title, without_label(real, real.samples(name), label))
-    distances = Distances(shop, real, extractor)
-    found = {"real, test": distances.real()}
+        rows[title] = table_row(title, without_label(cohort, cohort.samples(name), label))
+    distances = Distances(shop, cohort, extractor)
+    by_set = {"real, test": distances.real()}
     for strategy in chosen:
         rows |= {row["set"]: row for row in _rows(strategy)}
-        found[strategy.key] = distances.synthetic(strategy)
+        by_set[strategy.key] = distances.synthetic(strategy)
     return {"keys": [strategy.key for strategy in chosen],
-            "missing": [key for key in shop.strategies if key not in found],
+            "missing": [key for key in shop.strategies if key not in by_set],
             "outlined": [strategy.key for strategy in chosen if strategy.outlined],
             "seeds": SEEDS,
             "folders": {strategy.key: strategy.shop.generator.bundle.path.name for strategy in chosen},
@@ -92,7 +92,7 @@ def strategy_figures(shop: Workshop, real: Measured, chosen: list[Strategy], ext
             "budgets": {strategy.key: _budget(strategy) for strategy in chosen},
             "label_vaes": {strategy.key: stated for strategy in chosen if (stated := _label_vae(strategy))},
             "sampling": {strategy.key: _sampling(strategy) for strategy in chosen},
-            "rows": rows, "distances": found, "features": extractor.name}
+            "rows": rows, "distances": by_set, "features": extractor.name}
 
 
 def _rows(strategy: Strategy) -> list[Json]:
@@ -128,15 +128,15 @@ def _sampling(strategy: Strategy) -> str:
 
 
 class Distances:
-    """Distance of real test slices, and of synthetic ones for the same slices, to training slices: `feature_distances`,
-    whose floor is that of training slices of one half of the patients to those of the other."""
+    """Distance of the cohort's test slices, and of synthetic ones for the same slices, to training slices:
+    `feature_distances`, whose floor is that of training slices of one half of the patients to those of the other."""
 
-    def __init__(self, shop: Workshop, real: Measured, extractor: Extractor) -> None:
+    def __init__(self, shop: Workshop, cohort: Measured, extractor: Extractor) -> None:
         self.extractor, self.spacing = extractor, shop.generator.manifest.image.spacing_mm
         self.repeats = shop.sizes.features_repeats
-        training, test = real.samples("train"), real.samples("test")
+        training, test = cohort.samples("train"), cohort.samples("test")
         self.patients = training.patients
-        self.training, self.test = (self._features(real.path, samples.rows) for samples in (training, test))
+        self.training, self.test = (self._features(cohort.path, samples.rows) for samples in (training, test))
 
     def _features(self, path: Path, rows: NDArray[np.int64]) -> Features:
         with open_dataset(path) as dataset:

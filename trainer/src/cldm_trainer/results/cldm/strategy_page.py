@@ -96,7 +96,7 @@ def _distance_cells(distance: Json | None) -> tuple[str, str]:
 
 def _contests(compared: Json, attributes: Sequence[str]) -> list[str]:
     """Which of two strategies is the better one, attribute by attribute, by r2 over slices with the lesion."""
-    said = []
+    sentences = []
     for one, other in (("1.1", "1.1 as released"), ("1.3", "1.2")):
         if not {one, other} <= set(compared["keys"]):
             continue
@@ -105,17 +105,17 @@ def _contests(compared: Json, attributes: Sequence[str]) -> list[str]:
             a, b = (_r2({"row": compared["rows"][f"{key}, test"]}, name) for key in (one, other))
             if a is not None and b is not None:
                 parts.append(f"{name} {number(a, 2)} against {number(b, 2)} ({'higher' if a > b else 'not higher'})")
-        said.append(f"{title(one)} against {title(other)}: " + ", ".join(parts) + ".")
-    return said
+        sentences.append(f"{title(one)} against {title(other)}: " + ", ".join(parts) + ".")
+    return sentences
 
 
 def _distances_note(compared: Json, nature: str) -> str:
-    real = compared["distances"]["real, test"]
-    return (f"Frechet and kernel (unbiased MMD², cubic) distance: features of {compared['features']}, {real['n']} "
+    baseline = compared["distances"]["real, test"]
+    return (f"Frechet and kernel (unbiased MMD², cubic) distance: features of {compared['features']}, {baseline['n']} "
             "images against as many training slices, which are of other patients. The row "
             f'"{shown_name("real, test", nature)}" is the baseline: how far apart two sets are that differ only in '
             "their patients. Training slices against other training slices give "
-            f"{number(real['floor_frechet'], 4)} and {number(1000 * real['floor_kernel'], 2)} x 10⁻³.")
+            f"{number(baseline['floor_frechet'], 4)} and {number(1000 * baseline['floor_kernel'], 2)} x 10⁻³.")
 
 
 def _regions(compared: Json) -> list[str]:
@@ -210,14 +210,14 @@ def trade(figures: Json, attributes: Sequence[str], lesion: str, nature: str = "
 def _widest(key: str, settings: Sequence[Json], attributes: Sequence[str]) -> str:
     """The setting with the largest feature spread among those that lose no r2 to the best one; nothing where r2 is
     undefined."""
-    told = {item["setting"]: [_r2(item, name) for name in attributes] for item in settings}
-    known = [item for item in settings if None not in told[item["setting"]]]
-    if not known:
+    r2_of = {item["setting"]: [_r2(item, name) for name in attributes] for item in settings}
+    defined = [item for item in settings if None not in r2_of[item["setting"]]]
+    if not defined:
         return ""
-    best = max(known, key=lambda item: sum(told[item["setting"]]))
-    kept = [item for item in known
-            if all(a >= b - SAME_R2 for a, b in zip(told[item["setting"]], told[best["setting"]], strict=True))]
-    widest = max(kept, key=lambda item: float(item["feature_spread"]))
+    best = max(defined, key=lambda item: sum(r2_of[item["setting"]]))
+    as_good = [item for item in defined
+               if all(a >= b - SAME_R2 for a, b in zip(r2_of[item["setting"]], r2_of[best["setting"]], strict=True))]
+    widest = max(as_good, key=lambda item: float(item["feature_spread"]))
     spread, other = (number(item["feature_spread"], 3) for item in (widest, best))
     chosen, most = (item["setting"].replace("-", " ") for item in (widest, best))
     if widest is best:

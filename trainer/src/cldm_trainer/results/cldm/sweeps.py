@@ -70,5 +70,5 @@ def _caption(generator: Generator, segmenter: Segmenter, name: str, value: float
     if name == "rotation_deg":
         return f"{value:.0f} degrees"
     spacing_mm = generator.manifest.image.spacing_mm
-    found = generator.domain.measure(segmenter.segment(batch.images, spacing_mm), spacing_mm).values[0]
-    return f"asked {value:.2f}, found {found[generator.domain.attribute_names.index(name)]:.2f}"
+    measured = generator.domain.measure(segmenter.segment(batch.images, spacing_mm), spacing_mm).values[0]
+    return f"asked {value:.2f}, found {measured[generator.domain.attribute_names.index(name)]:.2f}"

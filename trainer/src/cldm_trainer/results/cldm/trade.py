@@ -2,7 +2,7 @@
 
 Slices of the validation patients, several seeds each, at several weights of guidance; for the first generator other
 settings too. Obedience: r2 of segmentation against condition. Variety: MS-SSIM between images of one condition (1 is
-identical) and the spread of their features within a condition, as a share of the variance of real slices' features.
+identical) and the spread of their features within a condition, as a share of the variance of the cohort's features.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -48,19 +48,20 @@ OTHERS = (Setting(3.0, (0.0, 0.6)), Setting(3.0, (0.4, 1.0)), Setting(2.0, (0.0,
 
 
 def trade_figures(shop: Workshop, strategies: list[Strategy], extractor: Extractor) -> Json:
-    """For each strategy its settings, the weights in rising order; the real slices' own similarity for comparison."""
+    """For each strategy its settings, by rising weight; for comparison, how similar the cohort's slices are."""
     rows = conditions(shop)
     with open_dataset(shop.cohort) as dataset:
         every = dataset.images(shop.all_rows(SUBSET))
     reference = extractor(every, shop.generator.manifest.image.spacing_mm)
     different = random_pair_ssim(every)
-    found: dict[str, list[Json]] = {}
+    by_strategy: dict[str, list[Json]] = {}
     for number, strategy in enumerate(strategies):
         if strategy.shop.generator.manifest.can_guide:
             settings = [Setting(weight) for weight in shop.sizes.trade]
             settings += OTHERS if strategy.shop is shop or (number == 0 and len(strategies) == 1) else ()
-            found[strategy.key] = [_figures(strategy, setting, rows, extractor, reference) for setting in settings]
-    return {"conditions": len(rows), "seeds": shop.sizes.trade_seeds, "subset": SUBSET, "strategies": found,
+            by_strategy[strategy.key] = [_figures(strategy, setting, rows, extractor, reference)
+                                         for setting in settings]
+    return {"conditions": len(rows), "seeds": shop.sizes.trade_seeds, "subset": SUBSET, "strategies": by_strategy,
             "different_slices_ssim": asdict(different.ms_ssim)}
 
 
@@ -77,13 +78,14 @@ def _figures(strategy: Strategy, setting: Setting, rows: Rows, extractor: Extrac
     name = f"trade-{setting.name}"
     jobs = [(seed, rows) for seed in range(shop.sizes.trade_seeds)]
     settings = setting.apply(shop.generator.sampling)
-    made = measure_set(shop, drawn_set(shop, name, jobs, settings, rows=rows.tolist(), seeds=shop.sizes.trade_seeds))
-    with open_dataset(made.path) as dataset:
+    measured = measure_set(shop, drawn_set(shop, name, jobs, settings, rows=rows.tolist(),
+                                           seeds=shop.sizes.trade_seeds))
+    with open_dataset(measured.path) as dataset:
         assert dataset.sample_index is not None  # the workshop writes it
         images, groups = dataset.images(), dataset.sample_index
     features = extractor(images, shop.generator.manifest.image.spacing_mm)
     latents = np.load(latents_file(shop, name), allow_pickle=False)
-    return {"setting": setting.name, **asdict(setting), "row": table_row(name, made.samples()),
+    return {"setting": setting.name, **asdict(setting), "row": table_row(name, measured.samples()),
             "ssim": asdict(within_condition_ssim(images, groups).ms_ssim),
             "feature_spread": within_condition_spread(features, groups, reference),
             "latent_spread": float(latents.std(axis=(0, 2, 3)).mean())}
