@@ -135,7 +135,7 @@ def test_images_are_matched_with_the_slices_that_they_were_made_for(sets: Cohort
     found = given_samples(sets, write_samples(tmp_path / "samples.h5", sets, [3, 0, 3]))
     assert found.partners is not None and found.partners.tolist() == [3, 0, 3, NOBODY]
     zero, one = cohort_and_synthetic(sets, found, further=5, seed=0)
-    assert (zero.asked, one.asked, len(zero.images), len(one.images)) == (2, 2, 3, 3)
+    assert (zero.tested, one.tested, len(zero.images), len(one.images)) == (2, 2, 3, 3)
     assert np.array_equal(zero.images[:2], one.images[:2]) and (zero.groups[:2] == one.groups[:2]).all()
     assert one.groups[2] == sets.compared.groups("")[3] and zero.groups[2].startswith("train")
 
@@ -143,7 +143,7 @@ def test_images_are_matched_with_the_slices_that_they_were_made_for(sets: Cohort
 def test_a_file_that_names_no_slices_is_compared_unpaired(sets: CohortSets, tmp_path: Path) -> None:
     found = given_samples(sets, write_samples(tmp_path / "samples.h5", sets, [3, 0, 3], known=False))
     zero, one = cohort_and_synthetic(sets, found, further=5, seed=0)
-    assert found.partners is None and (zero.asked, one.asked) == (4, 4)
+    assert found.partners is None and (zero.tested, one.tested) == (4, 4)
     assert not set(zero.groups) & set(one.groups)
 
 
@@ -155,7 +155,7 @@ def test_images_for_other_slices_only_are_refused(sets: CohortSets, tmp_path: Pa
 def test_real_against_real_shares_no_patient(sets: CohortSets) -> None:
     zero, one = cohort_halves(sets, further=4, seed=0)
     assert not set(zero.groups) & set(one.groups)
-    assert (zero.asked, one.asked, len(zero.images), len(one.images)) == (6, 6, 10, 10)
+    assert (zero.tested, one.tested, len(zero.images), len(one.images)) == (6, 6, 10, 10)
 
 
 def test_attributes_are_those_of_the_test_slices(sets: CohortSets, tiny_attributes: Path, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ class Auditor:
         """
         chosen = given_samples(self.sets, samples) if isinstance(samples, Path) else samples
         software = f"cldm-trainer {version('cldm-trainer')}, cldm-runtime {runtime_version}"
-        provenance = {"command": command, "versions": software, "images": len(chosen.images), "source": chosen.made,
+        provenance = {"command": command, "versions": software, "images": len(chosen.images), "source": chosen.origin,
                       "generator": name, "nature": self.sets.nature}
         figures: Json = without_nan({"made": provenance, "two_sample": self._told_apart(chosen, target),
                                      "memorisation": self._copies(chosen, target)})
@@ -119,8 +119,8 @@ class Auditor:
         cohort, synthetic = cohort_and_synthetic(self.sets, samples, options.further, options.training.seed)
         compared, null = f"{self.noun} against synthetic", self.cohort_against_itself
         test_result = self._test(compared, cohort, synthetic)
-        pictures.surest(target / "two-sample.png", test_result, cohort.images[:cohort.asked],
-                        synthetic.images[:cohort.asked], (self.noun, "synthetic"))
+        pictures.surest(target / "two-sample.png", test_result, cohort.images[:cohort.tested],
+                        synthetic.images[:cohort.tested], (self.noun, "synthetic"))
         tests = [{"compared": name, "images": result.images, "trained_on": list(result.trained_on),
                   "accuracy": dataclasses.asdict(result.accuracy)}
                  for name, result in ((compared, test_result),

@@ -16,8 +16,8 @@ from .two_sample import Side
 def cohort_and_synthetic(sets: CohortSets, samples: SyntheticImages, further: int, seed: int) -> tuple[Side, Side]:
     """Each compared slice against the first image that was made for it.
 
-    Further images for the same slices, at most `further`, are trained on too, and as many training slices on the real
-    side. Where nothing says what an image was made for, as many images as slices are drawn at random.
+    Further images for the same slices, at most `further`, are trained on too, and as many training slices on the
+    cohort's side. Where nothing says what an image was made for, as many images as slices are drawn at random.
     """
     compared, images = sets.compared, samples.images
     if samples.partners is None:

@@ -40,11 +40,11 @@ class CohortSets:
 @dataclass(frozen=True)
 class SyntheticImages:
     """Synthetic images. partners: (M,) for each the position in `CohortSets.compared` of the slice whose label map or
-    attributes it was made for, or NOBODY; None where nothing says so. `made` says where the images come from."""
+    attributes it was made for, or NOBODY; None where nothing says so. `origin` says where the images come from."""
 
     images: ImageRows
     partners: Rows | None
-    made: str
+    origin: str
 
 
 def cohort_sets(cohort: Path) -> CohortSets:

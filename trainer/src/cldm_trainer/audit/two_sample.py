@@ -42,17 +42,17 @@ class ClassifierTraining:
 
 @dataclass(frozen=True)
 class Side:
-    """One class: images (n, C, H, W), their patients (n,), and how many of them, the first, are asked about. The rest
-    is trained on where its patient is not asked about."""
+    """One class: images (n, C, H, W), their patients (n,), and how many of them, the first, are tested. The rest is
+    trained on where its patient is not tested."""
 
     images: Images
     groups: Names
-    asked: int
+    tested: int
 
     def __post_init__(self) -> None:
-        if len(self.images) != len(self.groups) or not 0 < self.asked <= len(self.images):
+        if len(self.images) != len(self.groups) or not 0 < self.tested <= len(self.images):
             raise InputError(f"two-sample test: {len(self.images)} images, {len(self.groups)} patients and "
-                             f"{self.asked} images to ask about; expected as many patients, and one image or more.")
+                             f"{self.tested} images to ask about; expected as many patients, and one image or more.")
 
 
 @dataclass(frozen=True)
@@ -97,13 +97,13 @@ def two_sample(zero: Side, one: Side, training: ClassifierTraining | None = None
     symmetries. Raises InputError for unequal numbers to ask about, or too few groups.
     """
     how = training or ClassifierTraining()
-    if zero.asked != one.asked or zero.images.shape[1:] != one.images.shape[1:]:
-        raise InputError(f"two-sample test: found {zero.asked} images {zero.images.shape[1:]} and {one.asked} images "
+    if zero.tested != one.tested or zero.images.shape[1:] != one.images.shape[1:]:
+        raise InputError(f"two-sample test: found {zero.tested} images {zero.images.shape[1:]} and {one.tested} images "
                          f"{one.images.shape[1:]} to ask about, expected as many of each, of one shape.")
     images = torch.from_numpy(np.concatenate([zero.images, one.images]).astype(np.float32))
     images = (images - images.mean()) / images.std().clamp(min=1e-6)
     labels, groups = np.repeat([0, 1], [len(zero.images), len(one.images)]), np.concatenate([zero.groups, one.groups])
-    tested = np.concatenate([np.arange(zero.asked), len(zero.images) + np.arange(one.asked)])
+    tested = np.concatenate([np.arange(zero.tested), len(zero.images) + np.arange(one.tested)])
     folds = _folds_of_all(groups, labels, tested, how)
     probability, seen_counts = np.zeros(len(labels)), []
     for fold in range(how.folds):
@@ -115,7 +115,7 @@ def two_sample(zero: Side, one: Side, training: ClassifierTraining | None = None
             progress(fold + 1, how.folds)
     right = ((probability > 0.5) == (labels == 1))[tested]
     trained_on = np.mean(seen_counts, axis=0)
-    return TwoSample(mean_estimate(right, groups[tested]), zero.asked, (float(trained_on[0]), float(trained_on[1])),
+    return TwoSample(mean_estimate(right, groups[tested]), zero.tested, (float(trained_on[0]), float(trained_on[1])),
                      probability[tested])
 
 

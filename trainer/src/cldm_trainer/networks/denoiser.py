@@ -22,8 +22,8 @@ Way = Literal["nothing", "channels", "tokens", "control"]
 
 @dataclass(frozen=True)
 class ConditionInput:
-    """What a denoiser takes as its condition. condition: name of the kind. shape: of one sample's condition, as it comes
-    from the condition's encoder: () for nothing, (C, ...) where it is spatial, (T, W) where it is tokens."""
+    """What a denoiser takes as its condition. condition: name of the kind. shape: of one sample's condition, as it
+    comes from the condition's encoder: () for nothing, (C, ...) where it is spatial, (T, W) where it is tokens."""
 
     condition: str = "none"
     way: Way = "nothing"

@@ -57,7 +57,7 @@ class Texture(nn.Module):
 
 
 class TextureCritic(nn.Module):
-    """(image, its decoder's mean) -> one number an image, and one for each patch of it: high for real ones."""
+    """(image, its decoder's mean) -> one number an image, and one for each patch of it: high for the cohort's."""
 
     def __init__(self, channels: int, image_channels: int = 1, dims: int = 2) -> None:
         super().__init__()

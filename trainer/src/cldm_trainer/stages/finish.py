@@ -1,4 +1,4 @@
-"""The student's last training: its finished latents against those of the cohort's slices, which the teacher does not reach.
+"""The student's last training: its finished latents against those of the cohort's slices.
 
 Guidance gives a teacher's latents more power than the cohort's have. A student as good as its teacher is therefore
 distinguished from the cohort's slices as easily. Here training continues: the teacher's latents stay the target, and a

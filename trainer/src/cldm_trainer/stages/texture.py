@@ -4,8 +4,8 @@ symbol   meaning
 x        slice in [0, 1];  y: its reconstruction from a draw z of the latent
 T        texture of (y, z, white noise), so that y + T is a draw of x
 C        critic of (image, y), trained against T: relativistic, on pairs of one y (Jolicoeur-Martineau, arXiv
-         1807.00734), with a penalty on its gradient at real slices (R1: Mescheder, Geiger and Nowozin, ICML 2018), the
-         pair that Huang et al. (arXiv 2501.05441) find to be stable without further tricks
+         1807.00734), with a penalty on its gradient at the cohort's slices (R1: Mescheder, Geiger and Nowozin, ICML
+         2018), the pair that Huang et al. (arXiv 2501.05441) find to be stable without further tricks
 
 The anatomy stays the decoder's: T is held to change nothing coarser than a few pixels. Both are trained on windows of
 the slices, the latent's statistics on whole slices.

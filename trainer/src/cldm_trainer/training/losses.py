@@ -58,7 +58,7 @@ def least_squares_generator(fake: Tensor) -> Tensor:
 
 def relativistic(preferred: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Tensor:
     """Relativistic pairing (Jolicoeur-Martineau, arXiv 1807.00734): by every verdict of a critic, each `preferred`
-    image is to look more real than the `other` one that it is paired with. The sum over the verdicts."""
+    image is to score higher than the `other` one that it is paired with. The sum over the verdicts."""
     pairs = zip(preferred, other, strict=True)
     return torch.stack([functional.softplus(less - more).mean() for more, less in pairs]).sum()
 

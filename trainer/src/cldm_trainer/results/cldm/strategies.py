@@ -79,7 +79,7 @@ def strategy_figures(shop: Workshop, cohort: Measured, chosen: list[Strategy], e
         title = f"real, {name} without {label}"
         rows[title] = table_row(title, without_label(cohort, cohort.samples(name), label))
     distances = Distances(shop, cohort, extractor)
-    by_set = {"real, test": distances.real()}
+    by_set = {"real, test": distances.cohort()}
     for strategy in chosen:
         rows |= {row["set"]: row for row in _rows(strategy)}
         by_set[strategy.key] = distances.synthetic(strategy)
@@ -142,7 +142,7 @@ class Distances:
         with open_dataset(path) as dataset:
             return self.extractor(dataset.images(rows), self.spacing)
 
-    def real(self) -> Json:
+    def cohort(self) -> Json:
         """Of the test slices."""
         return self._against(self.test)
 

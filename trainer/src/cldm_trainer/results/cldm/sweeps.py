@@ -21,12 +21,12 @@ _CROP = 20  # pixels of each side that are left out
 
 @dataclass(frozen=True)
 class Sweep:
-    """`name` goes from low to high while `held` stays."""
+    """`name` goes from low to high while the `fixed` attributes stay."""
 
     name: str
     low: float
     high: float
-    held: Mapping[str, float]
+    fixed: Mapping[str, float]
 
 
 SWEEPS = (
@@ -44,7 +44,7 @@ def picture(path: Path, generator: Generator, segmenter: Segmenter, seed: int = 
     for line, sweep in zip(axes, rows, strict=True):
         for axis, value in zip(line, np.linspace(sweep.low, sweep.high, COLUMNS), strict=True):
             axis.set_axis_off()
-            batch = _sample(generator, {**sweep.held, sweep.name: float(value)}, seed)
+            batch = _sample(generator, {**sweep.fixed, sweep.name: float(value)}, seed)
             if batch is not None:
                 image = batch.images[0, 0, _CROP:-_CROP, _CROP:-_CROP]
                 axis.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
