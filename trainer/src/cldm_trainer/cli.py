@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from cldm_runtime.errors import CldmError, WorkerError
+from cldm_runtime.scans.settings import raw_folder
 
 from .conditions.registry import KINDS
 from .config import Config
@@ -163,7 +164,8 @@ def _needed(stage: str, config: Config) -> bool:
     unneeded |= dict.fromkeys(("trajectories", "distil"), not few) | {"finish": not (few and config.finish)}
     unneeded |= dict.fromkeys(("small-decoder", "small-texture"), not (few and small.decoder))
     unneeded |= {"small-mask-encoder": not (few and small.mask_encoder and kind.small_stage == "small-mask-encoder")}
-    unneeded |= {"phantom": prepared or bool(config.prepare.raw), "prepare": prepared,
+    comparable = (raw_folder(config.cohort, config.prepare) / "dataset.json").exists()  # with what it was made from
+    unneeded |= {"phantom": prepared or bool(config.prepare.raw), "prepare": prepared and not comparable,
                  "segmenter": bool(config.run.codecs) or few,
                  "label-vae": not export.anatomy and "label-vae" not in kind.stages}
     return not unneeded.get(stage, False)

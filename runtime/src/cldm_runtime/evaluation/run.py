@@ -24,15 +24,29 @@ from numpy.typing import NDArray
 from ..engines.engine import CPU_PROVIDERS
 from ..errors import BundleError, DatasetError
 from ..files.atomic import whole_file
+from ..files.derived import Derivation
 from ..files.npz import npz_bytes, read_npz
 from ..metrics.overlap import DEFINITION, score_names, score_units
 from ..runs.execute import Existing, carry_out, check, prepare
 from ..runs.run import Merge, Part, Progress, Run, cut
 from ..segmentation.segmenter import BATCH_SIZE, Segmenter
-from ..store import Dataset, edit_dataset, open_dataset, sample_checksums
+from ..store import (
+    DERIVED_FROM,
+    LABEL_MAPS,
+    MASK_ATTRIBUTES_FROM,
+    MASKS,
+    Dataset,
+    RowsDigest,
+    are_mask_attributes_stale,
+    edit_dataset,
+    open_dataset,
+    read_content,
+    row_checksums,
+)
 from ..version import __version__
 from .steps import (
     check_fit,
+    is_by_this_segmenter,
     is_segmented,
     measure_dataset,
     measured_labels,
@@ -54,8 +68,8 @@ def silent_stage(name: str) -> AbstractContextManager[Progress]:
 def evaluate_dataset(path: str | os.PathLike[str], segmenter: Segmenter, *, batch_size: int = BATCH_SIZE,
                      mirror: bool | None = None, overwrite: bool = False, stage: Stage = silent_stage, workers: int = 1
                      ) -> str:
-    """Segment and measure; returns the name of the segmentation. A segmentation by the same bundle is used again, and
-    so are the finished parts of a call that was stopped or killed.
+    """Segment and measure; returns the name of the segmentation. A segmentation of these images by the same bundle is
+    used again, and so are the finished parts of a call that was stopped or killed.
 
     `stage(name)` is entered for "segmenting and measuring", or for "measuring" if nothing is left to segment, and gives
     the progress callback. workers: processes; as in `generate_dataset`, more than one need the guard of `__main__`.
@@ -66,7 +80,8 @@ def evaluate_dataset(path: str | os.PathLike[str], segmenter: Segmenter, *, batc
     if run.is_finished():
         shutil.rmtree(run.folder, ignore_errors=True)
         with stage("measuring") as progress:
-            measure_dataset(path, masks=run.measures_masks, segmentations=[segmenter.name], progress=progress)
+            measure_dataset(path, masks=run.measures_masks or run.are_attributes_stale(),
+                            segmentations=[segmenter.name], progress=progress)
         return segmenter.name
     existing: Existing = "overwrite" if overwrite and not run.is_begun() else "resume"
     check(run, existing)
@@ -112,6 +127,11 @@ class Evaluation(Run):
         with open_dataset(self.out) as dataset:
             return "masks" in dataset and "mask_attributes" not in dataset
 
+    def are_attributes_stale(self) -> bool:
+        """Whether attributes of /masks are there, and of other label maps; reads the whole file."""
+        with open_dataset(self.out) as dataset:
+            return are_mask_attributes_stale(dataset, read_content(dataset))
+
     @cached_property
     def ranges(self) -> Sequence[range]:
         with open_dataset(self.out) as dataset:
@@ -150,10 +170,10 @@ class Evaluation(Run):
     def is_finished(self) -> bool:
         if self.overwrite:
             return False
-        if is_segmented(self.out, self.segmenter, self.mirror):
-            return True
-        refuse_other_segmentation(self.out, self.segmenter)
-        return False
+        if not is_by_this_segmenter(self.out, self.segmenter, self.mirror):
+            refuse_other_segmentation(self.out, self.segmenter)
+            return False
+        return is_segmented(self.out, self.segmenter, self.mirror)  # else of other images: they are segmented again
 
     def for_workers(self, count: int) -> "Evaluation":
         if count < 2 or self.segmenter.threads == 1 or self.provider not in CPU_PROVIDERS:
@@ -168,7 +188,12 @@ class Evaluation(Run):
                             "with: it was changed, or this machine sees another file. Run again.")
 
     def is_committed(self, part: Part) -> bool:
-        return is_committed(self.sha256, part)
+        """Whether the part is there, and of the images and label maps that the file holds now."""
+        if not is_committed(self.sha256, part):
+            return False
+        with open_dataset(self.out) as dataset:
+            current = row_checksums(dataset, slice(part.samples.start, part.samples.stop))
+        return np.array_equal(_read_part(part).get("checksum", ()), current)
 
     def write_part(self, part: Part, done: Callable[[int], None]) -> None:
         rows, labels = slice(part.samples.start, part.samples.stop), list[NDArray[np.uint8]]()
@@ -178,12 +203,14 @@ class Evaluation(Run):
                 images = dataset.images(slice(start, min(start + step, rows.stop)))
                 labels.append(self.segmenter.segment(images, dataset.spacing_mm, self.batch_size, self.mirror))
                 done(len(images))
+            checksums = row_checksums(dataset, rows)
             domain, masks = dataset.load_domain(), np.concatenate(labels)
             measured = {"masks": masks, **measured_labels(dataset, domain, masks, rows, self.segmenter.name)}
             if self.measures_masks:
                 measured |= measured_masks(dataset, domain, rows)
         columns = {name: values for name, values in measured.items() if isinstance(values, np.ndarray)}
-        _commit(part.path, {**columns, "plan": np.frombuffer(bytes.fromhex(self.sha256), np.uint8)})
+        _commit(part.path, {**columns, "checksum": checksums,
+                            "plan": np.frombuffer(bytes.fromhex(self.sha256), np.uint8)})
 
     def merging(self, parts: Sequence[Part]) -> AbstractContextManager[Merge]:
         return nullcontext(_SegmentationMerge(self, parts))
@@ -194,7 +221,7 @@ class _SegmentationMerge(Merge):
 
     def __init__(self, run: Evaluation, parts: Sequence[Part]) -> None:
         super().__init__(parts)
-        self._run = run
+        self._run, self._labels = run, RowsDigest()
 
     def add(self, committed: Any) -> None:
         self._ready.update(part.number for part in committed)
@@ -205,13 +232,26 @@ class _SegmentationMerge(Merge):
             raise run.altered()
         replaced = [f"segmentations/{name}", *(["attributes/mask_reasons"] if run.measures_masks else [])]
         source = {**segmentation_source(run.segmenter, run.mirror), "metric_definition": DEFINITION}
+        with open_dataset(run.out) as dataset:
+            self._content = read_content(dataset)
+            stale = are_mask_attributes_stale(dataset, self._content)
         with edit_dataset(run.out, replace=replaced) as self._editor:
             self._writer = self._editor.segmentation(name, source)
             super().finish()
+            made, labels = self._content.derivation, {LABEL_MAPS: self._labels.hexdigest()}
+            record = Derivation({**made.sources, **labels}, made.settings)
+            self._editor.segmentation(name, {DERIVED_FROM: record.text()})
+            if run.measures_masks:
+                self._editor.set_metadata({MASK_ATTRIBUTES_FROM: self._content.only(MASKS).text()})
+        if stale:
+            measure_dataset(run.out, segmentations=[])
 
     def copy(self, part: Part) -> None:
         columns: dict[str, Any] = _read_part(part)
+        if not np.array_equal(columns.pop("checksum"), self._content.checksums[part.samples.start:part.samples.stop]):
+            raise self._run.altered()
         del columns["plan"]
+        self._labels.add(columns["masks"])
         if self._run.measures_masks:
             self._editor.append(**{name: columns.pop(name) for name in ("mask_attributes", "mask_reasons")})
         labels = self._run.segmenter.domain.labels
@@ -233,13 +273,8 @@ def _samples_sha256(dataset: Dataset) -> str:
     stored, digest = dataset.checksum, hashlib.sha256()
     for start in range(0, len(dataset), dataset.rows_at_once):
         rows = slice(start, min(start + dataset.rows_at_once, len(dataset)))
-        digest.update((_checksums(dataset, rows) if stored is None else stored[rows]).tobytes())
+        digest.update((row_checksums(dataset, rows) if stored is None else stored[rows]).tobytes())
     return digest.hexdigest()
-
-
-def _checksums(dataset: Dataset, rows: slice) -> NDArray[np.uint32]:
-    masks = dataset.masks(rows) if "masks" in dataset else None
-    return sample_checksums(dataset.stored_images(rows), masks, np.arange(rows.start, rows.stop))
 
 
 def _read_part(part: Part) -> dict[str, NDArray[Any]]:

@@ -21,7 +21,8 @@ from ..errors import DatasetError, InputError
 from ..metrics.overlap import DEFINITION, score
 from ..runs.run import Progress
 from ..segmentation.segmenter import BATCH_SIZE, Segmenter
-from ..store import Dataset, edit_dataset, open_dataset
+from ..store import DERIVED_FROM, IMAGES, MASK_ATTRIBUTES_FROM, MASKS, Dataset, edit_dataset, open_dataset, read_content
+from .fresh import is_of_these_images, measured_record, refuse_other_images
 
 Path = str | os.PathLike[str]
 
@@ -31,7 +32,16 @@ def no_progress(done: int, total: int) -> None:
 
 
 def is_segmented(path: Path, segmenter: Segmenter, mirror: bool | None = None) -> bool:
-    """Whether the file holds a segmentation by this bundle, provider, precision and mirroring."""
+    """Whether the file holds a segmentation of its images by this bundle, provider, precision and mirroring."""
+    if not is_by_this_segmenter(path, segmenter, mirror):
+        return False
+    with open_dataset(path) as dataset:
+        return is_of_these_images(dataset, segmenter.name, read_content(dataset))
+
+
+def is_by_this_segmenter(path: Path, segmenter: Segmenter, mirror: bool | None = None) -> bool:
+    """Whether the file holds a segmentation by this bundle, provider, precision and mirroring, of its images or of
+    others."""
     with open_dataset(path) as dataset:
         segmentation = dataset.segmentations.get(segmenter.name)
         if segmentation is None or "masks" not in segmentation:
@@ -53,7 +63,9 @@ def segment_dataset(path: Path, segmenter: Segmenter, *, batch_size: int = BATCH
     if not overwrite:
         refuse_other_segmentation(path, segmenter)
     with edit_dataset(path, replace=[f"segmentations/{segmenter.name}"]) as editor, open_dataset(path) as dataset:
-        writer = editor.segmentation(segmenter.name, segmentation_source(segmenter, mirror))
+        made = read_content(dataset).only(IMAGES)
+        writer = editor.segmentation(segmenter.name, {**segmentation_source(segmenter, mirror),
+                                                      DERIVED_FROM: made.text()})
         for chunk in _chunks(len(dataset), min(batch_size, dataset.rows_at_once)):
             labels = segmenter.segment(dataset.images(chunk), dataset.spacing_mm, batch_size, mirror)
             writer.append(masks=labels)
@@ -64,13 +76,14 @@ def measure_dataset(path: Path, *, masks: bool = True, segmentations: Sequence[s
                     progress: Progress = no_progress) -> None:
     """Measure attributes of /masks (`masks`) and of the named segmentations (None: all), and score those on /masks.
 
-    Earlier measurements are replaced. Raises DatasetError for a segmentation that the file lacks, and if there is
-    nothing to measure.
+    Earlier measurements are replaced. Raises DatasetError for a segmentation that the file lacks or that is of other
+    images, and if there is nothing to measure.
     """
     with open_dataset(path) as dataset:
         names = list(dataset.segmentations) if segmentations is None else list(segmentations)
+        content = read_content(dataset)
         for name in names:
-            dataset.segmentation(name)
+            refuse_other_images(dataset, name, content)
         masks = masks and "masks" in dataset
         total = len(dataset) * (len(names) + masks)
     if total == 0:
@@ -82,11 +95,13 @@ def measure_dataset(path: Path, *, masks: bool = True, segmentations: Sequence[s
     with edit_dataset(path, replace=replaced) as editor, open_dataset(path) as dataset:
         domain = dataset.load_domain()
         if masks:
+            editor.set_metadata({MASK_ATTRIBUTES_FROM: content.only(MASKS).text()})
             for rows in _chunks(len(dataset), dataset.rows_at_once):
                 editor.append(**measured_masks(dataset, domain, rows))
                 progress(done := done + rows.stop - rows.start, total)
         for name in names:
-            writer = editor.segmentation(name, {"metric_definition": DEFINITION})
+            made = measured_record(dataset, name, content)
+            writer = editor.segmentation(name, {"metric_definition": DEFINITION, DERIVED_FROM: made.text()})
             segmentation = dataset.segmentation(name)
             for rows in _chunks(len(dataset), dataset.rows_at_once):
                 writer.append(**measured_labels(dataset, domain, segmentation.masks(rows), rows, name))
@@ -134,8 +149,8 @@ def refuse_other_segmentation(path: Path, segmenter: Segmenter) -> None:
     """Raises DatasetError if the file holds a segmentation of that name."""
     with open_dataset(path) as dataset:
         if segmenter.name in dataset.segmentations:
-            raise DatasetError(f"{path}: has a segmentation {segmenter.name!r} already, by another bundle or with "
-                               "other settings. Pass --overwrite to replace it.")
+            raise DatasetError(f"{path}: has a segmentation {segmenter.name!r} already, perhaps by another bundle, "
+                               "with other settings or of other images. Pass --overwrite to replace it.")
 
 
 def check_fit(dataset: Dataset, segmenter: Segmenter) -> None:

@@ -14,11 +14,12 @@ import numpy as np
 from ..bundle.nature import images_sentence, nature_sentence, stated_nature
 from ..domains.attributes import Attribute
 from ..errors import InputError
+from ..evaluation.fresh import refuse_stale
 from ..evaluation.repeated_conditions import read_uncertainty
 from ..evaluation.summary import Comparison, Samples, Summary, read_samples, summarise_samples
 from ..files.atomic import write_text
 from ..metrics.overlap import ScoreReason, Scores
-from ..store import Dataset, open_dataset
+from ..store import DERIVED_FROM, MASK_ATTRIBUTES_FROM, Dataset, open_dataset
 from ..version import __version__
 from .charts import bland_altman, histogram, scatter
 from .gallery import gallery
@@ -38,7 +39,8 @@ from .tables import (
 from .uncertainty import HOW_TO, uncertainty_section
 
 _REFERENCES = {"mask": "the reference mask", "requested": "what was requested"}
-_HIDDEN_RUN_KEYS = ("manifest", "step_table", "plan", "format", "format_version", "complete", "domain")
+_HIDDEN_RUN_KEYS = ("manifest", "step_table", "plan", "format", "format_version", "complete", "domain", DERIVED_FROM,
+                    MASK_ATTRIBUTES_FROM)
 _LONGEST_RUN_VALUE = 200
 _INTENDED_USE = ("research on segmentation of medical images: comparing segmenters and finding where they fail. Not a "
                  "medical device, not for diagnosis or treatment; no figure here may guide the care of a patient. "
@@ -58,14 +60,17 @@ def write_report(path: str | os.PathLike[str], name: str, folder: str | os.PathL
                  seed: int = 0) -> ReportFiles:
     """Report on the segmentation `name` of the dataset at `path`, for all samples or one subset.
 
-    Existing reports in `folder` are replaced. Raises DatasetError or InputError.
+    Existing reports in `folder` are replaced. Raises InputError, and DatasetError also where the measurements are of
+    other images or label maps than the file holds now.
     """
     out = Path(folder)
     check_report(path, out, subset)
     written = ReportFiles(out / "report.html", out / "scores.csv", out / "scores.json")
     with open_dataset(path) as dataset:
+        content = refuse_stale(dataset, name)
         samples = read_samples(dataset, name, subset)
-        summary = replace(summarise_samples(samples, describe_run(dataset, name, subset), seed),
+        described = {**describe_run(dataset, name, subset), "content_sha256": content}
+        summary = replace(summarise_samples(samples, described, seed),
                           uncertainty=read_uncertainty(dataset, name, samples, seed))
         page = render(dataset, name, samples, summary)
     write_text(written.csv, scores_csv(samples))

@@ -6,11 +6,8 @@ All faults of the raw dataset are reported in one error, and nothing is written 
 it holds no name of a file or patient.
 """
 
-import hashlib
-import json
-import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +18,22 @@ from numpy.typing import NDArray
 from ..bundle.declarations import find_domain
 from ..domains.attributes import Measurement, Reason
 from ..domains.domain import Domain
-from ..errors import DatasetError, InputError, list_faults
+from ..errors import InputError, list_faults
+from ..files.derived import Derivation
 from ..runs.run import Progress
-from ..store import DatasetSpec, DatasetWriter, create_dataset, open_dataset
+from ..store import (
+    DERIVED_FROM,
+    MASK_ATTRIBUTES_FROM,
+    MASKS,
+    DatasetSpec,
+    DatasetWriter,
+    RowsDigest,
+    create_dataset,
+)
 from .counts import DROPPED, Count, count_subsets, nothing_left
 from .label_map import translate
 from .nnunet_raw import Case, RawDataset, read_raw_dataset
+from .origin import check_same, origin_of
 from .pool import process_pool
 from .recipe import Recipe, described, make_recipe
 from .resample import check_fits, labelled_box, normalise, resample_image, resample_labels
@@ -168,54 +175,39 @@ def prepare(raw_folder: Path, target: Path, settings: PrepareSettings, domain_na
         recipe = make_recipe(settings, raw, domain, domain_name)
     except InputError as error:
         raise InputError("\n".join([str(error), *(f"  - {fault}" for fault in faults)])) from error
-    fingerprint = fingerprint_of(raw, described(recipe, settings, domain))
+    origin = origin_of(raw, described(recipe, settings, domain), recipe.nature, domain)
     if target.exists() and not overwrite:
-        check_same(target, fingerprint)
+        check_same(target, origin)
         return count_subsets(target, domain)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with create_dataset(target, dataset_spec(recipe, domain, fingerprint), overwrite=overwrite) as writer:
-        kept, dropped = _write_cases(raw, recipe, domain, writer, settings.workers, faults, progress)
+    with create_dataset(target, dataset_spec(recipe, domain, origin), overwrite=overwrite) as writer:
+        masks = RowsDigest()
+        kept, dropped = _write_cases(raw, recipe, domain, writer, masks, settings.workers, faults, progress)
         if faults:
             raise InputError(list_faults(f"{raw_folder} cannot be prepared, {len(faults)} fault(s):", faults))
         if not kept:
             ring = settings.ring if settings.ring is not None else domain.stack.regions if domain.stack else ()
             raise InputError(f"{raw_folder}: {nothing_left(sum(dropped.values()), domain, ring)}. Nothing was written.")
-        writer.set_metadata({f"{DROPPED}{subset}": count for subset, count in dropped.items()})
+        measured = Derivation({MASKS: masks.hexdigest()}, {"spacing_mm": list(recipe.window.spacing_mm)})
+        writer.set_metadata({f"{DROPPED}{subset}": count for subset, count in dropped.items()}
+                            | {MASK_ATTRIBUTES_FROM: measured.text()})
     return count_subsets(target, domain)
 
 
-def dataset_spec(recipe: Recipe, domain: Domain, fingerprint: str) -> DatasetSpec:
+def dataset_spec(recipe: Recipe, domain: Domain, origin: Derivation) -> DatasetSpec:
     """What is the same for every sample of the cohort."""
     metadata: dict[str, str | int | float] = {
-        "source": SOURCE, "fingerprint": fingerprint,
+        "source": SOURCE, DERIVED_FROM: origin.text(),
         "percentile_low": recipe.percentiles[0], "percentile_high": recipe.percentiles[1],
         **({"nature": recipe.nature} if recipe.nature else {})}
     window = recipe.window
     return DatasetSpec(domain, window.shape, window.spacing_mm, len(recipe.channels), metadata=metadata)
 
 
-def fingerprint_of(raw: RawDataset, recipe: Mapping[str, object]) -> str:
-    """SHA-256 over the recipe and the names, sizes and subsets of the raw files: equal input gives an equal cohort."""
-    files = [(case.name, case.patient, case.subset,
-              [file.stat().st_size for file in (*case.image_files, case.label_file) if os.path.isfile(file)])
-             for case in raw.cases]
-    return hashlib.sha256(json.dumps([recipe, files]).encode()).hexdigest()
-
-
-def check_same(target: Path, fingerprint: str) -> None:
-    """Raise DatasetError if the file is not a cohort of that fingerprint."""
-    with open_dataset(target) as dataset:
-        made_from = dataset.metadata.get("fingerprint")
-    if made_from != fingerprint:
-        raise DatasetError(
-            f"{target} was made from other data or with other settings. Remove it, or choose another cohort folder."
-        )
-
-
-def _write_cases(raw: RawDataset, recipe: Recipe, domain: Domain, writer: DatasetWriter, workers: int,
-                 faults: list[str], progress: Progress | None) -> tuple[int, dict[str, int]]:
-    """Append every case to the file and collect faults; returns how many samples were written, and how many slices of
-    each subset were dropped."""
+def _write_cases(raw: RawDataset, recipe: Recipe, domain: Domain, writer: DatasetWriter, masks: RowsDigest,
+                 workers: int, faults: list[str], progress: Progress | None) -> tuple[int, dict[str, int]]:
+    """Append every case to the file, its label maps to `masks`, and collect faults; returns how many samples were
+    written, and how many slices of each subset were dropped."""
     numbers = {
         patient: f"P{number:04d}" for number, patient in enumerate(dict.fromkeys(case.patient for case in raw.cases), 1)
     }
@@ -227,6 +219,7 @@ def _write_cases(raw: RawDataset, recipe: Recipe, domain: Domain, writer: Datase
             faults.append(result)
         else:
             kept += len(result.labels)
+            masks.add(result.labels)
             dropped[case.subset] += result.dropped
             _append(writer, result, numbers[case.patient], case.subset, domain, recipe.window.spacing_mm)
         if progress:

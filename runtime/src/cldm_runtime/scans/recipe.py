@@ -112,8 +112,8 @@ def _channels(settings: PrepareSettings, raw: RawDataset) -> tuple[int, ...]:
 def described(recipe: Recipe, settings: PrepareSettings, domain: Domain) -> dict[str, object]:
     """Everything other than its files that a cohort depends on, as JSON values.
 
-    Names and order are those of the first version, and later settings are left out at their defaults, so the
-    fingerprint of an old cohort still matches.
+    Settings that are newer than the first version are left out at their defaults, so cohorts of earlier versions still
+    count as made with the same settings.
     """
     one = len(recipe.channels) == 1
     stack = {f"{domain.stack.ends[1]}_first": recipe.first_slice == domain.stack.ends[1]} if domain.stack else {}

@@ -10,13 +10,27 @@
 
 from .check import SampleFaults, check_samples, sample_checksums
 from .columns import SegmentationWriter
-from .format import DatasetSpec, MetadataValue, chunk_rows
+from .content import (
+    IMAGES,
+    LABEL_MAPS,
+    MASK_ATTRIBUTES_FROM,
+    MASKS,
+    Content,
+    RowsDigest,
+    are_mask_attributes_stale,
+    cohort_digest,
+    label_maps_digest,
+    read_content,
+    row_checksums,
+)
+from .format import DERIVED_FROM, DatasetSpec, MetadataValue, chunk_rows
 from .reader import Dataset, open_dataset
 from .segmentation import Segmentation
 from .writer import DatasetWriter, create_dataset, edit_dataset
 
 __all__ = [
-    "Dataset", "DatasetSpec", "DatasetWriter", "MetadataValue", "SampleFaults", "Segmentation", "SegmentationWriter",
-    "check_samples", "chunk_rows", "create_dataset", "edit_dataset", "open_dataset",
-    "sample_checksums",
+    "DERIVED_FROM", "IMAGES", "LABEL_MAPS", "MASKS", "MASK_ATTRIBUTES_FROM", "Content", "Dataset", "DatasetSpec",
+    "DatasetWriter", "MetadataValue", "RowsDigest", "SampleFaults", "Segmentation", "SegmentationWriter",
+    "are_mask_attributes_stale", "check_samples", "chunk_rows", "cohort_digest", "create_dataset", "edit_dataset",
+    "label_maps_digest", "open_dataset", "read_content", "row_checksums", "sample_checksums",
 ]

@@ -17,6 +17,7 @@ TEXT = h5py.string_dtype("utf-8", TEXT_BYTES)
 STORED_MAX = 65535  # images are stored as uint16
 CHUNK_BYTES = 256 * 1024
 _CHUNK_ROWS = 1024  # at most
+DERIVED_FROM = "derived_from"  # attribute: the text of a `Derivation`, of a cohort or of a segmentation
 RESERVED = ("format", "format_version", "complete", "domain", "declared_domain")
 
 MetadataValue = str | int | float

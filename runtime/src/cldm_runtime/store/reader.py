@@ -114,6 +114,13 @@ class Dataset(StoredColumns):
         return tuple(float(value) for value in self._dataset("images").attrs["spacing_mm"])
 
     @property
+    def rescale(self) -> tuple[float, float]:
+        """Slope and intercept: intensity = stored * slope + intercept."""
+        with reading(self.path):
+            attributes = self._dataset("images").attrs
+            return float(attributes["rescale_slope"]), float(attributes["rescale_intercept"])
+
+    @property
     def label_names(self) -> tuple[str, ...]:
         """Names of the label values 0, 1, ... of /masks."""
         return self._texts("masks", "labels")
@@ -126,10 +133,7 @@ class Dataset(StoredColumns):
 
     def images(self, rows: Rows = slice(None)) -> NDArray[np.float32]:
         """(n, C, *spatial) intensities of the chosen rows; one integer gives (C, *spatial)."""
-        stored = self._rows("images", rows)
-        with reading(self.path):
-            attributes = self._dataset("images").attrs
-            slope, intercept = float(attributes["rescale_slope"]), float(attributes["rescale_intercept"])
+        stored, (slope, intercept) = self._rows("images", rows), self.rescale
         return (stored.astype(np.float64) * slope + intercept).astype(np.float32)
 
     def stored_images(self, rows: Rows = slice(None)) -> NDArray[np.uint16]:
