@@ -160,6 +160,15 @@ def test_a_full_disk_at_the_end_is_told_with_the_outcome(log: Path, monkeypatch:
         monkeypatch.setattr(os, "write", full)
 
 
+def test_a_run_that_failed_keeps_its_exit_code_without_the_log(log: Path, capsys: pytest.CaptureFixture[str]
+                                                               ) -> None:
+    with pytest.raises(BundleError, match="damaged"), record_run("cldm gen", []):
+        log.unlink()
+        log.mkdir()
+        raise BundleError("damaged")
+    assert "The run has ended with exit code 3 (damaged), and the log lacks that" in capsys.readouterr().err
+
+
 def test_only_the_owner_reads_a_new_log(log: Path) -> None:
     runs(1)
     assert log.stat().st_mode & 0o777 == 0o600

@@ -29,6 +29,16 @@ class InputError(CldmError):
     exit_code = 2
 
 
+class UnknownName(InputError, KeyError):
+    """A name that a record lacks. Also a KeyError, as mappings of Python raise it."""
+
+    __str__ = Exception.__str__  # KeyError would show the message in quotes
+
+
+class OutOfRange(InputError, IndexError):
+    """A row that a file lacks. Also an IndexError, as sequences of Python raise it."""
+
+
 class BundleError(CldmError):
     """A bundle is missing, damaged, altered, too new or inconsistent."""
 

@@ -120,8 +120,6 @@ def test_what_is_asked_fits_the_conditions(tiny_free, tiny_attributes):
         next(Generator.load(tiny_free).stream([{"infarct_size": 0.1}]))
     with pytest.raises(InputError, match="has no conditions"):
         Generator.load(tiny_free).sample(masks=BLANK)
-    with pytest.raises(InputError, match="either attributes or masks"):
-        next(Generator.load(tiny_attributes).stream([{}]))
     with pytest.raises(InputError, match=r"transmurality = 0\.1 is below infarct_size = 0.3"):
         Generator.load(tiny_attributes).sample(attributes={"infarct_size": 0.3, "transmurality": 0.1})
 

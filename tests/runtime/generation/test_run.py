@@ -9,7 +9,7 @@ import pytest
 
 from cldm_runtime import Generator
 from cldm_runtime.errors import BundleError, DatasetError, InputError, InterruptedRun
-from cldm_runtime.generation import generator
+from cldm_runtime.generation import canvas
 from cldm_runtime.generation import run as generate
 from cldm_runtime.generation.run import Plan, generate_dataset, parts_folder
 from cldm_runtime.requests.given_maps import ArrayMasks
@@ -120,12 +120,19 @@ def test_a_stochastic_sampler_is_reproducible_too(model: Generator) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    ({}, "either attributes or masks"), ({"attributes": {"infarct_size": 7}}, "outside 0..1"),
-    ({"attributes": {"infarct_size": 0}, "n": 0}, "n = 0"),
+    ({"attributes": {"infarct_size": 7}}, "outside 0..1"), ({"attributes": 4}, "found 4, expected names with numbers"),
+    ({"attributes": {"infarct_size": "large"}}, "infarct_size: found str, expected an array of numbers"),
+    ({"n": 0}, "n = 0"), ({"n": 2.5}, r"n = 2\.5: expected an integer"), ({"n": "4"}, "n = '4'"),
+    ({"seed": -1}, "seed = -1: expected an integer from 0 to"), ({"seed": 2**64}, "seed = 18446744073709551616"),
+    ({"seed": None}, "seed = None"), ({"seed": 0.5}, r"seed = 0\.5"),
+    ({"seed": np.random.default_rng(0)}, "draw an integer from it"),
+    ({"batch_size": "4"}, "batch_size = '4'"),
     ({"attributes": {"infarct_size": 0}, "steps": 999}, "steps = 999"),
     ({"attributes": {"infarct_size": 0}, "sampler": "euler"}, "sampler 'euler' is unknown"),
     ({"attributes": {"infarct_size": 0}, "batch_size": -1}, "batch_size = -1"),
     ({"masks": np.zeros((1, 9, 9), np.uint8)}, r"masks have shape \(9, 9\)"),
+    ({"masks": np.zeros(9, np.uint8)}, r"masks have shape \(9,\), expected one map of shape \("),
+    ({"masks": "masks.npy"}, "masks: found str, expected an array of numbers"),
 ])
 def test_what_cannot_be_done_is_said(model: Generator, arguments: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
@@ -167,7 +174,7 @@ def test_a_segmenter_does_not_generate(tiny_segmenter: Path) -> None:
 
 def test_what_the_bundle_saw_in_training_fills_the_blanks(model: Generator) -> None:
     assert model.canvas.table is None
-    stated = generator._attribute_table(_Manifest(), model.domain)  # type: ignore[arg-type]
+    stated = canvas._attribute_table(_Manifest(), model.domain)  # type: ignore[arg-type]
     assert np.array_equal(stated, [[0.0, np.nan, 0.0, 0.5]], equal_nan=True)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from cldm_runtime.domains.domain import Domain
 from cldm_runtime.domains.labels import LabelSet
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
+from cldm_runtime.requests import csv_file
 from cldm_runtime.requests import grid as grid_module
 from cldm_runtime.requests.grid import (
     Grid,
@@ -73,6 +75,11 @@ def test_spaces_blank_lines_byte_order_mark_and_crlf_are_harmless(tmp_path: Path
     assert [(row.line, row.request) for row in grid.rows] == [(3, {"size": 0.1})]
 
 
+def test_blank_rows_and_columns_of_a_spreadsheet_are_passed_over(tmp_path: Path) -> None:
+    grid = read(tmp_path, ",,,\nsize,depth,,\n, ,,\n0.1,0.5,,\n0.2,,\n,,,\n\n")
+    assert [(row.line, row.request) for row in grid.rows] == [(4, {"size": 0.1, "depth": 0.5}), (5, {"size": 0.2})]
+
+
 @pytest.mark.parametrize(("text", "fault"), [
     ("", "the file is empty"),
     ("\n\n", "the file is empty"),
@@ -89,6 +96,11 @@ def test_spaces_blank_lines_byte_order_mark_and_crlf_are_harmless(tmp_path: Path
     ("size\ninf\n", "line 2: size = inf is not a finite number"),
     ("size,depth\n0.1\n", "line 2: 1 cells, the header has 2"),
     ("size,depth\n0.1,0.2,0.3\n", "line 2: 3 cells, the header has 2"),
+    ("size,,depth\n0.1,,0.2\n", "line 1: column 2 has no name. Name it, or delete it"),
+    ("size,\n0.1,7\n", "line 2: 2 cells, the header has 1"),
+    ("size\n0_1\n", "line 2: size = '0_1' is not a number"),
+    (",,\n,,\n", "the file is empty"),
+    ("size,depth\n,\n,\n", "no row below the header"),
     ("size,weight\n0.1,-1\n", "line 2: weight = -1 is outside"),
     ("size,weight\n0.1,0\n", "every weight is 0"),
     ("size,rotation_deg\n0.1,400\n", "line 2: rotation_deg = 400 is outside -360..360"),
@@ -127,14 +139,14 @@ def test_fifty_faults_are_listed_and_the_others_counted(tmp_path: Path) -> None:
     assert str(error.value).splitlines()[-2:] == ["  - line 51: size = 'x' is not a number.", "  - ... and 2 more"]
 
 
-@pytest.mark.parametrize(("limit", "most", "fault"), [
-    ("_MOST_ROWS", 2, "more than 1 rows"), ("_MOST_LINES", 3, "more than 2 lines"), ("_MOST_COLUMNS", 2, "2 columns"),
-    ("_LARGEST_FILE", 25, "is larger than")])
-def test_a_file_may_reach_its_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: int,
-                                     fault: str) -> None:
-    monkeypatch.setattr(grid_module, limit, most)
+@pytest.mark.parametrize(("module", "limit", "most", "fault"), [
+    (grid_module, "MOST_ROWS", 2, "more than 1 rows"), (csv_file, "_MOST_LINES", 3, "more than 2 lines"),
+    (grid_module, "_MOST_COLUMNS", 2, "2 columns"), (csv_file, "_LARGEST_FILE", 25, "is larger than")])
+def test_a_file_may_reach_its_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, limit: str,
+                                     most: int, fault: str) -> None:
+    monkeypatch.setattr(module, limit, most)
     assert len(read(tmp_path, "size,depth\n0.1,.5\n0.2,.5\n")) == 2  # 25 bytes
-    monkeypatch.setattr(grid_module, limit, most - 1)
+    monkeypatch.setattr(module, limit, most - 1)
     with pytest.raises(InputError, match=fault):
         read(tmp_path, "size,depth\n0.1,.5\n0.2,.5\n")
 

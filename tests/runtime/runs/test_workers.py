@@ -1,6 +1,7 @@
 """Worker processes: what they are given, and a clear end whatever happens to one."""
 
 import hashlib
+import math
 import multiprocessing
 import os
 import pickle
@@ -134,11 +135,9 @@ def test_merged_chunks_hold_what_the_samples_show(model: Generator, tmp_path: Pa
         assert np.abs(dataset.images() - images).max() < 2e-5 and np.array_equal(dataset.masks(), masks)
 
 
-@pytest.mark.parametrize(("quota", "count"), [("max 100000", 8), ("250000 100000", 3), ("10000 100000", 1)])
-def test_one_worker_for_each_core_of_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str,
-                                             count: int) -> None:
-    (tmp_path / "cpu.max").write_text(quota)
-    monkeypatch.setattr(processor, "_QUOTA", tmp_path / "cpu.max")
+@pytest.mark.parametrize(("quota", "count"), [(math.inf, 8), (2.5, 3), (0.1, 1)])
+def test_one_worker_for_each_core_of_the_cpu(monkeypatch: pytest.MonkeyPatch, quota: float, count: int) -> None:
+    monkeypatch.setattr(processor, "quota_cores", lambda: quota)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
     assert default_workers("cpu") == count and default_workers("cuda") == count
     monkeypatch.setattr(processor, "_ON_A_GPU", 2)

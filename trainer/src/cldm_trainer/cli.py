@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from cldm_runtime.cli.streams import unfailing_streams
 from cldm_runtime.errors import CldmError, WorkerError
 from cldm_runtime.scans.settings import raw_folder
 
@@ -282,7 +283,13 @@ def show(config_path: str) -> None:
 
 
 def main() -> None:
-    """Entry point: one message and an exit code for what a user can mend, a traceback only for our own defects."""
+    """Entry point: one message and an exit code for what a user can mend, a traceback only for our own defects. A
+    terminal that is lost or a log that is full ends nothing."""
+    with unfailing_streams():
+        _main()
+
+
+def _main() -> None:
     if launch.started_here():
         launch.stop_with_starter()
     try:

@@ -17,7 +17,8 @@ from ..bundle.reference import reference_maps
 from ..engines.engine import CPU_PROVIDERS
 from ..engines.processor import default_workers
 from ..errors import InputError
-from ..generation.generator import Generator, canvas_of
+from ..generation.canvas import canvas_of
+from ..generation.generator import Generator
 from ..generation.pipeline import Pipeline, decoder_noise, initial_noise
 from ..generation.run import Plan, generate_dataset
 from ..requests.given_maps import ArrayMasks

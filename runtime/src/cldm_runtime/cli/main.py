@@ -10,6 +10,7 @@ import click
 
 from ..errors import CldmError
 from ..version import __version__
+from .streams import reason_of_loss, unfailing_streams
 
 # name -> (module in this package, one line for the list of commands); the function has the command's name, - being _
 COMMANDS = {
@@ -29,6 +30,7 @@ COMMANDS = {
     "sign": ("sign", "Sign a bundle."),
     "audit-log": ("audit_log", "Check the log of runs."),
 }
+PRINT = ("inspect", "distance", "verify", "bench", "audit-log", "run")  # they write no file
 INTERRUPTED = 130
 
 
@@ -69,9 +71,20 @@ def cldm() -> None:
 
 
 def run(command: click.Command, arguments: Sequence[str] | None = None, name: str | None = None) -> int:
-    """Run a command and return its exit code. The one place where errors become messages."""
+    """Run a command and return its exit code. The one place where errors become messages; where nothing can be
+    printed, the command goes on all the same."""
+    with unfailing_streams():
+        code = _run(command, None if arguments is None else list(arguments), name)
+        sys.stdout.flush()
+        reason = reason_of_loss(sys.stdout)
+        if reason:
+            click.echo(f"error: standard output cannot be written ({reason}); what was printed is lost.", err=True)
+        return 1 if reason is not None and code == 0 and _prints_its_result(command, arguments) else code
+
+
+def _run(command: click.Command, arguments: list[str] | None, name: str | None) -> int:
     try:
-        result = command.main(list(arguments) if arguments is not None else None, name, standalone_mode=False)
+        result = command.main(arguments, name, standalone_mode=False)
         return result if isinstance(result, int) else 0
     except CldmError as error:
         click.echo(f"error: {error}", err=True)
@@ -82,6 +95,12 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, name: st
     except click.Abort:  # how click reports Ctrl-C
         click.echo("error: interrupted.", err=True)
         return INTERRUPTED
+
+
+def _prints_its_result(command: click.Command, arguments: Sequence[str] | None) -> bool:
+    """Whether what was asked for is on standard output rather than in a file."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return command.name in PRINT or (isinstance(command, LazyGroup) and not {*given[:1]}.isdisjoint(PRINT))
 
 
 def main() -> NoReturn:

@@ -54,7 +54,7 @@ class LogCheck:
 @contextmanager
 def record_run(command: str, arguments: Sequence[str]) -> Iterator[None]:
     """Log what is done inside, if $CLDM_AUDIT_LOG names a file. Raises InputError where that cannot be written: before
-    anything is done, or at the end instead of the run's own outcome, which the message then names."""
+    anything is done, or at the end of a run that went well; one that failed keeps its own error."""
     log_file = os.environ.get(AUDIT_LOG)
     if not log_file:
         yield
@@ -68,12 +68,20 @@ def record_run(command: str, arguments: Sequence[str]) -> Iterator[None]:
         yield
     except BaseException as error:
         facts["exit_code"], facts["error"] = _outcome(error)
+        try:
+            _append_end(path, facts)
+        except InputError as lost:  # the exit code is that of the run
+            click.echo(f"error: {lost}", err=True)
         raise
     finally:
         _facts.reset(token)
-        facts["ended"] = _now()
-        _append(path, {"event": "end", **facts}, f"The run has ended with exit code {facts['exit_code']} "
-                f"({facts['error'] or 'done'}), and the log lacks that")
+    _append_end(path, facts)
+
+
+def _append_end(path: Path, facts: dict[str, Any]) -> None:
+    facts["ended"] = _now()
+    _append(path, {"event": "end", **facts}, f"The run has ended with exit code {facts['exit_code']} "
+            f"({facts['error'] or 'done'}), and the log lacks that")
 
 
 def note(*bundles: "Bundle", **facts: str | int) -> None:

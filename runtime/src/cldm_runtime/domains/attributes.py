@@ -3,11 +3,14 @@
 Each domain defines its own attributes. This module knows none of them.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..errors import UnknownName
 
 
 class Reason(IntEnum):
@@ -45,4 +48,14 @@ class Measurement:
     reasons: NDArray[np.uint8]
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
+        """(N,) values of an attribute. Raises UnknownName, an InputError and a KeyError, with the known names."""
+        if name not in self.names:
+            raise UnknownName(f"attribute {name!r} was not measured. Known: {', '.join(self.names)}.")
         return self.values[:, self.names.index(name)]
+
+    def keys(self) -> tuple[str, ...]:
+        """Names of the attributes, so that dict(measurement) gives the columns by name."""
+        return self.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)

@@ -7,8 +7,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
+from ..arguments import as_array
 from ..errors import InputError
 from .attributes import Measurement
 from .declared import Declaration
@@ -28,7 +29,7 @@ def _rebuilt(name: str, declaration: Mapping[str, Any] | None, anatomy: Anatomy 
     return replace(domain, anatomy=anatomy)
 
 
-def measure(labels: NDArray[np.integer], domain: str | Domain = "lge",
+def measure(labels: ArrayLike, domain: str | Domain = "lge",
             spacing_mm: tuple[float, ...] | None = None) -> Measurement:
     """Measure the attributes of one (*spatial) label map or of a batch (N, *spatial); NaN where undefined, with the
     reason. The domain defines the number of spatial axes.
@@ -37,6 +38,7 @@ def measure(labels: NDArray[np.integer], domain: str | Domain = "lge",
     Raises InputError for another shape, and for label values that the domain does not define.
     """
     chosen = domain if isinstance(domain, Domain) else get_domain(domain)
+    labels = as_array(labels, "measure")
     if labels.ndim not in (chosen.axes, chosen.axes + 1):
         axes = ", ".join(("depth", "height", "width")[-chosen.axes:])
         raise InputError(f"measure: label maps have shape {labels.shape}, domain {chosen.name!r} takes one map "

@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from .engine import CPU_PROVIDERS
+from .quota import quota_cores
 
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _CPUINFO = Path("/proc/cpuinfo")
 _VNNI = {"avx512_vnni", "avx_vnni"}
 
@@ -35,19 +35,10 @@ def processor_name(cpuinfo: Path = _CPUINFO) -> str:
 
 
 def available_cores() -> int:
-    """Number of cores that this process may use: those that it may run on, limited by a container's quota of processor
-    time."""
+    """Number of cores that this process may use: those that it may run on, limited by a quota of processor time; a part
+    of a core counts as one."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, math.ceil(min(cores, _container_cores())))
-
-
-def _container_cores() -> float:
-    """The container's quota of cores; infinite without a limit."""
-    try:
-        quota, period = _QUOTA.read_text().split()
-        return int(quota) / int(period)
-    except (OSError, ValueError):  # ValueError: the quota is "max"
-        return math.inf
+    return max(1, math.ceil(min(cores, quota_cores())))
 
 
 _ON_A_GPU = 12  # each takes about 500 MB of its memory for CUDA itself

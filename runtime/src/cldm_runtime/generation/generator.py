@@ -9,19 +9,20 @@ from itertools import islice
 from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from ..arguments import checked_count, checked_seed
 from ..bundle.bundle import Bundle
 from ..bundle.manifest import Manifest, SamplingSpec
-from ..bundle.sources import Given, blank_inputs, inputs_from, needed_attributes, needs_maps
+from ..bundle.sources import Given, blank_inputs, inputs_from
 from ..diffusion.guidance import Interval
 from ..diffusion.schedule import Spacing, StepTable
 from ..domains.domain import Domain
 from ..domains.labels import LabelMap
 from ..engines.choose import Choice, choose_provider
 from ..errors import BundleError, InputError, list_faults
-from ..requests.given_maps import ArrayMasks
-from ..requests.grid import grid_from_mapping, row_from_request
+from ..requests.given_maps import array_masks
+from ..requests.grid import free_grid, grid_from_mapping, row_from_request
 from ..requests.moved_maps import MaskGridRequests
 from ..requests.sources import (
     Canvas,
@@ -33,6 +34,7 @@ from ..requests.sources import (
     mask_requests,
     untaken,
 )
+from .canvas import canvas_of
 from .learned_anatomy import learned_domain
 from .pipeline import Encodings, Pipeline
 
@@ -53,6 +55,9 @@ class Batch(NamedTuple):
     grid_row: NDArray[np.int64]
     condition: NDArray[np.int64] | None = None
     draws: NDArray[np.int64] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Batch of samples {self.sample_index.min()} to {self.sample_index.max()}, images {self.images.shape}>"
 
 
 class Generator:
@@ -91,6 +96,11 @@ class Generator:
         """Another process opens the graphs itself, on the same provider."""
         return Generator, (self.bundle, self.choice, self.threads, self.anatomy)
 
+    def __repr__(self) -> str:
+        image, asked = self.manifest.image, ", ".join(self.manifest.sources) or "nothing"
+        return (f"<Generator {self.manifest.name} on {self.provider}: {image.channels} x {image.shape} pixels of "
+                f"{image.spacing_mm} mm from {asked}>")
+
     def with_threads(self, threads: int | None) -> "Generator":
         """This generator with its graphs opened again, for another number of threads."""
         return Generator(self.bundle, self.choice, threads, self.anatomy)
@@ -120,8 +130,7 @@ class Generator:
         clean, 1 noise) between which it acts.
         """
         default = self.sampling
-        if batch_size is not None and batch_size < 1:
-            raise InputError(f"batch_size = {batch_size}: expected 1 or more.")
+        batch_size = None if batch_size is None else checked_count("batch_size", batch_size)
         chosen = replace(default, sampler=sampler or default.sampler, steps=default.steps if steps is None else steps,
                          spacing=spacing or default.spacing, batch_size=batch_size or default.batch_size,
                          eta=default.eta if sampler in (None, default.sampler) else 0.0,
@@ -141,13 +150,13 @@ class Generator:
         return self._pipeline.seconds_a_sample(blank, self._pipeline.plan(settings), indices)
 
     def sample(self, attributes: Mapping[str, float | Sequence[float]] | None = None, *,
-               masks: NDArray[np.integer] | None = None, seed: int = 0, n: int | None = None, steps: int | None = None,
+               masks: ArrayLike | None = None, seed: int = 0, n: int | None = None, steps: int | None = None,
                sampler: str | None = None, spacing: Spacing | None = None, batch_size: int | None = None,
                guidance: float | None = None) -> tuple[Images, LabelMap | None]:
         """Images and their label maps, for attributes or for given label maps.
 
-        attributes: name -> a number, or one number a row; those left out are sampled. masks: (M, *spatial) label maps;
-        a bundle that takes attributes uses those measured on the maps. Give neither to a bundle without conditions.
+        attributes: name -> a number, or one number a row; those left out are sampled, all of them for None. masks:
+        (M, *spatial) label maps, or one (*spatial); a bundle that takes attributes uses those measured on the maps.
         With masks, `attributes` holds `rotation_deg`, `widening_mm` or both: how each map is turned and its lesion
         widened. n: number of samples, spread over the rows as `cldm-gen` does; None: one for each row or mask, or each
         pair. steps, sampler, spacing, batch_size, guidance: as in `settings`; None: the bundle's.
@@ -157,30 +166,30 @@ class Generator:
         source, count = self._requests(attributes, masks, n)
         settings = self.settings(sampler=sampler, steps=steps, spacing=spacing, guidance=guidance,
                                  batch_size=batch_size or min(count, self.sampling.batch_size))
-        batches = list(self.batches(source, range(count), seed, settings))
+        batches = list(self.batches(source, range(count), checked_seed(seed), settings))
         maps = [batch.masks for batch in batches if batch.masks is not None]
         return np.concatenate([batch.images for batch in batches]), np.concatenate(maps) if maps else None
 
     def check_asked(self, requested: bool) -> None:
-        """Raise InputError for requests to a bundle without conditions, and for none to a bundle with conditions."""
+        """Raise InputError for requests to a bundle without conditions."""
         if requested and not self.manifest.conditions:
             raise InputError(f"bundle {self.bundle.path} has no conditions: nothing can be requested of its images. "
                              "Give the number of images alone, without attributes or masks.")
-        if not requested and self.manifest.conditions:
-            raise InputError("give either attributes or masks.")
 
-    def _requests(self, attributes: Mapping[str, float | Sequence[float]] | None, masks: NDArray[np.integer] | None,
+    def _requests(self, attributes: Mapping[str, float | Sequence[float]] | None, masks: ArrayLike | None,
                   n: int | None) -> tuple[RequestSource, int]:
         """Where the requests of `sample` come from, and how many there are."""
         self.check_asked(attributes is not None or masks is not None)
-        grid = None if attributes is None else grid_from_mapping(attributes, self.domain, for_masks=masks is not None)
-        count = n if n is not None else (1 if grid is None else len(grid)) * (1 if masks is None else len(masks))
-        if count < 1:
-            raise InputError(f"n = {count}: expected 1 or more.")
-        if masks is not None:
-            requests = mask_requests(ArrayMasks(np.asarray(masks)), self.canvas, "masks")
-            return requests if grid is None else MaskGridRequests.spread(grid, count, requests), count
-        return FreeRequests(self.domain) if grid is None else GridRequests.spread(grid, count, self.canvas), count
+        canvas = self.canvas
+        given = None if masks is None else mask_requests(array_masks(masks, canvas.shape), canvas, "masks")
+        grid = None if not attributes else grid_from_mapping(attributes, self.domain, for_masks=masks is not None)
+        rows = (1 if grid is None else len(grid)) * (1 if given is None else len(given.rows))
+        count = rows if n is None else checked_count("n", n)
+        if given is not None:
+            return given if grid is None else MaskGridRequests.spread(grid, count, given), count
+        if not self.manifest.conditions:
+            return FreeRequests(self.domain), count
+        return GridRequests.spread(grid or free_grid(), count, canvas), count
 
     def stream(self, requests: Iterable[Mapping[str, float]], seed: int = 0, *, steps: int | None = None,
                sampler: str | None = None, spacing: Spacing | None = None, batch_size: int | None = None,
@@ -193,12 +202,12 @@ class Generator:
         """
         settings = self.settings(sampler=sampler, steps=steps, spacing=spacing, batch_size=batch_size,
                                  guidance=guidance)
-        canvas = self.canvas
+        canvas, seed = self.canvas, checked_seed(seed)
 
         def draw(numbered: tuple[int, Mapping[str, float]]) -> SampleRequest:
             index, request = numbered
             self.check_asked(bool(request))
-            if not request:
+            if not self.manifest.conditions:
                 return FreeRequests(self.domain).request(seed, index)
             row = row_from_request(request, index, self.domain)
             if faults := untaken(row, canvas):
@@ -277,18 +286,3 @@ def _stacked(requests: Sequence[SampleRequest]) -> dict[str, NDArray[Any]]:
     """Inputs of requests other than label maps and attributes, by source, one row a request."""
     names = dict.fromkeys(name for request in requests for name in request.given)
     return {name: np.stack([request.given[name] for request in requests]) for name in names}
-
-
-def canvas_of(manifest: Manifest, domain: Domain) -> Canvas:
-    """The grid of a bundle's label maps, and what its images are conditioned on."""
-    return Canvas(domain, manifest.image.shape, manifest.image.spacing_mm, _attribute_table(manifest, domain),
-                  needs_maps(manifest), needed_attributes(manifest))
-
-
-def _attribute_table(manifest: Manifest, domain: Domain) -> NDArray[np.float64] | None:
-    """(rows, A) attributes of training slices in the domain's order, if the bundle states all of them."""
-    stated = manifest.attribute_distribution
-    if stated is None or not set(domain.attribute_names) <= set(stated.columns):
-        return None
-    order = [stated.columns.index(name) for name in domain.attribute_names]
-    return np.array([[np.nan if row[i] is None else row[i] for i in order] for row in stated.rows], dtype=np.float64)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from ..arguments import checked_count, checked_seed
 from ..bundle.manifest import SamplingSpec
 from ..engines.engine import CPU_PROVIDERS
 from ..files.blocks import samples_in_block
@@ -29,6 +30,11 @@ class Plan:
     samples: int
     seed: int
     settings: SamplingSpec
+
+    def __post_init__(self) -> None:
+        """Raises InputError for numbers of samples and seeds that are none."""
+        object.__setattr__(self, "samples", checked_count("samples", self.samples))
+        object.__setattr__(self, "seed", checked_seed(self.seed))
 
     def __reduce__(self) -> tuple[object, ...]:
         return Plan, (self.generator, self.source, self.samples, self.seed, self.settings)

@@ -6,8 +6,9 @@ from tokenize import TokenError  # numpy raises it for a malformed header
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from ..arguments import as_array
 from ..domains.domain import Domain
 from ..domains.labels import LabelMap
 from ..errors import DatasetError, InputError
@@ -72,6 +73,15 @@ class DatasetMasks:
 
     def known_attributes(self, row: int) -> NDArray[np.float32] | None:
         return None if self.attributes is None else self.attributes[row]
+
+
+def array_masks(masks: ArrayLike, shape: tuple[int, ...]) -> ArrayMasks:
+    """(M, *spatial) label maps, or one of the given shape, in memory. Raises InputError for what is no array."""
+    array = as_array(masks, "masks")
+    if array.ndim not in (len(shape), len(shape) + 1):
+        raise InputError(f"masks have shape {array.shape}, expected one map of shape {shape}, or several of shape "
+                         f"{('M', *shape)}.".replace("'", ""))
+    return ArrayMasks(array if array.ndim > len(shape) else array[None])
 
 
 def npy_masks(source: Path) -> ArrayMasks:

@@ -10,9 +10,7 @@ A grid for given label maps has no attribute columns, because the maps decide th
 `widening_mm` or both, which change each map. See `moved_maps.py`.
 """
 
-import csv
 import hashlib
-import io
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,16 +22,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import as_array
 from ..domains.domain import Domain
 from ..errors import InputError, list_faults
 from ..files.user_files import decode_text
+from .csv_file import MOST_ROWS, filled_lines, read_bytes, without_blank_end
 
 OPTIONAL_COLUMNS = ("rotation_deg", "weight", "label")
 TRANSFORMATIONS = ("rotation_deg", "widening_mm")  # of given label maps
 _RANGES = {"rotation_deg": (-360.0, 360.0), "widening_mm": (-50.0, 50.0), "weight": (0.0, 1e9)}
 _MOST_FAULTS = 50
-_MOST_ROWS, _MOST_LINES, _MOST_COLUMNS = 50_000, 500_000, 100
-_LARGEST_FILE = 8 * 2**20  # bytes
+_MOST_COLUMNS = 100
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def read_grid(path: str | os.PathLike[str], domain: Domain, for_masks: bool = Fa
     that no anatomy can meet.
     """
     source = Path(path)
-    data = _read_bytes(source)
+    data = read_bytes(source)
     text = decode_text(data, source)
     faults: list[str] = []
     rows = _parse(text, domain, faults, for_masks)
@@ -110,20 +109,6 @@ def read_grid(path: str | os.PathLike[str], domain: Domain, for_masks: bool = Fa
             listed.append(f"... and {len(faults) - _MOST_FAULTS} more")
         raise InputError(list_faults(f"{source}: {len(faults)} fault(s); nothing was written.", listed))
     return Grid(source.name, tuple(rows), hashlib.sha256(data).hexdigest())
-
-
-def _read_bytes(source: Path) -> bytes:
-    try:
-        if source.exists() and not source.is_file():
-            raise InputError(f"{source}: is no regular file. Give a CSV file of attributes.")
-        with source.open("rb") as stream:
-            data = stream.read(_LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{source}: cannot be read ({reason}). Give a CSV file of attributes.") from error
-    if len(data) > _LARGEST_FILE:
-        raise InputError(f"{source}: is larger than {_LARGEST_FILE >> 20} MiB. Expected at most {_MOST_ROWS} rows.")
-    return data
 
 
 def infeasible_rows(rows: Sequence[GridRow], domain: Domain) -> Iterator[str]:
@@ -139,24 +124,23 @@ def infeasible_rows(rows: Sequence[GridRow], domain: Domain) -> Iterator[str]:
 
 
 def _parse(text: str, domain: Domain, faults: list[str], for_masks: bool) -> list[GridRow]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    lines = _lines(reader, faults)
+    lines = filled_lines(text, faults)
     header = next(lines, None)
     if header is None:
         if not faults:
             expected = TRANSFORMATIONS if for_masks else domain.attribute_names
             faults.append(f"the file is empty. Expected a header with some of: {', '.join(expected)}")
         return []
-    names = [cell.lower() for cell in header[1]]
+    names = without_blank_end([cell.lower() for cell in header[1]], 1)
     if len(names) > _MOST_COLUMNS:
         faults.append(f"line {header[0]}: {len(names)} columns, expected at most {_MOST_COLUMNS}")
         return []
     faults.extend(_header_faults(names, header[0], domain, for_masks))
     if faults:
         return []
-    parsed = [_row(line, names, cells, domain, faults) for line, cells in islice(lines, _MOST_ROWS)]
+    parsed = [_row(line, names, cells, domain, faults) for line, cells in islice(lines, MOST_ROWS)]
     if next(lines, None) is not None:
-        faults.append(f"more than {_MOST_ROWS} rows. Request several images of each row, by --n, or split the grid")
+        faults.append(f"more than {MOST_ROWS} rows. Request several images of each row, by --n, or split the grid")
     rows = [row for row in parsed if row is not None]
     if not parsed and not faults:
         faults.append("there is no row below the header. Expected at least one grid point")
@@ -165,29 +149,16 @@ def _parse(text: str, domain: Domain, faults: list[str], for_masks: bool) -> lis
     return rows
 
 
-def _lines(reader: Iterator[list[str]], faults: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """Non-blank lines with their numbers (the last line of a quoted cell that spans several)."""
-    while True:
-        try:
-            cells = [cell.strip() for cell in next(reader)]
-        except StopIteration:
-            return
-        except csv.Error as error:
-            faults.append(f"line {reader.line_num}: not CSV: {error}")  # type: ignore[attr-defined]
-            return
-        if reader.line_num > _MOST_LINES:  # type: ignore[attr-defined]
-            faults.append(f"more than {_MOST_LINES} lines. Expected at most {_MOST_ROWS} rows")
-            return
-        if cells and (len(cells) > 1 or cells[0]):
-            yield reader.line_num, cells  # type: ignore[attr-defined]
-
-
 def _header_faults(names: list[str], line: int, domain: Domain, for_masks: bool = False) -> Iterator[str]:
     expected = TRANSFORMATIONS if for_masks else domain.attribute_names
     columns = tuple(dict.fromkeys((*expected, *OPTIONAL_COLUMNS)))
     misplaced = list(_misplaced(names, domain, for_masks))
     yield from (f"line {line}: {fault}" for fault in misplaced)
     for name in dict.fromkeys(names):
+        if not name:
+            blank = ", ".join(str(number) for number, other in enumerate(names, 1) if not other)
+            yield f"line {line}: column {blank} has no name. Name it, or delete it"
+            continue
         if name not in columns and not (misplaced and name in (*domain.attribute_names, *TRANSFORMATIONS)):
             hint = " Separate columns by commas." if ";" in name or "\t" in name else ""
             yield f"line {line}: unknown column {name!r}. Known: {', '.join(columns)}.{hint}"
@@ -212,6 +183,7 @@ def _misplaced(names: list[str], domain: Domain, for_masks: bool) -> Iterator[st
 
 
 def _row(line: int, names: list[str], cells: list[str], domain: Domain, faults: list[str]) -> GridRow | None:
+    cells = without_blank_end(cells, len(names))
     if len(cells) != len(names):
         faults.append(f"line {line}: {len(cells)} cells, the header has {len(names)}")
         return None
@@ -228,7 +200,7 @@ def _row(line: int, names: list[str], cells: list[str], domain: Domain, faults: 
 
 def _number(line: int, name: str, text: str, low: float, high: float, faults: list[str]) -> float:
     try:
-        value = float(text)
+        value = float(text.replace("_", "?"))  # Python reads 0_1 as 1
     except ValueError:
         hint = f" Write {text[:-1].strip()} percent as a fraction." if text.endswith("%") else ""
         faults.append(f"line {line}: {name} = {text!r} is not a number.{hint}")
@@ -247,7 +219,11 @@ def grid_from_mapping(attributes: Mapping[str, float | Sequence[float]], domain:
 
     Raises InputError that lists every fault; rows are counted from 1.
     """
-    columns = {name: np.atleast_1d(np.asarray(values, dtype=np.float64)) for name, values in attributes.items()}
+    if not isinstance(attributes, Mapping):
+        raise InputError(f"attributes: found {attributes!r}, expected names with numbers, for example "
+                         "{'infarct_size': 0.2}. The number of samples is n.")
+    columns = {str(name): np.atleast_1d(as_array(values, f"attributes: {name}").astype(np.float64))
+               for name, values in attributes.items()}
     lengths = {len(values) for values in columns.values()} - {1}
     expected = TRANSFORMATIONS if for_masks else domain.attribute_names
     faults = [] if columns else [f"no attribute given. Known: {', '.join(expected)}"]
@@ -271,10 +247,22 @@ def grid_from_mapping(attributes: Mapping[str, float | Sequence[float]], domain:
     return Grid("attributes", tuple(rows), hashlib.sha256(canonical.encode()).hexdigest())
 
 
+def _float(name: str, value: float) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"request: {name} = {value!r} is not a number.") from error
+
+
+def free_grid() -> Grid:
+    """One row that asks for nothing: every attribute is drawn."""
+    return Grid("attributes", (GridRow(1, {}),), hashlib.sha256(b"").hexdigest())
+
+
 def row_from_request(request: Mapping[str, float], number: int, domain: Domain) -> GridRow:
     """A grid row from one request of the Python API; `rotation_deg` may be among its keys. Raises InputError."""
-    faults = list(_header_faults(list(request), number, domain))
-    cells = [repr(float(value)) for value in request.values()]
+    faults = list(_header_faults(list(request), number, domain)) if request else []
+    cells = [repr(_float(name, value)) for name, value in request.items()]
     row = None if faults else _row(number, list(request), cells, domain, faults)
     faults = faults or list(infeasible_rows([row] if row else [], domain))
     if row is None or faults:

@@ -12,7 +12,7 @@ from ..files.atomic import was_left_behind, write_bytes, write_text
 from .folder import layout_text
 from .run import LAYOUT_FILE, Part, Progress, Run
 from .shards import Shard, as_ranges
-from .workers import stoppable, write_parts_with
+from .workers import most_workers, stoppable, write_parts_with
 
 Existing = Literal["refuse", "resume", "overwrite"]
 
@@ -137,7 +137,7 @@ def _written(run: Run, parts: Sequence[Part], missing: list[Part], workers: int,
         if progress:
             progress(count, total)
 
-    processes = min(workers, len(missing))
+    processes = min(workers, len(missing), most_workers() or workers)
     run = run.for_workers(processes)
     return _written_here(run, missing, done) if processes < 2 else write_parts_with(processes, run, missing, done)
 

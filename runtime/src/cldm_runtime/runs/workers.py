@@ -16,13 +16,19 @@ import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import NoReturn
 
 from ..errors import CldmError, WorkerError
 from .run import Part, Run
 
 _PATIENCE_S = 5.0  # for a process to end
+
+
+def most_workers() -> int | None:
+    """1 in a daemonic process, as those of a task queue or a multiprocessing.Pool are: it may start no processes. Else
+    None: as many as one likes."""
+    return 1 if multiprocessing.current_process().daemon else None
 
 
 def write_parts_with(workers: int, run: Run, parts: Iterable[Part], done: Callable[[int], None]
@@ -68,13 +74,25 @@ class _Pool:
         context = multiprocessing.get_context("spawn")
         with _without_interrupts():
             for number in range(count):
-                ours, theirs = context.Pipe()
-                process = context.Process(target=_work, args=(theirs,), name=f"worker {number}", daemon=True)
-                process.start()
-                theirs.close()
-                self._processes[ours] = process
+                try:
+                    self._start_one(context, number)
+                except OSError as error:
+                    raise WorkerError(f"worker {number} of {count} cannot be started ({error.strerror or error}). Pass "
+                                      "fewer --workers, or raise the limits of this shell: ulimit -n (open files), "
+                                      "ulimit -u (processes).") from error
         for connection in self.connections:
             self.send(connection, (run, run.sha256))
+
+    def _start_one(self, context: SpawnContext, number: int) -> None:
+        ours, theirs = context.Pipe()
+        with theirs:
+            process = context.Process(target=_work, args=(theirs,), name=f"worker {number}", daemon=True)
+            try:
+                process.start()
+            except OSError:
+                ours.close()
+                raise
+        self._processes[ours] = process
 
     def send(self, connection: Connection, item: object) -> None:
         try:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from ..arguments import as_array, checked_count
 from ..bundle.bundle import Bundle
 from ..bundle.segmenter_spec import SegmenterSpec
 from ..domains.domain import Domain
@@ -29,7 +30,7 @@ CPU_SLICES = 2
 """Slices that one thread computes at once on the CPU: their activations then stay in the cache."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Segmenter:
     """A loaded segmenter bundle. `spacing_mm` is that of the images it was exported for. `workers`: threads that work
     on different slices; on the CPU each of them computes all of a slice by itself."""
@@ -76,6 +77,9 @@ class Segmenter:
         """This segmenter with its graph opened again, for another number of threads."""
         return Segmenter._open(self.bundle, self.choice, threads)
 
+    def __repr__(self) -> str:
+        return f"<Segmenter {self.name} on {self.choice.provider}, for {self.spec.axes}-D images of {self.domain.name}>"
+
     @property
     def name(self) -> str:
         return self.bundle.manifest.name
@@ -84,7 +88,7 @@ class Segmenter:
     def spacing_mm(self) -> Spacing:
         return self.bundle.manifest.image.spacing_mm
 
-    def segment(self, images: NDArray[np.floating], spacing_mm: Spacing | None = None,
+    def segment(self, images: ArrayLike, spacing_mm: Spacing | None = None,
                 batch_size: int = BATCH_SIZE, mirror: bool | None = None) -> LabelMap:
         """Label maps (N, *spatial) uint8 of images (N, *spatial) or (N, C, *spatial), in the domain's label values.
 
@@ -134,7 +138,7 @@ class Segmenter:
                 labels[row][prepared.box] = decide(back, self.spec)
         return labels
 
-    def features(self, images: NDArray[np.floating], spacing_mm: Spacing | None = None,
+    def features(self, images: ArrayLike, spacing_mm: Spacing | None = None,
                  batch_size: int = BATCH_SIZE) -> NDArray[np.float32]:
         """Feature vectors (N, F) from the network's encoder, averaged over tiles; for Frechet distances.
 
@@ -153,10 +157,10 @@ class Segmenter:
                 vectors.update(zip([start + row for row in rows], mean, strict=True))
         return np.stack([vectors[row] for row in range(len(ordered))])
 
-    def _checked(self, images: NDArray[np.floating], batch_size: int) -> Image:
+    def _checked(self, images: ArrayLike, batch_size: int) -> Image:
         """(N, C, *spatial) float32 with the spatial axes in the network's order."""
-        if batch_size < 1:
-            raise InputError(f"segment: batch_size is {batch_size}, expected 1 or more.")
+        checked_count("segment: batch_size", batch_size)
+        images = as_array(images, "segment")
         axes, channels = self.spec.axes, len(self.spec.normalisation)
         stacked = images[:, None] if images.ndim == axes + 1 else images
         if stacked.ndim != axes + 2 or stacked.shape[1] != channels or min(stacked.shape[2:]) < 1:
@@ -169,7 +173,7 @@ class Segmenter:
 
     def _checked_spacing(self, spacing_mm: Spacing | None) -> Spacing:
         """One number for each axis, in the network's order."""
-        spacing = self.spacing_mm if spacing_mm is None else spacing_mm
+        spacing = self.spacing_mm if spacing_mm is None else tuple(as_array(spacing_mm, "segment: spacing_mm").flat)
         if len(spacing) != self.spec.axes or not all(np.isfinite(spacing)) or min(spacing) <= 0:
             raise InputError(f"segment: spacing_mm is {spacing}, expected {self.spec.axes} positive numbers, one for "
                              "each axis.")

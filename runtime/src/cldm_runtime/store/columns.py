@@ -9,8 +9,9 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arguments import as_array
 from ..domains.domain import Domain
-from ..errors import DatasetError
+from ..errors import DatasetError, InputError
 from ..metrics.overlap import ScoreReason
 from .disk_stream import DiskStream
 from .format import SEGMENTATION_COLUMNS, TEXT, Column, chunk_rows, encode_text
@@ -52,12 +53,28 @@ class ColumnWriter:
         column = self._columns[name]
         if column.dtype.startswith("S"):
             return encode_text(np.asarray(value).tolist(), name)
-        array = np.asarray(value)
-        if column.dtype == "u1" and (array.dtype.kind not in "iu" or (array.size and array.max() > 255)):
-            raise DatasetError(f"append: {name} must be integers 0..255, found {array.dtype}.")
-        if column.trailing == "attributes" and array.shape[1:] != (len(self._domain.attributes),):
-            raise DatasetError(f"append: {name} has shape {array.shape}, expected (n, {len(self._domain.attributes)}).")
+        array = as_array(value, f"append: {name}")
+        if np.dtype(column.dtype).kind in "iu" and array.dtype.kind not in "iu":
+            raise DatasetError(f"append: {name} must be integers, found {array.dtype}. Convert them.")
+        self._check_shape(name, column, array)
+        if column.trailing == "mask":
+            self._check_labels(name, array)
+        elif column.dtype == "u1" and array.size and not 0 <= array.min() <= array.max() <= 255:
+            raise DatasetError(f"append: {name} must be integers 0..255, found {array.min()} to {array.max()}.")
         return array.astype(column.dtype)
+
+    def _check_shape(self, name: str, column: Column, array: NDArray[np.generic]) -> None:
+        spatial = self._group.file["images"].shape[2:]
+        expected = {"mask": spatial, "attributes": (len(self._domain.attributes),), "": ()}.get(column.trailing)
+        if array.ndim < 1 or (expected is not None and array.shape[1:] != expected):
+            shape = ", ".join(["n", *map(str, expected or ())])
+            raise DatasetError(f"append: {name} has shape {array.shape}, expected ({shape}).")
+
+    def _check_labels(self, name: str, array: NDArray[np.integer]) -> None:
+        try:
+            self._domain.labels.check(array, f"append: {name}")
+        except InputError as error:
+            raise DatasetError(str(error)) from error
 
     def _dataset(self, name: str, trailing: tuple[int, ...]) -> h5py.Dataset:
         column = self._columns[name]

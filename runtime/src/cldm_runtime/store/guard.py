@@ -1,7 +1,7 @@
 """Refuses HDF5 files that would make a reader open other files, run plugins or allocate without bound."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,8 +34,9 @@ def reading(path: Path) -> Iterator[None]:
                            "Write or copy it again.") from error
 
 
-def check_safe(group: h5py.Group, where: str) -> None:
-    """Raise DatasetError if anything below `group` is not plain data, stored in the file itself."""
+def check_safe(group: h5py.Group, where: str, without: Set[str] = frozenset()) -> None:
+    """Raise DatasetError if anything below `group`, except what is named, is not plain data, stored in the file itself.
+    """
     seen = 0
     pending: list[tuple[h5py.Group, int]] = [(group, 0)]
     while pending:
@@ -43,6 +44,8 @@ def check_safe(group: h5py.Group, where: str) -> None:
         for name in current:
             seen += 1
             path = f"{current.name.rstrip('/')}/{name}"
+            if path[1:] in without:
+                continue
             if seen > MAX_OBJECTS or depth >= MAX_DEPTH:
                 raise DatasetError(f"{where}: more than {MAX_OBJECTS} objects or {MAX_DEPTH} levels at {path}. "
                                    "This is not a dataset of ours: do not use it.")

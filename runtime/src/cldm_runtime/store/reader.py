@@ -2,10 +2,12 @@
 
 import json
 import math
+import operator
 import os
+from collections.abc import Iterator, Set
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -34,7 +36,8 @@ def open_dataset(path: str | os.PathLike[str]) -> "Dataset":
 class Dataset(StoredColumns):
     """An open dataset. Images and masks are read row by row; everything else is small and read whole."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, without: Set[str] = frozenset()) -> None:
+        """without: objects that are not looked at, because they will be replaced, for example "segmentations/a"."""
         if not path.is_file():
             raise DatasetError(f"{path}: no such file. Give the path of a {FORMAT} HDF5 file.")
         try:
@@ -47,8 +50,8 @@ class Dataset(StoredColumns):
                 check_heaps(file, path)
                 check_attributes(file, str(path))
                 check_header(file, path)
-                check_safe(file, str(path))
-                check_columns(file, path)
+                check_safe(file, str(path), without)
+                check_columns(file, path, without)
         except DatasetError:
             file.close()
             raise
@@ -69,6 +72,24 @@ class Dataset(StoredColumns):
 
     def __len__(self) -> int:
         return int(self._dataset("images").shape[0])
+
+    def __getitem__(self, row: int) -> dict[str, NDArray[Any]]:
+        """One sample: image (C, *spatial) float32 and, where the file has masks, mask (*spatial) uint8.
+
+        Raises OutOfRange, an InputError and an IndexError.
+        """
+        sample: dict[str, NDArray[Any]] = {"image": self.images(operator.index(row))}
+        return {**sample, "mask": self.masks(operator.index(row))} if "masks" in self else sample
+
+    def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
+        return (self[row] for row in range(len(self)))
+
+    def __repr__(self) -> str:
+        if not self._group:
+            return f"<Dataset {self.path}, closed>"
+        names = list(self.segmentations)
+        return (f"<Dataset {self.path.name} of {self.domain[:40]}: {len(self)} images of {self.channels} x {self.shape}"
+                f"{', with masks' * ('masks' in self)}, {len(names)} segmentation(s)>")
 
     @property
     def domain(self) -> str:

@@ -1,17 +1,19 @@
 """Reading the columns of a group of a dataset file, and the group of one segmenter."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DatasetError
+from ..arguments import as_array
+from ..errors import DatasetError, InputError, OutOfRange
 from .format import SEGMENTATION_COLUMNS, Column
 from .guard import reading
 from .structure import as_text
 
-Rows = int | slice | NDArray[np.integer]
+Rows = int | slice | Sequence[int] | NDArray[np.integer]
 
 
 class StoredColumns:
@@ -34,11 +36,12 @@ class StoredColumns:
 
     def _rows(self, column: str, rows: Rows) -> NDArray[np.generic]:
         dataset = self._dataset(column)
+        chosen = _checked_rows(rows, len(dataset), f"{self.path}: {dataset.name}")
         with reading(self.path):
-            if isinstance(rows, np.ndarray) and rows.size:
-                unique, inverse = np.unique(rows, return_inverse=True)  # h5py wants increasing row numbers
+            if isinstance(chosen, np.ndarray) and chosen.size:
+                unique, inverse = np.unique(chosen, return_inverse=True)  # h5py wants increasing row numbers
                 return np.asarray(dataset[unique])[inverse]
-            return np.asarray(dataset[rows])
+            return np.asarray(dataset[chosen])
 
     def _all(self, column: str) -> NDArray[np.generic] | None:
         return self._rows(column, slice(None)) if column in self else None
@@ -101,6 +104,24 @@ class Segmentation(StoredColumns):
     @property
     def score_units(self) -> tuple[str, ...]:
         return self._texts("scores", "units")
+
+
+def _checked_rows(rows: Rows, count: int, where: str) -> Rows:
+    """Rows as h5py takes them: none below 0, no step backwards. Raises OutOfRange, or InputError for no rows."""
+    if isinstance(rows, slice):
+        forwards = rows.step is None or rows.step > 0
+        return rows if forwards else np.arange(count)[rows]
+    numbers = as_array(rows, where)
+    if numbers.dtype.kind == "b" and numbers.shape == (count,):
+        return np.flatnonzero(numbers)
+    if numbers.ndim > 1 or (numbers.dtype.kind not in "iu" and numbers.size):
+        raise InputError(f"{where}: rows are {numbers.dtype} of shape {numbers.shape}, expected an integer, a slice "
+                         "or a list of integers.")
+    if numbers.size and not -count <= numbers.min() <= numbers.max() < count:
+        raise OutOfRange(f"{where}: row {numbers.max() if numbers.max() >= count else numbers.min()} was asked for, "
+                         f"expected 0 to {count - 1}.")
+    chosen = np.where(numbers < 0, numbers + count, numbers).astype(np.int64)
+    return chosen if numbers.ndim else int(chosen)
 
 
 def root_metadata(group: h5py.Group) -> dict[str, str | int | float]:

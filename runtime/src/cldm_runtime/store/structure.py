@@ -1,5 +1,6 @@
 """Checks the contents of a dataset file, with shapes and types, before any column is read."""
 
+from collections.abc import Set
 from pathlib import Path
 
 import h5py
@@ -33,14 +34,15 @@ def check_header(file: h5py.File, path: Path) -> None:
         raise DatasetError(f"{path}: root attribute domain is missing, for example \"lge\".")
 
 
-def check_columns(file: h5py.File, path: Path) -> None:
+def check_columns(file: h5py.File, path: Path, without: Set[str] = frozenset()) -> None:
     if not isinstance(file.get("images"), h5py.Dataset) or file["images"].ndim < 4:
         raise DatasetError(f"{path}: /images is missing or not (N, C, *spatial).")
     images = file["images"]
-    faults = [*_image_attribute_faults(images), *_column_faults(file, COLUMNS, images)]
-    for name, group in file.get("segmentations", {}).items():
+    faults = [*_image_attribute_faults(images), *_column_faults(file, COLUMNS, images, without)]
+    for name in set(file.get("segmentations", ())) - {other.removeprefix("segmentations/") for other in without}:
+        group = file["segmentations"][name]
         if isinstance(group, h5py.Group):
-            faults += _column_faults(group, SEGMENTATION_COLUMNS, images)
+            faults += _column_faults(group, SEGMENTATION_COLUMNS, images, without)
         else:
             faults.append(f"/segmentations/{name} is not a group")
     if faults:
@@ -59,10 +61,11 @@ def _image_attribute_faults(images: h5py.Dataset) -> list[str]:
     return faults
 
 
-def _column_faults(group: h5py.Group, columns: dict[str, Column], images: h5py.Dataset) -> list[str]:
+def _column_faults(group: h5py.Group, columns: dict[str, Column], images: h5py.Dataset, without: Set[str]
+                   ) -> list[str]:
     faults = []
     for column in columns.values():
-        if column.path not in group:
+        if column.path not in group or f"{group.name.rstrip('/')}/{column.path}"[1:] in without:
             continue
         item, where = group[column.path], f"{group.name.rstrip('/')}/{column.path}"
         if not isinstance(item, h5py.Dataset):

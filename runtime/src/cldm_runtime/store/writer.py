@@ -65,13 +65,13 @@ def edit_dataset(path: str | os.PathLike[str], *, replace: Sequence[str] = ()) -
     out because they are written again, for example "segmentations/nnunet" or "attributes/mask". The copy needs free
     space.
     """
-    target = Path(path)
-    with open_dataset(target) as dataset:
+    target, without = Path(path), {name.strip("/") for name in replace}
+    with Dataset(target, without) as dataset:
         domain = dataset.load_domain()
     writer = DatasetWriter(target, domain, overwrite=True)
     try:
         with writing(writer._stream, target):
-            writer.copy_from(target, {name.strip("/") for name in replace})
+            writer.copy_from(target, without)
     except BaseException:
         writer.discard()
         raise
