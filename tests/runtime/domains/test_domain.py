@@ -7,7 +7,7 @@ import pytest
 
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.domains.registry import get_domain, measure
-from cldm_runtime.errors import InputError
+from cldm_runtime.errors import InputError, UnknownName
 
 LGE = get_domain("lge")
 
@@ -39,3 +39,12 @@ def test_one_map_is_one_sample_and_a_batch_is_many() -> None:
 def test_other_shapes_are_refused_with_those_expected(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match=r"one map \(height, width\) or a batch \(N, height, width\)"):
         measure(np.zeros(shape, np.uint8))
+
+
+def test_a_measurement_is_read_by_name() -> None:
+    measured = measure([[0] * 8] * 8)
+    assert list(measured) == list(dict(measured)) == list(LGE.attribute_names)
+    assert dict(measured)["infarct_size"].shape == (1,)
+    with pytest.raises(UnknownName, match="attribute 'size' was not measured. Known: infarct_size, ") as error:
+        measured["size"]
+    assert isinstance(error.value, KeyError) and str(error.value).startswith("attribute")

@@ -119,6 +119,25 @@ def test_a_stochastic_sampler_is_reproducible_too(model: Generator) -> None:
     assert np.array_equal(first, again)
 
 
+def test_attributes_may_all_be_left_out(model: Generator) -> None:
+    images, masks = model.sample(n=4, seed=np.uint64(3))
+    assert images.shape[0] == 4 and masks is not None and len({each.tobytes() for each in masks}) == 4
+    assert np.array_equal(model.sample({}, n=4, seed=3)[0], images)
+    assert np.array_equal(next(model.stream([{}] * 4, seed=3, batch_size=4)).masks, masks)
+
+
+def test_one_map_is_as_good_as_a_batch_of_one(model: Generator) -> None:
+    masks = model.sample(n=1)[1]
+    assert masks is not None
+    assert np.array_equal(model.sample(masks=masks[0].tolist())[0], model.sample(masks=masks)[0])
+
+
+def test_records_are_shown_in_a_line(model: Generator) -> None:
+    assert repr(model).startswith("<Generator tiny-generator on cpu: 1 x (128, 128) pixels") and len(repr(model)) < 300
+    batch = next(model.stream([{"infarct_size": 0.1}] * 3, batch_size=3))
+    assert repr(batch) == "<Batch of samples 0 to 2, images (3, 1, 128, 128)>"
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     ({"attributes": {"infarct_size": 7}}, "outside 0..1"), ({"attributes": 4}, "found 4, expected names with numbers"),
     ({"attributes": {"infarct_size": "large"}}, "infarct_size: found str, expected an array of numbers"),

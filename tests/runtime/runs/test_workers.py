@@ -142,3 +142,22 @@ def test_one_worker_for_each_core_of_the_cpu(monkeypatch: pytest.MonkeyPatch, qu
     assert default_workers("cpu") == count and default_workers("cuda") == count
     monkeypatch.setattr(processor, "_ON_A_GPU", 2)
     assert default_workers("cuda") == min(count, 2) and default_workers("openvino") == count
+
+
+def test_a_daemonic_process_does_all_by_itself(model: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                               ) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
+        generate_dataset(make_plan(model, 8), tmp_path / "a.h5", workers=2)
+    generate_dataset(make_plan(model, 8), tmp_path / "b.h5", workers=2)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def test_processes_that_cannot_be_started_are_one_message(model: Generator, tmp_path: Path,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("multiprocessing.context.SpawnContext.Pipe", full)
+    with pytest.raises(WorkerError, match=r"worker 0 of 2 cannot be started \(Too many open files\).*ulimit -n"):
+        generate_dataset(make_plan(model, 8), tmp_path / "a.h5", workers=2)

@@ -189,7 +189,8 @@ def test_transposed_plans_see_transposed_slices():
 
 
 @pytest.mark.parametrize(("images", "message"), [
-    (np.zeros((4, 4)), "expected"), (np.zeros((1, 2, 4, 4)), "expected"), (np.full((1, 4, 4), np.nan), "NaN")])
+    (np.zeros((4, 4)), "expected"), (np.zeros((1, 2, 4, 4)), "expected"), (np.full((1, 4, 4), np.nan), "NaN"),
+    ("image.png", "expected an array of numbers")])
 def test_images_that_cannot_be_segmented_are_refused(images, message):
     with pytest.raises(InputError, match=message):
         segmenter(bands).segment(images)
