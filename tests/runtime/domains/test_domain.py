@@ -45,6 +45,6 @@ def test_a_measurement_is_read_by_name() -> None:
     measured = measure([[0] * 8] * 8)
     assert list(measured) == list(dict(measured)) == list(LGE.attribute_names)
     assert dict(measured)["infarct_size"].shape == (1,)
-    with pytest.raises(UnknownName, match="attribute 'size' was not measured. Known: infarct_size, ") as error:
+    with pytest.raises(UnknownName, match=r"attribute 'size' was not measured\. Known: infarct_size, ") as error:
         measured["size"]
     assert isinstance(error.value, KeyError) and str(error.value).startswith("attribute")
