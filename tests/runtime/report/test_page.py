@@ -117,8 +117,13 @@ def test_every_case_picture_has_its_own_identifier(page: str) -> None:
 def test_the_keys_of_the_summary_are_pinned(dataset: Path, tmp_path: Path) -> None:
     summary = json.loads(write_report(dataset, "nnunet", tmp_path).json.read_text())
     assert list(summary) == ["format", "format_version", "metric_definition", "run", "counts", "bootstrap", "regions",
-                             "false_detections", "detection", "agreement", "uncertainty"]
-    assert summary["uncertainty"] is None
+                             "false_detections", "detection", "agreement", "uncertainty", "strata", "generator",
+                             "label_permutation"]
+    assert summary["uncertainty"] is summary["generator"] is summary["label_permutation"] is None
+    assert list(summary["strata"]) == ["reference", "rows", "worst", "undefined", "bins", "minimum_n", "edges"]
+    assert list(summary["strata"]["rows"][0]) == [
+        "attribute", "unit", "low", "high", "region", "n_samples", "n", "dice", "n_missed", "missed_rate", "n_without",
+        "n_false", "false_rate", "n_bias", "bias"]
     assert summary["format"] == "cldm-scores"
     assert summary["counts"] == {"samples": 12, "patients": 4}
     assert summary["bootstrap"] == {"unit": "patient", "replicates": 1000, "seed": 0, "level": 0.95}

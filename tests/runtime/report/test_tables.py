@@ -149,7 +149,7 @@ def test_no_tile_without_a_number() -> None:
 def test_what_is_compared_is_said_once_for_each_pair() -> None:
     asked = comparison(measured="mask", reference="requested")
     said = comparisons_made(samples(), summary(comparisons=(comparison(), comparison("infarct only"), asked)))
-    assert said == ("outlines of the segmentation with the reference masks; attributes of the segmentation with those "
+    assert said == ("regions of the segmentation with those of the masks; attributes of the segmentation with those "
                     "of the mask; attributes of the mask with those requested")
     assert comparisons_made(samples(False), summary(comparisons=())).startswith("nothing, because")
 

@@ -204,6 +204,8 @@ def export(config_path: str, what: str, nnunet: str, force: bool, torchscript: b
     written = import_module("cldm_trainer.export").run(config, force=force, torchscript=torchscript, what=what)
     for folder in written:
         click.echo(f"{folder}: written; graphs and sampling loop agree with torch (see its MODEL_CARD.md).")
+        if warning := import_module("cldm_trainer.export.quality").warning_of(folder):
+            click.echo(f"warning: {warning}", err=True)
     engines = import_module("cldm_trainer.export.engines")
     click.echo(engines.build_or_skip(written, config.export.batch_size, lambda text: click.echo(text, err=True)))
 

@@ -12,6 +12,7 @@ import click
 
 from ..bundle.bundle import Bundle
 from ..bundle.manifest import SamplingSpec
+from ..bundle.obedience import read_obedience, weakness
 from ..bundle.sources import needs_maps
 from ..diffusion.samplers import SAMPLERS
 from ..diffusion.schedule import SPACINGS, Spacing
@@ -166,12 +167,20 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
         if share_out(Generation(plan, out), scaling, "gen", workers, as_json):
             audit_log.note(made=plan.samples)
             click.echo(f"{out}: {plan.samples} images.")
+            _say_weakness(generator)
     elif repair:
         with show_progress("repairing", plan.samples, sys.stderr) as progress:
             click.echo(f"{out}: {repair_dataset(plan, out, progress, workers)} of {len(plan.parts)} parts computed "
                        "again.")
     else:
         _generate(plan, out, existing, workers, as_json)
+        _say_weakness(generator)
+
+
+def _say_weakness(generator: Generator) -> None:
+    """Whether the bundle falls short of its cohort, on stderr; nothing where it does not."""
+    if short := weakness(read_obedience(generator.manifest.quality), generator.domain):
+        click.echo(f"note: {generator.manifest.name}: {short}", err=True)
 
 
 def _choice(bundle: Bundle, provider: str, precision: str, out: Path, existing: Existing) -> Choice:

@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 from ..bundle.bundle import Bundle
+from ..bundle.declarations import carried_domain
 from ..bundle.manifest import Manifest, TensorSpec
 from ..bundle.nature import nature_sentence
+from ..bundle.obedience import read_obedience, weakness
 from ..bundle.sources import SOURCES
 from ..store import open_dataset
 from .inspect_dataset import dataset_facts, dataset_lines
@@ -98,6 +100,9 @@ def _plain(value: Any) -> str:
 
 def _generator_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
     if manifest.kind == "generator":
+        domain = carried_domain(manifest.domain, manifest.declared_domain, manifest.name)
+        if short := weakness(read_obedience(manifest.quality), domain):
+            yield "falls short", short
         first = next((source for source in SOURCES.values() if source.name in manifest.sources), None)
         yield "needs", (f"{first.name} ({first.needs})" if first else
                         "nothing (you cannot choose what the images show)")

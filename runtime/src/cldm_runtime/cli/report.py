@@ -42,7 +42,9 @@ def only_segmentation(path: Path) -> str:
 
 
 def echo_files(written: ReportFiles, as_json: bool) -> None:
-    """Name the files, or print the summary."""
+    """Name the files, or print the summary; notes go to stderr."""
+    for text in written.notes:
+        click.echo(f"note: {text}", err=True)
     if as_json:
         summary = json.loads(written.json.read_text(encoding="utf-8"))
         click.echo(json.dumps({**summary, "files": {"html": str(written.html), "csv": str(written.csv),

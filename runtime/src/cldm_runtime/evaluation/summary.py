@@ -2,19 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bundle.obedience import Obedience
 from ..domains.attributes import Reason
 from ..domains.domain import Domain
 from ..errors import DatasetError
 from ..files.records import without_nan
 from ..metrics.agreement import Agreement, Estimate, agreement, rate_estimate
+from ..metrics.label_order import LabelPermutation
 from ..metrics.overlap import DEFINITION, RegionSummary, ScoreReason, Scores, summarise
+from ..metrics.strata import Strata
 from ..metrics.uncertainty import Uncertainty
 from ..store import Dataset, Segmentation
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 FORMAT = "cldm-scores"
 FORMAT_VERSION = 1
@@ -99,7 +105,9 @@ class Comparison:
 class Summary:
     """The content of scores.json. `run`: bundles, settings and versions, as text and numbers. `regions` and
     `false_detections` are against masks, and empty without masks. unit: what the bootstrap resamples: patient,
-    condition or sample. uncertainty: None if no condition has several samples."""
+    condition or sample. uncertainty: None if no condition has several samples. strata: None without a
+    reference. generator: what the bundle of generated images states, None for a cohort; generator_weakness: where it
+    falls short of its cohort, "" if nowhere. label_permutation: None if the label values look right."""
 
     run: Mapping[str, str | int | float]
     n_samples: int
@@ -112,6 +120,10 @@ class Summary:
     replicates: int = REPLICATES
     unit: str = "sample"
     uncertainty: Uncertainty | None = None
+    strata: Strata | None = None
+    generator: Obedience | None = None
+    generator_weakness: str = ""
+    label_permutation: LabelPermutation | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, None for NaN; the keys are part of the format."""
@@ -121,9 +133,11 @@ class Summary:
             "bootstrap": {"unit": self.unit, "replicates": self.replicates, "seed": self.seed, "level": 0.95},
             "regions": [asdict(region) for region in self.regions],
             "false_detections": {region: asdict(rate) for region, rate in self.false_detections.items()},
-            "detection": None if self.detection is None else asdict(self.detection),
+            "detection": _record(self.detection),
             "agreement": [_flat(comparison) for comparison in self.comparisons],
-            "uncertainty": None if self.uncertainty is None else asdict(self.uncertainty),
+            "uncertainty": _record(self.uncertainty), "strata": _record(self.strata),
+            "generator": self.generator and {**asdict(self.generator), "weakness": self.generator_weakness},
+            "label_permutation": _record(self.label_permutation),
         }
         cleaned: dict[str, Any] = without_nan(document)
         return cleaned
@@ -242,6 +256,10 @@ def _with_lesion(scores: Scores | None, size: NDArray[np.float32] | None,
         return None if size is None else size > 0
     reasons = scores.why(f"{domain.lesion}_hd_mm")
     return np.isin(reasons, (ScoreReason.MEASURED, ScoreReason.PREDICTION_EMPTY))
+
+
+def _record(part: "DataclassInstance | None") -> dict[str, Any] | None:
+    return None if part is None else asdict(part)
 
 
 def _flat(comparison: Comparison) -> dict[str, Any]:

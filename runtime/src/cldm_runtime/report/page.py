@@ -4,6 +4,7 @@ The page is one file without scripts or outside references: charts and contours 
 """
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from importlib.resources import files
@@ -12,18 +13,24 @@ from pathlib import Path
 import numpy as np
 
 from ..bundle.nature import images_sentence, nature_sentence, stated_nature
+from ..bundle.obedience import stated_obedience, weakness
 from ..domains.attributes import Attribute
 from ..errors import InputError
 from ..evaluation.fresh import refuse_stale
+from ..evaluation.label_order import permutation_note, read_permutation
 from ..evaluation.repeated_conditions import read_uncertainty
+from ..evaluation.strata import read_strata
 from ..evaluation.summary import Comparison, Samples, Summary, read_samples, summarise_samples
 from ..files.atomic import write_text
 from ..metrics.overlap import ScoreReason, Scores
+from ..metrics.strata import FEWEST
 from ..store import DERIVED_FROM, MASK_ATTRIBUTES_FROM, Dataset, open_dataset
 from ..version import __version__
 from .charts import bland_altman, histogram, scatter
 from .gallery import gallery
+from .generator import generator_section
 from .score_files import scores_csv, scores_json
+from .strata import strata_section, worst_sentence
 from .tables import (
     agreement_table,
     as_title,
@@ -49,11 +56,12 @@ _INTENDED_USE = ("research on segmentation of medical images: comparing segmente
 
 @dataclass(frozen=True)
 class ReportFiles:
-    """Where the three files were written."""
+    """Where the three files were written. notes: what a reader of any figure must know first, in words."""
 
     html: Path
     csv: Path
     json: Path
+    notes: tuple[str, ...] = ()
 
 
 def write_report(path: str | os.PathLike[str], name: str, folder: str | os.PathLike[str], *, subset: str | None = None,
@@ -70,13 +78,33 @@ def write_report(path: str | os.PathLike[str], name: str, folder: str | os.PathL
         content = refuse_stale(dataset, name)
         samples = read_samples(dataset, name, subset)
         described = {**describe_run(dataset, name, subset), "content_sha256": content}
-        summary = replace(summarise_samples(samples, described, seed),
-                          uncertainty=read_uncertainty(dataset, name, samples, seed))
+        summary = summarise_all(dataset, name, samples, described, seed)
+        notes = reading_notes(name, samples, summary)
         page = render(dataset, name, samples, summary)
     write_text(written.csv, scores_csv(samples))
     write_text(written.json, scores_json(summary))
     write_text(written.html, page)
-    return written
+    return replace(written, notes=notes)
+
+
+def summarise_all(dataset: Dataset, name: str, samples: Samples, run: Mapping[str, str | int | float],
+                  seed: int = 0) -> Summary:
+    """Every figure of scores.json. run: as of `describe_run`."""
+    summary = summarise_samples(samples, run, seed)
+    manifest = dataset.metadata.get("manifest")
+    generator = None if manifest is None else stated_obedience(str(manifest))
+    return replace(summary, uncertainty=read_uncertainty(dataset, name, samples, seed),
+                   strata=read_strata(samples, seed), generator=generator,
+                   generator_weakness="" if generator is None else weakness(generator, samples.domain),
+                   label_permutation=read_permutation(dataset, name, samples))
+
+
+def reading_notes(name: str, samples: Samples, summary: Summary) -> tuple[str, ...]:
+    """What a reader of any figure must know first: label values that look permuted, and a generator that falls short
+    of its cohort."""
+    permutation = summary.label_permutation
+    permuted = "" if permutation is None else permutation_note(name, permutation, samples.domain.labels)
+    return tuple(filter(None, (permuted, summary.generator_weakness)))
 
 
 def check_report(path: str | os.PathLike[str], folder: str | os.PathLike[str], subset: str | None = None) -> None:
@@ -109,9 +137,11 @@ def render(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> s
     style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     title = f"{name} on {dataset.path.name}"
     uncertainty = summary.uncertainty
-    sections = [_head(title, nature_sentences(dataset, name), samples, summary), _overlap(samples, summary),
-                _agreement(samples, summary), gallery(dataset, name, samples),
+    notes = reading_notes(name, samples, summary)
+    sections = [_head(title, nature_sentences(dataset, name), notes, samples, summary), _overlap(samples, summary),
+                strata_section(summary.strata), _agreement(samples, summary), gallery(dataset, name, samples),
                 "" if uncertainty is None else uncertainty_section(dataset, name, samples, uncertainty),
+                "" if summary.generator is None else generator_section(summary.generator),
                 _reading(samples, summary), _run(summary)]
     body = "\n".join(sections)
     return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -131,13 +161,15 @@ def nature_sentences(dataset: Dataset, name: str) -> list[str]:
     return [*images, *(f"{who}: {nature_sentence(nature)}" for who, nature in trained.items())]
 
 
-def _head(title: str, natures: list[str], samples: Samples, summary: Summary) -> str:
+def _head(title: str, natures: list[str], notes: Sequence[str], samples: Samples, summary: Summary) -> str:
     patients = f" of {summary.n_patients} patients" if summary.n_patients is not None else ""
     tiles = "".join(f'<div class="tile"><span>{escape(label)}</span><b>{escape(value)}</b><small>{escape(detail)}'
                     "</small></div>" for label, value, detail in key_figures(samples, summary))
-    return (f'<header><h1>Segmentation report</h1><p class="nature">{escape(" ".join(natures))}</p>'
+    warnings = "".join(f'<p class="warning">{escape(note[:1].upper() + note[1:])}</p>' for note in notes)
+    worst = f'<p class="worst">{escape(worst_sentence(summary.strata))}</p>' if summary.strata else ""
+    return (f'<header><h1>Segmentation report</h1><p class="nature">{escape(" ".join(natures))}</p>{warnings}'
             f'<p class="notice">Intended use: {_INTENDED_USE}</p><p class="lead">{escape(title)}: {summary.n_samples} '
-            f'samples{patients}</p><p>Compared: {escape(comparisons_made(samples, summary))}.</p>'
+            f'samples{patients}</p>{worst}<p>Compared: {escape(comparisons_made(samples, summary))}.</p>'
             f'</header><div class="tiles">{tiles}</div>')
 
 
@@ -216,8 +248,12 @@ def _reading(samples: Samples, summary: Summary) -> str:
         "Dice": "Overlap of two regions, 0 to 1. The mean runs over samples whose reference holds the region; a missed "
                 "region counts 0. “With absence” runs over all samples: agreeing that a region is absent counts 1, "
                 "finding one that is not there counts 0.",
-        "HD, HD95, ASSD": "Largest, 95th percentile and mean distance between the two outlines in mm, over samples "
-                          "where both hold the region. Undefined distances are left out, never counted as 0.",
+        "HD, HD95, ASSD": "Largest, 95th percentile and mean distance between the borders of the two regions in mm, "
+                          "over samples where both hold the region. Undefined distances are left out, never counted "
+                          "as 0.",
+        "Worst": "The bin with the lowest mean Dice of all bins of all attributes (where no Dice is known: with the "
+                 f"most misses) in which at least {FEWEST} samples hold the region. The lowest of many bins is low "
+                 "partly by chance: compare its interval with those of the others.",
         "r²": "Squared correlation. It is blind to a constant bias and to scale, and grows with the range of the "
               "reference: read it with slope, bias and ICC. Samples without the lesion raise it, so it is given twice.",
         "Slope, bias": "Slope of the regression of the measurement on the reference (1 is right); mean difference, "

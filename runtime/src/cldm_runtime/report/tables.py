@@ -55,8 +55,8 @@ def region_table(summary: Summary) -> str:
     rows = [[escape(as_title(region.region)), _spread(region.dice, 3), _spread(region.dice_with_absence, 3),
              _spread(region.hd_mm, 1), _spread(region.hd95_mm, 1), _spread(region.assd_mm, 2), str(region.n),
              str(region.n_empty_reference), str(region.n_empty_prediction), str(region.n_missed),
-             _counted(region.n_false, summary.false_detections[region.region])] for region in summary.regions]
-    return _table(head, rows)
+             counted(region.n_false, summary.false_detections[region.region])] for region in summary.regions]
+    return table(head, rows)
 
 
 def agreement_table(comparisons: Sequence[Comparison]) -> str:
@@ -73,20 +73,20 @@ def agreement_table(comparisons: Sequence[Comparison]) -> str:
         rows.append([
             escape(name), str(figures.n), f"{figures.n_reference_undefined} + {figures.n_measured_undefined}",
             f"{number(figures.reference_low * scale, 1)} to {number(figures.reference_high * scale, 1)}",
-            _estimate(figures.r2, 1, 2), _estimate(figures.slope, 1, 2), _estimate(figures.intercept, scale, 1),
-            _estimate(figures.bias, scale, 1, signed=True),
+            estimate(figures.r2, 1, 2), estimate(figures.slope, 1, 2), estimate(figures.intercept, scale, 1),
+            estimate(figures.bias, scale, 1, signed=True),
             f"{number(figures.limit_low.value * scale, 1, True)} to {number(figures.limit_high.value * scale, 1, True)}"
             f"<small>{_interval(figures.limit_low, scale, 1)}, {_interval(figures.limit_high, scale, 1)}</small>",
-            _estimate(figures.icc, 1, 2), _estimate(figures.mae, scale, 1)])
-    return _table(head, rows, classes)
+            estimate(figures.icc, 1, 2), estimate(figures.mae, scale, 1)])
+    return table(head, rows, classes)
 
 
 def detection_table(lesion: Detection) -> str:
     """Counts of samples with the lesion in the reference and in the segmentation, for a file without masks."""
     head = ["Lesion", "Reference<br>with", "Missed", "Reference<br>without", "False"]
-    row = [escape(as_title(lesion.region)), str(lesion.n_with), _counted(lesion.n_missed, lesion.missed_rate),
-           str(lesion.n_without), _counted(lesion.n_false, lesion.false_rate)]
-    return _table(head, [row])
+    row = [escape(as_title(lesion.region)), str(lesion.n_with), counted(lesion.n_missed, lesion.missed_rate),
+           str(lesion.n_without), counted(lesion.n_false, lesion.false_rate)]
+    return table(head, [row])
 
 
 def spread_table(spreads: Sequence[AttributeSpread]) -> str:
@@ -101,22 +101,22 @@ def spread_table(spreads: Sequence[AttributeSpread]) -> str:
         rows.append([
             escape(f"{as_title(item.attribute)} ({shown_unit(item.unit)})" if first else item.samples), str(item.n),
             f"{item.n_reference_undefined} + {item.n_too_few}", str(item.n_values_undefined),
-            _estimate(item.rms_spread, scale, 2), _estimate(item.rms_error, scale, 2),
-            _estimate(item.rms_error_single, scale, 2), _estimate(item.ratio, 1, 2), _estimate(item.rho, 1, 2)])
-    return _table(head, rows, classes)
+            estimate(item.rms_spread, scale, 2), estimate(item.rms_error, scale, 2),
+            estimate(item.rms_error_single, scale, 2), estimate(item.ratio, 1, 2), estimate(item.rho, 1, 2)])
+    return table(head, rows, classes)
 
 
 def pixel_table(pixels: PixelCalibration) -> str:
     """Disagreement and error rate, bin by bin."""
     rows = [["0" if point.high == 0 else f"{point.low:g} to {point.high:g}", str(point.n), str(point.n_wrong),
-             number(100 * point.disagreement, 1), _estimate(point.error_rate, 100, 1)] for point in pixels.bins]
-    return _table(["Disagreement", "Pixels", "Wrong", "Mean<br>disagreement (%)", "Error rate (%)"], rows)
+             number(100 * point.disagreement, 1), estimate(point.error_rate, 100, 1)] for point in pixels.bins]
+    return table(["Disagreement", "Pixels", "Wrong", "Mean<br>disagreement (%)", "Error rate (%)"], rows)
 
 
 def comparisons_made(samples: Samples, summary: Summary) -> str:
     """The comparisons of the report, as text."""
     pairs = dict.fromkeys((comparison.measured, comparison.reference) for comparison in summary.comparisons)
-    pairs_compared = ["outlines of the segmentation with the reference masks"] if samples.scores is not None else []
+    pairs_compared = ["regions of the segmentation with those of the masks"] if samples.scores is not None else []
     whose = {"requested": "requested", "mask": "of the mask"}
     pairs_compared += [f"attributes of the {measured} with those {whose[reference]}" for measured, reference in pairs]
     return "; ".join(pairs_compared) or "nothing, because the file holds neither masks nor requested attributes"
@@ -148,9 +148,9 @@ def _spread(values: Spread, digits: int) -> str:
             f"({number(values.q25, digits)} to {number(values.q75, digits)})</small>")
 
 
-def _estimate(estimate: Estimate, scale: float, digits: int, signed: bool = False) -> str:
-    return (f"{number(estimate.value * scale, digits, signed)}"
-            f"<small>{_interval(estimate, scale, digits)}</small>")
+def estimate(figure: Estimate, scale: float, digits: int, signed: bool = False) -> str:
+    """The value with its interval below, as HTML."""
+    return f"{number(figure.value * scale, digits, signed)}<small>{_interval(figure, scale, digits)}</small>"
 
 
 def _interval(estimate: Estimate, scale: float, digits: int) -> str:
@@ -159,14 +159,15 @@ def _interval(estimate: Estimate, scale: float, digits: int) -> str:
     return f"{number(estimate.low * scale, digits)} to {number(estimate.high * scale, digits)}"
 
 
-def _counted(count: int, rate: Estimate) -> str:
+def counted(count: int, rate: Estimate) -> str:
+    """The count and its share, with its interval below, as HTML."""
     if not math.isfinite(rate.value):
         return f"{count}"
     return f"{count} ({percent(rate.value)})<small>{percent(rate.low)} to {percent(rate.high)}</small>"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], classes: Sequence[str] | None = None) -> str:
-    """A table whose cells are HTML."""
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], classes: Sequence[str] | None = None) -> str:
+    """A table whose cells are HTML. classes: of each row."""
     names = classes or [""] * len(rows)
     first = "".join(f"<th>{cell}</th>" for cell in head)
     lines = []
