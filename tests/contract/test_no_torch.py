@@ -74,7 +74,7 @@ print(all(check.passed for check in verify_bundle(Bundle.load({str(tiny_generato
 
 
 def test_prepare_without_torch_writes_the_bytes_of_the_trainers_stage(tmp_path):
-    config = pytest.importorskip("cldm_trainer.config")
+    config = pytest.importorskip("cldm_trainer.stages.config_file")
     child.make_raw(tmp_path / "raw")
     for name in ("runtime", "trainer"):
         (tmp_path / f"{name}.toml").write_text(

@@ -19,39 +19,11 @@ from cldm_runtime.scans.settings import raw_folder
 from .conditions.registry import KINDS
 from .config import Config
 from .stages.config_file import load_config
+from .stages.table import SHARED, STAGES, arguments, run_stage
 from .training import launch
 
-# subcommand -> (module, function, what it takes, as `arguments` names it, help). Modules are imported when they are
-# needed: torch and nnU-Net are slow to load.
-STAGES: dict[str, tuple[str, str, str, str]] = {
-    "phantom": ("stages.phantom", "run", "cohort workers", "Draw the LGE phantom cohort as an nnU-Net raw dataset."),
-    "prepare": ("stages.cohort", "run", "cohort prepare",
-                "Crop, resample and normalise an nnU-Net raw dataset into cohort.h5."),
-    "image-codec": ("stages.codec", "run_image_codec", "image_codec run", "Train the image codec."),
-    "mask-codec": ("stages.codec", "run_mask_codec", "mask_codec run", "Train the mask codec."),
-    "texture": ("stages.texture", "run", "texture codecs run", "Train the texture that the image codec leaves out."),
-    "latents": ("stages.latents", "run", "codecs run",
-                "Encode the cohort for the diffusion model (done by `diffusion` too)."),
-    "label-vae": ("stages.label_vae", "run", "label_vae latents run",
-                  "Train the VAE or AR-VAE of label maps, a condition or an anatomy."),
-    "diffusion": ("stages.diffusion", "run", "design run", "Train the latent diffusion model."),
-    "trajectories": ("stages.trajectories", "run", "distil design run",
-                     "Compute a bundle's sampling trajectories, from which `distil` learns."),
-    "distil": ("stages.distil", "run", "distil design run", "Train a denoiser of few steps from a bundle's."),
-    "finish": ("stages.finish", "run", "finish distil design run",
-               "Continue training the few-step student, against a critic of slices."),
-    "small-decoder": ("stages.small_codec", "run_decoder", "small run",
-                      "Train a small network that replaces a bundle's decoder."),
-    "small-texture": ("stages.small_codec", "run_texture", "small run",
-                      "Train the texture that the small decoder leaves out."),
-    "small-mask-encoder": ("stages.small_codec", "run_mask_encoder", "small run",
-                           "Train a small network that replaces a bundle's mask encoder."),
-    "segmenter": ("stages.segmenter", "run", "segmenter workers run", "Train nnU-Net on the cohort."),
-}
+__all__ = ["STAGES", "arguments", "cli", "main", "run_stage"]
 
-# Trained by `loop.train`, in as many processes as the run has; the first of them carries out the others alone.
-_SHARED = ("image-codec", "mask-codec", "texture", "label-vae", "diffusion", "distil", "finish", "small-decoder",
-           "small-texture", "small-mask-encoder")
 _OF_A_GENERATOR = ("image-codec", "mask-codec", "texture", "latents", "diffusion")
 
 _CONFIG = click.option("--config", "config_path", required=True, type=click.Path(), metavar="FILE",
@@ -67,26 +39,6 @@ _EXAMPLES = """\b
   torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint HOST:29500 \\
        -m cldm_trainer.cli {0} --config run.toml --devices 4 --nodes 2
 """
-
-
-def arguments(name: str, config: Config) -> tuple[Any, ...]:
-    """What a stage takes of a configuration: its sections by their names, and what is made of several."""
-    from .conditions.kind import Design
-    from .training.run_folder import RunFolder
-
-    combined: dict[str, Callable[[], Any]] = {
-        "workers": lambda: config.prepare.workers, "codecs": lambda: config.codecs,
-        "design": lambda: Design.of(config), "run": lambda: RunFolder.of(config),
-        "small": lambda: import_module("cldm_trainer.stages.small_codec").SmallSections(
-            config.small_codec, config.texture, config.distil, Design.of(config)),
-    }
-    return tuple(combined[part]() if part in combined else getattr(config, part) for part in STAGES[name][2].split())
-
-
-def run_stage(name: str, config: Config) -> None:
-    """Carry out a stage of a run; imports its module."""
-    module, function, *_ = STAGES[name]
-    getattr(import_module(f"cldm_trainer.{module}"), function)(*arguments(name, config))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -129,7 +81,7 @@ def _run_all(config: Config) -> None:
 
 
 for _name in STAGES:
-    if _name in _SHARED:
+    if _name in SHARED:
         _add_shared(_name, STAGES[_name][3], partial(run_stage, _name))
     else:
         _add_stage(_name)
@@ -142,7 +94,7 @@ def _run_stages(config: Config, *names: str) -> None:
     for name in names:
         if alone(partial(_begin, name, config)):
             work = partial(run_stage, name, config)
-            (_call if name in _SHARED else alone)(work)
+            (_call if name in SHARED else alone)(work)
 
 
 def _call(work: Callable[[], Any]) -> Any:
