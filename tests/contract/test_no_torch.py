@@ -74,7 +74,8 @@ print(all(check.passed for check in verify_bundle(Bundle.load({str(tiny_generato
 
 
 def test_prepare_without_torch_writes_the_bytes_of_the_trainers_stage(tmp_path):
-    config = pytest.importorskip("cldm_trainer.stages.config_file")
+    config_file = pytest.importorskip("cldm_trainer.stages.config_file")
+    table = import_module("cldm_trainer.stages.table")
     child.make_raw(tmp_path / "raw")
     for name in ("runtime", "trainer"):
         (tmp_path / f"{name}.toml").write_text(
@@ -86,7 +87,7 @@ from cldm_runtime.cli.main import cldm, run
 sys.exit(run(cldm, ["prepare", "--config", {str(tmp_path / "runtime.toml")!r}]))
 """, allowed=SCANS)
     assert result.returncode == 0, result.stderr
-    import_module("cldm_trainer.stages.cohort").run(config.load_config(tmp_path / "trainer.toml"))
+    table.run_stage("prepare", config_file.load_config(tmp_path / "trainer.toml"))
     assert (tmp_path / "runtime/cohort.h5").read_bytes() == (tmp_path / "trainer/cohort.h5").read_bytes()
 
 
