@@ -45,6 +45,12 @@ def test_rules_beyond_types(tmp_path: Path) -> None:
     assert "diffusion.channels" in str(error.value)
 
 
+def test_a_segmenter_of_two_stages_would_learn_from_nothing(tmp_path: Path) -> None:
+    (tmp_path / "child.toml").write_text(f'extends = "{CPU}"\n[segmenter]\nplanned = false\nfeatures = [4, 8]\n')
+    with pytest.raises(InputError, match=r"segmenter\.features: found \[4, 8\], expected at least 3"):
+        load_config(tmp_path / "child.toml")
+
+
 def test_missing_file_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         load_config(tmp_path / "none.toml")

@@ -17,7 +17,7 @@ from cldm_trainer.stages import segmenter
 from cldm_trainer.stages.config_file import load_config
 from cldm_trainer.training.run_folder import RunFolder
 
-TINY = SegmenterConfig(planned=False, features=(4, 8), batch_size=2, epochs=2, iterations_per_epoch=2,
+TINY = SegmenterConfig(planned=False, features=(4, 8, 8), batch_size=2, epochs=2, iterations_per_epoch=2,
                        validation_iterations_per_epoch=1)
 PRESET = Path(__file__).parents[3] / "trainer" / "configs" / "phantom-tiny.toml"
 
@@ -49,7 +49,7 @@ def test_reduced_plan_replaces_the_architecture_and_nothing_else():
     configuration = reduced["configurations"]["2d"]
     arguments = configuration["architecture"]["arch_kwargs"]
     assert (reduced["x"], configuration["data_identifier"], configuration["batch_size"]) == (1, "d", 2)
-    assert arguments["features_per_stage"] == [4, 8] and arguments["strides"] == [[1, 1], [2, 2]]
+    assert arguments["features_per_stage"] == [4, 8, 8] and arguments["strides"] == [[1, 1], [2, 2], [2, 2]]
     assert arguments["norm_op"] == "n" and plan["configurations"]["2d"]["batch_size"] == 50
 
 
@@ -81,3 +81,14 @@ def test_trains_stops_and_goes_on(tmp_path, monkeypatch):
     other = dataclasses.replace(config, segmenter=dataclasses.replace(TINY, learning_rate=0.1))
     with pytest.raises(InputError, match=r"learning_rate: was 0.01, is now 0.1"):
         run_stage("segmenter", other)
+
+
+def test_a_training_that_diverges_is_one_message(tmp_path):
+    write_cohort(tmp_path / "cohort.h5", ("train", "train", "val"))
+    config = config_in(tmp_path)
+    config = dataclasses.replace(config, segmenter=dataclasses.replace(TINY, learning_rate=1e30))
+    with pytest.raises(InputError) as caught:
+        run_stage("segmenter", config)
+    text = str(caught.value)
+    assert text.startswith("segmenter: training diverged") and "learning_rate in [segmenter]" in text
+    assert "No checkpoint was saved yet" in text

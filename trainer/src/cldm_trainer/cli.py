@@ -21,6 +21,7 @@ from .config import Config
 from .stages.config_file import load_config
 from .stages.table import SHARED, STAGES, arguments, run_stage
 from .training import launch
+from .training.faults import explain
 
 __all__ = ["STAGES", "arguments", "cli", "main", "run_stage"]
 
@@ -259,6 +260,8 @@ def _main() -> None:
         if launch.lost_another(error):
             launch.leave("error: another process of this training has ended; see its message. The same command "
                          "continues from the last checkpoint.", WorkerError.exit_code)
+        if known := explain(error):
+            launch.leave(f"error: {known}", known.exit_code)
         if launch.started_here():
             launch.leave(traceback.format_exc(), 1)
         raise

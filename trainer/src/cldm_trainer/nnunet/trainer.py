@@ -12,10 +12,11 @@ import torch
 from nnunetv2.training.logging.nnunet_logger import MetaLogger
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-from cldm_runtime.errors import InterruptedRun
+from cldm_runtime.errors import InputError, InterruptedRun
 from cldm_runtime.files.atomic import whole_file
 
 from ..config import SegmenterConfig
+from ..training.faults import Checkpoint, diverged, rate_setting
 from ..training.log import Records
 
 
@@ -51,7 +52,10 @@ class CohortTrainer(nnUNetTrainer):  # type: ignore[misc]
         """Nothing: hiddenlayer, which it needs, no longer works."""
 
     def save_checkpoint(self, filename: str) -> None:
-        """As nnU-Net does, but the file appears whole or not at all."""
+        """As nnU-Net does, but the file appears whole or not at all. Raises InputError where the weights are not
+        finite: the checkpoint of the epoch before stays."""
+        if not all(bool(torch.isfinite(weight).all()) for weight in self.network.parameters()):
+            raise self._diverged("weights are not finite")
         with whole_file(Path(filename)) as partial:
             super().save_checkpoint(str(partial))
 
@@ -66,10 +70,20 @@ class CohortTrainer(nnUNetTrainer):  # type: ignore[misc]
             raise InterruptedRun(f"segmenter stopped in epoch {self.current_epoch + 1} of {self.num_epochs}; the same "
                                  "command goes on from the end of the epoch before.")
         result: dict[str, Any] = super().train_step(batch)
+        if self.grad_scaler is None and not np.isfinite(result["loss"]):  # a scaler skips such steps
+            raise self._diverged(f"the loss is {float(result['loss'])}")
         self._step += 1
         if self.records is not None:
             self.records.count(self._step)
         return result
+
+    def _diverged(self, what: str) -> InputError:
+        folder, epoch = Path(self.output_folder), self.current_epoch
+        latest = folder / "checkpoint_latest.pth"
+        stage = next(parent for parent in folder.parents if parent.name == "segmenter")
+        last = Checkpoint(latest, epoch * self.num_iterations_per_epoch if latest.exists() else None)
+        return diverged(stage, f"{what} at step {self._step}, in epoch {epoch + 1} of {self.num_epochs}",
+                        rate_setting("segmenter", self.initial_lr), last)
 
     def on_validation_epoch_end(self, val_outputs: list[dict[str, Any]]) -> None:
         with np.errstate(invalid="ignore"):  # a label that no validation slice holds has Dice NaN

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from safetensors.torch import load_file
-
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.records import plain
 
@@ -47,7 +45,7 @@ def unconditional_base(design: Design, run: RunFolder) -> Denoiser:
 def begin_with_trunk(design: Design, run: RunFolder, denoiser: Denoiser) -> None:
     """Fill a denoiser from the run that `diffusion.start` names. Raises InputError where that cannot be."""
     folder = require_trunk(design, run)
-    kind, weights = _condition_of(folder), load_file(folder / checkpoint.MODEL)
+    kind, weights = _condition_of(folder), checkpoint.load_tensors(folder / checkpoint.MODEL)
     possible = [name for name, other in KINDS.items() if other.way in ("nothing", "channels")]
     if kind.name not in possible:
         raise InputError(f"{folder}: its condition is {kind.name}. Name a run whose diffusion.condition is "

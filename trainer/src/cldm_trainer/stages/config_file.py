@@ -62,6 +62,9 @@ def _rule_faults(config: Config) -> list[str]:
         if any(width % section.norm_groups for width in section.channels):
             faults.append(f"{name}.channels: found {list(section.channels)}, expected multiples of norm_groups = "
                           f"{section.norm_groups}.")
+    if not config.segmenter.planned and len(config.segmenter.features) < 3:
+        faults.append(f"segmenter.features: found {list(config.segmenter.features)}, expected at least 3 numbers: "
+                      "nnU-Net's loss leaves out the output of lowest resolution, and two stages have no other.")
     for name in ("image_codec", "mask_codec", "texture", "diffusion", "label_vae"):
         optimiser = getattr(config, name).optimiser
         faults += [f"{name}.optimiser.{key}: found {getattr(optimiser, key)}, expected at least 1."

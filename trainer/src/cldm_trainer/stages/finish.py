@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cldm_runtime.bundle.bundle import Bundle
@@ -118,7 +117,7 @@ def trained_student(section: DiffusionConfig, run: RunFolder, bundle: Bundle, co
         return student
     for number in range(count):
         checkpoint.load_weights(student, folder(run, number), STAGE)  # that each is there and fits
-    parts = [load_file(folder(run, number) / checkpoint.MODEL) for number in range(count)]
+    parts = [checkpoint.load_tensors(folder(run, number) / checkpoint.MODEL) for number in range(count)]
     mean = {name: torch.stack([part[name].double() for part in parts]).mean(0) for name in parts[0]}
     student.load_state_dict({name: value.to(parts[0][name].dtype) for name, value in mean.items()})
     return student

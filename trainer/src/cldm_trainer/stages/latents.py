@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from cldm_runtime.errors import InputError
@@ -67,7 +66,7 @@ def _load(folder: Path) -> dict[str, Tensor]:
     path = folder / _FILE
     if not path.exists():
         raise InputError(f"{path}: not found. Make it first: {checkpoint.command(STAGE, folder)}.")
-    return dict(load_file(path))
+    return checkpoint.load_tensors(path)
 
 
 def fingerprint(section: LatentsConfig, run: RunFolder) -> dict[str, str]:
@@ -105,7 +104,7 @@ def run(sections: CodecSections, run: RunFolder) -> None:
         if subset == "train":
             tensors |= statistics(latents)
     standardisation = path.with_name(_KEPT)
-    tensors |= load_file(standardisation) if standardisation.exists() else {}
+    tensors |= checkpoint.load_tensors(standardisation) if standardisation.exists() else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.save_tensors(path, tensors, metadata)
 

@@ -5,6 +5,7 @@
 """
 
 import contextlib
+import pickle
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import torch
 
+from cldm_runtime.errors import InputError
 from cldm_runtime.files.records import plain
 
 from ..config import RunConfig, SegmenterConfig
@@ -27,6 +29,7 @@ from ..nnunet.plan import (
 )
 from ..training.batches import require_cohort
 from ..training.checkpoint import agree_on_config
+from ..training.faults import explained, first_line
 from ..training.log import Records
 from ..training.run_folder import RunFolder
 
@@ -50,6 +53,12 @@ def run(section: SegmenterConfig, workers: int, run: RunFolder) -> None:
     agree_on_config(folder, depends_on, has_weights=final.exists() or latest.exists())
     if final.exists():
         return
+    with explained(lambda: STAGE):
+        _train(section, workers, run, latest)
+
+
+def _train(section: SegmenterConfig, workers: int, run: RunFolder, latest: Path) -> None:
+    folder = run.own(STAGE)
     root = folder / "nnunet"
     use_folders(root)
     write_raw_images(run.cohort.file, root)
@@ -61,12 +70,21 @@ def run(section: SegmenterConfig, workers: int, run: RunFolder) -> None:
         trainer = make_trainer(root, section, run.settings, CONFIGURATIONS[run.cohort.dims])
         trainer.initialize()
         if latest.exists():
-            trainer.load_checkpoint(str(latest))  # a file of our own making: nnU-Net's checkpoints are pickles
+            _restore(trainer, latest)
     total = section.epochs * section.iterations_per_epoch
     first = trainer.current_epoch * section.iterations_per_epoch
     with _stopping(trainer), Records(folder, first, total) as records, _stdout_to(folder / "nnunet.log"):
         trainer.records = records
         trainer.run_training()
+
+
+def _restore(trainer: Any, latest: Path) -> None:
+    """Raises InputError for a damaged checkpoint."""
+    try:
+        trainer.load_checkpoint(str(latest))  # a file of our own making: nnU-Net's checkpoints are pickles
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError, OSError) as error:
+        raise InputError(f"{latest}: damaged, or of another network ({first_line(error)}). Put back a copy of it; or "
+                         "delete it and repeat the command, which begins at the first epoch.") from error
 
 
 def make_trainer(root: Path, section: SegmenterConfig, settings: RunConfig, configuration: str) -> Any:

@@ -11,7 +11,6 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from cldm_runtime.bundle.bundle import Bundle
@@ -58,7 +57,7 @@ def load(section: LatentsConfig, run: RunFolder, bundle: Bundle) -> Tensor:
     path = _file(run)
     if checkpoint.metadata(path) != fingerprint(section, run, bundle):
         raise InputError(f"{path}: missing or out of date. Make it first: `cldm-train finish`.")
-    latents: Tensor = load_file(path)["latent"]
+    latents: Tensor = checkpoint.load_tensors(path)["latent"]
     return latents
 
 

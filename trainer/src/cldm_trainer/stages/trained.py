@@ -5,7 +5,6 @@
 
 from collections.abc import Callable, Mapping
 
-from safetensors.torch import load_file
 from torch import Tensor
 
 from cldm_runtime.files.digest import sha256_of
@@ -67,4 +66,4 @@ class TrainedStages:
                 tensors[f"{subset}.values"], tensors[f"{subset}.defined"] = make(subset)
             path.parent.mkdir(parents=True, exist_ok=True)
             checkpoint.save_tensors(path, tensors, metadata)
-        return dict(load_file(path))
+        return checkpoint.load_tensors(path)

@@ -19,7 +19,6 @@ import click
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cldm_runtime.bundle.conditions import encoder_inputs
@@ -84,7 +83,7 @@ def load_trajectories(section: DistilConfig, latents: LatentsConfig, run: RunFol
     paths = [_file(folder, subset, number) for number in range(_parts(section, subset))]
     if any(checkpoint.metadata(path) != fingerprint for path in paths):
         raise InputError(f"{folder}: missing or out of date. Make it first: {checkpoint.command(STAGE, folder)}.")
-    parts = [load_file(path) for path in paths]
+    parts = [checkpoint.load_tensors(path) for path in paths]
     return Trajectories(*(torch.cat([part[name] for part in parts]) for name in ("x", "condition")))
 
 

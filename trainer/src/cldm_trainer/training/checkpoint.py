@@ -8,17 +8,22 @@
 """
 
 import json
-from collections.abc import Mapping
+import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cldm_runtime.errors import InputError, list_faults
 from cldm_runtime.files.atomic import whole_file, write_json
+from cldm_runtime.files.user_files import read_json
+
+from .faults import first_line
 
 MODEL, STATE, CONFIG, ADOPTED = "model.safetensors", "state.pt", "config.json", "adopted.json"
 
@@ -27,27 +32,67 @@ _FREE = {"steps", "log_every", "validate_every", "picture_every", "checkpoint_ev
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file atomically."""
-    with whole_file(path) as partial:
+    """Write a safetensors file atomically. Raises InputError where the disk does not take it."""
+    with _writing(path), whole_file(path) as partial:
         save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, partial, dict(metadata))
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Write tensors and plain Python values atomically; torch.load(weights_only=True) reads them."""
-    with whole_file(path) as partial:
+    """Write tensors and plain Python values atomically; torch.load(weights_only=True) reads them. Raises InputError
+    where the disk does not take them."""
+    with _writing(path), whole_file(path) as partial:
         torch.save(dict(state), partial)
 
 
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch's RuntimeError does not name the cause
+        raise InputError(f"{path}: cannot be written ({first_line(error)}). Free space on that disk, or choose another "
+                         "run.folder. The same command continues from the last checkpoint.") from error
+
+
 def load_state(path: Path) -> dict[str, Any]:
-    return dict(torch.load(path, map_location="cpu", weights_only=True))
+    """What `save_state` wrote. Raises InputError for a damaged file."""
+    with _reading(path):
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file. Raises InputError for a damaged file."""
+    with _reading(path):
+        return dict(load_file(path))
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """Metadata of a safetensors file; empty if there is no file."""
+    """Metadata of a safetensors file; empty if there is no file. Raises InputError for a damaged file."""
     if not path.exists():
         return {}
-    with safe_open(path, framework="pt") as file:
+    with _reading(path), safe_open(path, framework="pt") as file:
         return dict(file.metadata() or {})
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError, AttributeError,
+            OSError, SafetensorError) as error:
+        if isinstance(error, MemoryError):
+            raise
+        raise InputError(f"{path}: damaged, or of another program ({first_line(error)}). Put back a copy of it; or "
+                         "delete this file and repeat the training command, which makes it again.") from error
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """Filling a module from the tensors of `path`. Raises InputError where names or shapes differ."""
+    try:
+        yield
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: holds weights of another network ({first_line(error)}). Put back the file that this "
+                         f"configuration made, or delete {path.parent} and train it again.") from error
 
 
 def finished(folder: Path, steps: int) -> bool:
@@ -60,7 +105,9 @@ def load_weights(module: nn.Module, folder: Path, stage: str) -> nn.Module:
     path = folder / MODEL
     if not path.exists():
         raise InputError(f"{path}: not found. Train it first: {command(stage, folder)}.")
-    module.load_state_dict(load_file(path))
+    tensors = load_tensors(path)
+    with fitting(path):
+        module.load_state_dict(tensors)
     return module.eval().requires_grad_(False)
 
 
@@ -77,7 +124,7 @@ def agree_on_config(folder: Path, config: Mapping[str, Any], *, has_weights: boo
     """
     path = folder / CONFIG
     if path.exists() and ((folder / STATE).exists() if has_weights is None else has_weights):
-        faults = _differences(json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(config)), "")
+        faults = _differences(read_json(path), json.loads(json.dumps(config)), "")
         if faults:
             raise InputError(list_faults(
                 f"{folder} was begun with another configuration. Choose another run.name, or delete it:", faults))
@@ -88,7 +135,8 @@ def agree_on_config(folder: Path, config: Mapping[str, Any], *, has_weights: boo
 def stored_config(folder: Path) -> dict[str, Any]:
     """The configuration that a stage was begun with; empty if it was not."""
     path = folder / CONFIG
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+    stored = read_json(path) if path.exists() else {}
+    return stored if isinstance(stored, dict) else {}
 
 
 def require(folder: Path, stage: str, steps: int | None, config: Mapping[str, Any]) -> None:

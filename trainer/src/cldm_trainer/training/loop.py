@@ -7,12 +7,10 @@ part, so that a run computes what it computes in one process, but for the order 
 
 import copy
 import math
-import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,11 +22,12 @@ from torch.nn import functional
 from cldm_runtime.errors import InputError, InterruptedRun
 
 from ..config import OptimiserConfig, RunConfig
-from . import checkpoint, launch
+from . import checkpoint, faults, launch
 from .batches import batch_rows, step_generator
 from .log import Records
 from .processes import any_of_them, in_first, join, total
 from .run_folder import RunFolder
+from .stop_request import StopRequest
 
 
 @dataclass(frozen=True)
@@ -115,28 +114,6 @@ def learning_rate(config: OptimiserConfig, step: int, peak: float) -> float:
     return peak * warm * (config.final_rate + (1.0 - config.final_rate) * 0.5 * (1.0 + math.cos(math.pi * share)))
 
 
-class _StopRequest:
-    """Turns SIGTERM and the first SIGINT into a flag, so that a run stops between two steps and not inside one."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> "_StopRequest":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._on_signal)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _on_signal(self, number: int, _: FrameType | None) -> None:
-        if self.requested and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.requested = True
-
-
 class _Trainer:
     """The modules, optimisers and state of one stage while it is trained."""
 
@@ -161,6 +138,7 @@ class _Trainer:
             self.critic, self.critic_optimiser = self.fabric.setup(self.critic_module,
                                                                    self._optimiser(self.critic_module))
         self.step = 0
+        self._saved: int | None = None
 
     def _optimiser(self, module: nn.Module) -> torch.optim.Optimizer:
         config, learned = self.config, [parameter for parameter in module.parameters() if parameter.requires_grad]
@@ -173,16 +151,18 @@ class _Trainer:
         if not in_first(path.exists):
             return
         state = checkpoint.load_state(path)
-        self.module.load_state_dict(state["model"])
-        self.average.module.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        if self.critic_module is not None and "critic" in state:  # an adopted model comes without its critic
-            self.critic_module.load_state_dict(state["critic"])
-            self.critic_optimiser.load_state_dict(state["critic_optimiser"])
-        self.step = int(state["step"])
+        with checkpoint.fitting(path):
+            self.module.load_state_dict(state["model"])
+            self.average.module.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            if self.critic_module is not None and "critic" in state:  # an adopted model comes without its critic
+                self.critic_module.load_state_dict(state["critic"])
+                self.critic_optimiser.load_state_dict(state["critic_optimiser"])
+            self.step = self._saved = int(state["step"])
 
     def save(self) -> None:
         in_first(self._write)
+        self._saved = self.step
 
     def _write(self) -> None:
         average = self.average.module.state_dict()
@@ -216,9 +196,19 @@ class _Trainer:
             group["lr"] = learning_rate(self.config, self.step, peak)
         optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
-        norm = self.fabric.clip_gradients(model, optimiser, max_norm=self.config.gradient_clip, error_if_nonfinite=True)
+        norm = torch.as_tensor(self.fabric.clip_gradients(model, optimiser, max_norm=self.config.gradient_clip,
+                                                          error_if_nonfinite=False))
+        self._require_finite(loss, norm, peak, critic=model is self.critic)
         optimiser.step()
-        return torch.as_tensor(norm)
+        return norm
+
+    def _require_finite(self, loss: Tensor, norm: Tensor, peak: float, *, critic: bool) -> None:
+        """After the gradients were averaged: what is not finite in one process is so in all."""
+        whose = "critic's " if critic else ""
+        faults.require_finite({f"{whose}loss": float(loss.detach()),
+                               f"norm of the {whose}gradients": float(norm)},
+                              faults.rate_setting(self.folder.name, peak, critic=critic), self.step,
+                              faults.Checkpoint(self.folder / checkpoint.STATE, self._saved))
 
 
 def train(make_task: Callable[[], Task], config: OptimiserConfig, run: RunConfig, folder: Path,
@@ -226,16 +216,20 @@ def train(make_task: Callable[[], Task], config: OptimiserConfig, run: RunConfig
     """Train a stage to its last step, from wherever it stands; returns at once, without its data, if it is finished.
 
     `resolved` is the configuration that the weights depend on. Raises InterruptedRun after saving when SIGTERM or
-    Ctrl-C arrives at any of the run's processes, InputError when `folder` was begun with another configuration or the
-    batch cannot be split among the processes.
+    Ctrl-C arrives at any of the run's processes, InputError when `folder` was begun with another configuration, the
+    batch cannot be split among the processes or the training diverges, and CldmError for what `faults.explain` knows.
     """
     if in_first(lambda: _finished(config, run, folder, resolved)):
         return
     torch.manual_seed(run.seed)  # of the initial weights
-    trainer = _Trainer(make_task(), config, run, folder)
-    trainer.restore()
+    with faults.explained(lambda: f"{folder.name}, before its first step"):
+        trainer = _Trainer(make_task(), config, run, folder)
+        trainer.restore()
+    if trainer.step >= config.steps:
+        trainer.save()  # only the file of the finished weights is missing
     writes = trainer.fabric.is_global_zero
-    with _StopRequest() as stop, Records(folder, trainer.step, config.steps, writes) as records:
+    with (faults.explained(lambda: f"{folder.name}, step {trainer.step}"), StopRequest() as stop,
+          Records(folder, trainer.step, config.steps, writes) as records):
         while trainer.step < config.steps:
             _report(trainer, records, trainer.advance())
             last, stopping = trainer.step == config.steps, any_of_them(stop.requested)

@@ -57,7 +57,9 @@ def join(run: RunConfig) -> Fabric:
         fabric = Fabric(accelerator=run.accelerator, devices=run.devices, num_nodes=run.nodes, precision=precision,
                         strategy=strategy, plugins=[_environment(starter if several else "")])
     except (MisconfigurationException, RuntimeError) as error:
-        raise ProviderError(f"run.accelerator = {run.accelerator!r} with {run.devices} devices: {error}") from error
+        raise ProviderError(f"run.accelerator = {run.accelerator!r} with {run.devices} devices: {error} Set "
+                            'run.accelerator = "cpu", or run.devices to the GPUs of this machine, if torch sees them.'
+                            ) from error
     try:
         fabric.launch()
     except ValueError as error:  # Slurm's tasks are not those of the run
