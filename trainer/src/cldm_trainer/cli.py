@@ -260,8 +260,8 @@ def _main() -> None:
         if launch.lost_another(error):
             launch.leave("error: another process of this training has ended; see its message. The same command "
                          "continues from the last checkpoint.", WorkerError.exit_code)
-        if known := explain(error):
-            launch.leave(f"error: {known}", known.exit_code)
+        if message := explain(error):
+            launch.leave(f"error: {message}", message.exit_code)
         if launch.started_here():
             launch.leave(traceback.format_exc(), 1)
         raise
