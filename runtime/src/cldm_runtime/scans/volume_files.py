@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ SPACINGS_MM = (0.01, 1000.0)
 THICKNESS_MM = 999.0  # of a single slice; nnU-Net's number for pictures
 _SIZE_OF_NIFTI = {348: "Nifti1Image", 540: "Nifti2Image"}  # bytes of the header, its first number
 _LARGEST_OFFSET = 2**20  # bytes of header and extensions before the voxels
+_SAME_SIZE = 0.01  # relative
 _DEFLATE_RATIO = 1100  # no stream of deflate unpacks to more than 1032 times its size
 _TEXT_HEADER = 2**16  # bytes in which that of MetaImage or NRRD must end
 _OTHER_FILE = re.compile(rb"^\s*(?:ElementDataFile\s*=(?![ \t]*LOCAL[ \t\r]*$)|data ?file\s*:)", re.I | re.M)
@@ -36,6 +38,16 @@ _LONGEST_LINE = 200  # bytes
 _ENDS = {".mha": re.compile(rb"^\s*ElementDataFile\s*=", re.I | re.M), ".nrrd": re.compile(rb"\n\r?\n")}
 
 Array = tuple[NDArray[Any], tuple[float, ...], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The grid of a file in the order (z, y, x): `shape`, `spacing_mm`, and `directions` (3, 3), the unit vectors in
+    space along these axes; None where the file does not say."""
+
+    shape: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    directions: NDArray[np.float64] | None
 
 
 def imported(package: str) -> Any:
@@ -73,7 +85,35 @@ def _reading(file: Path) -> Iterator[None]:
         raise InputError(f"{file}: this file cannot be read, it is damaged or of another kind ({reason}).") from error
 
 
+def read_geometry(file: Path) -> Geometry:
+    """The grid of a file, without its voxels. Raises InputError as `read_array` does."""
+    with _reading(file):
+        if file.name.endswith(NIFTI_ENDINGS):
+            return _nifti_geometry(file, _open_nifti(file))
+        _check_text_header(file)
+        reader = imported("SimpleITK").ImageFileReader()
+        reader.SetFileName(str(file))
+        reader.ReadImageInformation()
+        shape, spacing = tuple(reversed(reader.GetSize())), tuple(reversed(reader.GetSpacing()))
+        if file.suffix.lower() in PICTURE_ENDINGS:
+            shape, spacing, matrix = (1, *shape[-2:]), (THICKNESS_MM, 1.0, 1.0), np.eye(3)
+        else:
+            matrix = _matrix(reader)
+        if len(shape) == 2:
+            shape, spacing = (1, *shape), (THICKNESS_MM, *spacing)
+        return Geometry(shape, spacing, _directions(matrix))
+
+
 def _read_nifti(file: Path) -> Array:
+    image = _open_nifti(file)
+    geometry = _nifti_geometry(file, image)
+    voxels = np.asanyarray(image.dataobj)
+    return (voxels.transpose(range(voxels.ndim)[::-1]).reshape(geometry.shape), geometry.spacing_mm,
+            np.asarray(image.affine, np.float64))
+
+
+def _open_nifti(file: Path) -> Any:
+    """The image, of which only the header is read yet and checked."""
     nibabel = imported("nibabel")
     with imported("nibabel.openers").ImageOpener(file) as stream:
         block = bytes(stream.read(max(_SIZE_OF_NIFTI)))
@@ -84,14 +124,45 @@ def _read_nifti(file: Path) -> Array:
     kind = getattr(nibabel, _SIZE_OF_NIFTI[size])
     header = kind.header_class(block[:size], check=False)  # a check would repair it
     shape, offset = header.get_data_shape(), header["vox_offset"]
-    _check_claim(file, shape, header.get_data_dtype().itemsize, file.name.endswith(".gz"))
+    used = shape[:next((axis for axis in range(2, len(shape)) if all(size == 1 for size in shape[axis:])), len(shape))]
+    _check_claim(file, used, header.get_data_dtype().itemsize, file.name.endswith(".gz"), axes=(2, 3))
     if not 0 <= offset <= _LARGEST_OFFSET:
         raise InputError(f"{file}: the voxels begin at byte {offset}, expected at most {_LARGEST_OFFSET}.")
-    if not (np.abs(header["pixdim"][1:4]) > 0).all():  # nibabel would take 1 mm for 0
+    if not (np.abs(header["pixdim"][1:1 + min(len(shape), 3)]) > 0).all():  # nibabel would take 1 mm for 0
         raise InputError(f"{file}: the voxels are {header['pixdim'][1:4].tolist()} mm wide.")
-    image = kind.from_filename(file)
-    spacing = tuple(float(value) for value in reversed(image.header.get_zooms()[:3]))
-    return np.asanyarray(image.dataobj).transpose(2, 1, 0), spacing, np.asarray(image.affine, np.float64)
+    return kind.from_filename(file)
+
+
+def _nifti_geometry(file: Path, image: Any) -> Geometry:
+    """A slice of two axes becomes a stack of one; axes of length 1 beyond the third are left out."""
+    spacing = [float(value) for value in image.header.get_zooms()[:3]]
+    shape = [*image.shape[:3], *[1] * (3 - len(image.shape))]
+    if len(spacing) == 2:
+        spacing.append(THICKNESS_MM)
+    _check_sizes(file, spacing[:len(image.shape)], np.asarray(image.affine, np.float64))
+    known = int(image.header["qform_code"]) or int(image.header["sform_code"])
+    directions = _directions(np.asarray(image.affine, np.float64)) if known else None
+    return Geometry(tuple(reversed(shape)), tuple(reversed(spacing)), directions)
+
+
+def _check_sizes(file: Path, spacing: Sequence[float], affine: NDArray[np.float64]) -> None:
+    """Raise InputError where the two places of a header that say how wide a voxel is disagree."""
+    widths = np.linalg.norm(affine[:3, :len(spacing)], axis=0)
+    if not np.allclose(widths, spacing, rtol=_SAME_SIZE):
+        pixdim, sform = (" x ".join(f"{value:g}" for value in sizes) for sizes in (spacing, widths))
+        raise InputError(f"{file}: its header says twice how wide a voxel is: {pixdim} mm (x, y, z) in pixdim, {sform} "
+                         "mm in the affine (sform). Save it with one size: nibabel writes both from the affine of "
+                         "Nifti1Image(voxels, affine).")
+
+
+def _directions(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(3, 3): the unit vectors in space along the axes (z, y, x) of an array; `matrix` is `read_array`'s. Where one has
+    no length, those of the array."""
+    rank = len(matrix) - 1
+    columns = np.eye(3)
+    columns[:rank, :rank] = matrix[:rank, :rank]
+    lengths = np.linalg.norm(columns, axis=0)
+    return (columns / lengths).T[::-1] if np.isfinite(lengths).all() and (lengths > 0).all() else np.eye(3)[::-1]
 
 
 def _check_claim(file: Path, shape: Sequence[int], itemsize: int, packed: bool, axes: tuple[int, ...] = (3,)) -> None:
