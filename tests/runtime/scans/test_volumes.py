@@ -8,10 +8,8 @@ import pytest
 from cldm_runtime.domains.registry import DOMAINS
 from cldm_runtime.errors import InputError
 from cldm_runtime.scans.counts import count_lines
-from cldm_runtime.scans.nnunet_raw import read_raw_dataset
 from cldm_runtime.scans.prepare import prepare
 from cldm_runtime.scans.settings import PrepareSettings
-from cldm_runtime.scans.volumes import read_volume
 from cldm_runtime.store import open_dataset
 from scan_fixtures import describe, organ_domain, write_case
 
@@ -130,13 +128,3 @@ def test_the_nature_of_a_drawn_dataset_cannot_be_patients(raw: Path, tmp_path: P
     describe(raw, channels=2, nature="phantom")
     with pytest.raises(InputError, match="nature: found patients and phantom"):
         prepare(raw, tmp_path / "cohort.h5", changed(nature="patients"), "organ")
-
-
-def test_slices_are_cut_along_the_axis_of_the_largest_spacing(tmp_path: Path) -> None:
-    write_case(tmp_path / "raw", "a", [RAMP], block(), (1.0, 1.0, 4.0))
-    raw, _ = read_raw_dataset(describe(tmp_path / "raw"))
-    volume = read_volume(raw.cases[0])
-    assert volume.pixels.shape == (1, 10, 6, 8) and volume.spacing_mm == (4.0, 1.0, 1.0)
-    assert volume.pixels[0, 9, 5, 7] == 1.0 and volume.labels[3].sum() == 16
-    kept = read_volume(raw.cases[0], slices_first=False)
-    assert kept.pixels.shape == (1, 6, 8, 10) and kept.spacing_mm == (1.0, 1.0, 4.0)

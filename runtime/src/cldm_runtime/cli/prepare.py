@@ -35,11 +35,14 @@ def prepare(config: Path, overwrite: bool) -> None:
 
 def prepare_cohort(cohort: CohortSettings, settings: PrepareSettings, *, overwrite: bool = False) -> None:
     """Write the cohort file, unless it is there and made from the same, and print a line for each subset."""
+    notes: list[str] = []
     with show_progress("preparing", 0, sys.stderr) as progress:
         counts = prepare_scans(raw_folder(cohort, settings), cohort.file, settings, cohort.domain, overwrite=overwrite,
-                               progress=progress)
+                               progress=progress, notes=notes)
     note(made=sum(count.samples for count in counts.values()), output=os.path.abspath(cohort.file))
     domain = find_domain(cohort.domain)
     click.echo("\n".join([str(cohort.file), *count_lines(counts, domain)]))
+    for text in notes:
+        click.echo(f"Note: {text}", err=True)
     for warning in warnings(counts, domain):
         click.echo(f"Warning: {warning}", err=True)

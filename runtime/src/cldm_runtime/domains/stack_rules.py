@@ -24,6 +24,8 @@ class StackRules:
     """ends: names of the two ends of a stack; `positions` counts from the first to the second. regions: names of the
     regions by which `usable` judges a slice. dropped: why a slice is not usable, in a few words. attribute: the one
     that needs the whole stack. positions: number of labelled slices -> its values (count,), NaN where undefined.
+    first_end: the end that the first labelled slice of a (Z, H, W) label map shows by its labels; "" where they do not
+    tell, and without it.
     """
 
     ends: tuple[str, str]
@@ -32,3 +34,4 @@ class StackRules:
     dropped: str
     attribute: str
     positions: Callable[[int], NDArray[np.float32]]
+    first_end: Callable[[LabelMap], str] | None = None

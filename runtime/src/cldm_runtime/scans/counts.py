@@ -62,10 +62,11 @@ def count_lines(counts: Mapping[str, Count], domain: Domain) -> list[str]:
             for name, count in counts.items()]
 
 
-def nothing_left(dropped: int, domain: Domain, ring: tuple[str, ...]) -> str:
+def nothing_left(dropped: int, domain: Domain, ring: tuple[str, ...] | None) -> str:
     """The message for a cohort of which every labelled slice was dropped."""
     if domain.stack is None or not dropped:
         return "no labelled slice was found. Look at the label maps, and at dataset.json's labels"
+    ring = domain.stack.regions if ring is None else ring
     rule = f"{domain.stack.dropped} of {ring[0]} around {ring[1]}" if len(ring) == 2 else domain.stack.dropped
     return (f"all {dropped} labelled slices were dropped: {rule}. Look at the label maps and at [prepare.labels]. "
             "prepare.ring names other regions, and prepare.ring = [] keeps every slice that can be measured")

@@ -1,13 +1,14 @@
 """How the arrays of a dataset are turned: which axis runs through the slices, and one orientation for all cases.
 
-A generator learns from a position in the stack and from left and right; both mean nothing where some stacks run the other
-way or some patients are mirrored. What the files say is followed, and where they leave a doubt it is an error.
+A generator learns the position in the stack, and left from right. Both mean nothing where some stacks run the other way
+or some patients are mirrored. What the headers say is followed; where they leave a doubt, it is an error.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from .volume_files import Geometry, read_geometry
 AXES = "zyx"  # of an array, whose first axis is the file's third
 _SAME = 1.05  # two spacings whose ratio is smaller do not tell axes apart
 _CLEAR = 2.0  # a spacing so many times the others is that of gaps between slices
+_MANY = 2  # an axis of so many times the voxels of another is hardly that of the slices
 _KEEP = 0.5  # how much better another turn must fit than the array as it is stored
 _ACROSS = 0.25  # cosine below which a stack runs across the others, not along them
 
@@ -27,13 +29,17 @@ FLIPPED = {0: "slices reversed", 1: "rows flipped", 2: "columns flipped"}
 
 @dataclass(frozen=True)
 class Turn:
-    """What is done with an array (z, y, x): its axes are brought into the order `axes`, then `flipped` ones reversed."""
+    """What is done with an array (z, y, x): its axes come into the order `axes`, then `flipped` ones are reversed."""
 
     axes: tuple[int, ...] = (0, 1, 2)
     flipped: tuple[int, ...] = ()
 
-    def apply(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    def apply(self, array: NDArray[Any]) -> NDArray[Any]:
         return np.flip(array.transpose(self.axes), self.flipped)
+
+    def numbers(self, count: int) -> NDArray[np.int64]:
+        """(count,) the number in the file of each slice of the turned array."""
+        return np.arange(count)[::-1] if 0 in self.flipped else np.arange(count)
 
     def words(self, first: int) -> str:
         """What it does beyond bringing axis `first` to the front; "" for nothing."""
@@ -42,34 +48,52 @@ class Turn:
         return ", ".join([*crossed, *(FLIPPED[axis] for axis in self.flipped)])
 
 
+AS_STORED = Turn()
+
+
 def slice_axis(geometry: Geometry, wanted: str = "") -> int:
     """The array axis through the slices: the wanted one, else the only axis of length 1, else that of the gaps.
 
-    The gaps are the spacing that clearly differs from two equal ones, or is clearly the largest; equal spacings say
-    nothing, and the file's own order stands: z. Raises InputError that shows both readings where spacing and order of
-    the file contradict each other without being clear.
+    The gaps are clearly wider than the pixels, or the pixels are square and the gaps are not as wide. Where spacings
+    say nothing, the order of the file stands: z. Raises InputError that shows both readings where there is a doubt.
     """
     if wanted:
         return AXES.index(wanted)
     single = [axis for axis in range(3) if geometry.shape[axis] == 1]
     if single:
         return single[0]
-    spacing = np.asarray(geometry.spacing_mm)
-    order = np.argsort(-spacing, kind="stable")
-    if spacing.max() < _SAME * spacing.min() or spacing[1:].max() < _SAME * spacing[1:].min():
-        return 0  # no axis stands out, or z does
-    largest = int(order[0])
-    if largest == 0 or spacing[largest] >= _CLEAR * spacing[order[1]]:
-        return largest
-    readings = "; or ".join(f"{AXES[axis]}: {_reading(geometry, axis)}" for axis in (0, largest))
-    raise InputError(f"the axis through the slices is in doubt: by the order of the file {readings}, by the spacing. Say "
-                     'which one it is: prepare.slice_axis = "z", "y" or "x"')
+    likely = _axis_of_gaps(geometry.spacing_mm)
+    widths, sizes = geometry.spacing_mm, geometry.shape
+    others = max(widths[axis] for axis in range(3) if axis != likely)
+    if widths[likely] >= _CLEAR * others and sizes[likely] < _MANY * min(sizes):
+        return likely
+    fewest = int(np.argmin(sizes))
+    if likely == 0 and sizes[0] <= 2 * _MANY * sizes[fewest]:
+        return 0
+    _refuse(geometry, likely or fewest)
+
+
+def _axis_of_gaps(widths: Sequence[float]) -> int:
+    """The axis whose spacing differs from two equal ones, else that of the largest; z where all are equal."""
+    if max(widths) < _SAME * min(widths):
+        return 0
+    for axis in range(3):
+        pair = [widths[other] for other in range(3) if other != axis]
+        if max(pair) < _SAME * min(pair):
+            return axis
+    return int(np.argmax(widths))
+
+
+def _refuse(geometry: Geometry, other: int) -> NoReturn:
+    raise InputError("the axis through the slices is in doubt. By the order of the file it is z: "
+                     f"{_reading(geometry, 0)}. By spacing and size it is {AXES[other]}: {_reading(geometry, other)}. "
+                     'Say which one it is: prepare.slice_axis = "z", "y" or "x"')
 
 
 def _reading(geometry: Geometry, axis: int) -> str:
     shape, spacing = ([values[i] for i in range(3) if i != axis] for values in (geometry.shape, geometry.spacing_mm))
-    return (f"{geometry.shape[axis]} slices, {geometry.spacing_mm[axis]:g} mm apart, of {shape[0]} x {shape[1]} pixels of "
-            f"{spacing[0]:g} x {spacing[1]:g} mm")
+    return (f"{geometry.shape[axis]} slices, {geometry.spacing_mm[axis]:g} mm apart, of {shape[0]} x {shape[1]} pixels "
+            f"of {spacing[0]:g} x {spacing[1]:g} mm")
 
 
 def plan_turns(cases: Sequence[Case], channel: int, *, slices: bool, wanted: str, reorient: bool,
@@ -83,14 +107,14 @@ def plan_turns(cases: Sequence[Case], channel: int, *, slices: bool, wanted: str
     first: dict[str, int] = {}
     for case in cases:
         try:
-            known[case.name] = geometry = read_geometry(case.image_files[channel])
+            known[case.name] = geometry = read_geometry(case.image_files[min(channel, len(case.image_files) - 1)])
             first[case.name] = slice_axis(geometry, wanted) if slices else 0
         except InputError as error:
             faults.append(f"case {case.name}: {str(error).removeprefix(f'case {case.name}: ')}")
     ordered = {name: _front(axis) for name, axis in first.items()}
     if len(axes := Counter(first.values())) > 1:
         notes.append("the axis through the slices differs: " + "; ".join(
-            f"{AXES[axis]} in {_some([name for name in first if first[name] == axis])}" for axis in sorted(axes)))
+            f"{AXES[axis]} in {some_cases([name for name in first if first[name] == axis])}" for axis in sorted(axes)))
     turns = {name: Turn(axes) for name, axes in ordered.items()}
     directions = {name: geometry.directions[list(ordered[name])] for name, geometry in known.items()
                   if geometry.directions is not None and name in ordered}
@@ -98,7 +122,7 @@ def plan_turns(cases: Sequence[Case], channel: int, *, slices: bool, wanted: str
         return turns
     if len(directions) < len(turns):
         notes.append("these files do not say how they lie in space, and are taken as stored: "
-                     + _some([name for name in turns if name not in directions]))
+                     + some_cases([name for name in turns if name not in directions]))
     reference = _most_common(list(directions.values()))
     for name, vectors in directions.items():
         if slices and known[name].shape[first[name]] > 1 and abs(float(vectors[0] @ reference[0])) < _ACROSS:
@@ -150,10 +174,10 @@ def _words(turns: Mapping[str, Turn], first: Mapping[str, int]) -> list[str]:
     for name, turn in turns.items():
         if words := turn.words(first[name]):
             groups.setdefault(words, []).append(name)
-    return [f"turned as their headers say, to lie as most cases do ({words}): {_some(names)}"
+    return [f"turned as their headers say, to lie as most cases do ({words}): {some_cases(names)}"
             for words, names in groups.items()]
 
 
-def _some(names: Sequence[str], most: int = 5) -> str:
+def some_cases(names: Sequence[str], most: int = 5) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{len(names)} cases ({', '.join(names[:most])}{more})" if len(names) > 1 else f"case {names[0]}"

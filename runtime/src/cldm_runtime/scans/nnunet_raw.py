@@ -39,12 +39,14 @@ class Case:
 
 @dataclass(frozen=True)
 class RawDataset:
-    """`labels` maps a label's name in dataset.json to the values that carry it; `extra` is the whole dataset.json."""
+    """`labels` maps a label's name in dataset.json to the values that carry it; `extra` is the whole dataset.json.
+    `split`: how the validation patients were chosen, "" where the dataset names them."""
 
     folder: Path
     labels: Mapping[str, tuple[int, ...]]
     cases: tuple[Case, ...]
     extra: Mapping[str, object]
+    split: str = ""
 
 
 def read_raw_dataset(folder: Path, *, fold: int = 0, validation_share: float = 0.05) -> tuple[RawDataset, list[str]]:
@@ -78,7 +80,8 @@ def read_raw_dataset(folder: Path, *, fold: int = 0, validation_share: float = 0
     _check_patients(cases, faults)
     if not cases and not faults:
         faults.append(f"{folder / 'imagesTr'}: no case ends with {ending}")
-    return RawDataset(folder, labels, cases, description), faults
+    named = any((folder / file).is_file() for file in ("subsets.json", "splits_final.json"))
+    return RawDataset(folder, labels, cases, description, "" if named else _split(cases, validation_share)), faults
 
 
 def _values(name: str, value: object, folder: Path) -> tuple[int, ...]:
@@ -197,6 +200,13 @@ def _held_out(patients: int, share: float) -> int:
                          "below 1.")
     least = 1 if share > 0 and patients >= 3 else 0
     return min(max(least, round(share * patients)), max(patients - 1, 0))
+
+
+def _split(cases: Sequence[Case], share: float) -> str:
+    """How the validation patients were chosen, as a sentence."""
+    train, val = ({case.patient for case in cases if case.subset == subset} for subset in ("train", "val"))
+    return (f"no subsets.json or splits_final.json names the validation patients: the last {len(val)} of "
+            f"{len(train | val)} training patients are taken (prepare.validation_share = {share:g}).")
 
 
 def _are_names(value: object) -> bool:

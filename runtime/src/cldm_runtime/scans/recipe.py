@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from ..bundle.nature import NATURES
 from ..domains.domain import Domain
 from ..errors import InputError, list_faults
+from .geometry import AXES
 from .label_map import map_labels
 from .nnunet_raw import RawDataset
 from .resample import Window
@@ -46,6 +47,8 @@ def make_recipe(settings: PrepareSettings, raw: RawDataset, domain: Domain, doma
     first, nature = _first_slice(settings, raw, domain, faults), _nature(settings, raw, faults)
     if len(settings.percentiles) != 2:
         faults.append(f"prepare.percentiles: found {list(settings.percentiles)}, expected two numbers")
+    if settings.slice_axis not in ("", *AXES) or (settings.slice_axis and domain.axes != 2):
+        faults.append(f"prepare.slice_axis: found {settings.slice_axis!r}, expected z, y or x, for a domain of slices")
     if settings.centre not in CENTRES:
         faults.append(f"prepare.centre: found {settings.centre!r}, expected one of {', '.join(CENTRES)}")
     if faults:
@@ -123,5 +126,7 @@ def described(recipe: Recipe, settings: PrepareSettings, domain: Domain) -> dict
         **({"channel": recipe.channels[0]} if one else {"channels": recipe.channels}),
         "image_order": recipe.image_order, "check_geometry": recipe.check_geometry, **stack,
         **({"nature": settings.nature} if settings.nature else {}),
+        **({"slice_axis": settings.slice_axis} if settings.slice_axis else {}),
+        **({} if settings.reorient else {"reorient": False}),
         **({} if recipe.centre_on_labels else {"centre": settings.centre}),
     }

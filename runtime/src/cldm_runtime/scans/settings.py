@@ -38,6 +38,8 @@ class PrepareSettings:
     image_order: int = 3  # spline of the resampling: 1 linear, 3 cubic
     labels: dict[str, str] = field(default_factory=dict)  # name in dataset.json, or value -> our name
     ring: tuple[str, ...] | None = None  # regions that make a slice usable; unset: the domain's; []: keep all slices
+    slice_axis: str = ""  # "z", "y" or "x" of the files: the axis through the slices; empty: as size and spacing say
+    reorient: bool = True  # turn arrays that lie otherwise than most, as their headers say; False takes them as stored
     first_slice: str = ""  # end of the stack, such as "top"; empty: as dataset.json says, else the domain's first
     channel: int = 0
     channels: str | tuple[int, ...] = ()  # several channels instead of one, or "all"

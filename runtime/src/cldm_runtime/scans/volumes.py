@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .geometry import AS_STORED, Turn
 from .nnunet_raw import Case
 from .volume_files import read_array
 
 GEOMETRY_TOLERANCE = 1e-3
+LABEL_TOLERANCE = 1e-3  # how far from a whole number a label may lie: headers that scale leave 0.9999
 _LARGEST_LABEL = 2**31
 
 
@@ -25,12 +27,12 @@ class Volume:
 
 
 def read_volume(case: Case, channels: Sequence[int] = (0,), *, check_geometry: bool = True,
-                slices_first: bool = True) -> Volume:
+                turn: Turn = AS_STORED) -> Volume:
     """The channels of a case with its label map.
 
-    slices_first: the axis of the largest spacing becomes the first, along which slices are cut; otherwise the axes keep
-    their stored order. `check_geometry=False` compares the shapes only, for datasets whose label files lost their
-    affine. Raises InputError for an unreadable file, differing geometry, or label values that are not whole numbers.
+    turn: how the arrays are turned, see `plan_turns`. `check_geometry=False` compares the shapes only, for datasets
+    whose label files lost their affine. Raises InputError for an unreadable file, differing geometry, or label values
+    that are not whole numbers.
     """
     labels, spacing, label_affine = read_array(case.label_file)
     whole = _whole_numbers(case, labels)
@@ -43,13 +45,15 @@ def read_volume(case: Case, channels: Sequence[int] = (0,), *, check_geometry: b
         _check_alike(case, array, labels)
         if check_geometry and (affine.shape != label_affine.shape
                                or not np.allclose(affine, label_affine, atol=GEOMETRY_TOLERANCE)):
-            raise InputError(f"case {case.name}: image and label map differ in geometry (affines "
-                             f"{_difference(affine, label_affine)})")
+            raise InputError(
+                f"case {case.name}: image and label map differ in geometry (affines "
+                f"{_difference(affine, label_affine)}; expected at most {GEOMETRY_TOLERANCE:g}). Copy the image's "
+                "affine to the label map; or, where both arrays show the same voxels, set prepare.check_geometry = "
+                "false, which compares their sizes alone")
         pixels.append(array)
-    order = _slices_first(spacing) if slices_first else (0, 1, 2)
-    ordered = (spacing[order[0]], spacing[order[1]], spacing[order[2]])
-    return Volume(np.stack([np.asarray(array.transpose(order), np.float32) for array in pixels]),
-                  np.ascontiguousarray(whole.transpose(order)), ordered)
+    ordered = (spacing[turn.axes[0]], spacing[turn.axes[1]], spacing[turn.axes[2]])
+    return Volume(np.stack([np.asarray(turn.apply(array), np.float32) for array in pixels]),
+                  np.ascontiguousarray(turn.apply(whole)), ordered)
 
 
 def _check_alike(case: Case, pixels: NDArray[Any], labels: NDArray[Any]) -> None:
@@ -57,24 +61,29 @@ def _check_alike(case: Case, pixels: NDArray[Any], labels: NDArray[Any]) -> None
         raise InputError(f"case {case.name}: the image is {_zyx(pixels.shape)} pixels (z, y, x), its label map "
                          f"{_zyx(labels.shape)}")
     if not np.isfinite(pixels).all():
-        raise InputError(f"case {case.name}: the image holds values that are not finite")
+        raise InputError(f"case {case.name}: the image holds values that are not finite (NaN or infinity), "
+                         f"{_share(pixels)} of its voxels. If they lie outside the field of view, replace them by the "
+                         "value of air, for example with numpy.nan_to_num(voxels), and save the image again")
+
+
+def _share(values: NDArray[Any]) -> str:
+    return f"{1 - np.isfinite(values).mean():.2g}"
 
 
 def _whole_numbers(case: Case, labels: NDArray[Any]) -> NDArray[np.int64]:
     if not np.isfinite(labels).all():
-        raise InputError(f"case {case.name}: the label map holds values that are not finite")
+        raise InputError(f"case {case.name}: the label map holds values that are not finite (NaN or infinity). Save it "
+                         "as uint8")
     if np.abs(labels.astype(np.float64)).max() > _LARGEST_LABEL:
         raise InputError(f"case {case.name}: the label map holds values beyond {_LARGEST_LABEL}")
     whole: NDArray[np.int64] = np.rint(labels).astype(np.int64)
-    if not np.array_equal(whole, labels):
-        raise InputError(f"case {case.name}: the label map holds values that are not whole numbers")
+    off = np.abs(labels.astype(np.float64) - whole)
+    if off.max() > LABEL_TOLERANCE:
+        worst = np.asarray(labels).ravel()[int(off.argmax())]
+        raise InputError(f"case {case.name}: the label map holds values that are not whole numbers, such as {worst:g} "
+                         f"(expected at most {LABEL_TOLERANCE:g} from one, as scaled headers leave). It was "
+                         "interpolated or holds probabilities: save labels as uint8, resampled by nearest neighbour")
     return whole
-
-
-def _slices_first(spacing: Sequence[float]) -> tuple[int, ...]:
-    """The axes, that of the largest spacing first; the stored order where no spacing stands out."""
-    through = int(np.argmax(spacing)) if max(spacing) > 1.01 * spacing[0] else 0
-    return (through, *(axis for axis in range(3) if axis != through))
 
 
 def _difference(affine: NDArray[np.float64], other: NDArray[np.float64]) -> str:

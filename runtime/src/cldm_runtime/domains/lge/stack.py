@@ -11,6 +11,7 @@ from .attributes import LgeReason, measure_slices
 
 POSITION = "slice_position"
 ENDS = ("apex", "base")
+_TAPERED = 1.25  # ratio of areas by which two ends of a stack are told apart
 USABLE = (Reason.MEASURED, LgeReason.NO_INFARCT, Reason.NEEDS_STACK)
 
 
@@ -34,4 +35,17 @@ def stack_positions(count: int) -> NDArray[np.float32]:
     return np.linspace(0.0, 1.0, count, dtype=np.float32) if count > 1 else np.full(count, np.nan, np.float32)
 
 
-STACK = StackRules(ENDS, ("myocardium", "lv_cavity"), usable_slices, "no closed ring", POSITION, stack_positions)
+def first_end(labels: LabelMap) -> str:
+    """The end that the first labelled slice of (Z, H, W) shows: the heart is smaller at the apex. "" for fewer than
+    three labelled slices, and where their first and last third are of similar area."""
+    areas = np.count_nonzero(labels, axis=(1, 2))
+    areas = areas[areas > 0]
+    third = len(areas) // 3
+    first, last = (areas[:third].mean(), areas[-third:].mean()) if third else (1.0, 1.0)
+    if max(first, last) < _TAPERED * min(first, last):
+        return ""
+    return ENDS[0] if first < last else ENDS[1]
+
+
+STACK = StackRules(ENDS, ("myocardium", "lv_cavity"), usable_slices, "no closed ring", POSITION, stack_positions,
+                   first_end)

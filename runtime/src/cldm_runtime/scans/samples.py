@@ -1,0 +1,131 @@
+"""The samples of one case: its usable slices, or the whole volume, cut, resampled, normalised and measured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bundle.declarations import find_domain
+from ..domains.attributes import Measurement, Reason
+from ..domains.domain import Domain
+from ..errors import InputError
+from .direction import Stack
+from .geometry import Turn
+from .label_map import translate
+from .nnunet_raw import Case
+from .recipe import Recipe
+from .resample import check_fits, labelled_box, normalise, resample_image, resample_labels
+from .volumes import read_volume
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """The samples of one case: images (n, C, *spatial) float32 in 0..1, labels (n, *spatial) uint8, position (n,)
+    between the ends of the stack (NaN where undefined), slices (n,) their numbers in the source (None for a volume),
+    and dropped, the number of labelled slices that were left out."""
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    position: NDArray[np.float32]
+    slices: NDArray[np.int32] | None
+    dropped: int
+    stack: Stack | None
+
+
+def prepare_case(case: Case, recipe: Recipe, turn: Turn) -> PreparedCase | str:
+    """The samples of one case, or its fault as text."""
+    try:
+        return (_prepare_slices if len(recipe.window.shape) == 2 else _prepare_volume)(case, recipe, turn)
+    except InputError as error:
+        where = f"case {case.name}: "
+        return where + str(error).removeprefix(where)
+
+
+def _prepare_slices(case: Case, recipe: Recipe, turn: Turn) -> PreparedCase:
+    """A sample for each labelled slice that the domain finds usable."""
+    volume = read_volume(case, recipe.channels, check_geometry=recipe.check_geometry, turn=turn)
+    labels, spacing = translate(volume.labels, recipe.lookup), volume.spacing_mm[1:]
+    centre = _centre(labels, spacing, recipe)
+    labelled = np.flatnonzero(labels.any(axis=(1, 2)))
+    numbers = turn.numbers(len(labels))
+    cut = resample_labels(labels[labelled], centre, spacing, recipe.window)
+    usable = usable_slices(cut, recipe)
+    images = _images(volume.pixels[:, labelled[usable]].swapaxes(0, 1), centre, spacing, recipe,
+                     [f"slice {number}" for number in numbers[labelled[usable]]])
+    return PreparedCase(images, cut[usable], stack_positions(len(labelled), recipe)[usable],
+                        numbers[labelled[usable]].astype(np.int32), int((~usable).sum()),
+                        Stack(turn, len(labelled), first_end(labels, recipe)))
+
+
+def _prepare_volume(case: Case, recipe: Recipe, turn: Turn) -> PreparedCase:
+    """One sample: the whole volume."""
+    volume = read_volume(case, recipe.channels, check_geometry=recipe.check_geometry, turn=turn)
+    labels = translate(volume.labels, recipe.lookup)[None]
+    centre = _centre(labels, volume.spacing_mm, recipe)
+    images = _images(volume.pixels[None], centre, volume.spacing_mm, recipe, ["the volume"])
+    cut = resample_labels(labels, centre, volume.spacing_mm, recipe.window)
+    return PreparedCase(images, cut, np.full(1, np.nan, np.float32), None, 0, None)
+
+
+def _centre(labels: NDArray[np.uint8], spacing_mm: Sequence[float], recipe: Recipe) -> NDArray[np.float64]:
+    """(axes,) centre of the window in voxels: the middle of the box around all labels of (N, *spatial), or of the
+    image. Raises InputError if the labels do not fit the window, and if a window on labels has none to centre on."""
+    middle = (np.asarray(labels.shape[1:]) - 1) / 2
+    if not labels.any():
+        if recipe.centre_on_labels:
+            raise InputError("the label map is empty")
+        return middle
+    box = labelled_box(labels)
+    centre = np.asarray(box.mean(axis=1), np.float64) if recipe.centre_on_labels else middle
+    check_fits(box, centre, spacing_mm, recipe.window)
+    return centre
+
+
+def _images(pixels: NDArray[np.float32], centre: NDArray[np.float64], spacing_mm: Sequence[float], recipe: Recipe,
+            names: Sequence[str]) -> NDArray[np.float32]:
+    """(n, C, *spatial) -> (n, C, *shape), each channel of each sample normalised for itself."""
+    flat = pixels.reshape(-1, *pixels.shape[2:])
+    images = resample_image(flat, centre, spacing_mm, recipe.window, recipe.image_order)
+    images = images.reshape(*pixels.shape[:2], *recipe.window.shape)
+    for sample, name in zip(images, names, strict=True):
+        for channel, image in zip(recipe.channels, sample, strict=True):
+            try:
+                image[:] = normalise(image, recipe.percentiles)
+            except InputError as error:
+                which = f", channel {channel}" if len(recipe.channels) > 1 else ""
+                raise InputError(f"{name}{which}: {error}") from error
+    return images
+
+
+def usable_slices(labels: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.bool_]:
+    """(N,) which slices of (N, H, W) the domain finds usable."""
+    rules = find_domain(recipe.domain).stack
+    return rules.usable(labels, recipe.regions) if rules else np.ones(len(labels), np.bool_)
+
+
+def first_end(labels: NDArray[np.uint8], recipe: Recipe) -> str:
+    """The end of the stack that the first labelled slice shows; "" where the labels do not tell."""
+    rules = find_domain(recipe.domain).stack
+    return rules.first_end(labels) if rules and rules.first_end else ""
+
+
+def stack_positions(count: int, recipe: Recipe) -> NDArray[np.float32]:
+    """(count,) where the labelled slices of a stack lie between the domain's ends; NaN where it has none."""
+    rules = find_domain(recipe.domain).stack
+    if rules is None:
+        return np.full(count, np.nan, np.float32)
+    positions = rules.positions(count)
+    return positions[::-1].copy() if recipe.first_slice == rules.ends[1] else positions
+
+
+def measure_samples(case: PreparedCase, domain: Domain, spacing_mm: tuple[float, ...]) -> Measurement:
+    """Measure the samples, and fill in the one attribute that is known only from the stack."""
+    measured = domain.measure(case.labels, spacing_mm)
+    if domain.stack is None or domain.stack.attribute not in measured.names:
+        return measured
+    values, reasons = measured.values.copy(), measured.reasons.copy()
+    column = measured.names.index(domain.stack.attribute)
+    values[:, column] = case.position
+    reasons[:, column] = np.where(np.isfinite(case.position), Reason.MEASURED, Reason.NEEDS_STACK)
+    return Measurement(measured.names, values, reasons)
