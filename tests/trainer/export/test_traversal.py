@@ -32,7 +32,7 @@ def test_each_row_walks_along_one_dimension_and_keeps_the_mean_of_the_others() -
         labels[:, 40:90, 40:90], labels[:, 50:80, 50:80] = 2, 1
         return labels
 
-    picture = matplotlib.image.imread(io.BytesIO(traversal_picture(decode, means, attributes, domain)))
+    picture = matplotlib.image.imread(io.BytesIO(traversal_picture(decode, means, attributes, domain, (1.0, 1.0))))
     assert picture.ndim == 3 and picture[..., :3].std() > 0.1
     assert len(seen) == 3
     for row, z in zip((0, 1, 3), seen, strict=True):

@@ -68,15 +68,15 @@ def turned(images: Images, symmetry: int) -> Images:
 
 
 def levelled(images: Images, percentiles: tuple[float, float] | None) -> Images:
-    """Images (n, C, H, W) with their percentiles at 0 and 1, clipped, in steps of 1 / 65535: as `prepare` stores them.
+    """Images (n, C, H, W) with the percentiles of each channel at 0 and 1, clipped, in steps of 1 / 65535: as `prepare`
+    stores them.
 
     Two sets that went through it differ neither in range, nor in the share of black and white pixels, nor in rounding.
-    `percentiles` are (low, high) in 0..100; None clips and rounds alone. A constant image becomes 0.
+    `percentiles` are (low, high) in 0..100; None clips and rounds alone. A constant channel becomes 0.
     """
     values = images.astype(np.float64)
     if percentiles is not None:
-        flat = values.reshape(len(values), -1)
-        low, high = (ends[:, None, None, None] for ends in np.percentile(flat, percentiles, axis=1))
+        low, high = (ends[..., None, None] for ends in np.percentile(values, percentiles, axis=(2, 3)))
         values = np.divide(values - low, high - low, out=np.zeros_like(values), where=high > low)
     return np.asarray(np.rint(np.clip(values, 0.0, 1.0) * _STEPS) / _STEPS, dtype=np.float32)
 

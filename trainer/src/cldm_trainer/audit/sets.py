@@ -48,7 +48,12 @@ class SyntheticImages:
 
 
 def cohort_sets(cohort: Path) -> CohortSets:
-    """The sets of a cohort file. Raises InputError where a subset is missing or a patient is on both sides."""
+    """The sets of a cohort file. Raises InputError for volumes, and where a subset is missing or a patient is on both
+    sides."""
+    with open_dataset(cohort) as dataset:
+        if len(dataset.shape) != 2:
+            raise InputError(f"{cohort}: samples have {len(dataset.shape)} axes, but only slices can be audited. "
+                             "Prepare the cohort as slices for an audit.")
     training, held_out = rows_of_subsets(cohort, TRAINED_ON), rows_of_subsets(cohort, HELD_OUT)
     both = np.intersect1d(training.groups("training"), held_out.groups("held-out"))
     if len(both):

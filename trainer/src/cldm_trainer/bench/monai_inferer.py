@@ -30,10 +30,12 @@ class MonaiInferer:
         torch.set_num_threads(threads)
         torch.manual_seed(seed)
         config = load_config(Path(paper))
-        self._image_codec, self._mask_codec = _autoencoder(config.image_codec), _autoencoder(config.mask_codec)
+        axes = len(config.prepare.shape)
+        self._image_codec, self._mask_codec = (_autoencoder(section, axes) for section in (config.image_codec,
+                                                                                         config.mask_codec))
         section, latents = config.diffusion, config.image_codec.latent_channels
         self._unet = DiffusionModelUNet(
-            spatial_dims=2, in_channels=latents + config.mask_codec.latent_channels, out_channels=latents,
+            spatial_dims=axes, in_channels=latents + config.mask_codec.latent_channels, out_channels=latents,
             channels=section.channels, attention_levels=section.attention, num_res_blocks=section.residual_blocks,
             num_head_channels=section.head_channels, norm_num_groups=section.norm_groups).eval()
         self._scheduler = _SCHEDULERS[sampler](num_train_timesteps=section.timesteps, schedule="linear_beta",
@@ -58,7 +60,7 @@ class MonaiInferer:
         generator = torch.Generator().manual_seed(batch)
         self._mask = torch.randint(0, 3, (batch, 1, *self._shape), generator=generator).float()
         with torch.no_grad():
-            shape = self._encode().shape[-2:]
+            shape = self._encode().shape[2:]
         self._noise = torch.randn((batch, self._unet.out_channels, *shape), generator=generator)
 
     def complete(self) -> int:
@@ -90,10 +92,10 @@ class MonaiInferer:
         return mean
 
 
-def _autoencoder(section: CodecConfig) -> AutoencoderKL:
+def _autoencoder(section: CodecConfig, axes: int) -> AutoencoderKL:
     """One channel in and out, as in the paper, for images and for label maps."""
     return AutoencoderKL(
-        spatial_dims=2, in_channels=1, out_channels=1, num_res_blocks=section.residual_blocks,
+        spatial_dims=axes, in_channels=1, out_channels=1, num_res_blocks=section.residual_blocks,
         channels=section.channels, attention_levels=section.attention or (False,) * len(section.channels),
         latent_channels=section.latent_channels, norm_num_groups=section.norm_groups,
         with_encoder_nonlocal_attn=section.middle_attention, with_decoder_nonlocal_attn=section.middle_attention).eval()

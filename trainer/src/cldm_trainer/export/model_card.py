@@ -118,9 +118,12 @@ def _seen(manifest: Manifest) -> str:
 def _image_facts(manifest: Manifest) -> dict[str, str]:
     image, normalisation = manifest.image, manifest.image.normalisation
     shape, spacing = (" x ".join(f"{value:g}" for value in values) for values in (image.shape, image.spacing_mm))
+    points, sample = ("pixels", "slice") if len(image.shape) == 2 else ("voxels", "volume")
+    several = image.channels > 1
     return {
-        "images": f"{shape} pixels of {spacing} mm, {image.channels} channel",
-        "normalisation": f"percentiles {normalisation.low:g} and {normalisation.high:g} of each slice, clipped",
+        "images": f"{shape} {points} of {spacing} mm, {image.channels} channel{'s' if several else ''}",
+        "normalisation": f"percentiles {normalisation.low:g} and {normalisation.high:g} of each "
+                         f"{'channel of each ' if several else ''}{sample}, clipped",
         "labels": ", ".join(f"{value} {name}" for value, name in enumerate(manifest.labels.names)),
         "attributes": ", ".join(f"{spec.name} ({spec.unit})" for spec in manifest.attributes) or "none",
     }

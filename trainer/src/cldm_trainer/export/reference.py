@@ -1,6 +1,7 @@
 """reference.npz of a generator: what torch computes for a few drawn anatomies, graph by graph and as a whole loop.
 
-No slice of a patient goes into it: the label maps are drawn by the domain's anatomy, the images are samples.
+No image of a patient goes into it: the label maps are drawn by the domain's anatomy, or are ellipsoids where it has
+none, and the images are samples.
 """
 
 import copy
@@ -17,6 +18,7 @@ from cldm_runtime.bundle.manifest import GraphSpec, Manifest
 from cldm_runtime.bundle.reference import Reference, ReferenceCase
 from cldm_runtime.domains.attributes import Reason
 from cldm_runtime.domains.domain import Domain
+from cldm_runtime.domains.labels import LabelMap
 from cldm_runtime.generation.pipeline import Pipeline, decoder_noise, initial_noise
 from cldm_runtime.noise import Purpose, Stream
 
@@ -70,21 +72,34 @@ def make_reference(manifest: Manifest, modules: Mapping[str, nn.Module], domain:
 
 
 def draw_sources(manifest: Manifest, domain: Domain, seed: int, count: int) -> Arrays:
-    """`count` anatomies with attributes drawn by the domain, as the inputs of the manifest's conditions. What a slice
-    cannot tell is as it was requested."""
-    masks, requests = [], []
+    """`count` drawn label maps with their attributes, as the inputs of the manifest's conditions. What a slice cannot
+    tell is as it was requested."""
+    shape, masks, requests = manifest.image.shape, [], []
     for index in range(count):
-        request = domain.require_anatomy().complete({}, Stream(seed, index, Purpose.CONDITION))
+        request: Mapping[str, float] = {}
         stream = Stream(seed, index, Purpose.ANATOMY)
-        drawn = domain.require_anatomy().draw(
-            request, stream, shape=manifest.image.shape, spacing_mm=manifest.image.spacing_mm
-        )
-        masks.append(drawn.labels)
+        if domain.anatomy is None:
+            masks.append(draw_ellipsoids(len(domain.labels), shape, stream))
+        else:
+            request = domain.anatomy.complete({}, Stream(seed, index, Purpose.CONDITION))
+            spacing = manifest.image.spacing_mm
+            masks.append(domain.anatomy.draw(request, stream, shape=shape, spacing_mm=spacing).labels)
         requests.append([request.get(name, np.nan) for name in domain.attribute_names])
     labels = np.stack(masks)
     measured = domain.measure(labels, manifest.image.spacing_mm)
     values = np.where(measured.reasons == Reason.NEEDS_STACK, np.array(requests), measured.values)
     return {**encoder_inputs(manifest, domain, labels, values.astype(np.float32))}
+
+
+def draw_ellipsoids(classes: int, shape: tuple[int, ...], stream: Stream) -> LabelMap:
+    """A (*spatial) label map without anatomy: an ellipsoid of each label, later ones over earlier ones."""
+    labels = np.zeros(shape, np.uint8)
+    grid = np.ogrid[tuple(slice(size) for size in shape)]
+    for value in range(1, classes):
+        centre, radius = 0.25 + 0.5 * stream.uniforms(len(shape)), 0.1 + 0.2 * stream.uniforms(len(shape))
+        scaled = [((axis + 0.5) / size - c) / r for axis, size, c, r in zip(grid, shape, centre, radius, strict=True)]
+        labels[sum(offset**2 for offset in scaled) < 1.0] = value
+    return labels
 
 
 def tolerances(reference: Reference, graph: float, loop: float) -> dict[str, float]:

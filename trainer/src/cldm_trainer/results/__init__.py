@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from cldm_runtime.engines.processor import processor_name
+from cldm_runtime.errors import InputError
 from cldm_runtime.evaluation.features import open_extractor
 from cldm_runtime.files.records import without_nan
 from cldm_runtime.generation.generator import Generator
@@ -54,13 +55,17 @@ def run(
     """Make every set that is missing, measure, and write the results below `out`; returns the page.
 
     A run that was stopped goes on with the first set that is missing. Raises DatasetError for a missing
-    cohort, BundleError for bundles that are missing or damaged.
+    cohort, BundleError for bundles that are missing or damaged, InputError for a domain that draws no label maps.
     """
     require_cohort(config.cohort_file)
+    generator = Generator.load(config.export.generator)
+    if generator.domain.anatomy is None:
+        raise InputError(f"results: the domain {generator.domain.name} draws no label maps, which the results need for "
+                         "requested attributes. Use `cldm gen --masks` and `cldm evaluate`.")
     shop = Workshop(
         config.run_folder / "results",
         config.cohort_file,
-        Generator.load(config.export.generator),
+        generator,
         Segmenter.load(config.export.segmenter),
         grid,
         sizes or Sizes(),

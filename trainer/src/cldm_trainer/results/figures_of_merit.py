@@ -200,13 +200,12 @@ def texture_figures(shop: Workshop, synthetic: Measured, name: str) -> Json:
 
 
 def cohort_images(shop: Workshop, rows: Rows) -> NDArray[np.float32]:
-    """The cohort's images of these rows, (N, C, H, W)."""
+    """The cohort's images of these rows, (N, C, *spatial)."""
     return np.concatenate([images for _, images, _, _ in read_rows(shop.cohort, rows)])
 
 
 def _texture_ratio(shop: Workshop, images: NDArray[np.float32], originals: NDArray[np.float32]) -> float:
-    rows_mm, columns_mm = shop.generator.manifest.image.spacing_mm
-    return high_frequency_ratio(images[:, 0], originals[:, 0], (rows_mm, columns_mm))
+    return high_frequency_ratio(images[:, 0], originals[:, 0], shop.generator.manifest.image.spacing_mm)
 
 
 def reconstruction_texture(shop: Workshop, reconstructed: Measured) -> float:

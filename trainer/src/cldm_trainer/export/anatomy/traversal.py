@@ -18,6 +18,7 @@ from cldm_runtime.store import open_dataset
 
 from ...networks import LabelVae
 from ...training.batches import load_slices
+from ...training.log import planes
 from ...training.run_folder import Cohort
 from ..bundle_writer import Picture
 from .prior import encode
@@ -41,7 +42,8 @@ def traversal_of(cohort: Cohort, vae: LabelVae, decoder: Callable[[Tensor], Tens
         assert dataset.mask_attributes is not None  # training has asked for them
         attributes = dataset.mask_attributes[dataset.rows("val")]
 
-    if np.isfinite(attributes).all(axis=1).sum() < _FEWEST:
+    complete = np.isfinite(attributes).all(axis=1)
+    if complete.sum() < _FEWEST or not np.ptp(attributes[complete], axis=0).any():
         return {}
 
     @torch.no_grad()
@@ -49,17 +51,18 @@ def traversal_of(cohort: Cohort, vae: LabelVae, decoder: Callable[[Tensor], Tens
         labels: NDArray[np.uint8] = decoder(torch.from_numpy(z).float()).argmax(1).to(torch.uint8).numpy()
         return labels
 
-    return {TRAVERSAL: Picture(traversal_picture(decode, means, attributes, domain), _CAPTION)}
+    return {TRAVERSAL: Picture(traversal_picture(decode, means, attributes, domain, cohort.spacing_mm),
+                               _CAPTION)}
 
 
 def traversal_picture(decode: Callable[[Values], NDArray[np.uint8]], means: Values, attributes: Values,
-                      domain: Domain) -> bytes:
+                      domain: Domain, spacing_mm: tuple[float, ...]) -> bytes:
     """A PNG with a row for each attribute of the domain: label maps along the dimension that predicts it best, in the
     direction in which it rises, from low to high among the slices, while all others stay at their mean: no slice of a
-    patient is shown. Above each map the attribute measured on it.
+    patient is shown. Of volumes it shows the middle plane. Above each map the attribute measured on it.
 
-    decode: latent vectors (n, d) to label maps (n, H, W). means (N, d) and attributes (N, A), NaN where undefined, are
-    of the same slices.
+    decode: latent vectors (n, d) to label maps (n, *spatial). means (N, d) and attributes (N, A), NaN where undefined,
+    are of the same slices.
     """
     start = means[np.isfinite(attributes).all(axis=1)].mean(axis=0)
     colours = np.array(domain.labels.colours, dtype=np.uint8)
@@ -72,8 +75,8 @@ def traversal_picture(decode: Callable[[Values], NDArray[np.uint8]], means: Valu
         z = np.repeat(start[None], _COLUMNS, axis=0)
         z[:, dimension] = np.linspace(low, high, _COLUMNS)
         maps = decode(z)
-        measured = domain.measure(maps).values[:, number]
-        for axis, labels, value in zip(line, maps, measured, strict=True):
+        measured = domain.measure(maps, spacing_mm).values[:, number]
+        for axis, labels, value in zip(line, planes(maps), measured, strict=True):
             axis.imshow(colours[labels], interpolation="nearest")
             axis.set_axis_off()
             axis.set_title(f"{value:.2f}" if np.isfinite(value) else "", fontsize=8)
