@@ -78,6 +78,7 @@ def test_two_channels_of_any_rank_train_and_sample(knee: Config) -> None:
     assert task.image_codec.decode(drawn).shape == (2, 2, *knee.prepare.shape)
 
 
+@pytest.mark.parametrize("knee", [(8, 16, 16)], ids=["volumes"], indirect=True)  # of slices: test_declared_path.py
 def test_their_bundle_verifies_and_generates_from_label_maps(knee: Config) -> None:
     bundle = Bundle.load(generator_export(knee, torchscript=False).write(Path(knee.export.generator)))
     assert not [check.name for check in verify_bundle(bundle) if not check.passed]
