@@ -12,10 +12,11 @@ import pytest
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import DatasetError, InputError
 from cldm_runtime.files.atomic import (
+    _rights_of,
+    begin,
     is_special,
-    partial_name,
+    make_folder_for,
     publish,
-    was_left_behind,
     whole_file,
     whole_stream,
     write_bytes,
@@ -109,19 +110,50 @@ def test_a_block_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
-def test_a_block_that_writes_nothing_fails(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), whole_file(tmp_path / "file"):
-        pass
-
-
 def test_a_name_that_was_taken_meanwhile(tmp_path: Path) -> None:
-    partial = partial_name(tmp_path / "file")
-    partial.write_text("new")
+    partial = begin(tmp_path / "file")
+    partial.path.write_text("new")
     (tmp_path / "file").write_text("old")
     with pytest.raises(DatasetError, match="was made by another process meanwhile"):
-        publish(partial, tmp_path / "file", overwrite=False)
-    assert (tmp_path / "file").read_text() == "old"
-    assert was_left_behind(partial)
+        publish(partial.path, tmp_path / "file", overwrite=False)
+    partial.remove()
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_nobody_else_reads_what_will_replace_a_private_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch(0o640)
+    with whole_file(tmp_path / "file") as partial:
+        assert rights(partial) == 0o600
+        partial.write_text("new")
+    assert rights(tmp_path / "file") == 0o640
+
+
+def test_extended_attributes_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    try:
+        os.setxattr(tmp_path / "file", "user.note", b"kept")
+    except OSError:
+        pytest.skip("no extended attributes here")
+    write_text(tmp_path / "file", "new")
+    assert os.getxattr(tmp_path / "file", "user.note") == b"kept"
+
+
+@pytest.mark.parametrize(("mode", "same", "expected"), [
+    (0o640, True, 0o640), (0o640, False, 0o600), (0o664, False, 0o644), (0o677, False, 0o677)])
+def test_another_group_may_do_what_everybody_may(tmp_path: Path, mode: int, same: bool, expected: int) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "file").chmod(mode)
+    status = (tmp_path / "file").stat()
+    assert _rights_of(status, status.st_gid + (not same)) == expected
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(0o600, 0o700), (0o640, 0o750), (0o664, 0o775)])
+def test_parts_of_a_private_file_are_private(tmp_path: Path, mode: int, expected: int) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "file").chmod(mode)
+    make_folder_for(tmp_path / "file", tmp_path / "parts", exist_ok=False)
+    make_folder_for(tmp_path / "file", tmp_path / "parts", exist_ok=True)
+    assert rights(tmp_path / "parts") == expected
 
 
 def test_text_that_cannot_be_written(tmp_path: Path) -> None:

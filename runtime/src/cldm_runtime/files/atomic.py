@@ -9,7 +9,6 @@ raises OSError.
 import errno
 import json
 import os
-import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import DatasetError, InputError
+from .partial import Partial, new_partial
 
 
 def write_text(path: Path, text: str) -> None:
@@ -54,13 +54,12 @@ def whole_stream(path: Path) -> Iterator[BinaryIO]:
 def whole_file(path: Path) -> Iterator[Path]:
     """A name for the block to write to; that file becomes `path` when the block ends without an error, and is removed
     otherwise. Raises OSError."""
-    partial = partial_name(path)
+    partial = begin(path)
     try:
-        yield partial
-        publish(partial, path, overwrite=True)
+        yield partial.path
+        publish(partial.path, path, overwrite=True)
     finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        partial.remove()
 
 
 def is_special(path: Path) -> bool:
@@ -79,29 +78,21 @@ def file_behind(path: Path) -> Path:
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
-def partial_name(target: Path) -> Path:
-    """A temporary name in the target's folder that no other process uses, on this host or another.
+def begin(target: Path) -> Partial:
+    """A new file that is to become `target`, which no other process writes to. One that will replace a file can be read
+    by its owner alone until then.
 
-    Raises OSError if the target exists and is not a regular file: better now than after hours of work.
+    Raises OSError, also if the target exists and is not a regular file: better now than after hours of work.
     """
+    refuse_special(target)
+    behind = file_behind(target)
+    return new_partial(behind, 0o600 if behind.exists() else 0o666)
+
+
+def refuse_special(target: Path) -> None:
+    """Raise OSError if the target exists and is not a regular file."""
     if is_special(target):
         raise OSError(errno.EINVAL, "it is a device, a pipe or a socket, and only a regular file can be replaced")
-    behind = file_behind(target)
-    return behind.with_name(f"{behind.name}.{socket.gethostname()}-{os.getpid()}.partial")
-
-
-def was_left_behind(partial: Path) -> bool:
-    """Whether the process that wrote a `partial_name` on this host has ended. False for a file from another host."""
-    host, _, process = partial.name.removesuffix(".partial").rpartition("-")
-    if not process.isdecimal() or not host.endswith(f".{socket.gethostname()}"):
-        return False
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return int(process) == os.getpid()
 
 
 def publish(partial: Path, target: Path, *, overwrite: bool) -> None:
@@ -109,12 +100,12 @@ def publish(partial: Path, target: Path, *, overwrite: bool) -> None:
 
     Raises DatasetError if the name is taken and `overwrite` is False, and OSError if it cannot be renamed.
     """
-    partial_name(target)  # raises OSError if the target is not a regular file
+    refuse_special(target)
     behind = file_behind(target)
     with partial.open("rb") as stream:
         os.fsync(stream.fileno())
     if overwrite:
-        _keep_rights(partial, behind)
+        keep_rights(partial, behind)
         partial.replace(behind)
     else:
         _take_free_name(partial, behind)
@@ -125,8 +116,9 @@ def publish(partial: Path, target: Path, *, overwrite: bool) -> None:
         os.close(folder)
 
 
-def _keep_rights(partial: Path, replaced: Path) -> None:
-    """Give the new file the owner and the rights of the one that it replaces, as far as this user may."""
+def keep_rights(partial: Path, replaced: Path) -> None:
+    """Give a new file or folder the owner, the rights and the extended attributes (which hold access lists) of the one
+    that it replaces, as far as this user may. Nobody may read it who could not read the other."""
     try:
         old = replaced.stat()
     except FileNotFoundError:
@@ -134,7 +126,33 @@ def _keep_rights(partial: Path, replaced: Path) -> None:
     for owner, group in ((-1, old.st_gid), (old.st_uid, -1)):
         with suppress(OSError):
             os.chown(partial, owner, group)
-    partial.chmod(stat.S_IMODE(old.st_mode))  # last: chown clears some of these bits
+    partial.chmod(_rights_of(old, partial.stat().st_gid))  # after chown, which clears some of these bits
+    with suppress(OSError, AttributeError):  # AttributeError: not on Linux
+        for name in os.listxattr(replaced):
+            os.setxattr(partial, name, os.getxattr(replaced, name))
+
+
+def _rights_of(status: os.stat_result, group: int) -> int:
+    """Rights that a file with these has in another group: those of everybody, where it is not the same one."""
+    rights = stat.S_IMODE(status.st_mode)
+    return rights if group == status.st_gid else rights & (~0o070 | (rights & 0o007) << 3)
+
+
+def make_folder_for(target: Path, folder: Path, *, exist_ok: bool) -> None:
+    """Make a folder for parts of a file. Where the file is there already, whoever may not read it may not look into the
+    folder either. Raises OSError."""
+    try:
+        old = target.stat()
+    except OSError:
+        folder.mkdir(exist_ok=exist_ok)
+        return
+    is_new = not folder.exists()
+    folder.mkdir(mode=0o700, exist_ok=exist_ok)
+    if is_new:
+        with suppress(OSError):
+            os.chown(folder, -1, old.st_gid)
+        rights = _rights_of(old, folder.stat().st_gid) & 0o777
+        folder.chmod(0o700 | rights | (rights & 0o444) >> 2)
 
 
 def _take_free_name(partial: Path, target: Path) -> None:

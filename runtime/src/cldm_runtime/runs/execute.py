@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import CldmError, DatasetError, InputError, InterruptedRun, WorkerError
-from ..files.atomic import was_left_behind, write_bytes, write_text
+from ..files.atomic import make_folder_for, write_bytes, write_text
+from ..files.partial import remove_left_behind
 from .folder import layout_text
 from .run import LAYOUT_FILE, Part, Progress, Run
 from .shards import Shard, as_ranges
@@ -113,10 +114,9 @@ def prepare(run: Run, existing: Existing = "resume") -> None:
     try:
         if existing == "overwrite" and folder.exists():
             shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=existing == "resume")
-        for leftover in folder.glob("*.partial"):
-            if was_left_behind(leftover):
-                leftover.unlink(missing_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder_for(run.out, folder, exist_ok=existing == "resume")
+        remove_left_behind(folder)
         if not run.plan_file.exists():
             write_text(folder / LAYOUT_FILE, layout_text(run.samples, run.ranges, run.suffix))
             write_bytes(run.plan_file, run.text.encode("utf-8"))

@@ -52,7 +52,8 @@ def _sbatch(*arguments: str) -> str:
 def _write(path: Path, lines: Sequence[str]) -> Path:
     try:
         write_bytes(path, ("\n".join(lines) + "\n").encode("utf-8"))
-        path.chmod(0o755)
+        rights = path.stat().st_mode
+        path.chmod(rights | (rights & 0o444) >> 2)  # whoever may read it may run it
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}). Choose another --out.") from error
     return path

@@ -1,14 +1,13 @@
 """Writing dataset files, row by row and atomically: a reader sees the whole file or none of it.
 
 The file is written under a temporary name in the same folder, synced, and then linked or renamed to its final name. A
-run that is killed leaves `<name>.<host>-<process>.partial`, which is never read and may be deleted.
+run that is killed leaves `<name>.<random>.partial`, which is never read and may be deleted.
 """
 
 import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from glob import escape
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,7 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..domains.domain import Domain
 from ..errors import DatasetError
-from ..files.atomic import file_behind, partial_name, publish, was_left_behind
+from ..files.atomic import begin, file_behind, publish
+from ..files.partial import remove_left_behind
 from .check import check_samples, sample_checksums
 from .columns import ColumnWriter, SegmentationWriter, why_not_written, writing
 from .disk_stream import DiskStream
@@ -84,13 +84,15 @@ class DatasetWriter(ColumnWriter):
     def __init__(self, target: Path, domain: Domain, overwrite: bool, verify: range | None = None) -> None:
         self._overwrite, self._verify = overwrite, verify
         behind = file_behind(target)
-        for leftover in behind.parent.glob(f"{escape(behind.name)}.*.partial"):
-            if was_left_behind(leftover):
-                leftover.unlink(missing_ok=True)
         try:
-            self._partial = partial_name(target)
-            stream = DiskStream(self._partial)
-            self._file = h5py.File(stream, "w", libver=_LIBVER)
+            remove_left_behind(behind.parent, behind)
+            self._partial = begin(target)
+            try:
+                stream = DiskStream(self._partial.path)
+                self._file = h5py.File(stream, "w", libver=_LIBVER)
+            except OSError:
+                self._partial.remove()
+                raise
         except OSError as error:
             raise DatasetError(f"{target}: cannot be written ({error.strerror or error}). Choose a name in a folder "
                                "that exists and that you may write to.") from error
@@ -239,13 +241,14 @@ class DatasetWriter(ColumnWriter):
             if self._edited is not None and _state(self.target) != self._edited:
                 raise DatasetError(f"{self.target}: was changed by another process meanwhile, and was not replaced. "
                                    "Run again.")
-            publish(self._partial, self.target, overwrite=self._overwrite)
+            publish(self._partial.path, self.target, overwrite=self._overwrite)
+            self._partial.release()
         except OSError as error:
             raise DatasetError(f"{self.target}: writing failed ({why_not_written(error)}). "
                                "Free some space and run again.") from error
 
     def _read_again(self, samples: range) -> None:
-        with open_dataset(self._partial) as written:
+        with open_dataset(self._partial.path) as written:
             faults = check_samples(written, samples)
         if faults:
             raise DatasetError(f"{self.target}: {len(faults.all)} samples differ from what was written when read back. "
@@ -256,7 +259,7 @@ class DatasetWriter(ColumnWriter):
         with suppress(OSError, RuntimeError):
             self._file.close()
         self._stream.close()
-        self._partial.unlink(missing_ok=True)
+        self._partial.remove()
 
 
 def _state(path: Path) -> tuple[int, ...]:

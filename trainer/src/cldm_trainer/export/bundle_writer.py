@@ -16,7 +16,7 @@ from cldm_runtime.bundle.manifest import FORMAT, FORMAT_VERSION, MANIFEST_FILE, 
 from cldm_runtime.bundle.read_manifest import read_manifest
 from cldm_runtime.bundle.reference import write_reference
 from cldm_runtime.errors import BundleError
-from cldm_runtime.files.atomic import file_behind
+from cldm_runtime.files.atomic import file_behind, keep_rights
 from cldm_runtime.files.digest import sha256_of_bytes
 from cldm_runtime.files.records import plain
 
@@ -158,6 +158,7 @@ def _replace(draft: Path, target: Path) -> None:
     old = target.with_name(f".{target.name}.replaced.partial")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
+        keep_rights(draft, target)
         os.rename(target, old)
     os.rename(draft, target)
     shutil.rmtree(old, ignore_errors=True)
