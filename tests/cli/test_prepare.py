@@ -55,3 +55,11 @@ def test_every_faulty_key_is_named(folder: Path, capsys: pytest.CaptureFixture[s
     assert run(cldm, ["prepare", "--config", "my.toml"]) == 2
     said = capsys.readouterr().err
     assert "cohort.patients.d8: found 'x', expected an integer" in said and "prepare.rnig: unknown key" in said
+
+
+def test_the_picture_of_what_was_understood_lies_next_to_the_cohort(folder: Path, capsys: pytest.CaptureFixture[str]
+                                                                    ) -> None:
+    assert run(cldm, ["prepare", "--config", "my.toml"]) == 0
+    written = capsys.readouterr().err
+    assert (folder / "cohort/cohort.png").read_bytes()[:4] == b"\x89PNG"
+    assert "cohort.png shows what was understood" in written and "there is no subset 'val'" in written

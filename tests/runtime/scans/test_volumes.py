@@ -8,6 +8,7 @@ import pytest
 from cldm_runtime.domains.registry import DOMAINS
 from cldm_runtime.errors import InputError
 from cldm_runtime.scans.counts import count_lines
+from cldm_runtime.scans.nnunet_raw import write_nifti
 from cldm_runtime.scans.prepare import prepare
 from cldm_runtime.scans.settings import PrepareSettings
 from cldm_runtime.store import open_dataset
@@ -128,3 +129,30 @@ def test_the_nature_of_a_drawn_dataset_cannot_be_patients(raw: Path, tmp_path: P
     describe(raw, channels=2, nature="phantom")
     with pytest.raises(InputError, match="nature: found patients and phantom"):
         prepare(raw, tmp_path / "cohort.h5", changed(nature="patients"), "organ")
+
+
+@pytest.mark.parametrize(("kind", "value", "message"), [
+    ("labels", 0.4, "such as 0.4 .* save labels as uint8, resampled by nearest neighbour"),
+    ("labels", np.nan, "the label map holds values that are not finite .* Save it as uint8"),
+    ("images", np.nan, r"not finite \(NaN or infinity\), 0.0021 of its voxels.* numpy.nan_to_num")])
+def test_voxels_that_are_no_numbers_or_labels_say_what_to_do(raw: Path, tmp_path: Path, kind: str, value: float,
+                                                             message: str) -> None:
+    array = (RAMP if kind == "images" else block()).astype(np.float32)
+    array[0, 0, 0] = value
+    write_nifti(raw / f"{kind}Tr" / ("a_0000.nii.gz" if kind == "images" else "a.nii.gz"), array, SPACING)
+    with pytest.raises(InputError, match=message):
+        prepare(raw, tmp_path / "cohort.h5", SETTINGS, "organ")
+
+
+def test_labels_that_a_header_scales_are_rounded(raw: Path, tmp_path: Path) -> None:
+    write_nifti(raw / "labelsTr" / "a.nii.gz", block() * np.float32(0.9995), SPACING)
+    prepare(raw, tmp_path / "cohort.h5", SETTINGS, "organ")
+    with open_dataset(tmp_path / "cohort.h5") as made:
+        assert made.masks().tolist() == [block().tolist()]
+
+
+def test_a_lost_affine_names_the_setting_that_helps(raw: Path, tmp_path: Path) -> None:
+    write_nifti(raw / "labelsTr" / "a.nii.gz", block(), (1.0, 1.0, 1.0))
+    with pytest.raises(InputError, match=r"differ by up to 1; expected at most 0.001.* prepare.check_geometry = false"):
+        prepare(raw, tmp_path / "cohort.h5", SETTINGS, "organ")
+    assert prepare(raw, tmp_path / "cohort.h5", changed(check_geometry=False), "organ")["train"].samples == 1

@@ -7,9 +7,13 @@ from pathlib import Path
 import click
 
 from ..bundle.declarations import find_domain
+from ..domains.domain import Domain
+from ..files.atomic import whole_stream
+from ..report.contact_sheet import contact_sheet
 from ..scans.counts import count_lines, warnings
 from ..scans.prepare import prepare as prepare_scans
 from ..scans.settings import CohortSettings, PrepareSettings, raw_folder, read_settings
+from ..store import open_dataset
 from .audited import AuditedCommand
 from .progress import show_progress
 from .run_log import note
@@ -42,7 +46,20 @@ def prepare_cohort(cohort: CohortSettings, settings: PrepareSettings, *, overwri
     note(made=sum(count.samples for count in counts.values()), output=os.path.abspath(cohort.file))
     domain = find_domain(cohort.domain)
     click.echo("\n".join([str(cohort.file), *count_lines(counts, domain)]))
+    _write_contact_sheet(cohort.file, domain, notes)
     for text in notes:
         click.echo(f"Note: {text}", err=True)
     for warning in warnings(counts, domain):
         click.echo(f"Warning: {warning}", err=True)
+
+
+def _write_contact_sheet(cohort: Path, domain: Domain, notes: list[str]) -> None:
+    """Show what was understood of the scans, in a picture next to the cohort; one that is up to date is kept."""
+    sheet = cohort.with_suffix(".png")
+    if sheet.exists() and sheet.stat().st_mtime_ns >= cohort.stat().st_mtime_ns:
+        return
+    with open_dataset(cohort) as dataset:
+        picture = contact_sheet(dataset, domain)
+    with whole_stream(sheet) as stream:
+        stream.write(picture)
+    notes.append(f"{sheet} shows what was understood: first, middle and last slice of stacks, outlined. Look at it.")
