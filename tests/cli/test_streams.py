@@ -73,3 +73,26 @@ def test_streams_are_given_back(capsys: pytest.CaptureFixture[str]) -> None:
     before = sys.stdout
     assert run(click.Command("c", callback=lambda: click.echo("here")), []) == 0
     assert sys.stdout is before and capsys.readouterr().out == "here\n"
+
+
+@pytest.mark.parametrize(("error", "code", "text"), [
+    (OSError(errno.ENAMETOOLONG, "File name too long", "a.h5"), 2, "error: a.h5: File name too long. Choose a shorter"),
+    (OSError(errno.EMFILE, "Too many open files"), 4, "error: Too many open files. Pass fewer --workers"),
+    (OSError(errno.ENOSPC, "No space left on device", "a"), 4, "error: a: No space left on device. Free some space"),
+    (MemoryError("of 8 GiB"), 6, "error: out of memory (of 8 GiB). Pass fewer --workers"),
+])
+def test_errors_of_the_machine_are_messages(capsys: pytest.CaptureFixture[str], error: Exception, code: int, text: str
+                                            ) -> None:
+    def fail() -> None:
+        raise error
+
+    assert run(click.Command("c", callback=fail), []) == code
+    assert capsys.readouterr().err.startswith(text)
+
+
+def test_errors_that_may_be_defects_are_not_hidden() -> None:
+    def fail() -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", "a")
+
+    with pytest.raises(FileNotFoundError):
+        run(click.Command("c", callback=fail), [])

@@ -11,7 +11,7 @@ from cldm_runtime import Generator
 from cldm_runtime.errors import BundleError, DatasetError, InputError, InterruptedRun
 from cldm_runtime.generation import canvas
 from cldm_runtime.generation import run as generate
-from cldm_runtime.generation.run import Plan, generate_dataset, parts_folder
+from cldm_runtime.generation.run import Plan, check_file, generate_dataset, parts_folder
 from cldm_runtime.requests.given_maps import ArrayMasks
 from cldm_runtime.requests.grid import grid_from_mapping
 from cldm_runtime.requests.sources import GridRequests, mask_requests
@@ -315,3 +315,10 @@ def test_a_failure_before_the_first_part_leaves_nothing(model: Generator, tmp_pa
     with pytest.raises(InputError, match="no anatomy"):
         generate_dataset(make_grid_plan(model), tmp_path / "a.h5")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["x.nii.gz", "X.NII", "x.png", "x.npz"])
+def test_images_are_not_written_under_the_name_of_another_format(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=r"written as one HDF5 file.*ends in \.h5"):
+        check_file(tmp_path / name, "refuse")
+    check_file(tmp_path / "x.hdf5", "refuse")

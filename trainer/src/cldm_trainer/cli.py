@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from cldm_runtime.cli.machine_errors import as_message
 from cldm_runtime.cli.streams import unfailing_streams
 from cldm_runtime.errors import CldmError, WorkerError
 from cldm_runtime.scans.settings import raw_folder
@@ -260,7 +261,7 @@ def _main() -> None:
         if launch.lost_another(error):
             launch.leave("error: another process of this training has ended; see its message. The same command "
                          "continues from the last checkpoint.", WorkerError.exit_code)
-        if message := explain(error):
+        if message := explain(error) or as_message(error):
             launch.leave(f"error: {message}", message.exit_code)
         if launch.started_here():
             launch.leave(traceback.format_exc(), 1)

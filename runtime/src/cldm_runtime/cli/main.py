@@ -10,6 +10,7 @@ import click
 
 from ..errors import CldmError
 from ..version import __version__
+from .machine_errors import as_message
 from .streams import reason_of_loss, unfailing_streams
 
 # name -> (module in this package, one line for the list of commands); the function has the command's name, - being _
@@ -92,6 +93,12 @@ def _run(command: click.Command, arguments: list[str] | None, name: str | None) 
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except (OSError, MemoryError) as error:
+        message = as_message(error)
+        if message is None:
+            raise
+        click.echo(f"error: {message}", err=True)
+        return message.exit_code
     except click.Abort:  # how click reports Ctrl-C
         click.echo("error: interrupted.", err=True)
         return INTERRUPTED

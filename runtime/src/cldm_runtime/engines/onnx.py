@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle.manifest import DType, GraphSpec, TensorSpec
-from ..errors import BundleError, ProviderError
+from ..errors import BundleError, CldmError, ProviderError, WorkerError
 from ..files.user_cache import private_folder
 from .description import Found, check_description
 from .device import cuda_graphs
@@ -89,9 +89,20 @@ class OnnxEngine:
     def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         check_inputs(self._graph, inputs)
         contiguous = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
-        results = self._session.run(self._outputs, contiguous)
+        try:
+            results = self._session.run(self._outputs, contiguous)
+        except _LOAD_ERRORS as error:
+            raise _not_run(self._graph, error) from error
         # Copied, because an output may share memory with an input or with the session.
         return {name: np.array(result) for name, result in zip(self._outputs, results, strict=True)}
+
+
+def _not_run(graph: GraphSpec, error: Exception) -> CldmError:
+    """What to raise where onnxruntime fails while it runs a graph: most often it has no memory left."""
+    if "alloc" in str(error).lower():
+        return WorkerError(f"graph {graph.file}: out of memory ({error}). Pass fewer --workers or a smaller "
+                           "--batch-size.")
+    return BundleError(f"graph {graph.file} cannot be run: {error}. Check the bundle with cldm verify.")
 
 
 def declared_graph(data: bytes, file: str, threads: int | None = None) -> GraphSpec:

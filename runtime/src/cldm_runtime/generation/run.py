@@ -27,6 +27,8 @@ __all__ = ["Existing", "Generation", "Plan", "Progress", "batch_size_under_way",
            "generate_dataset", "generate_shard", "is_finished", "merge_shards", "parts_folder", "provider_under_way"]
 
 MERGED_FILE = "merged.h5"
+_OTHER_FORMATS = (".nii", ".nii.gz", ".gz", ".zip", ".png", ".jpg", ".tif", ".tiff", ".dcm", ".mha", ".nrrd", ".npy",
+                  ".npz", ".csv", ".json", ".pt")
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,9 @@ def check_file(target: Path, existing: Existing) -> None:
     """Raises InputError if the name is taken, or is not that of a regular file."""
     if target.is_dir():
         raise InputError(f"{target}: is a folder. Give the name of a file, for example {target / 'samples.h5'}.")
+    if target.name.lower().endswith(_OTHER_FORMATS):
+        raise InputError(f"{target}: images are written as one HDF5 file, not in that format. Give a name that ends in "
+                         ".h5; read it with cldm_runtime.open_dataset and save images and masks from there.")
     if is_special(target):
         raise InputError(f"{target}: is a device, a pipe or a socket. Give the name of a file, for example samples.h5.")
     if existing == "refuse" and target.exists():

@@ -38,9 +38,9 @@ class Dataset(StoredColumns):
 
     def __init__(self, path: Path, without: Set[str] = frozenset()) -> None:
         """without: objects that are not looked at, because they will be replaced, for example "segmentations/a"."""
-        if not path.is_file():
-            raise DatasetError(f"{path}: no such file. Give the path of a {FORMAT} HDF5 file.")
         try:
+            if not path.is_file():
+                raise DatasetError(f"{path}: no such file. Give the path of a {FORMAT} HDF5 file.")
             file = h5py.File(path, "r")
         except (OSError, RuntimeError, ValueError, MemoryError) as error:
             raise DatasetError(f"{path}: cannot be opened as HDF5 ({error}). Expected a {FORMAT} file.") from error
