@@ -1,8 +1,9 @@
 """Short-axis stacks: closed rings and positions."""
 
 import numpy as np
+import pytest
 
-from cldm_runtime.domains.lge.stack import is_closed_ring, stack_positions, usable_slices
+from cldm_runtime.domains.lge.stack import first_end, is_closed_ring, stack_positions, usable_slices
 
 
 def test_positions_run_from_apex_to_base():
@@ -30,3 +31,13 @@ def test_a_slice_without_wall_is_not_usable_even_where_no_ring_is_asked_for():
     maps = np.stack([ring, opened, np.zeros_like(ring)])
     assert usable_slices(maps, ((2, 3, 4), (1,))).tolist() == [True, False, False]
     assert usable_slices(maps, ()).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(("areas", "end"), [
+    ([2, 3, 4, 5], "apex"), ([5, 4, 3, 2], "base"), ([0, 2, 3, 4, 5, 0], "apex"), ([2, 3, 5], ""), ([4, 4, 4, 4], ""),
+    ([10, 10, 11, 11], ""), ([2, 9, 1, 3], ""), ([0, 0, 0, 0, 0], "")])
+def test_the_heart_is_smaller_at_the_apex(areas: list[int], end: str) -> None:
+    stack = np.zeros((len(areas), 1, 12), np.uint8)
+    for labels, area in zip(stack, areas, strict=True):
+        labels[0, :area] = 2
+    assert first_end(stack) == end

@@ -11,7 +11,7 @@ from .attributes import LgeReason, measure_slices
 
 POSITION = "slice_position"
 ENDS = ("apex", "base")
-_TAPERED = 1.25  # ratio of areas by which two ends of a stack are told apart
+_LEAST_SLICES, _TAPERED, _TREND = 4, 1.25, 0.7  # slices, ratio of areas and correlation that tell the ends apart
 USABLE = (Reason.MEASURED, LgeReason.NO_INFARCT, Reason.NEEDS_STACK)
 
 
@@ -37,14 +37,17 @@ def stack_positions(count: int) -> NDArray[np.float32]:
 
 def first_end(labels: LabelMap) -> str:
     """The end that the first labelled slice of (Z, H, W) shows: the heart is smaller at the apex. "" for fewer than
-    three labelled slices, and where their first and last third are of similar area."""
-    areas = np.count_nonzero(labels, axis=(1, 2))
+    four labelled slices, and where their area does not clearly grow or shrink along the stack."""
+    areas = np.count_nonzero(labels, axis=(1, 2)).astype(np.float64)
     areas = areas[areas > 0]
     third = len(areas) // 3
-    first, last = (areas[:third].mean(), areas[-third:].mean()) if third else (1.0, 1.0)
-    if max(first, last) < _TAPERED * min(first, last):
+    if len(areas) < _LEAST_SLICES or areas.std() == 0.0:
         return ""
-    return ENDS[0] if first < last else ENDS[1]
+    first, last = areas[:third].mean(), areas[-third:].mean()
+    trend = np.corrcoef(areas, np.arange(len(areas)))[0, 1]
+    if max(first, last) < _TAPERED * min(first, last) or abs(trend) < _TREND:
+        return ""
+    return ENDS[0] if trend > 0 else ENDS[1]
 
 
 STACK = StackRules(ENDS, ("myocardium", "lv_cavity"), usable_slices, "no closed ring", POSITION, stack_positions,
