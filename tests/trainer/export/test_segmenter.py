@@ -1,6 +1,8 @@
 """A tiny untrained nnU-Net result folder becomes a bundle whose predictor says what nnUNetPredictor says."""
 
 import os
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,8 +21,11 @@ from cldm_trainer.export.nnunet_agreement import (
     nnunet_labels,
     require_agreement,
 )
-from cldm_trainer.export.parity import ParityError
+from cldm_trainer.export.parity import GraphParity, ParityError
+from cldm_trainer.export.progress import Progress
+from cldm_trainer.export.segmenter import nnunet_labels as labels_of
 from cldm_trainer.export.segmenter import trace_or_say
+from cldm_trainer.export.settings import BundleSettings
 from cldm_trainer.nnunet.results import load_result, segmenter_spec
 from nnunet_fixtures import export_of, result_folder, slices
 
@@ -82,11 +87,17 @@ def test_the_export_command_takes_any_result_folder(tmp_path, small):
     folder = result_folder(tmp_path / "result")
     arguments = ["export", "--config", str(tmp_path / "config.toml"), "--nnunet", str(folder)]
     outcome = CliRunner().invoke(cli, arguments, catch_exceptions=False)
-    assert outcome.exit_code == 0 and "bundle: written" in outcome.output
+    assert outcome.exit_code == 0 and "bundle: written; graphs agree with torch, labels with nnU-Net" in outcome.output
+    assert "sampling loop" not in outcome.output
     assert outcome.output.splitlines()[-1].startswith("TensorRT: ")
     manifest = Bundle.load(tmp_path / "bundle").manifest
     assert manifest.provenance["nnunet"] == {
-        "trainer": "nnUNetTrainer", "plans": "nnUNetPlans", "epochs": 3, "trained_on": "slices"}
+        "trainer": "nnUNetTrainer", "plans": "nnUNetPlans", "epochs": 3, "trained_on": "slices",
+        "dataset": "Dataset001_T", "trained": "elsewhere"}
+    assert not manifest.provenance["cohort"] and not manifest.provenance["config"]
+    card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+    assert "Trained elsewhere; its training data are not known here." in card and "| nnU-Net, epochs | 3 |" in card
+    assert "patients" not in card and "Training run" not in card and "training cohort" not in card
 
 
 def test_a_network_that_cannot_be_traced_is_exported_without_a_trace(capsys):
@@ -121,7 +132,40 @@ def test_checkpoint_with_code_in_it_is_refused_and_not_run(tmp_path):
 
 
 def test_disagreement_of_a_common_label_stops_the_export():
-    agreement = PredictorAgreement(50, True, 40, 1000, {"infarct": 0.99, "mvo": 0.5}, {"infarct": 5000, "mvo": 12})
-    with pytest.raises(ParityError, match=r"infarct: Dice 0.99000 over 5000 pixels") as caught:
+    agreement = PredictorAgreement(50, True, 40, 100_000, {"infarct": 0.98, "mvo": 0.5}, {"infarct": 5000, "mvo": 12})
+    with pytest.raises(ParityError, match=r"with mirroring: infarct: Dice 0.98000 over 5000 pixels") as caught:
         require_agreement([agreement])
     assert "mvo" not in str(caught.value)
+
+
+def test_fewer_than_999_of_1000_equal_labels_stop_the_export_with_the_figure():
+    require_agreement([PredictorAgreement(1, False, 10, 10_000, {}, {})])
+    with pytest.raises(ParityError, match=r"the labels of 99\.890% of 10000 pixels agree, expected at least 99\.9%"):
+        require_agreement([PredictorAgreement(1, False, 11, 10_000, {}, {})])
+
+
+def test_logits_beyond_the_tolerance_are_reported_and_the_labels_decide(tmp_path, small, capsys):
+    export = replace(export_of(result_folder(tmp_path / "result"), small), tolerance=1e-9)
+    parity = GraphParity("segmenter", "random", 2, 0.5, 0.1)
+    export._judge([parity])
+    assert "export.parity_tolerance = 1e-09" in capsys.readouterr().err
+    for broken in (replace(parity, what="features"), replace(parity, max_abs=float("inf"))):
+        with pytest.raises(ParityError, match=r"raise export\.parity_tolerance"):
+            export._judge([broken])
+
+
+def test_names_are_taken_from_the_preparation_where_the_export_maps_none(tmp_path, small):
+    labels = {"background": 0, "scar": 1, "lv_cavity": 2, "wall": 3}
+    result = load_result(result_folder(tmp_path / "result", labels))
+    settings = replace(BundleSettings.of(small), prepare_labels={"scar": "infarct", "wall": "mvo", "1": "mvo"},
+                       export=replace(small.export, nnunet_labels={"wall": "healthy_myocardium"}))
+    mapping = labels_of(settings, result)
+    assert mapping == {"scar": "infarct", "wall": "healthy_myocardium"}
+    assert segmenter_spec(result, get_domain("lge"), mapping, True).label_values == (0, 3, 1, 2)
+
+
+def test_progress_says_what_is_done_every_interval(capsys):
+    with Progress("segmenter s", 0.02) as say:
+        say("comparing")
+        time.sleep(0.2)
+    assert "segmenter s: comparing, 0 s so far" in capsys.readouterr().err

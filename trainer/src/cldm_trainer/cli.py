@@ -156,8 +156,11 @@ def export(config_path: str, what: str, nnunet: str, force: bool, torchscript: b
     if nnunet:
         config, what = replace(config, export=replace(config.export, nnunet=nnunet)), "segmenter"
     written = import_module("cldm_trainer.export").run(config, force=force, torchscript=torchscript, what=what)
+    agreed = {Path(config.export.segmenter): "graphs agree with torch, labels with nnU-Net's own predictor",
+              Path(config.export.anatomy): "graphs agree with torch"}
     for folder in written:
-        click.echo(f"{folder}: written; graphs and sampling loop agree with torch (see its MODEL_CARD.md).")
+        agreement = agreed.get(folder, "graphs and sampling loop agree with torch")
+        click.echo(f"{folder}: written; {agreement} (see its MODEL_CARD.md).")
         if warning := import_module("cldm_trainer.export.quality").warning_of(folder):
             click.echo(f"warning: {warning}", err=True)
     engines = import_module("cldm_trainer.export.engines")

@@ -112,7 +112,14 @@ def _card(manifest: Manifest, facts: Mapping[str, str], use: str, limits: Sequen
 
 
 def _seen(manifest: Manifest) -> str:
+    if _trained_elsewhere(manifest):
+        return "What it was trained on is not known here. Test it on images like yours before you rely on it."
     return _SEEN + _UNKNOWN.get(manifest.nature or "", _UNKNOWN_ELSE)
+
+
+def _trained_elsewhere(manifest: Manifest) -> bool:
+    """Whether the network was imported: then the run and its cohort are not what it learned from."""
+    return bool(manifest.provenance.get("nnunet", {}).get("trained") == "elsewhere")
 
 
 def _image_facts(manifest: Manifest) -> dict[str, str]:
@@ -142,6 +149,10 @@ def _training(manifest: Manifest) -> str:
     rows = [(name.replace("_", " "), number) for name, number in provenance.get("cohort", {}).items()]
     rows += [(f"training steps, {stage}", number) for stage, number in provenance.get("steps", {}).items()]
     rows += [(name, number) for name, number in provenance.get("software", {}).items()]
+    if _trained_elsewhere(manifest):
+        nnunet = provenance["nnunet"]
+        facts = [(f"nnU-Net, {name}", nnunet[name]) for name in ("dataset", "plans", "trainer", "epochs")]
+        return "Trained elsewhere; its training data are not known here.\n\n" + _table(("", ""), [*facts, *rows])
     run = config.get("run", {}).get("name", "unnamed")
     text = f"Training run `{run}`; the resolved configuration is in manifest.json under `provenance.config`."
     if manifest.nature == "phantom":

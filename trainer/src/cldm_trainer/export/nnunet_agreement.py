@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,8 @@ from cldm_runtime.segmentation.segmenter import Segmenter
 from ..nnunet.results import NnunetResult
 from .parity import ParityError
 
-LEAST_DICE = 0.999
+LEAST_SHARE = 0.999  # of all pixels
+LEAST_DICE = 0.99  # so that a rare label, which is few of all pixels, agrees as well
 JUDGED_PIXELS = 2000
 """With fewer pixels of a label, one pixel weighs too much: its Dice is reported and not judged."""
 
@@ -33,13 +34,22 @@ class PredictorAgreement:
     pixels: Mapping[str, int]
 
     def faults(self) -> list[str]:
-        """Labels on which the predictors disagree."""
-        return [f"{name}: Dice {dice:.5f} over {self.pixels[name]} pixels, expected at least {LEAST_DICE}"
-                for name, dice in self.dice.items() if self.pixels[name] >= JUDGED_PIXELS and dice < LEAST_DICE]
+        """That too many pixels differ, and labels on which the predictors disagree."""
+        share = 1.0 - self.differing_pixels / max(self.all_pixels, 1)
+        faults = [] if share >= LEAST_SHARE else [
+            f"{self._how}: the labels of {share:.3%} of {self.all_pixels} pixels agree, expected at least "
+            f"{LEAST_SHARE:.1%}"]
+        return faults + [
+            f"{self._how}: {name}: Dice {dice:.5f} over {self.pixels[name]} pixels, expected at least {LEAST_DICE}"
+            for name, dice in self.dice.items() if self.pixels[name] >= JUDGED_PIXELS and dice < LEAST_DICE]
+
+    @property
+    def _how(self) -> str:
+        return "with mirroring" if self.mirrored else "without mirroring"
 
     def figures(self) -> dict[str, str | int | float]:
         """For the manifest and the model card."""
-        how = "with mirroring" if self.mirrored else "without mirroring"
+        how = self._how
         figures: dict[str, str | int | float] = {
             f"nnUNetPredictor, {how}: slices": self.slices,
             f"nnUNetPredictor, {how}: differing pixels": f"{self.differing_pixels} of {self.all_pixels}",
@@ -49,11 +59,16 @@ class PredictorAgreement:
 
 
 def compare_predictors(segmenter: Segmenter, result: NnunetResult, images: NDArray[np.float32], *,
-                       mirror: bool) -> PredictorAgreement:
-    """Segment (N, C, *spatial) images of the bundle's spacing with both predictors."""
+                       mirror: bool, say: Callable[[str], object] = len) -> PredictorAgreement:
+    """Segment (N, C, *spatial) images of the bundle's spacing with both predictors. say: gets what is being done."""
+    say(f"segmenting {len(images)} images with the bundle, mirroring {'on' if mirror else 'off'}")
     ours = segmenter.segment(images, mirror=mirror)
-    theirs = nnunet_labels(result, images, segmenter.spacing_mm, segmenter.spec.label_values, mirror=mirror)
-    return agreement_of(ours, theirs, segmenter.domain.labels.names, mirror=mirror)
+    predictor, values = make_predictor(result, mirror=mirror), segmenter.spec.label_values
+    theirs = []
+    for number, image in enumerate(images, 1):
+        say(f"segmenting with nnU-Net, mirroring {'on' if mirror else 'off'}, image {number} of {len(images)}")
+        theirs.append(predictor_labels(predictor, result, image[None], segmenter.spacing_mm, values)[0])
+    return agreement_of(ours, np.stack(theirs), segmenter.domain.labels.names, mirror=mirror)
 
 
 def agreement_of(ours: NDArray[np.uint8], theirs: NDArray[np.uint8], names: Sequence[str], *,
@@ -110,7 +125,10 @@ def _predict(predictor: Any, image: NDArray[np.float32], spacing_mm: tuple[float
 
 
 def require_agreement(agreements: list[PredictorAgreement]) -> None:
-    """Raise ParityError that lists every label on which the predictors disagree."""
+    """Raise ParityError that gives the share of pixels, or the labels, on which the predictors disagree."""
     faults = [fault for agreement in agreements for fault in agreement.faults()]
     if faults:
-        raise ParityError(list_faults("the runtime's predictor differs from nnUNetPredictor. Nothing written.", faults))
+        raise ParityError(list_faults(
+            "the bundle's labels differ from those of nnU-Net's own predictor. Nothing was written. Check that "
+            "export.nnunet names the folder that nnU-Net left, unchanged; if it is, this network cannot be exported.",
+            faults))

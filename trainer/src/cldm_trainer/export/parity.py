@@ -95,12 +95,14 @@ def largest_difference(computed: NDArray[np.floating], expected: NDArray[np.floa
 def require(parities: Sequence[GraphParity]) -> None:
     """Raise ParityError that lists every comparison that fails."""
     faults = [
-        f"{p.what}, {p.samples} {p.kind} inputs: differs from torch by {p.max_abs:.2e}, allowed {p.tolerance:.0e}"
+        f"{p.what}, {p.samples} {p.kind} inputs: differs from torch by {p.max_abs:.2e}, allowed {p.tolerance:.1e}"
         for p in parities
         if not p.holds
     ]
     if faults:
-        raise ParityError(list_faults("exported graphs differ from torch. Nothing was written.", faults))
+        raise ParityError(list_faults(
+            "exported graphs differ from torch. Nothing was written. If rounding alone can explain this, as in a large "
+            "network, raise export.parity_tolerance:", faults))
 
 
 def as_table(parities: Sequence[GraphParity]) -> list[dict[str, str | int | float]]:

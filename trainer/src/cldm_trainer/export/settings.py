@@ -1,7 +1,7 @@
 """What an export takes of a run's configuration."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cldm_runtime.files.records import plain
@@ -21,10 +21,12 @@ class BundleSettings:
     run: RunFolder
     percentiles: tuple[float, ...]
     config: Mapping[str, Any]
+    prepare_labels: Mapping[str, str] = field(default_factory=dict)  # [prepare.labels]
 
     @classmethod
     def of(cls, config: Config) -> "BundleSettings":
-        return cls(config.export, RunFolder.of(config), config.prepare.percentiles, without_paths(config.resolved()))
+        return cls(config.export, RunFolder.of(config), config.prepare.percentiles, without_paths(config.resolved()),
+                   config.prepare.labels)
 
     def exported_as(self, section: ExportConfig) -> "BundleSettings":
         """The same with another [export] section."""
