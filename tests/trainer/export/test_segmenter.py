@@ -15,6 +15,7 @@ from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.segmentation.segmenter import Segmenter
 from cldm_runtime.store import DatasetSpec, create_dataset
 from cldm_trainer.cli import cli
+from cldm_trainer.export.busy_lines import BusyLines
 from cldm_trainer.export.nnunet_agreement import (
     PredictorAgreement,
     compare_predictors,
@@ -22,7 +23,6 @@ from cldm_trainer.export.nnunet_agreement import (
     require_agreement,
 )
 from cldm_trainer.export.parity import GraphParity, ParityError
-from cldm_trainer.export.progress import Progress
 from cldm_trainer.export.segmenter import nnunet_labels as labels_of
 from cldm_trainer.export.segmenter import trace_or_say
 from cldm_trainer.export.settings import BundleSettings
@@ -165,7 +165,7 @@ def test_names_are_taken_from_the_preparation_where_the_export_maps_none(tmp_pat
 
 
 def test_progress_says_what_is_done_every_interval(capsys):
-    with Progress("segmenter s", 0.02) as say:
+    with BusyLines("segmenter s", 0.02) as say:
         say("comparing")
         time.sleep(0.2)
     assert "segmenter s: comparing, 0 s so far" in capsys.readouterr().err

@@ -34,12 +34,12 @@ from ..nnunet.results import NnunetResult, load_result, segmenter_spec
 from ..stages import segmenter as stage
 from ..training.run_folder import Cohort
 from .bundle_writer import GraphFile, ReferenceFile, refuse_to_overwrite, write_bundle
+from .busy_lines import BusyLines
 from .checkpoints import last_figures, read_training
 from .manifest_sections import TrainingFacts, common_sections
 from .model_card import segmenter_card
 from .nnunet_agreement import compare_predictors, require_agreement
 from .parity import GraphParity, ParityError, as_table, compare_graph, compare_reference, require
-from .progress import Progress
 from .settings import BundleSettings
 
 SEED = 20241
@@ -203,7 +203,7 @@ def export_segmenter(settings: BundleSettings, section: SegmenterConfig, target:
     folder = Path(export.nnunet) if export.nnunet else stage.result_folder(section, run)
     if not export.nnunet and not (folder / f"fold_{stage.FOLD}").is_dir():
         raise InputError(f"{folder}: not found. Train it first: `cldm-train segmenter` with the same --config.")
-    with Progress(f"segmenter {target.name}") as say:
+    with BusyLines(f"segmenter {target.name}") as say:
         result = load_result(folder, export.nnunet_fold, export.nnunet_checkpoint)
         labels = nnunet_labels(settings, result)
         spec = segmenter_spec(result, run.cohort.domain, labels, export.segmenter_mirroring)

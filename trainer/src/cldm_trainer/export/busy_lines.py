@@ -9,7 +9,7 @@ import click
 SECONDS_BETWEEN_LINES = 10.0
 
 
-class Progress:
+class BusyLines:
     """While it is open, a line every ten seconds says what is being done and for how long. Call it with what is done
     next."""
 
@@ -21,7 +21,7 @@ class Progress:
     def __call__(self, now: str) -> None:
         self._now = now
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "BusyLines":
         self._thread.start()
         return self
 
