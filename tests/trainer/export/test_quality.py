@@ -10,6 +10,7 @@ pytest.importorskip("torch")
 
 from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.domains.registry import get_domain
+from cldm_trainer.export.model_card import generator_card
 from cldm_trainer.export.quality import measure_generator, reconstruct, warning_of
 from onnx_fixtures import GREYS, make_generator
 
@@ -54,6 +55,8 @@ def test_a_bundle_that_falls_short_is_warned_of(generator, tmp_path, synthetic, 
     (folder / "manifest.json").write_text(json.dumps(manifest))
     warning = warning_of(folder)
     assert text in warning and bool(warning) == bool(text) and ("Train longer" in warning) == bool(text)
+    limits = generator_card(Bundle.load(folder).manifest, {}).partition("## Limits")[2]
+    assert text in limits and limits.strip().startswith("- The generator falls short") == bool(text)
 
 
 def test_a_segmenter_is_not_warned_of(tiny_segmenter):

@@ -90,7 +90,7 @@ class _Gen(SectionedCommand, AuditedCommand):
                    "bundle takes attributes, it uses those of the map. With --attributes, every map is combined with "
                    "every row of the grid.")
 @click.option("--subset", default="", metavar="NAME", help="Use only this /subset of the dataset of --masks, such as "
-              "test.")
+              "test. (d8 of the phantom imitates patients eight days after the infarction.)")
 @click.option("--anatomy", type=click.Choice(ANATOMIES), default=ANATOMIES[0], show_default=True,
               help="How label maps are drawn for attributes: by the domain's own model, or by an anatomy bundle that "
                    "learned from a cohort.")

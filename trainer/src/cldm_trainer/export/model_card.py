@@ -6,6 +6,7 @@ from typing import Any
 from cldm_runtime.bundle.declarations import carried_domain
 from cldm_runtime.bundle.manifest import GraphSpec, Manifest
 from cldm_runtime.bundle.nature import nature_sentence
+from cldm_runtime.bundle.obedience import read_obedience, weakness
 from cldm_runtime.domains.domain import Domain
 
 _SEEN = "It has seen the training cohort and nothing else: "
@@ -50,8 +51,10 @@ def generator_card(manifest: Manifest, captions: Mapping[str, str]) -> str:
     if manifest.distilled:
         facts["distilled"] = (f"from {manifest.distilled.teacher}, with its guidance {manifest.distilled.guidance:g}; "
                               "serves these steps only")
-    limits = _GENERATOR_LIMITS if "masks" in manifest.sources else _ATTRIBUTE_LIMITS
-    return _card(manifest, facts, use, (_seen(manifest), *limits, *_of_the_domain(manifest)), captions)
+    short = weakness(read_obedience(manifest.quality), _domain(manifest))
+    general = _GENERATOR_LIMITS if "masks" in manifest.sources else _ATTRIBUTE_LIMITS
+    limits = (*filter(None, [short]), _seen(manifest), *general, *_of_the_domain(manifest))
+    return _card(manifest, facts, use, limits, captions)
 
 
 def segmenter_card(manifest: Manifest, captions: Mapping[str, str]) -> str:
