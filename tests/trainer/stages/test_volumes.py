@@ -10,9 +10,12 @@ import torch
 
 from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.domains.declared import Declaration
+from cldm_runtime.errors import InputError
 from cldm_runtime.generation.generator import Generator
 from cldm_runtime.store import DatasetSpec, create_dataset
 from cldm_runtime.verification.replay import verify_bundle
+from cldm_trainer import results
+from cldm_trainer.audit.sets import cohort_sets
 from cldm_trainer.cli import arguments, run_stage
 from cldm_trainer.config import Config
 from cldm_trainer.export import generator_export
@@ -86,6 +89,14 @@ def test_their_bundle_verifies_and_generates_from_label_maps(knee: Config) -> No
     masks[:, 4:8] = 4
     images, used = Generator(bundle).sample(masks=masks, seed=0)
     assert images.shape == (2, 2, *knee.prepare.shape) and np.array_equal(used, masks)
+    with pytest.raises(InputError, match="knee draws no label maps"):
+        results.run(knee, "cldm-train results")
+
+
+@pytest.mark.parametrize("knee", [(8, 16, 16)], ids=["volumes"], indirect=True)
+def test_an_audit_of_volumes_is_refused(knee: Config) -> None:
+    with pytest.raises(InputError, match="samples have 3 axes, but only slices can be audited"):
+        cohort_sets(knee.cohort_file)
 
 
 def test_the_pictures_of_a_label_vae_measure_volumes_too(knee: Config) -> None:

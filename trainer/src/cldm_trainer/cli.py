@@ -145,7 +145,7 @@ def adopt(config_path: str, bundle: str) -> None:
 @click.option("--what", type=click.Choice(["generator", "segmenter", "anatomy", "all"]), default="all",
               show_default=True, help="Which bundles to write.")
 @click.option("--nnunet", default="", type=click.Path(), metavar="DIR",
-              help="Write only the segmenter bundle of this nnU-Net 2-D result folder.")
+              help="Write only the segmenter bundle of this nnU-Net result folder (2d or 3d_fullres).")
 @click.option("--force", is_flag=True, help="Replace bundles that exist.")
 @click.option("--torchscript/--no-torchscript", default=True, show_default=True,
               help="Also write every graph as a TorchScript trace, for users of torch and for GPUs.")

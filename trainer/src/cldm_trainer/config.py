@@ -197,7 +197,7 @@ class ExportConfig:
     batch_size: int = 16
     parity_tolerance: float = 1e-4
     segmenter_mirroring: bool = True  # whether the segmenter averages over mirrored copies by default
-    nnunet: str = ""  # another nnU-Net 2-D result folder to export as the segmenter; empty: this run's
+    nnunet: str = ""  # another nnU-Net result folder (2d or 3d_fullres) to export as the segmenter; empty: this run's
     nnunet_fold: str = "0"
     nnunet_checkpoint: str = "checkpoint_final.pth"
     nnunet_labels: dict[str, str] = dataclasses.field(default_factory=dict)  # its label name or value -> our name

@@ -14,7 +14,6 @@ from ..config import Config, DiffusionConfig
 
 OBJECTIVES = ("v", "epsilon", "sample", "flow")
 SCHEDULES = ("linear", "scaled_linear", "cosine", "flow")
-_FEWEST_STAGES = 3  # of a reduced nnU-Net: with two its loss is 0 / 0
 _POSITIVE = ("steps", "batch_size", "log_every", "validate_every", "picture_every", "checkpoint_every")
 
 
@@ -56,9 +55,6 @@ def _rule_faults(config: Config) -> list[str]:
     if config.distil.states % config.distil.steps or config.distil.teacher_steps % config.distil.states:
         faults.append(f"distil: found {config.distil.steps} steps, {config.distil.states} states, "
                       f"{config.distil.teacher_steps} teacher_steps, expected each to be a multiple of the one before.")
-    if not config.segmenter.planned and len(config.segmenter.features) < _FEWEST_STAGES:
-        faults.append(f"segmenter.features: found {len(config.segmenter.features)} stages, expected at least "
-                      f"{_FEWEST_STAGES}: nnU-Net leaves the coarsest of its supervised outputs out.")
     for name in ("image_codec", "mask_codec", "diffusion"):
         section = getattr(config, name)
         if section.attention and len(section.attention) != len(section.channels):
