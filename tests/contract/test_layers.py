@@ -13,7 +13,6 @@ SOURCES = {"cldm_runtime": ROOT / "runtime" / "src" / "cldm_runtime",
 LINES = {
     "cldm_runtime": (
         "errors version noise",
-        "arguments",
         "files diffusion domains",
         "metrics bundle",
         "store engines runs",

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arguments import as_array
-from ..errors import InputError
+from ..errors import InputError, as_array
 from .attributes import Measurement
 from .declared import Declaration
 from .domain import Anatomy, Domain

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, Self, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arguments import checked_count, checked_seed
 from ..bundle.bundle import Bundle
 from ..bundle.manifest import Manifest, SamplingSpec
 from ..bundle.sources import Given, blank_inputs, inputs_from
@@ -20,7 +19,7 @@ from ..diffusion.schedule import Spacing, StepTable
 from ..domains.domain import Domain
 from ..domains.labels import LabelMap
 from ..engines.choose import Choice, choose_provider
-from ..errors import BundleError, InputError, list_faults
+from ..errors import BundleError, InputError, checked_count, checked_seed, list_faults
 from ..requests.given_maps import array_masks
 from ..requests.grid import free_grid, grid_from_mapping, row_from_request
 from ..requests.moved_maps import MaskGridRequests

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ..arguments import checked_count, checked_seed
 from ..bundle.manifest import SamplingSpec
 from ..engines.engine import CPU_PROVIDERS
+from ..errors import checked_count, checked_seed
 from ..files.blocks import samples_in_block
 from ..requests.sources import RequestSource
 from ..runs.run import cut

@@ -8,10 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arguments import as_array
 from ..domains.domain import Domain
 from ..domains.labels import LabelMap
-from ..errors import DatasetError, InputError
+from ..errors import DatasetError, InputError, as_array
 from ..store import Dataset, open_dataset
 
 

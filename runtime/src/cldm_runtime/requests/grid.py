@@ -22,9 +22,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import as_array
 from ..domains.domain import Domain
-from ..errors import InputError, list_faults
+from ..errors import InputError, as_array, list_faults
 from ..files.user_files import decode_text
 from .csv_file import MOST_ROWS, filled_lines, read_bytes, without_blank_end
 

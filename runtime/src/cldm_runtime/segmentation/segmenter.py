@@ -12,7 +12,6 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arguments import as_array, checked_count
 from ..bundle.bundle import Bundle
 from ..bundle.segmenter_spec import SegmenterSpec
 from ..domains.domain import Domain
@@ -21,7 +20,7 @@ from ..engines.choose import Choice, choose_provider
 from ..engines.engine import Engine
 from ..engines.open import open_graph
 from ..engines.processor import available_cores
-from ..errors import BundleError, InputError
+from ..errors import BundleError, InputError, as_array, checked_count
 from .prepare import Image, Prepared, Spacing, coarse_axis, prepare, resample
 from .window import Pixels, pad_to_patch, predict_logits, tiles
 

@@ -9,9 +9,8 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arguments import as_array
 from ..domains.domain import Domain
-from ..errors import DatasetError, InputError
+from ..errors import DatasetError, InputError, as_array
 from ..metrics.overlap import ScoreReason
 from .disk_stream import DiskStream
 from .format import SEGMENTATION_COLUMNS, TEXT, Column, chunk_rows, encode_text

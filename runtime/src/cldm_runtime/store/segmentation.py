@@ -7,8 +7,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import as_array
-from ..errors import DatasetError, InputError, OutOfRange
+from ..errors import DatasetError, InputError, OutOfRange, as_array
 from .format import SEGMENTATION_COLUMNS, Column
 from .guard import reading
 from .structure import as_text

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cldm_runtime.arguments import as_array, checked_count, checked_seed
-from cldm_runtime.errors import InputError
+from cldm_runtime.errors import InputError, as_array, checked_count, checked_seed
 
 
 class Tensor:
