@@ -23,7 +23,7 @@ _ENERGY_NAME = f"high-frequency energy, {SYNTHETIC} over "
 
 @dataclass(frozen=True)
 class Obedience:
-    """Figures by name, such as "Dice of infarct", of a segmenter on `slices` validation slices: on the cohort's own
+    """Figures by name, such as "Dice of tumour", of a segmenter on `slices` validation slices: on the cohort's own
     images, on those that the codec made of them, and on the generator's for the same label maps or attributes. What a
     bundle does not state is missing, or None. high_frequency: energy of the generator's images over the cohort's.
     """

@@ -1,6 +1,6 @@
-"""Files under way beside those that they will become, and which of them nobody is writing any more.
+"""Unfinished files next to those that they will become, and which of them nobody is writing any more.
 
-A name holds a random number, so that no two writers choose the same one, whatever containers and machines they are in.
+A name holds a random number, so that no two writers choose the same one, in any container and on any machine.
 Its writer holds a lock on the file, which the system takes away when the process ends, however it ends. A lock of
 another machine need not be seen here, so the name also says which kernel its writer runs on; the files of others are
 judged by their age. Process numbers tell nothing: containers of one machine count them separately.

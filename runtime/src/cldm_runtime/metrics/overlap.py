@@ -42,7 +42,7 @@ class ScoreReason(IntEnum):
 class Scores:
     """Values (N, S) float32, NaN where undefined, with a `ScoreReason` for each, (N, S) uint8.
 
-    Column names are `<region>_<metric>`, as in `infarct_hd95_mm`.
+    Column names are `<region>_<metric>`, as in `tumour_hd95_mm`.
     """
 
     names: tuple[str, ...]

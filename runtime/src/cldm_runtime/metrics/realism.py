@@ -3,13 +3,13 @@
 | symbol | here |
 |---|---|
 | share | power above a cut-off frequency over all power but the mean, in a slice under a Hann window |
-| spread | standard deviation of synthetic latents over that of real ones, channel by channel |
+| spread | standard deviation of synthetic latents over that of reference ones, channel by channel |
 | FD | |mu1 - mu2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2)) of two sets of features (Frechet, as in Heusel et al., 2017) |
 | k(x, y) | (x . y / F + 1)^3 of two feature vectors of length F |
 | KD | mean k(x, x') + mean k(y, y') - 2 mean k(x, y), x' not x, y' not y: the unbiased MMD^2 (Binkowski et al., 2018) |
 
 FD is biased upwards in small samples; KD is not, but scatters around 0. Report both only between sets of equal size,
-next to the floor: the distance of two disjoint real sets of that size (`distances`).
+next to the floor: the distance of two disjoint reference sets of that size (`distances`).
 """
 
 from functools import reduce
@@ -47,18 +47,18 @@ def high_frequency_share(images: NDArray[np.floating], spacing_mm: tuple[float, 
     return share
 
 
-def high_frequency_ratio(synthetic: NDArray[np.floating], real: NDArray[np.floating], spacing_mm: tuple[float, ...],
-                         cutoff_per_mm: float = CUTOFF_PER_MM) -> float:
-    """Mean share of the synthetic images over that of the real ones: 1 is equal, below 1 is blurred."""
+def high_frequency_ratio(synthetic: NDArray[np.floating], reference: NDArray[np.floating],
+                         spacing_mm: tuple[float, ...], cutoff_per_mm: float = CUTOFF_PER_MM) -> float:
+    """Mean share of the synthetic images over that of the reference ones: 1 is equal, below 1 is blurred."""
     above = high_frequency_share(synthetic, spacing_mm, cutoff_per_mm)
-    below = high_frequency_share(real, spacing_mm, cutoff_per_mm)
+    below = high_frequency_share(reference, spacing_mm, cutoff_per_mm)
     return float(np.nanmean(above) / np.nanmean(below))
 
 
-def latent_spread(synthetic: NDArray[np.floating], real: NDArray[np.floating]) -> Values:
-    """(C,) standard deviation of latents (N, C, ...) over that of the real ones: below 1 the samples have shrunk."""
+def latent_spread(synthetic: NDArray[np.floating], reference: NDArray[np.floating]) -> Values:
+    """(C,) standard deviation of latents (N, C, ...) over that of the reference: below 1 the samples have shrunk."""
     axes = (0, *range(2, synthetic.ndim))
-    return np.asarray(synthetic.std(axis=axes, dtype=np.float64) / real.std(axis=axes, dtype=np.float64))
+    return np.asarray(synthetic.std(axis=axes, dtype=np.float64) / reference.std(axis=axes, dtype=np.float64))
 
 
 def frechet_distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:

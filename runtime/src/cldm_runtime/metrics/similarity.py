@@ -78,8 +78,8 @@ def within_condition_ssim(images: NDArray[np.floating], groups: ArrayLike, repli
                           seed: int = 0, axes: int = 2) -> Similarity:
     """Mean MS-SSIM of all pairs of images of one condition, for images as in `ms_ssim` and (N,) condition names.
 
-    Compare it with that of real images of one condition, or of any two real images (`random_pair_ssim`): a higher value
-    means less variety. Raises InputError.
+    Compare it with that of reference images of one condition, or of any two of them (`random_pair_ssim`): a higher
+    value means less variety. Raises InputError.
     """
     names = _checked_groups(images, groups)
     _check(images, axes)
@@ -109,10 +109,10 @@ def within_condition_spread(features: NDArray[np.floating], groups: ArrayLike,
                             reference_features: NDArray[np.floating]) -> float:
     """Trace of the covariance of features within conditions over that of all reference features, a ratio of variances.
 
-    features: (N, F), with (N,) condition names; reference_features: (M, F), of real images of any condition. Within
+    features: (N, F), with (N,) condition names; reference_features: (M, F), of references of any condition. Within
     conditions, squared distances from the condition's mean are summed and divided by the degrees of freedom N' - G,
     where G conditions have two or more images, N' in all. 0: the images of a condition are equal; 1: they differ as
-    much as any real images. NaN for G = 0, or if all references are equal. Raises InputError.
+    much as any reference images. NaN for G = 0, or if all references are equal. Raises InputError.
     """
     names = _checked_groups(features, groups)
     if features.ndim != 2 or reference_features.ndim != 2 or features.shape[1] != reference_features.shape[1]:

@@ -1,6 +1,6 @@
 """A picture of what `prepare` understood: the first, middle and last sample of stacks, outlined, with their names.
 
-It shows at a glance what no count does: a stack upside down, a patient mirrored, an outline beside its organ, slices
+It shows at a glance what no count does: a stack upside down, a patient mirrored, an outline next to its organ, slices
 cut along the wrong axis.
 """
 

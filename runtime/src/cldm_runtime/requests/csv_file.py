@@ -1,4 +1,4 @@
-"""CSV files as spreadsheets leave them: rows and columns without content beside a table, blanks around cells."""
+"""CSV files as spreadsheets leave them: rows and columns without content next to a table, blanks around cells."""
 
 import csv
 import io
@@ -45,7 +45,7 @@ def filled_lines(text: str, faults: list[str]) -> Iterator[tuple[int, list[str]]
 
 
 def without_blank_end(cells: list[str], least: int) -> list[str]:
-    """Cells without the empty ones at the end, which spreadsheets leave beside a table; at least so many."""
+    """Cells without the empty ones at the end, which spreadsheets leave next to a table; at least `least` of them."""
     length = len(cells)
     while length > least and not cells[length - 1]:
         length -= 1

@@ -220,7 +220,7 @@ def grid_from_mapping(attributes: Mapping[str, float | Sequence[float]], domain:
     """
     if not isinstance(attributes, Mapping):
         raise InputError(f"attributes: found {attributes!r}, expected names with numbers, for example "
-                         "{'infarct_size': 0.2}. The number of samples is n.")
+                         "{'tumour_share': 0.2}. The number of samples is n.")
     columns = {str(name): np.atleast_1d(as_array(values, f"attributes: {name}").astype(np.float64))
                for name, values in attributes.items()}
     lengths = {len(values) for values in columns.values()} - {1}

@@ -19,8 +19,8 @@ from .volume_files import Geometry, read_geometry
 
 AXES = "zyx"  # of an array, whose first axis is the file's third
 _SAME = 1.05  # two spacings whose ratio is smaller do not tell axes apart
-_CLEAR = 2.0  # a spacing so many times the others is that of gaps between slices
-_MANY = 2  # an axis of so many times the voxels of another is hardly that of the slices
+_CLEAR = 2.0  # a spacing this many times the others is that of gaps between slices
+_MANY = 2  # an axis with this many times the voxels of another is hardly that of the slices
 _KEEP = 0.5  # how much better another turn must fit than the array as it is stored
 _ACROSS = 0.25  # cosine below which a stack runs across the others, not along them
 

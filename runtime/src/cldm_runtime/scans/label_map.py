@@ -1,7 +1,7 @@
 """From the label values of a raw dataset to those of a domain.
 
 A value may stand in several labels of dataset.json, as in nnU-Net's region-based training. The most specific label that
-holds it decides, in whatever order the labels are written: the one whose values all lie within each of the others. An
+holds it decides, in any order of the labels: the one whose values all lie within each of the others. An
 entry of [prepare.labels] for the value's number decides over all names. Where that leaves two meanings, it is an error.
 """
 

@@ -13,7 +13,7 @@ WORKERS = "prepare.workers"  # the setting
 
 @contextmanager
 def process_pool(workers: int) -> Iterator[ProcessPoolExecutor | None]:
-    """A pool of so many processes; None for fewer than 2, and within a daemon process, which may start none.
+    """A pool of that number of processes; None for fewer than 2, and within a daemon process, which may start none.
 
     Raises WorkerError where a process is killed or has no memory left.
     """
