@@ -89,7 +89,8 @@ def _save(design: Design, section: TextureConfig, run: RunFolder, modules: Mappi
         _save_stage(run.own(stage), module, int(steps.get(stage, 0)), optimiser)
     _save_stage(run.own(codec.MASK_STAGE), masks.codec, int(steps.get(codec.MASK_STAGE, 0)), None)
     for stage, trained in ((codec.IMAGE_STAGE, codecs.image), (codec.MASK_STAGE, codecs.mask)):
-        checkpoint.agree_on_config(run.own(stage), {"seed": run.settings.seed, **plain(trained)}, has_weights=False)
+        begun_with = {"seed": run.settings.seed, **plain(trained), checkpoint.COHORT: {}}  # that of the bundle
+        checkpoint.agree_on_config(run.own(stage), begun_with, has_weights=False)
     latents.keep_standardisation(run.own(latents.STAGE), decoder.affine, masks.affine)
 
 

@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -80,8 +80,11 @@ def generator_stages(design: Design, run: RunFolder) -> dict[str, Path]:
 
 def read_training(run: RunFolder, folders: Mapping[str, Path], inherited: Mapping[str, int]) -> TrainingFacts:
     """Facts about the cohort and the stages, which are given by name and folder. inherited: steps of the denoisers of
-    other runs that the run's began with, by run. Raises DatasetError where the cohort lacks a column."""
+    other runs that the run's began with, by run. Raises DatasetError where the cohort lacks a column, InputError where
+    a stage was trained on another cohort."""
     path = run.cohort.file
+    for folder in folders.values():
+        checkpoint.require_config(folder, run.cohort.record)
     with open_dataset(path) as dataset:
         subset, attributes = dataset.subset, dataset.mask_attributes
         if subset is None or attributes is None:
@@ -102,14 +105,21 @@ def read_training(run: RunFolder, folders: Mapping[str, Path], inherited: Mappin
         one_hot(torch.from_numpy(masks), run.cohort.classes),
         steps,
         {stage: last_figures(folder / "validation.csv") for stage, folder in folders.items()},
-        joined_nature([nature, *adopted_natures(run)]),
+        joined_nature([nature, *inherited_natures(run, folders, inherited)]),
+        run.cohort.sha256,
     )
 
 
-def adopted_natures(run: RunFolder) -> list[str]:
-    """What the bundles were trained on whose weights this run, or the run of its codecs, began with."""
-    files = {run.own(checkpoint.ADOPTED), run.lent(checkpoint.ADOPTED)}
-    return [str(json.loads(file.read_text(encoding="utf-8"))["nature"]) for file in sorted(files) if file.exists()]
+def inherited_natures(run: RunFolder, folders: Mapping[str, Path], names: Iterable[str]) -> list[str]:
+    """What the weights were trained on before: the bundles and the runs that this run, the run of its codecs and the
+    runs of these names began with, as the stages record it."""
+    files = {run.own(checkpoint.ADOPTED), run.lent(checkpoint.ADOPTED),
+             *(run.other(name, checkpoint.ADOPTED) for name in names)}
+    adopted = [str(json.loads(file.read_text(encoding="utf-8"))["nature"]) for file in sorted(files) if file.exists()]
+    configs = [checkpoint.stored_config(folder) for folder in (
+        *folders.values(), *(run.other(name, bases.STAGE) for name in names))]
+    cohorts = [config.get(key, {}) for config in configs for key in (checkpoint.COHORT, "cohort_of_start")]
+    return adopted + [str(cohort["nature"]) for cohort in cohorts if "nature" in cohort]
 
 
 def count_slices(dataset: Dataset) -> dict[str, int]:

@@ -33,7 +33,7 @@ class TrainingFacts:
 
     attributes: (N, A) measured on the training slices, in the domain's order, NaN where undefined.
     validation: figures of merit of each stage on the validation patients. steps: optimiser steps of each stage.
-    nature: what the training images are, "phantom" or "patients"; "": not stated.
+    nature: what the training images are, "phantom" or "patients"; "": not stated. cohort_sha256: of its content.
     images (n, C, *spatial) in [0, 1] and one_hot (n, classes, *spatial), n >= 2, are not written anywhere.
     """
 
@@ -44,6 +44,7 @@ class TrainingFacts:
     steps: Mapping[str, int] = field(default_factory=dict)
     validation: Mapping[str, Any] = field(default_factory=dict)
     nature: str = ""
+    cohort_sha256: str = ""
 
 
 def generator_sections(
@@ -96,6 +97,7 @@ def common_sections(settings: BundleSettings, training: TrainingFacts) -> dict[s
             "software": {name: version(name) for name in _PACKAGES},
             "python": platform.python_version(),
             "cohort": dict(training.counts),
+            **({"cohort_sha256": training.cohort_sha256} if training.cohort_sha256 else {}),
             "steps": dict(training.steps),
             "config": dict(settings.config),
         },

@@ -32,6 +32,7 @@ from ..networks.rank import spatial_axes
 from ..nnunet.plan import use_folders
 from ..nnunet.results import NnunetResult, load_result, segmenter_spec
 from ..stages import segmenter as stage
+from ..training.checkpoint import require_config
 from ..training.run_folder import Cohort
 from .bundle_writer import GraphFile, ReferenceFile, refuse_to_overwrite, write_bundle
 from .busy_lines import BusyLines
@@ -203,6 +204,8 @@ def export_segmenter(settings: BundleSettings, section: SegmenterConfig, target:
     folder = Path(export.nnunet) if export.nnunet else stage.result_folder(section, run)
     if not export.nnunet and not (folder / f"fold_{stage.FOLD}").is_dir():
         raise InputError(f"{folder}: not found. Train it first: `cldm-train segmenter` with the same --config.")
+    if not export.nnunet:
+        require_config(run.own(stage.STAGE), stage.depends_on(section, run))
     with BusyLines(f"segmenter {target.name}") as say:
         result = load_result(folder, export.nnunet_fold, export.nnunet_checkpoint)
         labels = nnunet_labels(settings, result)
@@ -230,7 +233,7 @@ def segmenter_sections(settings: BundleSettings, result: NnunetResult, training:
     cohort = settings.run.cohort
     if not steps:
         nothing = np.empty((0, training.attributes.shape[1]), np.float32)
-        training = replace(training, counts={}, attributes=nothing, nature="")
+        training = replace(training, counts={}, attributes=nothing, nature="", cohort_sha256="")
         settings = replace(settings, config={})
     common = common_sections(settings, training)
     del common["attribute_distribution"]  # what a generator draws from

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cldm_runtime.errors import DatasetError
-from cldm_runtime.files.atomic import write_json
+from cldm_runtime.files.atomic import write_json, write_text
 from cldm_runtime.files.user_files import read_json
 from cldm_runtime.store import Dataset, open_dataset
 
@@ -45,12 +45,14 @@ def plans_name(config: SegmenterConfig) -> str:
     return PLANNED if config.planned else REDUCED
 
 
-def write_raw_images(cohort: Path, root: Path) -> None:
+def write_raw_images(cohort: Path, root: Path, sha256: str) -> None:
     """Write the training and validation images with nnU-Net's names, one file for each channel, and our split as its
-    only fold."""
+    only fold. Those of another content of the cohort, and what was preprocessed from them, are removed."""
     folder, done = root / "raw" / DATASET_NAME, root / "raw" / "complete"
-    if done.exists():
+    if done.exists() and done.read_text(encoding="utf-8") == sha256:
         return
+    for made in (folder, root / "preprocessed" / DATASET_NAME):
+        shutil.rmtree(made, ignore_errors=True)
     for kind in ("imagesTr", "labelsTr"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
     with open_dataset(cohort) as dataset:
@@ -65,7 +67,7 @@ def write_raw_images(cohort: Path, root: Path) -> None:
     preprocessed = root / "preprocessed" / DATASET_NAME
     preprocessed.mkdir(parents=True, exist_ok=True)
     write_json(preprocessed / "splits_final.json", [{subset: list(cases) for subset, cases in split.items()}])
-    done.touch()
+    write_text(done, sha256)
 
 
 def _split(dataset: Dataset) -> dict[str, dict[str, int]]:

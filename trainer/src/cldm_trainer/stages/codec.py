@@ -1,5 +1,8 @@
 """Image codec and mask codec: KL autoencoders on slices and on one-hot label maps."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -7,6 +10,7 @@ from torch import Tensor, nn
 
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.errors import InputError
+from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.files.records import plain
 
 from ..config import CodecConfig
@@ -172,7 +176,14 @@ def run_image_codec(section: CodecConfig, run: RunFolder) -> None:
     """Train the image codec on the training subset."""
     path = run.cohort.file
     train_shared(lambda: ImageCodecTask(section, load_slices(path, "train"), load_slices(path, "val")), IMAGE_STAGE,
-                 section.optimiser, run, plain(section))
+                 section.optimiser, run, image_codec_config(section))
+
+
+def image_codec_config(section: CodecConfig) -> dict[str, Any]:
+    """What the weights depend on, with the content of the perceptual network."""
+    used = section.perceptual_weight > 0 and Path(section.perceptual_network).is_file()
+    perceptual = {"perceptual_sha256": sha256_of(Path(section.perceptual_network))} if used else {}
+    return {**plain(section), **perceptual}
 
 
 def run_mask_codec(section: CodecConfig, run: RunFolder) -> None:
@@ -184,14 +195,14 @@ def run_mask_codec(section: CodecConfig, run: RunFolder) -> None:
 
 def trained_image_codec(section: CodecConfig, run: RunFolder) -> Codec:
     """The trained image codec, frozen, in evaluation mode. Raises InputError if there is none."""
-    return _trained(Codec(run.cohort.channels, section, run.cohort.dims), run, IMAGE_STAGE)
+    return _trained(Codec(run.cohort.channels, section, run.cohort.dims), run, IMAGE_STAGE, section)
 
 
 def trained_mask_codec(section: CodecConfig, run: RunFolder) -> Codec:
     """The trained mask codec, frozen, in evaluation mode. Raises InputError if there is none."""
-    return _trained(Codec(run.cohort.classes, section, run.cohort.dims), run, MASK_STAGE)
+    return _trained(Codec(run.cohort.classes, section, run.cohort.dims), run, MASK_STAGE, section)
 
 
-def _trained(codec: Codec, run: RunFolder, stage: str) -> Codec:
-    checkpoint.load_weights(codec, run.lent(stage), stage)
+def _trained(codec: Codec, run: RunFolder, stage: str, section: CodecConfig) -> Codec:
+    checkpoint.load_weights(codec, run.lent(stage), stage, {**plain(section), **run.cohort.record})
     return codec

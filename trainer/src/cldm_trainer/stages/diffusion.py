@@ -181,9 +181,11 @@ def run(design: Design, run: RunFolder) -> None:
     """Encode the cohort if that is not done, then train the denoiser."""
     latents_stage.run(design.codecs, run)
     latents = latents_stage.fingerprint(design.codecs.latents, run)
-    resolved = plain(design.diffusion) | {"latents": latents}
+    resolved = plain(design.diffusion) | {"latents": latents} | run.cohort.record
     if design.diffusion.start:
-        resolved["begun_with"] = sha256_of(require_trunk(design, run) / checkpoint.MODEL)
+        start = require_trunk(design, run)
+        resolved["begun_with"] = sha256_of(start / checkpoint.MODEL)
+        resolved["cohort_of_start"] = checkpoint.stored_config(start).get(checkpoint.COHORT, {})
     resolved |= KINDS[design.diffusion.condition].depends_on(design, TrainedStages(design, run))
     train(lambda: make_task(design, run), design.diffusion.optimiser, run.settings, run.own(STAGE), resolved)
 
@@ -194,7 +196,9 @@ def trained_model(design: Design, run: RunFolder) -> Denoiser | Conditioned:
     Raises InputError if there is none.
     """
     model = make_model(design)
-    checkpoint.load_weights(model, run.own(STAGE), STAGE)
+    latents = latents_stage.fingerprint(design.codecs.latents, run)
+    checkpoint.load_weights(model, run.own(STAGE), STAGE,
+                            {**plain(design.diffusion), "latents": latents, **run.cohort.record})
     return model
 
 

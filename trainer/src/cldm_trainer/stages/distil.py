@@ -188,11 +188,11 @@ def run(section: DistilConfig, design: Design, run: RunFolder) -> None:
     trajectories_stage.run(section, design, run)
     recipe = trajectories_stage.recipe(section, design.codecs.latents, run)
     train(lambda: make_task(section, design, run), section.optimiser, run.settings, run.own(STAGE),
-          plain(section) | {"trajectories": recipe})
+          plain(section) | {"trajectories": recipe} | run.cohort.record)
 
 
 def trained_student(section: DiffusionConfig, run: RunFolder, bundle: Bundle) -> Denoiser:
     """The trained student, frozen, in evaluation mode. Raises InputError if there is none."""
     student = load_denoiser(section, bundle)
-    checkpoint.load_weights(student, run.own(STAGE), STAGE)
+    checkpoint.load_weights(student, run.own(STAGE), STAGE, run.cohort.record)
     return student

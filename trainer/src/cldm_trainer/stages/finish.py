@@ -79,7 +79,7 @@ def run(sections: Sequence[FinishConfig], distilled: DistilConfig, design: Desig
     start = sha256_of(run.own(distil.STAGE) / checkpoint.MODEL)
     for number, section in enumerate(sections):
         resolved = plain(section) | {"start": start, "trajectories": trajectories.recipe(distilled, latents, run),
-                                     "slices": slice_latents.fingerprint(latents, run, bundle)}
+                                     "slices": slice_latents.fingerprint(latents, run, bundle), **run.cohort.record}
         train(partial(make_task, section, distilled, design, run), section.optimiser, run.settings,
               folder(run, number), resolved)
 
@@ -115,8 +115,9 @@ def trained_student(section: DiffusionConfig, run: RunFolder, bundle: Bundle, co
     student = distil.trained_student(section, run, bundle)
     if not count:
         return student
+    made_from = {"start": sha256_of(run.own(distil.STAGE) / checkpoint.MODEL), **run.cohort.record}
     for number in range(count):
-        checkpoint.load_weights(student, folder(run, number), STAGE)  # that each is there and fits
+        checkpoint.load_weights(student, folder(run, number), STAGE, made_from)  # that each is there and fits
     parts = [checkpoint.load_tensors(folder(run, number) / checkpoint.MODEL) for number in range(count)]
     mean = {name: torch.stack([part[name].double() for part in parts]).mean(0) for name in parts[0]}
     student.load_state_dict({name: value.to(parts[0][name].dtype) for name, value in mean.items()})

@@ -142,12 +142,12 @@ def make_task(section: LabelVaeConfig, latents: LatentsConfig, run: RunFolder) -
 
 def run(section: LabelVaeConfig, latents: LatentsConfig, run: RunFolder) -> None:
     """Train the label VAE."""
-    resolved = plain(section) | {"latents": plain(latents)}
+    resolved = plain(section) | {"latents": plain(latents)} | run.cohort.record
     train(lambda: make_task(section, latents, run), section.optimiser, run.settings, run.own(STAGE), resolved)
 
 
 def trained_label_vae(section: LabelVaeConfig, run: RunFolder) -> LabelVae:
     """The trained VAE, frozen, in evaluation mode. Raises InputError if there is none."""
     vae = LabelVae(run.cohort.classes, run.cohort.shape, section)
-    checkpoint.load_weights(vae, run.own(STAGE), STAGE)
+    checkpoint.load_weights(vae, run.own(STAGE), STAGE, {**plain(section), **run.cohort.record})
     return vae

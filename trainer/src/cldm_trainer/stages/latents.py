@@ -73,6 +73,7 @@ def fingerprint(section: LatentsConfig, run: RunFolder) -> dict[str, str]:
     """What the latents depend on; a difference means that they are out of date."""
     return {
         "config": json.dumps(plain(section), sort_keys=True),
+        "cohort": run.cohort.sha256,
         "image_codec": sha256_of(run.lent(IMAGE_STAGE) / checkpoint.MODEL),
         "mask_codec": sha256_of(run.lent(MASK_STAGE) / checkpoint.MODEL),
     }
@@ -89,12 +90,12 @@ def run(sections: CodecSections, run: RunFolder) -> None:
     section, path, metadata = sections.latents, run.lent(STAGE) / _FILE, fingerprint(sections.latents, run)
     if run.settings.codecs:
         for stage, codec in ((IMAGE_STAGE, sections.image), (MASK_STAGE, sections.mask)):
-            resolved = {"seed": run.settings.seed, **plain(codec)}
+            resolved = {"seed": run.settings.seed, **plain(codec), **run.cohort.record}
             checkpoint.require(run.lent(stage), stage, codec.optimiser.steps, resolved)
     if checkpoint.metadata(path) == metadata:
         return
     if run.settings.codecs:
-        state = "made with other codecs or another [latents] section" if path.exists() else "not found"
+        state = "of another cohort, other codecs or another [latents] section" if path.exists() else "not found"
         raise InputError(f"{path}: {state}. Make it first: {checkpoint.command(STAGE, path.parent)}.")
     tensors: dict[str, Tensor] = {}
     for subset in _SUBSETS:

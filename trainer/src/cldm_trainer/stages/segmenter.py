@@ -49,8 +49,7 @@ def run(section: SegmenterConfig, workers: int, run: RunFolder) -> None:
     require_cohort(run.cohort.file)
     final = result_folder(section, run) / f"fold_{FOLD}" / "checkpoint_final.pth"
     latest = final.with_name("checkpoint_latest.pth")
-    depends_on = {key: value for key, value in plain(section).items() if key != "loader_processes"}
-    agree_on_config(folder, depends_on, has_weights=final.exists() or latest.exists())
+    agree_on_config(folder, depends_on(section, run), has_weights=final.exists() or latest.exists())
     if final.exists():
         return
     with explained(lambda: STAGE):
@@ -61,7 +60,7 @@ def _train(section: SegmenterConfig, workers: int, run: RunFolder, latest: Path)
     folder = run.own(STAGE)
     root = folder / "nnunet"
     use_folders(root)
-    write_raw_images(run.cohort.file, root)
+    write_raw_images(run.cohort.file, root, run.cohort.sha256)
     with _stdout_to(folder / "nnunet.log"):
         plan_and_preprocess(root, section, CONFIGURATIONS[run.cohort.dims], workers)
         # After planning, which sets the number of threads itself.
@@ -85,6 +84,12 @@ def _restore(trainer: Any, latest: Path) -> None:
     except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError, OSError) as error:
         raise InputError(f"{latest}: damaged, or of another network ({first_line(error)}). Put back a copy of it; or "
                          "delete it and repeat the command, which begins at the first epoch.") from error
+
+
+def depends_on(section: SegmenterConfig, run: RunFolder) -> dict[str, Any]:
+    """What the network depends on."""
+    settings = {key: value for key, value in plain(section).items() if key != "loader_processes"}
+    return {"seed": run.settings.seed, **settings, **run.cohort.record}
 
 
 def make_trainer(root: Path, section: SegmenterConfig, settings: RunConfig, configuration: str) -> Any:

@@ -67,7 +67,7 @@ def fingerprint(section: LatentsConfig, run: RunFolder, bundle: Bundle) -> dict[
     if graph is None:
         raise BundleError(f"bundle {bundle.path} has no image encoder, which [[finish]] needs. Leave that section "
                           "out, or distil a bundle with one.")
-    return {"encoder": graph.sha256, "cohort": str(run.cohort.file), "seed": str(run.settings.seed),
+    return {"encoder": graph.sha256, "cohort": run.cohort.sha256, "seed": str(run.settings.seed),
             "config": json.dumps(plain(section), sort_keys=True)}
 
 

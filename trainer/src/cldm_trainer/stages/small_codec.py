@@ -159,7 +159,7 @@ def run_texture(sections: SmallSections, run: RunFolder) -> None:
         task.model.load_state_dict(teacher.texture.state_dict())
         return task
 
-    resolved = plain(sections.texture) | {DECODER: sha256_of(run.own(DECODER) / checkpoint.MODEL)}
+    resolved = plain(sections.texture) | {DECODER: sha256_of(run.own(DECODER) / checkpoint.MODEL)} | run.cohort.record
     train(make, sections.texture.optimiser, run.settings, run.own(TEXTURE), resolved)
 
 
@@ -194,7 +194,9 @@ def _train(sections: SmallSections, run: RunFolder, stage: str, role: str,
     if role not in graphs:
         raise InputError(f"{sections.distil.bundle}: has no {role}, so nothing for {stage} to learn from. Leave the "
                          "stage out.")
-    resolved = plain(section) | {"teacher": graphs[role].sha256}
+    resolved = plain(section) | {"teacher": graphs[role].sha256} | run.cohort.record
+    if stage == DECODER:
+        resolved["trajectories"] = trajectories_stage.recipe(sections.distil, sections.design.codecs.latents, run)
     train(lambda: make_task(sections, run), section.optimiser, run.settings, run.own(stage), resolved)
 
 
@@ -202,16 +204,18 @@ def trained_decoder(sections: SmallSections, run: RunFolder) -> SmallTexturedDec
     """The trained small decoder with its texture, frozen. Raises InputError if there is none."""
     channels, design = run.cohort.channels, sections.design
     decoder = _small_decoder(sections, channels)
-    checkpoint.load_weights(decoder, run.own(DECODER), DECODER)
+    checkpoint.load_weights(decoder, run.own(DECODER), DECODER, {**plain(sections.small), **run.cohort.record})
     texture = make_texture(sections.texture, design.codecs.image, channels, design.dims)
-    checkpoint.load_weights(texture, run.own(TEXTURE), TEXTURE)
+    made_from = {DECODER: sha256_of(run.own(DECODER) / checkpoint.MODEL), **run.cohort.record}
+    checkpoint.load_weights(texture, run.own(TEXTURE), TEXTURE, plain(sections.texture) | made_from)
     return SmallTexturedDecoder(decoder, texture).eval().requires_grad_(False)
 
 
 def trained_mask_encoder(sections: SmallSections, run: RunFolder) -> SmallMaskEncoder:
     """The trained small mask encoder, frozen. Raises InputError if there is none."""
     encoder = _small_mask_encoder(sections)
-    checkpoint.load_weights(encoder, run.own(MASK_ENCODER), MASK_ENCODER)
+    checkpoint.load_weights(encoder, run.own(MASK_ENCODER), MASK_ENCODER,
+                            {**plain(sections.small), **run.cohort.record})
     return encoder
 
 

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.files.records import plain
 from cldm_runtime.metrics.realism import high_frequency_ratio
 
@@ -164,7 +165,9 @@ def run(section: TextureConfig, codecs: CodecSections, run: RunFolder) -> None:
 def trained_texture(section: TextureConfig, codec: CodecConfig, run: RunFolder) -> Texture:
     """The trained texture, frozen, in evaluation mode. Raises InputError if there is none."""
     texture = make_texture(section, codec, run.cohort.channels, run.cohort.dims)
-    checkpoint.load_weights(texture, run.lent(STAGE), STAGE)
+    codec_sha256 = sha256_of(run.lent(IMAGE_STAGE) / checkpoint.MODEL)
+    checkpoint.load_weights(texture, run.lent(STAGE), STAGE,
+                            {**plain(section), IMAGE_STAGE: codec_sha256, **run.cohort.record})
     return texture
 
 

@@ -218,6 +218,6 @@ def recipe(section: DistilConfig, latents: LatentsConfig, run: RunFolder) -> dic
                      if role not in ("encoder", "decoder")},
         "schedule": plain(manifest.schedule), "nulls": [condition.null for condition in manifest.conditions],
         "settings": plain(teacher_settings(section, manifest.sampling)), "moved": plain(latents),
-        "precision": run.settings.precision, "seed": run.settings.seed, "cohort": str(run.cohort.file),
+        "precision": run.settings.precision, "seed": run.settings.seed, "cohort": run.cohort.sha256,
     }
     return {"recipe_sha256": hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()}

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from cldm_runtime.errors import InputError, list_faults
 from cldm_runtime.files.atomic import whole_file, write_json
+from cldm_runtime.files.derived import differing_values
 from cldm_runtime.files.user_files import read_json
 
 from .faults import first_line
@@ -28,7 +30,8 @@ from .faults import first_line
 MODEL, STATE, CONFIG, ADOPTED = "model.safetensors", "state.pt", "config.json", "adopted.json"
 
 # Keys that may change between a run and its continuation: how long, and how often something is written.
-_FREE = {"steps", "log_every", "validate_every", "picture_every", "checkpoint_every"}
+_FREE = frozenset({"steps", "log_every", "validate_every", "picture_every", "checkpoint_every"})
+COHORT = "cohort"  # key of the configuration: SHA-256 of the cohort's content, and its nature
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -100,11 +103,13 @@ def finished(folder: Path, steps: int) -> bool:
     return int(metadata(folder / MODEL).get("step", -1)) >= steps
 
 
-def load_weights(module: nn.Module, folder: Path, stage: str) -> nn.Module:
-    """Fill `module` from a finished stage and freeze it. Raises InputError if the stage has not been trained."""
+def load_weights(module: nn.Module, folder: Path, stage: str, config: Mapping[str, Any] | None = None) -> nn.Module:
+    """Fill `module` from a finished stage and freeze it. Raises InputError if the stage has not been trained, or was
+    trained with other values than those of `config`."""
     path = folder / MODEL
     if not path.exists():
         raise InputError(f"{path}: not found. Train it first: {command(stage, folder)}.")
+    require_config(folder, config or {})
     tensors = load_tensors(path)
     with fitting(path):
         module.load_state_dict(tensors)
@@ -124,10 +129,14 @@ def agree_on_config(folder: Path, config: Mapping[str, Any], *, has_weights: boo
     """
     path = folder / CONFIG
     if path.exists() and ((folder / STATE).exists() if has_weights is None else has_weights):
-        faults = _differences(read_json(path), json.loads(json.dumps(config)), "")
-        if faults:
+        stored = stored_config(folder)
+        if faults := differing_values(stored, json.loads(json.dumps(config)), free=_FREE):
             raise InputError(list_faults(
-                f"{folder} was begun with another configuration. Choose another run.name, or delete it:", faults))
+                f"{folder} was begun with another configuration or cohort. Choose another run.name, or delete that "
+                "folder to train it again:", faults))
+        if COHORT in config and COHORT not in stored:
+            click.echo(f"{folder}: an earlier version began it and did not record the cohort. It is taken to be of the "
+                       "present one.", err=True)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(path, config, indent=2)
 
@@ -148,16 +157,12 @@ def require(folder: Path, stage: str, steps: int | None, config: Mapping[str, An
         step = metadata(folder / MODEL).get("step", "0")
         raise InputError(f"{folder}: found step {step} of {expected_steps}. It belongs to another run. Train it "
                          f"first: {command(stage, folder)}.")
-    shared = {key: value for key, value in stored.items() if key in config}
-    faults = _differences(shared, json.loads(json.dumps(config)), "")
-    if faults:
-        raise InputError(list_faults(f"{folder} was trained with another configuration. Set here what it was:", faults))
+    require_config(folder, config)
 
 
-def _differences(old: Any, new: Any, where: str) -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        # A key that the older file lacks is newer than that file: its default is what the run was begun with.
-        keys = [key for key in sorted(old) if key not in _FREE]
-        prefix = f"{where}." if where else ""
-        return [fault for key in keys for fault in _differences(old[key], new.get(key), prefix + key)]
-    return [] if old == new else [f"{where}: was {old!r}, is now {new!r}"]
+def require_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Raise InputError if a stage was trained with other values than those of `config`, in the keys that both have."""
+    shared = {key: value for key, value in stored_config(folder).items() if key in config}
+    if faults := differing_values(shared, json.loads(json.dumps(config)), free=_FREE):
+        raise InputError(list_faults(f"{folder} was trained with another configuration or cohort. Set here what it "
+                                     "was, or delete that folder and train it again:", faults))

@@ -257,7 +257,7 @@ def train_shared(make_task: Callable[[], Task], stage: str, section: OptimiserCo
                  resolved: Mapping[str, Any]) -> None:
     """`train` for a stage that other runs may use. Where `run.codecs` names another run, its stage must be finished
     and is left alone: raises InputError that says what to run if it is not."""
-    folder = run.lent(stage)
+    folder, resolved = run.lent(stage), {**resolved, **run.cohort.record}
     if run.settings.codecs:
         checkpoint.require(folder, stage, section.steps, {"seed": run.settings.seed, **resolved})
     else:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.domains.domain import Domain
-from cldm_runtime.store import open_dataset
+from cldm_runtime.store import cohort_digest, open_dataset
 
 from ..config import Config, RunConfig
 from .batches import require_cohort
+from .checkpoint import COHORT
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,21 @@ class Cohort:
         require_cohort(self.file)
         with open_dataset(self.file) as dataset:
             return dataset.channels
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of all that a stage may learn from it. Raises DatasetError if there is no file, or its attributes are not of
+        its label maps."""
+        require_cohort(self.file)
+        with open_dataset(self.file) as dataset:
+            return cohort_digest(dataset)
+
+    @property
+    def record(self) -> dict[str, dict[str, str]]:
+        """What a stage keeps of the cohort in its configuration."""
+        with open_dataset(self.file) as dataset:
+            nature = dataset.nature
+        return {COHORT: {"sha256": self.sha256, "nature": nature}}
 
 
 @dataclass(frozen=True)
