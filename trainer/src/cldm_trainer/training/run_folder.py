@@ -48,6 +48,7 @@ class Cohort:
     @property
     def record(self) -> dict[str, dict[str, str]]:
         """What a stage keeps of the cohort in its configuration."""
+        require_cohort(self.file)
         with open_dataset(self.file) as dataset:
             nature = dataset.nature
         return {COHORT: {"sha256": self.sha256, "nature": nature}}
