@@ -48,10 +48,10 @@ def feature_distances(reference: Features, synthetic: Features, *, patients: Nam
     """Distances of features (N, F) of reference and (M, F) of synthetic images, means over `repeats` random splits.
 
     Each split cuts the reference set into two halves: by patient if `patients` (N,) names them, otherwise by slice. n
-    images of one half are compared with n of the other (the floor) and with n synthetic images; n is the largest number that
-    every split has. Splits depend only on the seed and the numbers of slices and patients. Returns `frechet`, `kernel`,
-    `kernel_sd` (over the splits; NaN for one), `n`, `kernel_n` (at most 1000 of n), `floor_frechet`, `floor_kernel`,
-    `floor_kernel_sd`, `repeats`. Raises InputError if n is below 2, and for features that do not fit.
+    images of one half are compared with n of the other (the floor) and with n synthetic images; n is the largest number
+    that every split has. Splits depend only on the seed and the numbers of slices and patients. Returns `frechet`,
+    `kernel`, `kernel_sd` (over the splits; NaN for one), `n`, `kernel_n` (at most 1000 of n), `floor_frechet`,
+    `floor_kernel`, `floor_kernel_sd`, `repeats`. Raises InputError if n is below 2, and for features that do not fit.
     """
     draws = _draws(len(reference), len(synthetic), patients, repeats, seed)
     n = len(draws[0].one)
