@@ -1,8 +1,8 @@
 """What a derived thing was made from, so that one that is out of date is noticed.
 
-A derivation names its sources, each with the SHA-256 of its content, and the settings that it was made with. It is kept
-as text with the derived thing: in an attribute of a dataset file, or in the JSON next to a stage's weights. Neither
-times nor sizes nor names of files say that two contents are the same.
+A derivation names its sources, each with the SHA-256 of its content, and the settings that it was made with. It is
+kept as text with the derived thing: in an attribute of a dataset file, or in the JSON with the weights of a stage.
+Times, sizes and names of files never show that two contents are the same.
 
     made = Derivation({"images": sha256, "masks": sha256}, {"percentiles": [1, 99]})
     differences(Derivation.read(text), made)     # what has changed since, in words; [] where nothing has
