@@ -139,9 +139,15 @@ def test_disagreement_of_a_common_label_stops_the_export():
 
 
 def test_fewer_than_999_of_1000_equal_labels_stop_the_export_with_the_figure():
-    require_agreement([PredictorAgreement(1, False, 10, 10_000, {}, {})])
-    with pytest.raises(ParityError, match=r"the labels of 99\.890% of 10000 pixels agree, expected at least 99\.9%"):
-        require_agreement([PredictorAgreement(1, False, 11, 10_000, {}, {})])
+    require_agreement([PredictorAgreement(1, False, 100, 100_000, {}, {})])
+    with pytest.raises(ParityError, match=r"the labels of 99\.899% of 100000 pixels agree, expected at least 99\.9%"):
+        require_agreement([PredictorAgreement(1, False, 101, 100_000, {}, {})])
+
+
+def test_a_few_pixels_of_tiny_images_may_differ():
+    require_agreement([PredictorAgreement(1, False, 16, 512, {}, {})])
+    with pytest.raises(ParityError, match=r"or all but 16"):
+        require_agreement([PredictorAgreement(1, False, 17, 512, {}, {})])
 
 
 def test_logits_beyond_the_tolerance_are_reported_and_the_labels_decide(tmp_path, small, capsys):
