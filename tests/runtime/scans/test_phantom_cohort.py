@@ -1,5 +1,6 @@
 """The phantom cohort is written as an nnU-Net raw dataset that `prepare` reads."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import pytest
 from cldm_runtime.domains.registry import DOMAINS, get_domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.scans.nnunet_raw import read_raw_dataset
-from cldm_runtime.scans.phantom_cohort import phantom_rules, subset_sizes, write_phantom_cohort
+from cldm_runtime.scans.phantom_cohort import choose_phantom, subset_sizes, write_phantom_cohort
 from cldm_runtime.scans.prepare import prepare
 from cldm_runtime.scans.settings import CohortSettings, PrepareSettings
 from cldm_runtime.store import open_dataset
@@ -24,7 +25,9 @@ COUNTS = {"train": 2, "val": 1, "test": 1, "d8": 1}
 def rings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A domain `rings` with the labels of the LGE domain, whose phantoms are drawn in no time."""
     lge = get_domain("lge")
-    drawn = replace(lge, name="rings", phantom=replace(lge.phantom, draw=small_volume))
+    drawn = replace(lge, name="rings", phantoms={
+        "thin": replace(lge.phantoms["lge-1"], draw=small_volume),
+        "thick": replace(lge.phantoms["lge-1"], draw=thick_volume)})
     monkeypatch.setitem(DOMAINS, "rings", lambda: drawn)
 
 
@@ -40,6 +43,10 @@ def small_volume(seed: int, patient: int, subset: str) -> SimpleNamespace:
     labels = np.stack([ring] * 3)
     image = (labels * 10.0 + patient).astype(np.float32)
     return SimpleNamespace(image=image, labels=labels, spacing_mm=(8.0, 1.5, 1.5))
+
+
+def thick_volume(seed: int, patient: int, subset: str) -> SimpleNamespace:
+    return SimpleNamespace(**vars(small_volume(seed, patient, subset)) | {"spacing_mm": (9.0, 1.5, 1.5)})
 
 
 def test_layout_and_spacing(tmp_path):
@@ -64,13 +71,34 @@ def test_another_seed_does_not_mix_with_what_is_there(tmp_path):
         write_phantom_cohort(cohort(tmp_path, seed=1), tmp_path / "raw", workers=1)
 
 
+def test_a_named_phantom_is_drawn(tmp_path):
+    write_phantom_cohort(replace(cohort(tmp_path), phantom="thick"), tmp_path / "raw", workers=1)
+    image = nibabel.load(tmp_path / "raw" / "labelsTs" / "phantom_d8_000.nii.gz")
+    assert image.header.get_zooms() == (1.5, 1.5, 9.0)
+
+
+def test_a_cohort_that_names_no_phantom_is_one_of_the_first(tmp_path):
+    write_phantom_cohort(cohort(tmp_path), tmp_path / "raw", workers=1)
+    recipe = json.loads((tmp_path / "raw" / "phantom.json").read_text())
+    assert recipe.pop("phantom") == "thin"
+    (tmp_path / "raw" / "phantom.json").write_text(json.dumps(recipe))
+    assert write_phantom_cohort(cohort(tmp_path), tmp_path / "raw", workers=1) == (0, 5)
+    with pytest.raises(InputError, match="of another recipe"):
+        write_phantom_cohort(replace(cohort(tmp_path), phantom="thick"), tmp_path / "raw", workers=1)
+
+
+def test_a_phantom_that_the_domain_does_not_draw_is_named():
+    with pytest.raises(InputError, match=r"cohort\.phantom: domain rings draws no phantom 'old'\. It draws thin"):
+        choose_phantom(get_domain("rings"), "old")
+
+
 def test_a_subset_that_the_domain_does_not_draw_is_named(tmp_path):
     with pytest.raises(InputError, match=r"cohort\.d9_patients: domain rings draws no subset 'd9'.*val, test, d8"):
         write_phantom_cohort(cohort(tmp_path, d9=1), tmp_path / "raw", workers=1)
 
 
 def test_sizes_that_are_not_given_are_the_domains():
-    assert subset_sizes(CohortSettings("x", patients={"val": 3}), phantom_rules(get_domain("lge"))) == {
+    assert subset_sizes(CohortSettings("x", patients={"val": 3}), get_domain("lge").phantoms["lge-1"]) == {
         "train": 172, "val": 3, "test": 21, "d8": 121}
 
 

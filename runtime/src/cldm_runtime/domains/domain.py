@@ -97,7 +97,7 @@ class Domain:
     limits: str = ""
     declaration: Mapping[str, Any] | None = None
     stack: StackRules | None = None  # None: every labelled slice is usable, and no attribute needs a stack
-    phantom: PhantomRules | None = None  # None: no cohort can be drawn
+    phantoms: Mapping[str, PhantomRules] = field(default_factory=dict)  # by name, oldest first; empty: none is drawn
 
     def __post_init__(self) -> None:
         clash = sorted(set(self.reasons) & set(Reason))
@@ -105,6 +105,7 @@ class Domain:
             raise InputError(f"domain {self.name!r}: reasons {clash} are common to all domains, and axes is "
                              f"{self.axes}. Use other numbers, and 2 or 3 axes.")
         object.__setattr__(self, "reasons", MappingProxyType(dict(self.reasons)))
+        object.__setattr__(self, "phantoms", MappingProxyType(dict(self.phantoms)))
 
     @property
     def attribute_names(self) -> tuple[str, ...]:

@@ -51,11 +51,15 @@ def list_cases(patients: Mapping[str, int], tests: Sequence[str]) -> list[Phanto
     ]
 
 
-def phantom_rules(domain: Domain) -> PhantomRules:
-    """The domain's rules for phantoms. Raises InputError if it has none."""
-    if domain.phantom is None:
+def choose_phantom(domain: Domain, name: str) -> str:
+    """The phantom that [cohort] names, or the domain's first. Raises InputError if the domain does not draw it."""
+    if not domain.phantoms:
         raise InputError(f"domain {domain.name!r} draws no phantoms. Give a raw dataset of yours as prepare.raw.")
-    return domain.phantom
+    chosen = name or next(iter(domain.phantoms))
+    if chosen not in domain.phantoms:
+        raise InputError(f"cohort.phantom: domain {domain.name} draws no phantom {chosen!r}. It draws "
+                         f"{', '.join(domain.phantoms)}.")
+    return chosen
 
 
 def subset_sizes(settings: CohortSettings, rules: PhantomRules) -> dict[str, int]:
@@ -75,29 +79,36 @@ def write_phantom_cohort(settings: CohortSettings, folder: Path, *, workers: int
     cohort of another seed or size, and if the domain has no phantoms.
     """
     domain = find_domain(settings.domain)
-    rules = phantom_rules(domain)
+    name = choose_phantom(domain, settings.phantom)
+    rules = domain.phantoms[name]
     sizes = subset_sizes(settings, rules)
     cases = list_cases(sizes, rules.tests)
-    _claim_folder(folder, {"domain": domain.name, "seed": settings.seed, "patients": sizes})
+    first = next(iter(domain.phantoms))
+    _claim_folder(folder, {"domain": domain.name, "phantom": name, "seed": settings.seed, "patients": sizes}, first)
     missing = [case for case in cases if not all(
         file.is_file() for file in (*case.image_files(folder, len(rules.channels)), case.label_file(folder)))]
     for part in ("Tr", "Ts"):
         for kind in ("images", "labels"):
             (folder / f"{kind}{part}").mkdir(parents=True, exist_ok=True)
-    _write_volumes(missing, partial(_write_volume, settings.domain, settings.seed, folder), workers, progress)
+    _write_volumes(missing, partial(_write_volume, settings.domain, name, settings.seed, folder), workers, progress)
     _write_descriptions(domain, rules, cases, folder)
     return len(missing), len(cases)
 
 
-def _claim_folder(folder: Path, recipe: Mapping[str, object]) -> None:
-    """Store the recipe of the cohort, or compare it with the stored one, so that a folder never mixes two cohorts."""
+def _claim_folder(folder: Path, recipe: Mapping[str, object], first: str) -> None:
+    """Store the recipe of the cohort, or compare it with the stored one, so that a folder never mixes two cohorts.
+
+    A stored recipe that names no phantom is of a time when the domain drew only its first.
+    """
     file = folder / "phantom.json"
     if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         write_json(file, recipe)
-    elif read_json(file) != recipe:
+        return
+    stored = read_json(file)
+    if not isinstance(stored, dict) or {"phantom": first} | stored != recipe:
         raise InputError(
-            f"{folder} holds a phantom cohort of another recipe: {read_json(file)}, expected {recipe}. "
+            f"{folder} holds a phantom cohort of another recipe: {stored}, expected {recipe}. "
             "Choose another cohort folder or remove this one."
         )
 
@@ -110,9 +121,9 @@ def _write_volumes(cases: Sequence[PhantomCase], write: "partial[None]", workers
                 progress(done, len(cases))
 
 
-def _write_volume(domain: str, seed: int, folder: Path, case: PhantomCase) -> None:
+def _write_volume(domain: str, phantom: str, seed: int, folder: Path, case: PhantomCase) -> None:
     """The label map is written last: all files exist only when the case is complete."""
-    rules = phantom_rules(find_domain(domain))
+    rules = find_domain(domain).phantoms[phantom]
     volume = rules.draw(seed, case.patient, case.subset)
     channels = volume.image if volume.image.ndim == 4 else volume.image[None]
     for file, image in zip(case.image_files(folder, len(rules.channels)), channels, strict=True):

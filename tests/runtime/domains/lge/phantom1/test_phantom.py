@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cldm_runtime.domains.lge import phantom
-from cldm_runtime.domains.lge.phantom import (
+from cldm_runtime.domains.lge.phantom1 import phantom
+from cldm_runtime.domains.lge.phantom1.phantom import (
     _FIRST_PATIENT,
     SUBSETS,
     draw_patient,
@@ -15,7 +15,7 @@ from cldm_runtime.domains.lge.phantom import (
     phantom_volume,
     slice_geometry,
 )
-from cldm_runtime.domains.lge.signal import TISSUES, Protocol, Tissue, smooth_field
+from cldm_runtime.domains.lge.phantom1.signal import TISSUES, Protocol, Tissue, smooth_field
 from cldm_runtime.domains.registry import measure
 from cldm_runtime.noise import Purpose, Stream
 

@@ -22,8 +22,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from ...noise import Stream
-from .ventricle import Field
+from ....noise import Stream
+from ..ventricle import Field
 
 
 class Tissue(IntEnum):

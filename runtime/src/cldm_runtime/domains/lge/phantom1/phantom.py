@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ...noise import Purpose, Stream
-from ..phantom_rules import PhantomRules
-from .attributes import HEALTHY, INFARCT, LV_CAVITY, MVO
+from ....noise import Purpose, Stream
+from ...phantom_rules import PhantomRules
+from ..attributes import HEALTHY, INFARCT, LV_CAVITY, MVO
+from ..ventricle import Field, Lesion, Roughness, Ventricle, Waves, draw_territory, polar
 from .signal import Protocol, Tissue, acquire, coil_sensitivity, smooth_field
-from .ventricle import Field, Lesion, Roughness, Ventricle, Waves, draw_territory, polar
 
 SUBSETS: dict[str, int] = {"train": 172, "val": 10, "test": 21, "d8": 121}
 
