@@ -81,6 +81,11 @@ def test_too_little_to_correlate_is_nan(x):
     assert math.isnan(agreement(x, x).r2.value)
 
 
+@pytest.mark.parametrize("constant", [0.3, 0.7, 1.1, 2.3, 7.7])
+def test_the_rounding_of_a_constant_far_from_the_reference_is_no_variance(constant):
+    assert math.isnan(agreement([0.1, 0.101, 0.1033, 0.107, 0.11], [constant] * 5).r2.value)
+
+
 def test_the_interval_is_deterministic_and_near_the_analytic_one():
     x, y = pairs(400)
     found = agreement(x, y, seed=3)

@@ -98,6 +98,12 @@ def test_random_pairs_use_each_image_once() -> None:
     assert (found.n_pairs, found.n_alone) == (2, 1) and found == random_pair_ssim(images, pairs=7)
 
 
+def test_no_image_is_in_two_random_pairs() -> None:
+    images = np.stack([np.full((16, 16), grey) for grey in (0.0, 0.0, 1.0, 1.0)])  # both pairs differ, or none
+    values = {round(random_pair_ssim(images, seed=seed).ms_ssim.value, 3) for seed in range(20)}
+    assert values == {0.0, 1.0}
+
+
 def test_spread_is_a_ratio_of_variances() -> None:
     features = np.array([[0.0, 1], [2, 1], [5, 5], [5, 9], [8, 8]])
     reference = np.array([[0.0, 0], [4, 8]])  # variances 8 and 32

@@ -162,7 +162,7 @@ def test_the_place_of_a_sample_counts_those_before_it_in_its_row() -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.csv: cannot be read"):
+    with pytest.raises(InputError, match=r"none\.csv: cannot be read \(No such file or directory\)"):
         read_grid(tmp_path / "none.csv", DOMAIN)
 
 
