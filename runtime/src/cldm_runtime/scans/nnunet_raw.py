@@ -1,11 +1,7 @@
 """nnU-Net v2 raw datasets: which files there are, and how they pair up.
 
 Layout (https://github.com/MIC-DKFZ/nnUNet, documentation/dataset_format.md): `dataset.json`, `imagesTr/CASE_0000.ext`,
-`labelsTr/CASE.ext`, and the same with `Ts`. In addition this module reads three optional JSON files:
-
-- `splits_final.json`, as nnU-Net writes it: a list of folds, each {"train": [cases], "val": [cases]};
-- `subsets.json`: {subset name: [cases]}, which determines the subset of every case and overrides the folds;
-- `patients.json`: {case: patient}, where several cases belong to one patient. Without it each case is a patient.
+`labelsTr/CASE.ext`, and the same with `Ts`. `subsets.py` reads the optional files that name patients and subsets.
 """
 
 import gzip
@@ -21,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..files.atomic import whole_stream
 from ..files.user_files import list_folder, read_json
+from .subsets import check_patients, patients_of, split_note, subsets_of
 from .volume_files import imported
 
 _ENDING = re.compile(r"(\.[A-Za-z0-9]{1,10}){1,3}")
@@ -70,18 +67,19 @@ def read_raw_dataset(folder: Path, *, fold: int = 0, validation_share: float = 0
     test = _pairs(folder, "Ts", ending, description, faults)
     for name in sorted(train.keys() & test.keys()):
         faults.append(f"case {name} is in imagesTr and in imagesTs")
-    patients = _patients(folder, [*train, *test], faults)
-    subsets = _subsets(folder, train, test, patients, fold, validation_share, faults)
+    known = dict.fromkeys(train, "train") | dict.fromkeys(test, "test")
+    patients = patients_of(folder, {name: name for name in known}, faults)
+    subsets = subsets_of(folder, known, patients, fold, validation_share, faults)
     cases = tuple(
         Case(name, patients[name], subsets[name], images, label)
         for name, (images, label) in sorted({**train, **test}.items())
         if name in subsets
     )
-    _check_patients(cases, faults)
+    check_patients(patients, subsets, faults)
     if not cases and not faults:
         faults.append(f"{folder / 'imagesTr'}: no case ends with {ending}")
-    named = any((folder / file).is_file() for file in ("subsets.json", "splits_final.json"))
-    return RawDataset(folder, labels, cases, description, "" if named else _split(cases, validation_share)), faults
+    split = split_note(folder, known, patients, subsets, validation_share)
+    return RawDataset(folder, labels, cases, description, split), faults
 
 
 def _values(name: str, value: object, folder: Path) -> tuple[int, ...]:
@@ -147,97 +145,6 @@ def _scan(folder: Path, part: str, ending: str, faults: list[str]) -> Pairs:
         if file.name.removesuffix(ending) not in grouped:
             faults.append(f"{file}: there is no image for this label map in {images.name}")
     return {name: (tuple(files), labels / f"{name}{ending}") for name, files in grouped.items()}
-
-
-def _patients(folder: Path, names: Sequence[str], faults: list[str]) -> dict[str, str]:
-    file = folder / "patients.json"
-    if not file.is_file():
-        return {name: name for name in names}
-    patient_of = read_json(file)
-    if not isinstance(patient_of, dict):
-        raise InputError(f"{file}: expected an object {{case: patient}}.")
-    faults.extend(f"{file}: case {name} is not listed" for name in names if name not in patient_of)
-    return {name: str(patient_of.get(name, name)) for name in names}
-
-
-def _subsets(
-    folder: Path,
-    train: Pairs,
-    test: Pairs,
-    patients: Mapping[str, str],
-    fold: int,
-    validation_share: float,
-    faults: list[str],
-) -> dict[str, str]:
-    if (folder / "subsets.json").is_file():
-        return _named_subsets(folder / "subsets.json", [*train, *test], faults)
-    file = folder / "splits_final.json"
-    if file.is_file():
-        folds = read_json(file)
-        if not isinstance(folds, list) or not 0 <= fold < len(folds):
-            raise InputError(f"{file}: there is no fold {fold}.")
-        if not isinstance(folds[fold], dict) or not all(_are_names(folds[fold].get(part)) for part in ("train", "val")):
-            raise InputError(f"{file}: fold {fold} is not {{train: [cases], val: [cases]}}.")
-        chosen = {name: subset for subset in ("train", "val") for name in folds[fold][subset]}
-        faults.extend(
-            f"{file}, fold {fold}: case {name} is in neither train nor val" for name in train if name not in chosen
-        )
-        faults.extend(
-            f"{file}, fold {fold}: case {name} does not exist" for name in sorted(chosen) if name not in train
-        )
-        subsets = {name: chosen[name] for name in train if name in chosen}
-    else:
-        everyone = sorted({patients[name] for name in train})
-        held_out = set(everyone[len(everyone) - _held_out(len(everyone), validation_share):])
-        subsets = {name: "val" if patients[name] in held_out else "train" for name in train}
-    return {**subsets, **dict.fromkeys(test, "test")}
-
-
-def _held_out(patients: int, share: float) -> int:
-    """How many patients validate: their share, rounded; at least one of three or more, and never all."""
-    if not 0 <= share < 1:
-        raise InputError(f"prepare.validation_share: found {share}, expected a share of the patients, from 0 to "
-                         "below 1.")
-    least = 1 if share > 0 and patients >= 3 else 0
-    return min(max(least, round(share * patients)), max(patients - 1, 0))
-
-
-def _split(cases: Sequence[Case], share: float) -> str:
-    """How the validation patients were chosen, as a sentence."""
-    train, val = ({case.patient for case in cases if case.subset == subset} for subset in ("train", "val"))
-    return (f"no subsets.json or splits_final.json names the validation patients: the last {len(val)} of "
-            f"{len(train | val)} training patients are taken (prepare.validation_share = {share:g}).")
-
-
-def _are_names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
-
-
-def _named_subsets(file: Path, names: Sequence[str], faults: list[str]) -> dict[str, str]:
-    named = read_json(file)
-    if not isinstance(named, dict) or not all(map(_are_names, named.values())):
-        raise InputError(f"{file}: expected an object {{subset: [cases]}}.")
-    subsets: dict[str, str] = {}
-    for subset, cases in named.items():
-        for name in cases:
-            if name in subsets:
-                faults.append(f"{file}: case {name} is in {subsets[name]} and in {subset}")
-            subsets[str(name)] = str(subset)
-    faults.extend(f"{file}: case {name} does not exist (or has no label map)" for name in subsets if name not in names)
-    faults.extend(f"{file}: case {name} is in no subset" for name in names if name not in subsets)
-    return {name: subset for name, subset in subsets.items() if name in names}
-
-
-def _check_patients(cases: Sequence[Case], faults: list[str]) -> None:
-    """Add a fault for each patient with cases in several subsets, who would leak from training into testing."""
-    seen: dict[str, set[str]] = {}
-    for case in cases:
-        seen.setdefault(case.patient, set()).add(case.subset)
-    faults.extend(
-        f"patient {patient} is in several subsets: {', '.join(sorted(subsets))}"
-        for patient, subsets in seen.items()
-        if len(subsets) > 1
-    )
 
 
 def write_nifti(file: Path, array: NDArray[np.generic], spacing_mm: Sequence[float]) -> None:
