@@ -71,17 +71,18 @@ class Abdomen:
 
     @classmethod
     def draw(cls, stream: Stream, diaphragm: Diaphragm) -> "Abdomen":
-        edge = stream.normal(12.0, 22.0)
+        edge = stream.normal(6.0, 20.0)
         filling = Filling(stream.choice(np.array([0.45, 0.35, 0.2])))
         size = 1.0 if filling != Filling.FOLDS else 0.75
-        half = (size * stream.uniform(30.0, 48.0), size * stream.uniform(32.0, 50.0), size * stream.uniform(24.0, 40.0))
-        middle = (edge + stream.uniform(22.0, 42.0), stream.uniform(-25.0, 30.0), half[2] + stream.uniform(0.0, 12.0))
-        return cls(diaphragm, filling, middle, half, stream.uniform(2.5, 5.0), edge, stream.uniform(60.0, 90.0))
+        half = (size * stream.uniform(36.0, 56.0), size * stream.uniform(45.0, 70.0), size * stream.uniform(28.0, 45.0))
+        middle = (edge + stream.uniform(24.0, 44.0), stream.uniform(-45.0, 15.0), half[2] + stream.uniform(-3.0, 5.0))
+        return cls(diaphragm, filling, middle, half, stream.uniform(2.5, 5.0), edge, stream.uniform(50.0, 80.0))
 
     def paint(self, tissue: Tissues, plane: Plane, below: Field, coarse: Field, medium: Field) -> None:
         tissue[below > -self.diaphragm.thickness_mm] = BodyTissue.MUSCLE
         inside = below > 0
         tissue[inside] = BodyTissue.VISCERAL_FAT
+        tissue[inside & (np.abs(medium) < 0.12)] = BodyTissue.MUSCLE  # vessels and folds of the omentum
         spleen = plane.left > self.liver_edge_mm + self.spleen_mm + 5.0 * coarse + 0.5 * plane.anterior
         tissue[inside & spleen & (below > 1.5)] = BodyTissue.SPLEEN
         liver = plane.left < self.liver_edge_mm + 4.0 * coarse - 0.4 * below

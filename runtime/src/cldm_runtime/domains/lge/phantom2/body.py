@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..attributes import LV_CAVITY
+from ..attributes import LV_CAVITY, MVO
 from ..ventricle import Field
 from .patient import PhantomPatient
 from .plane import Plane
@@ -28,8 +28,8 @@ def anatomy_slice(patient: PhantomPatient, z: float, jitter_mm: tuple[float, flo
     tissue[labels > 0] = BodyTissue.MYOCARDIUM
     tissue[viable < _REMOTE] = BodyTissue.GREY_ZONE
     tissue[viable < _SCAR] = BodyTissue.INFARCT
-    tissue[labels == 4] = BodyTissue.MVO
-    tissue[cavity & ~patient.content.muscle(plane, patient.chamber, textures[1])] = BodyTissue.BLOOD
+    tissue[labels == MVO] = BodyTissue.MVO
+    tissue[cavity & ~patient.content.muscle(plane, patient.chamber, cavity, textures[1])] = BodyTissue.BLOOD
     tissue[outflow] = BodyTissue.BLOOD
     return SliceAnatomy(tissue, labels, distance, viable, radius, plane.spacing_mm)
 
@@ -40,7 +40,7 @@ def _surroundings(patient: PhantomPatient, plane: Plane, textures: tuple[Field, 
     outer = patient.chamber.endocardium(plane.z) + patient.chamber.wall(plane.z)
     outer_mm = float(outer.mean())
     left = plane.rho - plane.around(outer)
-    right = patient.right.distance(plane, outer_mm) + 0.8 * medium
+    right = patient.right.distance(plane, outer_mm) + 0.8 * coarse
     tissue = np.empty(plane.rho.shape, dtype=np.uint8)
     patient.mediastinum.paint_lung(tissue, coarse, medium, fine)
     beyond, below = patient.chest.beyond(plane, coarse), patient.abdomen.diaphragm.below(plane, coarse)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ....noise import Stream
 from ..ventricle import Field, Waves, wrap
 from .chamber import Chamber
-from .plane import TURN, Plane
+from .plane import TURN, Plane, length
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,12 @@ class PapillaryHead:
         place = (z - self.first) / (self.last - self.first)
         return float(np.sin(np.pi * place) ** 0.4) if 0 < place < 1 else 0.0
 
-    def covers(self, plane: Plane, endocardium_mm: float, rough: Field) -> NDArray[np.bool_]:
-        """(N, N) where the head lies, with a stalk to the wall; `rough` bends its outline."""
-        size = min(self.swell(plane.z), endocardium_mm / 14.0)
-        if size == 0.0:
-            return np.zeros(plane.rho.shape, dtype=np.bool_)
+    def covers(self, x: Field, y: Field, size: float, endocardium_mm: float, rough: Field) -> NDArray[np.bool_]:
+        """Which points the head covers, with a stalk to the wall; `rough` bends its outline."""
         cos, sin = np.cos(self.angle), np.sin(self.angle)
-        radial, across = plane.x * cos + plane.y * sin, plane.y * cos - plane.x * sin
+        radial, across = x * cos + y * sin, y * cos - x * sin
         centre, half = endocardium_mm - 0.8 * self.radial_mm * size, self.tangential_mm * size
-        away = np.hypot((radial - centre) / (self.radial_mm * size), across / half)
+        away = length((radial - centre) / (self.radial_mm * size), across / half)
         stalk = (radial > centre) & (np.abs(across) < 0.6 * half)
         return np.asarray((away < 1.0 + 0.15 * rough) | stalk)
 
@@ -70,18 +67,23 @@ class CavityContent:
         return cls(tuple(heads), _draw_ridges(stream), stream.uniform(1.0, 3.2), stream.uniform(0.84, 1.04),
                    float(np.deg2rad(stream.normal(138.0, 10.0))), float(np.deg2rad(stream.uniform(16.0, 34.0))))
 
-    def muscle(self, plane: Plane, chamber: Chamber, medium: Field) -> NDArray[np.bool_]:
-        """(N, N) papillary muscles and trabeculae; the caller cuts them with the cavity."""
+    def muscle(self, plane: Plane, chamber: Chamber, cavity: NDArray[np.bool_], medium: Field) -> NDArray[np.bool_]:
+        """(N, N) papillary muscles and trabeculae in the cavity."""
         inner = chamber.endocardium(plane.z)
         # More trabeculae towards the apex, none at the base; the septum (180 degrees) is smooth.
         highest = self.ridge_mm * float(np.interp(plane.z, (0.0, 0.25, 0.7, 0.95), (0.8, 1.3, 0.7, 0.2)))
         height = np.minimum(highest, 0.3 * inner) * (0.65 + 0.35 * np.cos(TURN))
         crest = inner - height * np.clip(self.ridges(TURN, plane.z), 0.0, 2.2)
-        covered = np.greater(plane.rho, plane.around(crest))
+        x, y, rough = plane.x[cavity], plane.y[cavity], medium[cavity]
+        covered = plane.rho[cavity] > crest[plane.angle[cavity]]
         for head in self.heads:
-            place = int((wrap(np.array(head.angle)) + np.pi) / (2 * np.pi) * len(TURN)) % len(TURN)
-            covered |= head.covers(plane, float(inner[place]), medium)
-        return covered
+            at_head = float(np.interp(head.angle, TURN, inner, period=2 * np.pi))
+            size = min(head.swell(plane.z), at_head / 14.0)
+            if size > 0:
+                covered |= head.covers(x, y, size, at_head, rough)
+        muscle = np.zeros(cavity.shape, dtype=np.bool_)
+        muscle[cavity] = covered
+        return muscle
 
     def outflow(self, plane: Plane, radius: Field) -> NDArray[np.bool_]:
         """(N, N) where blood lies though the reader closes the ring there."""

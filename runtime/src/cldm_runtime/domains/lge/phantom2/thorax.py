@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ....noise import Stream
 from ..ventricle import Field
-from .plane import TO_APEX, Plane
+from .plane import TO_APEX, Plane, length
 from .tissue import BodyTissue
 
 Tissues = NDArray[np.uint8]
@@ -47,8 +47,8 @@ class Chest:
     def beyond(self, plane: Plane, coarse: Field) -> Field:
         """(N, N) distance from the inside of the chest wall, positive in the wall."""
         left, anterior = plane.left - self.middle[0], plane.anterior - self.middle[1]
-        level = np.hypot(left / self.half_width_mm, anterior / self.half_depth_mm)
-        slope = np.hypot(left / self.half_width_mm**2, anterior / self.half_depth_mm**2) / np.maximum(level, 1e-6)
+        level = length(left / self.half_width_mm, anterior / self.half_depth_mm)
+        slope = length(left / self.half_width_mm**2, anterior / self.half_depth_mm**2) / np.maximum(level, 1e-6)
         return np.asarray((level - 1.0) / np.maximum(slope, 1e-3) + 1.2 * coarse)
 
     def paint(self, tissue: Tissues, plane: Plane, beyond: Field, medium: Field) -> None:
@@ -85,15 +85,16 @@ class Mediastinum:
     def paint_lung(self, tissue: Tissues, coarse: Field, medium: Field, fine: Field) -> None:
         """Lung everywhere, its vessels as thin branches and dots."""
         tissue[:] = BodyTissue.LUNG
-        branches = (np.abs(medium) < self.vessels) & (coarse > 0.1)
-        tissue[branches | (fine > 2.4)] = BodyTissue.VESSEL
+        branches = (np.abs(coarse) < 0.4 * self.vessels) & (medium > -0.3)
+        twigs = (np.abs(medium) < self.vessels) & (coarse > 0.5) & (fine > 0.0)
+        tissue[branches | twigs | (fine > 2.3)] = BodyTissue.VESSEL
 
     def paint(self, tissue: Tissues, plane: Plane) -> None:
         left, anterior = plane.left - self.spine[0], plane.anterior - self.spine[1]
-        around = np.hypot(left / 38.0, (anterior + 12.0) / 34.0)
+        around = length(left / 38.0, (anterior + 12.0) / 34.0)
         tissue[around < 1.0] = BodyTissue.MUSCLE
-        tissue[np.hypot(left, anterior) < 21.0] = BodyTissue.BONE
-        aorta = np.hypot(plane.left - self.aorta[0], plane.anterior - self.aorta[1]) - self.aorta_mm
+        tissue[length(left, anterior) < 21.0] = BodyTissue.BONE
+        aorta = length(plane.left - self.aorta[0], plane.anterior - self.aorta[1]) - self.aorta_mm
         tissue[aorta < 4.5] = BodyTissue.PERICARDIAL_FAT
         tissue[aorta < 1.6] = BodyTissue.VESSEL_WALL
         tissue[aorta < 0.0] = BodyTissue.VESSEL
