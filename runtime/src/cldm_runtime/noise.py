@@ -36,6 +36,7 @@ class Purpose(IntEnum):
     CONDITION = 4  # drawing attributes that the user left out
     ACQUISITION = 5  # phantom: contrast, coil and scanner noise
     COHORT = 6  # phantom: what belongs to the patient
+    READER = 7  # phantom: how a reader draws its contours
 
 
 @cache

@@ -67,7 +67,7 @@ class RightHeart:
             angle=float(np.deg2rad(stream.normal(183.0, 7.0))),
             wall_mm=stream.uniform(2.8, 4.5), ridge_mm=stream.uniform(2.0, 5.0),
             band=(stream.uniform(0.25, 0.4), stream.uniform(-10.0, 6.0), stream.uniform(-0.6, 0.2)),
-            tract=bulge(128.0, (-13.0, -6.0), (13.0, 18.0), 1.1, (0.5, 0.75)),
+            tract=bulge(134.0, (-14.0, -7.0), (13.0, 18.0), 1.1, (0.5, 0.75)),
             atria=(bulge(315.0, (1.5, 4.0), (9.0, 16.0), 1.8, (0.86, 1.1)),
                    bulge(218.0, (1.5, 4.0), (9.0, 16.0), 1.6, (0.84, 1.1))),
         )
@@ -146,8 +146,8 @@ class Envelope:
     def paint(self, tissue: Tissues, plane: Plane, sac: Field) -> None:
         """From outside to inside; the chambers are painted afterwards."""
         # Least beside the left lung, at 0 degrees.
-        outside = self.outside_mm * (0.8 - 0.3 * np.cos(TURN)) * np.exp(1.5 * np.tanh(self.outside_waves(TURN, plane.z)))
-        tissue[sac < plane.around(outside)] = BodyTissue.PERICARDIAL_FAT
+        outside = self.outside_mm * np.exp(1.5 * np.tanh(self.outside_waves(TURN, plane.z)))
+        tissue[sac < plane.around(outside * (0.8 - 0.3 * np.cos(TURN)))] = BodyTissue.PERICARDIAL_FAT
         tissue[sac < self.line_mm] = BodyTissue.PERICARDIUM
         pooled = plane.around(self.effusion_mm * np.clip(0.3 - np.sin(TURN), 0.0, 1.0))  # gathers below
         tissue[sac < 0] = BodyTissue.FLUID
