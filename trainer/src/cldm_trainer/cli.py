@@ -119,7 +119,8 @@ def _needed(stage: str, config: Config) -> bool:
     unneeded |= dict.fromkeys(("trajectories", "distil"), not few) | {"finish": not (few and config.finish)}
     unneeded |= dict.fromkeys(("small-decoder", "small-texture"), not (few and small.decoder))
     unneeded |= {"small-mask-encoder": not (few and small.mask_encoder and kind.small_stage == "small-mask-encoder")}
-    comparable = (raw_folder(config.cohort, config.prepare) / "dataset.json").exists()  # with what it was made from
+    raw = raw_folder(config.cohort, config.prepare)
+    comparable = raw.is_dir() if config.prepare.raw else (raw / "dataset.json").exists()  # with what it was made from
     unneeded |= {"phantom": prepared or bool(config.prepare.raw), "prepare": prepared and not comparable,
                  "segmenter": bool(config.run.codecs) or few,
                  "label-vae": not export.anatomy and "label-vae" not in kind.stages}

@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..noise import Stream
 from .attributes import Attribute, Measurement, Reason
 from .labels import LabelMap, LabelSet
+from .layout import FileLayout
 from .phantom_rules import PhantomRules
 from .stack_rules import StackRules
 
@@ -98,6 +99,7 @@ class Domain:
     declaration: Mapping[str, Any] | None = None
     stack: StackRules | None = None  # None: every labelled slice is usable, and no attribute needs a stack
     phantoms: Mapping[str, PhantomRules] = field(default_factory=dict)  # by name, oldest first; empty: none is drawn
+    layouts: tuple[FileLayout, ...] = ()  # of public datasets of this organ
 
     def __post_init__(self) -> None:
         clash = sorted(set(self.reasons) & set(Reason))

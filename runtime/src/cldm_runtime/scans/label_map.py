@@ -1,8 +1,10 @@
 """From the label values of a raw dataset to those of a domain.
 
-A value may stand in several labels of dataset.json, as in nnU-Net's region-based training. The most specific label that
-holds it decides, in any order of the labels: the one whose values all lie within each of the others. An
-entry of [prepare.labels] for the value's number decides over all names. Where that leaves two meanings, it is an error.
+A name that the domain has too means the same, unless the settings say otherwise; of other names a layout may know what
+they stand for. A value may stand in several labels of dataset.json, as in nnU-Net's region-based training. The most
+specific label that holds it decides, in any order of the labels: the one whose values all lie within each of the
+others. An entry of [prepare.labels] for the value's number decides over all names. Where that leaves two meanings, it
+is an error.
 """
 
 from collections.abc import Mapping
@@ -26,7 +28,9 @@ def map_labels(raw: RawDataset, domain: Domain, mapping: Mapping[str, str], faul
     configuration, where the mapping stands.
     """
     names = domain.labels.names
+    meant = {name: target for name, target in raw.meanings.items() if name not in names and target in names}
     by_name, by_number = _read_mapping(raw, domain, mapping, faults, section)
+    by_name = meant | by_name
     meanings = {name: by_name.get(name, name if name in names else None) for name in raw.labels}
     lookup = {0: 0} | {value: names.index(target) for value, target in by_number.items()}
     unmapped: dict[str, list[int]] = {}
@@ -39,9 +43,9 @@ def map_labels(raw: RawDataset, domain: Domain, mapping: Mapping[str, str], faul
         elif len(holders) == 1:
             unmapped.setdefault(holders[0], []).append(value)
         elif value != 0:
-            faults.append(_two_meanings(value, raw.labels, meanings, section))
+            faults.append(_two_meanings(value, raw, meanings, section))
     known = ", ".join(names)
-    faults.extend(f"{_named(name, raw.labels[name])} of dataset.json is not mapped, and no other label says what "
+    faults.extend(f"{_named(name, raw.labels[name])} of {raw.source} is not mapped, and no other label says what "
                   f'{_listed(values)} is. Say it in [{section}]: "{name}" = "LABEL", where LABEL is one of {known}'
                   for name, values in unmapped.items() if name != IGNORE and values != [0])
     faults.extend(_ignore_faults(raw, domain, by_name, by_number, section))
@@ -62,7 +66,7 @@ def _read_mapping(raw: RawDataset, domain: Domain, mapping: Mapping[str, str], f
         elif source.isascii() and source.removeprefix("-").isdigit():
             by_number[int(source)] = target
         else:
-            faults.append(f"{section}: dataset.json has no label {source!r}. It has: {', '.join(raw.labels)}")
+            faults.append(f"{section}: {raw.source} has no label {source!r}. It has: {', '.join(raw.labels)}")
     return by_name, by_number
 
 
@@ -73,11 +77,10 @@ def _most_specific(value: int, labels: Mapping[str, tuple[int, ...]]) -> list[st
     return within or list(holders)
 
 
-def _two_meanings(value: int, labels: Mapping[str, tuple[int, ...]], meanings: Mapping[str, str | None],
-                  section: str) -> str:
-    holders = [f"{_named(name, labels[name])}, {meanings[name] or 'which is not mapped'}"
-               for name in _most_specific(value, labels)]
-    return (f"value {value} of dataset.json has several meanings: {'; '.join(holders)}. No label lies within the "
+def _two_meanings(value: int, raw: RawDataset, meanings: Mapping[str, str | None], section: str) -> str:
+    holders = [f"{_named(name, raw.labels[name])}, {meanings[name] or 'which is not mapped'}"
+               for name in _most_specific(value, raw.labels)]
+    return (f"value {value} of {raw.source} has several meanings: {'; '.join(holders)}. No label lies within the "
             f'others. Say what the value is in [{section}]: "{value}" = "LABEL"')
 
 
@@ -106,8 +109,8 @@ def translate(labels: NDArray[np.int64], lookup: Mapping[int, int]) -> NDArray[n
     present = [int(value) for value in np.unique(labels)]
     unknown = [value for value in present if value not in lookup]
     if unknown:
-        raise InputError(f"unknown label values {unknown}; known are {sorted(lookup)}. Add them to the labels of "
-                         f"dataset.json, or by their numbers to [{SECTION}]")
+        raise InputError(f"unknown label values {unknown}; known are {sorted(lookup)}. Say in [{SECTION}] what they "
+                         f'are: "{unknown[0]}" = "LABEL", or add them to the labels of dataset.json')
     result = np.zeros(labels.shape, np.uint8)
     for value in present:
         result[labels == value] = lookup[value]

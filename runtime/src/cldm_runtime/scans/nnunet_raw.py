@@ -8,7 +8,7 @@ import gzip
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,25 +25,40 @@ _ENDING = re.compile(r"(\.[A-Za-z0-9]{1,10}){1,3}")
 
 @dataclass(frozen=True)
 class Case:
-    """One image (all its channel files) with its label map."""
+    """One image (all its channel files) with its label map.
+
+    regions: files that show one region each, in place of one label map, with its label value: it is where the file is
+    above 0, and the last one decides where several are. lost_affine: the label map may have the identity for an affine.
+    """
 
     name: str
     patient: str
     subset: str
     image_files: tuple[Path, ...]
     label_file: Path
+    regions: tuple[tuple[Path, int], ...] = ()
+    lost_affine: bool = False
+
+    @property
+    def label_files(self) -> tuple[Path, ...]:
+        return tuple(file for file, _ in self.regions) or (self.label_file,)
 
 
 @dataclass(frozen=True)
 class RawDataset:
-    """`labels` maps a label's name in dataset.json to the values that carry it; `extra` is the whole dataset.json.
-    `split`: how the validation patients were chosen, "" where the dataset names them."""
+    """`labels` maps a label's name in the dataset to the values that carry it; `extra` is the whole dataset.json, or
+    what a layout knows of it. `split`: how the validation patients were chosen, "" where the dataset names them.
+    `source`: where the labels' names stand. `meanings`: name of a label -> label of a domain without one of that name.
+    `notes`: what was decided on the layout, a sentence each."""
 
     folder: Path
     labels: Mapping[str, tuple[int, ...]]
     cases: tuple[Case, ...]
     extra: Mapping[str, object]
     split: str = ""
+    source: str = "dataset.json"
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def read_raw_dataset(folder: Path, *, fold: int = 0, validation_share: float = 0.05) -> tuple[RawDataset, list[str]]:

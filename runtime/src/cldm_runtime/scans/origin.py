@@ -16,13 +16,14 @@ from .nnunet_raw import RawDataset
 
 def origin_of(raw: RawDataset, recipe: Mapping[str, object], nature: str, domain: Domain) -> Derivation:
     """The digests of all raw files, and the recipe. Names of cases and patients go into one digest, nowhere else."""
-    files = [file for case in raw.cases for file in (*case.image_files, case.label_file) if os.path.isfile(file)]
+    files = [file for case in raw.cases for file in (*case.image_files, *case.label_files) if os.path.isfile(file)]
     with ThreadPoolExecutor() as pool:
         contents = dict(zip(files, pool.map(sha256_of, files), strict=True))
     sources = {
         "cases and subsets": [(case.name, case.patient, case.subset) for case in raw.cases],
         "images": [[contents.get(file) for file in case.image_files] for case in raw.cases],
-        "label maps": [contents.get(case.label_file) for case in raw.cases],
+        "label maps": [[(contents.get(file), value) for file, value in case.regions] or contents.get(case.label_file)
+                       for case in raw.cases],
     }
     declared = {} if domain.declaration is None else {"declared_domain": domain.declaration}
     return Derivation({name: sha256_of_bytes(json.dumps(value).encode()) for name, value in sources.items()},

@@ -27,9 +27,10 @@ from ..store import (
     create_dataset,
 )
 from .counts import DROPPED, Count, count_subsets, nothing_left
+from .dataset import read_dataset
 from .direction import Stack, check_directions
 from .geometry import Turn, plan_turns
-from .nnunet_raw import Case, RawDataset, read_raw_dataset
+from .nnunet_raw import Case, RawDataset
 from .origin import check_same, origin_of
 from .pool import process_pool
 from .recipe import Recipe, described, make_recipe
@@ -83,7 +84,7 @@ def prepare(raw_folder: Path, target: Path, settings: PrepareSettings, domain_na
     dataset, DatasetError if the target holds another cohort.
     """
     domain = find_domain(domain_name)
-    raw, faults = read_raw_dataset(raw_folder, fold=settings.fold, validation_share=settings.validation_share)
+    raw, faults = read_dataset(raw_folder, settings, domain)
     try:
         recipe = make_recipe(settings, raw, domain, domain_name)
     except InputError as error:
@@ -94,7 +95,7 @@ def prepare(raw_folder: Path, target: Path, settings: PrepareSettings, domain_na
         return count_subsets(target, domain)
     target.parent.mkdir(parents=True, exist_ok=True)
     notes = [] if notes is None else notes
-    notes += [raw.split] if raw.split else []
+    notes += [*raw.notes, *([raw.split] if raw.split else [])]
     with create_dataset(target, dataset_spec(recipe, domain, origin), overwrite=overwrite) as writer:
         written = _write_cases(raw, recipe, settings, domain, writer, faults, notes, progress)
         if domain.stack:

@@ -16,7 +16,7 @@ _PATIENTS = "_patients"
 
 @dataclass(frozen=True)
 class CohortSettings:
-    folder: str  # holds raw/ (an nnU-Net raw dataset) and cohort.h5
+    folder: str  # holds cohort.h5, and raw/ where the phantom cohort is drawn
     domain: str = "lge"  # a name, or the path of a file that declares a domain
     seed: int = 0  # of the phantom
     patients: dict[str, int] = field(default_factory=dict)  # of the phantom: `SUBSET_patients = N`; else the domain's
@@ -29,7 +29,10 @@ class CohortSettings:
 
 @dataclass(frozen=True)
 class PrepareSettings:
-    raw: str = ""  # nnU-Net raw dataset; empty: <cohort folder>/raw, where the phantom cohort is written
+    raw: str = ""  # folder of the dataset; empty: <cohort folder>/raw, where the phantom cohort is written
+    layout: str = "auto"  # how files are named: a layout of docs/your-own-data.md; "auto": the first that fits
+    image_files: str | tuple[str, ...] = ""  # pattern of your own, such as "images/{case}.nii.gz"; one for each channel
+    label_files: str = ""  # the same for the label maps
     nature: str = ""  # phantom or patients; empty: as dataset.json says, else not stated
     shape: tuple[int, ...] = (128, 128)  # two numbers for slices, three for volumes
     spacing_mm: tuple[float, ...] = (1.0, 1.0)
@@ -37,7 +40,7 @@ class PrepareSettings:
     margin_mm: float = 4.0  # least distance of every label from the border; labels too large for it are an error
     percentiles: tuple[float, ...] = (0.5, 99.5)
     image_order: int = 3  # spline of the resampling: 1 linear, 3 cubic
-    labels: dict[str, str] = field(default_factory=dict)  # name in dataset.json, or value -> our name
+    labels: dict[str, str] = field(default_factory=dict)  # name in the dataset, or value -> our name
     ring: tuple[str, ...] | None = None  # regions that make a slice usable; unset: the domain's; []: keep all slices
     slice_axis: str = ""  # "z", "y" or "x" of the files: the axis through the slices; empty: as size and spacing say
     reorient: bool = True  # turn arrays that lie otherwise than most, as their headers say; False takes them as stored

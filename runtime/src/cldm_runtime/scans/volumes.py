@@ -34,8 +34,9 @@ def read_volume(case: Case, channels: Sequence[int] = (0,), *, check_geometry: b
     whose label files lost their affine. Raises InputError for an unreadable file, differing geometry, or label values
     that are not whole numbers.
     """
-    labels, spacing, label_affine = read_array(case.label_file)
+    labels, label_affine = _read_labels(case, check_geometry=check_geometry)
     whole = _whole_numbers(case, labels)
+    check_geometry = check_geometry and not (case.lost_affine and np.array_equal(label_affine, np.eye(4)))
     pixels = []
     for channel in channels:
         if not 0 <= channel < len(case.image_files):
@@ -43,8 +44,7 @@ def read_volume(case: Case, channels: Sequence[int] = (0,), *, check_geometry: b
                              f"{len(case.image_files)} channels")
         array, spacing, affine = read_array(case.image_files[channel])
         _check_alike(case, array, labels)
-        if check_geometry and (affine.shape != label_affine.shape
-                               or not np.allclose(affine, label_affine, atol=GEOMETRY_TOLERANCE)):
+        if check_geometry and _lie_elsewhere(affine, label_affine):
             raise InputError(
                 f"case {case.name}: image and label map differ in geometry (affines "
                 f"{_difference(affine, label_affine)}; expected at most {GEOMETRY_TOLERANCE:g}). Copy the image's "
@@ -54,6 +54,30 @@ def read_volume(case: Case, channels: Sequence[int] = (0,), *, check_geometry: b
     ordered = (spacing[turn.axes[0]], spacing[turn.axes[1]], spacing[turn.axes[2]])
     return Volume(np.stack([np.asarray(turn.apply(array), np.float32) for array in pixels]),
                   np.ascontiguousarray(turn.apply(whole)), ordered)
+
+
+def _lie_elsewhere(affine: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    return affine.shape != other.shape or not np.allclose(affine, other, atol=GEOMETRY_TOLERANCE)
+
+
+def _read_labels(case: Case, *, check_geometry: bool) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """The label map and its affine; of files of one region each, all in one map."""
+    if not case.regions:
+        labels, _, affine = read_array(case.label_file)
+        return labels, affine
+    whole, affine = np.zeros(0, np.int64), np.zeros(0)
+    for number, (file, value) in enumerate(case.regions):
+        region, _, place = read_array(file)
+        if number == 0:
+            whole, affine = np.zeros(region.shape, np.int64), place
+        if region.shape != whole.shape or (check_geometry and _lie_elsewhere(place, affine)):
+            raise InputError(f"case {case.name}: {case.regions[0][0].name} and {file.name} differ in size or geometry: "
+                             f"{_zyx(whole.shape)} and {_zyx(region.shape)} pixels (z, y, x). Save both on the grid of "
+                             "the image")
+        if not np.isfinite(region).all():
+            raise InputError(f"case {case.name}: {file.name} holds values that are not finite. Save it as uint8")
+        whole[region > 0] = value
+    return whole, affine
 
 
 def _check_alike(case: Case, pixels: NDArray[Any], labels: NDArray[Any]) -> None:

@@ -3,6 +3,7 @@
 from ..domain import Domain
 from .anatomy import LgeAnatomy
 from .attributes import ATTRIBUTES, LABELS, REASONS, measure_slices
+from .layouts import LAYOUTS
 from .phantom1.phantom import PHANTOM
 from .stack import STACK
 from .tidy import tidy
@@ -15,4 +16,4 @@ LIMITS = ("Small and patchy infarcts and microvascular obstruction are the harde
 def lge_domain() -> Domain:
     return Domain("lge", LABELS, ATTRIBUTES, measure_slices, LgeAnatomy(), lesion="infarct", lesion_size="infarct_size",
                   tidy=tidy, widen=widen_infarct, reasons=REASONS, limits=LIMITS,
-                  stack=STACK, phantoms={"lge-1": PHANTOM})
+                  stack=STACK, phantoms={"lge-1": PHANTOM}, layouts=LAYOUTS)

@@ -1,0 +1,102 @@
+"""The cases of a folder in a given layout: which files belong together, and what is missing."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..domains.layout import FileLayout
+from .file_patterns import FilePattern, file_pattern, match_files
+
+_SUBSET = re.compile(r"(?:^|[^a-z])(train|val|test)", re.I)  # such as training, train25, BraTS20_Validation_001
+
+Key = tuple[str, ...]
+Group = dict[Key, list[str]]
+
+
+@dataclass(frozen=True)
+class FileSet:
+    """The files of one case, relative to the folder of the dataset; "" for one that is missing."""
+
+    name: str
+    patient: str
+    subset: str
+    images: tuple[str, ...]
+    label_maps: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        return all((*self.images, *self.label_maps))
+
+
+@dataclass
+class FoundCases:
+    """What a folder holds in a layout. missing: a sentence for each fault, the first of which says why nothing fits.
+    unlabelled: the cases of validation and test without a label map."""
+
+    cases: list[FileSet] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unlabelled: list[str] = field(default_factory=list)
+
+
+def find_cases(layout: FileLayout, paths: Sequence[str]) -> FoundCases:
+    """The complete cases among `paths`, and the faults. A file that is a label map by its name is no image."""
+    where = f"layout {layout.name}"
+    image_patterns = [file_pattern(text, where) for text in layout.images.values()]
+    label_patterns = [file_pattern(text, where) for text in layout.label_maps]
+    parts, found = image_patterns[0].parts, FoundCases()
+    labels = [_grouped(pattern, parts, paths) for pattern in label_patterns]
+    taken = {path for group in labels for files in group.values() for path in files}
+    rest = [path for path in paths if path not in taken]
+    images = [_grouped(pattern, parts, rest) for pattern in image_patterns]
+    if not any(images):
+        found.missing.append(f"no file is named like {image_patterns[0].text}")
+        return found
+    patterns, groups = [*image_patterns, *label_patterns], [*images, *labels]
+    for key in sorted({key for group in groups for key in group}):
+        values = dict(zip(parts, key, strict=True))
+        case = _file_set(layout, values, images, labels)
+        if case.subset in ("val", "test") and all(case.images) and not any(case.label_maps):
+            found.unlabelled.append(case.name)
+            continue
+        faults = list(_faults(case.name, values, patterns, groups))
+        found.missing.extend(faults)
+        if not faults:
+            found.cases.append(case)
+    return found
+
+
+def _grouped(pattern: FilePattern, parts: Sequence[str], paths: Sequence[str]) -> Group:
+    """The files that match, by the values of `parts`."""
+    group: Group = {}
+    for path, values in match_files(pattern, paths).items():
+        group.setdefault(tuple(values[part] for part in parts), []).append(path)
+    return group
+
+
+def _file_set(layout: FileLayout, values: Mapping[str, str], images: Sequence[Group], labels: Sequence[Group]
+              ) -> FileSet:
+    key = tuple(values.values())
+    files, maps = ([group.get(key, [""])[0] for group in groups] for groups in (images, labels))
+    name = layout.case.format(**values) if layout.case else "_".join(values.values())
+    patient = layout.patient.format(**values) if layout.patient else values.get("patient", name)
+    return FileSet(name, patient, _subset(next(filter(None, files), "")), tuple(files), tuple(maps))
+
+
+def _subset(path: str) -> str:
+    """train, val or test, as the last folder of a path that names one says; "" where none does."""
+    named = [match[1].lower() for folder in Path(path).parts[:-1] for match in _SUBSET.finditer(folder)]
+    return named[-1] if named else ""
+
+
+def _faults(name: str, values: dict[str, str], patterns: Sequence[FilePattern], groups: Sequence[Group]
+            ) -> Iterator[str]:
+    """What is missing of a case, and what is there twice."""
+    key = tuple(values.values())
+    files = [group.get(key, []) for group in groups]
+    there = next((paths[0] for paths in files if paths), "")
+    for pattern, paths in zip(patterns, files, strict=True):
+        if not paths:
+            yield f"case {name}: {there} is there, {pattern.filled(values)} is missing"
+        elif len(paths) > 1:
+            yield f"case {name}: is there {len(paths)} times: {', '.join(paths[:3])}"
