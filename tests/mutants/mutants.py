@@ -206,7 +206,7 @@ def main() -> int:
             benches.append(Bench(Path(folder) / str(number)))
         for room in options.rooms:
             count, survivors = measure(room, options.count, options.again, benches)
-            short |= len(survivors) > (1 - LEAST) * count
+            short |= count - len(survivors) < LEAST * count
     return int(short)
 
 

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from cldm_runtime.domains.registry import get_domain
@@ -36,6 +37,7 @@ def test_a_row_shows_the_first_middle_and_last_slice_with_outlines(tmp_path: Pat
     assert picture.shape == (16 + 2 * 8 + 4, 3 * (16 + 4), 3)
     assert [picture[0, left, 0] for left in (0, 20, 40)] == [0, 51, 102]  # rows 0, 2, 4: 0, 0.2, 0.4 of 255
     assert picture[4, 4].tolist() == list(LGE.labels.colours[1])  # the corner of the label
+    assert [picture[row, 8].tolist() for row in (4, 11)] == [list(LGE.labels.colours[1])] * 2  # its upper and lower edge
     assert picture[8, 8].tolist() == [0, 0, 0]  # within it, the image
 
 
@@ -43,3 +45,15 @@ def test_letters_have_three_by_five_pixels() -> None:
     assert letters("t1").astype(int).tolist() == [
         [1, 1, 1, 0, 0, 1, 0, 0], [0, 1, 0, 0, 1, 1, 0, 0], [0, 1, 0, 0, 0, 1, 0, 0], [0, 1, 0, 0, 0, 1, 0, 0],
         [0, 1, 0, 0, 1, 1, 1, 0]]
+
+
+def test_a_letter_may_be_open_in_the_middle() -> None:
+    assert letters("h").astype(int).tolist() == [[1, 0, 1, 0], [1, 0, 1, 0], [1, 1, 1, 0], [1, 0, 1, 0], [1, 0, 1, 0]]
+
+
+def test_twelve_stacks_are_shown_of_a_larger_cohort(tmp_path: Path) -> None:
+    file = cohort(tmp_path / "a.h5", [f"p{number}" for number in range(10)], [0] * 10)
+    with open_dataset(file) as dataset, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cldm_runtime.report.contact_sheet.stacks_of", lambda _: [[row] for row in [*range(10), 0, 1, 2]])
+        picture = np.asarray(Image.open(io.BytesIO(contact_sheet(dataset, LGE))))
+    assert picture.shape[0] == 12 * (16 + 2 * 8 + 4)

@@ -85,8 +85,10 @@ def test_files_that_agree_and_files_that_say_nothing_are_taken_as_stored(tmp_pat
     image.set_qform(None, 0)
     nibabel.save(image, tmp_path / "imagesTr" / "b_0000.nii.gz")
     raw, faults = read_raw_dataset(describe(tmp_path))
-    turns = plan_turns(raw.cases, 0, slices=True, wanted="", reorient=True, faults=faults, notes=[])
+    notes: list[str] = []
+    turns = plan_turns(raw.cases, 0, slices=True, wanted="", reorient=True, faults=faults, notes=notes)
     assert faults == [] and turns == {"a": Turn(), "b": Turn()}
+    assert notes == ["these files do not say how they lie in space, and are taken as stored: case b"]
 
 
 def test_volumes_are_turned_too_and_nothing_is_where_that_is_not_wanted(tmp_path: Path) -> None:

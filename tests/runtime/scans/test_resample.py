@@ -1,6 +1,7 @@
 """Cropping, resampling and normalising, on numbers that one can follow."""
 
 import numpy as np
+from skimage import transform
 
 from cldm_runtime.scans.resample import Window, labelled_box, normalise, resample_image, resample_labels
 
@@ -59,3 +60,11 @@ def test_the_box_holds_the_labels_of_all_samples_along_each_axis():
     labels = np.zeros((2, 5, 6, 7), np.uint8)
     labels[0, 1, 2, 3] = labels[1, 3, 2, 5] = 1
     assert labelled_box(labels).tolist() == [[1, 3], [2, 2], [3, 5]]
+
+
+def test_labels_are_smoothed_as_much_as_scikit_image_does_before_it_shrinks():
+    labels = (np.random.default_rng(0).random((1, 32, 32)) < 0.5).astype(np.uint8)
+    shares = [transform.resize((labels[0] == value).astype(float), (8, 8), order=1, mode="edge", anti_aliasing=True)
+              for value in (0, 1)]
+    result = resample_labels(labels, np.array([15.5, 15.5]), (1.0, 1.0), Window((8, 8), (4.0, 4.0)))
+    assert (result[0, 1:-1, 1:-1] == np.argmax(shares, axis=0)[1:-1, 1:-1]).all()

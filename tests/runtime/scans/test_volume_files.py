@@ -10,7 +10,7 @@ import pytest
 from cldm_runtime.errors import InputError
 from cldm_runtime.scans import volume_files
 from cldm_runtime.scans.nnunet_raw import write_nifti
-from cldm_runtime.scans.volume_files import read_array
+from cldm_runtime.scans.volume_files import read_array, read_geometry
 
 sitk = pytest.importorskip("SimpleITK")
 pytest.importorskip("nibabel")
@@ -53,6 +53,11 @@ def test_a_text_header_may_have_two_axes(tmp_path: Path, ending: str) -> None:
 def test_a_picture_is_a_stack_of_one_slice_with_pixels_of_1_mm(tmp_path: Path, ending: str) -> None:
     array, spacing, _ = read_array(write_itk(tmp_path / f"a{ending}", STACK[0].astype(np.uint8), (1.0, 1.0)))
     assert array.tolist() == STACK[:1].tolist() and spacing == (999.0, 1.0, 1.0)
+
+
+def test_the_geometry_of_a_picture_is_known_without_its_pixels(tmp_path: Path) -> None:
+    geometry = read_geometry(write_itk(tmp_path / "a.png", STACK[0].astype(np.uint8), (1.0, 1.0)))
+    assert geometry.shape == (1, 3, 4) and geometry.spacing_mm == (999.0, 1.0, 1.0)
 
 
 def test_a_picture_in_colour_is_refused(tmp_path: Path) -> None:
