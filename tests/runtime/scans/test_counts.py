@@ -10,6 +10,7 @@ import pytest
 
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError, WorkerError
+from cldm_runtime.files.atomic import write_json
 from cldm_runtime.scans.counts import count_lines, warnings
 from cldm_runtime.scans.nnunet_raw import read_raw_dataset
 from cldm_runtime.scans.pool import process_pool
@@ -47,10 +48,23 @@ def test_a_cohort_without_a_slice_is_an_error_with_rule_and_counts(tmp_path: Pat
     assert sum(count.samples for count in kept.values()) == 4
 
 
-def test_a_subset_that_lost_every_slice_is_counted_and_named(tmp_path: Path) -> None:
-    counts = prepare(raw(tmp_path / "raw", rings(), rings(opened=True)), tmp_path / "cohort.h5", SETTINGS, "lge")
-    assert " ".join(count_lines(counts, LGE)[1].split()) == "val 0 patients 0 slices (2 dropped: no closed ring)"
-    assert "subset 'val' is empty: all of its 2 labelled slices were dropped" in warnings(counts, LGE)[0]
+def test_a_subset_that_lost_every_slice_is_an_error_that_names_patients_and_rule(tmp_path: Path) -> None:
+    folder = raw(tmp_path / "raw", rings(), rings(opened=True))
+    with pytest.raises(InputError, match=r"subset 'val' is empty: all 2 labelled slices of its patients \(c1\) were "
+                                         r"dropped: no closed ring.*name cases of other patients for 'val'"):
+        prepare(folder, tmp_path / "cohort.h5", SETTINGS, "lge")
+    assert list(tmp_path.glob("cohort*")) == []
+    write_json(folder / "subsets.json", {"val": ["c0"], "train": ["c1"]})  # as advised; now train is the empty one
+    with pytest.raises(InputError, match=r"subset 'train' is empty.*\(c1\)"):
+        prepare(folder, tmp_path / "cohort.h5", SETTINGS, "lge")
+    assert prepare(folder, tmp_path / "cohort.h5", replace(SETTINGS, ring=()), "lge")["val"].samples == 2
+
+
+def test_a_case_that_lost_every_slice_is_a_note(tmp_path: Path) -> None:
+    folder, notes = raw(tmp_path / "raw", rings(), rings(opened=True), rings()), list[str]()
+    counts = prepare(folder, tmp_path / "cohort.h5", SETTINGS, "lge", notes=notes)
+    assert "case c1: every labelled slice was dropped (no closed ring)." in notes
+    assert " ".join(count_lines(counts, LGE)[0].split()) == "train 1 patients 2 slices (2 dropped: no closed ring)"
 
 
 @pytest.mark.parametrize(("patients", "share", "val"), [(10, 0.05, 1), (3, 0.05, 1), (2, 0.05, 0), (2, 0.4, 1),
@@ -65,8 +79,18 @@ def test_three_patients_or_more_leave_one_for_validation(tmp_path: Path, patient
     assert [case.subset for case in found.cases] == ["train"] * (patients - val) + ["val"] * val and faults == []
 
 
+def test_a_cohort_without_any_lesion_is_an_error_unless_allowed(tmp_path: Path) -> None:
+    folder = raw(tmp_path / "raw", rings(infarct=False), rings(infarct=False))
+    with pytest.raises(InputError, match=r"none of 4 slices holds infarct.* set prepare.allow_no_lesion = true"):
+        prepare(folder, tmp_path / "cohort.h5", SETTINGS, "lge")
+    assert list(tmp_path.glob("cohort*")) == []
+    allowed = prepare(folder, tmp_path / "cohort.h5", replace(SETTINGS, allow_no_lesion=True), "lge")
+    assert [count.lesions for count in allowed.values()] == [0, 0]
+
+
 def test_a_cohort_without_validation_or_lesion_is_named(tmp_path: Path) -> None:
-    counts = prepare(raw(tmp_path / "raw", rings(infarct=False)), tmp_path / "cohort.h5", SETTINGS, "lge")
+    settings = replace(SETTINGS, allow_no_lesion=True)
+    counts = prepare(raw(tmp_path / "raw", rings(infarct=False)), tmp_path / "cohort.h5", settings, "lge")
     lesion, validation = warnings(counts, LGE)
     assert lesion.startswith("none of 2 slices holds infarct") and validation.startswith("there is no subset 'val'")
 

@@ -134,7 +134,8 @@ def test_the_nature_of_a_drawn_dataset_cannot_be_patients(raw: Path, tmp_path: P
 @pytest.mark.parametrize(("kind", "value", "message"), [
     ("labels", 0.4, "such as 0.4 .* save labels as uint8, resampled by nearest neighbour"),
     ("labels", np.nan, "the label map holds values that are not finite .* Save it as uint8"),
-    ("images", np.nan, r"not finite \(NaN or infinity\), 0.0021 of its voxels.* numpy.nan_to_num")])
+    ("images", np.nan, r'not finite \(NaN\), 0.0021 of its voxels.* set prepare.nan = "lowest"'),
+    ("images", -np.inf, "not finite or beyond 3.4e38, 0.0021 of its voxels.* numpy.nan_to_num")])
 def test_voxels_that_are_no_numbers_or_labels_say_what_to_do(raw: Path, tmp_path: Path, kind: str, value: float,
                                                              message: str) -> None:
     array = (RAMP if kind == "images" else block()).astype(np.float32)
@@ -142,6 +143,24 @@ def test_voxels_that_are_no_numbers_or_labels_say_what_to_do(raw: Path, tmp_path
     write_nifti(raw / f"{kind}Tr" / ("a_0000.nii.gz" if kind == "images" else "a.nii.gz"), array, SPACING)
     with pytest.raises(InputError, match=message):
         prepare(raw, tmp_path / "cohort.h5", SETTINGS, "organ")
+
+
+def test_nan_outside_the_field_of_view_is_the_lowest_value_and_in_no_percentile(raw: Path, tmp_path: Path) -> None:
+    image = (RAMP + 5).astype(np.float32)
+    image[:, :, :2] = np.nan
+    write_nifti(raw / "imagesTr" / "a_0000.nii.gz", image, SPACING)
+    prepare(raw, tmp_path / "cohort.h5", changed(nan="lowest", percentiles=(25.0, 75.0)), "organ")
+    low, high = np.percentile(image[:, :, 2:], (25, 75))
+    with open_dataset(tmp_path / "cohort.h5") as made:
+        found = made.images()[0, 0]
+    assert (found[:, :, :2] == 0).all()
+    np.testing.assert_allclose(found[:, :, 2:], np.clip((image[:, :, 2:] - low) / (high - low), 0, 1), atol=1e-5)
+
+
+def test_an_image_of_nan_alone_is_refused_in_any_setting(raw: Path, tmp_path: Path) -> None:
+    write_nifti(raw / "imagesTr" / "a_0000.nii.gz", np.full_like(RAMP, np.nan, np.float32), SPACING)
+    with pytest.raises(InputError, match="case a: every voxel of the image is NaN"):
+        prepare(raw, tmp_path / "cohort.h5", changed(nan="lowest"), "organ")
 
 
 def test_labels_that_a_header_scales_are_rounded(raw: Path, tmp_path: Path) -> None:

@@ -1,14 +1,15 @@
 """What a cohort holds: the lines that `prepare` prints, and what is missing in it for its use."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..domains.domain import Domain
 from ..errors import DatasetError
-from ..store import Dataset, open_dataset
+from ..store import open_dataset
 
 NEEDED = {"train": "the networks learn from it", "val": "training chooses its models by it"}
 DROPPED = "dropped_"  # metadata of a cohort: dropped_<subset>
@@ -29,7 +30,8 @@ def count_subsets(target: Path, domain: Domain) -> dict[str, Count]:
     """The counts of a cohort file: subsets in the order of first appearance, then those that lost every slice."""
     with open_dataset(target) as dataset:
         subsets, patients, metadata = dataset.subset, dataset.patients, dataset.metadata
-        lesions = _with_lesion(dataset, domain)
+        known = np.zeros((len(dataset), 0)) if dataset.mask_attributes is None else np.asarray(dataset.mask_attributes)
+        lesions = with_lesion(dataset.attribute_names if known.size else (), known, domain)
     if subsets is None or patients is None:
         raise DatasetError(f"{target}: /subset or /patients is missing. Make it with `cldm prepare`.")
     subsets, patients = np.asarray(subsets), np.asarray(patients)
@@ -41,13 +43,11 @@ def count_subsets(target: Path, domain: Domain) -> dict[str, Count]:
     }
 
 
-def _with_lesion(dataset: Dataset, domain: Domain) -> np.ndarray:
-    """(n,) whether each sample holds the lesion."""
-    measured = dataset.mask_attributes
-    if domain.lesion_size not in dataset.attribute_names or measured is None:
-        return np.zeros(len(dataset), np.bool_)
-    sizes = np.asarray(measured)[:, dataset.attribute_names.index(str(domain.lesion_size))]
-    return np.asarray(sizes > 0)
+def with_lesion(names: Sequence[str], measured: NDArray[np.floating], domain: Domain) -> NDArray[np.bool_]:
+    """(n,) whether each row of (n, attributes) measured values belongs to a sample with the lesion."""
+    if domain.lesion_size not in names:
+        return np.zeros(len(measured), np.bool_)
+    return np.asarray(measured[:, names.index(str(domain.lesion_size))] > 0)
 
 
 def samples_of(domain: Domain) -> str:
@@ -65,26 +65,44 @@ def count_lines(counts: Mapping[str, Count], domain: Domain) -> list[str]:
 def nothing_left(dropped: int, domain: Domain, ring: tuple[str, ...] | None) -> str:
     """The message for a cohort of which every labelled slice was dropped."""
     if domain.stack is None or not dropped:
-        return "no labelled slice was found. Look at the label maps, and at dataset.json's labels"
+        return "no labelled slice was found. Look at the label maps, and at dataset.json's labels."
+    return f"all {dropped} labelled slices were dropped: {_rule(domain, ring)}. {_KEEP}"
+
+
+def emptied(subset: str, patients: Sequence[str], dropped: int, domain: Domain, ring: tuple[str, ...] | None) -> str:
+    """The message for a subset that has patients, and lost every labelled slice of them."""
+    return (f"subset {subset!r} is empty: all {dropped} labelled slices of its patients ({', '.join(patients)}) were "
+            f"dropped: {_rule(domain, ring)}. {_KEEP} Or name cases of other patients for {subset!r} in subsets.json.")
+
+
+_KEEP = ("Look at the label maps and at [prepare.labels]. prepare.ring names other regions, and prepare.ring = [] "
+         "keeps every slice that can be measured.")
+
+
+def _rule(domain: Domain, ring: tuple[str, ...] | None) -> str:
+    """Why slices are dropped."""
+    if domain.stack is None:
+        return "they cannot be used"
     ring = domain.stack.regions if ring is None else ring
-    rule = f"{domain.stack.dropped} of {ring[0]} around {ring[1]}" if len(ring) == 2 else domain.stack.dropped
-    return (f"all {dropped} labelled slices were dropped: {rule}. Look at the label maps and at [prepare.labels]. "
-            "prepare.ring names other regions, and prepare.ring = [] keeps every slice that can be measured")
+    return f"{domain.stack.dropped} of {ring[0]} around {ring[1]}" if len(ring) == 2 else domain.stack.dropped
+
+
+def no_lesion(samples: int, domain: Domain) -> str:
+    """The message for a cohort without the domain's lesion."""
+    return (f"none of {samples} {samples_of(domain)} holds {domain.lesion}, so a generator trained on them would draw "
+            "none. Look at the label maps and at [prepare.labels]. If the cohort has none, set prepare.allow_no_lesion "
+            "= true.")
 
 
 def warnings(counts: Mapping[str, Count], domain: Domain) -> list[str]:
     """What a user should know of a cohort before it is used, a sentence each."""
     noun, found = samples_of(domain), []
     for name, count in counts.items():
-        if count.samples == 0:
-            found.append(f"subset {name!r} is empty: all of its {count.dropped} labelled slices were dropped. Look at "
-                         "its label maps, or set prepare.ring.")
-        elif domain.lesion_size and count.lesions == 0 and any(other.lesions for other in counts.values()):
+        if domain.lesion_size and count.lesions == 0 and any(other.lesions for other in counts.values()):
             found.append(f"subset {name!r}: none of {count.samples} {noun} holds {domain.lesion}.")
     samples = sum(count.samples for count in counts.values())
     if domain.lesion_size and samples and not any(count.lesions for count in counts.values()):
-        found.append(f"none of {samples} {noun} holds {domain.lesion}: a generator trained on them draws none. Look at "
-                     "[prepare.labels] and at the label maps.")
+        found.append(f"none of {samples} {noun} holds {domain.lesion}: a generator trained on them draws none.")
     found.extend(f"there is no subset {name!r}: {use}. Name it in subsets.json, or set prepare.validation_share (for "
                  "at least two patients)." for name, use in NEEDED.items() if name not in counts)
     return found

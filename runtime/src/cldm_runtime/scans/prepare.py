@@ -6,7 +6,7 @@ All faults of the raw dataset are reported in one error, and nothing is written 
 it holds no name of a file or patient.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ from ..store import (
     RowsDigest,
     create_dataset,
 )
-from .counts import DROPPED, Count, count_subsets, nothing_left
+from .counts import DROPPED, Count, count_subsets, emptied, no_lesion, nothing_left, with_lesion
 from .dataset import read_dataset
 from .direction import Stack, check_directions
 from .geometry import Turn, plan_turns
@@ -59,16 +59,21 @@ def prepared_cases(cases: Sequence[Case], recipe: Recipe, turns: Mapping[str, Tu
 
 @dataclass
 class Written:
-    """What was written so far: samples, the digest of their label maps, the dropped slices of each subset, and how each
-    stack lay."""
+    """What was written so far: samples and dropped slices of each subset, the cases of which every slice was dropped,
+    the samples that hold the domain's lesion, the digest of the label maps, and how each stack lay."""
 
     dropped: dict[str, int]
-    samples: int = 0
+    samples: Counter[str] = field(default_factory=Counter)
+    emptied: dict[str, list[Case]] = field(default_factory=dict)
+    lesions: int = 0
     masks: RowsDigest = field(default_factory=RowsDigest)
     stacks: dict[str, Stack] = field(default_factory=dict)
 
-    def add(self, case: Case, result: PreparedCase) -> None:
-        self.samples += len(result.labels)
+    def add(self, case: Case, result: PreparedCase, lesions: int) -> None:
+        self.samples[case.subset] += len(result.labels)
+        self.lesions += lesions
+        if not len(result.labels):
+            self.emptied.setdefault(case.subset, []).append(case)
         self.masks.add(result.labels)
         self.dropped[case.subset] += result.dropped
         if result.stack:
@@ -104,13 +109,29 @@ def prepare(raw_folder: Path, target: Path, settings: PrepareSettings, domain_na
                              notes=notes)
         if faults:
             raise InputError(list_faults(f"{raw_folder} cannot be prepared, {len(faults)} fault(s):", faults))
-        if not written.samples:
-            raise InputError(f"{raw_folder}: {nothing_left(sum(written.dropped.values()), domain, settings.ring)}. "
-                             "Nothing was written.")
+        _check_written(written, raw_folder, settings, domain, notes)
         measured = Derivation({MASKS: written.masks.hexdigest()}, {"spacing_mm": list(recipe.window.spacing_mm)})
         writer.set_metadata({f"{DROPPED}{subset}": count for subset, count in written.dropped.items()}
                             | {MASK_ATTRIBUTES_FROM: measured.text()})
     return count_subsets(target, domain)
+
+
+def _check_written(written: Written, raw_folder: Path, settings: PrepareSettings, domain: Domain, notes: list[str]
+                   ) -> None:
+    """Raises InputError for a cohort or a subset of which nothing is left, and for a cohort without any lesion."""
+    samples, found = written.samples.total(), list[str]()
+    if not samples:
+        found = [nothing_left(sum(written.dropped.values()), domain, settings.ring)]
+    elif domain.lesion_size and not written.lesions and not settings.allow_no_lesion:
+        found = [no_lesion(samples, domain)]
+    patients = {subset: list(dict.fromkeys(case.patient for case in cases))
+                for subset, cases in written.emptied.items()}
+    found += [emptied(subset, patients[subset], count, domain, settings.ring)
+              for subset, count in written.dropped.items() if samples and not written.samples[subset]]
+    if found:
+        raise InputError(list_faults(f"{raw_folder} cannot be prepared, nothing was written:", found))
+    notes += [f"case {case.name}: every labelled slice was dropped ({domain.stack.dropped})."
+              for cases in written.emptied.values() for case in cases if domain.stack]
 
 
 def dataset_spec(recipe: Recipe, domain: Domain, origin: Derivation) -> DatasetSpec:
@@ -139,15 +160,17 @@ def _write_cases(raw: RawDataset, recipe: Recipe, settings: PrepareSettings, dom
         if isinstance(result, str):
             faults.append(result)
         else:
-            written.add(case, result)
-            _append(writer, result, numbers[case.patient], case.subset, domain, recipe.window.spacing_mm)
+            lesions = _append(writer, result, numbers[case.patient], case.subset, domain, recipe.window.spacing_mm)
+            written.add(case, result, lesions)
         if progress:
             progress(done, len(cases))
     return written
 
 
 def _append(writer: DatasetWriter, case: PreparedCase, patient: str, subset: str, domain: Domain,
-            spacing_mm: tuple[float, ...]) -> None:
+            spacing_mm: tuple[float, ...]) -> int:
+    """Append the samples of a case; returns how many hold the domain's lesion."""
     measured, count = measure_samples(case, domain, spacing_mm), len(case.labels)
     writer.append(images=case.images, masks=case.labels, mask_attributes=measured.values, mask_reasons=measured.reasons,
                   patients=[patient] * count, slices=case.slices, subset=[subset] * count)
+    return int(with_lesion(measured.names, measured.values, domain).sum())

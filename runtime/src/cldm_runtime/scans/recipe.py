@@ -10,7 +10,7 @@ from .geometry import AXES
 from .label_map import map_labels
 from .nnunet_raw import RawDataset
 from .resample import Window
-from .settings import ALL_CHANNELS, CENTRES, PrepareSettings
+from .settings import ALL_CHANNELS, CENTRES, NAN_IS_AN_ERROR, NAN_IS_LOWEST, PrepareSettings
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Recipe:
     domain: as `find_domain` takes it. lookup: source label value -> label value of the domain. regions: label values of
     each region that decides whether a slice is usable; empty: every slice is usable. first_slice: the end of the stack
     that the first slice shows; "" if the domain has no rules for stacks. nature: "" if it is not stated.
+    allow_nan: voxels of NaN get the lowest value of their channel.
     """
 
     domain: str
@@ -33,6 +34,7 @@ class Recipe:
     first_slice: str
     nature: str
     centre_on_labels: bool = True
+    allow_nan: bool = False
 
 
 def make_recipe(settings: PrepareSettings, raw: RawDataset, domain: Domain, domain_name: str = "") -> Recipe:
@@ -51,11 +53,14 @@ def make_recipe(settings: PrepareSettings, raw: RawDataset, domain: Domain, doma
         faults.append(f"prepare.slice_axis: found {settings.slice_axis!r}, expected z, y or x, for a domain of slices")
     if settings.centre not in CENTRES:
         faults.append(f"prepare.centre: found {settings.centre!r}, expected one of {', '.join(CENTRES)}")
+    if settings.nan not in (NAN_IS_AN_ERROR, NAN_IS_LOWEST):
+        faults.append(f"prepare.nan: found {settings.nan!r}, expected {NAN_IS_AN_ERROR} or {NAN_IS_LOWEST}")
     if faults:
         raise InputError(list_faults(f"{raw.folder} cannot be prepared:", faults))
     low, high = settings.percentiles
     return Recipe(domain_name or domain.name, lookup, window, (low, high), regions, _channels(settings, raw),
-                  settings.image_order, settings.check_geometry, first, nature, settings.centre == "labels")
+                  settings.image_order, settings.check_geometry, first, nature, settings.centre == "labels",
+                  settings.nan == NAN_IS_LOWEST)
 
 
 def _window(settings: PrepareSettings, domain: Domain, faults: list[str]) -> Window:
@@ -129,4 +134,5 @@ def described(recipe: Recipe, settings: PrepareSettings, domain: Domain) -> dict
         **({"slice_axis": settings.slice_axis} if settings.slice_axis else {}),
         **({} if settings.reorient else {"reorient": False}),
         **({} if recipe.centre_on_labels else {"centre": settings.centre}),
+        **({"nan": settings.nan} if recipe.allow_nan else {}),
     }

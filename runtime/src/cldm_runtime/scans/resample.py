@@ -96,12 +96,26 @@ def resample_labels(
     return result
 
 
-def normalise(image: NDArray[np.float32], percentiles: tuple[float, float]) -> NDArray[np.float32]:
-    """The lower percentile becomes 0, the upper one 1, and values beyond are clipped.
+def resample_nearest(holes: NDArray[np.bool_], centre: NDArray[np.float64], spacing_mm: Sequence[float], window: Window
+                     ) -> NDArray[np.bool_]:
+    """(N, *spatial) -> (N, *window.shape), the nearest voxel's value; False outside."""
+    scale, offset = _sampling(centre, spacing_mm, window)
+    return np.stack([ndimage.affine_transform(each.astype(np.uint8), scale, offset, window.shape, order=0,
+                                              mode="constant", cval=0) > 0 for each in holes])
 
-    Raises InputError for an image whose percentiles coincide: it is constant, and would be divided by 0.
+
+def normalise(image: NDArray[np.float32], percentiles: tuple[float, float], known: NDArray[np.bool_] | None = None
+              ) -> NDArray[np.float32]:
+    """The lower percentile becomes 0, the upper one 1, and values beyond are clipped. Both percentiles are those of the
+    `known` pixels; None: of all.
+
+    Raises InputError for an image without known pixels, and for one whose percentiles coincide: it is constant, and
+    would be divided by 0.
     """
-    low, high = np.percentile(image, percentiles)
+    values = image if known is None else image[known]
+    if not values.size:
+        raise InputError("every voxel of the image is NaN here")
+    low, high = np.percentile(values, percentiles)
     if not high > low:
         raise InputError(f"the image is constant (percentiles {percentiles[0]} and {percentiles[1]} are both {low:g})")
     result: NDArray[np.float32] = np.clip((image - low) / (high - low), 0.0, 1.0).astype(np.float32)

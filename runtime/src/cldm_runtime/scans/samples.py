@@ -15,7 +15,7 @@ from .geometry import Turn
 from .label_map import translate
 from .nnunet_raw import Case
 from .recipe import Recipe
-from .resample import check_fits, labelled_box, normalise, resample_image, resample_labels
+from .resample import check_fits, labelled_box, normalise, resample_image, resample_labels, resample_nearest
 from .volumes import read_volume
 
 
@@ -44,26 +44,31 @@ def prepare_case(case: Case, recipe: Recipe, turn: Turn) -> PreparedCase | str:
 
 def _prepare_slices(case: Case, recipe: Recipe, turn: Turn) -> PreparedCase:
     """A sample for each labelled slice that the domain finds usable."""
-    volume = read_volume(case, recipe.channels, check_geometry=recipe.check_geometry, turn=turn)
+    volume = read_volume(case, recipe.channels, check_geometry=recipe.check_geometry,
+                         allow_nan=recipe.allow_nan, turn=turn)
     labels, spacing = translate(volume.labels, recipe.lookup), volume.spacing_mm[1:]
     centre = _centre(labels, spacing, recipe)
     labelled = np.flatnonzero(labels.any(axis=(1, 2)))
     numbers = turn.numbers(len(labels))
     cut = resample_labels(labels[labelled], centre, spacing, recipe.window)
     usable = usable_slices(cut, recipe)
-    images = _images(volume.pixels[:, labelled[usable]].swapaxes(0, 1), centre, spacing, recipe,
-                     [f"slice {number}" for number in numbers[labelled[usable]]])
+    rows = labelled[usable]
+    images = _images(volume.pixels[:, rows].swapaxes(0, 1), centre, spacing, recipe,
+                     [f"slice {number}" for number in numbers[rows]],
+                     None if volume.missing is None else volume.missing[:, rows].swapaxes(0, 1))
     return PreparedCase(images, cut[usable], stack_positions(len(labelled), recipe)[usable],
-                        numbers[labelled[usable]].astype(np.int32), int((~usable).sum()),
+                        numbers[rows].astype(np.int32), int((~usable).sum()),
                         Stack(turn, len(labelled), first_end(labels, recipe)))
 
 
 def _prepare_volume(case: Case, recipe: Recipe, turn: Turn) -> PreparedCase:
     """One sample: the whole volume."""
-    volume = read_volume(case, recipe.channels, check_geometry=recipe.check_geometry, turn=turn)
+    volume = read_volume(case, recipe.channels, check_geometry=recipe.check_geometry,
+                         allow_nan=recipe.allow_nan, turn=turn)
     labels = translate(volume.labels, recipe.lookup)[None]
     centre = _centre(labels, volume.spacing_mm, recipe)
-    images = _images(volume.pixels[None], centre, volume.spacing_mm, recipe, ["the volume"])
+    images = _images(volume.pixels[None], centre, volume.spacing_mm, recipe, ["the volume"],
+                     None if volume.missing is None else volume.missing[None])
     cut = resample_labels(labels, centre, volume.spacing_mm, recipe.window)
     return PreparedCase(images, cut, np.full(1, np.nan, np.float32), None, 0, None)
 
@@ -83,15 +88,20 @@ def _centre(labels: NDArray[np.uint8], spacing_mm: Sequence[float], recipe: Reci
 
 
 def _images(pixels: NDArray[np.float32], centre: NDArray[np.float64], spacing_mm: Sequence[float], recipe: Recipe,
-            names: Sequence[str]) -> NDArray[np.float32]:
-    """(n, C, *spatial) -> (n, C, *shape), each channel of each sample normalised for itself."""
+            names: Sequence[str], missing: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+    """(n, C, *spatial) -> (n, C, *shape), each channel of each sample normalised for itself, by its voxels that are not
+    missing."""
     flat = pixels.reshape(-1, *pixels.shape[2:])
     images = resample_image(flat, centre, spacing_mm, recipe.window, recipe.image_order)
     images = images.reshape(*pixels.shape[:2], *recipe.window.shape)
-    for sample, name in zip(images, names, strict=True):
-        for channel, image in zip(recipe.channels, sample, strict=True):
+    known = np.ones(images.shape, np.bool_)
+    if missing is not None:
+        holes = resample_nearest(missing.reshape(flat.shape), centre, spacing_mm, recipe.window)
+        known = ~holes.reshape(images.shape)
+    for sample, given, name in zip(images, known, names, strict=True):
+        for channel, image, inside in zip(recipe.channels, sample, given, strict=True):
             try:
-                image[:] = normalise(image, recipe.percentiles)
+                image[:] = normalise(image, recipe.percentiles, inside)
             except InputError as error:
                 which = f", channel {channel}" if len(recipe.channels) > 1 else ""
                 raise InputError(f"{name}{which}: {error}") from error

@@ -11,6 +11,7 @@ from ..files.toml_file import read_toml
 COHORT_FILE, RAW_FOLDER = "cohort.h5", "raw"
 ALL_CHANNELS = "all"
 CENTRES = ("labels", "image")
+NAN_IS_AN_ERROR, NAN_IS_LOWEST = "error", "lowest"
 _PATIENTS = "_patients"
 
 
@@ -39,8 +40,10 @@ class PrepareSettings:
     centre: str = "labels"  # of the window: "labels", the middle of all labels, or "image"
     margin_mm: float = 4.0  # least distance of every label from the border; labels too large for it are an error
     percentiles: tuple[float, ...] = (0.5, 99.5)
+    nan: str = NAN_IS_AN_ERROR  # or "lowest": voxels of NaN get the channel's lowest value; percentiles omit them
     image_order: int = 3  # spline of the resampling: 1 linear, 3 cubic
     labels: dict[str, str] = field(default_factory=dict)  # name in the dataset, or value -> our name
+    allow_no_lesion: bool = False  # True accepts a cohort of which no sample holds the domain's lesion
     ring: tuple[str, ...] | None = None  # regions that make a slice usable; unset: the domain's; []: keep all slices
     slice_axis: str = ""  # "z", "y" or "x" of the files: the axis through the slices; empty: as size and spacing say
     reorient: bool = True  # turn arrays that lie otherwise than most, as their headers say; False takes them as stored

@@ -19,20 +19,23 @@ _LARGEST_LABEL = 2**31
 
 @dataclass(frozen=True)
 class Volume:
-    """`pixels` (C, Z, H, W) float32 and `labels` (Z, H, W) int64; `spacing_mm` in the order z, y, x."""
+    """`pixels` (C, Z, H, W) float32 and `labels` (Z, H, W) int64; `spacing_mm` in the order z, y, x. `missing`, as
+    `pixels`: voxels that were NaN and have the lowest value of their channel now; None if no voxel was."""
 
     pixels: NDArray[np.float32]
     labels: NDArray[np.int64]
     spacing_mm: tuple[float, float, float]
+    missing: NDArray[np.bool_] | None = None
 
 
-def read_volume(case: Case, channels: Sequence[int] = (0,), *, check_geometry: bool = True,
+def read_volume(case: Case, channels: Sequence[int] = (0,), *, check_geometry: bool = True, allow_nan: bool = False,
                 turn: Turn = AS_STORED) -> Volume:
     """The channels of a case with its label map.
 
     turn: how the arrays are turned, see `plan_turns`. `check_geometry=False` compares the shapes only, for datasets
-    whose label files lost their affine. Raises InputError for an unreadable file, differing geometry, or label values
-    that are not whole numbers.
+    whose label files lost their affine. `allow_nan=True` gives voxels of NaN the lowest value of their channel. Raises
+    InputError for an unreadable file, differing geometry, values that are not finite, or label values that are not
+    whole numbers.
     """
     labels, label_affine = _read_labels(case, check_geometry=check_geometry)
     whole = _whole_numbers(case, labels)
@@ -50,10 +53,13 @@ def read_volume(case: Case, channels: Sequence[int] = (0,), *, check_geometry: b
                 f"{_difference(affine, label_affine)}; expected at most {GEOMETRY_TOLERANCE:g}). Copy the image's "
                 "affine to the label map; or, where both arrays show the same voxels, set prepare.check_geometry = "
                 "false, which compares their sizes alone")
-        pixels.append(array)
+        pixels.append(np.asarray(turn.apply(_finite(case, array, allow_nan)), np.float32))
     ordered = (spacing[turn.axes[0]], spacing[turn.axes[1]], spacing[turn.axes[2]])
-    return Volume(np.stack([np.asarray(turn.apply(array), np.float32) for array in pixels]),
-                  np.ascontiguousarray(turn.apply(whole)), ordered)
+    stacked = np.stack(pixels)
+    missing = np.isnan(stacked)
+    for channel, holes in zip(stacked, missing, strict=True):
+        channel[holes] = channel[~holes].min(initial=np.inf)
+    return Volume(stacked, np.ascontiguousarray(turn.apply(whole)), ordered, missing if missing.any() else None)
 
 
 def _lie_elsewhere(affine: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
@@ -84,14 +90,24 @@ def _check_alike(case: Case, pixels: NDArray[Any], labels: NDArray[Any]) -> None
     if pixels.shape != labels.shape:
         raise InputError(f"case {case.name}: the image is {_zyx(pixels.shape)} pixels (z, y, x), its label map "
                          f"{_zyx(labels.shape)}")
-    if not np.isfinite(pixels).all():
-        raise InputError(f"case {case.name}: the image holds values that are not finite (NaN or infinity), "
-                         f"{_share(pixels)} of its voxels. If they lie outside the field of view, replace them by the "
-                         "value of air, for example with numpy.nan_to_num(voxels), and save the image again")
 
 
-def _share(values: NDArray[Any]) -> str:
-    return f"{1 - np.isfinite(values).mean():.2g}"
+def _finite(case: Case, pixels: NDArray[Any], allow_nan: bool) -> NDArray[Any]:
+    """The pixels. Raises InputError for infinity and for values that float32 does not hold, for NaN alone, and for NaN
+    anywhere unless it is allowed."""
+    with np.errstate(invalid="ignore"):
+        infinite, missing = np.abs(pixels) > np.finfo(np.float32).max, np.isnan(pixels)
+    if infinite.any():
+        raise InputError(f"case {case.name}: the image holds values that are not finite or beyond 3.4e38, "
+                         f"{infinite.mean():.2g} of its voxels. Replace them by the value of air, for example with "
+                         "numpy.nan_to_num(voxels, posinf=0, neginf=0), and save the image again")
+    if missing.all():
+        raise InputError(f"case {case.name}: every voxel of the image is NaN. Export it again from its source")
+    if missing.any() and not allow_nan:
+        raise InputError(f"case {case.name}: the image holds values that are not finite (NaN), {missing.mean():.2g} of "
+                         'its voxels. If they lie outside the field of view, set prepare.nan = "lowest", which gives '
+                         "them the image's lowest value and leaves them out of the percentiles")
+    return pixels
 
 
 def _whole_numbers(case: Case, labels: NDArray[Any]) -> NDArray[np.int64]:
