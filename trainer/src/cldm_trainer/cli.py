@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from cldm_runtime.cli.machine_errors import as_message
+from cldm_runtime.cli.numbers import NumberRange, WholeNumber
 from cldm_runtime.cli.streams import unfailing_streams
 from cldm_runtime.errors import CldmError, WorkerError
 from cldm_runtime.scans.settings import raw_folder
@@ -30,9 +31,9 @@ _OF_A_GENERATOR = ("image-codec", "mask-codec", "texture", "latents", "diffusion
 
 _CONFIG = click.option("--config", "config_path", required=True, type=click.Path(), metavar="FILE",
                        help="TOML file, such as trainer/configs/phantom-tiny.toml.")
-_DEVICES = click.option("--devices", default=None, type=click.IntRange(min=1), metavar="N",
+_DEVICES = click.option("--devices", default=None, type=WholeNumber(min=1), metavar="N",
                         help="Devices of each node, a process for each; they share every batch. [default: run.devices]")
-_NODES = click.option("--nodes", default=None, type=click.IntRange(min=1), metavar="M",
+_NODES = click.option("--nodes", default=None, type=WholeNumber(min=1), metavar="M",
                       help="Machines, which share the folders of cohort and run. [default: run.nodes]")
 _EXAMPLES = """\b
   cldm-train {0} --config run.toml --devices 4
@@ -187,12 +188,12 @@ def results(config_path: str, out: str, grid: str) -> None:
 @_CONFIG
 @click.option("--samples", default=None, type=click.Path(), metavar="FILE",
               help="Generated dataset to audit. [default: images of the exported generator for the test slices]")
-@click.option("--seeds", default=1, show_default=True, type=click.IntRange(min=1), metavar="N",
+@click.option("--seeds", default=1, show_default=True, type=WholeNumber(min=1), metavar="N",
               help="Images that are generated for each test slice.")
 @click.option("--out", default=None, type=click.Path(), metavar="DIR",
               help="Where audit.md, audit.json and the pictures, which show training slices, go. [default: the run's "
                    "folder]")
-@click.option("--quantile", default=0.01, show_default=True, type=click.FloatRange(0, 1, min_open=True, max_open=True),
+@click.option("--quantile", default=0.01, show_default=True, type=NumberRange(0, 1, min_open=True, max_open=True),
               help="Quantile of the held-out slices' distances. An image nearer to the training set may be a copy.")
 @click.option("--write-card", is_flag=True, help="Put the figures into the MODEL_CARD.md of the exported generator.")
 def audit(config_path: str, samples: str | None, seeds: int, out: str | None, quantile: float,
@@ -210,7 +211,7 @@ def audit(config_path: str, samples: str | None, seeds: int, out: str | None, qu
 @_CONFIG
 @click.option("--out", default="docs", show_default=True, type=click.Path(), metavar="DIR",
               help="Where benchmarks.md, benchmarks/bench.jsonl and figures/quality-speed.png go.")
-@click.option("--rounds", default=None, type=click.IntRange(min=1), metavar="R",
+@click.option("--rounds", default=None, type=WholeNumber(min=1), metavar="R",
               help="How often each contender is timed. [default: bench.rounds]")
 @click.option("--only", default="", metavar="TEXT", help="Only contenders whose names contain TEXT. [default: all]")
 def bench(config_path: str, out: str, rounds: int | None, only: str) -> None:

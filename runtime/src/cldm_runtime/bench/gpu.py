@@ -23,6 +23,7 @@ from ..engines.engine import CPU_PROVIDERS, OFFERED, PROVIDERS
 from ..engines.open import open_graph
 from ..engines.processor import default_workers
 from ..errors import BundleError, CldmError, ProviderError
+from ..files.numbers import finite_number, whole_number
 from ..generation.generator import Generator
 from ..generation.run import Plan, generate_dataset
 from ..requests.grid import read_grid
@@ -84,9 +85,10 @@ def _parse(arguments: Sequence[str] | None) -> tuple[GpuOptions, bool]:
     parser.add_argument("--attributes", type=Path, default=Path("examples/grid.csv"), help="default: %(default)s")
     parser.add_argument("--out", type=Path, default=Path("out/gpu"), help="folder; default: %(default)s")
     parser.add_argument("--provider", action="append", choices=PROVIDERS, help=f"default: {', '.join(gpu)}")
-    parser.add_argument("--batch-size", action="append", type=int, help="default: 1, 64 and 512")
-    parser.add_argument("--images", type=int, default=100_000, help="of the large run; default: %(default)s")
-    parser.add_argument("--seconds", type=float, default=_SECONDS, help="of each of three turns; default: %(default)s")
+    parser.add_argument("--batch-size", action="append", type=whole_number, help="default: 1, 64 and 512")
+    parser.add_argument("--images", type=whole_number, default=100_000, help="of the large run; default: %(default)s")
+    parser.add_argument("--seconds", type=finite_number, default=_SECONDS,
+                        help="of each of three turns; default: %(default)s")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done and what is missing")
     parsed = parser.parse_args(arguments)
     choices = tuple(Choice(name, name, precision) for name in parsed.provider or gpu for precision in OFFERED[name])

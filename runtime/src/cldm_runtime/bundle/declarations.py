@@ -11,6 +11,7 @@ from ..errors import InputError, list_faults
 from ..files.records import read_record
 from ..files.toml_file import read_toml
 from ..files.user_files import read_json
+from .nnunet_labels import read_labels
 
 _LARGEST_FILE = 2**20  # bytes
 _FLAT_FORMATS = (".png", ".bmp", ".tif", ".tiff")
@@ -76,17 +77,19 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _from_nnunet(dataset: dict[str, Any], path: Path) -> dict[str, Any]:
     """The declaration in nnU-Net's dataset.json. An entry of its labels is a number, or a list of numbers: a region.
     A value that occurs in lists alone gets the name label_<value>. Pictures are slices, other files are volumes."""
-    entries: dict[str, Any] = dataset["labels"]
-    if "ignore" in entries:
+    values = read_labels(dataset["labels"], path)
+    if "ignore" in values:
         raise InputError(f'{path}: labels: "ignore" is not supported: label maps must say what every voxel is.')
+    entries: dict[str, Any] = {name: list(values[name]) if isinstance(entry, list) else values[name][0]
+                               for name, entry in dataset["labels"].items()}
     lists = {name: entry for name, entry in entries.items() if isinstance(entry, list)}
     labels = {name: entry for name, entry in entries.items() if name not in lists}
-    names = {value: name for name, value in labels.items() if isinstance(value, int)}
-    for value in sorted({item for values in lists.values() for item in values if isinstance(item, int)} - set(names)):
+    names = {value: name for name, value in labels.items()}
+    for value in sorted({item for values in lists.values() for item in values} - set(names)):
         labels[f"label_{value}"], names[value] = value, f"label_{value}"
-    whole = {as_identifier(name): [names.get(item, str(item)) for item in values] for name, values in lists.items()}
+    whole = {as_identifier(name): [names[item] for item in values] for name, values in lists.items()}
     single = {as_identifier(name): [name] for name, value in labels.items() if value != 0} if not lists else {
-        as_identifier(name): [name] for name, entry in entries.items() if isinstance(entry, int) and entry != 0}
+        as_identifier(name): [name] for name, entry in entries.items() if name not in lists and entry != 0}
     folder = re.sub(r"^dataset\d+_", "", path.absolute().parent.name.lower())
     named = dataset.get("name")
     name = re.sub(r"[^a-z0-9_-]+", "-", (named if isinstance(named, str) and named else folder).lower()).strip("-_")

@@ -1,11 +1,10 @@
 """Reads the text of manifest.json into a checked record."""
 
 import json
-from collections import Counter
-from typing import Any
 
 from ..errors import BundleError, list_faults
 from ..files.records import read_record
+from ..files.user_files import unique_keys
 from .checks import consistency_faults
 from .manifest import FORMAT, FORMAT_VERSION, Manifest
 
@@ -24,7 +23,7 @@ def read_manifest(text: str) -> Manifest:
 
 def _parse(text: str) -> object:
     try:
-        value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+        value = json.loads(text, object_pairs_hook=unique_keys, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"manifest.json is not valid JSON: {error}. Export the bundle again.") from error
     if not isinstance(value, dict) or value.get("format") != FORMAT:
@@ -36,14 +35,6 @@ def _parse(text: str) -> object:
                           f"reads ({FORMAT_VERSION}). Update it: pip install --upgrade cldm-runtime.")
     if type(version) is not int or version < 1:
         raise BundleError(f"manifest.json: format_version is {version!r}, expected 1 to {FORMAT_VERSION}.")
-    return value
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        repeated = sorted(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
-        raise ValueError(f"repeated keys {repeated}")
     return value
 
 

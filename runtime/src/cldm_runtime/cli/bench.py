@@ -12,6 +12,7 @@ from ..diffusion.samplers import SAMPLERS
 from ..engines.engine import PROVIDERS
 from ..engines.processor import available_cores
 from ..errors import ProviderError, list_faults
+from .numbers import Number, NumberRange, WholeNumber
 from .options import bundle_option, load_generator_bundle
 
 
@@ -20,17 +21,18 @@ from .options import bundle_option, load_generator_bundle
 @click.option("--provider", "providers", type=click.Choice(PROVIDERS), multiple=True, default=("cpu",),
               show_default=True, help="What runs the networks; may be given several times.")
 @click.option("--sampler", type=click.Choice(list(SAMPLERS)), help="Sampler.  [default: from bundle]")
-@click.option("--steps", "steps", type=click.IntRange(min=1), metavar="K", multiple=True,
+@click.option("--steps", "steps", type=WholeNumber(min=1), metavar="K", multiple=True,
               help="Sampling steps; may be given several times.  [default: from bundle]")
-@click.option("--guidance", type=float, metavar="W", help="Weight of guidance.  [default: from bundle]")
-@click.option("--batch-size", "batches", type=click.IntRange(min=1), metavar="B", multiple=True, default=BATCHES,
+@click.option("--guidance", type=Number(), metavar="W", help="Weight of guidance.  [default: from bundle]")
+@click.option("--batch-size", "batches", type=WholeNumber(min=1), metavar="B", multiple=True, default=BATCHES,
               show_default=True, help="Batch sizes to try; the fastest is timed.")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads.  [default: all cores]")
-@click.option("--rounds", type=click.IntRange(min=1), metavar="R", default=5, show_default=True,
+@click.option("--threads", type=WholeNumber(min=1), metavar="N", help="Threads.  [default: all cores]")
+@click.option("--rounds", type=WholeNumber(min=1), metavar="R", default=5, show_default=True,
               help="How often each is timed.")
-@click.option("--seconds", type=click.FloatRange(min=0), metavar="S", default=0.0, show_default=True,
+@click.option("--seconds", type=NumberRange(min=0), metavar="S", default=0.0, show_default=True,
               help="Least duration of each timing; 0: one batch.")
-@click.option("--seed", type=int, metavar="S", default=0, show_default=True, help="Seed of the images.")
+@click.option("--seed", type=WholeNumber(0, 2**63 - 1), metavar="S", default=0, show_default=True,
+              help="Seed of the images.")
 @click.option("--cpp", type=click.Path(exists=True, dir_okay=False, executable=True, resolve_path=True, path_type=Path),
               metavar="PROGRAM", help="Also time this build of cldm-cpp.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE",

@@ -17,6 +17,7 @@ from ..evaluation.features import Extractor, Features, open_extractor
 from ..files.records import without_nan
 from ..metrics.similarity import Similarity, random_pair_ssim, within_condition_ssim
 from ..store import open_dataset
+from .numbers import WholeNumber
 from .progress import show_progress
 
 _ROWS = (("Frechet distance", "frechet", None, "floor_frechet"),
@@ -33,12 +34,12 @@ _ROWS = (("Frechet distance", "frechet", None, "floor_frechet"),
               show_default=True, help="Segmenter bundle whose encoder gives the features.")
 @click.option("--subset", metavar="NAME", help="Only this subset of COHORT, for example test.  [default: all samples]")
 @click.option("--synthetic-subset", metavar="NAME", help="Only this subset of SYNTHETIC.  [default: all samples]")
-@click.option("--repeats", type=click.IntRange(min=1), metavar="R", default=REPEATS, show_default=True,
+@click.option("--repeats", type=WholeNumber(min=1), metavar="R", default=REPEATS, show_default=True,
               help="Draws that are averaged.")
-@click.option("--seed", type=click.IntRange(min=0), metavar="S", default=0, show_default=True, help="Of the draws.")
+@click.option("--seed", type=WholeNumber(min=0), metavar="S", default=0, show_default=True, help="Of the draws.")
 @click.option("--provider", type=click.Choice(PROVIDERS), default="cpu", show_default=True,
               help="What runs the network; never replaced by another.")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N",
+@click.option("--threads", type=WholeNumber(min=1), metavar="N",
               help="Threads of one operator.  [default: all cores]")
 @click.option("--variety", is_flag=True,
               help="Also MS-SSIM (1: all alike) between images of one condition of SYNTHETIC, which cldm-gen "

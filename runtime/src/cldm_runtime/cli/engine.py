@@ -7,6 +7,7 @@ import click
 from ..bundle.bundle import Bundle
 from ..engines.engine import OFFERED
 from ..engines.open import build_engines
+from .numbers import WholeNumber
 
 
 @click.group()
@@ -16,7 +17,7 @@ def engine() -> None:
 
 @engine.command()
 @click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
-@click.option("--batch-size", "batches", type=click.IntRange(min=1), metavar="B", multiple=True, default=(1, 64),
+@click.option("--batch-size", "batches", type=WholeNumber(min=1), metavar="B", multiple=True, default=(1, 64),
               show_default=True, help="Batch size; may be given several times. Each needs its own engine.")
 @click.option("--precision", type=click.Choice(OFFERED["tensorrt"]), default="fp32", show_default=True,
               help="Precision of what the graph computes in fp32. A bundle in fp16 keeps fp16.")

@@ -13,6 +13,7 @@ from ..report.page import check_report, write_report
 from ..runs.run import plan_under_way
 from ..segmentation.segmenter import BATCH_SIZE, Segmenter
 from .audited import AuditedCommand, note_dataset
+from .numbers import WholeNumber
 from .progress import show_progress
 from .provider import provider_option, say_choice
 from .report import echo_files
@@ -38,12 +39,12 @@ class _Evaluate(SectionedCommand, AuditedCommand):
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: that of DATASET]")
 @click.option("--subset", metavar="NAME", help="Report only on this subset, for example test.  [default: all samples]")
 @provider_option
-@click.option("--batch-size", type=click.IntRange(min=1), metavar="B", default=BATCH_SIZE, show_default=True,
+@click.option("--batch-size", type=WholeNumber(min=1), metavar="B", default=BATCH_SIZE, show_default=True,
               help="Slices computed at once.")
 @click.option("--mirror/--no-mirror", default=None, help="Average over mirrored copies.  [default: from bundle]")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N",
+@click.option("--threads", type=WholeNumber(min=1), metavar="N",
               help="Threads of one operator; then in one process.  [default: see --workers]")
-@click.option("--workers", type=click.IntRange(min=1), metavar="W",
+@click.option("--workers", type=WholeNumber(min=1), metavar="W",
               help="Processes that segment and measure, each on one core. The file is the same for any number.  "
                    "[default: the available cores, or 1 with --threads; at most 12 on a GPU]")
 @scaling_options

@@ -42,6 +42,7 @@ from ..store import open_dataset
 from ..version import __version__
 from . import run_log as audit_log
 from .audited import AuditedCommand
+from .numbers import Number, WholeNumber
 from .options import bundle_option, load_generator_bundle, parse_batch_size
 from .progress import show_progress
 from .provider import precision_option, provider_option, say_choice
@@ -80,7 +81,7 @@ class _Gen(SectionedCommand, AuditedCommand):
 
 @click.command(cls=_Gen, sections=_SECTIONS, epilog=EXAMPLES,
                context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.option("--n", "samples", type=click.IntRange(min=1), required=True, metavar="N", help="Number of images.")
+@click.option("--n", "samples", type=WholeNumber(min=1), required=True, metavar="N", help="Number of images.")
 @click.option("--attributes", "grid_file", type=click.Path(path_type=Path), metavar="CSV",
               help="Grid of attributes (fractions 0..1), one grid point a row. If the bundle needs label maps (see "
                    "cldm inspect), one is drawn for each image. With --masks the columns are rotation_deg and "
@@ -97,28 +98,28 @@ class _Gen(SectionedCommand, AuditedCommand):
 @click.option("--anatomy-bundle", "anatomy_folder", type=click.Path(path_type=Path), metavar="DIR",
               envvar="CLDM_ANATOMY", show_envvar=True, help="Bundle for --anatomy learned.  [default: "
               "<domain>-anatomy next to the generator bundle]")
-@click.option("--per-condition", type=click.IntRange(min=1), default=1, show_default=True, metavar="K",
+@click.option("--per-condition", type=WholeNumber(min=1), default=1, show_default=True, metavar="K",
               help="Images of each condition (label map, attributes, grid row). They differ only in their noise.")
 @bundle_option
 @click.option("--out", type=click.Path(path_type=Path), default=Path("samples.h5"), show_default=True, metavar="FILE",
               help="Dataset file to write.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, metavar="S",
+@click.option("--seed", type=WholeNumber(0, 2**63 - 1), default=0, show_default=True, metavar="S",
               help="Seed of all randomness.")
-@click.option("--steps", type=click.IntRange(min=1), metavar="K", help="Sampling steps.  [default: from bundle]")
+@click.option("--steps", type=WholeNumber(min=1), metavar="K", help="Sampling steps.  [default: from bundle]")
 @click.option("--sampler", type=click.Choice(list(SAMPLERS)), help="Sampling method.  [default: from bundle]")
 @click.option("--spacing", type=click.Choice(list(SPACINGS)), help="Which training steps are visited: evenly spaced "
               "steps (trailing, leading, linspace), or evenly spaced noise.  [default: from bundle]")
-@click.option("--guidance", type=float, metavar="W",
+@click.option("--guidance", type=Number(), metavar="W",
               help="Weight of classifier-free guidance (1: none). The bundle must have a null condition.  "
                    "[default: from bundle]")
-@click.option("--guidance-interval", type=float, nargs=2, metavar="LOW HIGH",
+@click.option("--guidance-interval", type=Number(), nargs=2, metavar="LOW HIGH",
               help="Where guidance acts, in shares of the training timesteps (0 clean, 1 noise).  "
                    "[default: from bundle]")
 @click.option("--batch-size", callback=parse_batch_size, metavar="B|auto",
               help="Images computed at once. auto: the fastest here; it is measured once (2 s) and remembered in "
                    "$CLDM_CACHE or ~/.cache/cldm. Files are equal bit for bit only for equal sizes.  "
                    "[default: from bundle]")
-@click.option("--workers", type=click.IntRange(min=1), metavar="W",
+@click.option("--workers", type=WholeNumber(min=1), metavar="W",
               help="Processes that generate, each on one core. The file is the same for any number.  [default: the "
                    "available cores; at most 12 on a GPU]")
 @provider_option

@@ -7,6 +7,7 @@ import click
 
 from ..bundle.bundle import Bundle
 from ..errors import BundleError
+from .numbers import WholeNumber
 
 DEFAULT_BUNDLE = "exported/lge"
 
@@ -31,5 +32,5 @@ def parse_batch_size(context: click.Context, parameter: click.Parameter,
         return None
     if value == "auto":
         return "auto"
-    size: int = click.IntRange(min=1)(value, parameter, context)
+    size: int = WholeNumber(min=1)(value, parameter, context)
     return size

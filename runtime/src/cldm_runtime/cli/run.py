@@ -13,6 +13,7 @@ from ..runs.shards import Shard, as_ranges
 from ..store import open_dataset
 from .evaluate import evaluate
 from .gen import gen
+from .numbers import WholeNumber
 
 _COMMANDS = {"gen": gen, "evaluate": evaluate}
 _AS_GIVEN = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
@@ -26,7 +27,7 @@ def run() -> None:
 
 @run.command()
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--shards", type=click.IntRange(min=1), default=1, show_default=True, metavar="K",
+@click.option("--shards", type=WholeNumber(min=1), default=1, show_default=True, metavar="K",
               help="Also name the unfinished shards of K, in the form that Slurm's --array takes.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def status(out: Path, shards: int, as_json: bool) -> None:

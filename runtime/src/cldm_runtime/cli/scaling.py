@@ -18,13 +18,14 @@ from ..runs.ray import run_on_ray
 from ..runs.run import Run
 from ..runs.shards import Shard, as_ranges, parse_shard, shard_of_this_task
 from . import run_log as audit_log
+from .numbers import WholeNumber
 from .progress import show_progress
 
 ENGINES = ("local", "ray", "slurm")
 _OPTIONS = {
     "shard": click.option("--shard", metavar="I/K", help="Do shard I of K (I from 0). Parts go to a folder that other "
                           "machines may share; finished ones are kept. Put them together with cldm run merge."),
-    "shards": click.option("--shards", type=click.IntRange(min=1), metavar="K", help="Do the shard whose index a Slurm "
+    "shards": click.option("--shards", type=WholeNumber(min=1), metavar="K", help="Do the shard whose index a Slurm "
                            "array or a Kubernetes Indexed Job has set."),
     "engine": click.option("--engine", type=click.Choice(ENGINES), default=ENGINES[0], show_default=True,
                            help="Who does the shards. ray: one task each on a Ray cluster. slurm: an array job, whose "

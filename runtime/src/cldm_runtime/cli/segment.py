@@ -8,6 +8,7 @@ import click
 from ..evaluation.steps import segment_dataset
 from ..segmentation.segmenter import BATCH_SIZE, Segmenter
 from .audited import AuditedCommand, note_dataset
+from .numbers import WholeNumber
 from .progress import show_progress
 from .provider import precision_option, provider_option, say_choice
 from .run_log import note
@@ -19,10 +20,10 @@ from .run_log import note
               help="Segmenter bundle.")
 @provider_option
 @precision_option
-@click.option("--batch-size", type=click.IntRange(min=1), metavar="B", default=BATCH_SIZE, show_default=True,
+@click.option("--batch-size", type=WholeNumber(min=1), metavar="B", default=BATCH_SIZE, show_default=True,
               help="Slices computed at once.")
 @click.option("--mirror/--no-mirror", default=None, help="Average over mirrored copies.  [default: from bundle]")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N",
+@click.option("--threads", type=WholeNumber(min=1), metavar="N",
               help="Threads of one operator.  [default: all cores]")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier segmentation by this segmenter.")
 def segment(dataset: Path, bundle: Path, provider: str, precision: str, batch_size: int, mirror: bool | None,

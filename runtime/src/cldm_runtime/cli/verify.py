@@ -11,6 +11,7 @@ from ..errors import BundleError, InputError, ProviderError, list_faults
 from ..segmentation.segmenter import Segmenter
 from ..verification.compare import EngineReport, Yardstick
 from ..verification.text import as_json, as_table, as_text
+from .numbers import WholeNumber
 from .provider import precision_option, provider_option, say_choice
 from .verify_dataset import verify_dataset
 
@@ -25,12 +26,12 @@ from .verify_dataset import verify_dataset
 @click.option("--segmenter", metavar="DIR", type=click.Path(path_type=Path),
               help="Also compare the labels and attributes that this segmenter bundle finds in a generator's images. "
                    "It runs on the CPU in fp32.")
-@click.option("--samples", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
+@click.option("--samples", type=WholeNumber(min=0), default=0, show_default=True, metavar="N",
               help="Also generate N samples here and compare them with those of provider cpu in fp32.")
 @click.option("--against", metavar="DIR", type=click.Path(path_type=Path),
               help="Bundle whose samples are expected, for example the fp32 version of an int8 BUNDLE.  "
                    "[default: BUNDLE]")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N",
+@click.option("--threads", type=WholeNumber(min=1), metavar="N",
               help="Threads of one operator. [default: all cores]")
 @click.option("--require-signature", "public_key", metavar="PEM", envvar=REQUIRE_SIGNATURE, show_envvar=True,
               type=click.Path(path_type=Path),

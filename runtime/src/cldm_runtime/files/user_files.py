@@ -5,7 +5,9 @@ leave hidden files in folders. Neither is part of what the user means.
 """
 
 import json
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError
 
@@ -43,11 +45,20 @@ def read_json(path: Path, largest: int = LARGEST_JSON) -> object:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file.")
     try:
-        return json.loads(read_text(path, largest))
+        return json.loads(read_text(path, largest), object_pairs_hook=unique_keys)
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {error.lineno}: this is not JSON ({error.msg}).") from error
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: this is not JSON in UTF-8 ({error}).") from error
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises ValueError for a key that occurs several times, of which Python would take the last."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        repeated = sorted(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
+        raise ValueError(f"repeated keys {repeated}, expected each once")
+    return value
 
 
 def list_folder(folder: Path, ending: str = "") -> list[Path]:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from ..domains.domain import Domain
 from ..errors import InputError, as_array, list_faults
+from ..files.numbers import finite_number
 from ..files.user_files import decode_text
 from .csv_file import MOST_ROWS, filled_lines, read_bytes, without_blank_end
 
@@ -199,14 +200,13 @@ def _row(line: int, names: list[str], cells: list[str], domain: Domain, faults: 
 
 def _number(line: int, name: str, text: str, low: float, high: float, faults: list[str]) -> float:
     try:
-        value = float(text.replace("_", "?"))  # Python reads 0_1 as 1
-    except ValueError:
-        hint = f" Write {text[:-1].strip()} percent as a fraction." if text.endswith("%") else ""
-        faults.append(f"line {line}: {name} = {text!r} is not a number.{hint}")
+        value = finite_number(text)
+    except ValueError as error:
+        hint = f" Write {text[:-1].strip()} percent as a fraction." if text.endswith("%") else (
+            " Leave the cell empty to leave it out" if "finite" in str(error) else "")
+        faults.append(f"line {line}: {name} = {text!r} {error}.{hint}")
         return math.nan
-    if not math.isfinite(value):
-        faults.append(f"line {line}: {name} = {text} is not a finite number. Leave the cell empty to leave it out")
-    elif not low <= value <= high:
+    if not low <= value <= high:
         hint = f" Values are fractions: write {value / 100:g} for {value:g} %." if high == 1 < value <= 100 else ""
         faults.append(f"line {line}: {name} = {text} is outside {low:g}..{high:g}.{hint}")
     return value
@@ -248,7 +248,7 @@ def grid_from_mapping(attributes: Mapping[str, float | Sequence[float]], domain:
 
 def _float(name: str, value: float) -> float:
     try:
-        return float(value)
+        return finite_number(value) if isinstance(value, str) else float(value)
     except (TypeError, ValueError) as error:
         raise InputError(f"request: {name} = {value!r} is not a number.") from error
 

@@ -34,7 +34,7 @@ class Shard:
 
 def parse_shard(text: str) -> Shard:
     """A shard from "I/K". Raises InputError."""
-    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
     if match is None or not 0 <= int(match[1]) < int(match[2]):
         raise InputError(f"--shard {text}: expected I/K with I from 0 to K - 1, for example 0/16.")
     return Shard(int(match[1]), int(match[2]))
@@ -46,7 +46,7 @@ def shard_of_this_task(count: int, environment: Mapping[str, str] = os.environ) 
     for name in _INDICES:
         if name in environment:
             text = environment[name]
-            if not text.isdecimal() or int(text) >= count:
+            if not re.fullmatch("[0-9]{1,9}", text) or int(text) >= count:
                 raise InputError(f"--shards {count}: {name} is {text}, expected 0 to {count - 1}. Number the array "
                                  f"from 0, for example --array=0-{count - 1}, or pass --shard I/{count}.")
             return Shard(int(text), count)

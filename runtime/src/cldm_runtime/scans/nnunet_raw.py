@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bundle.nnunet_labels import read_labels
 from ..errors import InputError
 from ..files.atomic import whole_stream
 from ..files.user_files import list_folder, read_json
@@ -76,7 +77,7 @@ def read_raw_dataset(folder: Path, *, fold: int = 0, validation_share: float = 0
     ending = str(description.get("file_ending", ".nii.gz"))
     if not _ENDING.fullmatch(ending):
         raise InputError(f"{folder / 'dataset.json'}: file_ending is {ending!r}, expected one such as .nii.gz.")
-    labels = {str(name): _values(str(name), value, folder) for name, value in description["labels"].items()}
+    labels = read_labels(description["labels"], folder / "dataset.json")
     faults: list[str] = []
     train = _pairs(folder, "Tr", ending, description, faults)
     test = _pairs(folder, "Ts", ending, description, faults)
@@ -95,19 +96,6 @@ def read_raw_dataset(folder: Path, *, fold: int = 0, validation_share: float = 0
         faults.append(f"{folder / 'imagesTr'}: no case ends with {ending}")
     split = split_note(folder, known, patients, subsets, validation_share)
     return RawDataset(folder, labels, cases, description, split), faults
-
-
-def _values(name: str, value: object, folder: Path) -> tuple[int, ...]:
-    """A label of dataset.json is an integer, or a list of integers for a region."""
-    try:
-        return tuple(int(v) for v in value) if isinstance(value, list) else (int(str(value)),)
-    except (ValueError, TypeError, OverflowError) as error:
-        if name.isdigit() and isinstance(value, str):
-            raise InputError(
-                f"{folder / 'dataset.json'}: labels says that {name} is {value!r}, which is the form of nnU-Net v1. "
-                f'Write it the other way round, "{value}": {name}, and `channel_names` in place of `modality`; '
-                "nnUNetv2_convert_old_nnUNet_dataset does this for the whole dataset.") from error
-        raise InputError(f"{folder / 'dataset.json'}: labels holds {value!r}, expected integers.") from error
 
 
 Pairs = dict[str, tuple[tuple[Path, ...], Path]]
@@ -152,7 +140,7 @@ def _scan(folder: Path, part: str, ending: str, faults: list[str]) -> Pairs:
     grouped: dict[str, list[Path]] = {}
     for file in list_folder(images, ending):
         stem = file.name.removesuffix(ending)
-        if len(stem) < 6 or stem[-5] != "_" or not stem[-4:].isdigit():
+        if len(stem) < 6 or stem[-5] != "_" or not re.fullmatch("[0-9]{4}", stem[-4:]):
             faults.append(f"{file}: the name must end with a channel number such as _0000{ending}")
             continue
         grouped.setdefault(stem[:-5], []).append(file)

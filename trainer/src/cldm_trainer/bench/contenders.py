@@ -1,5 +1,6 @@
 """Who takes part: this project's bundles, MONAI's inferer, loops with diffusers' schedulers, and the segmenters."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ class Entry:
 def read_sampling(text: str) -> Sampling:
     """ "ddim 8" -> sampler and steps. Raises InputError."""
     parts = text.split()
-    if len(parts) != 2 or not parts[1].isdigit() or int(parts[1]) < 1:
+    if len(parts) != 2 or not re.fullmatch("[0-9]{1,9}", parts[1]) or int(parts[1]) < 1:
         raise InputError(f"bench: sampling {text!r}, expected a sampler and its steps, such as \"ddim 8\".")
     return Sampling(parts[0], int(parts[1]))
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from cldm_runtime.bundle.nnunet_labels import read_labels
 from cldm_runtime.bundle.segmenter_spec import ChannelNormalisation, SegmenterSpec
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.errors import InputError, list_faults
@@ -231,8 +232,8 @@ def _resampling_faults(configuration: Mapping[str, Any], axes: int) -> list[str]
 def _label_values(result: NnunetResult, label_manager: Any, domain: Domain, labels: Mapping[str, str],
                   faults: list[str]) -> tuple[int, ...]:
     """Label value of the domain for each channel of the network."""
-    named = {str(name): tuple(value) if isinstance(value, list) else (int(value),)
-             for name, value in result.dataset["labels"].items() if name != "ignore"}
+    known = read_labels(result.dataset["labels"], result.folder / "dataset.json")
+    named = {name: values for name, values in known.items() if name != "ignore"}
     lookup = map_labels(RawDataset(result.folder, named, (), result.dataset), domain, labels, faults,
                         "export.nnunet_labels")
     channels = label_manager.regions_class_order if label_manager.has_regions else label_manager.all_labels
