@@ -68,5 +68,5 @@ def test_values_without_a_meaning_are_named() -> None:
 
 def test_the_form_of_nnunet_1_is_explained(tmp_path: Path) -> None:
     write_json(tmp_path / "dataset.json", {"modality": {"0": "MRI"}, "labels": {"0": "background", "1": "scar"}})
-    with pytest.raises(InputError, match=r"form of nnU-Net v1, expected that of v2. Write it the other way round, \"background\": 0"):
+    with pytest.raises(InputError, match=r'v1, expected that of v2. Write it the other way round, "background": 0'):
         read_raw_dataset(tmp_path)

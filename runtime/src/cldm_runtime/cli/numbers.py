@@ -1,38 +1,38 @@
 """Numbers on the command line, read as everywhere: `files/numbers.py`."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import click
 
 from ..files.numbers import finite_number, whole_number
 
 
-class _Strict(click.ParamType):
-    read: ClassVar[Callable[[str], float]]
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, str):
-            try:
-                value = type(self).read(value)
-            except ValueError as error:
-                self.fail(f"{value!r} {error}.", param, ctx)
-        return super().convert(value, param, ctx)
+def _read(reader: Callable[[str], float], value: Any, parameter: click.Parameter | None, context: click.Context | None
+          ) -> Any:
+    """The number that a text states; what is no text is returned. Raises click.BadParameter."""
+    try:
+        return reader(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} {error}.", context, parameter) from error
 
 
-class WholeNumber(_Strict, click.IntRange):
+class WholeNumber(click.IntRange):
     """As click.IntRange; refuses 1_0 and digits of other scripts."""
 
-    read = staticmethod(whole_number)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(_read(whole_number, value, param, ctx), param, ctx)
 
 
-class NumberRange(_Strict, click.FloatRange):
+class NumberRange(click.FloatRange):
     """As click.FloatRange; refuses 1_0, digits of other scripts, nan, inf and 1e400."""
 
-    read = staticmethod(finite_number)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(_read(finite_number, value, param, ctx), param, ctx)
 
 
-class Number(_Strict, type(click.FLOAT)):  # type: ignore[misc]
+class Number(click.types.FloatParamType):
     """As click.FLOAT, with the same refusals."""
 
-    read = staticmethod(finite_number)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(_read(finite_number, value, param, ctx), param, ctx)
