@@ -86,4 +86,5 @@ def test_settings_exist() -> None:
     unknown = {name: where for name, where in {**dotted, **tables}.items()
                if name not in known and name.rpartition(".")[2] not in NO_SETTINGS}
     assert "run.accelerator" in dotted and "image_codec.optimiser.learning_rate" in known
-    assert not unknown
+    assert not {name for name in unknown if not (ROOT / "runtime/src/cldm_runtime" / name.replace(".", "/")).with_suffix(
+        ".py").is_file()}  # a module of that name
