@@ -1,6 +1,6 @@
 """How a domain draws a whole cohort of phantoms: volumes with label maps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,10 +27,18 @@ class DrawVolume(Protocol):
         """The volume of one patient, numbered from 0 within the subset: a pure function of the arguments."""
 
 
+class RerenderSlices(Protocol):
+    def __call__(self, seed: int, patient: int, subset: str, repeat: int, slices: Sequence[int]) -> NDArray[np.float32]:
+        """These slices of the volume of `DrawVolume`, with its labels and all else drawn anew from what the labels
+        leave open: images (n, H, W), or (C, n, H, W). A pure function of the arguments; repeats are numbered from 0,
+        and none of them is the volume itself. The slices of one repeat belong to one acquisition."""
+
+
 @dataclass(frozen=True)
 class PhantomRules:
     """patients: subset -> default number of patients. tests: the subsets that are for testing only. title,
-    description, channels: texts for the cohort's dataset.json.
+    description, channels: texts for the cohort's dataset.json. rerender: None if the domain cannot draw other images
+    for the label maps of a volume.
     """
 
     draw: DrawVolume
@@ -39,3 +47,4 @@ class PhantomRules:
     title: str
     description: str
     channels: tuple[str, ...]
+    rerender: RerenderSlices | None = None

@@ -131,23 +131,25 @@ def _write_volume(domain: str, phantom: str, seed: int, folder: Path, case: Phan
     write_nifti(case.label_file(folder), volume.labels.astype(np.uint8), volume.spacing_mm)
 
 
+def describe_cohort(domain: Domain, rules: PhantomRules) -> dict[str, object]:
+    """The dataset.json of a phantom cohort of any size."""
+    return {
+        "name": rules.title,
+        "description": rules.description,
+        "nature": "phantom",
+        "channel_names": {str(number): name for number, name in enumerate(rules.channels)},
+        "labels": {name: value for value, name in enumerate(domain.labels.names)},
+        "file_ending": ENDING,
+        **({"first_slice": domain.stack.ends[0]} if domain.stack else {}),
+    }
+
+
 def _write_descriptions(domain: Domain, rules: PhantomRules, cases: Sequence[PhantomCase], folder: Path) -> None:
     """dataset.json, splits_final.json (one fold: our split) and subsets.json."""
     by_subset: dict[str, list[str]] = {}
     for case in cases:
         by_subset.setdefault(case.subset, []).append(case.name)
-    write_json(
-        folder / "dataset.json",
-        {
-            "name": rules.title,
-            "description": rules.description,
-            "nature": "phantom",
-            "channel_names": {str(number): name for number, name in enumerate(rules.channels)},
-            "labels": {name: value for value, name in enumerate(domain.labels.names)},
-            "numTraining": sum(case.part == "Tr" for case in cases),
-            "file_ending": ENDING,
-            **({"first_slice": domain.stack.ends[0]} if domain.stack else {}),
-        },
-    )
+    write_json(folder / "dataset.json",
+               describe_cohort(domain, rules) | {"numTraining": sum(case.part == "Tr" for case in cases)})
     write_json(folder / "splits_final.json", [{"train": by_subset.get("train", []), "val": by_subset.get("val", [])}])
     write_json(folder / "subsets.json", by_subset)

@@ -11,12 +11,12 @@ from ..domains.attributes import Measurement, Reason
 from ..domains.domain import Domain
 from ..errors import InputError
 from .direction import Stack
-from .geometry import Turn
+from .geometry import AS_STORED, Turn
 from .label_map import translate
 from .nnunet_raw import Case
 from .recipe import Recipe
 from .resample import check_fits, labelled_box, normalise, resample_image, resample_labels, resample_nearest
-from .volumes import read_volume
+from .volumes import Volume, read_volume
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,12 @@ def _prepare_slices(case: Case, recipe: Recipe, turn: Turn) -> PreparedCase:
     """A sample for each labelled slice that the domain finds usable."""
     volume = read_volume(case, recipe.channels, check_geometry=recipe.check_geometry,
                          allow_nan=recipe.allow_nan, turn=turn)
+    return slices_of(volume, recipe, turn)
+
+
+def slices_of(volume: Volume, recipe: Recipe, turn: Turn = AS_STORED) -> PreparedCase:
+    """A sample for each labelled slice of a volume that the domain finds usable. Raises InputError for labels that do
+    not fit, and for constant images."""
     labels, spacing = translate(volume.labels, recipe.lookup), volume.spacing_mm[1:]
     centre = _centre(labels, spacing, recipe)
     labelled = np.flatnonzero(labels.any(axis=(1, 2)))
@@ -59,6 +65,15 @@ def _prepare_slices(case: Case, recipe: Recipe, turn: Turn) -> PreparedCase:
     return PreparedCase(images, cut[usable], stack_positions(len(labelled), recipe)[usable],
                         numbers[rows].astype(np.int32), int((~usable).sum()),
                         Stack(turn, len(labelled), first_end(labels, recipe)))
+
+
+def other_images(pixels: NDArray[np.float32], volume: Volume, slices: Sequence[int], recipe: Recipe
+                 ) -> NDArray[np.float32]:
+    """Other images (C, n, H, W) of these slices of a volume, prepared as `slices_of` prepares its own:
+    (n, C, *shape)."""
+    labels, spacing = translate(volume.labels, recipe.lookup), volume.spacing_mm[1:]
+    return _images(pixels.swapaxes(0, 1), _centre(labels, spacing, recipe), spacing, recipe,
+                   [f"slice {number}" for number in slices], None)
 
 
 def _prepare_volume(case: Case, recipe: Recipe, turn: Turn) -> PreparedCase:

@@ -4,7 +4,7 @@ from ..domain import Domain
 from .anatomy import LgeAnatomy
 from .attributes import ATTRIBUTES, LABELS, REASONS, measure_slices
 from .layouts import LAYOUTS
-from .phantom1.phantom import PHANTOM
+from .phantom1.rerender import PHANTOM
 from .stack import STACK
 from .tidy import tidy
 from .widening import widen_infarct

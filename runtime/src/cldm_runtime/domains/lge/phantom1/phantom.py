@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....noise import Purpose, Stream
-from ...phantom_rules import PhantomRules
 from ..attributes import HEALTHY, INFARCT, LV_CAVITY, MVO
 from ..ventricle import Field, Lesion, Roughness, Ventricle, Waves, draw_territory, polar
 from .signal import Protocol, Tissue, acquire, coil_sensitivity, smooth_field
@@ -74,6 +73,10 @@ class Patient:
     effusion_mm: float
     slices: int
     thickness_mm: float
+
+    def level(self, index: int) -> float:
+        """Where slice `index` lies: 0 apex, 1 base."""
+        return (index + 0.5) / self.slices
 
 
 def _draw_scars(stream: Stream, acute: bool) -> tuple[Scar, ...]:
@@ -238,31 +241,46 @@ def _magnetisation(patient: Patient, protocol: Protocol, geometry: SliceGeometry
     return protocol.magnetisation(t1, density) * coil_sensitivity(shape, protocol)
 
 
+def patient_number(patient: int, subset: str) -> int:
+    """The number of a patient in his streams."""
+    return _FIRST_PATIENT[subset] + patient
+
+
+def draw_scan(stream: Stream, subset: str) -> tuple[Patient, Protocol, int]:
+    """A patient, how he was imaged, and the rows of the reconstructed image; `stream` has the purpose COHORT."""
+    who, protocol = draw_patient(stream, subset), Protocol.draw(stream, subset == "d8")
+    spacing_mm = stream.uniform(1.17, min(1.4, protocol.acquired_mm - 0.05))
+    return who, protocol, 2 * round(_FIELD_OF_VIEW_MM / spacing_mm / 2)
+
+
+def draw_jitter(who: Patient, scan: Stream) -> tuple[float, float]:
+    """How far a slice is misplaced, in mm."""
+    misplaced = 1.0 if who.thickness_mm > 6 else 0.2  # breath-holds of a 2-D stack differ, a 3-D stack has one
+    return scan.normal(0.0, misplaced), scan.normal(0.0, misplaced)
+
+
+def image_slice(who: Patient, protocol: Protocol, size: int, index: int, jitter_mm: tuple[float, float],
+                scan: Stream) -> NDArray[np.float32]:
+    """The image (size, size) of slice `index`; noise and small structures come from `scan`."""
+    z, half = who.level(index), 0.25 / who.slices
+    # Partial volume along the long axis: two levels inside the slab.
+    slab = [_magnetisation(who, protocol, slice_geometry(who, level, jitter_mm, _FINE_PIXELS), scan)
+            for level in (z - half, z + half)]
+    return acquire((slab[0] + slab[1]) / 2, _FIELD_OF_VIEW_MM, size, protocol, scan)
+
+
 def phantom_volume(seed: int, patient: int, subset: str) -> PhantomVolume:
     """The stack of one patient: a pure function of its arguments.
 
     patient: 0 .. SUBSETS[subset] - 1, or more for a larger cohort.
     """
-    number = _FIRST_PATIENT[subset] + patient
-    stream = Stream(seed, number, Purpose.COHORT)
-    who, protocol = draw_patient(stream, subset), Protocol.draw(stream, subset == "d8")
-    size = 2 * round(_FIELD_OF_VIEW_MM / stream.uniform(1.17, min(1.4, protocol.acquired_mm - 0.05)) / 2)
+    number = patient_number(patient, subset)
+    who, protocol, size = draw_scan(Stream(seed, number, Purpose.COHORT), subset)
     images, labels = [], []
     for index in range(who.slices):
         scan = Stream(seed, number, Purpose.ACQUISITION, step=index)
-        z = (index + 0.5) / who.slices
-        misplaced = 1.0 if who.thickness_mm > 6 else 0.2  # breath-holds of a 2-D stack differ, a 3-D stack has one
-        jitter = (scan.normal(0.0, misplaced), scan.normal(0.0, misplaced))
-        half = 0.25 / who.slices
-        # Partial volume along the long axis: two levels inside the slab.
-        slab = [_magnetisation(who, protocol, slice_geometry(who, level, jitter, _FINE_PIXELS), scan)
-                for level in (z - half, z + half)]
-        images.append(acquire((slab[0] + slab[1]) / 2, _FIELD_OF_VIEW_MM, size, protocol, scan))
-        labels.append(label_slice(slice_geometry(who, z, jitter, size), who.obstruction))
+        jitter = draw_jitter(who, scan)
+        images.append(image_slice(who, protocol, size, index, jitter, scan))
+        labels.append(label_slice(slice_geometry(who, who.level(index), jitter, size), who.obstruction))
     spacing = _FIELD_OF_VIEW_MM / size
     return PhantomVolume(np.stack(images), np.stack(labels), (who.thickness_mm, spacing, spacing))
-
-
-PHANTOM = PhantomRules(
-    phantom_volume, SUBSETS, ("test", "d8"), "LGE phantom",
-    "Simulated short-axis LGE stacks of the left ventricle. No patient's data is in it.", ("LGE",))
