@@ -31,7 +31,7 @@ LINES = {
         "stages",
         "export adopt",
         "results",
-        "bench",
+        "bench measuring",
         "cli __init__",
     ),
 }

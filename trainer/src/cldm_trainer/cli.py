@@ -20,6 +20,7 @@ from cldm_runtime.scans.settings import raw_folder
 
 from .conditions.registry import KINDS
 from .config import Config
+from .measuring import judge, spread
 from .stages.config_file import load_config
 from .stages.table import SHARED, STAGES, arguments, run_stage
 from .training import launch
@@ -88,6 +89,8 @@ for _name in STAGES:
         _add_shared(_name, STAGES[_name][3], partial(run_stage, _name))
     else:
         _add_stage(_name)
+cli.add_command(judge)
+cli.add_command(spread)
 _add_shared("all", "Run every stage that the configuration needs, in order; finished ones return at once.", _run_all)
 
 

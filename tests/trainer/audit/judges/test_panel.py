@@ -9,7 +9,7 @@ from cldm_runtime.evaluation.features import Extractor
 from cldm_trainer.audit.judges.features import FeatureJudge
 from cldm_trainer.audit.judges.judge import Judge, Judged
 from cldm_trainer.audit.judges.networks import NetworkTraining, high_pass_judge, pooling_judge
-from cldm_trainer.audit.judges.panel import Comparison, PanelOptions, best, judge_all
+from cldm_trainer.audit.judges.panel import TwoClasses, PanelOptions, best, judge_all
 from cldm_trainer.audit.judges.spectrum import SpectrumJudge, radial_spectrum
 from cldm_trainer.audit.judges.texture import TextureJudge, binary_patterns, co_occurrence
 from cldm_trainer.audit.judges.zones import ZoneJudge
@@ -43,7 +43,7 @@ def judged(pictures: np.ndarray) -> Judged:
 
 
 def accuracy(judge: Judge, one: np.ndarray) -> float:
-    (found,) = judge_all(Comparison(judged(images(0)), judged(one), PATIENTS), [judge], ONCE)
+    (found,) = judge_all(TwoClasses(judged(images(0)), judged(one), PATIENTS, PATIENTS), [judge], ONCE)
     assert found.accuracy is not None
     return found.accuracy.value
 
@@ -81,7 +81,7 @@ def test_noise_of_one_level_is_found_where_its_mean_is_right() -> None:
     random = np.random.default_rng(2)
     level = random.uniform(0.0, 0.06, (COUNT, 1, 1, 1))  # half the images have less noise than 0.03, half have more
     varied = (images(0, noise=0.0) + level * random.standard_normal((COUNT, 1, SIZE, SIZE))).astype(np.float32)
-    (found,) = judge_all(Comparison(judged(varied), judged(images(1)), PATIENTS), [ZoneJudge()], ONCE)
+    (found,) = judge_all(TwoClasses(judged(varied), judged(images(1)), PATIENTS, PATIENTS), [ZoneJudge()], ONCE)
     assert found.accuracy is not None and found.accuracy.value > 0.75
 
 
@@ -95,7 +95,7 @@ def test_networks_find_noise_of_another_strength(judge: Judge) -> None:
 
 
 def test_nothing_is_found_where_there_is_nothing() -> None:
-    comparison = Comparison(judged(images(0)), judged(images(1)), PATIENTS)
+    comparison = TwoClasses(judged(images(0)), judged(images(1)), PATIENTS, PATIENTS)
     for result in judge_all(comparison, every_judge(), PanelOptions(folds=2, seeds=2)):
         assert result.accuracy is not None
         assert result.accuracy.low - 0.05 < 0.5 < result.accuracy.high + 0.05, result.name
@@ -103,7 +103,7 @@ def test_nothing_is_found_where_there_is_nothing() -> None:
 
 def test_the_best_judge_is_the_figure_and_one_without_label_maps_is_left_out() -> None:
     bare = Judged(images(1) + 0.2, None, NAMES, (1.0, 1.0))
-    comparison = Comparison(Judged(images(0), None, NAMES, (1.0, 1.0)), bare, PATIENTS)
+    comparison = TwoClasses(Judged(images(0), None, NAMES, (1.0, 1.0)), bare, PATIENTS, PATIENTS)
     results = judge_all(comparison, [ZoneJudge(), SpectrumJudge(), FeatureJudge(Means())], ONCE)
     assert results[0].accuracy is None and best(results).name == "network features"
     with pytest.raises(InputError, match="none of them can judge"):
@@ -124,13 +124,13 @@ def test_a_judge_never_saw_the_patient_that_it_decides_on() -> None:
             return np.array([float(row.tobytes() in known) for row in tested])
 
     twice = np.repeat(images(1)[::2], 2, axis=0)  # both images of a patient are the same
-    (found,) = judge_all(Comparison(judged(images(0)), judged(twice), PATIENTS), [Memory()], ONCE)
+    (found,) = judge_all(TwoClasses(judged(images(0)), judged(twice), PATIENTS, PATIENTS), [Memory()], ONCE)
     assert found.accuracy is not None and found.accuracy.value == 0.5
 
 
 def test_sides_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match="expected as many of each"):
-        Comparison(judged(images(0)), judged(images(1)[:4]), PATIENTS)
+        TwoClasses(judged(images(0)), judged(images(1)[:4]), PATIENTS, PATIENTS)
 
 
 def test_the_spectrum_of_a_wave_is_in_its_bin() -> None:

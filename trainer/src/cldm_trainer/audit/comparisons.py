@@ -37,7 +37,7 @@ def cohort_halves(sets: CohortSets, further: int, seed: int) -> tuple[Side, Side
 
     At most `further` training slices of other patients are trained on, on each side.
     """
-    tested, more = (_halves(rows, seed) for rows in (sets.compared, sets.training))
+    tested, more = (halves(rows, seed) for rows in (sets.compared, sets.training))
     count = min(len(half) for half in tested)
     one, other = (_side(sets, thinned(half, count, seed), thinned(extra, further, seed))
                   for half, extra in zip(tested, more, strict=True))
@@ -53,7 +53,7 @@ def _side(sets: CohortSets, tested: ImageRows, more: ImageRows) -> Side:
     return Side(levelled(np.concatenate(images), sets.percentiles), np.concatenate(kinds), len(tested))
 
 
-def _halves(images: ImageRows, seed: int) -> tuple[ImageRows, ImageRows]:
+def halves(images: ImageRows, seed: int) -> tuple[ImageRows, ImageRows]:
     """Two halves by patient, in random order, each patient to the half with fewer slices."""
     names, numbers = np.unique(images.groups("slice"), return_inverse=True)
     side = halves_by_group(numbers, np.random.default_rng([seed, len(names)]))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .images import ImageRows, Images, Rows, standardised, turned
+from .judges.panel import TwoClasses, JudgeResult
 from .memorisation import Verdict
 from .nearest import Neighbours
 from .two_sample import TwoSample
@@ -33,6 +34,23 @@ def surest(path: Path, result: TwoSample, zero: Images, one: Images, names: tupl
         for axis, image in zip(line, images, strict=False):
             axis.imshow(image[0], cmap="gray", vmin=low, vmax=high, interpolation="nearest")
         line[0].set_title(title, loc="left", fontsize=9)
+    figure.subplots_adjust(left=0.005, right=0.995, top=0.92, bottom=0.005, wspace=0.02, hspace=0.14)
+    _save(figure, path)
+
+
+def told_apart(path: Path, comparison: TwoClasses, judge: JudgeResult) -> None:
+    """A column for each of the pairs that the judge is surest of, and right about: reference above, synthetic below."""
+    if judge.probability is None:
+        return
+    count = len(comparison.zero.images)
+    surest_first = np.argsort(judge.probability[:count] - judge.probability[count:], kind="stable")[:COLUMNS]
+    figure, axes = plt.subplots(2, COLUMNS, figsize=(_INCH * COLUMNS, 2 * _INCH + 0.5), squeeze=False)
+    for line, title, side in zip(axes, ("reference", "synthetic"), (comparison.zero, comparison.one), strict=True):
+        for axis in line:
+            axis.set_axis_off()
+        for axis, number in zip(line, surest_first, strict=False):
+            axis.imshow(side.images[number, 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        line[0].set_title(f"{title}, by the judge \"{judge.name}\"", loc="left", fontsize=9)
     figure.subplots_adjust(left=0.005, right=0.995, top=0.92, bottom=0.005, wspace=0.02, hspace=0.14)
     _save(figure, path)
 

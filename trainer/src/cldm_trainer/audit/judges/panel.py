@@ -1,6 +1,6 @@
 """The panel: every judge decides on every image, by judges that have not seen its patient.
 
-Images of two classes, in equal number and in pairs of one patient each, are cut into folds by patient, anew for every
+Images of two classes, in equal number, are cut into folds by patient, anew for every
 seed. A judge learns from all folds but one and decides on that one. Its accuracy is the mean over images and seeds; the
 interval is a bootstrap of whole patients, so that seeds do not count as independent. The best judge is the figure:
 images are as good as the most able judge says. The best of several is a little high by chance; compare it with the best
@@ -31,18 +31,21 @@ class PanelOptions:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two classes of n images each, row by row of the same patient: `zero` reference, `one` synthetic images.
-    patients: (n,). Raises InputError where the sides do not fit."""
+class TwoClasses:
+    """Two classes of n images each: `zero` reference, `one` synthetic images, of which the patients (n,) are given.
+    Raises InputError where the sides do not fit."""
 
     zero: Judged
     one: Judged
     patients: Names
+    others: Names
 
     def __post_init__(self) -> None:
-        if self.zero.images.shape != self.one.images.shape or len(self.zero.images) != len(self.patients):
-            raise InputError(f"judges: found images {self.zero.images.shape} and {self.one.images.shape} of "
-                             f"{len(self.patients)} patients, expected as many of each, of one shape.")
+        shapes, counts = {side.images.shape for side in (self.zero, self.one)}, {len(self.patients), len(self.others)}
+        if len(shapes) > 1 or counts != {len(self.zero.images)}:
+            raise InputError(f"judges: found images {self.zero.images.shape} and {self.one.images.shape} with "
+                             f"{len(self.patients)} and {len(self.others)} names of patients, expected as many of "
+                             "each, of one shape.")
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class JudgeResult:
     probability: Probability | None
 
 
-def judge_all(comparison: Comparison, judges: Sequence[Judge], options: PanelOptions | None = None,
+def judge_all(comparison: TwoClasses, judges: Sequence[Judge], options: PanelOptions | None = None,
               progress: Progress = lambda text: None) -> list[JudgeResult]:
     """The result of every judge. Raises InputError for too few patients."""
     how = options or PanelOptions()
@@ -71,14 +74,14 @@ def best(results: Sequence[JudgeResult]) -> JudgeResult:
     return max(able, key=lambda result: result.accuracy.value if result.accuracy else 0.0)
 
 
-def _result(comparison: Comparison, judge: Judge, how: PanelOptions, progress: Progress) -> JudgeResult:
+def _result(comparison: TwoClasses, judge: Judge, how: PanelOptions, progress: Progress) -> JudgeResult:
     progress(f"{judge.name} ...")
     sides = [judge.describe(side) for side in (comparison.zero, comparison.one)]
     if sides[0] is None or sides[1] is None:
         return JudgeResult(judge.name, judge.looks_at, None, None)
     features = np.concatenate([sides[0], sides[1]])
     classes = np.repeat(np.array([0, 1]), len(comparison.patients))
-    patients = np.concatenate([comparison.patients] * 2)
+    patients = np.concatenate([comparison.patients, comparison.others])
     decisions = np.stack([_decisions(judge, features, classes, patients, how, seed) for seed in range(how.seeds)])
     right = ((decisions > 0.5) == (classes == 1)).mean(axis=0)
     progress(f"{judge.name}: {right.mean():.3f}")
