@@ -9,7 +9,7 @@ from cldm_runtime.evaluation.features import Extractor
 from cldm_trainer.audit.judges.features import FeatureJudge
 from cldm_trainer.audit.judges.judge import Judge, Judged
 from cldm_trainer.audit.judges.networks import NetworkTraining, high_pass_judge, pooling_judge
-from cldm_trainer.audit.judges.panel import TwoClasses, PanelOptions, best, judge_all
+from cldm_trainer.audit.judges.panel import PanelOptions, TwoClasses, best, judge_all
 from cldm_trainer.audit.judges.spectrum import SpectrumJudge, radial_spectrum
 from cldm_trainer.audit.judges.texture import TextureJudge, binary_patterns, co_occurrence
 from cldm_trainer.audit.judges.zones import ZoneJudge

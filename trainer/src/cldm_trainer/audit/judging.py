@@ -34,7 +34,7 @@ from .images import ImageRows, levelled, rows_of_subsets
 from .judges.features import FeatureJudge
 from .judges.judge import Judge, Judged
 from .judges.networks import high_pass_judge, pooling_judge
-from .judges.panel import TwoClasses, JudgeResult, PanelOptions, best, judge_all
+from .judges.panel import JudgeResult, PanelOptions, TwoClasses, best, judge_all
 from .judges.spectrum import SpectrumJudge
 from .judges.texture import TextureJudge
 from .judges.zones import ZoneJudge

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .images import ImageRows, Images, Rows, standardised, turned
-from .judges.panel import TwoClasses, JudgeResult
+from .judges.panel import JudgeResult, TwoClasses
 from .memorisation import Verdict
 from .nearest import Neighbours
 from .two_sample import TwoSample

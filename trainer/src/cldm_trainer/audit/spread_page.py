@@ -23,8 +23,7 @@ The true spread for a given label map is not known of this cohort. {slices} slic
 in five bins of each attribute, with one synthetic image of each slice. `ratio` is the spread within a bin, synthetic
 over reference: 1 is right, below 1 the images are too alike. A bin holds slices of different patients, so this
 comparison is blunter than one of label maps. `bias` is the mean difference, in units of the display range. The floor
-compares one
-half of the patients with the other. Brackets are 95 % intervals, a bootstrap of patients."""
+compares one half of the patients with the other. Brackets are 95 % intervals, a bootstrap of patients."""
 
 
 def spread_page(figures: Json) -> str:
