@@ -24,7 +24,7 @@ LINES = {
         "__main__",
     ),
     "cldm_trainer": (
-        "tables",
+        "tables validity_config",
         "config",
         "networks graphs training",
         "conditions nnunet audit",

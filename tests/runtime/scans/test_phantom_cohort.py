@@ -87,6 +87,15 @@ def test_a_cohort_that_names_no_phantom_is_one_of_the_first(tmp_path):
         write_phantom_cohort(replace(cohort(tmp_path), phantom="thick"), tmp_path / "raw", workers=1)
 
 
+def test_patients_are_numbered_from_the_first(tmp_path):
+    settings = replace(cohort(tmp_path, train=0, val=0), first_patient=7)
+    assert write_phantom_cohort(settings, tmp_path / "raw", workers=1) == (2, 2)
+    image = nibabel.load(tmp_path / "raw" / "imagesTs" / "phantom_test_007_0000.nii.gz")
+    assert image.get_fdata().min() == 7  # the phantom of patient 7
+    with pytest.raises(InputError, match="of another recipe"):
+        write_phantom_cohort(replace(settings, first_patient=8), tmp_path / "raw", workers=1)
+
+
 def test_a_phantom_that_the_domain_does_not_draw_is_named():
     with pytest.raises(InputError, match=r"cohort\.phantom: domain rings draws no phantom 'old'\. It draws thin"):
         choose_phantom(get_domain("rings"), "old")

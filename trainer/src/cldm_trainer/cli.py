@@ -189,6 +189,21 @@ def results(config_path: str, out: str, grid: str) -> None:
 
 @cli.command()
 @_CONFIG
+@click.option("--out", default=None, type=click.Path(), metavar="DIR",
+              help="Where validity.md, validity.json and figures/validity.svg go; a results page there shows them "
+                   "first. [default: the run's folder]")
+def validity(config_path: str, out: str | None) -> None:
+    """Test whether segmenters are ranked alike on synthetic images and on the cohort's. Trains small segmenters, if
+    [validity] says so. Continues where it was stopped."""
+    config, command = load_config(config_path), f"cldm-train validity --config {config_path}"
+    _run_stages(config, "phantom", "prepare")
+    cohort = import_module("cldm_trainer.results.new_patients").cohort_of_results(config)
+    target = Path(out) if out else config.run_folder / "validity"
+    click.echo(str(import_module("cldm_trainer.results.validity.run").run(config, command, cohort, target)))
+
+
+@cli.command()
+@_CONFIG
 @click.option("--samples", default=None, type=click.Path(), metavar="FILE",
               help="Generated dataset to audit. [default: images of the exported generator for the test slices]")
 @click.option("--seeds", default=1, show_default=True, type=WholeNumber(min=1), metavar="N",

@@ -11,6 +11,8 @@ from typing import Any
 from cldm_runtime.files.records import plain
 from cldm_runtime.scans.settings import CohortSettings, PrepareSettings
 
+from .validity_config import ValidityConfig
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -208,6 +210,10 @@ class ResultsConfig:
     without: dict[str, str] = dataclasses.field(default_factory=dict)  # subset -> label: also shown without its slices
     strategies: dict[str, str] = dataclasses.field(default_factory=dict)  # number in the paper -> bundle to compare
     features: str = ""  # an ONNX file for Frechet and kernel distance, such as an Inception; empty: the segmenter's
+    students: dict[str, str] = dataclasses.field(default_factory=dict)  # bundle of few steps -> bundle of its teacher
+    # Of a phantom: subset -> patients that are drawn anew, in place of the cohort's, which may have served a choice.
+    new_patients: dict[str, int] = dataclasses.field(default_factory=dict)
+    first_new_patient: int = 1000  # their numbers begin here; the cohort's begin at 0
 
 
 @dataclass(frozen=True)
@@ -257,6 +263,7 @@ class Config:
     segmenter: SegmenterConfig = SegmenterConfig()
     export: ExportConfig = ExportConfig()
     results: ResultsConfig = ResultsConfig()
+    validity: ValidityConfig = dataclasses.field(default_factory=ValidityConfig)
     bench: BenchConfig = BenchConfig()
 
     @property

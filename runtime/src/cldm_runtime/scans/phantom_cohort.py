@@ -42,12 +42,12 @@ class PhantomCase:
         return folder / f"labels{self.part}" / f"{self.name}{ENDING}"
 
 
-def list_cases(patients: Mapping[str, int], tests: Sequence[str]) -> list[PhantomCase]:
-    """One case for each patient of each subset."""
+def list_cases(patients: Mapping[str, int], tests: Sequence[str], first: int = 0) -> list[PhantomCase]:
+    """One case for each patient of each subset; the patients of every subset are numbered from `first`."""
     return [
         PhantomCase(f"phantom_{subset}_{patient:03d}", subset, patient, "Ts" if subset in tests else "Tr")
         for subset, count in patients.items()
-        for patient in range(count)
+        for patient in range(first, first + count)
     ]
 
 
@@ -82,9 +82,10 @@ def write_phantom_cohort(settings: CohortSettings, folder: Path, *, workers: int
     name = choose_phantom(domain, settings.phantom)
     rules = domain.phantoms[name]
     sizes = subset_sizes(settings, rules)
-    cases = list_cases(sizes, rules.tests)
-    first = next(iter(domain.phantoms))
-    _claim_folder(folder, {"domain": domain.name, "phantom": name, "seed": settings.seed, "patients": sizes}, first)
+    cases = list_cases(sizes, rules.tests, settings.first_patient)
+    recipe = {"domain": domain.name, "phantom": name, "seed": settings.seed, "patients": sizes,
+              **({"first_patient": settings.first_patient} if settings.first_patient else {})}
+    _claim_folder(folder, recipe, next(iter(domain.phantoms)))
     missing = [case for case in cases if not all(
         file.is_file() for file in (*case.image_files(folder, len(rules.channels)), case.label_file(folder)))]
     for part in ("Tr", "Ts"):

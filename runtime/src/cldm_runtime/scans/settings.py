@@ -21,6 +21,7 @@ class CohortSettings:
     domain: str = "lge"  # a name, or the path of a file that declares a domain
     seed: int = 0  # of the phantom
     patients: dict[str, int] = field(default_factory=dict)  # of the phantom: `SUBSET_patients = N`; else the domain's
+    first_patient: int = 0  # of the phantom: number of the first patient of every subset
     phantom: str = ""  # one of the domain's phantoms, such as "lge-1"; empty: its first
 
     @property

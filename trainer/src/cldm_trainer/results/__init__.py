@@ -1,7 +1,6 @@
 """`cldm-train results`: measures the exported bundles on a cohort and writes results.md, results.json and pictures."""
 
 import dataclasses
-import json
 import os
 import platform
 import shutil
@@ -13,6 +12,7 @@ import click
 from cldm_runtime.engines.processor import processor_name
 from cldm_runtime.errors import InputError
 from cldm_runtime.evaluation.features import open_extractor
+from cldm_runtime.files.atomic import write_json
 from cldm_runtime.files.records import without_nan
 from cldm_runtime.generation.generator import Generator
 from cldm_runtime.segmentation.segmenter import Segmenter
@@ -21,7 +21,6 @@ from cldm_runtime.version import __version__ as runtime_version
 
 from ..config import Config
 from ..export.anatomy.traversal import TRAVERSAL
-from ..training.batches import require_cohort
 from . import pictures
 from .cldm import sweeps
 from .cldm.goals import goals
@@ -40,8 +39,9 @@ from .figures_of_merit import (
     texture_figures,
     without_label,
 )
-from .markdown import results_page
 from .names import shown_name
+from .new_patients import cohort_of_results
+from .page_file import RESULTS_FILE, write_results_page
 from .realism import realism_figures, uncertainty_figures
 from .sets import grid_set, original_set, reconstructed_set, synthetic_set
 from .workshop import Sizes, Workshop
@@ -57,14 +57,14 @@ def run(
     A run that was stopped goes on with the first set that is missing. Raises DatasetError for a missing
     cohort, BundleError for bundles that are missing or damaged, InputError for a domain that draws no label maps.
     """
-    require_cohort(config.cohort_file)
+    cohort = cohort_of_results(config)
     generator = Generator.load(config.export.generator)
     if generator.domain.anatomy is None:
         raise InputError(f"results: the domain {generator.domain.name} draws no label maps, which the results need for "
                          "requested attributes. Use `cldm gen --masks` and `cldm evaluate`.")
     shop = Workshop(
         config.run_folder / "results",
-        config.cohort_file,
+        cohort,
         generator,
         Segmenter.load(config.export.segmenter),
         grid,
@@ -76,9 +76,9 @@ def run(
     )
     figures = collect(shop, command, out)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "results.json").write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    page = out / "results.md"
-    page.write_text(results_page(figures), encoding="utf-8")
+    write_json(out / RESULTS_FILE, figures)
+    page = write_results_page(out)
+    assert page is not None  # its figures have just been written
     return page
 
 

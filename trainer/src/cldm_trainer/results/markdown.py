@@ -8,6 +8,7 @@ from cldm_runtime.bundle.nature import cohort_adjective, cohort_noun, cohort_pos
 from ..tables import NOTHING, estimate, number, percent, table
 from .cldm.strategy_page import strategies_text
 from .names import shown_name
+from .validity.page import validity_section
 
 Json = Mapping[str, Any]
 
@@ -46,6 +47,7 @@ def results_page(figures: Json) -> str:
     seconds = [(shown_name(step, nature), value) for step, value in run["seconds"].items()]
     parts = [
         _introduction(figures, nature),
+        *([validity_section(figures["validity"])] if figures.get("validity") else []),
         *([strategies_text(figures)] if figures.get("strategies") else []),
         "## Goals\n\n" + goals_table(figures["goals"]),
         "## Segmenter against label map\n\n"

@@ -1,0 +1,85 @@
+"""The command from a cohort to its page: tiny networks, and bundles whose images show each label in its own grey."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from cldm_runtime.errors import InputError
+from cldm_trainer.config import Config
+from cldm_trainer.results.validity import sets
+from cldm_trainer.results.validity.page import prediction_table
+from cldm_trainer.results.validity.run import run
+from cldm_trainer.results.validity.sets import split_patients
+from cldm_trainer.stages.config_file import load_config
+from cldm_trainer.training import loop
+from cldm_trainer.validity_config import SegmenterRecipe, ValidityConfig
+from cohort_fixtures import write_drawn_cohort
+
+TINY = SegmenterRecipe(channels=(4, 4), patch=4, steps=3, batch_size=2)
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.fixture
+def config(tmp_path: Path, tiny_generator: Path, tiny_attributes: Path, tiny_segmenter: Path) -> Config:
+    recipes = {"perfect": SegmenterRecipe(bundle=str(tiny_segmenter)),
+               "blind": SegmenterRecipe(bundle=str(tiny_segmenter), fewest_pixels=20_000),
+               "one": TINY, "two": dataclasses.replace(TINY, gamma=2.0), "three": dataclasses.replace(TINY, share=0.5)}
+    config = load_config(ROOT / "trainer" / "configs" / "phantom-tiny.toml")
+    config = dataclasses.replace(
+        config, run=dataclasses.replace(config.run, folder=str(tmp_path / "runs"), threads=1),
+        cohort=dataclasses.replace(config.cohort, folder=str(tmp_path / "cohort")),
+        validity=ValidityConfig((str(tiny_generator), str(tiny_attributes)), recipes, replicates=50))
+    write_drawn_cohort(config.cohort_file, {"train": 6, "val": 3, "test": 12})
+    return config
+
+
+def test_from_cohort_to_page_and_again(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = run(config, "cldm-train validity", config.cohort_file, tmp_path / "out")
+    figures = json.loads((tmp_path / "out" / "validity.json").read_text())
+    assert {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()} == {
+        "validity.json", "validity.md", "validity.svg"}
+    dice = figures["figures"]["dice_infarct"]
+    assert dice["reference"]["perfect"]["value"] > 0.99 and dice["reference"]["blind"]["value"] == 0.0
+    assert dice["sets"]["generator"]["values"]["perfect"]["value"] > 0.99
+    assert dice["sets"]["attributes"]["n"] == 0  # its images follow no outline
+    assert figures["figures"]["missed"]["sets"]["attributes"]["values"]["blind"]["value"] == 1.0
+    assert page.read_text().index("| figure | images | tau |") < page.read_text().index("### The segmenters")
+    before = page.read_text()
+    monkeypatch.setattr(loop, "_Trainer", None)  # nothing is trained, segmented or generated again
+    monkeypatch.setattr(sets, "compare", None)
+    assert run(config, "cldm-train validity", config.cohort_file, tmp_path / "out").read_text() == before
+
+
+def test_two_segmenters_have_no_order(config: Config, tmp_path: Path) -> None:
+    few = dict(list(config.validity.segmenters.items())[:2])
+    config = dataclasses.replace(config, validity=dataclasses.replace(config.validity, segmenters=few))
+    with pytest.raises(InputError, match="found 2, expected at least 3"):
+        run(config, "", config.cohort_file, tmp_path)
+
+
+def test_reference_and_label_maps_are_of_different_patients(config: Config) -> None:
+    rows, other = split_patients(config.cohort_file, config.validity)
+    assert rows.tolist() == [9, 10, 11, 15, 16, 17] and other.tolist() == [12, 13, 14, 18, 19, 20]
+    thinned, _ = split_patients(config.cohort_file, dataclasses.replace(config.validity, most_slices=2))
+    assert thinned.tolist() == [9, 17]
+    with pytest.raises(InputError, match="1 patients give reference slices and 4 label maps, expected two"):
+        split_patients(config.cohort_file, dataclasses.replace(config.validity, reference="val", label_maps="test"))
+    with pytest.raises(InputError, match="4 patients are in test and in test"):
+        split_patients(config.cohort_file, dataclasses.replace(config.validity, label_maps="test"))
+
+
+def test_the_first_table_shows_each_figure_in_its_cell() -> None:
+    def one(value: float) -> dict[str, float]:
+        return {"value": value, "low": value - 0.1, "high": value + 0.1}
+
+    item = {"tau": one(0.8), "mean_gap": one(0.05), "absolute_gap": one(0.06), "n": 4,
+            "largest_gap": {"segmenter": "x", **one(-0.2)}}
+    figures = {"generators": ["g"], "ceiling": "reference, other patients", "lesion": "scar", "axes": 2,
+               "nature": "phantom", "figures": {"false_sized": {"sets": {"g": item,
+                                                                        "reference, other patients": item}}}}
+    cells = prediction_table(figures).splitlines()[2:]
+    assert cells[0] == ("| false scar above 10 pixels | g | 0.80 [0.70, 0.90] | 0.050 [-0.050, 0.150] | "
+                        "0.060 [-0.040, 0.160] | -0.200 (x) | 4 |")
+    assert cells[1].startswith("| false scar above 10 pixels | phantom, other patients |")

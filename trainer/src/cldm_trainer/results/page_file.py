@@ -1,0 +1,22 @@
+"""The results page as a file: written from results.json and, where it is there, validity.json in the same folder."""
+
+import json
+from pathlib import Path
+
+from cldm_runtime.files.atomic import write_text
+
+from .markdown import results_page
+
+RESULTS_FILE, VALIDITY_FILE, PAGE = "results.json", "validity.json", "results.md"
+
+
+def write_results_page(folder: Path) -> Path | None:
+    """Write the page again; None where the folder holds no results."""
+    if not (folder / RESULTS_FILE).exists():
+        return None
+    figures = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
+    validity = folder / VALIDITY_FILE
+    if validity.exists():
+        figures["validity"] = json.loads(validity.read_text(encoding="utf-8"))
+    write_text(folder / PAGE, results_page(figures))
+    return folder / PAGE

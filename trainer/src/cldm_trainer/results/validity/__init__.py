@@ -1,0 +1,1 @@
+"""Does testing segmenters on synthetic images predict testing them on the reference?"""

@@ -1,0 +1,94 @@
+"""`cldm-train validity`: does testing segmenters on synthetic images predict testing them on the reference?
+
+Writes validity.json, validity.md and figures/validity.svg, and puts the section first on a results page that lies in
+the same folder. Everything that takes time is kept in <run folder>/validity and used again.
+"""
+
+from pathlib import Path
+
+import click
+import torch
+
+from cldm_runtime.errors import InputError
+from cldm_runtime.files.atomic import write_json, write_text
+from cldm_runtime.files.records import plain, without_nan
+from cldm_runtime.generation.generator import Generator
+from cldm_runtime.store import open_dataset
+
+from ...config import Config
+from ...training.run_folder import RunFolder
+from ..page_file import VALIDITY_FILE, write_results_page
+from .networks import check_networks
+from .page import validity_section
+from .picture import scatter
+from .prediction import FigureTerms, Json, predict_validity
+from .segmenters import compared_segmenters
+from .sets import Rows, SegmentedSet, cohort_set, outcomes_of, split_patients, synthetic_slices
+from .training import STAGE
+
+FEWEST = 3  # segmenters: the order of two is right by chance every second time
+CEILING = "reference, other patients"
+
+
+def run(config: Config, command: str, cohort: Path, out: Path) -> Path:
+    """Segment, measure and write below `out`; returns the page. cohort: the file whose patients are tested; networks
+    are trained on that of the configuration. A run that was stopped goes on where it stood.
+
+    Raises InputError for settings that do not fit each other or the cohort, BundleError and DatasetError for files that
+    are missing or damaged.
+    """
+    section, folder = config.validity, RunFolder.of(config)
+    if len(section.segmenters) < FEWEST:
+        raise InputError(f"validity.segmenters: found {len(section.segmenters)}, expected at least {FEWEST}, better 12 "
+                         "of varied quality. trainer/configs/phantom-cpu-validity.toml has a list to copy.")
+    check_networks(section.segmenters, folder.cohort.shape)
+    torch.set_num_threads(config.run.threads)
+    segmenters = compared_segmenters(section.segmenters, folder)
+    rows, other = split_patients(cohort, section)
+    sets = [cohort_set(cohort, rows, "reference"), *_generated(config, cohort, other, folder),
+            cohort_set(cohort, other, CEILING)]
+    tables = {chosen.name: FigureTerms.of(outcomes_of(segmenters, chosen, folder.own(STAGE) / "outcomes", _say),
+                                          chosen.truth) for chosen in sets}
+    reference = tables.pop("reference")
+    figures = predict_validity(reference, tables, CEILING, list(section.segmenters), folder.cohort.domain,
+                               section.replicates)
+    return write(_described(figures, config, command, cohort, sets), out)
+
+
+def _generated(config: Config, cohort: Path, rows: Rows, folder: RunFolder) -> list[SegmentedSet]:
+    """Images of every generator. Raises InputError where two have the same folder name."""
+    bundles = [Path(bundle) for bundle in config.validity.generators or (config.export.generator,)]
+    names = [bundle.name for bundle in bundles]
+    if len(set(names)) < len(names):
+        raise InputError(f"validity.generators: found the names {', '.join(names)}, expected a different one for each. "
+                         "Rename a folder.")
+    return [synthetic_slices(cohort, rows, Generator.load(bundle), folder.own(STAGE) / "images", _say)
+            for bundle in bundles]
+
+
+def _described(figures: Json, config: Config, command: str, cohort: Path, sets: list[SegmentedSet]) -> Json:
+    """The figures with what they are of, without NaN."""
+    with open_dataset(cohort) as dataset:
+        nature = dataset.nature
+    one, other = sets[0].truth, sets[-1].truth
+    sizes = {"reference": len(one), "reference_patients": len(set(one.patients.tolist())), "other": len(other),
+             "other_patients": len(set(other.patients.tolist()))}
+    bundles = {chosen.name: chosen.maker for chosen in sets if chosen.maker}
+    described: Json = without_nan({"nature": nature, "axes": one.domain.axes, **figures, "made": {
+        "command": command, "sizes": sizes, "bundles": bundles, "settings": plain(config.validity)}})
+    return described
+
+
+def write(figures: Json, out: Path) -> Path:
+    """validity.json, its page and picture, and the results page if its figures are in the same folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / VALIDITY_FILE, figures)
+    scatter(out / "figures" / "validity.svg", figures)
+    page = out / "validity.md"
+    write_text(page, f"{validity_section(figures)}\n")
+    write_results_page(out)
+    return page
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

@@ -1,0 +1,142 @@
+"""The sets of slices that segmenters are run on: reference slices of some patients, and images made for label maps of
+others; and the outcomes of every segmenter on them, kept by what they were derived from."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cldm_runtime.engines.processor import default_workers
+from cldm_runtime.errors import InputError
+from cldm_runtime.files.atomic import write_bytes
+from cldm_runtime.files.derived import Derivation
+from cldm_runtime.files.npz import npz_bytes, read_npz
+from cldm_runtime.generation.generator import Generator
+from cldm_runtime.generation.run import Plan, generate_dataset
+from cldm_runtime.metrics.overlap import DEFINITION
+from cldm_runtime.requests.given_maps import DatasetMasks
+from cldm_runtime.requests.sources import mask_requests
+from cldm_runtime.store import cohort_digest, open_dataset
+
+from ...validity_config import ValidityConfig
+from .outcomes import SliceOutcomes, Truth, compare, holds_lesion
+from .segmenters import ComparedSegmenter
+
+Rows = NDArray[np.int64]
+Say = Callable[[str], None]
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class SegmentedSet:
+    """Images of a file and what they show. origin: digest of all that the images and their truth depend on. maker: the
+    generator, "" for slices of the cohort."""
+
+    name: str
+    path: Path
+    rows: Rows
+    truth: Truth
+    origin: str
+    maker: str = ""
+
+
+def split_patients(cohort: Path, settings: ValidityConfig) -> tuple[Rows, Rows]:
+    """Rows of the reference slices, and rows whose label maps generators get: never of the same patients.
+
+    Without a subset for the label maps, every second patient of the reference subset gives his. Raises InputError where
+    a side has fewer than two patients, or both share one.
+    """
+    with open_dataset(cohort) as dataset:
+        rows, patients = dataset.rows(settings.reference), dataset.patients
+        if patients is None or dataset.mask_attributes is None:
+            raise InputError(f"{cohort}: does not say whose slices it holds, or their attributes, which validity "
+                             "needs. Prepare it with `cldm prepare`.")
+        other = dataset.rows(settings.label_maps) if settings.label_maps else None
+    if other is None:
+        second = np.isin(patients[rows], np.unique(patients[rows])[1::2])
+        rows, other = rows[~second], rows[second]
+    one, two = (set(patients[chosen].tolist()) for chosen in (rows, other))
+    if one & two:
+        raise InputError(f"validity: {len(one & two)} patients are in {settings.reference} and in "
+                         f"{settings.label_maps}. Name subsets without common patients.")
+    if min(len(one), len(two)) < 2:
+        raise InputError(f"{cohort}: {len(one)} patients give reference slices and {len(two)} label maps, expected two "
+                         "or more each. Use larger subsets.")
+    return _thinned(rows, settings.most_slices), _thinned(other, settings.most_slices)
+
+
+def _thinned(rows: Rows, most: int) -> Rows:
+    picked: Rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int)]
+    return picked
+
+
+def cohort_set(cohort: Path, rows: Rows, name: str) -> SegmentedSet:
+    """The cohort's own slices."""
+    with open_dataset(cohort) as dataset:
+        digest = cohort_digest(dataset)
+    return SegmentedSet(name, cohort, rows, read_truth(cohort, rows, outlined=True), _digest(digest, rows))
+
+
+def synthetic_slices(cohort: Path, rows: Rows, generator: Generator, folder: Path, say: Say) -> SegmentedSet:
+    """One image for each of the cohort's rows, from its label map or its attributes; made once.
+
+    Raises InputError for a cohort that does not fit the generator.
+    """
+    bundle, conditions = generator.bundle, generator.manifest.conditions
+    if not generator.manifest.sources:
+        raise InputError(f"{bundle.path}: its images are made from nothing, so nothing says what they show. Use a "
+                         "generator that takes label maps or attributes.")
+    with open_dataset(cohort) as dataset:
+        attributes = dataset.mask_attributes
+        masks = DatasetMasks(dataset, rows, None if attributes is None else attributes[rows])
+        plan = Plan(generator, mask_requests(masks, generator.canvas, str(cohort)), len(rows), 0, generator.settings())
+        path = folder / f"{bundle.path.name}-{plan.sha256[:12]}.h5"
+        if not path.exists():
+            say(f"{bundle.path.name}: generating {len(rows)} images ...")
+            path.parent.mkdir(parents=True, exist_ok=True)
+        generate_dataset(plan, path, "resume", workers=default_workers(generator.provider))
+    outlined = any(condition.kind == "spatial" for condition in conditions)
+    return SegmentedSet(bundle.path.name, path, np.arange(len(rows), dtype=np.int64),
+                        read_truth(cohort, rows, outlined=outlined), _digest(plan.sha256, rows), bundle.identity)
+
+
+def read_truth(cohort: Path, rows: Rows, *, outlined: bool) -> Truth:
+    """What the cohort's rows show; without label maps where images do not follow their outlines."""
+    with open_dataset(cohort) as dataset:
+        domain, attributes, patients = dataset.load_domain(), dataset.mask_attributes, dataset.patients
+        masks = dataset.masks(rows)
+        spacing_mm = dataset.spacing_mm
+    assert attributes is not None and patients is not None  # `split_patients` has checked
+    held = holds_lesion(domain, masks)
+    return Truth(domain, spacing_mm, attributes[rows], masks if outlined else None, held, patients[rows])
+
+
+def _digest(source: str, rows: Rows) -> str:
+    return hashlib.sha256(source.encode() + np.ascontiguousarray(rows).tobytes()).hexdigest()
+
+
+def outcomes_of(segmenters: Sequence[ComparedSegmenter], chosen: SegmentedSet, folder: Path,
+                say: Say) -> list[SliceOutcomes]:
+    """What every segmenter makes of a set; outcomes of an earlier call are used again."""
+    return [_outcomes(segmenter, chosen, folder, say, f"{number} of {len(segmenters)}")
+            for number, segmenter in enumerate(segmenters, 1)]
+
+
+def _outcomes(segmenter: ComparedSegmenter, chosen: SegmentedSet, folder: Path, say: Say,
+              place: str) -> SliceOutcomes:
+    made = Derivation({"set": chosen.origin}, {"segmenter": segmenter.identity, "metric_definition": DEFINITION,
+                                               "outlined": chosen.truth.masks is not None})
+    path = folder / f"{made.sha256[:24]}.npz"
+    if path.exists():
+        return SliceOutcomes(**read_npz(path.read_bytes(), str(path)))
+    say(f"{chosen.name}: segmenting with {segmenter.name} ({place}) ...")
+    with open_dataset(chosen.path) as dataset:
+        parts = [segmenter.segment(dataset.images(chosen.rows[start:start + BATCH]))
+                 for start in range(0, len(chosen.rows), BATCH)]
+    outcomes = compare(np.concatenate(parts), chosen.truth)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, npz_bytes(outcomes.arrays()))
+    return outcomes
