@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..noise import Stream
+from .appearance_rules import AppearanceRules
 from .attributes import Attribute, Measurement, Reason
 from .labels import LabelMap, LabelSet
 from .layout import FileLayout
@@ -100,6 +101,7 @@ class Domain:
     stack: StackRules | None = None  # None: every labelled slice is usable, and no attribute needs a stack
     phantoms: Mapping[str, PhantomRules] = field(default_factory=dict)  # by name, oldest first; empty: none is drawn
     layouts: tuple[FileLayout, ...] = ()  # of public datasets of this organ
+    appearance: AppearanceRules | None = None  # None: what its images look like is not measured
 
     def __post_init__(self) -> None:
         clash = sorted(set(self.reasons) & set(Reason))

@@ -1,10 +1,12 @@
-"""The heart in short axis, late gadolinium enhancement: labels, attributes, anatomy and phantom."""
+"""The heart in short axis, late gadolinium enhancement: labels, attributes, anatomy, phantoms and appearance."""
 
 from ..domain import Domain
 from .anatomy import LgeAnatomy
+from .appearance import APPEARANCE
 from .attributes import ATTRIBUTES, LABELS, REASONS, measure_slices
 from .layouts import LAYOUTS
-from .phantom1.rerender import PHANTOM
+from .phantom1.rerender import PHANTOM as PHANTOM_1
+from .phantom2.phantom import PHANTOM as PHANTOM_2
 from .stack import STACK
 from .tidy import tidy
 from .widening import widen_infarct
@@ -16,4 +18,5 @@ LIMITS = ("Small and patchy infarcts and microvascular obstruction are the harde
 def lge_domain() -> Domain:
     return Domain("lge", LABELS, ATTRIBUTES, measure_slices, LgeAnatomy(), lesion="infarct", lesion_size="infarct_size",
                   tidy=tidy, widen=widen_infarct, reasons=REASONS, limits=LIMITS,
-                  stack=STACK, phantoms={"lge-1": PHANTOM}, layouts=LAYOUTS)
+                  stack=STACK, phantoms={"lge-1": PHANTOM_1, "lge-2": PHANTOM_2}, layouts=LAYOUTS,
+                  appearance=APPEARANCE)
