@@ -37,7 +37,7 @@ def test_a_row_shows_the_first_middle_and_last_slice_with_outlines(tmp_path: Pat
     assert picture.shape == (16 + 2 * 8 + 4, 3 * (16 + 4), 3)
     assert [picture[0, left, 0] for left in (0, 20, 40)] == [0, 51, 102]  # rows 0, 2, 4: 0, 0.2, 0.4 of 255
     assert picture[4, 4].tolist() == list(LGE.labels.colours[1])  # the corner of the label
-    assert [picture[row, 8].tolist() for row in (4, 11)] == [list(LGE.labels.colours[1])] * 2  # its upper and lower edge
+    assert [picture[row, 8].tolist() for row in (4, 11)] == [list(LGE.labels.colours[1])] * 2  # its edges
     assert picture[8, 8].tolist() == [0, 0, 0]  # within it, the image
 
 
