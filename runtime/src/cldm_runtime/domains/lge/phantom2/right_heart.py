@@ -125,10 +125,10 @@ class Envelope:
 
     @classmethod
     def draw(cls, stream: Stream) -> "Envelope":
-        left = float(np.clip(2.5 * np.exp(stream.normal(0.0, 0.45)), 0.8, 8.0))
+        left = float(np.clip(2.2 * np.exp(stream.normal(0.0, 0.5)), 0.8, 8.0))
         return cls(
-            left, stream.uniform(3.0, 9.0), float(np.clip(3.0 * np.exp(stream.normal(0.0, 0.6)), 0.3, 9.0)),
-            stream.uniform(7.0, 12.0), Waves.draw(stream, range(1, 7), 0.6), Waves.draw(stream, range(1, 5), 0.6),
+            left, stream.uniform(3.0, 8.0), float(np.clip(1.2 * np.exp(stream.normal(0.0, 0.8)), 0.2, 8.0)),
+            stream.uniform(5.0, 10.0), Waves.draw(stream, range(1, 7), 0.6), Waves.draw(stream, range(1, 5), 0.6),
             max(0.0, stream.uniform(-10.0, 3.0)), stream.uniform(0.8, 1.4),
             tuple((float(np.deg2rad(stream.normal(degrees, 6.0))), stream.uniform(1.2, 2.0))
                   for degrees in (118.0, 242.0, 20.0)),

@@ -42,7 +42,7 @@ class Chest:
         fat = float(np.clip(15.0 * np.exp(stream.normal(0.0, 0.6)), 5.0, 60.0))
         return cls(width, depth, (axis, float(anterior - height)),
                    (stream.uniform(8.0, 13.0), stream.uniform(3.0, 14.0), fat), stream.uniform(0.0, 1.0),
-                   stream.uniform(8.0, 26.0))
+                   stream.uniform(3.0, 16.0))
 
     def beyond(self, plane: Plane, coarse: Field) -> Field:
         """(N, N) distance from the inside of the chest wall, positive in the wall."""
