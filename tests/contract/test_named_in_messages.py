@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from cldm_runtime.cli.main import COMMANDS, cldm
+from cldm_runtime.scans.settings import ScanSettings
 from cldm_trainer.cli import cli
 from cldm_trainer.config import Config
 
@@ -21,6 +22,7 @@ FOREIGN = {
     "--kill-on-invalid-dep", "--nnodes", "--nproc-per-node", "--ntasks", "--ntasks-per-node", "--output", "--parsable",
     "--query-gpu", "--rdzv-backend", "--rdzv-endpoint", "--requeue", "--upgrade", "--format", "--images"}
 PROSE = {"bundle", "engine"}  # "a cldm bundle"
+LISTS = {"cases", "labels"}  # {train: [cases]}
 NO_SETTINGS = {"kind", "label_values", "normalisation",  # of a manifest's section `segmenter`
                "json", "jsonl", "md", "npy", "safetensors", "toml", "h5"}  # of files
 
@@ -78,13 +80,37 @@ def test_commands_exist() -> None:
     assert not {name: where for name, where in trainer.items() if name not in cli.commands}
 
 
-def test_settings_exist() -> None:
-    known = settings(Config, "")
-    sections = "|".join(field.name for field in dataclasses.fields(Config))
-    dotted = named(rf"(?<![\w./-])((?:{sections})(?:\.[a-z_0-9]+)+)\b(?![(/])")
+SECTIONS = "|".join(field.name for field in dataclasses.fields(Config))
+OF_PREPARE = {field.name for field in dataclasses.fields(ScanSettings)}  # the sections that the runtime reads
+
+
+def is_module(name: str) -> bool:
+    return (ROOT / "runtime/src/cldm_runtime" / name.replace(".", "/")).with_suffix(".py").is_file()
+
+
+def named_settings() -> dict[str, set[str]]:
+    """The settings that texts name: section.key, [section.table], [section] key."""
+    dotted = named(rf"(?<![\w./-])((?:{SECTIONS})(?:\.[a-z_0-9]+)+)\b(?![(/])")
     tables = named(r"\[\[?([a-z_]+\.[a-z_.]+)\]")
-    unknown = {name: where for name, where in {**dotted, **tables}.items()
-               if name not in known and name.rpartition(".")[2] not in NO_SETTINGS}
-    assert "run.accelerator" in dotted and "image_codec.optimiser.learning_rate" in known
-    assert not {name for name in unknown if not (ROOT / "runtime/src/cldm_runtime" / name.replace(".", "/")).with_suffix(
-        ".py").is_file()}  # a module of that name
+    keys = {".".join(pair): where for pair, where in named(rf"\[({SECTIONS})\] ([a-z]+_[a-z_]+|[a-z_]+(?= =))").items()}
+    return {name: where for name, where in {**dotted, **tables, **keys}.items()
+            if name.rpartition(".")[2] not in NO_SETTINGS and not is_module(name)}
+
+
+def test_settings_exist() -> None:
+    known, in_texts = settings(Config, ""), named_settings()
+    assert "run.accelerator" in in_texts and "image_codec.optimiser.learning_rate" in known
+    assert not {name: where for name, where in in_texts.items() if name not in known}
+
+
+def test_the_runtime_names_settings_that_it_reads() -> None:
+    of_runtime = {file.name for file in FILES if file.is_relative_to(ROOT / "runtime")} - {
+        file.name for file in FILES if file.is_relative_to(ROOT / "trainer")}
+    assert not {name: where & of_runtime for name, where in named_settings().items()
+                if where & of_runtime and name.partition(".")[0] not in OF_PREPARE}
+
+
+def test_sections_exist() -> None:
+    in_texts = named(r"(?<![\w\]])\[\[?([a-z]+_?[a-z_]+)\](?= |\.|,|;|:|$)")
+    assert "prepare" in in_texts
+    assert not {name: where for name, where in in_texts.items() if name not in {*SECTIONS.split("|"), *LISTS}}

@@ -185,7 +185,7 @@ def sign_bundle(bundle: Bundle, key: PrivateKey, overwrite: bool = False) -> Pat
     bundle.check_files()
     target = bundle.path / SIGNATURE_FILE
     if target.exists() and not overwrite:
-        raise InputError(f"{target}: already exists. Pass --overwrite to sign again.")
+        raise InputError(f"{target}: already exists. `cldm sign --overwrite` signs again.")
     files = files_of(bundle.path)
     if files[MANIFEST_FILE] != bundle.manifest_sha256:
         raise BundleError(f"bundle {bundle.path} was altered while it was signed. Sign it again.")

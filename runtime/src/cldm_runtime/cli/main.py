@@ -94,7 +94,7 @@ def _run(command: click.Command, arguments: list[str] | None, name: str | None) 
         error.show()
         return error.exit_code
     except (OSError, MemoryError) as error:
-        message = as_message(error)
+        message = as_message(error, _options(command, sys.argv[1:] if arguments is None else arguments))
         if message is None:
             raise
         click.echo(f"error: {message}", err=True)
@@ -102,6 +102,15 @@ def _run(command: click.Command, arguments: list[str] | None, name: str | None) 
     except click.Abort:  # how click reports Ctrl-C
         click.echo("error: interrupted.", err=True)
         return INTERRUPTED
+
+
+def _options(command: click.Command, arguments: Sequence[str]) -> set[str]:
+    """The options of the command that the arguments name."""
+    for name in arguments:
+        if not isinstance(command, click.Group) or (child := command.get_command(click.Context(command), name)) is None:
+            break
+        command = child
+    return {option for parameter in command.params for option in parameter.opts}
 
 
 def _prints_its_result(command: click.Command, arguments: Sequence[str] | None) -> bool:

@@ -128,6 +128,6 @@ class Domain:
     def require_anatomy(self) -> Anatomy:
         """The anatomy that draws label maps. Raises InputError if the domain has none."""
         if self.anatomy is None:
-            raise InputError(f"domain {self.name!r} draws no label maps. Give some: pass --masks maps.npy, or --masks "
-                             "with a dataset file that holds label maps.")
+            raise InputError(f"domain {self.name!r} draws no label maps. Give some: cldm-gen --masks maps.npy, or "
+                             "--masks with a dataset file that holds label maps.")
         return self.anatomy

@@ -100,8 +100,8 @@ class OnnxEngine:
 def _not_run(graph: GraphSpec, error: Exception) -> CldmError:
     """What to raise where onnxruntime fails while it runs a graph: most often it has no memory left."""
     if "alloc" in str(error).lower():
-        return WorkerError(f"graph {graph.file}: out of memory ({error}). Pass fewer --workers or a smaller "
-                           "--batch-size.")
+        return WorkerError(f"graph {graph.file}: out of memory ({error}). Compute fewer images at once, in fewer "
+                           "processes: --batch-size and --workers of cldm-gen and cldm evaluate.")
     return BundleError(f"graph {graph.file} cannot be run: {error}. Check the bundle with cldm verify.")
 
 

@@ -29,8 +29,8 @@ def open_graph(bundle: Bundle, role: str, provider: str = "cpu", threads: int | 
     check_provider(provider, precision)
     if provider in TORCHSCRIPT:
         if graph.torchscript is None:
-            raise BundleError(f"bundle {bundle.path} holds no TorchScript form of {role}. Export it without "
-                              "--no-torchscript, or pass another --provider.")
+            raise BundleError(f"bundle {bundle.path} holds no TorchScript form of {role}. Write it with "
+                              "`cldm-train export --torchscript`, or pass another --provider.")
         return open_engine(bundle.read(graph.torchscript), graph, provider, threads, precision)
     data = bundle.read(graph)
     faults = scan_model(data)
