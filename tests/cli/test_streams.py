@@ -77,9 +77,9 @@ def test_streams_are_given_back(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(("error", "code", "text"), [
     (OSError(errno.ENAMETOOLONG, "File name too long", "a.h5"), 2, "error: a.h5: File name too long. Choose a shorter"),
-    (OSError(errno.EMFILE, "Too many open files"), 4, "error: Too many open files. Pass fewer --workers"),
+    (OSError(errno.EMFILE, "Too many open files"), 4, "error: Too many open files. Raise the limit of this shell"),
     (OSError(errno.ENOSPC, "No space left on device", "a"), 4, "error: a: No space left on device. Free some space"),
-    (MemoryError("of 8 GiB"), 6, "error: out of memory (of 8 GiB). Pass fewer --workers"),
+    (MemoryError("of 8 GiB"), 6, "error: out of memory (of 8 GiB). Close other programs"),
 ])
 def test_errors_of_the_machine_are_messages(capsys: pytest.CaptureFixture[str], error: Exception, code: int, text: str
                                             ) -> None:

@@ -173,7 +173,7 @@ def test_an_unsigned_bundle_is_refused_only_where_a_signature_is_required(
 def test_a_damaged_bundle_is_not_signed(signed: Path, keys: Path) -> None:
     key = read_private_key(keys / "private.pem", no_password)
     bundle = Bundle.load(signed)
-    with pytest.raises(InputError, match="Pass --overwrite to sign again"):
+    with pytest.raises(InputError, match="cldm sign --overwrite` signs again"):
         sign_bundle(bundle, key)
     sign_bundle(bundle, key, overwrite=True)
     (signed / "decoder.onnx").write_bytes(b"")

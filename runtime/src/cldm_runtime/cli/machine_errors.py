@@ -29,7 +29,7 @@ def as_message(error: Exception, options: Collection[str] = ()) -> CldmError | N
     if not isinstance(error, OSError):
         return None
     where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-    for kind, advice in ((InputError, _NAMES), (DatasetError, _STATES)):
-        if error.errno in advice:
-            return kind(f"{where}{error.strerror}. {advice[error.errno]}.")
+    for kind, remedies in ((InputError, _NAMES), (DatasetError, _STATES)):
+        if error.errno in remedies:
+            return kind(f"{where}{error.strerror}. {remedies[error.errno]}.")
     return None
