@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from cldm_runtime.domains.lge.phantom2.texture import GRAINS_MM, Texture
+from cldm_runtime.domains.lge.phantom2.texture import GRAINS_MM, TissueTexture
 from cldm_runtime.noise import Purpose, Stream
 
 
 @pytest.fixture(scope="module")
 def texture():
-    return Texture.draw(Stream(0, 0, Purpose.COHORT))
+    return TissueTexture.draw(Stream(0, 0, Purpose.COHORT))
 
 
 def test_fields_are_standardised_and_the_coarse_one_is_coarsest(texture):

@@ -75,7 +75,8 @@ class Abdomen:
         filling = Filling(stream.choice(np.array([0.45, 0.35, 0.2])))
         size = 1.0 if filling != Filling.FOLDS else 0.75
         half = (size * stream.uniform(40.0, 60.0), size * stream.uniform(45.0, 70.0), size * stream.uniform(28.0, 45.0))
-        middle = (edge + half[0] * stream.uniform(0.6, 0.9), stream.uniform(-45.0, 15.0), half[2] + stream.uniform(-3.0, 5.0))
+        left, anterior, touching = stream.uniform(0.6, 0.9), stream.uniform(-45.0, 15.0), stream.uniform(-3.0, 5.0)
+        middle = (edge + half[0] * left, anterior, half[2] + touching)
         return cls(diaphragm, filling, middle, half, stream.uniform(2.5, 5.0), edge, stream.uniform(45.0, 75.0))
 
     def paint(self, tissue: Tissues, plane: Plane, below: Field, coarse: Field, medium: Field) -> None:

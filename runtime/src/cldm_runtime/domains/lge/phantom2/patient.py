@@ -16,7 +16,7 @@ from .chamber import Chamber
 from .plane import Placement
 from .right_heart import Envelope, RightHeart
 from .scars import Scars
-from .texture import Texture
+from .texture import TissueTexture
 from .thorax import Chest, Mediastinum
 
 _PITCH_MM = (8.0, 9.0, 10.0, 11.0, 12.0, 13.0)
@@ -37,7 +37,7 @@ class PhantomPatient:
     chest: Chest
     mediastinum: Mediastinum
     abdomen: Abdomen
-    texture: Texture
+    texture: TissueTexture
     slices: int
     pitch_mm: float
 
@@ -56,7 +56,7 @@ def draw_patient(stream: Stream, subset: str) -> PhantomPatient:
     mediastinum = Mediastinum.draw(stream, chest)
     abdomen = Abdomen.draw(stream, Diaphragm.draw(stream, place, chamber))
     return PhantomPatient(place, chamber, scars, content, right, envelope, chest, mediastinum, abdomen,
-                          Texture.draw(stream), slices, pitch)
+                          TissueTexture.draw(stream), slices, pitch)
 
 
 def _draw_placement(stream: Stream, length_mm: float) -> Placement:

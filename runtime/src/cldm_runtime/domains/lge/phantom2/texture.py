@@ -13,13 +13,13 @@ GRAINS_MM = (9.0, 4.0, 2.0)
 
 
 @dataclass(frozen=True)
-class Texture:
+class TissueTexture:
     """lattice: (3, 2, 224, 224) fields of zero mean and unit variance; the grains are `GRAINS_MM`."""
 
     lattice: Field
 
     @classmethod
-    def draw(cls, stream: Stream) -> "Texture":
+    def draw(cls, stream: Stream) -> "TissueTexture":
         white = stream.normals((len(GRAINS_MM), 2, _LATTICE, _LATTICE)).astype(np.float64)
         return cls(np.stack([_smooth(pair, grain) for pair, grain in zip(white, GRAINS_MM, strict=True)]))
 
