@@ -61,6 +61,17 @@ def test_a_configuration_runs_the_stages_that_it_needs(name: str, needed: list[s
     assert [stage for stage in stages if cli._needed(stage, config)] == needed
 
 
+def test_a_cohort_is_compared_with_the_dataset_of_any_layout_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "cohort").mkdir()
+    (tmp_path / "cohort" / "cohort.h5").touch()
+    (tmp_path / "run.toml").write_text(f'extends = "{CONFIGS / "phantom-tiny.toml"}"\n[prepare]\nraw = "'
+                                       f'{tmp_path / "raw"}"\n[cohort]\nfolder = "{tmp_path / "cohort"}"\n')
+    config = load_config(tmp_path / "run.toml")
+    assert not cli._needed("prepare", config)
+    (tmp_path / "raw").mkdir()
+    assert cli._needed("prepare", config) and not cli._needed("phantom", config)
+
+
 def test_verify_replays_the_bundles_of_a_configuration(tmp_path: Path, tiny_generator: Path,
                                                        tiny_segmenter: Path) -> None:
     config = tmp_path / "run.toml"

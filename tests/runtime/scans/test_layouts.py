@@ -21,6 +21,7 @@ from cldm_runtime.scans.volumes import read_volume
 from cldm_runtime.store import open_dataset
 
 LGE = get_domain("lge")
+DOCS = Path(__file__).parents[3] / "docs" / "your-own-data.md"
 SETTINGS = PrepareSettings(shape=(64, 64), spacing_mm=(1.4, 1.4), workers=1, ring=())
 
 
@@ -133,3 +134,10 @@ def test_names_are_unique_and_each_dataset_says_what_it_is() -> None:
 def test_a_layout_of_another_domain_is_read_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(DOMAINS, "empty", lambda: Declaration("empty", 2, {"a": 1}).domain())
     assert [layout.name for layout in file_layouts()] == [layout.name for layout in (*LAYOUTS, *GENERAL)]
+
+
+def test_the_page_for_users_lists_every_layout_with_its_patterns() -> None:
+    rows = {line.split("`")[1]: line for line in reversed(DOCS.read_text().splitlines()) if line.startswith("| `")}
+    for layout in file_layouts():
+        first = next(iter(layout.images.values()))
+        assert all(f"`{text}`" in rows[layout.name] for text in (first, *layout.label_maps)), layout.name

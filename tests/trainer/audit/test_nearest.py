@@ -65,6 +65,13 @@ def test_levelling_puts_the_percentiles_at_black_and_white() -> None:
     assert (levelled(np.ones((1, 1, 2, 2)), (10.0, 90.0)) == 0).all()
 
 
+def test_levelling_leaves_padding_out_of_the_percentiles() -> None:
+    image = np.arange(1, 101, dtype=np.float32).reshape(1, 1, 10, 10)
+    padded = np.pad(image, ((0, 0), (0, 0), (3, 0), (0, 2)))
+    found = levelled(padded, (0.5, 99.5))
+    assert (found[..., 3:, :10] == levelled(image, (0.5, 99.5))).all() and found[..., :3, :].max() == 0
+
+
 def test_levelling_without_percentiles_clips_and_rounds_to_16_bits() -> None:
     found = levelled(np.array([-1.0, 0.1, 2.0]).reshape(1, 1, 1, 3), None)
     assert found.ravel() == pytest.approx([0, 6554 / 65535, 1])

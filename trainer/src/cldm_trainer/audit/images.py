@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cldm_runtime.metrics.padding import inner_box
 from cldm_runtime.store import open_dataset
 
 Images = NDArray[np.float32]  # (n, C, H, W)
@@ -76,9 +77,18 @@ def levelled(images: Images, percentiles: tuple[float, float] | None) -> Images:
     """
     values = images.astype(np.float64)
     if percentiles is not None:
-        low, high = (ends[..., None, None] for ends in np.percentile(values, percentiles, axis=(2, 3)))
+        low, high = (ends[..., None, None] for ends in _percentiles(values, percentiles))
         values = np.divide(values - low, high - low, out=np.zeros_like(values), where=high > low)
     return np.asarray(np.rint(np.clip(values, 0.0, 1.0) * _STEPS) / _STEPS, dtype=np.float32)
+
+
+def _percentiles(values: NDArray[np.float64], percentiles: tuple[float, float]) -> NDArray[np.float64]:
+    """(2, n, C) both percentiles of each channel of (n, C, H, W), without its padding."""
+    ends = np.percentile(values, percentiles, axis=(2, 3))
+    for image, channel in np.ndindex(values.shape[:2]):
+        if box := inner_box(values[image, channel]):
+            ends[:, image, channel] = np.percentile(values[image, channel][box], percentiles)
+    return ends
 
 
 def standardised(images: Images) -> Images:
