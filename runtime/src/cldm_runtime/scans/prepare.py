@@ -29,7 +29,7 @@ from ..store import (
 from .counts import DROPPED, Count, count_subsets, emptied, no_lesion, nothing_left, with_lesion
 from .dataset import read_dataset
 from .direction import Stack, check_directions
-from .geometry import Turn, plan_turns
+from .geometry import Turn, plan_turns, some_cases
 from .nnunet_raw import Case, RawDataset
 from .origin import check_same, origin_of
 from .pool import process_pool
@@ -60,7 +60,8 @@ def prepared_cases(cases: Sequence[Case], recipe: Recipe, turns: Mapping[str, Tu
 @dataclass
 class Written:
     """What was written so far: samples and dropped slices of each subset, the cases of which every slice was dropped,
-    the samples that hold the domain's lesion, the digest of the label maps, and how each stack lay."""
+    the samples that hold the domain's lesion, the digest of the label maps, how each stack lay, and the share of
+    padding in the cases that have any."""
 
     dropped: dict[str, int]
     samples: Counter[str] = field(default_factory=Counter)
@@ -68,6 +69,7 @@ class Written:
     lesions: int = 0
     masks: RowsDigest = field(default_factory=RowsDigest)
     stacks: dict[str, Stack] = field(default_factory=dict)
+    padding: dict[str, float] = field(default_factory=dict)
 
     def add(self, case: Case, result: PreparedCase, lesions: int) -> None:
         self.samples[case.subset] += len(result.labels)
@@ -78,6 +80,8 @@ class Written:
         self.dropped[case.subset] += result.dropped
         if result.stack:
             self.stacks[case.name] = result.stack
+        if result.padding:
+            self.padding[case.name] = result.padding
 
 
 def prepare(raw_folder: Path, target: Path, settings: PrepareSettings, domain_name: str, *, overwrite: bool = False,
@@ -130,6 +134,9 @@ def _check_written(written: Written, raw_folder: Path, settings: PrepareSettings
               for subset, count in written.dropped.items() if samples and not written.samples[subset]]
     if found:
         raise InputError(list_faults(f"{raw_folder} cannot be prepared, nothing was written:", found))
+    if written.padding:
+        notes.append(f"padding (a rim of one exact value) does not count for the percentiles, and becomes 0: up to "
+                     f"{max(written.padding.values()):.0%} of an image in {some_cases(list(written.padding))}.")
     notes += [f"case {case.name}: every labelled slice was dropped ({domain.stack.dropped})."
               for cases in written.emptied.values() for case in cases if domain.stack]
 

@@ -10,7 +10,15 @@ from .geometry import AXES
 from .label_map import map_labels
 from .nnunet_raw import RawDataset
 from .resample import Window
-from .settings import ALL_CHANNELS, CENTRES, NAN_IS_AN_ERROR, NAN_IS_LOWEST, PrepareSettings
+from .settings import (
+    ALL_CHANNELS,
+    CENTRES,
+    NAN_IS_AN_ERROR,
+    NAN_IS_LOWEST,
+    PADDING_APART,
+    PADDING_IS_IMAGE,
+    PrepareSettings,
+)
 
 
 @dataclass(frozen=True)
@@ -20,7 +28,7 @@ class Recipe:
     domain: as `find_domain` takes it. lookup: source label value -> label value of the domain. regions: label values of
     each region that decides whether a slice is usable; empty: every slice is usable. first_slice: the end of the stack
     that the first slice shows; "" if the domain has no rules for stacks. nature: "" if it is not stated.
-    allow_nan: voxels of NaN get the lowest value of their channel.
+    allow_nan: voxels of NaN get the lowest value of their channel. padding_apart: rims of one value do not count.
     """
 
     domain: str
@@ -35,6 +43,7 @@ class Recipe:
     nature: str
     centre_on_labels: bool = True
     allow_nan: bool = False
+    padding_apart: bool = False
 
 
 def make_recipe(settings: PrepareSettings, raw: RawDataset, domain: Domain, domain_name: str = "") -> Recipe:
@@ -55,12 +64,14 @@ def make_recipe(settings: PrepareSettings, raw: RawDataset, domain: Domain, doma
         faults.append(f"prepare.centre: found {settings.centre!r}, expected one of {', '.join(CENTRES)}")
     if settings.nan not in (NAN_IS_AN_ERROR, NAN_IS_LOWEST):
         faults.append(f"prepare.nan: found {settings.nan!r}, expected {NAN_IS_AN_ERROR} or {NAN_IS_LOWEST}")
+    if settings.padding not in (PADDING_APART, PADDING_IS_IMAGE):
+        faults.append(f"prepare.padding: found {settings.padding!r}, expected {PADDING_APART} or {PADDING_IS_IMAGE}")
     if faults:
         raise InputError(list_faults(f"{raw.folder} cannot be prepared:", faults))
     low, high = settings.percentiles
     return Recipe(domain_name or domain.name, lookup, window, (low, high), regions, _channels(settings, raw),
                   settings.image_order, settings.check_geometry, first, nature, settings.centre == "labels",
-                  settings.nan == NAN_IS_LOWEST)
+                  settings.nan == NAN_IS_LOWEST, settings.padding == PADDING_APART)
 
 
 def _window(settings: PrepareSettings, domain: Domain, faults: list[str]) -> Window:
@@ -135,4 +146,5 @@ def described(recipe: Recipe, settings: PrepareSettings, domain: Domain) -> dict
         **({} if settings.reorient else {"reorient": False}),
         **({} if recipe.centre_on_labels else {"centre": settings.centre}),
         **({"nan": settings.nan} if recipe.allow_nan else {}),
+        **({} if recipe.padding_apart else {"padding": settings.padding}),
     }

@@ -96,12 +96,12 @@ def resample_labels(
     return result
 
 
-def resample_nearest(holes: NDArray[np.bool_], centre: NDArray[np.float64], spacing_mm: Sequence[float], window: Window
-                     ) -> NDArray[np.bool_]:
-    """(N, *spatial) -> (N, *window.shape), the nearest voxel's value; False outside."""
+def resample_nearest(holes: NDArray[np.bool_], centre: NDArray[np.float64], spacing_mm: Sequence[float], window: Window,
+                     *, outside: bool = False) -> NDArray[np.bool_]:
+    """(N, *spatial) -> (N, *window.shape), the nearest voxel's value; `outside` beyond the image."""
     scale, offset = _sampling(centre, spacing_mm, window)
     return np.stack([ndimage.affine_transform(each.astype(np.uint8), scale, offset, window.shape, order=0,
-                                              mode="constant", cval=0) > 0 for each in holes])
+                                              mode="constant", cval=outside) > 0 for each in holes])
 
 
 def normalise(image: NDArray[np.float32], percentiles: tuple[float, float], known: NDArray[np.bool_] | None = None
@@ -114,7 +114,7 @@ def normalise(image: NDArray[np.float32], percentiles: tuple[float, float], know
     """
     values = image if known is None else image[known]
     if not values.size:
-        raise InputError("every voxel of the image is NaN here")
+        raise InputError("every voxel of the image is NaN or padding here")
     low, high = np.percentile(values, percentiles)
     if not high > low:
         raise InputError(f"the image is constant (percentiles {percentiles[0]} and {percentiles[1]} are both {low:g})")

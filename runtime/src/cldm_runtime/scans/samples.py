@@ -10,6 +10,7 @@ from ..bundle.declarations import find_domain
 from ..domains.attributes import Measurement, Reason
 from ..domains.domain import Domain
 from ..errors import InputError
+from ..metrics.padding import padding, without_padding
 from .direction import Stack
 from .geometry import AS_STORED, Turn
 from .label_map import translate
@@ -23,7 +24,7 @@ from .volumes import Volume, read_volume
 class PreparedCase:
     """The samples of one case: images (n, C, *spatial) float32 in 0..1, labels (n, *spatial) uint8, position (n,)
     between the ends of the stack (NaN where undefined), slices (n,) their numbers in the source (None for a volume),
-    and dropped, the number of labelled slices that were left out."""
+    dropped, the number of labelled slices that were left out, and padding, the largest share of it in an image."""
 
     images: NDArray[np.float32]
     labels: NDArray[np.uint8]
@@ -31,6 +32,7 @@ class PreparedCase:
     slices: NDArray[np.int32] | None
     dropped: int
     stack: Stack | None
+    padding: float = 0.0
 
 
 def prepare_case(case: Case, recipe: Recipe, turn: Turn) -> PreparedCase | str:
@@ -59,12 +61,12 @@ def slices_of(volume: Volume, recipe: Recipe, turn: Turn = AS_STORED) -> Prepare
     cut = resample_labels(labels[labelled], centre, spacing, recipe.window)
     usable = usable_slices(cut, recipe)
     rows = labelled[usable]
-    images = _images(volume.pixels[:, rows].swapaxes(0, 1), centre, spacing, recipe,
-                     [f"slice {number}" for number in numbers[rows]],
-                     None if volume.missing is None else volume.missing[:, rows].swapaxes(0, 1))
+    images, padded = _images(volume.pixels[:, rows].swapaxes(0, 1), centre, spacing, recipe,
+                             [f"slice {number}" for number in numbers[rows]],
+                             None if volume.missing is None else volume.missing[:, rows].swapaxes(0, 1))
     return PreparedCase(images, cut[usable], stack_positions(len(labelled), recipe)[usable],
                         numbers[rows].astype(np.int32), int((~usable).sum()),
-                        Stack(turn, len(labelled), first_end(labels, recipe)))
+                        Stack(turn, len(labelled), first_end(labels, recipe)), padded)
 
 
 def other_images(pixels: NDArray[np.float32], volume: Volume, slices: Sequence[int], recipe: Recipe
@@ -82,10 +84,10 @@ def _prepare_volume(case: Case, recipe: Recipe, turn: Turn) -> PreparedCase:
                          allow_nan=recipe.allow_nan, turn=turn)
     labels = translate(volume.labels, recipe.lookup)[None]
     centre = _centre(labels, volume.spacing_mm, recipe)
-    images = _images(volume.pixels[None], centre, volume.spacing_mm, recipe, ["the volume"],
-                     None if volume.missing is None else volume.missing[None])
+    images, padded = _images(volume.pixels[None], centre, volume.spacing_mm, recipe, ["the volume"],
+                             None if volume.missing is None else volume.missing[None])
     cut = resample_labels(labels, centre, volume.spacing_mm, recipe.window)
-    return PreparedCase(images, cut, np.full(1, np.nan, np.float32), None, 0, None)
+    return PreparedCase(images, cut, np.full(1, np.nan, np.float32), None, 0, None, padded)
 
 
 def _centre(labels: NDArray[np.uint8], spacing_mm: Sequence[float], recipe: Recipe) -> NDArray[np.float64]:
@@ -103,24 +105,30 @@ def _centre(labels: NDArray[np.uint8], spacing_mm: Sequence[float], recipe: Reci
 
 
 def _images(pixels: NDArray[np.float32], centre: NDArray[np.float64], spacing_mm: Sequence[float], recipe: Recipe,
-            names: Sequence[str], missing: NDArray[np.bool_] | None) -> NDArray[np.float32]:
-    """(n, C, *spatial) -> (n, C, *shape), each channel of each sample normalised for itself, by its voxels that are not
-    missing."""
+            names: Sequence[str], missing: NDArray[np.bool_] | None) -> tuple[NDArray[np.float32], float]:
+    """(n, C, *spatial) -> (n, C, *shape), each channel of each sample normalised for itself, by its voxels that are
+    neither missing nor padding; and the largest share of padding in one of them."""
     flat = pixels.reshape(-1, *pixels.shape[2:])
+    rims = [padding(image) for image in flat] if recipe.padding_apart else []
+    if rims:
+        flat = np.stack([without_padding(image) for image in flat])
     images = resample_image(flat, centre, spacing_mm, recipe.window, recipe.image_order)
-    images = images.reshape(*pixels.shape[:2], *recipe.window.shape)
     known = np.ones(images.shape, np.bool_)
     if missing is not None:
-        holes = resample_nearest(missing.reshape(flat.shape), centre, spacing_mm, recipe.window)
-        known = ~holes.reshape(images.shape)
+        known &= ~resample_nearest(missing.reshape(flat.shape), centre, spacing_mm, recipe.window)
+    for inside, rim in zip(known, rims, strict=False):
+        if rim.any():  # what lies beyond the image is then padding too
+            inside &= ~resample_nearest(rim[None], centre, spacing_mm, recipe.window, outside=True)[0]
+    images = images.reshape(*pixels.shape[:2], *recipe.window.shape)
+    known = known.reshape(images.shape)
     for sample, given, name in zip(images, known, names, strict=True):
         for channel, image, inside in zip(recipe.channels, sample, given, strict=True):
             try:
-                image[:] = normalise(image, recipe.percentiles, inside)
+                image[:] = np.where(inside, normalise(image, recipe.percentiles, inside), 0)
             except InputError as error:
                 which = f", channel {channel}" if len(recipe.channels) > 1 else ""
                 raise InputError(f"{name}{which}: {error}") from error
-    return images
+    return images, max((float(rim.mean()) for rim in rims), default=0.0)
 
 
 def usable_slices(labels: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.bool_]:

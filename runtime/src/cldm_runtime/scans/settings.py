@@ -12,6 +12,7 @@ COHORT_FILE, RAW_FOLDER = "cohort.h5", "raw"
 ALL_CHANNELS = "all"
 CENTRES = ("labels", "image")
 NAN_IS_AN_ERROR, NAN_IS_LOWEST = "error", "lowest"
+PADDING_APART, PADDING_IS_IMAGE = "auto", "none"
 _PATIENTS = "_patients"
 
 
@@ -42,6 +43,7 @@ class PrepareSettings:
     margin_mm: float = 4.0  # least distance of every label from the border; labels too large for it are an error
     percentiles: tuple[float, ...] = (0.5, 99.5)
     nan: str = NAN_IS_AN_ERROR  # or "lowest": voxels of NaN get the channel's lowest value; percentiles omit them
+    padding: str = PADDING_APART  # the percentiles omit rims of one value; "none" takes them for image
     image_order: int = 3  # spline of the resampling: 1 linear, 3 cubic
     labels: dict[str, str] = field(default_factory=dict)  # name in the dataset, or value -> our name
     allow_no_lesion: bool = False  # True accepts a cohort of which no sample holds the domain's lesion
