@@ -9,7 +9,7 @@ GRID = np.arange(1.0, 21.0).reshape(4, 5)
 
 
 @pytest.mark.parametrize("value", [0.0, -1024.0, 7.0])
-@pytest.mark.parametrize("widths", [((1, 0), (0, 0)), ((0, 2), (3, 0)), ((1, 1), (1, 1))])
+@pytest.mark.parametrize("widths", [((1, 0), (0, 0)), ((0, 1), (2, 0)), ((1, 1), (0, 1))])
 def test_the_rim_is_found_on_any_side(value: float, widths: tuple[tuple[int, int], ...]) -> None:
     image = np.pad(GRID, widths, constant_values=value)
     (top, _), (left, _) = widths
@@ -23,14 +23,19 @@ def test_what_is_no_rim(image: np.ndarray) -> None:
     assert inner_box(image) is None and not padding(image).any() and without_padding(image) is image
 
 
+def test_a_rim_of_more_than_half_of_the_image_is_its_background() -> None:
+    assert inner_box(np.pad(GRID, ((4, 0), (0, 0)))) == (slice(4, 8), slice(0, 5))
+    assert inner_box(np.pad(GRID, ((5, 0), (0, 0)))) is None
+
+
 def test_zeros_within_are_no_padding() -> None:
-    image = np.pad(np.where(GRID == 7, 0, GRID), 1)
+    image = np.pad(np.where(GRID == 7, 0, GRID), ((1, 0), (1, 1)))
     assert padding(image).sum() == image.size - 20
 
 
 def test_the_planes_of_a_volume() -> None:
-    volume = np.pad(np.arange(1.0, 25.0).reshape(2, 3, 4), ((0, 1), (2, 0), (0, 0)))
-    assert inner_box(volume) == (slice(0, 2), slice(2, 5), slice(0, 4))
+    volume = np.pad(np.arange(1.0, 25.0).reshape(2, 3, 4), ((0, 1), (1, 0), (0, 0)))
+    assert inner_box(volume) == (slice(0, 2), slice(1, 4), slice(0, 4))
 
 
 def test_the_nearest_pixels_take_the_place_of_the_rim() -> None:

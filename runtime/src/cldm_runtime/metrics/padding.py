@@ -12,15 +12,18 @@ from numpy.typing import NDArray
 
 Box = tuple[slice, ...]
 _SHORTEST = 4  # pixels; a shorter line may hold one value by chance
+_LEAST_WITHIN = 0.5  # of the image; what a larger rim surrounds lies on a background, as a brain without its skull
 
 
 def inner_box(image: NDArray[Any]) -> Box | None:
     """The part of an image (*spatial) within the rim of lines (planes of a volume) of one value; None without a rim.
 
-    A constant image has none. Where the borders hold several values, the rim is that of the value that leaves least.
+    A rim takes at most half of the image. Where the borders hold several values, it is that of the value which leaves
+    least.
     """
     boxes = [box for value in _border_values(image) if (box := _box_of(image != value)) is not None]
-    return min(boxes, key=lambda box: image[box].size, default=None)
+    likely = [box for box in boxes if image[box].size >= _LEAST_WITHIN * image.size]
+    return min(likely, key=lambda box: image[box].size, default=None)
 
 
 def padding(image: NDArray[Any]) -> NDArray[np.bool_]:

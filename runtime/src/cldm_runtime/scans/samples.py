@@ -75,7 +75,7 @@ def other_images(pixels: NDArray[np.float32], volume: Volume, slices: Sequence[i
     (n, C, *shape)."""
     labels, spacing = translate(volume.labels, recipe.lookup), volume.spacing_mm[1:]
     return _images(pixels.swapaxes(0, 1), _centre(labels, spacing, recipe), spacing, recipe,
-                   [f"slice {number}" for number in slices], None)
+                   [f"slice {number}" for number in slices], None)[0]
 
 
 def _prepare_volume(case: Case, recipe: Recipe, turn: Turn) -> PreparedCase:
@@ -110,7 +110,7 @@ def _images(pixels: NDArray[np.float32], centre: NDArray[np.float64], spacing_mm
     neither missing nor padding; and the largest share of padding in one of them."""
     flat = pixels.reshape(-1, *pixels.shape[2:])
     rims = [padding(image) for image in flat] if recipe.padding_apart else []
-    if rims:
+    if any(rim.any() for rim in rims):
         flat = np.stack([without_padding(image) for image in flat])
     images = resample_image(flat, centre, spacing_mm, recipe.window, recipe.image_order)
     known = np.ones(images.shape, np.bool_)
