@@ -5,14 +5,17 @@
 """
 
 import contextlib
+import os
 import pickle
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
 
+from cldm_runtime.cli.streams import Unfailing
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.records import plain
 
@@ -126,6 +129,13 @@ def _stopping(trainer: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stdout_to(file: Path) -> Iterator[None]:
-    """nnU-Net prints what it does: that goes to a file."""
-    with file.open("a", encoding="utf-8") as stream, contextlib.redirect_stdout(stream):
-        yield
+    """nnU-Net prints what it does: that goes to a file, as far as it can be written."""
+    target = file if os.access(file if file.exists() else file.parent, os.W_OK) else Path(os.devnull)
+    with target.open("a", encoding="utf-8") as stream:
+        unfailing = Unfailing(stream)
+        with contextlib.redirect_stdout(unfailing):
+            yield
+        unfailing.flush()
+    if target != file or unfailing.failure:
+        click.echo(f"Warning: {file} cannot be written ({unfailing.failure or 'no right to write'}). Training goes on "
+                   "without it.", err=True)

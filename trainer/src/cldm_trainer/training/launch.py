@@ -169,7 +169,10 @@ def leave(text: str, code: int) -> NoReturn:
         click.echo(text, err=True)
         sys.exit(code)
     path = Path(os.environ[_FOLDER], f"{time.monotonic_ns():020d}-{os.environ['LOCAL_RANK']}.txt")
-    path.write_text(text, encoding="utf-8")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError:  # the folder of temporary files is full
+        click.echo(text, err=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # at once: a tidy end may wait for the other processes

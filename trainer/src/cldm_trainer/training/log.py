@@ -1,10 +1,14 @@
 """What can be watched while a stage is trained: a progress bar or log lines, CSV files, TensorBoard, pictures."""
 
 import csv
+import errno
 import importlib.util
+import io
+import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +17,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from cldm_runtime.files.atomic import whole_stream
+from cldm_runtime.files.atomic import whole_stream, write_bytes
 
 _SECONDS_BETWEEN_LINES = 30.0
 
 
 class Records:
-    """Writes into <stage folder>. Rows of a previous attempt beyond `first_step` are dropped on opening."""
+    """Writes into <stage folder>. Rows of a previous attempt beyond `first_step` are dropped on opening.
+
+    What cannot be written (a full disk, no right to write) ends no training: one warning for each file, and the
+    following rows and pictures are tried again.
+    """
 
     def __init__(self, folder: Path, first_step: int, steps: int, writes: bool = True) -> None:
         self.folder, self.first_step, self.steps, self.writes = folder, first_step, steps, writes
@@ -28,12 +36,15 @@ class Records:
         self._started = self._spoken = time.monotonic()
         self._paused = 0.0
         self._board: Any = None
+        self._warned: set[str] = set()
         if writes:
             for name in ("log.csv", "validation.csv"):
-                _drop_rows(folder / name, first_step)
+                with self._going_on(name):
+                    _drop_rows(folder / name, first_step)
             if importlib.util.find_spec("tensorboard") is not None:
                 from torch.utils.tensorboard import SummaryWriter  # optional, and slow to import
-                self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
+                with self._going_on("tensorboard"):
+                    self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
 
     def __enter__(self) -> "Records":
         return self
@@ -41,7 +52,19 @@ class Records:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
         if self._board is not None:
-            self._board.close()
+            with self._going_on("tensorboard"):
+                self._board.close()
+
+    @contextmanager
+    def _going_on(self, name: str) -> Iterator[None]:
+        """What cannot be written into the stage's folder is a warning, once."""
+        try:
+            yield
+        except OSError as error:
+            if name not in self._warned:
+                tqdm.write(f"Warning: {self.folder / name} cannot be written ({error.strerror or error}). Training "
+                           "goes on without it.", file=sys.stderr)
+            self._warned.add(name)
 
     def count(self, step: int) -> None:
         self._bar.update(step - self._bar.n)
@@ -67,35 +90,55 @@ class Records:
 
     def picture(self, step: int, pixels: NDArray[np.uint8]) -> None:
         path = self.folder / "samples" / f"{step:07d}.png"
-        path.parent.mkdir(exist_ok=True)
-        with whole_stream(path) as stream:
-            Image.fromarray(pixels).save(stream, format="PNG")
+        with self._going_on("samples"):
+            path.parent.mkdir(exist_ok=True)
+            with whole_stream(path) as stream:
+                Image.fromarray(pixels).save(stream, format="PNG")
 
     def _write(self, name: str, step: int, figures: Mapping[str, float], group: str) -> None:
-        path = self.folder / name
-        columns = ["step", *figures]
-        if path.exists():
-            with path.open(newline="", encoding="utf-8") as stream:
-                columns = next(csv.reader(stream), columns)
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as stream:
-            # A part that begins later (an adversarial loss) has no column: it is in TensorBoard.
-            writer = csv.DictWriter(stream, columns, extrasaction="ignore")
-            if new:
-                writer.writeheader()
-            writer.writerow({"step": step, **{key: f"{value:.6g}" for key, value in figures.items()}})
+        row = {"step": str(step)} | {key: f"{value:.6g}" for key, value in figures.items()}
+        with self._going_on(name):
+            _append_row(self.folder / name, row)
         if self._board is not None:
-            for key, value in figures.items():
-                self._board.add_scalar(f"{group}/{key}", value, step)
+            with self._going_on("tensorboard"):
+                for key, value in figures.items():
+                    self._board.add_scalar(f"{group}/{key}", value, step)
+
+
+def _append_row(path: Path, row: Mapping[str, str]) -> None:
+    """Add a row whole, or leave the file as it is. Raises OSError."""
+    with path.open("a+b", buffering=0) as stream:
+        end = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        # A part that begins later (an adversarial loss) has no column: it is in TensorBoard.
+        columns = next(csv.reader([stream.readline().decode()]), []) or list(row)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, columns, extrasaction="ignore")
+        if not end:
+            writer.writeheader()
+        writer.writerow(row)
+        data = text.getvalue().encode()
+        try:
+            if stream.write(data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            stream.truncate(end)
+            raise
 
 
 def _drop_rows(path: Path, first_step: int) -> None:
+    """Keep the rows up to a step, and no row that was cut off. Raises OSError, and leaves the file as it is then."""
     if not path.exists():
         return
-    with path.open(newline="", encoding="utf-8") as stream:
-        header, *rows = csv.reader(stream)
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream).writerows([header, *(row for row in rows if int(row[0]) <= first_step)])
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n")]  # the last one may be cut off
+    header, *rows = [*csv.reader(whole)] or [[]]
+    kept = [row for row in rows if len(row) == len(header) and row[0].isdecimal() and int(row[0]) <= first_step]
+    if header and len(kept) == len(lines) - 1:
+        return
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([header, *kept] if header else [])
+    write_bytes(path, text.getvalue().encode())
 
 
 def _spell(figures: Mapping[str, float]) -> str:
