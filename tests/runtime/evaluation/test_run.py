@@ -204,3 +204,15 @@ class Elsewhere:
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {"logits": np.zeros((len(inputs["image"]), 5, *inputs["image"].shape[2:]), np.float32)}
+
+
+def test_a_segmentation_is_scored_against_the_annotations(tmp_path: Path, segmenter: Segmenter) -> None:
+    """The segmenter finds what the reader drew; the attributes of the file stay those of the truth."""
+    path = write(tmp_path / "a.h5", annotations=TOLD)
+    segment_dataset(path, segmenter)
+    measure_dataset(path)
+    with open_dataset(path) as dataset:
+        found = dataset.segmentation("tiny-segmenter")
+        dice = found.scores[:, ["dice" in name for name in found.score_names]]
+        assert np.nanmin(dice) == 1.0
+        assert np.array_equal(dataset.mask_attributes[:, 0] == 0, (MASKS < 3).all(axis=(1, 2)))

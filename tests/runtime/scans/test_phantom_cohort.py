@@ -27,7 +27,8 @@ def rings(monkeypatch: pytest.MonkeyPatch) -> None:
     lge = get_domain("lge")
     drawn = replace(lge, name="rings", phantoms={
         "thin": replace(lge.phantoms["lge-1"], draw=small_volume),
-        "thick": replace(lge.phantoms["lge-1"], draw=thick_volume)})
+        "thick": replace(lge.phantoms["lge-1"], draw=thick_volume),
+        "read": replace(lge.phantoms["lge-1"], draw=read_volume)})
     monkeypatch.setitem(DOMAINS, "rings", lambda: drawn)
 
 
@@ -47,6 +48,13 @@ def small_volume(seed: int, patient: int, subset: str) -> SimpleNamespace:
 
 def thick_volume(seed: int, patient: int, subset: str) -> SimpleNamespace:
     return SimpleNamespace(**vars(small_volume(seed, patient, subset)) | {"spacing_mm": (9.0, 1.5, 1.5)})
+
+
+def read_volume(seed: int, patient: int, subset: str) -> SimpleNamespace:
+    """A volume whose reader outlines an infarct that is not there."""
+    volume = small_volume(seed, patient, subset)
+    read = np.where((volume.labels == 2) & (np.arange(40) > 24), 3, volume.labels).astype(np.uint8)
+    return SimpleNamespace(**vars(volume) | {"labels": read, "true_labels": volume.labels})
 
 
 def test_layout_and_spacing(tmp_path):
@@ -124,3 +132,12 @@ def test_prepare_reads_what_the_domain_draws(tmp_path):
     assert set(counts) == {"train", "d8"} and all(count.samples > 3 for count in counts.values())
     with open_dataset(tmp_path / "cohort.h5") as made:
         assert made.nature == "phantom"
+
+
+def test_the_truth_of_a_readers_labels_is_written_too(tmp_path):
+    write_phantom_cohort(replace(cohort(tmp_path), phantom="read"), tmp_path / "raw", workers=1)
+    truth, read = (np.asarray(nibabel.load(tmp_path / "raw" / kind / "phantom_train_000.nii.gz").dataobj)
+                   for kind in ("truthTr", "labelsTr"))
+    assert np.unique(truth).tolist() == [0, 1, 2] and np.unique(read).tolist() == [0, 1, 2, 3]
+    write_phantom_cohort(cohort(tmp_path), tmp_path / "exact", workers=1)
+    assert not (tmp_path / "exact" / "truthTr").exists()

@@ -1,5 +1,6 @@
 """A raw dataset of tiny NIfTI volumes becomes a cohort; everything wrong with it is said at once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -216,3 +217,33 @@ def test_subsets_that_are_none_are_refused(tmp_path, named):
     write_json(raw(tmp_path / "raw") / "subsets.json", named)
     with pytest.raises(InputError, match=r"subsets\.json: expected an object"):
         prepare(tmp_path / "raw", tmp_path / "cohort.h5", CONFIG, "lge")
+
+
+def with_truth(folder: Path) -> Path:
+    """The cases of `raw`, with true label maps that have no infarct."""
+    for part, names in (("Tr", ("anna", "berta", "carla")), ("Ts", ("dora",))):
+        (folder / f"truth{part}").mkdir()
+        for name in names:
+            write_nifti(folder / f"truth{part}" / f"{name}.nii.gz", np.minimum(heart(), 2), SPACING)
+    return folder
+
+
+def test_the_truth_becomes_the_masks_and_what_a_reader_drew_the_annotations(tmp_path):
+    config = replace(CONFIG, allow_no_lesion=True)
+    prepare(with_truth(raw(tmp_path / "raw")), tmp_path / "cohort.h5", config, "lge")
+    with open_dataset(tmp_path / "cohort.h5") as cohort:
+        assert np.unique(cohort.masks()).tolist() == [0, 1, 2]
+        assert np.unique(cohort.annotations()).tolist() == [0, 1, 2, 3]
+        np.testing.assert_array_equal(np.minimum(cohort.annotations(), 2), cohort.masks())
+        assert (cohort.mask_attributes[:, 0] == 0).all()
+
+
+def test_a_changed_truth_and_a_missing_one_are_said(tmp_path):
+    folder, config = with_truth(raw(tmp_path / "raw")), replace(CONFIG, allow_no_lesion=True)
+    prepare(folder, tmp_path / "cohort.h5", config, "lge")
+    write_nifti(folder / "truthTr" / "anna.nii.gz", heart(), SPACING)
+    with pytest.raises(DatasetError, match="true label maps"):
+        prepare(folder, tmp_path / "cohort.h5", config, "lge")
+    (folder / "truthTr" / "anna.nii.gz").unlink()
+    with pytest.raises(InputError, match=r"case anna: .*truthTr.anna\.nii\.gz is missing"):
+        prepare(folder, tmp_path / "other.h5", config, "lge")

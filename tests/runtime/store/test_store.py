@@ -282,3 +282,13 @@ def test_a_file_without_subsets(tmp_path: Path) -> None:
         writer.append(images=np.zeros((1, 1, 8, 8)))
     with open_dataset(tmp_path / "a.h5") as dataset, pytest.raises(InputError, match="no subsets at all"):
         dataset.rows("train")
+
+
+def test_segmenters_are_judged_by_the_annotations_where_there_are_some(tmp_path: Path) -> None:
+    with open_dataset(write(tmp_path / "a.h5", annotations=1 - MASKS)) as dataset:
+        np.testing.assert_array_equal(dataset.annotations(), 1 - MASKS)
+        np.testing.assert_array_equal(dataset.reference(1), 1 - MASKS[1])
+        np.testing.assert_array_equal(dataset.masks(), MASKS)
+    with open_dataset(write(tmp_path / "b.h5")) as dataset:
+        assert "annotations" not in dataset
+        np.testing.assert_array_equal(dataset.reference(), MASKS)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,19 @@ class DrawnVolume(Protocol):
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]: ...
+
+
+@runtime_checkable
+class AnnotatedVolume(Protocol):
+    """A drawn volume whose labels are what a reader drew; true_labels (Z, H, W) uint8 are the truth."""
+
+    @property
+    def true_labels(self) -> NDArray[np.uint8]: ...
+
+
+def true_labels(volume: DrawnVolume) -> NDArray[np.uint8] | None:
+    """The truth of a volume whose labels are a reader's; None where the labels are the truth."""
+    return volume.true_labels if isinstance(volume, AnnotatedVolume) else None
 
 
 class DrawVolume(Protocol):

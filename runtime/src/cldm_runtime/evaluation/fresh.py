@@ -8,6 +8,7 @@ version none at all.
 from ..errors import DatasetError, list_faults
 from ..files.derived import Derivation, differences
 from ..store import (
+    ANNOTATIONS,
     DERIVED_FROM,
     IMAGES,
     LABEL_MAPS,
@@ -43,11 +44,11 @@ def refuse_other_images(dataset: Dataset, name: str, content: Content) -> None:
 
 
 def measured_record(dataset: Dataset, name: str, content: Content) -> Derivation:
-    """The record of a segmentation that is measured now, and scored on /masks where the file has them."""
+    """The record of a segmentation that is measured now, and scored on the reference where the file has one."""
     made = recorded(dataset, name)
     images = {} if made is None else _of_images(made)
     sources = {**images, LABEL_MAPS: label_maps_digest(dataset, dataset.segmentation(name))}
-    return Derivation({**sources, **content.only(MASKS).sources}, content.derivation.settings)
+    return Derivation({**sources, **content.only(MASKS, ANNOTATIONS).sources}, content.derivation.settings)
 
 
 def refuse_stale(dataset: Dataset, name: str) -> str:

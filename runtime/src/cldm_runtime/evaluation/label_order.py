@@ -19,7 +19,7 @@ def read_permutation(dataset: Dataset, name: str, samples: Samples) -> LabelPerm
     counts = np.zeros((len(labels), len(labels)), dtype=np.int64)
     rows = np.unique(samples.rows[np.linspace(0, len(samples) - 1, LOOKED_AT).astype(int)])
     for row in rows:
-        counts += confusion(segmentation.masks(int(row)), dataset.masks(int(row)), len(labels))
+        counts += confusion(segmentation.masks(int(row)), dataset.reference(int(row)), len(labels))
     return find_permutation(counts, labels, len(rows))
 
 

@@ -74,7 +74,8 @@ def segment_dataset(path: Path, segmenter: Segmenter, *, batch_size: int = BATCH
 
 def measure_dataset(path: Path, *, masks: bool = True, segmentations: Sequence[str] | None = None,
                     progress: Progress = no_progress) -> None:
-    """Measure attributes of /masks (`masks`) and of the named segmentations (None: all), and score those on /masks.
+    """Measure attributes of /masks (`masks`) and of the named segmentations (None: all), and score those on the
+    reference.
 
     Earlier measurements are replaced. Raises DatasetError for a segmentation that the file lacks or that is of other
     images, and if there is nothing to measure.
@@ -117,13 +118,13 @@ def measured_masks(dataset: Dataset, domain: Domain, rows: slice) -> dict[str, N
 
 
 def measured_labels(dataset: Dataset, domain: Domain, labels: LabelMap, rows: slice, name: str) -> dict[str, Any]:
-    """Attributes of the label maps of a segmentation and, if the file has /masks, their scores against them: columns
-    for `SegmentationWriter.append`."""
+    """Attributes of the label maps of a segmentation and, if the file has /masks, their scores against the reference
+    (`Dataset.reference`): columns for `SegmentationWriter.append`."""
     measured = domain.measure(_checked(labels, domain, f"{dataset.path}: /segmentations/{name}/masks"),
                               dataset.spacing_mm)
     columns: dict[str, Any] = {"attributes": measured.values, "attribute_reasons": measured.reasons}
     if "masks" in dataset:
-        reference = _checked(dataset.masks(rows), domain, f"{dataset.path}: /masks")
+        reference = _checked(dataset.reference(rows), domain, f"{dataset.path}: /masks or /annotations")
         scores = score(labels, reference, domain.labels, dataset.spacing_mm)
         columns |= {"scores": scores.values, "score_reasons": scores.reasons, "score_names": scores.names,
                     "score_units": scores.units}

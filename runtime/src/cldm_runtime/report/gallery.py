@@ -73,7 +73,7 @@ def _order(samples: Samples) -> str:
 
 def _case(dataset: Dataset, name: str, samples: Samples, position: int) -> str:
     row = int(samples.rows[position])
-    labels, mask = dataset.segmentation(name).masks(row), dataset.masks(row) if "masks" in dataset else None
+    labels, mask = dataset.segmentation(name).masks(row), dataset.reference(row) if "masks" in dataset else None
     plane = shown_plane(samples.domain, labels if mask is None or not mask.any() else mask)
     image = dataset.images(row)[(0, *plane)]
     low, high = float(image.min()), float(image.max())

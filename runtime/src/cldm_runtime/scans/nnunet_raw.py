@@ -1,7 +1,8 @@
 """nnU-Net v2 raw datasets: which files there are, and how they pair up.
 
 Layout (https://github.com/MIC-DKFZ/nnUNet, documentation/dataset_format.md): `dataset.json`, `imagesTr/CASE_0000.ext`,
-`labelsTr/CASE.ext`, and the same with `Ts`. `subsets.py` reads the optional files that name patients and subsets.
+`labelsTr/CASE.ext`, and the same with `Ts`. Ours may have `truthTr/CASE.ext` too: the true label map, where labelsTr
+holds what a reader drew. `subsets.py` reads the optional files that name patients and subsets.
 """
 
 import gzip
@@ -30,6 +31,7 @@ class Case:
 
     regions: files that show one region each, in place of one label map, with its label value: it is where the file is
     above 0, and the last one decides where several are. lost_affine: the label map may have the identity for an affine.
+    truth_file: the true label map, where `label_file` is what a reader drew of it; only phantoms have one.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Case:
     label_file: Path
     regions: tuple[tuple[Path, int], ...] = ()
     lost_affine: bool = False
+    truth_file: Path | None = None
 
     @property
     def label_files(self) -> tuple[Path, ...]:
@@ -87,15 +90,23 @@ def read_raw_dataset(folder: Path, *, fold: int = 0, validation_share: float = 0
     patients = patients_of(folder, {name: name for name in known}, faults)
     subsets = subsets_of(folder, known, patients, fold, validation_share, faults)
     cases = tuple(
-        Case(name, patients[name], subsets[name], images, label)
+        Case(name, patients[name], subsets[name], images, label, truth_file=_truth_of(label))
         for name, (images, label) in sorted({**train, **test}.items())
         if name in subsets
     )
+    faults += [f"case {case.name}: {case.truth_file} is missing" for case in cases
+               if case.truth_file and not os.path.isfile(case.truth_file)]
     check_patients(patients, subsets, faults)
     if not cases and not faults:
         faults.append(f"{folder / 'imagesTr'}: no case ends with {ending}")
     split = split_note(folder, known, patients, subsets, validation_share)
     return RawDataset(folder, labels, cases, description, split), faults
+
+
+def _truth_of(label: Path) -> Path | None:
+    """The file of the same name in truthTr or truthTs, if that folder is there."""
+    folder = label.parent.with_name(label.parent.name.replace("labels", "truth"))
+    return folder / label.name if folder != label.parent and folder.is_dir() else None
 
 
 Pairs = dict[str, tuple[tuple[Path, ...], Path]]

@@ -11,12 +11,13 @@ from ..errors import DatasetError, list_faults
 from ..files.derived import Derivation, differences
 from ..files.digest import sha256_of, sha256_of_bytes
 from ..store import DERIVED_FROM, open_dataset
-from .nnunet_raw import RawDataset
+from .nnunet_raw import Case, RawDataset
 
 
 def origin_of(raw: RawDataset, recipe: Mapping[str, object], nature: str, domain: Domain) -> Derivation:
     """The digests of all raw files, and the recipe. Names of cases and patients go into one digest, nowhere else."""
-    files = [file for case in raw.cases for file in (*case.image_files, *case.label_files) if os.path.isfile(file)]
+    files = [file for case in raw.cases for file in (*case.image_files, *case.label_files, *_truth(case))
+             if os.path.isfile(file)]
     with ThreadPoolExecutor() as pool:
         contents = dict(zip(files, pool.map(sha256_of, files), strict=True))
     sources = {
@@ -25,9 +26,15 @@ def origin_of(raw: RawDataset, recipe: Mapping[str, object], nature: str, domain
         "label maps": [[(contents.get(file), value) for file, value in case.regions] or contents.get(case.label_file)
                        for case in raw.cases],
     }
+    if any(case.truth_file for case in raw.cases):
+        sources["true label maps"] = [[contents.get(file) for file in _truth(case)] for case in raw.cases]
     declared = {} if domain.declaration is None else {"declared_domain": domain.declaration}
     return Derivation({name: sha256_of_bytes(json.dumps(value).encode()) for name, value in sources.items()},
                       {**recipe, "nature": nature, **declared})
+
+
+def _truth(case: Case) -> tuple[Path, ...]:
+    return () if case.truth_file is None else (case.truth_file,)
 
 
 def check_same(target: Path, origin: Derivation) -> None:

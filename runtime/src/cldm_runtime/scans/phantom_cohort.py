@@ -1,8 +1,9 @@
 """The phantom cohort of a domain, in the layout of users' data: nnU-Net raw.
 
-imagesTr/labelsTr hold the training and validation patients, imagesTs/labelsTs every test patient; `subsets.json` and
-`splits_final.json` name the patients of each subset. Existing files are kept, so an interrupted run continues where it
-stopped. The images of a patient depend only on (seed, subset, patient).
+imagesTr/labelsTr hold the training and validation patients, imagesTs/labelsTs every test patient, truthTr/truthTs the
+true label maps of phantoms whose labels are a reader's; `subsets.json` and `splits_final.json` name the patients of
+each subset. Existing files are kept, so an interrupted run continues where it stopped. The images of a patient depend
+only on (seed, subset, patient).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 
 from ..bundle.declarations import find_domain
 from ..domains.domain import Domain
-from ..domains.phantom_rules import PhantomRules
+from ..domains.phantom_rules import PhantomRules, true_labels
 from ..errors import InputError
 from ..files.atomic import write_json
 from ..files.user_files import read_json
@@ -38,8 +39,8 @@ class PhantomCase:
     def image_files(self, folder: Path, channels: int) -> list[Path]:
         return [folder / f"images{self.part}" / f"{self.name}_{channel:04d}{ENDING}" for channel in range(channels)]
 
-    def label_file(self, folder: Path) -> Path:
-        return folder / f"labels{self.part}" / f"{self.name}{ENDING}"
+    def label_file(self, folder: Path, kind: str = "labels") -> Path:
+        return folder / f"{kind}{self.part}" / f"{self.name}{ENDING}"
 
 
 def list_cases(patients: Mapping[str, int], tests: Sequence[str], first: int = 0) -> list[PhantomCase]:
@@ -129,6 +130,10 @@ def _write_volume(domain: str, phantom: str, seed: int, folder: Path, case: Phan
     channels = volume.image if volume.image.ndim == 4 else volume.image[None]
     for file, image in zip(case.image_files(folder, len(rules.channels)), channels, strict=True):
         write_nifti(file, image.astype(np.float32), volume.spacing_mm)
+    truth = true_labels(volume)
+    if truth is not None:
+        case.label_file(folder, "truth").parent.mkdir(exist_ok=True)
+        write_nifti(case.label_file(folder, "truth"), truth.astype(np.uint8), volume.spacing_mm)
     write_nifti(case.label_file(folder), volume.labels.astype(np.uint8), volume.spacing_mm)
 
 

@@ -178,6 +178,7 @@ def _append(writer: DatasetWriter, case: PreparedCase, patient: str, subset: str
             spacing_mm: tuple[float, ...]) -> int:
     """Append the samples of a case; returns how many hold the domain's lesion."""
     measured, count = measure_samples(case, domain, spacing_mm), len(case.labels)
-    writer.append(images=case.images, masks=case.labels, mask_attributes=measured.values, mask_reasons=measured.reasons,
-                  patients=[patient] * count, slices=case.slices, subset=[subset] * count)
+    writer.append(images=case.images, masks=case.labels, annotations=case.annotations,
+                  mask_attributes=measured.values, mask_reasons=measured.reasons, patients=[patient] * count,
+                  slices=case.slices, subset=[subset] * count)
     return int(with_lesion(measured.names, measured.values, domain).sum())

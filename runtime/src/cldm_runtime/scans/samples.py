@@ -24,7 +24,8 @@ from .volumes import Volume, read_volume
 class PreparedCase:
     """The samples of one case: images (n, C, *spatial) float32 in 0..1, labels (n, *spatial) uint8, position (n,)
     between the ends of the stack (NaN where undefined), slices (n,) their numbers in the source (None for a volume),
-    dropped, the number of labelled slices that were left out, and padding, the largest share of it in an image."""
+    dropped, the number of labelled slices that were left out, and padding, the largest share of it in an image.
+    annotations, as labels: what a reader drew, where labels are the truth; None if only one of them is known."""
 
     images: NDArray[np.float32]
     labels: NDArray[np.uint8]
@@ -33,6 +34,7 @@ class PreparedCase:
     dropped: int
     stack: Stack | None
     padding: float = 0.0
+    annotations: NDArray[np.uint8] | None = None
 
 
 def prepare_case(case: Case, recipe: Recipe, turn: Turn) -> PreparedCase | str:
@@ -59,14 +61,24 @@ def slices_of(volume: Volume, recipe: Recipe, turn: Turn = AS_STORED) -> Prepare
     labelled = np.flatnonzero(labels.any(axis=(1, 2)))
     numbers = turn.numbers(len(labels))
     cut = resample_labels(labels[labelled], centre, spacing, recipe.window)
-    usable = usable_slices(cut, recipe)
+    truth = None if volume.truth is None else _true_labels(volume.truth[labelled], centre, spacing, recipe)
+    usable = usable_slices(cut, recipe) if truth is None else usable_slices(cut, recipe) & usable_slices(truth, recipe)
     rows = labelled[usable]
     images, padded = _images(volume.pixels[:, rows].swapaxes(0, 1), centre, spacing, recipe,
                              [f"slice {number}" for number in numbers[rows]],
                              None if volume.missing is None else volume.missing[:, rows].swapaxes(0, 1))
-    return PreparedCase(images, cut[usable], stack_positions(len(labelled), recipe)[usable],
-                        numbers[rows].astype(np.int32), int((~usable).sum()),
-                        Stack(turn, len(labelled), first_end(labels, recipe)), padded)
+    return PreparedCase(images, (cut if truth is None else truth)[usable],
+                        stack_positions(len(labelled), recipe)[usable], numbers[rows].astype(np.int32),
+                        int((~usable).sum()), Stack(turn, len(labelled), first_end(labels, recipe)), padded,
+                        None if truth is None else cut[usable])
+
+
+def _true_labels(truth: NDArray[np.int64], centre: NDArray[np.float64], spacing_mm: Sequence[float], recipe: Recipe
+                 ) -> NDArray[np.uint8]:
+    """(n, *shape) true label maps (n, *spatial), cut as their images are. Raises InputError where they do not fit."""
+    labels = translate(truth, recipe.lookup)
+    check_fits(labelled_box(labels), centre, spacing_mm, recipe.window)
+    return resample_labels(labels, centre, spacing_mm, recipe.window)
 
 
 def other_images(pixels: NDArray[np.float32], volume: Volume, slices: Sequence[int], recipe: Recipe
@@ -87,7 +99,11 @@ def _prepare_volume(case: Case, recipe: Recipe, turn: Turn) -> PreparedCase:
     images, padded = _images(volume.pixels[None], centre, volume.spacing_mm, recipe, ["the volume"],
                              None if volume.missing is None else volume.missing[None])
     cut = resample_labels(labels, centre, volume.spacing_mm, recipe.window)
-    return PreparedCase(images, cut, np.full(1, np.nan, np.float32), None, 0, None, padded)
+    nowhere = np.full(1, np.nan, np.float32)
+    if volume.truth is None:
+        return PreparedCase(images, cut, nowhere, None, 0, None, padded)
+    truth = _true_labels(volume.truth[None], centre, volume.spacing_mm, recipe)
+    return PreparedCase(images, truth, nowhere, None, 0, None, padded, cut)
 
 
 def _centre(labels: NDArray[np.uint8], spacing_mm: Sequence[float], recipe: Recipe) -> NDArray[np.float64]:

@@ -20,12 +20,14 @@ _LARGEST_LABEL = 2**31
 @dataclass(frozen=True)
 class Volume:
     """`pixels` (C, Z, H, W) float32 and `labels` (Z, H, W) int64; `spacing_mm` in the order z, y, x. `missing`, as
-    `pixels`: voxels that were NaN and have the lowest value of their channel now; None if no voxel was."""
+    `pixels`: voxels that were NaN and have the lowest value of their channel now; None if no voxel was. `truth`, as
+    `labels`: the true label map, where `labels` are what a reader drew."""
 
     pixels: NDArray[np.float32]
     labels: NDArray[np.int64]
     spacing_mm: tuple[float, float, float]
     missing: NDArray[np.bool_] | None = None
+    truth: NDArray[np.int64] | None = None
 
 
 def read_volume(case: Case, channels: Sequence[int] = (0,), *, check_geometry: bool = True, allow_nan: bool = False,
@@ -59,7 +61,19 @@ def read_volume(case: Case, channels: Sequence[int] = (0,), *, check_geometry: b
     missing = np.isnan(stacked)
     for channel, holes in zip(stacked, missing, strict=True):
         channel[holes] = channel[~holes].min(initial=np.inf)
-    return Volume(stacked, np.ascontiguousarray(turn.apply(whole)), ordered, missing if missing.any() else None)
+    return Volume(stacked, np.ascontiguousarray(turn.apply(whole)), ordered, missing if missing.any() else None,
+                  _read_truth(case, labels, turn))
+
+
+def _read_truth(case: Case, labels: NDArray[Any], turn: Turn) -> NDArray[np.int64] | None:
+    """The true label map of a case that has one. It lies on the grid of the label map."""
+    if case.truth_file is None:
+        return None
+    truth, _, _ = read_array(case.truth_file)
+    if truth.shape != labels.shape:
+        raise InputError(f"case {case.name}: the true label map is {_zyx(truth.shape)} pixels (z, y, x), the label map "
+                         f"{_zyx(labels.shape)}. Write both again")
+    return np.ascontiguousarray(turn.apply(_whole_numbers(case, truth)))
 
 
 def _lie_elsewhere(affine: NDArray[np.float64], other: NDArray[np.float64]) -> bool:

@@ -20,7 +20,8 @@ from .reader import Dataset
 from .segmentation import Segmentation
 
 MASK_ATTRIBUTES_FROM = f"mask_attributes_{DERIVED_FROM}"  # root attribute: what /attributes/mask was measured on
-IMAGES, MASKS, LABEL_MAPS = "images", "masks", "label maps"  # sources; the last: of a segmentation
+IMAGES, MASKS, ANNOTATIONS = "images", "masks", "annotations"  # sources
+LABEL_MAPS = "label maps"  # the source that a segmentation is
 _COHORT_COLUMNS = ("mask_attributes", "patients", "slices", "subset")  # that trainings read, besides images and masks
 
 
@@ -44,8 +45,8 @@ class RowsDigest:
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds now: images and masks, where it has them, and the spacing. checksums: (N,) as `row_checksums`.
-    is_as_generated: whether they are those of the file's /checksum; None where it has none."""
+    """What a file holds now: images, masks and annotations, where it has them, and the spacing. checksums: (N,) as
+    `row_checksums`. is_as_generated: whether they are those of the file's /checksum; None where it has none."""
 
     derivation: Derivation
     checksums: NDArray[np.uint32]
@@ -58,17 +59,20 @@ class Content:
 
 
 def read_content(dataset: Dataset) -> Content:
-    """Reads all images and masks once."""
-    images, masks, stored = RowsDigest(), RowsDigest(), dataset.checksum
+    """Reads all images, masks and annotations once."""
+    images, masks, annotations, stored = RowsDigest(), RowsDigest(), RowsDigest(), dataset.checksum
     has_masks, indices, checksums = "masks" in dataset, _indices(dataset), [np.empty(0, np.uint32)]
     for rows in _blocks(dataset):
         pixels, labels = dataset.stored_images(rows), dataset.masks(rows) if has_masks else None
         images.add(pixels)
         if labels is not None:
             masks.add(labels)
+        if "annotations" in dataset:
+            annotations.add(dataset.annotations(rows))
         checksums.append(sample_checksums(pixels, labels, indices[rows]))
     every = np.concatenate(checksums)
     sources = {IMAGES: images.hexdigest(*dataset.rescale)} | ({MASKS: masks.hexdigest()} if has_masks else {})
+    sources |= {ANNOTATIONS: annotations.hexdigest()} if "annotations" in dataset else {}
     return Content(Derivation(sources, {"spacing_mm": list(dataset.spacing_mm)}),
                    every, None if stored is None else np.array_equal(every, stored))
 

@@ -36,6 +36,7 @@ class Column:
 COLUMNS = {
     "images": Column("images", "u2", "image", compress=False),
     "masks": Column("masks", "u1", "mask"),
+    "annotations": Column("annotations", "u1", "mask"),
     "requested": Column("attributes/requested", "f4", "attributes"),
     "mask_attributes": Column("attributes/mask", "f4", "attributes"),
     "mask_reasons": Column("attributes/mask_reasons", "u1", "attributes"),

@@ -165,6 +165,14 @@ class Dataset(StoredColumns):
         """(n, *spatial) label maps of the chosen rows; one integer gives (*spatial)."""
         return self._rows("masks", rows).astype(np.uint8, copy=False)
 
+    def annotations(self, rows: Rows = slice(None)) -> NDArray[np.uint8]:
+        """(n, *spatial) what a reader drew, where /masks holds the truth; one integer gives (*spatial)."""
+        return self._rows("annotations", rows).astype(np.uint8, copy=False)
+
+    def reference(self, rows: Rows = slice(None)) -> NDArray[np.uint8]:
+        """(n, *spatial) what a segmenter learns and is judged by: the annotations, else the masks."""
+        return self.annotations(rows) if "annotations" in self else self.masks(rows)
+
     def _attribute_column(self) -> str:
         return next((name for name in ("mask_attributes", "requested") if name in self), "requested")
 

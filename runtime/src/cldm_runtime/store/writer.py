@@ -139,21 +139,21 @@ class DatasetWriter(ColumnWriter):
                 old.copy(name, new)
 
     def append(self, *, images: ArrayLike | None = None, masks: ArrayLike | None = None,
-               requested: ArrayLike | None = None, mask_attributes: ArrayLike | None = None,
-               mask_reasons: ArrayLike | None = None, grid_row: ArrayLike | None = None,
-               sample_index: ArrayLike | None = None, condition: ArrayLike | None = None,
-               draws: ArrayLike | None = None, patients: ArrayLike | None = None, slices: ArrayLike | None = None,
-               subset: ArrayLike | None = None) -> None:
+               annotations: ArrayLike | None = None, requested: ArrayLike | None = None,
+               mask_attributes: ArrayLike | None = None, mask_reasons: ArrayLike | None = None,
+               grid_row: ArrayLike | None = None, sample_index: ArrayLike | None = None,
+               condition: ArrayLike | None = None, draws: ArrayLike | None = None, patients: ArrayLike | None = None,
+               slices: ArrayLike | None = None, subset: ArrayLike | None = None) -> None:
         """Add n rows to each of the given columns.
 
-        images (n, C, *spatial) float in the intensity range; masks (n, *spatial) uint8; requested, mask_attributes
-        (n, A) float, mask_reasons (n, A) uint8, in the domain's order; the others (n,). At the end all columns must
-        have the same number of rows.
+        images (n, C, *spatial) float in the intensity range; masks, annotations (n, *spatial) uint8; requested,
+        mask_attributes (n, A) float, mask_reasons (n, A) uint8, in the domain's order; the others (n,). At the end all
+        columns must have the same number of rows.
         """
-        self._append({"images": images, "masks": masks, "requested": requested, "mask_attributes": mask_attributes,
-                      "mask_reasons": mask_reasons, "grid_row": grid_row, "sample_index": sample_index,
-                      "condition": condition, "draws": draws, "patients": patients, "slices": slices,
-                      "subset": subset})
+        self._append({"images": images, "masks": masks, "annotations": annotations, "requested": requested,
+                      "mask_attributes": mask_attributes, "mask_reasons": mask_reasons, "grid_row": grid_row,
+                      "sample_index": sample_index, "condition": condition, "draws": draws, "patients": patients,
+                      "slices": slices, "subset": subset})
 
     def _encoded(self, columns: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.generic]]:
         encoded = super()._encoded(columns)

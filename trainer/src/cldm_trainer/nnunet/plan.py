@@ -86,7 +86,7 @@ def _write_image(dataset: Dataset, row: int, folder: Path, name: str) -> None:
 
     files = [(pixels, folder / "imagesTr" / f"{name}_{channel:04d}{ENDING}")
              for channel, pixels in enumerate(dataset.images(row))]
-    for pixels, file in (*files, (dataset.masks(row), folder / "labelsTr" / f"{name}{ENDING}")):
+    for pixels, file in (*files, (dataset.reference(row), folder / "labelsTr" / f"{name}{ENDING}")):
         image = SimpleITK.GetImageFromArray(pixels)
         image.SetSpacing(tuple(reversed(dataset.spacing_mm)))  # SimpleITK counts axes from the last one
         SimpleITK.WriteImage(image, str(file))

@@ -120,5 +120,6 @@ def _copy(writer: DatasetWriter, source: Dataset, rows: np.ndarray, prefix: str)
     for start in range(0, len(rows), source.rows_at_once):
         part = rows[start:start + source.rows_at_once]
         writer.append(images=source.images(part), masks=source.masks(part),
+                      annotations=source.annotations(part) if "annotations" in source else None,
                       patients=[f"{prefix}{name}" for name in patients[part]],
                       **{name: values[part] for name, values in columns.items() if values is not None})

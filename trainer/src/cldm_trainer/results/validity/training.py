@@ -114,10 +114,10 @@ def make_task(recipe: SegmenterRecipe, run: RunFolder) -> RecipeTask:
         rows = dataset.rows("train")
         if dataset.patients is not None:
             rows = rows[chosen_patients(dataset.patients[rows], recipe.share, run.settings.seed)]
-        images, masks, attributes = dataset.images(rows), dataset.masks(rows), dataset.mask_attributes
+        images, masks, attributes = dataset.images(rows), dataset.reference(rows), dataset.mask_attributes
         checked = dataset.rows("val")
         checked = checked[np.linspace(0, len(checked) - 1, min(_CHECKED, len(checked))).round().astype(int)]
-        validation = dataset.images(checked), dataset.masks(checked)
+        validation = dataset.images(checked), dataset.reference(checked)
     measured = domain.measure(masks, run.cohort.spacing_mm).values if attributes is None else attributes[rows]
     masks = hide(masks, images, measured, recipe.hidden, domain)
     pairs = [(torch.from_numpy(as_seen(x, recipe)), torch.from_numpy(y)) for x, y in ((images, masks), validation)]
