@@ -1,0 +1,87 @@
+"""The manifest's section on a generator whose last graph, `acquisition`, applies point spread, noise and rim.
+
+The graph draws how each image was acquired from standard normal numbers, one input for each value. A request replaces
+the number of the value that can be requested by the one that gives what was requested.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..acquisition.distribution import QuantileTable, triangle_factor
+from .latent_prior_spec import full_matrix
+
+ROLE = "acquisition"
+NOISE_LEVEL = "noise_level"
+VALUES = (NOISE_LEVEL, "row_pixel_mm", "column_pixel_mm", "top", "bottom", "left", "right")
+
+
+@dataclass(frozen=True)
+class AcquiredValue:
+    """One value of an image's acquisition. input: of the graph, (N,) standard normal numbers. low, high: range that may
+    be requested; absent: it cannot be. scores, values: the quantile table (`acquisition/distribution.py`)."""
+
+    name: str
+    unit: str
+    input: str
+    scores: tuple[float, ...]
+    values: tuple[float, ...]
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def table(self) -> QuantileTable:
+        return QuantileTable(self.scores, self.values)
+
+    @property
+    def can_be_requested(self) -> bool:
+        return self.low is not None and self.high is not None
+
+
+@dataclass(frozen=True)
+class AcquisitionSpec:
+    """detection: "real", with Gaussian noise, or "magnitude", with Rician noise about the intensity `zero` of no
+    signal. residual_noise: noise level of the decoder's own images. correlation: of the values' normal scores, lower
+    triangle, row by row. taper_shares, taper_weights: how the noise falls with the share of the cut."""
+
+    detection: Literal["real", "magnitude"]
+    zero: float
+    residual_noise: float
+    taper_shares: tuple[float, ...]
+    taper_weights: tuple[float, ...]
+    values: tuple[AcquiredValue, ...]
+    correlation: tuple[float, ...]
+
+    @property
+    def requestable(self) -> tuple[AcquiredValue, ...]:
+        return tuple(value for value in self.values if value.can_be_requested)
+
+    def scores_for(self, normals: NDArray[np.float32], requested: NDArray[np.floating]) -> NDArray[np.float32]:
+        """(N,) normal numbers of the first value, replaced where a value (N,) is requested, i.e. not NaN."""
+        wanted = self.values[0].table.score(requested)
+        return np.where(np.isfinite(requested), wanted, normals).astype(np.float32)
+
+    def faults(self) -> Iterator[str]:
+        """The faults of the numbers, one line each."""
+        names, inputs = [value.name for value in self.values], [value.input for value in self.values]
+        if tuple(names) != VALUES or len(set(inputs)) != len(inputs):
+            yield f"acquisition.values: found {', '.join(names)}, expected {', '.join(VALUES)}, each with its own input."
+            return
+        for value in self.values:
+            yield from (f"acquisition.values.{value.name}: {fault}." for fault in value.table.faults())
+            if value.can_be_requested and (value is not self.values[0] or not 0 <= (value.low or 0) < (value.high or 0)):
+                yield (f"acquisition.values.{value.name}: only {NOISE_LEVEL} can be requested, from low to high, "
+                       "0 <= low < high.")
+        if self.residual_noise < 0 or len(self.taper_shares) != len(self.taper_weights) or len(self.taper_shares) < 2:
+            yield "acquisition: expected residual_noise of 0 or more, and as many taper_weights as taper_shares."
+        size = len(self.values)
+        if len(self.correlation) != size * (size + 1) // 2:
+            yield f"acquisition.correlation: {len(self.correlation)} numbers, expected {size * (size + 1) // 2}."
+            return
+        try:
+            triangle_factor(full_matrix(self.correlation, size))
+        except ValueError as error:
+            yield f"acquisition.correlation: {error}."
