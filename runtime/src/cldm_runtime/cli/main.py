@@ -22,6 +22,7 @@ COMMANDS = {
     "report": ("report", "Write report.html, scores.csv and scores.json."),
     "evaluate": ("evaluate", "Segment, measure and report in one go."),
     "distance": ("distance", "Frechet and kernel distance of two datasets."),
+    "appearance": ("appearance", "What images look like, beside patients' images."),
     "inspect": ("inspect", "Say what a bundle or a dataset is."),
     "run": ("run", "Look at, merge and repair a run on many machines."),
     "engine": ("engine", "Build TensorRT engines on this machine."),
@@ -31,7 +32,7 @@ COMMANDS = {
     "sign": ("sign", "Sign a bundle."),
     "audit-log": ("audit_log", "Check the log of runs."),
 }
-PRINT = ("inspect", "distance", "verify", "bench", "audit-log", "run")  # they write no file
+PRINT = ("inspect", "appearance", "distance", "verify", "bench", "audit-log", "run")  # they write no file
 INTERRUPTED = 130
 
 
