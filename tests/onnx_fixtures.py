@@ -14,6 +14,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.helper import make_node
 
+from acquisition_fixtures import acquisition_nodes
+from cldm_runtime.bundle.acquisition_spec import AcquisitionSpec
 from cldm_runtime.bundle.conditions import encoder_inputs
 from cldm_runtime.bundle.manifest import (
     AttributeSpec,
@@ -33,7 +35,7 @@ from cldm_runtime.bundle.reference import Reference, ReferenceCase, write_refere
 from cldm_runtime.bundle.segmenter_spec import ChannelNormalisation, SegmenterSpec
 from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.domains.registry import get_domain
-from cldm_runtime.generation.pipeline import Pipeline, decoder_noise, initial_noise
+from cldm_runtime.generation.pipeline import Pipeline, decoder_noise, initial_noise, scan_noise
 
 GREYS = np.array([0.20, 0.50, 0.05, 0.95, 0.75], dtype=np.float32)  # of the five labels of the lge domain
 CENTRE, X_SHARE, TIME_SHARE, TEXTURE = (np.float32(value) for value in (0.4, 0.02, 0.01, 0.01))
@@ -223,6 +225,19 @@ def _features(shape: tuple[int, int]) -> Graph:
     return Graph(model(nodes, inputs, outputs, {"left": left, "axes": np.array([2, 3])}), inputs, outputs, function)
 
 
+def acquisition_graph(shape: tuple[int, int], spec: AcquisitionSpec) -> Graph:
+    """Nodes of ONNX, and the runtime's own physics beside them."""
+    nodes, constants = acquisition_nodes(shape, spec)
+    inputs = (tensor("image", 1, *shape), tensor("thermal_noise", 1, *shape), *map(tensor, spec.inputs))
+    outputs = (tensor("acquired", 1, *shape),)
+
+    def function(image: np.ndarray, thermal_noise: np.ndarray, **normals: np.ndarray) -> dict[str, np.ndarray]:
+        made = spec.scanner((1.0, 1.0)).acquire(image, thermal_noise, spec.scan(normals))
+        return {"acquired": made.astype(np.float32)}
+
+    return Graph(model(nodes, inputs, outputs, constants), inputs, outputs, function)
+
+
 def space_to_depth(image: np.ndarray, block: int) -> np.ndarray:
     """(N, 1, H, W) -> (N, block * block, H / block, W / block), as ONNX orders it."""
     count, _, rows, columns = image.shape
@@ -239,9 +254,10 @@ def depth_to_space(latent: np.ndarray, block: int) -> np.ndarray:
 def make_generator(folder: Path, *, shape: tuple[int, int] = (128, 128), latent: tuple[int, int] = (32, 32),
                    steps: int = 4, batch_size: int = 4, sampler: str = "ddim", name: str = "tiny-generator",
                    encoder: bool = False, conditions: Sequence[str] = ("mask",), null: float | None = None,
-                   guidance: float = 1.0) -> Path:
+                   guidance: float = 1.0, acquisition: AcquisitionSpec | None = None) -> Path:
     """Write a generator bundle of the lge domain and return its folder. `encoder`: also the optional encoder graph.
-    `conditions`: keys of CONDITIONS. `null`: all numbers of every condition's null; 0 paints the grey `CENTRE`."""
+    `conditions`: keys of CONDITIONS. `null`: all numbers of every condition's null; 0 paints the grey `CENTRE`.
+    `acquisition`: of a last graph."""
     folder.mkdir(parents=True)
     channels, domain = (shape[0] // latent[0]) ** 2, get_domain("lge")
     specs = [CONDITIONS[key] for key in conditions]
@@ -249,7 +265,8 @@ def make_generator(folder: Path, *, shape: tuple[int, int] = (128, 128), latent:
                 "attribute_encoder": _attribute_encoder(len(domain.attributes))}
     graphs = {"denoiser": _denoiser(channels, latent, specs),
               **{spec.encoder: encoders[spec.encoder] for spec in specs}, "decoder": _decoder(shape, latent),
-              **({"encoder": _encoder(shape, latent)} if encoder else {})}
+              **({"encoder": _encoder(shape, latent)} if encoder else {}),
+              **({"acquisition": acquisition_graph(shape, acquisition)} if acquisition else {})}
     schedule = ScheduleSpec("sample", TRAIN_STEPS,
                             tuple(NoiseSchedule.cosine(TRAIN_STEPS, prediction_type="sample").alphas_cumprod.tolist()))
     outputs = [f"{role}/{spec.name}" for role, graph in graphs.items() for spec in graph.outputs]
@@ -261,7 +278,7 @@ def make_generator(folder: Path, *, shape: tuple[int, int] = (128, 128), latent:
                          for a in domain.attributes),
         latent=LatentSpec(channels, latent, (0.0,) * channels, (1.0,) * channels), schedule=schedule,
         conditions=tuple(_with_null(spec, channels, null) for spec in specs),
-        sampling=SamplingSpec(sampler, steps, "trailing", 0.0, batch_size, guidance))
+        sampling=SamplingSpec(sampler, steps, "trailing", 0.0, batch_size, guidance), acquisition=acquisition)
     return _finish(folder, manifest, graphs, _loop_case(manifest, graphs, shape))
 
 
@@ -299,7 +316,7 @@ def _loop_case(manifest: Manifest, graphs: Mapping[str, Graph], shape: tuple[int
     pipeline = Pipeline(manifest, {role: NumpyEngine(graph) for role, graph in graphs.items()})
     indices = np.arange(2)
     batch = pipeline.sample(sources, pipeline.plan(manifest.sampling), SEED, indices)
-    noise = decoder_noise(manifest.graphs["decoder"], SEED, indices)
+    noise = decoder_noise(manifest.graphs["decoder"], SEED, indices) | scan_noise(manifest, SEED, indices)
     x = initial_noise(manifest.graphs["denoiser"], SEED, indices)
     return ReferenceCase({"x": x, **sources, **noise}, {"latent": batch.latent, "image": batch.image})
 

@@ -44,6 +44,7 @@ void check_loop(const Bundle& bundle, const Reference& reference, const Argument
     std::vector<std::uint64_t> indices(static_cast<std::size_t>(loop.at("x").batch()));
     std::iota(indices.begin(), indices.end(), 0);
     Tensors drawn = pipeline.decoder_noise(seed, indices);
+    drawn.merge(pipeline.scan_noise(seed, indices));
     drawn["x"] = pipeline.initial_noise(seed, indices);
     for (const auto& [name, tensor] : drawn) {
         checks.add("loop/in/" + name, tensor, loop.count(name) ? loop.at(name) : Tensor{}, 0.0);

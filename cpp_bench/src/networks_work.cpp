@@ -64,13 +64,13 @@ nlohmann::json NetworksWork::estimate() {
         begun = now;
     };
     Tensor x = pipeline_.initial_noise(seed_, indices_);
-    const Tensors texture = pipeline_.decoder_noise(seed_, indices_);
+    const Tensors texture = pipeline_.decoder_noise(seed_, indices_), scan = pipeline_.scan_noise(seed_, indices_);
     ends("noise", 1.0);
     const Tensors told = pipeline_.encode(views(sources_));
     ends("condition encoder", 1.0);
     const Tensor latent = pipeline_.latents(std::move(x), told, seed_, indices_, few);
     ends("denoiser and sampler", longer);
-    pipeline_.decode(latent, texture);
+    pipeline_.acquire(pipeline_.decode(latent, texture), scan);
     ends("decoder", 1.0);
     return parts;
 }

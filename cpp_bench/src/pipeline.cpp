@@ -41,6 +41,21 @@ void clip(Tensor& image, const Bundle& bundle) {
     }
 }
 
+constexpr const char* kAcquisition = "acquisition";
+
+// A normal tensor for each input of a graph but one.
+Tensors drawn_for(const GraphSpec& graph, const std::string& but, Purpose purpose, std::uint64_t seed,
+                  const std::vector<std::uint64_t>& indices) {
+    Tensors drawn;
+    std::uint64_t step = 0;
+    for (const TensorSpec& spec : graph.inputs) {
+        if (spec.name != but) {
+            drawn[spec.name] = normals(seed, indices, purpose, spec.sample, step++);
+        }
+    }
+    return drawn;
+}
+
 std::string spelled(const Sampling& how) {
     return std::to_string(how.steps) + " steps of " + how.sampler + ", " + how.spacing + " spacing";
 }
@@ -77,6 +92,9 @@ Pipeline::Pipeline(Bundle bundle, const std::string& provider, int threads)
         engine(condition.encoder);
     }
     engine("decoder");
+    if (manifest.graphs.count(kAcquisition)) {
+        engine(kAcquisition);
+    }
 }
 
 Engine& Pipeline::engine(const std::string& role) {
@@ -137,14 +155,13 @@ Tensor Pipeline::initial_noise(std::uint64_t seed, const std::vector<std::uint64
 }
 
 Tensors Pipeline::decoder_noise(std::uint64_t seed, const std::vector<std::uint64_t>& indices) const {
-    Tensors drawn;
-    std::uint64_t step = 0;
-    for (const TensorSpec& spec : bundle_.manifest().graph("decoder").inputs) {
-        if (spec.name != "latent") {
-            drawn[spec.name] = normals(seed, indices, Purpose::texture, spec.sample, step++);
-        }
-    }
-    return drawn;
+    return drawn_for(bundle_.manifest().graph("decoder"), "latent", Purpose::texture, seed, indices);
+}
+
+Tensors Pipeline::scan_noise(std::uint64_t seed, const std::vector<std::uint64_t>& indices) const {
+    const auto found = bundle_.manifest().graphs.find(kAcquisition);
+    return found == bundle_.manifest().graphs.end() ? Tensors{}
+                                                    : drawn_for(found->second, "image", Purpose::scan, seed, indices);
 }
 
 Tensors Pipeline::encode(const Views& sources) {
@@ -229,12 +246,21 @@ Tensor Pipeline::decode(const Tensor& latent, const Tensors& noise) {
     return engine("decoder").run(inputs);
 }
 
+Tensor Pipeline::acquire(Tensor image, const Tensors& noise) {
+    if (noise.empty()) {
+        return image;
+    }
+    Views inputs = views(noise);
+    inputs["image"] = &image;
+    return engine(kAcquisition).run(inputs);
+}
+
 Batch Pipeline::sample(const Views& sources, std::uint64_t seed, const std::vector<std::uint64_t>& indices,
                        const Sampling& how) {
     check_sampling(bundle_.manifest(), how);
     Batch batch;
     batch.latent = latents(initial_noise(seed, indices), encode(sources), seed, indices, how);
-    batch.image = decode(batch.latent, decoder_noise(seed, indices));
+    batch.image = acquire(decode(batch.latent, decoder_noise(seed, indices)), scan_noise(seed, indices));
     return batch;
 }
 

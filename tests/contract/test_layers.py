@@ -12,7 +12,7 @@ SOURCES = {"cldm_runtime": ROOT / "runtime" / "src" / "cldm_runtime",
            "cldm_trainer": ROOT / "trainer" / "src" / "cldm_trainer"}
 LINES = {
     "cldm_runtime": (
-        "errors version noise",
+        "errors version noise acquisition",
         "files diffusion domains",
         "metrics bundle",
         "store engines runs",

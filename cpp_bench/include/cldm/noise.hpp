@@ -13,7 +13,7 @@
 namespace cldm {
 
 // The numbers are part of the file format.
-enum class Purpose : std::uint64_t { initial = 0, step = 1, texture = 2 };
+enum class Purpose : std::uint64_t { initial = 0, step = 1, texture = 2, scan = 8 };
 
 class Stream {
 public:

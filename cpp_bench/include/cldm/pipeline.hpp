@@ -33,10 +33,14 @@ public:
     // The parts of `sample`.
     Tensor initial_noise(std::uint64_t seed, const std::vector<std::uint64_t>& indices) const;
     Tensors decoder_noise(std::uint64_t seed, const std::vector<std::uint64_t>& indices) const;
+    // For the last graph, which applies the scanner's noise; empty without one.
+    Tensors scan_noise(std::uint64_t seed, const std::vector<std::uint64_t>& indices) const;
     Tensors encode(const Views& sources);
     Tensor latents(Tensor x, const Tensors& told, std::uint64_t seed, const std::vector<std::uint64_t>& indices,
                    const Sampling& how);
     Tensor decode(const Tensor& latent, const Tensors& noise);
+    // The image as the scanner gives it; unchanged where there is no noise for it.
+    Tensor acquire(Tensor image, const Tensors& noise);
 
     // How often the denoiser is asked for one image, both halves of a guided step counted.
     int evaluations(const Sampling& how) const;

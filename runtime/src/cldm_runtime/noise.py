@@ -37,6 +37,7 @@ class Purpose(IntEnum):
     ACQUISITION = 5  # phantom: contrast, coil and scanner noise
     COHORT = 6  # phantom: what belongs to the patient
     READER = 7  # phantom: how a reader draws its contours
+    SCAN = 8  # of a generated image: its scanner's noise, and how it was acquired
 
 
 @cache

@@ -4,14 +4,16 @@ The graph draws how each image was acquired from standard normal numbers, one in
 the number of the value that can be requested by the one that gives what was requested.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..acquisition.band import Taper
 from ..acquisition.distribution import QuantileTable, triangle_factor
+from ..acquisition.scanner import Scan, Scanner
 from .latent_prior_spec import full_matrix
 
 ROLE = "acquisition"
@@ -59,20 +61,42 @@ class AcquisitionSpec:
     def requestable(self) -> tuple[AcquiredValue, ...]:
         return tuple(value for value in self.values if value.can_be_requested)
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Inputs of the graph with a number for each value, in the order of the values."""
+        return tuple(value.input for value in self.values)
+
     def scores_for(self, normals: NDArray[np.float32], requested: NDArray[np.floating]) -> NDArray[np.float32]:
         """(N,) normal numbers of the first value, replaced where a value (N,) is requested, i.e. not NaN."""
         wanted = self.values[0].table.score(requested)
         return np.where(np.isfinite(requested), wanted, normals).astype(np.float32)
 
+    def scan(self, normals: Mapping[str, NDArray[np.floating]]) -> Scan:
+        """How N images are acquired, as the graph computes it from its inputs. The level of the noise that is added
+        leaves room for that of the decoder's images."""
+        independent = np.stack([np.asarray(normals[value.input], dtype=np.float64) for value in self.values], axis=1)
+        factor = triangle_factor(full_matrix(self.correlation, len(self.values)))
+        columns = (independent @ factor.T).T
+        level, rows, across, *rim = (value.table.value(column)
+                                     for value, column in zip(self.values, columns, strict=True))
+        added = np.sqrt(np.maximum(np.square(level) - self.residual_noise**2, 0.0))
+        return Scan(added, rows, across, *np.rint(rim))
+
+    def scanner(self, spacing_mm: tuple[float, ...]) -> Scanner:
+        """The scanner, for images with that spacing."""
+        return Scanner((spacing_mm[-2], spacing_mm[-1]), self.detection, self.zero,
+                       Taper(self.taper_shares, self.taper_weights))
+
     def faults(self) -> Iterator[str]:
         """The faults of the numbers, one line each."""
         names, inputs = [value.name for value in self.values], [value.input for value in self.values]
         if tuple(names) != VALUES or len(set(inputs)) != len(inputs):
-            yield f"acquisition.values: found {', '.join(names)}, expected {', '.join(VALUES)}, each with its own input."
+            yield f"acquisition.values: found {', '.join(names)}; expected {', '.join(VALUES)}, each with an input."
             return
         for value in self.values:
             yield from (f"acquisition.values.{value.name}: {fault}." for fault in value.table.faults())
-            if value.can_be_requested and (value is not self.values[0] or not 0 <= (value.low or 0) < (value.high or 0)):
+            empty = not 0 <= (value.low or 0.0) < (value.high or 0.0)
+            if value.can_be_requested and (value is not self.values[0] or empty):
                 yield (f"acquisition.values.{value.name}: only {NOISE_LEVEL} can be requested, from low to high, "
                        "0 <= low < high.")
         if self.residual_noise < 0 or len(self.taper_shares) != len(self.taper_weights) or len(self.taper_shares) < 2:

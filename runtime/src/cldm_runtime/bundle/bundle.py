@@ -116,9 +116,10 @@ class Bundle:
         faults = []
         if manifest.labels.names != tuple(domain.labels.names):
             faults.append(f"labels are {list(manifest.labels.names)}, the domain's {list(domain.labels.names)}")
-        unknown = [spec.name for spec in manifest.attributes if spec.name not in domain.attribute_names]
+        known = (*domain.attribute_names, *domain.image_attribute_names)
+        unknown = [spec.name for spec in manifest.attributes if spec.name not in known]
         if unknown:
-            faults.append(f"attributes {unknown} are unknown, the domain knows {list(domain.attribute_names)}")
+            faults.append(f"attributes {unknown} are unknown, the domain knows {list(known)}")
         if faults:
             raise BundleError(list_faults(f"bundle {self.path} does not fit the domain {domain.name}.", faults))
         return domain

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from ..diffusion.guidance import guidance_faults
 from ..files.names import is_plain_name, is_sha256
+from .acquisition_spec import ROLE as ACQUISITION
 from .conditions import condition_faults
 from .latent_prior_spec import LatentPriorSpec
 from .manifest import GraphSpec, Manifest, ScheduleSpec
@@ -29,6 +30,7 @@ _TENSORS = {
     "encoder": (("image",), ("latent",)),
     "segmenter": (("image",), ("logits",)),
     "features": (("image",), ("features",)),
+    ACQUISITION: (("image",), ("acquired",)),
 }
 _ANATOMY_TENSORS = {"decoder": (("z",), ("logits",))}  # for bundles that draw label maps
 
@@ -47,7 +49,7 @@ def consistency_faults(manifest: Manifest) -> list[str]:
         faults += _segmenter_faults(manifest.segmenter, manifest)
     if manifest.latent_prior:
         faults += _latent_prior_faults(manifest.latent_prior, manifest)
-    return faults + _tolerance_faults(manifest)
+    return faults + _acquisition_faults(manifest) + _tolerance_faults(manifest)
 
 
 def _file_faults(manifest: Manifest) -> Iterable[str]:
@@ -185,6 +187,18 @@ def _latent_prior_faults(prior: LatentPriorSpec, manifest: Manifest) -> Iterable
         if spec.name in expected and (spec.dtype, spec.shape[1:]) != ("float32", expected[spec.name]):
             yield (f"graphs.decoder: {spec.name} is {spec.dtype} {list(spec.shape)}, expected float32 "
                    f"{['N', *expected[spec.name]]}.")
+
+
+def _acquisition_faults(manifest: Manifest) -> list[str]:
+    graph, spec = manifest.graphs.get(ACQUISITION), manifest.acquisition
+    if graph is None and spec is None:
+        return []
+    if graph is None or spec is None or manifest.kind != "generator":
+        return ["acquisition: expected a generator with both the section and the graph of that name."]
+    inputs = {each.name: each for each in graph.inputs}
+    return [*spec.faults(), *(
+        f"graphs.{ACQUISITION}.inputs.{value.input}: expected float32 ['N'], the number for {value.name}."
+        for value in spec.values if value.input not in inputs or inputs[value.input].shape != ("N",))]
 
 
 def _tolerance_faults(manifest: Manifest) -> list[str]:

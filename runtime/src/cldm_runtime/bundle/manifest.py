@@ -12,6 +12,7 @@ import numpy as np
 
 from ..diffusion.schedule import NoiseSchedule, PredictionType, Spacing
 from ..files.records import plain
+from .acquisition_spec import AcquisitionSpec
 from .latent_prior_spec import LatentPriorSpec
 from .nature import Nature
 from .segmenter_spec import SegmenterSpec
@@ -208,6 +209,7 @@ class Manifest:
     segmenter: SegmenterSpec | None = None
     latent_prior: LatentPriorSpec | None = None
     distilled: DistilledSpec | None = None
+    acquisition: AcquisitionSpec | None = None  # of a generator with a graph of that name
     output: str | None = None  # one of `outputs.OUTPUTS`; None: image
     declared_domain: Mapping[str, Any] | None = None  # the declaration of a domain that is not of this package
     format: Literal["cldm-bundle"] = "cldm-bundle"

@@ -23,7 +23,7 @@ from .manifest import Manifest
 Float32 = NDArray[np.float32]
 Given = Mapping[str, NDArray[Any]]
 """Source -> its array for N samples: masks (N, *spatial) uint8; attributes (N, A) float32 in the domain's order, NaN
-where undefined or unknown."""
+where undefined or unknown; (N, A + B) where those of images are conditions too."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,10 @@ def attribute_inputs(values: NDArray[np.floating]) -> dict[str, Float32]:
 
 
 def _in_order(requested: NDArray[Any], manifest: Manifest, domain: Domain) -> dict[str, Float32]:
-    """The inputs of an encoder of attributes, from attributes (N, A) in the domain's order."""
-    return attribute_inputs(requested[:, [domain.attribute_names.index(spec.name) for spec in manifest.attributes]])
+    """The inputs of an encoder of attributes, from attributes (N, A) in the domain's order, or (N, A + B) with those of
+    images after them."""
+    known = (*domain.attribute_names, *domain.image_attribute_names)
+    return attribute_inputs(requested[:, [known.index(spec.name) for spec in manifest.attributes]])
 
 
 MASKS = Source(

@@ -14,8 +14,11 @@ from .progress import show_progress
 @click.option("--segmentation", "names", multiple=True, metavar="NAME",
               help="Measure only this segmentation; may be given several times.  [default: all]")
 @click.option("--no-masks", is_flag=True, help="Do not measure the masks; keep /attributes/mask.")
-def measure(dataset: Path, names: tuple[str, ...], no_masks: bool) -> None:
-    """Measure the attributes of the masks and segmentations in DATASET, and score segmentations on the masks.
+@click.option("--no-images", is_flag=True, help="Do not measure attributes of the images with their label maps, such "
+              "as contrast and noise level.")
+def measure(dataset: Path, names: tuple[str, ...], no_masks: bool, no_images: bool) -> None:
+    """Measure the attributes of the masks and segmentations in DATASET, and of its images with them, and score
+    segmentations on the masks.
 
     Earlier measurements are replaced. The definitions are in docs/metrics.md.
 
@@ -25,5 +28,6 @@ def measure(dataset: Path, names: tuple[str, ...], no_masks: bool) -> None:
       cldm measure cohort.h5 --segmentation lge-segmenter --no-masks
     """
     with show_progress("measuring", 0, sys.stderr) as progress:
-        measure_dataset(dataset, masks=not no_masks, segmentations=names or None, progress=progress)
+        measure_dataset(dataset, masks=not no_masks, segmentations=names or None, images=not no_images,
+                        progress=progress)
     click.echo(f"{dataset}: measured.")

@@ -64,6 +64,12 @@ class Measure(Protocol):
         """
 
 
+class MeasureImages(Protocol):
+    def __call__(self, images: NDArray[np.floating], labels: LabelMap,
+                 spacing_mm: tuple[float, ...] | None = None) -> Measurement:
+        """Measure (N, C, *spatial) images in [0, 1], the shares of their value range, with (N, *spatial) label maps."""
+
+
 class Tidy(Protocol):
     def __call__(self, labels: LabelMap) -> LabelMap | None:
         """One (*spatial) label map that a network drew, without loose pieces; None if it is no valid anatomy."""
@@ -102,6 +108,9 @@ class Domain:
     phantoms: Mapping[str, PhantomRules] = field(default_factory=dict)  # by name, oldest first; empty: none is drawn
     layouts: tuple[FileLayout, ...] = ()  # of public datasets of this organ
     appearance: AppearanceRules | None = None  # None: what its images look like is not measured
+    image_attributes: tuple[Attribute, ...] = ()  # measured on an image with its label map
+    image_reasons: Mapping[int, str] = field(default_factory=dict)  # why one of those is NaN, besides `reasons`
+    measure_images: MeasureImages | None = None  # None: there are none
 
     def __post_init__(self) -> None:
         clash = sorted(set(self.reasons) & set(Reason))
@@ -116,14 +125,23 @@ class Domain:
         return tuple(attribute.name for attribute in self.attributes)
 
     @property
+    def image_attribute_names(self) -> tuple[str, ...]:
+        return tuple(attribute.name for attribute in self.image_attributes)
+
+    @property
     def tolerances(self) -> NDArray[np.float64]:
         return np.array([attribute.tolerance for attribute in self.attributes])
 
     @property
     def reason_names(self) -> dict[int, str]:
-        """Every reason that a measurement of this domain can give, in the order of their numbers."""
+        """Every reason that a measurement of a label map can give, in the order of their numbers."""
         every = {int(reason): reason.name.lower() for reason in Reason} | dict(self.reasons)
         return dict(sorted(every.items()))
+
+    @property
+    def image_reason_names(self) -> dict[int, str]:
+        """Every reason that a measurement of an image with its label map can give."""
+        return self.reason_names | dict(self.image_reasons)
 
     def require_anatomy(self) -> Anatomy:
         """The anatomy that draws label maps. Raises InputError if the domain has none."""

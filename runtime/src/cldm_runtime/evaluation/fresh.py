@@ -15,6 +15,7 @@ from ..store import (
     MASKS,
     Content,
     Dataset,
+    are_image_attributes_stale,
     are_mask_attributes_stale,
     label_maps_digest,
     read_content,
@@ -60,6 +61,8 @@ def refuse_stale(dataset: Dataset, name: str) -> str:
     changed = [] if made is None or LABEL_MAPS not in made.sources else differences(made, now)
     if are_mask_attributes_stale(dataset, content):
         changed.append("/attributes/mask: of other label maps than /masks")
+    if are_image_attributes_stale(dataset, content):
+        changed.append("/attributes/image: of other images or label maps than the file's")
     if changed:
         raise DatasetError(list_faults(
             f"{dataset.path}: holds measurements of other label maps than those that it holds now. Measure these: "

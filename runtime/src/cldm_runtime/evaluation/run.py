@@ -37,13 +37,14 @@ from ..store import (
     MASKS,
     Dataset,
     RowsDigest,
-    are_mask_attributes_stale,
+    are_attributes_stale,
     edit_dataset,
     open_dataset,
     read_content,
     row_checksums,
 )
 from ..version import __version__
+from .imaging import file_wants_images, lacks_images
 from .steps import (
     check_fit,
     is_by_this_segmenter,
@@ -80,7 +81,7 @@ def evaluate_dataset(path: str | os.PathLike[str], segmenter: Segmenter, *, batc
     if run.is_finished():
         shutil.rmtree(run.folder, ignore_errors=True)
         with stage("measuring") as progress:
-            measure_dataset(path, masks=run.measures_masks or run.are_attributes_stale(),
+            measure_dataset(path, masks=run.measures_masks or lacks_images(run.out) or run.are_attributes_stale(),
                             segmentations=[segmenter.name], progress=progress)
         return segmenter.name
     existing: Existing = "overwrite" if overwrite and not run.is_begun() else "resume"
@@ -130,7 +131,7 @@ class Evaluation(Run):
     def are_attributes_stale(self) -> bool:
         """Whether attributes of /masks are there, and of other label maps; reads the whole file."""
         with open_dataset(self.out) as dataset:
-            return are_mask_attributes_stale(dataset, read_content(dataset))
+            return are_attributes_stale(dataset, read_content(dataset))
 
     @cached_property
     def ranges(self) -> Sequence[range]:
@@ -234,7 +235,7 @@ class _SegmentationMerge(Merge):
         source = {**segmentation_source(run.segmenter, run.mirror), "metric_definition": DEFINITION}
         with open_dataset(run.out) as dataset:
             self._content = read_content(dataset)
-            stale = are_mask_attributes_stale(dataset, self._content)
+            stale = are_attributes_stale(dataset, self._content)
         with edit_dataset(run.out, replace=replaced) as self._editor:
             self._writer = self._editor.segmentation(name, source)
             super().finish()
@@ -243,8 +244,9 @@ class _SegmentationMerge(Merge):
             self._editor.segmentation(name, {DERIVED_FROM: record.text()})
             if run.measures_masks:
                 self._editor.set_metadata({MASK_ATTRIBUTES_FROM: self._content.only(MASKS).text()})
-        if stale:
-            measure_dataset(run.out, segmentations=[])
+        images = file_wants_images(run.out)
+        if stale or images:
+            measure_dataset(run.out, segmentations=[name] if images else [])
 
     def copy(self, part: Part) -> None:
         columns: dict[str, Any] = _read_part(part)

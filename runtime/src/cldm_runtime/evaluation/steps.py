@@ -21,8 +21,19 @@ from ..errors import DatasetError, InputError
 from ..metrics.overlap import DEFINITION, score
 from ..runs.run import Progress
 from ..segmentation.segmenter import BATCH_SIZE, Segmenter
-from ..store import DERIVED_FROM, IMAGES, MASK_ATTRIBUTES_FROM, MASKS, Dataset, edit_dataset, open_dataset, read_content
+from ..store import (
+    DERIVED_FROM,
+    IMAGE_ATTRIBUTES_FROM,
+    IMAGES,
+    MASK_ATTRIBUTES_FROM,
+    MASKS,
+    Dataset,
+    edit_dataset,
+    open_dataset,
+    read_content,
+)
 from .fresh import is_of_these_images, measured_record, refuse_other_images
+from .imaging import measured_images, measured_with, takes_images, wants_images
 
 Path = str | os.PathLike[str]
 
@@ -73,12 +84,13 @@ def segment_dataset(path: Path, segmenter: Segmenter, *, batch_size: int = BATCH
 
 
 def measure_dataset(path: Path, *, masks: bool = True, segmentations: Sequence[str] | None = None,
-                    progress: Progress = no_progress) -> None:
+                    images: bool | None = None, progress: Progress = no_progress) -> None:
     """Measure attributes of /masks (`masks`) and of the named segmentations (None: all), and score those on the
     reference.
 
-    Earlier measurements are replaced. Raises DatasetError for a segmentation that the file lacks or that is of other
-    images, and if there is nothing to measure.
+    images: also measure attributes of the images with these label maps, where the domain has some; None: if the file
+    holds some, requested or measured. Earlier measurements are replaced. Raises DatasetError for a segmentation that
+    the file lacks or that is of other images, and if there is nothing to measure.
     """
     with open_dataset(path) as dataset:
         names = list(dataset.segmentations) if segmentations is None else list(segmentations)
@@ -86,43 +98,49 @@ def measure_dataset(path: Path, *, masks: bool = True, segmentations: Sequence[s
         for name in names:
             refuse_other_images(dataset, name, content)
         masks = masks and "masks" in dataset
+        domain = dataset.load_domain()
+        images = wants_images(dataset, domain) if images is None else images and takes_images(dataset, domain)
         total = len(dataset) * (len(names) + masks)
     if total == 0:
         raise DatasetError(f"{path}: holds neither masks nor segmentations. Run cldm segment first.")
     replaced = [f"segmentations/{name}/{column}" for name in names
-                for column in ("attributes", "attribute_reasons", "scores", "score_reasons")]
-    replaced += ["attributes/mask", "attributes/mask_reasons"] if masks else []
+                for column in ("attributes", "attribute_reasons", "image_attributes", "image_attribute_reasons",
+                               "scores", "score_reasons")]
+    replaced += ["attributes/mask", "attributes/mask_reasons", "attributes/image",
+                 "attributes/image_reasons"] if masks else []
     done = 0
     with edit_dataset(path, replace=replaced) as editor, open_dataset(path) as dataset:
-        domain = dataset.load_domain()
         if masks:
-            editor.set_metadata({MASK_ATTRIBUTES_FROM: content.only(MASKS).text()})
+            editor.set_metadata({MASK_ATTRIBUTES_FROM: content.only(MASKS).text(),
+                                 **({IMAGE_ATTRIBUTES_FROM: content.only(IMAGES, MASKS).text()} if images else {})})
             for rows in _chunks(len(dataset), dataset.rows_at_once):
-                editor.append(**measured_masks(dataset, domain, rows))
+                editor.append(**measured_masks(dataset, domain, rows, images=images))
                 progress(done := done + rows.stop - rows.start, total)
         for name in names:
             made = measured_record(dataset, name, content)
             writer = editor.segmentation(name, {"metric_definition": DEFINITION, DERIVED_FROM: made.text()})
             segmentation = dataset.segmentation(name)
             for rows in _chunks(len(dataset), dataset.rows_at_once):
-                writer.append(**measured_labels(dataset, domain, segmentation.masks(rows), rows, name))
+                writer.append(**measured_labels(dataset, domain, segmentation.masks(rows), rows, name, images=images))
                 progress(done := done + rows.stop - rows.start, total)
 
 
-def measured_masks(dataset: Dataset, domain: Domain, rows: slice) -> dict[str, NDArray[Any]]:
-    """Attributes of /masks and their reasons: columns for `DatasetWriter.append`."""
-    recorded = dataset.mask_attributes
-    measured = domain.measure(_checked(dataset.masks(rows), domain, f"{dataset.path}: /masks"), dataset.spacing_mm)
-    merged = _keep_recorded(measured, None if recorded is None else recorded[rows])
-    return {"mask_attributes": merged.values, "mask_reasons": merged.reasons}
+def measured_masks(dataset: Dataset, domain: Domain, rows: slice, *, images: bool = False) -> dict[str, NDArray[Any]]:
+    """Attributes of /masks and their reasons, and of `images` with them: columns for `DatasetWriter.append`."""
+    recorded, masks = dataset.mask_attributes, _checked(dataset.masks(rows), domain, f"{dataset.path}: /masks")
+    merged = _keep_recorded(domain.measure(masks, dataset.spacing_mm), None if recorded is None else recorded[rows])
+    return {"mask_attributes": merged.values, "mask_reasons": merged.reasons,
+            **(measured_images(dataset, domain, masks, rows) if images else {})}
 
 
-def measured_labels(dataset: Dataset, domain: Domain, labels: LabelMap, rows: slice, name: str) -> dict[str, Any]:
-    """Attributes of the label maps of a segmentation and, if the file has /masks, their scores against the reference
-    (`Dataset.reference`): columns for `SegmentationWriter.append`."""
+def measured_labels(dataset: Dataset, domain: Domain, labels: LabelMap, rows: slice, name: str, *,
+                    images: bool = False) -> dict[str, Any]:
+    """Attributes of the label maps of a segmentation, of `images` with them and, if the file has /masks, their scores
+    against the reference (`Dataset.reference`): columns for `SegmentationWriter.append`."""
     measured = domain.measure(_checked(labels, domain, f"{dataset.path}: /segmentations/{name}/masks"),
                               dataset.spacing_mm)
-    columns: dict[str, Any] = {"attributes": measured.values, "attribute_reasons": measured.reasons}
+    columns: dict[str, Any] = {"attributes": measured.values, "attribute_reasons": measured.reasons,
+                               **(measured_with(dataset, domain, labels, rows) if images else {})}
     if "masks" in dataset:
         reference = _checked(dataset.reference(rows), domain, f"{dataset.path}: /masks or /annotations")
         scores = score(labels, reference, domain.labels, dataset.spacing_mm)

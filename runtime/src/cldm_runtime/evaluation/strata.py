@@ -1,9 +1,13 @@
 """In which samples a segmentation fails, by every attribute of the reference masks."""
 
-import numpy as np
+from collections.abc import Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..domains.attributes import Attribute
 from ..metrics.strata import Bootstrap, RegionOutcome, Strata, Stratum, stratify, worst_of
-from .summary import REPLICATES, Samples, outcome
+from .summary import REPLICATES, AttributeTable, Samples, outcome
 
 MOST_REGIONS = 4  # more are sorted by their own attributes alone: every pair would be a table of thousands of rows
 
@@ -17,13 +21,25 @@ def read_strata(samples: Samples, seed: int = 0, replicates: int = REPLICATES) -
     bootstrap = Bootstrap(samples.clusters[1], replicates, seed)
     counted = np.ones(len(samples), dtype=bool) if samples.domain.lesion is None else outcomes[0].held
     rows, undefined = list[Stratum](), list[str]()
-    for column, attribute in enumerate(samples.domain.attributes):
-        reference, measured = (values[:, column].astype(np.float64) for values in (table, samples.attributes))
+    for attribute, reference, measured in _columns(samples, table):
         chosen = _looked_at(attribute.name, outcomes)
         strata = list(stratify(attribute, reference, measured, chosen, counted, bootstrap))
         rows += strata
         undefined += [] if strata else [attribute.name]
     return Strata("requested" if samples.mask is None else "mask", tuple(rows), worst_of(rows), tuple(undefined))
+
+
+def _columns(samples: Samples, table: AttributeTable
+             ) -> Iterator[tuple[Attribute, NDArray[np.float64], NDArray[np.float64]]]:
+    """Every attribute with its reference and what was measured on the segmentation, (N,) each; of images those that
+    the file holds."""
+    images = samples.imaging
+    of_images = images.requested if images.mask is None else images.mask
+    for attributes, references, values in ((samples.domain.attributes, table, samples.attributes),
+                                           (samples.domain.image_attributes, of_images, images.segmentation)):
+        if references is not None and values is not None:
+            for column, attribute in enumerate(attributes):
+                yield attribute, references[:, column].astype(np.float64), values[:, column].astype(np.float64)
 
 
 def _looked_at(attribute: str, outcomes: list[RegionOutcome]) -> list[RegionOutcome]:

@@ -31,6 +31,21 @@ AttributeTable = NDArray[np.float32]  # (N, A), NaN where undefined
 
 
 @dataclass(frozen=True)
+class ImageValues:
+    """Attributes of the images, (N, B): requested; measured with the masks; with the segmentation, where `reasons` says
+    why one is NaN. None for what the file does not hold."""
+
+    requested: AttributeTable | None = None
+    mask: AttributeTable | None = None
+    segmentation: AttributeTable | None = None
+    reasons: NDArray[np.uint8] | None = None
+
+    @property
+    def tables(self) -> dict[str, AttributeTable | None]:
+        return {"requested": self.requested, "mask": self.mask, "segmentation": self.segmentation}
+
+
+@dataclass(frozen=True)
 class Samples:
     """The data of every reported sample except its images and label maps, row by row.
 
@@ -53,6 +68,7 @@ class Samples:
     grid_row: NDArray[np.int64] | None
     sample_index: NDArray[np.int64] | None
     condition: NDArray[np.int64] | None = None
+    imaging: ImageValues = ImageValues()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -164,7 +180,9 @@ def read_samples(dataset: Dataset, name: str, subset: str | None = None) -> Samp
         domain, rows, attributes[rows], reasons[rows], requested, mask, scores,
         _with_lesion(scores, _lesion_size(domain, mask, requested), domain), chosen(dataset.patients),
         chosen(dataset.slices), chosen(dataset.subset), chosen(dataset.grid_row), chosen(dataset.sample_index),
-        chosen(dataset.condition))
+        chosen(dataset.condition), ImageValues(*map(chosen, (
+            dataset.image_requested, dataset.image_attributes, segmentation.image_attributes,
+            segmentation.image_attribute_reasons))))
 
 
 def summarise_samples(samples: Samples, run: Mapping[str, str | int | float], seed: int = 0,
@@ -193,16 +211,19 @@ def detect(samples: Samples) -> Detection | None:
 def compare(samples: Samples, seed: int = 0, replicates: int = REPLICATES) -> tuple[Comparison, ...]:
     """Every attribute: segmentation against mask and against request, mask against request; all samples, and those
     with the lesion. A comparison without a single complete pair is left out."""
-    tables = {"segmentation": samples.attributes, "mask": samples.mask, "requested": samples.requested}
+    of_maps = {"segmentation": samples.attributes, "mask": samples.mask, "requested": samples.requested}
+    columns = [(attribute, number, tables) for attributes, tables in (
+        (samples.domain.attributes, of_maps), (samples.domain.image_attributes, samples.imaging.tables))
+        for number, attribute in enumerate(attributes)]
     subsets = {ALL: np.ones(len(samples), dtype=bool)}
     if samples.with_lesion is not None:
         subsets[f"{samples.domain.lesion} only"] = samples.with_lesion
     comparisons, (_, clusters) = [], samples.clusters
     for measured, reference in (("segmentation", "mask"), ("segmentation", "requested"), ("mask", "requested")):
-        x, y = tables[reference], tables[measured]
-        if x is None or y is None:
-            continue
-        for number, attribute in enumerate(samples.domain.attributes):
+        for attribute, number, tables in columns:
+            x, y = tables[reference], tables[measured]
+            if x is None or y is None:
+                continue
             for name, chosen in subsets.items():
                 result = agreement(x[chosen, number], y[chosen, number], None if clusters is None else clusters[chosen],
                                    replicates, seed)
@@ -229,9 +250,9 @@ def outcome(samples: Samples, region: str) -> list[str]:
             ("false" if value > 0 else "absent") for reference, value in zip(size, measured, strict=True)]
 
 
-def reason_text(domain: Domain, code: int) -> str:
-    """"" for a measured value, else why there is none; the code if the domain has no name for it."""
-    return "" if code == Reason.MEASURED else domain.reason_names.get(code, f"reason {code}")
+def reason_text(names: Mapping[int, str], code: int) -> str:
+    """"" for a measured value, else why there is none; the code if `names` has no name for it."""
+    return "" if code == Reason.MEASURED else names.get(code, f"reason {code}")
 
 
 def _scores(segmentation: Segmentation, rows: NDArray[np.int64]) -> Scores | None:

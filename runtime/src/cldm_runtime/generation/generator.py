@@ -20,20 +20,20 @@ from ..domains.domain import Domain
 from ..domains.labels import LabelMap
 from ..engines.choose import Choice, choose_provider
 from ..errors import BundleError, InputError, checked_count, checked_seed, list_faults
+from ..requests.canvas import Canvas, untaken
 from ..requests.given_maps import array_masks
 from ..requests.grid import free_grid, grid_from_mapping, row_from_request
 from ..requests.moved_maps import MaskGridRequests
 from ..requests.sources import (
-    Canvas,
     FreeRequests,
     GridRequests,
     RequestSource,
     SampleRequest,
     draw_request,
     mask_requests,
-    untaken,
 )
 from .canvas import canvas_of
+from .imaging import image_requests, requested_noise, with_drawn_noise
 from .learned_anatomy import learned_domain
 from .pipeline import Encodings, Pipeline
 
@@ -45,7 +45,9 @@ class Batch(NamedTuple):
     """n samples: images (n, C, *spatial) float32 in the bundle's value range, masks (n, *spatial) uint8 or None if no
     condition comes from label maps, requested (n, A) float32 in the domain's attribute order (NaN where undefined or
     not requested), sample_index (n,) int64, grid_row (n,) int64, condition (n,) int64 or None if no two samples share
-    one, draws (n,) int64 how many label maps were sampled for each, or None if no map was sampled."""
+    one, draws (n,) int64 how many label maps were sampled for each, or None if no map was sampled, imaging (n, B)
+    float32 the requested attributes of images, and the noise level that was drawn where none was requested, or None if
+    the bundle takes none."""
 
     images: Images
     masks: LabelMap | None
@@ -54,6 +56,7 @@ class Batch(NamedTuple):
     grid_row: NDArray[np.int64]
     condition: NDArray[np.int64] | None = None
     draws: NDArray[np.int64] | None = None
+    imaging: NDArray[np.float32] | None = None
 
     def __repr__(self) -> str:
         return f"<Batch of samples {self.sample_index.min()} to {self.sample_index.max()}, images {self.images.shape}>"
@@ -254,10 +257,13 @@ class Generator:
         indices = np.array([request.index for request in padded], dtype=np.int64)
         maps = [request.mask for request in padded if request.mask is not None]
         masks, requested = np.stack(maps) if maps else None, np.stack([request.requested for request in padded])
-        arrays = {**_stacked(padded), "attributes": requested, **({} if masks is None else {"masks": masks})}
+        imaging = image_requests(self.canvas, padded)
+        attributes = requested if imaging is None else np.concatenate([requested, imaging], axis=1)
+        arrays = {**_stacked(padded), "attributes": attributes, **({} if masks is None else {"masks": masks})}
         encoded = encodings.of(self._encoded_from(arrays, len(padded)), lambda: self._pipeline.encode(
             inputs_from(self.manifest, self.domain, arrays)))
-        wait = self._pipeline.begin(encoded, self._pipeline.plan(settings), seed, indices)
+        levels = requested_noise(self.manifest, self.domain, imaging)
+        wait = self._pipeline.begin(encoded, self._pipeline.plan(settings), seed, indices, levels)
         count = len(requests)
         conditions = [request.condition for request in requests if request.condition is not None]
         draws = [request.draws for request in requests]
@@ -271,7 +277,9 @@ class Generator:
             return Batch(images[:count], None if masks is None else masks[:count], requested[:count], indices[:count],
                          np.array([request.grid_row for request in requests], dtype=np.int64),
                          np.array(conditions, dtype=np.int64) if conditions else None,
-                         np.array(draws, dtype=np.int64) if any(draws) else None)
+                         np.array(draws, dtype=np.int64) if any(draws) else None,
+                         None if imaging is None else with_drawn_noise(
+                             self.manifest, self.domain, imaging, seed, indices)[:count])
 
         return finish
 

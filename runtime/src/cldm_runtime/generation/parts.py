@@ -46,7 +46,8 @@ def _write_batches(plan: Plan, samples: range, writer: DatasetWriter) -> Iterato
     for batch in generator.batches(plan.source, samples, plan.seed, plan.settings):
         columns: dict[str, NDArray[Any]] = {"images": batch.images, "grid_row": batch.grid_row,
                                             "sample_index": batch.sample_index}
-        for name, values in (("condition", batch.condition), ("draws", batch.draws)):
+        for name, values in (("condition", batch.condition), ("draws", batch.draws),
+                             ("image_requested", batch.imaging)):
             if values is not None:
                 columns[name] = values
         if generator.manifest.conditions:

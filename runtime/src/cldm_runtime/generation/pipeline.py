@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bundle.acquisition_spec import ROLE as ACQUISITION
 from ..bundle.bundle import Bundle
 from ..bundle.manifest import GraphSpec, Manifest, SamplingSpec, TensorSpec
 from ..bundle.outputs import output_of
@@ -57,6 +58,29 @@ def decoder_noise(decoder: GraphSpec, seed: int, indices: Indices) -> dict[str, 
             for k, spec in enumerate(specs)}
 
 
+def scan_noise(manifest: Manifest, seed: int, indices: Indices,
+               noise_levels: NDArray[np.floating] | None = None) -> dict[str, Float32]:
+    """Standard normals for every input of the acquisition graph except the image; the k-th of them has step k. Empty
+    without such a graph. noise_levels: (N,) the requested ones, NaN where none is: their number replaces the drawn one.
+    """
+    spec = manifest.acquisition
+    if spec is None:
+        return {}
+    inputs = [tensor.name for tensor in manifest.graphs[ACQUISITION].inputs if tensor.name != "image"]
+    noise = {name: scan_numbers(manifest, name, seed, indices) for name in inputs}
+    if noise_levels is not None:
+        name = spec.values[0].input
+        noise[name] = spec.scores_for(noise[name], noise_levels)
+    return noise
+
+
+def scan_numbers(manifest: Manifest, name: str, seed: int, indices: Indices) -> Float32:
+    """Standard normals for one input of the acquisition graph."""
+    inputs = [tensor for tensor in manifest.graphs[ACQUISITION].inputs if tensor.name != "image"]
+    step = next(k for k, tensor in enumerate(inputs) if tensor.name == name)
+    return normals(seed, indices, Purpose.SCAN, _sample_shape(inputs[step]), step=step)
+
+
 class Pipeline:
     """The opened graphs of a generator bundle. Calls do not depend on each other."""
 
@@ -73,7 +97,8 @@ class Pipeline:
              precision: str = "fp32") -> Self:
         """Open the graphs that generation needs. Raises BundleError and ProviderError."""
         encoders = [condition.encoder for condition in bundle.manifest.conditions]
-        roles = dict.fromkeys(["denoiser", *encoders, "decoder"])
+        last = [ACQUISITION] if bundle.manifest.acquisition else []
+        roles = dict.fromkeys(["denoiser", *encoders, "decoder", *last])
         if bundle.manifest.kind != "generator":
             raise BundleError(f"bundle {bundle.path} is a {bundle.manifest.kind}; generating needs a generator.")
         return cls(bundle.manifest, {role: open_graph(bundle, role, provider, threads, precision) for role in roles})
@@ -156,6 +181,13 @@ class Pipeline:
         image: Float32 = self._engines["decoder"].run({"latent": latent, **noise})[self._output]
         return image
 
+    def acquire(self, image: Tensor, noise: Mapping[str, Array]) -> Tensor:
+        """Images of the decoder as the scanner gives them, with what `scan_noise` gives; unchanged without a graph for
+        it."""
+        if not noise:
+            return image
+        return launch(self._engines[ACQUISITION], {"image": image, **self._put(noise)})["acquired"]
+
     def sample(self, sources: Mapping[str, Array], plan: SamplingPlan, seed: int,
                indices: Sequence[int] | Indices) -> SampledBatch:
         """The samples of the given indices; each depends only on (bundle, seed, index, its condition)."""
@@ -176,16 +208,18 @@ class Pipeline:
         """How many batches to begin before waiting for the first; 0 if batches do not overlap on this device."""
         return self._device.ahead
 
-    def begin(self, fed: Mapping[str, Array], plan: SamplingPlan, seed: int,
-              indices: Sequence[int] | Indices) -> Callable[[], SampledBatch]:
+    def begin(self, fed: Mapping[str, Array], plan: SamplingPlan, seed: int, indices: Sequence[int] | Indices,
+              noise_levels: NDArray[np.floating] | None = None) -> Callable[[], SampledBatch]:
         """Begin a batch, and return a function that waits for it and returns it. On a GPU, latents stay there until
-        they are decoded, and images are copied to the host while the next batch is computed."""
+        they are decoded, and images are copied to the host while the next batch is computed. noise_levels: as in
+        `scan_noise`."""
         indices = np.asarray(indices, dtype=np.int64)
         graphs, device = self.manifest.graphs, self._device
         x = initial_noise(graphs["denoiser"], seed, indices)
         latent = self._walk(x, fed, plan, seed, indices)
         noise = self._put(decoder_noise(graphs["decoder"], seed, indices))
         image = launch(self._engines["decoder"], {"latent": latent, **noise})[self._output]
+        image = self.acquire(image, scan_noise(self.manifest, seed, indices, noise_levels))
         copies = device.fetch(latent), device.fetch(image)
         return lambda: SampledBatch(*(copy() for copy in copies))
 
@@ -198,7 +232,8 @@ class Pipeline:
         marks.append(time.perf_counter())
         self.latents(x, fed, replace(plan, sampler=_one_call, guidance_interval=EVERYWHERE), 0, indices)
         marks.append(time.perf_counter())
-        self.decode(x, decoder_noise(graphs["decoder"], 0, indices))
+        image = self.decode(x, decoder_noise(graphs["decoder"], 0, indices))
+        self._device.fetch(self.acquire(self._device.put(image), scan_noise(self.manifest, 0, indices)))()
         marks.append(time.perf_counter())
         encode, step, decode = np.diff(marks)
         return float(encode + len(plan.table.timesteps) * step + decode) / len(indices)

@@ -46,14 +46,27 @@ def _columns(samples: Samples) -> Iterator[tuple[str, Iterable[Cell]]]:
         for source, table in tables.items():
             if table is not None:
                 yield f"{source}_{attribute}", table[:, number].tolist()
-        yield f"segmentation_{attribute}_undefined", [reason_text(samples.domain, int(code))
+        yield f"segmentation_{attribute}_undefined", [reason_text(samples.domain.reason_names, int(code))
                                                       for code in samples.reasons[:, number]]
+    yield from _image_columns(samples)
     if samples.scores is not None:
         for number, name in enumerate(samples.scores.names):
             yield name, samples.scores.values[:, number].tolist()
     for region in samples.domain.labels.regions:
         if words := outcome(samples, region):
             yield f"{region}_outcome", words
+
+
+def _image_columns(samples: Samples) -> Iterator[tuple[str, Iterable[Cell]]]:
+    """Attributes of the images that the file holds."""
+    for number, attribute in enumerate(samples.domain.image_attribute_names):
+        for source, table in samples.imaging.tables.items():
+            if table is not None:
+                yield f"{source}_{attribute}", table[:, number].tolist()
+        if samples.imaging.reasons is not None:
+            names = samples.domain.image_reason_names
+            yield (f"segmentation_{attribute}_undefined",
+                   [reason_text(names, int(code)) for code in samples.imaging.reasons[:, number]])
 
 
 def _cell(value: Cell) -> str:

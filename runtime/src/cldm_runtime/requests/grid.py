@@ -1,20 +1,20 @@
 """grid.csv: which attributes are requested, how often, and which sample belongs to which row.
 
-The header has any non-empty subset of the domain's attribute names, and optionally `rotation_deg`, `weight` and
-`label`. Each row is one grid point. An empty cell leaves the attribute out for that row.
+The header has any non-empty subset of the domain's attribute names, of label maps and of images, and optionally
+`rotation_deg`, `weight` and `label`. Each row is one grid point. An empty cell leaves the attribute out for that row.
 
 `rotation_deg` turns the anatomy counter-clockwise before it is rendered on pixels, so no angle costs sharpness. It has
 no effect with a bundle whose images are not made from label maps.
 
-A grid for given label maps has no attribute columns, because the maps decide the attributes. It has `rotation_deg`,
-`widening_mm` or both, which change each map. See `moved_maps.py`.
+A grid for given label maps has no columns of their attributes, because the maps decide them. It has `rotation_deg` and
+`widening_mm`, which change each map (see `moved_maps.py`), attributes of images, or both.
 """
 
 import hashlib
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -37,7 +37,8 @@ _MOST_COLUMNS = 100
 
 @dataclass(frozen=True)
 class GridRow:
-    """One grid point. `request` holds its attributes in the user's units; `line` is its line in the file."""
+    """One grid point. `request` holds its attributes in the user's units, `imaging` those of the image with its label
+    map; `line` is its line in the file."""
 
     line: int
     request: Mapping[str, float]
@@ -45,6 +46,7 @@ class GridRow:
     weight: float = 1.0
     label: str = ""
     widening_mm: float = 0.0
+    imaging: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def _parse(text: str, domain: Domain, faults: list[str], for_masks: bool) -> lis
     header = next(lines, None)
     if header is None:
         if not faults:
-            expected = TRANSFORMATIONS if for_masks else domain.attribute_names
+            expected = _expected(domain, for_masks)
             faults.append(f"the file is empty. Expected a header with some of: {', '.join(expected)}")
         return []
     names = without_blank_end([cell.lower() for cell in header[1]], 1)
@@ -149,8 +151,13 @@ def _parse(text: str, domain: Domain, faults: list[str], for_masks: bool) -> lis
     return rows
 
 
+def _expected(domain: Domain, for_masks: bool) -> tuple[str, ...]:
+    """The columns of which a grid has at least one."""
+    return (*(TRANSFORMATIONS if for_masks else domain.attribute_names), *domain.image_attribute_names)
+
+
 def _header_faults(names: list[str], line: int, domain: Domain, for_masks: bool = False) -> Iterator[str]:
-    expected = TRANSFORMATIONS if for_masks else domain.attribute_names
+    expected = _expected(domain, for_masks)
     columns = tuple(dict.fromkeys((*expected, *OPTIONAL_COLUMNS)))
     misplaced = list(_misplaced(names, domain, for_masks))
     yield from (f"line {line}: {fault}" for fault in misplaced)
@@ -189,13 +196,13 @@ def _row(line: int, names: list[str], cells: list[str], domain: Domain, faults: 
         return None
     cell = dict(zip(names, cells, strict=True))
     before = len(faults)
-    ranges = {attribute.name: (attribute.low, attribute.high) for attribute in domain.attributes}
-    request = {name: _number(line, name, cell[name], *ranges[name], faults)
-               for name in domain.attribute_names if cell.get(name)}
+    request, imaging = ({each.name: _number(line, each.name, cell[each.name], each.low, each.high, faults)
+                         for each in attributes if cell.get(each.name)}
+                        for attributes in (domain.attributes, domain.image_attributes))
     rotation, widening, weight = (_number(line, name, cell.get(name) or default, *_RANGES[name], faults)
                                   for name, default in (("rotation_deg", "0"), ("widening_mm", "0"), ("weight", "1")))
     label = cell.get("label", "")
-    return GridRow(line, request, rotation, weight, label, widening) if len(faults) == before else None
+    return GridRow(line, request, rotation, weight, label, widening, imaging) if len(faults) == before else None
 
 
 def _number(line: int, name: str, text: str, low: float, high: float, faults: list[str]) -> float:
@@ -224,7 +231,7 @@ def grid_from_mapping(attributes: Mapping[str, float | Sequence[float]], domain:
     columns = {str(name): np.atleast_1d(as_array(values, f"attributes: {name}").astype(np.float64))
                for name, values in attributes.items()}
     lengths = {len(values) for values in columns.values()} - {1}
-    expected = TRANSFORMATIONS if for_masks else domain.attribute_names
+    expected = _expected(domain, for_masks)
     faults = [] if columns else [f"no attribute given. Known: {', '.join(expected)}"]
     if len(lengths) > 1 or any(values.ndim != 1 for values in columns.values()):
         faults.append(f"sequences differ in length: { {name: values.shape for name, values in columns.items()} }")
@@ -241,7 +248,8 @@ def grid_from_mapping(attributes: Mapping[str, float | Sequence[float]], domain:
     faults = [fault.replace("line ", "row ", 1) for fault in faults]
     if faults:
         raise InputError(list_faults("attributes cannot be met:", faults[:_MOST_FAULTS]))
-    canonical = repr([(sorted(row.request.items()), row.rotation_deg, row.weight, *([row.widening_mm] * for_masks))
+    canonical = repr([(sorted(row.request.items()), row.rotation_deg, row.weight, *([row.widening_mm] * for_masks),
+                       *([sorted(row.imaging.items())] if row.imaging else []))
                       for row in rows])
     return Grid("attributes", tuple(rows), hashlib.sha256(canonical.encode()).hexdigest())
 

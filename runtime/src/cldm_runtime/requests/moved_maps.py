@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from ..domains.labels import LabelMap
 from ..domains.rotation import overhang_mm, rotate_labels
 from ..errors import InputError, list_faults
+from .canvas import Canvas, untaken_of_images
 from .grid import Grid, GridRow, place_of
-from .sources import Canvas, MaskRequests, SampleRequest
+from .sources import MaskRequests, SampleRequest
 
 _MOST_FAULTS = 20
 
@@ -31,7 +32,10 @@ class MaskGridRequests:
 
     @classmethod
     def spread(cls, grid: Grid, samples: int, masks: MaskRequests) -> "MaskGridRequests":
-        """Raises InputError if a map, turned as a row says, would leave the image; checks the pairs that occur."""
+        """Raises InputError if a map, turned as a row says, would leave the image, and for attributes of images that
+        the bundle does not take; checks the pairs that occur."""
+        if untaken := [fault for row in grid.rows for fault in untaken_of_images(row, masks.canvas)]:
+            raise InputError(list_faults(f"{grid.name}: does not fit the bundle.", list(dict.fromkeys(untaken))))
         requests = cls(grid, grid.counts(samples), masks)
         faults = list(islice(requests._overhangs(), _MOST_FAULTS + 1))
         if len(faults) > _MOST_FAULTS:
@@ -55,7 +59,7 @@ class MaskGridRequests:
         number, before = place_of(index, self.counts)
         row, source = self.grid.rows[number], before % len(self.masks.rows)
         mask = moved(self.masks.rows.mask(source), row, self.masks.canvas)
-        request = self.masks.request_for(mask, source, seed, index)
+        request = self.masks.request_for(mask, source, seed, index, row)
         return replace(request, grid_row=number, rotation_deg=row.rotation_deg)
 
     def identity(self) -> dict[str, str | int]:

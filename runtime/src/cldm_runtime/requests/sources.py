@@ -17,6 +17,7 @@ from ..domains.labels import LabelMap
 from ..errors import InputError, list_faults
 from ..files.blocks import samples_in_block
 from ..noise import Purpose, Stream
+from .canvas import Canvas, imaging_of, untaken
 from .given_maps import MaskRows, dataset_masks, npy_masks
 from .grid import Grid, GridRow, row_of
 
@@ -32,7 +33,8 @@ class SampleRequest:
     mask: (*spatial) label map that the image must show; None if the image is made from attributes alone, or from
     nothing. condition: number of the condition that the sample shares with others of the run; None if it shares none.
     draws: how many label maps were sampled until one met the request; 0 if none was sampled. given: further inputs of
-    the image, by the name of their source (`bundle/sources.py`).
+    the image, by the name of their source (`bundle/sources.py`). imaging: (B,) attributes of the image with its label
+    map, NaN where undefined or not requested; None if the bundle takes none.
     """
 
     index: int
@@ -43,6 +45,7 @@ class SampleRequest:
     condition: int | None = None
     draws: int = 0
     given: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    imaging: NDArray[np.float32] | None = None
 
 
 class RequestSource(Protocol):
@@ -56,31 +59,6 @@ class RequestSource(Protocol):
 
     def notes(self) -> list[str]:
         """Input of the user that has no effect, one line each."""
-
-
-@dataclass(frozen=True)
-class Canvas:
-    """The grid that label maps are rendered on, and what the bundle's images are conditioned on.
-
-    table: (rows, A) joint attributes in the domain's order, from which attributes that a request leaves out are
-    sampled; None: they are sampled from the domain's own prior. maps: whether images are conditioned on label maps; if
-    not, no map is sampled and a request may name only `attributes`. attributes: names of the attributes that images are
-    conditioned on, with or without maps.
-    """
-
-    domain: Domain
-    shape: tuple[int, ...]
-    spacing_mm: tuple[float, ...]
-    table: NDArray[np.float64] | None = None
-    maps: bool = True
-    attributes: tuple[str, ...] = ()
-
-    def only_conditions(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(A,) attributes of a request; those that the image is not conditioned on become NaN."""
-        if self.maps:
-            return values
-        is_condition = [name in self.attributes for name in self.domain.attribute_names]
-        return np.where(is_condition, values, np.float32(np.nan))
 
 
 @dataclass(frozen=True)
@@ -120,13 +98,6 @@ class GridRequests:
                 ] if turned else []
 
 
-def untaken(row: GridRow, canvas: Canvas) -> list[str]:
-    """A fault for each requested attribute that images are not conditioned on."""
-    taken = canvas.attributes
-    return [] if canvas.maps else [f"{name} is not a condition of this bundle. It takes: {', '.join(taken)}"
-                                   for name in row.request if name not in taken]
-
-
 def draw_request(row: GridRow, number: int, canvas: Canvas, seed: int, index: int) -> SampleRequest:
     """Complete the row's attributes, and sample an anatomy for them if the bundle needs label maps.
 
@@ -147,13 +118,14 @@ def draw_request(row: GridRow, number: int, canvas: Canvas, seed: int, index: in
             if attempt == _DRAWS - 1:
                 raise
     requested = np.array([complete.get(name, np.nan) for name in domain.attribute_names], dtype=np.float32)
+    imaging = imaging_of(row, requested, canvas, seed, index)
     if drawn is None:
-        return SampleRequest(index, number, canvas.only_conditions(requested), None, row.rotation_deg)
+        return SampleRequest(index, number, canvas.only_conditions(requested), None, row.rotation_deg, imaging=imaging)
     free = [name not in complete for name in domain.attribute_names]
     if any(free):
         requested = np.where(free, domain.measure(drawn.labels[None], canvas.spacing_mm).values[0], requested)
     requested = canvas.only_conditions(requested)
-    return SampleRequest(index, number, requested, drawn.labels, row.rotation_deg, draws=drawn.draws)
+    return SampleRequest(index, number, requested, drawn.labels, row.rotation_deg, draws=drawn.draws, imaging=imaging)
 
 
 def completed(request: Mapping[str, float], stream: Stream, canvas: Canvas) -> dict[str, float]:
@@ -202,16 +174,19 @@ class MaskRequests:
         row = index % len(self.rows)
         return self.request_for(self.rows.mask(row), row, seed, index)
 
-    def request_for(self, mask: LabelMap, row: int, seed: int, index: int) -> SampleRequest:
-        """The request of sample `index` that shows `mask`, which was made from the mask of `row`."""
+    def request_for(self, mask: LabelMap, row: int, seed: int, index: int,
+                    asked: GridRow | None = None) -> SampleRequest:
+        """The request of sample `index` that shows `mask`, which was made from the mask of `row`. asked: the row of a
+        grid that goes with it."""
         values, reasons = measured_attributes(mask[None], [self.rows.known_attributes(row)], self.canvas.domain,
                                               self.canvas.spacing_mm)
         requested = values[0]
         if self.canvas.attributes:
             unknown = reasons[0] == Reason.NEEDS_STACK
             requested = self._completed(requested, unknown, Stream(seed, index, Purpose.CONDITION))
+        imaging = imaging_of(asked or GridRow(0, {}), requested, self.canvas, seed, index)
         requested = self.canvas.only_conditions(requested)
-        return SampleRequest(index, NO_GRID_ROW, requested, mask if self.canvas.maps else None)
+        return SampleRequest(index, NO_GRID_ROW, requested, mask if self.canvas.maps else None, imaging=imaging)
 
     def _completed(self, values: NDArray[np.float32], unknown: NDArray[np.bool_],
                    stream: Stream) -> NDArray[np.float32]:

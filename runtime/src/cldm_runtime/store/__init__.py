@@ -12,12 +12,15 @@ from .check import SampleFaults, check_samples, sample_checksums
 from .columns import SegmentationWriter
 from .content import (
     ANNOTATIONS,
+    IMAGE_ATTRIBUTES_FROM,
     IMAGES,
     LABEL_MAPS,
     MASK_ATTRIBUTES_FROM,
     MASKS,
     Content,
     RowsDigest,
+    are_attributes_stale,
+    are_image_attributes_stale,
     are_mask_attributes_stale,
     cohort_digest,
     label_maps_digest,
@@ -30,8 +33,9 @@ from .segmentation import Segmentation
 from .writer import DatasetWriter, create_dataset, edit_dataset
 
 __all__ = [
-    "ANNOTATIONS", "DERIVED_FROM", "IMAGES", "LABEL_MAPS", "MASKS", "MASK_ATTRIBUTES_FROM", "Content", "Dataset",
-    "DatasetSpec", "DatasetWriter", "MetadataValue", "RowsDigest", "SampleFaults", "Segmentation", "SegmentationWriter",
+    "ANNOTATIONS", "DERIVED_FROM", "IMAGES", "IMAGE_ATTRIBUTES_FROM", "LABEL_MAPS", "MASKS", "MASK_ATTRIBUTES_FROM",
+    "Content", "Dataset", "DatasetSpec", "DatasetWriter", "MetadataValue", "RowsDigest", "SampleFaults",
+    "Segmentation", "SegmentationWriter", "are_attributes_stale", "are_image_attributes_stale",
     "are_mask_attributes_stale", "check_samples", "chunk_rows", "cohort_digest", "create_dataset", "edit_dataset",
     "label_maps_digest", "open_dataset", "read_content", "row_checksums", "sample_checksums",
 ]

@@ -64,7 +64,8 @@ class ColumnWriter:
 
     def _check_shape(self, name: str, column: Column, array: NDArray[np.generic]) -> None:
         spatial = self._group.file["images"].shape[2:]
-        expected = {"mask": spatial, "attributes": (len(self._domain.attributes),), "": ()}.get(column.trailing)
+        expected = {"mask": spatial, "attributes": (len(self._domain.attributes),),
+                    "imaging": (len(self._domain.image_attributes),), "": ()}.get(column.trailing)
         if array.ndim < 1 or (expected is not None and array.shape[1:] != expected):
             shape = ", ".join(["n", *map(str, expected or ())])
             raise DatasetError(f"append: {name} has shape {array.shape}, expected ({shape}).")
@@ -96,9 +97,13 @@ class ColumnWriter:
         if column.trailing == "attributes":
             dataset.attrs["names"] = list(self._domain.attribute_names)
             dataset.attrs["units"] = [attribute.unit for attribute in self._domain.attributes]
+        if column.trailing == "imaging":
+            dataset.attrs["names"] = list(self._domain.image_attribute_names)
+            dataset.attrs["units"] = [attribute.unit for attribute in self._domain.image_attributes]
         if name.endswith("reasons"):
             of_scores = {int(reason): reason.name.lower() for reason in ScoreReason}
-            reasons = of_scores if name.startswith("score") else self._domain.reason_names
+            of_maps = self._domain.image_reason_names if column.trailing == "imaging" else self._domain.reason_names
+            reasons = of_scores if name.startswith("score") else of_maps
             dataset.attrs["reasons"] = [f"{number} {text}" for number, text in reasons.items()]
         if column.trailing == "mask":
             dataset.attrs["labels"] = list(self._domain.labels.names)
@@ -116,10 +121,12 @@ class SegmentationWriter(ColumnWriter):
         super().__init__(target, group, SEGMENTATION_COLUMNS, domain, stream)
 
     def append(self, *, masks: ArrayLike | None = None, attributes: ArrayLike | None = None,
-               attribute_reasons: ArrayLike | None = None, scores: ArrayLike | None = None,
+               attribute_reasons: ArrayLike | None = None, image_attributes: ArrayLike | None = None,
+               image_attribute_reasons: ArrayLike | None = None, scores: ArrayLike | None = None,
                score_reasons: ArrayLike | None = None, score_names: Sequence[str] = (),
                score_units: Sequence[str] = ()) -> None:
-        """Add rows: masks (n, *spatial) uint8, attributes and their reasons (n, A), scores and their reasons (n, S).
+        """Add rows: masks (n, *spatial) uint8, attributes and their reasons (n, A), those of images with these masks
+        and their reasons (n, B), scores and their reasons (n, S).
 
         The names and units of the scores are needed with the first rows.
         """
@@ -129,6 +136,7 @@ class SegmentationWriter(ColumnWriter):
             raise DatasetError(f"append: {width} scores, {len(score_names)} names, {len(score_units)} units; give one "
                                "of each.")
         self._append({"masks": masks, "attributes": attributes, "attribute_reasons": attribute_reasons,
+                      "image_attributes": image_attributes, "image_attribute_reasons": image_attribute_reasons,
                       "scores": scores, "score_reasons": score_reasons})
         if named:
             self._group["scores"].attrs["names"] = list(score_names)

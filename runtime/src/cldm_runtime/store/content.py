@@ -20,6 +20,7 @@ from .reader import Dataset
 from .segmentation import Segmentation
 
 MASK_ATTRIBUTES_FROM = f"mask_attributes_{DERIVED_FROM}"  # root attribute: what /attributes/mask was measured on
+IMAGE_ATTRIBUTES_FROM = f"image_attributes_{DERIVED_FROM}"  # root attribute: what /attributes/image was measured on
 IMAGES, MASKS, ANNOTATIONS = "images", "masks", "annotations"  # sources
 LABEL_MAPS = "label maps"  # the source that a segmentation is
 _COHORT_COLUMNS = ("mask_attributes", "patients", "slices", "subset")  # that trainings read, besides images and masks
@@ -124,6 +125,19 @@ def are_mask_attributes_stale(dataset: Dataset, content: Content) -> bool:
         return False
     made = Derivation.read(str(dataset.metadata.get(MASK_ATTRIBUTES_FROM, "")))
     return content.is_as_generated is False if made is None else made != content.only(MASKS)
+
+
+def are_attributes_stale(dataset: Dataset, content: Content) -> bool:
+    """Whether /attributes/mask or /attributes/image is of other images or label maps."""
+    return are_mask_attributes_stale(dataset, content) or are_image_attributes_stale(dataset, content)
+
+
+def are_image_attributes_stale(dataset: Dataset, content: Content) -> bool:
+    """Whether /attributes/image is of other images or label maps than the file holds."""
+    if "image_attributes" not in dataset:
+        return False
+    made = Derivation.read(str(dataset.metadata.get(IMAGE_ATTRIBUTES_FROM, "")))
+    return made != content.only(IMAGES, MASKS)
 
 
 def _blocks(dataset: Dataset) -> Iterator[slice]:

@@ -29,7 +29,7 @@ class Column:
 
     path: str
     dtype: str
-    trailing: str  # "image", "mask", "attributes", "scores" or "" for one number a row
+    trailing: str  # "image", "mask", "attributes", "imaging", "scores" or "" for one number a row
     compress: bool = True
 
 
@@ -40,6 +40,9 @@ COLUMNS = {
     "requested": Column("attributes/requested", "f4", "attributes"),
     "mask_attributes": Column("attributes/mask", "f4", "attributes"),
     "mask_reasons": Column("attributes/mask_reasons", "u1", "attributes"),
+    "image_requested": Column("attributes/image_requested", "f4", "imaging"),
+    "image_attributes": Column("attributes/image", "f4", "imaging"),
+    "image_reasons": Column("attributes/image_reasons", "u1", "imaging"),
     "grid_row": Column("grid_row", "i8", ""),
     "sample_index": Column("sample_index", "i8", ""),
     "condition": Column("condition", "i8", ""),
@@ -53,6 +56,8 @@ SEGMENTATION_COLUMNS = {
     "masks": Column("masks", "u1", "mask"),
     "attributes": Column("attributes", "f4", "attributes"),
     "attribute_reasons": Column("attribute_reasons", "u1", "attributes"),
+    "image_attributes": Column("image_attributes", "f4", "imaging"),
+    "image_attribute_reasons": Column("image_attribute_reasons", "u1", "imaging"),
     "scores": Column("scores", "f4", "scores"),
     "score_reasons": Column("score_reasons", "u1", "scores"),
 }

@@ -18,7 +18,7 @@ from ..bundle.nature import NATURES
 from ..domains.domain import Domain
 from ..errors import DatasetError, InputError
 from ..files.blocks import samples_in_block
-from .format import COLUMNS, FORMAT
+from .format import COLUMNS, FORMAT, STORED_MAX
 from .guard import check_attributes, check_heaps, check_safe, reading
 from .segmentation import Rows, Segmentation, StoredColumns, root_metadata
 from .structure import as_text, check_columns, check_header
@@ -201,6 +201,27 @@ class Dataset(StoredColumns):
         """(N, A) `Reason` of each value of `mask_attributes`."""
         values = self._all("mask_reasons")
         return None if values is None else values.astype(np.uint8, copy=False)
+
+    @property
+    def image_requested(self) -> NDArray[np.float32] | None:
+        """(N, B) requested attributes of images, NaN where undefined or not requested; None if there are none."""
+        values = self._all("image_requested")
+        return None if values is None else values.astype(np.float32, copy=False)
+
+    @property
+    def image_attributes(self) -> NDArray[np.float32] | None:
+        """(N, B) attributes of images with /masks, NaN where undefined; None if not measured."""
+        values = self._all("image_attributes")
+        return None if values is None else values.astype(np.float32, copy=False)
+
+    @property
+    def image_attribute_names(self) -> tuple[str, ...]:
+        column = next((name for name in ("image_attributes", "image_requested") if name in self), None)
+        return () if column is None else self._texts(column, "names")
+
+    def image_shares(self, rows: Rows = slice(None)) -> NDArray[np.float32]:
+        """(n, C, *spatial) intensities as shares of the range that the file can store."""
+        return (self.stored_images(rows).astype(np.float64) / STORED_MAX).astype(np.float32)
 
     @property
     def grid_row(self) -> NDArray[np.int64] | None:

@@ -85,6 +85,17 @@ class Segmentation(StoredColumns):
         return None if values is None else values.astype(np.uint8, copy=False)
 
     @property
+    def image_attributes(self) -> NDArray[np.float32] | None:
+        """(N, B) attributes of the images with `masks`; None if not measured."""
+        values = self._all("image_attributes")
+        return None if values is None else values.astype(np.float32, copy=False)
+
+    @property
+    def image_attribute_reasons(self) -> NDArray[np.uint8] | None:
+        values = self._all("image_attribute_reasons")
+        return None if values is None else values.astype(np.uint8, copy=False)
+
+    @property
     def scores(self) -> NDArray[np.float32] | None:
         """(N, S) of `score_names` in `score_units`; None if not scored."""
         values = self._all("scores")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bundle.acquisition_spec import ROLE as ACQUISITION
 from ..bundle.bundle import Bundle
 from ..bundle.manifest import Manifest
 from ..bundle.outputs import output_of
@@ -16,7 +17,7 @@ from ..engines.choose import Choice, choose_provider
 from ..engines.engine import Engine
 from ..engines.open import open_graph
 from ..errors import BundleError, list_faults
-from ..generation.pipeline import Pipeline, decoder_noise, initial_noise
+from ..generation.pipeline import Pipeline, decoder_noise, initial_noise, scan_noise
 from ..metrics.parity import largest_error, psnr_db
 
 ROUNDING = {"bf16": 2.0**-8, "fp16": 2.0**-11, "tf32": 2.0**-11}
@@ -115,8 +116,10 @@ def _loop_faults(manifest: Manifest, reference: Reference) -> list[str]:
     if reference.loop is None:
         return ["the sampling loop has no reference"]
     encoders = [manifest.graphs[condition.encoder] for condition in manifest.conditions]
+    last = manifest.graphs[ACQUISITION].inputs if manifest.acquisition else ()
     inputs = {"x", *(spec.name for graph in encoders for spec in graph.inputs),
-              *(spec.name for spec in manifest.graphs["decoder"].inputs if spec.name != "latent")}
+              *(spec.name for spec in manifest.graphs["decoder"].inputs if spec.name != "latent"),
+              *(spec.name for spec in last if spec.name != "image")}
     faults = [f"{LOOP}/in/{name} is missing or unknown" for name in sorted(inputs ^ set(reference.loop.inputs))]
     return faults + [f"{LOOP}/out/{name} is missing or unknown"
                      for name in sorted({"latent", output_of(manifest).tensor} ^ set(reference.loop.outputs))]
@@ -125,7 +128,7 @@ def _loop_faults(manifest: Manifest, reference: Reference) -> list[str]:
 def _check_noise(manifest: Manifest, case: ReferenceCase) -> Iterator[Check]:
     """The noise of the loop, which must agree bit for bit."""
     graphs, seed, indices = manifest.graphs, manifest.reference.seed, np.arange(len(case.inputs["x"]))
-    noise = decoder_noise(graphs["decoder"], seed, indices)
+    noise = decoder_noise(graphs["decoder"], seed, indices) | scan_noise(manifest, seed, indices)
     for name, noise_array in {"x": initial_noise(graphs["denoiser"], seed, indices), **noise}.items():
         yield Check(f"{LOOP}/in/{name}", largest_error(noise_array, case.inputs[name]), 0.0)
 

@@ -4,6 +4,7 @@ from ..domain import Domain
 from .anatomy import LgeAnatomy
 from .appearance import APPEARANCE
 from .attributes import ATTRIBUTES, LABELS, REASONS, measure_slices
+from .contrast import IMAGE_ATTRIBUTES, IMAGE_REASONS, measure_contrast
 from .layouts import LAYOUTS
 from .phantom1.rerender import PHANTOM as PHANTOM_1
 from .phantom2.phantom import PHANTOM as PHANTOM_2
@@ -19,4 +20,5 @@ def lge_domain() -> Domain:
     return Domain("lge", LABELS, ATTRIBUTES, measure_slices, LgeAnatomy(), lesion="infarct", lesion_size="infarct_size",
                   tidy=tidy, widen=widen_infarct, reasons=REASONS, limits=LIMITS,
                   stack=STACK, phantoms={"lge-1": PHANTOM_1, "lge-2": PHANTOM_2}, layouts=LAYOUTS,
-                  appearance=APPEARANCE)
+                  appearance=APPEARANCE, image_attributes=IMAGE_ATTRIBUTES, image_reasons=IMAGE_REASONS,
+                  measure_images=measure_contrast)
