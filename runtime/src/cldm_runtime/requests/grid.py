@@ -158,7 +158,7 @@ def _expected(domain: Domain, for_masks: bool) -> tuple[str, ...]:
 
 def _header_faults(names: list[str], line: int, domain: Domain, for_masks: bool = False) -> Iterator[str]:
     expected = _expected(domain, for_masks)
-    columns = tuple(dict.fromkeys((*expected, *OPTIONAL_COLUMNS)))
+    columns = sorted(dict.fromkeys((*expected, *OPTIONAL_COLUMNS)), key=domain.image_attribute_names.__contains__)
     misplaced = list(_misplaced(names, domain, for_masks))
     yield from (f"line {line}: {fault}" for fault in misplaced)
     for name in dict.fromkeys(names):
