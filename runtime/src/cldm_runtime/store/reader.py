@@ -187,14 +187,12 @@ class Dataset(StoredColumns):
     @property
     def requested(self) -> NDArray[np.float32] | None:
         """(N, A) requested attributes, NaN where undefined; None in a cohort."""
-        values = self._all("requested")
-        return None if values is None else values.astype(np.float32, copy=False)
+        return self._floats("requested")
 
     @property
     def mask_attributes(self) -> NDArray[np.float32] | None:
         """(N, A) attributes measured on /masks, NaN where undefined."""
-        values = self._all("mask_attributes")
-        return None if values is None else values.astype(np.float32, copy=False)
+        return self._floats("mask_attributes")
 
     @property
     def mask_reasons(self) -> NDArray[np.uint8] | None:
@@ -205,14 +203,12 @@ class Dataset(StoredColumns):
     @property
     def image_requested(self) -> NDArray[np.float32] | None:
         """(N, B) requested attributes of images, NaN where undefined or not requested; None if there are none."""
-        values = self._all("image_requested")
-        return None if values is None else values.astype(np.float32, copy=False)
+        return self._floats("image_requested")
 
     @property
     def image_attributes(self) -> NDArray[np.float32] | None:
         """(N, B) attributes of images with /masks, NaN where undefined; None if not measured."""
-        values = self._all("image_attributes")
-        return None if values is None else values.astype(np.float32, copy=False)
+        return self._floats("image_attributes")
 
     @property
     def image_attribute_names(self) -> tuple[str, ...]:
@@ -282,6 +278,10 @@ class Dataset(StoredColumns):
             raise InputError(f"{self.path}: has no subset {' or '.join(map(repr, subsets))}. Found: "
                              f"{', '.join(names) or 'no subsets at all'}.")
         return rows
+
+    def _floats(self, column: str) -> NDArray[np.float32] | None:
+        values = self._all(column)
+        return None if values is None else values.astype(np.float32, copy=False)
 
     def _strings(self, column: str) -> NDArray[np.str_] | None:
         values = self._all(column)
