@@ -212,8 +212,8 @@ class Dataset(StoredColumns):
 
     @property
     def image_attribute_names(self) -> tuple[str, ...]:
-        column = next((name for name in ("image_attributes", "image_requested") if name in self), None)
-        return () if column is None else self._texts(column, "names")
+        column = next((name for name in ("image_attributes", "image_requested") if name in self), "")
+        return self._texts(column, "names") if column else ()
 
     def image_shares(self, rows: Rows = slice(None)) -> NDArray[np.float32]:
         """(n, C, *spatial) intensities as shares of the range that the file can store."""
@@ -278,10 +278,6 @@ class Dataset(StoredColumns):
             raise InputError(f"{self.path}: has no subset {' or '.join(map(repr, subsets))}. Found: "
                              f"{', '.join(names) or 'no subsets at all'}.")
         return rows
-
-    def _floats(self, column: str) -> NDArray[np.float32] | None:
-        values = self._all(column)
-        return None if values is None else values.astype(np.float32, copy=False)
 
     def _strings(self, column: str) -> NDArray[np.str_] | None:
         values = self._all(column)

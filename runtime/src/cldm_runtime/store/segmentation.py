@@ -45,6 +45,10 @@ class StoredColumns:
     def _all(self, column: str) -> NDArray[np.generic] | None:
         return self._rows(column, slice(None)) if column in self else None
 
+    def _floats(self, column: str) -> NDArray[np.float32] | None:
+        values = self._all(column)
+        return None if values is None else values.astype(np.float32, copy=False)
+
     def _texts(self, column: str, attribute: str) -> tuple[str, ...]:
         with reading(self.path):
             return tuple(as_text(value) for value in np.asarray(self._dataset(column).attrs.get(attribute, [])).ravel())
@@ -72,8 +76,7 @@ class Segmentation(StoredColumns):
     @property
     def attributes(self) -> NDArray[np.float32] | None:
         """(N, A) measured on `masks`; None if not measured."""
-        values = self._all("attributes")
-        return None if values is None else values.astype(np.float32, copy=False)
+        return self._floats("attributes")
 
     @property
     def attribute_names(self) -> tuple[str, ...]:
@@ -87,8 +90,7 @@ class Segmentation(StoredColumns):
     @property
     def image_attributes(self) -> NDArray[np.float32] | None:
         """(N, B) attributes of the images with `masks`; None if not measured."""
-        values = self._all("image_attributes")
-        return None if values is None else values.astype(np.float32, copy=False)
+        return self._floats("image_attributes")
 
     @property
     def image_attribute_reasons(self) -> NDArray[np.uint8] | None:
@@ -98,8 +100,7 @@ class Segmentation(StoredColumns):
     @property
     def scores(self) -> NDArray[np.float32] | None:
         """(N, S) of `score_names` in `score_units`; None if not scored."""
-        values = self._all("scores")
-        return None if values is None else values.astype(np.float32, copy=False)
+        return self._floats("scores")
 
     @property
     def score_reasons(self) -> NDArray[np.uint8] | None:
