@@ -1,5 +1,6 @@
 """A raw dataset of tiny NIfTI volumes becomes a cohort; everything wrong with it is said at once."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -245,5 +246,6 @@ def test_a_changed_truth_and_a_missing_one_are_said(tmp_path):
     with pytest.raises(DatasetError, match="true label maps"):
         prepare(folder, tmp_path / "cohort.h5", config, "lge")
     (folder / "truthTr" / "anna.nii.gz").unlink()
-    with pytest.raises(InputError, match=r"case anna: .*truthTr.anna\.nii\.gz is missing"):
+    shutil.rmtree(folder / "truthTs")
+    with pytest.raises(InputError, match=r"(?s)case anna: .*truthTr.anna\.nii\.gz is missing.*truthTs.dora\.nii"):
         prepare(folder, tmp_path / "other.h5", config, "lge")

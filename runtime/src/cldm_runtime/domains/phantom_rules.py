@@ -32,7 +32,9 @@ class AnnotatedVolume(Protocol):
 
 def true_labels(volume: DrawnVolume) -> NDArray[np.uint8] | None:
     """The truth of a volume whose labels are a reader's; None where the labels are the truth."""
-    return volume.true_labels if isinstance(volume, AnnotatedVolume) else None
+    if not isinstance(volume, AnnotatedVolume) or np.array_equal(volume.true_labels, volume.labels):
+        return None
+    return volume.true_labels
 
 
 class DrawVolume(Protocol):

@@ -104,9 +104,10 @@ def read_raw_dataset(folder: Path, *, fold: int = 0, validation_share: float = 0
 
 
 def _truth_of(label: Path) -> Path | None:
-    """The file of the same name in truthTr or truthTs, if that folder is there."""
-    folder = label.parent.with_name(label.parent.name.replace("labels", "truth"))
-    return folder / label.name if folder != label.parent and folder.is_dir() else None
+    """The file of the same name in truthTr or truthTs, if one of these folders is there."""
+    raw, part = label.parent.parent, label.parent.name.removeprefix("labels")
+    known = (raw / "truthTr").is_dir() or (raw / "truthTs").is_dir()
+    return raw / f"truth{part}" / label.name if known else None
 
 
 Pairs = dict[str, tuple[tuple[Path, ...], Path]]

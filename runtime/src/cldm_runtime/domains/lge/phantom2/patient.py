@@ -5,7 +5,7 @@ Stacks have 7 to 12 slices, 8 to 13 mm apart (measured on two public LGE cases; 
 heart's rotation has a deviation of 18 degrees, half of it with the body, half within it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,12 +51,28 @@ def draw_patient(stream: Stream, subset: str) -> PhantomPatient:
     pitch = _PITCH_MM[stream.choice(_PITCH_SHARE)]
     slices = int(np.clip(round(stream.uniform(82.0, 104.0) / pitch), 7, 12))
     place = _draw_placement(stream, slices * pitch)
+    return _surrounded(stream, place, chamber, scars, slices, pitch)
+
+
+def redraw_surroundings(patient: PhantomPatient, stream: Stream, subset: str) -> PhantomPatient:
+    """Another patient with the same true label maps: ventricle, scars' outlines, place and stack stay. All else is
+    drawn anew: thorax, right heart, papillary muscles, and how scar and muscle mix."""
+    other = Scars.draw(stream, subset == "d8")
+    scars = replace(patient.scars, border=other.border, islands=other.islands)
+    drawn = _surrounded(stream, patient.place, patient.chamber, scars, patient.slices, patient.pitch_mm)
+    outflow = {name: getattr(patient.content, name) for name in ("outflow_from", "outflow_angle", "outflow_half_width")}
+    return replace(drawn, content=replace(drawn.content, **outflow))  # no scar is labelled in the outflow tract
+
+
+def _surrounded(stream: Stream, place: Placement, chamber: Chamber, scars: Scars, slices: int, pitch_mm: float
+                ) -> PhantomPatient:
+    """A ventricle with all that surrounds it."""
     content, right, envelope = CavityContent.draw(stream), RightHeart.draw(stream), Envelope.draw(stream)
     chest = Chest.draw(stream, place.length_mm / 2)
     mediastinum = Mediastinum.draw(stream, chest)
     abdomen = Abdomen.draw(stream, Diaphragm.draw(stream, place, chamber))
     return PhantomPatient(place, chamber, scars, content, right, envelope, chest, mediastinum, abdomen,
-                          TissueTexture.draw(stream), slices, pitch)
+                          TissueTexture.draw(stream), slices, pitch_mm)
 
 
 def _draw_placement(stream: Stream, length_mm: float) -> Placement:

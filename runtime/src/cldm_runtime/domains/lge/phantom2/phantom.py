@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....noise import Purpose, Stream
-from ...phantom_rules import PhantomRules
-from ..phantom1.phantom import SUBSETS
 from .acquisition import SLAB, acquire_slice, matrix
 from .body import anatomy_slice
 from .contours import read_contours
@@ -36,37 +34,51 @@ class StackVolume:
     spacing_mm: tuple[float, float, float]
 
 
+def patient_number(patient: int, subset: str) -> int:
+    """The number of a patient in the streams."""
+    return _FIRST_PATIENT[subset] + patient
+
+
+def draw_scan(stream: Stream, subset: str) -> tuple[PhantomPatient, ScanProtocol]:
+    """A patient, and how he was imaged; `stream` has the purpose COHORT."""
+    return draw_patient(stream, subset), ScanProtocol.draw(stream, subset == "d8")
+
+
+def draw_jitter(scan: Stream) -> tuple[float, float]:
+    """How far (down, right) a slice is misplaced, in mm."""
+    return scan.normal(0.0, _JITTER_MM), scan.normal(0.0, _JITTER_MM)
+
+
+def image_slice(who: PhantomPatient, protocol: ScanProtocol, index: int, jitter_mm: tuple[float, float], scan: Stream
+                ) -> NDArray[np.float32]:
+    """The image of slice `index`: the magnetisation averaged over the slice's thickness, acquired. Noise and small
+    structures come from `scan`."""
+    uneven = Unevenness.draw(scan, FINE_PIXELS)
+    signal, z = np.zeros((FINE_PIXELS, FINE_PIXELS)), level(who, index)
+    for depth, weight in SLAB:
+        anatomy = anatomy_slice(who, z + depth / who.slices, jitter_mm, FINE_PIXELS)
+        signal += weight * magnetisation(anatomy, protocol, uneven, z)
+    return acquire_slice(signal, protocol, scan)
+
+
+def level(who: PhantomPatient, index: int) -> float:
+    """Where slice `index` lies: 0 apex, 1 base."""
+    return (index + 0.5) / who.slices
+
+
 def phantom_volume(seed: int, patient: int, subset: str, *, reader: bool = True) -> StackVolume:
     """The stack of one patient: a pure function of its arguments.
 
     patient: 0 .. SUBSETS[subset] - 1, or more for a larger cohort. reader: False gives the true label maps as labels.
     """
-    number = _FIRST_PATIENT[subset] + patient
-    stream = Stream(seed, number, Purpose.COHORT)
-    who, protocol = draw_patient(stream, subset), ScanProtocol.draw(stream, subset == "d8")
+    number = patient_number(patient, subset)
+    who, protocol = draw_scan(Stream(seed, number, Purpose.COHORT), subset)
     size, images, labels = matrix(protocol), [], []
     for index in range(who.slices):
         scan = Stream(seed, number, Purpose.ACQUISITION, step=index)
-        z, jitter = (index + 0.5) / who.slices, (scan.normal(0.0, _JITTER_MM), scan.normal(0.0, _JITTER_MM))
-        images.append(acquire_slice(_slab(who, protocol, z, jitter, scan), protocol, scan))
-        labels.append(anatomy_slice(who, z, jitter, size).labels)
+        jitter = draw_jitter(scan)
+        images.append(image_slice(who, protocol, index, jitter, scan))
+        labels.append(anatomy_slice(who, level(who, index), jitter, size).labels)
     spacing, truth = FIELD_OF_VIEW_MM / size, np.stack(labels)
     drawn = read_contours(truth, spacing, Stream(seed, number, Purpose.READER)) if reader else truth
     return StackVolume(np.stack(images), drawn, truth, (who.pitch_mm, spacing, spacing))
-
-
-def _slab(who: PhantomPatient, protocol: ScanProtocol, z: float, jitter: tuple[float, float], stream: Stream
-          ) -> NDArray[np.float64]:
-    """Magnetisation averaged over the thickness of a slice."""
-    uneven = Unevenness.draw(stream, FINE_PIXELS)
-    signal = np.zeros((FINE_PIXELS, FINE_PIXELS))
-    for depth, weight in SLAB:
-        level = anatomy_slice(who, z + depth / who.slices, jitter, FINE_PIXELS)
-        signal += weight * magnetisation(level, protocol, uneven, z)
-    return signal
-
-
-PHANTOM = PhantomRules(
-    phantom_volume, SUBSETS, ("test", "d8"), "LGE phantom 2",
-    "Simulated short-axis LGE stacks of the left ventricle, calibrated to the look of patients' images. No "
-    "patient's data is in it.", ("LGE",))
