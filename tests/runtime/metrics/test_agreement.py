@@ -7,7 +7,13 @@ import pytest
 from scipy.stats import linregress
 
 from cldm_runtime.errors import InputError
-from cldm_runtime.metrics.agreement import agreement, mean_estimate, rate_estimate
+from cldm_runtime.metrics.agreement import (
+    agreement,
+    agreement_difference,
+    clustered_rate,
+    mean_estimate,
+    rate_estimate,
+)
 
 SHROUT_FLEISS = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]])
 
@@ -135,3 +141,35 @@ def test_the_interval_does_not_depend_on_how_many_replicates_are_held_at_a_time(
     whole = agreement(x, y, replicates=50)
     monkeypatch.setattr("cldm_runtime.metrics.agreement._BLOCK", 60)  # 3 replicates of 20 samples
     assert agreement(x, y, replicates=50) == whole
+
+
+def test_a_rate_is_drawn_by_patient_and_not_by_slice() -> None:
+    hits, patients = np.repeat([1, 0], 50), np.repeat(["a", "b"], 50)
+    rate = clustered_rate(hits, patients)
+    assert (rate.value, rate.low, rate.high) == (0.5, 0.0, 1.0)  # two patients say next to nothing
+    assert clustered_rate(hits).low > 0.39  # a hundred slices would
+
+
+def test_a_rate_of_none_or_all_is_wilsons_of_the_patients() -> None:
+    assert clustered_rate(np.zeros(40), np.repeat(["a", "b", "c", "d"], 10)) == rate_estimate(0, 4)
+    assert clustered_rate(np.ones(40), np.repeat(["a", "b", "c", "d"], 10)) == rate_estimate(4, 4)
+    assert np.isnan(clustered_rate([]).value)
+
+
+def test_the_difference_of_two_measurements_is_that_of_their_agreements() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.random(60)
+    y, z = x + 0.1 * rng.standard_normal(60), 0.5 * x + 0.2
+    patients = np.arange(60) // 6
+    found, one, other = agreement_difference(x, y, z, patients), agreement(x, y, patients), agreement(x, z, patients)
+    assert (found.n, found.n_clusters) == (60, 10)
+    for name in ("r2", "slope", "bias", "icc", "mae"):
+        expected = getattr(other, name).value - getattr(one, name).value
+        assert getattr(found, name).value == pytest.approx(expected), name
+    assert agreement_difference(x, y, y, patients).r2.high == 0.0  # the same clusters are drawn for both
+
+
+def test_a_difference_leaves_out_what_one_of_the_two_lacks() -> None:
+    x = np.arange(6.0)
+    found = agreement_difference(x, np.where(x == 2, np.nan, x), np.where(x == 4, np.nan, x + 1))
+    assert found.n == 4 and found.bias.value == pytest.approx(1.0)

@@ -25,6 +25,7 @@ def draw(seed: int, patient: int, subset: str) -> SimpleNamespace:
     radius = np.hypot(y - 20, x - 20)
     inner = 7 if patient >= 50 else 5
     labels = np.stack([np.where(radius < inner, 1, np.where(radius < 10, 2, 0)).astype(np.uint8)] * 2)
+    labels[:, 18:23, 27:30] = 3
     return SimpleNamespace(image=labels * np.float32(10), labels=labels, spacing_mm=(8.0, 1.0, 1.0))
 
 

@@ -17,8 +17,7 @@ from cldm_runtime.segmentation.segmenter import Segmenter
 from cldm_runtime.store import open_dataset
 from cldm_trainer.config import Config
 from cldm_trainer.results import run
-from cldm_trainer.results.cldm.goals import goals
-from cldm_trainer.results.markdown import results_page
+from cldm_trainer.results.markdown import VERSION, results_page
 from cldm_trainer.results.sets import synthetic_set
 from cldm_trainer.results.workshop import Sizes, Workshop
 from cldm_trainer.tables import estimate, number, percent, table
@@ -59,6 +58,7 @@ def test_page_numbers_and_pictures_are_written(measured: tuple[Config, Path]) ->
     page = (docs / "results.md").read_text()
     assert "## Uncertainty" in page  # each test mask has two images
     assert "| phantom, test |" in page and not re.search(r"\breal\b", page)
+    assert "earlier version" not in page
 
 
 @pytest.mark.parametrize(("nature", "row", "sentence"), [
@@ -71,8 +71,15 @@ def test_the_page_calls_the_cohort_what_it_is(measured: tuple[Config, Path], nat
 
 
 def test_the_committed_page_is_what_the_committed_figures_give() -> None:
+    """Figures of an earlier version keep the page that was written with them, until they are measured again."""
     docs = Path(__file__).parents[3] / "docs"
-    assert results_page(json.loads((docs / "results.json").read_text())) == (docs / "results.md").read_text()
+    figures, page = json.loads((docs / "results.json").read_text()), (docs / "results.md").read_text()
+    written = results_page(figures)
+    if figures.get("version", 1) == VERSION:
+        assert written == page
+    else:
+        assert "**These figures were measured by an earlier version**" in written
+        assert "| phantom, test | infarct_size | 241 | 0.95 [0.91, 0.97] | 0.95 [0.89, 1.02] |" in written
 
 
 def test_every_set_is_in_the_table(measured: tuple[Config, Path]) -> None:
@@ -91,7 +98,7 @@ def test_every_set_is_in_the_table(measured: tuple[Config, Path]) -> None:
 def test_a_perfect_codec_costs_nothing(measured: tuple[Config, Path]) -> None:
     figures = json.loads((measured[1] / "docs" / "results.json").read_text())
     codec = [line for line in figures["goals"] if line["goal"].startswith("codec")]
-    assert codec and all(abs(line["found"]) < 0.02 and line["met"] for line in codec)
+    assert len(codec) == 4 and all(line["found"] > 0.98 and line["met"] for line in codec)
     assert figures["reconstruction_texture"]["mean"] == pytest.approx(1.0, abs=0.01)
 
 
@@ -121,27 +128,6 @@ def test_a_missing_cohort_is_named(measured: tuple[Config, Path]) -> None:
     config = dataclasses.replace(measured[0], cohort=dataclasses.replace(measured[0].cohort, folder="nowhere"))
     with pytest.raises(DatasetError, match=r"nowhere/cohort.h5: no such cohort"):
         run(config, "cldm-train results", out=measured[1] / "other")
-
-
-def test_goals_compare_with_the_baseline() -> None:
-    def row(name: str, r2: float, dice: float, false: float) -> dict[str, object]:
-        figures = {"r2": {"value": r2}}
-        return {"set": name, "agreement": {"size": {"all": figures, "lesion": figures}},
-                "regions": {"scar": {"dice": {"mean": dice}}}, "false_rate": {"value": false}}
-
-    figures = {
-        "lesion": "scar", "attributes": ["size"], "compared": ["test"], "without": {},
-        "sets": [row("real, test", 0.9, 0.7, 0.1), row("reconstructed, test", 0.8, 0.68, 0.1),
-                 row("synthetic, test", 0.86, 0.6, 0.16)],
-        "texture": {"high_frequency_ratio": 0.9, "latent_spread": math.nan},
-        "grid": {"parts": {"request to segmentation": {}}},
-    }
-    met = {line["goal"]: line["met"] for line in goals(figures)}
-    assert met["codec: loss of scar Dice on reconstructed test slices"]  # 0.02 of 0.03
-    assert not met["codec: loss of r2 of size, scar slices"]  # 0.10 of 0.05
-    assert met["synthetic, test: r2 of size, all slices"]  # 0.86 of 0.85
-    assert not met["synthetic, test: false scar rate"]  # 0.16 of 0.15
-    assert not met["spread of latents, synthetic over cohort"]  # undefined is not met
 
 
 def test_numbers_are_spelt_alike_everywhere() -> None:

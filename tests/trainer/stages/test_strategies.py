@@ -1,18 +1,20 @@
 """Strategies side by side, from tiny bundles: one paints the label map's greys, one a grey that grows with the size."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import onnx_fixtures
+from cldm_runtime.errors import InputError
 from cldm_runtime.evaluation.features import segmenter_features
 from cldm_runtime.generation.generator import Generator
 from cldm_runtime.segmentation.segmenter import Segmenter
 from cldm_trainer.results import pictures
 from cldm_trainer.results.cldm import sweeps
-from cldm_trainer.results.cldm.goals import goals
 from cldm_trainer.results.cldm.strategies import SEEDS, Strategy, strategies, strategy_figures
 from cldm_trainer.results.cldm.strategy_page import _contests, _label_vaes, _widest, realism, strategies_text
+from cldm_trainer.results.cldm.students import differences, student_figures
 from cldm_trainer.results.cldm.trade import OTHERS, trade_figures
 from cldm_trainer.results.figures_of_merit import Json, measure_set
 from cldm_trainer.results.sets import original_set
@@ -81,7 +83,7 @@ def test_the_page_has_both_tables_and_the_papers_values(shop: Workshop, compared
     pictures.trade(tmp_path / "trade.png", trade, ATTRIBUTES)
     page = strategies_text({"strategies": compared, "trade": trade, "lesion": "infarct", "attributes": ATTRIBUTES,
                             "compared": ["test", "d8"], "without": {}})
-    assert f"\n| 3 mask latent | {4 * SEEDS} |" in page
+    assert f"\n| 3 mask latent | {4 * SEEDS} |" in page and "\n| 3 mask latent | infarct_size | " in page
     assert "| 3 mask latent | 0.90 | 0.77 | 0.90 | 86.7 |" in page  # the paper's r2 and Frechet distance, of patients
     assert "| cohort, test |" in page and "| patients, test | 0.84 | 5.1 |" in page
     assert "left out: 2 ControlNet." in page and "| 3 mask latent, d8 | 4 |" in page
@@ -124,25 +126,23 @@ def test_a_sweep_shows_what_was_asked_for(shop: Workshop, tmp_path: Path) -> Non
     assert len(list(tmp_path.glob("*.png"))) == 2
 
 
-def test_goals_of_the_strategies() -> None:
-    def row(r2: float) -> Json:
-        return {"agreement": {"size": {"lesion": {"r2": {"value": r2}}}}}
-
-    rows = {"real, test": row(0.9), "1.1 as released, test": row(0.2), "1.1, test": row(0.3), "2, test": row(0.74),
-            "3, test": row(0.86)}
-    figures = {"lesion": None, "attributes": ["size"], "compared": [], "without": {}, "grid": {"parts": {
-        "request to segmentation": {}}}, "texture": {"high_frequency_ratio": 1.0, "latent_spread": 1.0},
-        "sets": [{"set": f"{kind}, test", "agreement": {}, "regions": {}, "false_rate": None}
-                 for kind in ("real", "reconstructed")],
-        "strategies": {"rows": rows, "keys": ["1.1 as released", "1.1", "2", "3"]},
-        "realism": {"3": {"accuracy": {"value": 0.95}}}}
-    met = {line["goal"]: line["met"] for line in goals(figures)}
-    assert met["1.1: r2 of size, above that as released"] and met["3: r2 of size, test, a seed each"]
-    assert not met["2: r2 of size, test, a seed each"]  # 0.74 of 0.75
-    assert not met["3: accuracy of distinguishing synthetic from cohort"]
-
-
 def test_a_strategy_with_its_own_workshop_keeps_its_sets_apart(shop: Workshop) -> None:
     other, own = (strategy.shop for strategy in strategies(shop))
     assert own is shop and other.folder == shop.folder / "lge-attributes"
     assert Strategy("1.1", other).outlined is False
+
+
+def test_a_student_is_compared_with_its_teacher_on_the_same_slices(shop: Workshop) -> None:
+    """The same bundle under two names: no difference, whatever patients are drawn."""
+    folder = shop.strategies["3"]
+    (pair,) = student_figures(replace(shop, students={folder: folder, "nowhere": folder}))  # one has no bundle
+    assert (pair["student"], pair["teacher"], pair["slices"]) == ("lge", "lge", 4 * SEEDS)
+    every = strategies(shop)[1].measured.samples()
+    item = differences(every, every)["attributes"]["infarct_size"]
+    assert [item["difference"]["r2"][key] for key in ("value", "low", "high")] == [0.0, 0.0, 0.0]
+    assert item["difference"]["n"] == item["student"]["n"] == int(every.with_lesion.sum())
+
+
+def test_a_student_and_a_teacher_get_the_same_conditions(shop: Workshop) -> None:
+    with pytest.raises(InputError, match="not made from the same conditions"):
+        student_figures(replace(shop, students={shop.strategies["1.1"]: shop.strategies["3"]}))

@@ -25,6 +25,15 @@ def percent(value: Json | None, digits: int = 0) -> str:
             f"[{100 * value['low']:.{digits}f}, {100 * value['high']:.{digits}f}]")
 
 
+def dice_cell(row: Json, region: str) -> str:
+    """Mean Dice of a region in a set's row, with its interval; in figures without one, ± its standard deviation."""
+    interval = row.get("dice", {}).get(region)
+    if interval is not None:
+        return estimate(interval, 3)
+    spread = row["regions"][region]["dice"]
+    return f"{number(spread['mean'], 3)} ± {number(spread['sd'], 2)}"
+
+
 def number(value: float | None, digits: int) -> str:
     """A fixed number of digits; a dash where there is no number."""
     return NOTHING if value is None or math.isnan(value) else f"{value:.{digits}f}"

@@ -67,6 +67,19 @@ class Agreement:
         return self.n_reference_undefined + self.n_measured_undefined
 
 
+@dataclass(frozen=True)
+class AgreementDifference:
+    """How two measurements of the same `n` samples, in `n_clusters` patients, differ in their agreement."""
+
+    n: int
+    n_clusters: int
+    r2: Estimate
+    slope: Estimate
+    bias: Estimate
+    icc: Estimate
+    mae: Estimate
+
+
 def agreement(reference: ArrayLike, measured: ArrayLike, clusters: ArrayLike | None = None,
               replicates: int = 1000, seed: int = 0) -> Agreement:
     """Agreement of (N,) measured values with their (N,) reference; `clusters` (N,) names each sample's patient.
@@ -100,6 +113,39 @@ def mean_estimate(values: ArrayLike, clusters: ArrayLike | None = None, replicat
     sums = np.stack([np.ones(int(finite.sum())), numbers[finite]], axis=1)
     (mean,) = bootstrap(sums, names[finite], _mean, replicates, seed)
     return mean
+
+
+def clustered_rate(hits: ArrayLike, clusters: ArrayLike | None = None, replicates: int = 1000,
+                   seed: int = 0) -> Estimate:
+    """Share of the trials (N,) that hit, with its cluster bootstrap interval; NaN without a trial.
+
+    Where no trial hits, or all do, no draw differs: then the interval is Wilson's, of one trial a cluster.
+    """
+    values = np.asarray(hits, dtype=np.float64)
+    names = np.arange(values.size) if clusters is None else np.asarray(clusters)
+    if values.size and values.min() == values.max():
+        count = len(np.unique(names))
+        return rate_estimate(count if values[0] else 0, count)
+    return mean_estimate(values, names, replicates, seed)
+
+
+def agreement_difference(reference: ArrayLike, one: ArrayLike, other: ArrayLike, clusters: ArrayLike | None = None,
+                         replicates: int = 1000, seed: int = 0) -> AgreementDifference:
+    """Agreement of `other` with the reference minus that of `one`, all (N,), over the samples where all three are
+    defined. A replicate draws the same clusters for both."""
+    x, y, z = (np.asarray(values, dtype=np.float64) for values in (reference, one, other))
+    names = np.arange(x.size) if clusters is None else np.asarray(clusters)
+    complete = np.isfinite(x) & np.isfinite(y) & np.isfinite(z)
+    x, y, z, names = x[complete], y[complete], z[complete], names[complete]
+    shift = float(x.mean()) if x.size else 0.0
+    sums = np.concatenate([_pair_sums(x - shift, y - shift), _pair_sums(x - shift, z - shift)], axis=1)
+
+    def difference(both: Values) -> Values:
+        half = both.shape[-1] // 2
+        return _pair_statistics(both[..., half:], shift) - _pair_statistics(both[..., :half], shift)
+
+    r2, slope, _, bias, _, _, icc, mae = bootstrap(sums, names, difference, replicates, seed)
+    return AgreementDifference(int(x.size), len(np.unique(names)), r2, slope, bias, icc, mae)
 
 
 def rate_estimate(count: int, total: int) -> Estimate:

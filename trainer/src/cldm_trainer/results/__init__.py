@@ -26,6 +26,7 @@ from .cldm import sweeps
 from .cldm.goals import goals
 from .cldm.paper import TITLES
 from .cldm.strategies import Strategy, strategies, strategy_figures
+from .cldm.students import student_figures
 from .cldm.trade import trade_figures
 from .figures_of_merit import (
     Json,
@@ -35,10 +36,10 @@ from .figures_of_merit import (
     measure_set,
     reconstruction_texture,
     same_slices,
-    table_row,
     texture_figures,
     without_label,
 )
+from .markdown import VERSION
 from .names import shown_name
 from .new_patients import cohort_of_results
 from .page_file import RESULTS_FILE, write_results_page
@@ -72,6 +73,7 @@ def run(
         lambda text: click.echo(text, err=True),
         config.results.without,
         config.results.strategies,
+        students=config.results.students,
         features=Path(config.results.features) if config.results.features else None,
     )
     figures = collect(shop, command, out)
@@ -96,7 +98,10 @@ def collect(shop: Workshop, command: str, out: Path) -> Json:
     grid_summary = grid_figures(requested)
     attributes = grid_summary["attributes"]
     figures: Json = {
+        "version": VERSION,
         "nature": nature,
+        "axes": domain.axes,
+        "tolerances": {attribute.name: attribute.tolerance for attribute in domain.attributes},
         "lesion": domain.lesion,
         "attributes": attributes,
         "compared": list(shop.compared),
@@ -117,6 +122,7 @@ def collect(shop: Workshop, command: str, out: Path) -> Json:
         "grid": grid_summary | {"split": error_split(test, requested, attributes)},
     }
     figures |= _strategies(shop, cohort, out)
+    figures["students"] = student_figures(shop)
     figures["uncertainty"] = uncertainty_figures(synthetic, "test")
     if figures["uncertainty"] is not None:
         pictures.calibration(out / "figures" / "uncertainty.png", figures["uncertainty"])
@@ -173,14 +179,14 @@ def _rows(shop: Workshop, cohort: Measured, mean: Measured, textured: Measured, 
                 titled[f"{kind}, {name} without {label}"] = without_label(measured, samples, label)
             if kind == "real" and name in shop.compared and len(textured.samples(name)) < len(samples):
                 titled[f"real, {name}, the same slices"] = same_slices(samples, textured.samples(name))
-            rows += [table_row(title, chosen) for title, chosen in titled.items()]
+            rows += [measured.row(title, chosen) for title, chosen in titled.items()]
     return rows
 
 
 def _trial(shop: Workshop, path: Path) -> Json:
     """Test masks with another number of steps or weight of guidance."""
     measured = measure_set(shop, path)
-    return {"row": table_row(path.stem, measured.samples()), "texture": texture_figures(shop, measured, path.stem)}
+    return {"row": measured.row(path.stem, measured.samples()), "texture": texture_figures(shop, measured, path.stem)}
 
 
 def _weights(shop: Workshop) -> list[float]:

@@ -15,6 +15,7 @@ from cldm_runtime.metrics.realism import high_frequency_ratio, latent_spread
 from cldm_runtime.segmentation.segmenter import Segmenter
 from cldm_runtime.store import open_dataset
 
+from .rates import by_patient
 from .sets import BATCH, compared_rows, encode, latents_file, read_rows
 from .workshop import Rows, Workshop
 
@@ -31,6 +32,10 @@ class Measured:
     def samples(self, subset: str | None = None) -> Samples:
         with open_dataset(self.path) as dataset:
             return read_samples(dataset, self.segmentation, subset)
+
+    def row(self, name: str, samples: Samples) -> Json:
+        """`table_row` of some of its samples, with every interval by patient."""
+        return table_row(name, samples) | by_patient(samples, self.path, self.segmentation)
 
 
 def measure_set(shop: Workshop, path: Path) -> Measured:

@@ -5,12 +5,19 @@ from typing import Any
 
 from cldm_runtime.bundle.nature import cohort_adjective, cohort_noun, cohort_possessive
 
-from ..tables import NOTHING, estimate, number, percent, table
+from ..tables import NOTHING, dice_cell, estimate, number, percent, table
 from .cldm.strategy_page import strategies_text
+from .lesion_size import sized_phrase
 from .names import shown_name
 from .validity.page import validity_section
 
 Json = Mapping[str, Any]
+VERSION = 2  # of results.json; 1 had one-sided goals, and intervals of rates by slice
+
+_EARLIER = """\
+**These figures were measured by an earlier version**, whose brackets of rates count every slice and seed as
+independent, whose goals were met by images that are too easy, and which had no rate of sized lesions. A dash is what
+it did not measure. Measure again: `cldm-train results`."""
 
 _INTRODUCTION = """\
 # Results
@@ -24,9 +31,10 @@ Generator `{generator}`, segmenter `{segmenter}`. Sampling: {sampling}. {cohort}
 
 How to read them: r2 is the squared correlation between the attribute measured on the segmentation and on the label map
 (docs/attributes.md). It is given twice, over all slices and over slices with {lesion}, because slices without {lesion}
-inflate it. Brackets are 95 % bootstrap intervals, drawn by patient where there are patients. Slope and bias are those
-of the slices with {lesion}. Dice is the mean over slices with the region, ± standard deviation; HD is the mean
-Hausdorff distance. "False" is the share of slices without {lesion} in which the segmenter detects some.
+inflate it. Brackets are 95 % bootstrap intervals, drawn by patient where there are patients: the slices of a patient,
+and the seeds of a slice, fall together. Slope, bias and ICC (absolute agreement) are those of the slices with {lesion}.
+Dice is the mean over slices with the region; HD is the mean Hausdorff distance. "False" is the share of slices without
+{lesion} in which the segmenter detects some: a single pixel, or a lesion {sized}.
 
 Names of the sets: "{noun}" are the cohort's slices, "reconstructed" are these slices after the image codec, and
 "synthetic" are generated images for their label maps. {subsets} are the cohort's subsets.{d8}"""
@@ -47,12 +55,14 @@ def results_page(figures: Json) -> str:
     seconds = [(shown_name(step, nature), value) for step, value in run["seconds"].items()]
     parts = [
         _introduction(figures, nature),
+        *([] if figures.get("version", 1) >= VERSION else [_EARLIER]),
         *([validity_section(figures["validity"])] if figures.get("validity") else []),
         *([strategies_text(figures)] if figures.get("strategies") else []),
+        *(["## Students and their teachers\n\n" + students_text(figures)] if figures.get("students") else []),
         "## Goals\n\n" + goals_table(figures["goals"]),
         "## Segmenter against label map\n\n"
         + agreement_table(figures["sets"], figures["attributes"], figures["lesion"], nature),
-        "## Overlap\n\n" + overlap_table(figures["sets"], figures["lesion"], nature),
+        "## Overlap\n\n" + overlap_table(figures["sets"], figures["lesion"], nature, figures.get("axes", 2)),
         _sets_text(figures),
         "![measured against true attributes](figures/agreement.png)",
         "## Texture\n\n" + texture_text(figures),
@@ -69,7 +79,7 @@ def _introduction(figures: Json, nature: str) -> str:
     names = [str(row["set"]).removeprefix("real, ") for row in figures["sets"] if row["set"].startswith("real, ")]
     subsets = [f"`{name}`" for name in names if "," not in name and " without " not in name]
     return _INTRODUCTION.format(
-        lesion=figures["lesion"], noun=cohort_noun(nature),
+        lesion=figures["lesion"], sized=sized_phrase(figures.get("axes", 2)), noun=cohort_noun(nature),
         subsets=" and ".join(filter(None, [", ".join(subsets[:-1]), subsets[-1]])),
         cohort=_COHORT.get(nature, "What the images of the cohort are is not stated."),
         d8=_D8 if nature == "phantom" and "d8" in names else "", **figures["made"])
@@ -77,40 +87,64 @@ def _introduction(figures: Json, nature: str) -> str:
 
 def goals_table(goals: Sequence[Json]) -> str:
     """Every goal with what was found."""
-    rows = [(g["goal"], number(g["found"], 3), g["wanted"], "yes" if g["met"] else "**no**") for g in goals]
-    met = sum(bool(g["met"]) for g in goals)
-    return f"{met} of {len(goals)} are met.\n\n" + table(("goal", "found", "wanted", "met"), rows)
+    rows = [(g["goal"], estimate({"value": g["found"], "low": g.get("low"), "high": g.get("high")}, 3), g["wanted"],
+             _met(g)) for g in goals]
+    met, sure = (sum(bool(g.get(key)) for g in goals) for key in ("met", "sure"))
+    known = any(g.get("sure") is not None for g in goals)
+    surely = f"; of {sure} the whole interval lies within the limits" if known else ""
+    return f"{met} of {len(goals)} are met{surely}.\n\n" + table(("goal", "found", "wanted", "met"), rows)
+
+
+def _met(goal: Json) -> str:
+    if not goal["met"]:
+        return "**no**"
+    return "by the figure, not its interval" if goal.get("sure") is False else "yes"
 
 
 def agreement_table(sets: Sequence[Json], attributes: Sequence[str], lesion: str, nature: str = "") -> str:
-    """r2 twice, slope and bias of every set and attribute."""
-    head = ("images", "attribute", "r2, all slices", f"r2, {lesion} slices", "slope", "bias", f"slices ({lesion})")
+    """r2 twice, slope, bias and ICC of every set and attribute."""
+    head = ("images", "attribute", "r2, all slices", f"r2, {lesion} slices", "slope", "bias", "ICC",
+            f"slices ({lesion})")
     rows = []
     for row in sets:
         for name in attributes:
             whole, lesions = (row["agreement"].get(name, {}).get(kind, {}) for kind in ("all", "lesion"))
             counts = f"{whole.get('n', 0)} ({lesions.get('n', 0)})"
-            slope, bias = estimate(lesions.get("slope")), estimate(lesions.get("bias"), 3)
             rows.append((shown_name(row["set"], nature), name, estimate(whole.get("r2")), estimate(lesions.get("r2")),
-                         slope, bias, counts))
+                         estimate(lesions.get("slope")), estimate(lesions.get("bias"), 3), estimate(lesions.get("icc")),
+                         counts))
     return table(head, rows)
 
 
-def overlap_table(sets: Sequence[Json], lesion: str, nature: str = "") -> str:
+def overlap_table(sets: Sequence[Json], lesion: str, nature: str = "", axes: int = 2) -> str:
     """Dice and Hausdorff distance of every region, false detections of the lesion."""
     regions = list(sets[0]["regions"])
     measures = [f"{region}, {measure}" for region in regions for measure in ("Dice", "HD mm")]
-    head = ("images", "slices", "patients", *measures, f"false {lesion}")
+    head = ("images", "slices", "patients", *measures, f"false {lesion}", f"false {lesion} {sized_phrase(axes)}")
     rows = []
     for row in sets:
         cells = []
         for region in regions:
-            figures = row["regions"][region]
-            cells += [f"{number(figures['dice']['mean'], 3)} ± {number(figures['dice']['sd'], 2)}"]
-            cells += [number(figures["hd_mm"]["mean"], 1)]
+            cells += [dice_cell(row, region), number(row["regions"][region]["hd_mm"]["mean"], 1)]
         rows.append((shown_name(row["set"], nature), row["slices"], row["patients"] or NOTHING, *cells,
-                     percent(row["false_rate"])))
+                     percent(row["false_rate"]), percent(row.get("false_sized"))))
     return table(head, rows)
+
+
+def students_text(figures: Json) -> str:
+    """Each student beside its teacher, on the same slices and seed."""
+    head = ("student", "teacher", "attribute", "n", "r2: student", "teacher", "difference", "slope: student", "teacher",
+            "bias: student", "teacher")
+    rows = []
+    for pair in figures["students"]:
+        for name, item in pair["attributes"].items():
+            both = [item[who] for who in ("student", "teacher")]
+            rows.append((pair["student"], pair["teacher"], name, item["difference"]["n"],
+                         *(estimate(figure["r2"]) for figure in both), estimate(item["difference"]["r2"], 3),
+                         *(estimate(figure["slope"]) for figure in both),
+                         *(estimate(figure["bias"], 3) for figure in both)))
+    return ("The same test slices and one seed. The difference is that of r2, student minus teacher, with the same "
+            "patients drawn for both.\n\n" + table(head, rows))
 
 
 def _sets_text(figures: Json) -> str:

@@ -9,9 +9,7 @@ import numpy as np
 from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.derived import Derivation
-from cldm_runtime.scans.phantom_cohort import choose_phantom, subset_sizes, write_phantom_cohort
-from cldm_runtime.scans.prepare import prepare
-from cldm_runtime.scans.settings import COHORT_FILE, RAW_FOLDER
+from cldm_runtime.scans.phantom_cohort import choose_phantom, subset_sizes
 from cldm_runtime.store import (
     DERIVED_FROM,
     MASK_ATTRIBUTES_FROM,
@@ -27,9 +25,10 @@ from cldm_runtime.store import (
 )
 
 from ..config import Config
+from ..stages import cohort, phantom
 from ..training.batches import require_cohort
 
-_PREPARED = "prepared.h5"
+_JOINED = "with-new-patients.h5"
 _KEPT = ("nature", "percentile_low", "percentile_high")  # root attributes of a cohort that the new one has too
 
 
@@ -47,13 +46,13 @@ def cohort_of_results(config: Config) -> Path:
     _check(config)
     sizes = "".join(f"-{count}-{subset}" for subset, count in sorted(section.new_patients.items()))
     folder = Path(config.cohort.folder) / f"new-{section.first_new_patient}{sizes}"
-    drawn, target = _draw(config, folder), folder / COHORT_FILE
-    with open_dataset(config.cohort_file) as cohort, open_dataset(drawn) as new:
-        made = Derivation({"cohort": cohort_digest(cohort), "new": cohort_digest(new)},
+    drawn, target = _draw(config, folder), folder / _JOINED
+    with open_dataset(config.cohort_file) as old, open_dataset(drawn) as new:
+        made = Derivation({"cohort": cohort_digest(old), "new": cohort_digest(new)},
                           {"replaced": sorted(section.new_patients)})
         if not _is_made_from(target, made):
             click.echo(f"{target}: the cohort with new patients in {', '.join(section.new_patients)}", err=True)
-            _join(target, cohort, new, set(section.new_patients), made)
+            _join(target, old, new, set(section.new_patients), made)
     return target
 
 
@@ -82,12 +81,11 @@ def _draw(config: Config, folder: Path) -> Path:
     section = config.results
     domain = find_domain(config.cohort.domain)
     nobody = dict.fromkeys(domain.phantoms[choose_phantom(domain, config.cohort.phantom)].patients, 0)
-    settings = replace(config.cohort, patients={**nobody, **section.new_patients},
+    settings = replace(config.cohort, folder=str(folder), patients={**nobody, **section.new_patients},
                        first_patient=section.first_new_patient)
-    raw = folder / RAW_FOLDER
-    write_phantom_cohort(settings, raw, workers=config.prepare.workers)
-    prepare(raw, folder / _PREPARED, replace(config.prepare, raw=str(raw)), config.cohort.domain)
-    return folder / _PREPARED
+    phantom.run(settings, config.prepare.workers)
+    cohort.run(settings, replace(config.prepare, raw=""))
+    return settings.file
 
 
 def _is_made_from(target: Path, made: Derivation) -> bool:
@@ -97,14 +95,14 @@ def _is_made_from(target: Path, made: Derivation) -> bool:
         return dataset.metadata.get(DERIVED_FROM) == made.text()
 
 
-def _join(target: Path, cohort: Dataset, new: Dataset, replaced: set[str], made: Derivation) -> None:
+def _join(target: Path, old: Dataset, new: Dataset, replaced: set[str], made: Derivation) -> None:
     """Write the cohort's other subsets and the new patients, whose pseudonyms begin with N."""
-    metadata = {name: cohort.metadata[name] for name in _KEPT if name in cohort.metadata}
-    spec = DatasetSpec(cohort.load_domain(), cohort.shape, cohort.spacing_mm, cohort.channels,
+    metadata = {name: old.metadata[name] for name in _KEPT if name in old.metadata}
+    spec = DatasetSpec(old.load_domain(), old.shape, old.spacing_mm, old.channels,
                        metadata={**metadata, DERIVED_FROM: made.text()})
     with create_dataset(target, spec, overwrite=True) as writer:
-        assert cohort.subset is not None  # `_check` has looked at its subsets
-        _copy(writer, cohort, np.flatnonzero(~np.isin(cohort.subset, sorted(replaced))), "")
+        assert old.subset is not None  # a prepared cohort names them
+        _copy(writer, old, np.flatnonzero(~np.isin(old.subset, sorted(replaced))), "")
         _copy(writer, new, np.arange(len(new)), "N")
     with open_dataset(target) as dataset:
         measured = read_content(dataset).only(MASKS)

@@ -54,6 +54,7 @@ class Workshop:
     say: Say = print
     without: Mapping[str, str] = field(default_factory=dict)  # subset -> label whose slices are left out once more
     strategies: Mapping[str, str] = field(default_factory=dict)  # number in the paper -> bundle
+    students: Mapping[str, str] = field(default_factory=dict)  # bundle of few steps -> its teacher
     only: tuple[str, ...] = ()  # the compared subsets; empty: all that were not trained on
     features: Path | None = None  # an ONNX file for Frechet and kernel distance; None: the segmenter's encoder
     seconds: dict[str, float] = field(default_factory=dict)

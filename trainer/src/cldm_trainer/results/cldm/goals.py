@@ -1,4 +1,9 @@
-"""What this method should reach, and what it reaches: one line for each goal, from the figures alone."""
+"""What this method should reach, and what it reaches: one line for each goal, from the figures alone.
+
+A figure of synthetic images shall be as that of the cohort's slices, neither worse nor better: images that are too easy
+flatter the segmenter that is tested on them. Each figure has one goal. `met` is whether the figure lies within the
+limits, `sure` whether its whole interval does.
+"""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -7,9 +12,12 @@ from typing import Any
 from cldm_runtime.bundle.nature import cohort_noun
 
 Json = dict[str, Any]
-CODEC_DICE, CODEC_R2, SYNTHETIC_R2, FALSE_RATE, GRID_R2 = 0.03, 0.05, 0.05, 0.05, 0.85
+CODEC_DICE, CODEC_R2 = 0.03, 0.05
+R2, SLOPE, DICE, RATE = 0.05, 0.10, 0.03, 0.05  # by which synthetic images may differ from the cohort's slices
+STUDENT_R2 = 0.05  # by which a student may differ from its teacher
+GRID_R2, GRID_SLOPE = (0.85, 1.0), (0.95, 1.05)
 HIGH_FREQUENCY, SPREAD = (0.8, 1.25), (0.95, 1.05)
-CONTROL_R2, ACCURACY = 0.15, 0.9
+ACCURACY = (0.0, 0.9)
 
 
 def goals(figures: Mapping[str, Any]) -> list[Json]:
@@ -19,83 +27,99 @@ def goals(figures: Mapping[str, Any]) -> list[Json]:
     """
     rows = {row["set"]: row for row in figures["sets"]}
     lesion, attributes, noun = figures["lesion"], figures["attributes"], cohort_noun(figures.get("nature", ""))
-    without = figures["without"]
-    sets = [f"{name} without {without[name]}" if name in without else name for name in figures["compared"]]
     return [
         *_codec(rows["real, test"], rows["reconstructed, test"], lesion, attributes),
-        *(
-            line
-            for name in sets
-            for line in _synthetic(
-                rows["real, test"], rows[f"real, {name}"], rows[f"synthetic, {name}"], attributes, lesion
-            )
-        ),
+        *(line for name, rows_, outlined in compared_rows(figures)
+          for line in _synthetic(name, rows_, outlined, figures)),
+        *(line for pair in figures.get("students") or [] for line in _student(pair, attributes)),
         *_texture(figures["texture"], noun),
-        *_grid(figures["grid"], attributes),
-        *(_strategies(figures["strategies"], attributes) if figures.get("strategies") else ()),
+        *_grid(figures["grid"], rows["real, test"], attributes),
         *_realism(figures.get("realism") or {}, noun),
     ]
 
 
+def compared_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Json, Json], bool]]:
+    """(name, rows of synthetic images and of the cohort's slices, whether overlap means something): of every strategy
+    and subset that has images, or of the one generator where no strategies are compared."""
+    strategies, without = figures.get("strategies"), figures["without"]
+    rows = strategies["rows"] if strategies else {row["set"]: row for row in figures["sets"]}
+    for subset in figures["compared"]:
+        name = f"{subset} without {without[subset]}" if subset in without else subset
+        for key in strategies["keys"] if strategies else ["synthetic"]:
+            if f"{key}, {name}" in rows:
+                outlined = key in strategies["outlined"] if strategies else True
+                yield f"{key}, {name}", (rows[f"{key}, {name}"], rows[f"real, {name}"]), outlined
+
+
 def _codec(cohort: Json, reconstructed: Json, lesion: str, attributes: list[str]) -> Iterator[Json]:
-    drop = dice(cohort, lesion) - dice(reconstructed, lesion)
-    yield _at_most(f"codec: loss of {lesion} Dice on reconstructed test slices", drop, CODEC_DICE)
+    yield _as(f"codec: {lesion} Dice on reconstructed test slices", _dice_of(reconstructed, lesion),
+              dice(cohort, lesion), CODEC_DICE)
     for name in attributes:
-        loss = r2(cohort, name, "lesion") - r2(reconstructed, name, "lesion")
-        yield _at_most(f"codec: loss of r2 of {name}, {lesion} slices", loss, CODEC_R2)
+        yield _as(f"codec: r2 of {name}", _figure(reconstructed, name, "r2"), r2(cohort, name, "lesion"), CODEC_R2)
 
 
-def _synthetic(baseline: Json, cohort: Json, row: Json, attributes: list[str], lesion: str) -> Iterator[Json]:
-    """r2 against the cohort's test slices; false detections against its slices of the same subset."""
-    for kind, samples in (("all", "all slices"), ("lesion", f"{lesion} slices")):
-        for name in attributes:
-            limit = r2(baseline, name, kind) - SYNTHETIC_R2
-            yield _at_least(f"{row['set']}: r2 of {name}, {samples}", r2(row, name, kind), limit)
-    yield _at_most(f"{row['set']}: false {lesion} rate", rate(row), rate(cohort) + FALSE_RATE)
+def _synthetic(name: str, rows: tuple[Json, Json], outlined: bool, figures: Mapping[str, Any]) -> Iterator[Json]:
+    """As the cohort's slices of the same subset: control of each attribute, and how hard the images are."""
+    (row, reference), lesion, tolerances = rows, figures["lesion"], figures.get("tolerances", {})
+    for attribute in figures["attributes"]:
+        for kind, within in (("r2", R2), ("slope", SLOPE), ("bias", tolerances.get(attribute, math.nan))):
+            yield _as(f"{name}: {kind} of {attribute}", _figure(row, attribute, kind),
+                      _value(_figure(reference, attribute, kind)), within)
+    if outlined:
+        for region in row["regions"]:
+            yield _as(f"{name}: Dice of {region}", _dice_of(row, region), dice(reference, region), DICE)
+    for key, what in (("false_rate", f"false {lesion}, any pixel"), ("false_sized", f"false {lesion} above a size")):
+        yield _as(f"{name}: {what}", row.get(key), _value(reference.get(key)), RATE)
+
+
+def _student(pair: Json, attributes: list[str]) -> Iterator[Json]:
+    for name in attributes:
+        difference = pair["attributes"].get(name, {}).get("difference", {}).get("r2")
+        yield _as(f"{pair['student']}: r2 of {name}, minus that of {pair['teacher']}", difference, 0.0, STUDENT_R2)
 
 
 def _texture(texture: Json, noun: str) -> Iterator[Json]:
-    yield _between(f"high-frequency energy, synthetic over {noun}", texture["high_frequency_ratio"], HIGH_FREQUENCY)
-    yield _between(f"spread of latents, synthetic over {noun}", texture["latent_spread"], SPREAD)
+    yield _between(f"high-frequency energy, synthetic over {noun}", {"value": texture["high_frequency_ratio"]},
+                   HIGH_FREQUENCY)
+    yield _between(f"spread of latents, synthetic over {noun}", {"value": texture["latent_spread"]}, SPREAD)
 
 
-def _grid(grid: Json, attributes: list[str]) -> Iterator[Json]:
-    for kind, samples in (("all", "all images"), ("lesion", "images with the lesion")):
-        for name in attributes:
-            value = _value(grid["parts"]["request to segmentation"].get(name, {}).get(kind, {}).get("r2"))
-            yield _at_least(f"grid: r2 of requested and measured {name}, {samples}", value, GRID_R2)
-
-
-def _strategies(compared: Json, attributes: list[str]) -> Iterator[Json]:
-    """Tokens with an identity against bare numbers; the outlined strategies against the cohort's slices."""
-    rows, keys = compared["rows"], compared["keys"]
+def _grid(grid: Json, cohort: Json, attributes: list[str]) -> Iterator[Json]:
+    """The slope is over the segmenter's own on the cohort's test slices, which no generator can change."""
     for name in attributes:
-        if {"1.1", "1.1 as released"} <= set(keys):
-            limit = r2(rows["1.1 as released, test"], name, "lesion")
-            yield _at_least(f"1.1: r2 of {name}, above that as released", r2(rows["1.1, test"], name, "lesion"), limit)
-        for key, loss in (("2", CONTROL_R2), ("3", SYNTHETIC_R2)):
-            if key in keys:
-                limit = r2(rows["real, test"], name, "lesion") - loss
-                yield _at_least(f"{key}: r2 of {name}, test, a seed each", r2(rows[f"{key}, test"], name, "lesion"),
-                                limit)
+        measured = grid["parts"]["request to segmentation"].get(name, {}).get("lesion", {})
+        own = _value(_figure(cohort, name, "slope"))
+        yield _between(f"grid: r2 of requested and measured {name}", measured.get("r2"), GRID_R2)
+        yield _between(f"grid: slope of {name} over the segmenter's own", _over(measured.get("slope"), own), GRID_SLOPE)
+
+
+def _over(estimate: Mapping[str, Any] | None, own: float) -> Json | None:
+    """An estimate divided by a number above 0."""
+    if estimate is None or not own > 0:
+        return None
+    return {key: None if value is None else value / own for key, value in estimate.items()}
 
 
 def _realism(figures: Json, noun: str) -> Iterator[Json]:
     for key, item in figures.items():
-        yield _at_most(f"{key}: accuracy of distinguishing synthetic from {noun}", _value(item["accuracy"]), ACCURACY)
+        yield _between(f"{key}: accuracy of distinguishing synthetic from {noun}", item["accuracy"], ACCURACY)
 
 
-def _at_most(name: str, value: float, limit: float) -> Json:
-    return {"goal": name, "found": value, "wanted": f"at most {limit:.3f}", "met": value <= limit}
+def _as(name: str, estimate: Mapping[str, Any] | None, reference: float, within: float) -> Json:
+    """As the reference, to either side."""
+    return _goal(name, estimate, (reference - within, reference + within), f"{reference:.3f} ± {within:g}")
 
 
-def _at_least(name: str, value: float, limit: float) -> Json:
-    return {"goal": name, "found": value, "wanted": f"at least {limit:.3f}", "met": value >= limit}
+def _between(name: str, estimate: Mapping[str, Any] | None, limits: tuple[float, float]) -> Json:
+    return _goal(name, estimate, limits, f"{limits[0]:g} to {limits[1]:g}")
 
 
-def _between(name: str, value: float, limits: tuple[float, float]) -> Json:
-    low, high = limits
-    return {"goal": name, "found": value, "wanted": f"{low:g} to {high:g}", "met": low <= value <= high}
+def _goal(name: str, estimate: Mapping[str, Any] | None, limits: tuple[float, float], wanted: str) -> Json:
+    value, low, high = (_value(estimate, key) for key in ("value", "low", "high"))
+    met = limits[0] <= value <= limits[1]
+    known = math.isfinite(low) and math.isfinite(high)
+    return {"goal": name, "found": value, "low": low, "high": high, "wanted": wanted, "met": met,
+            "sure": met and limits[0] <= low and high <= limits[1] if known else None}
 
 
 def r2(row: Mapping[str, Any], attribute: str, kind: str) -> float:
@@ -105,15 +129,22 @@ def r2(row: Mapping[str, Any], attribute: str, kind: str) -> float:
 
 def dice(row: Mapping[str, Any], region: str) -> float:
     """Mean Dice of a region over the slices that hold it; NaN where undefined."""
+    return _value(_dice_of(row, region))
+
+
+def _dice_of(row: Mapping[str, Any], region: str) -> Json:
+    """With its interval, in figures that have one."""
     mean = row["regions"].get(region, {}).get("dice", {}).get("mean")
-    return math.nan if mean is None else float(mean)
+    return dict(row.get("dice", {}).get(region) or {"value": mean})
 
 
-def rate(row: Mapping[str, Any]) -> float:
-    """Share of slices without the lesion on which it is found; NaN where undefined."""
-    return _value(row["false_rate"])
+def _figure(row: Mapping[str, Any], attribute: str, name: str) -> Mapping[str, Any] | None:
+    """An estimate over the slices with the lesion, or over all in a domain without one."""
+    kinds = row["agreement"].get(attribute, {})
+    estimate: Mapping[str, Any] | None = (kinds.get("lesion") or kinds.get("all") or {}).get(name)
+    return estimate
 
 
-def _value(estimate: Mapping[str, Any] | None) -> float:
-    value = None if estimate is None else estimate.get("value")
+def _value(estimate: Mapping[str, Any] | None, key: str = "value") -> float:
+    value = None if estimate is None else estimate.get(key)
     return math.nan if value is None else float(value)

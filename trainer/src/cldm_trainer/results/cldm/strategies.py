@@ -14,7 +14,7 @@ from cldm_runtime.evaluation.summary import Samples
 from cldm_runtime.generation.generator import Generator
 from cldm_runtime.store import open_dataset
 
-from ..figures_of_merit import Json, Measured, measure_set, restrict, table_row, without_label
+from ..figures_of_merit import Json, Measured, measure_set, restrict, without_label
 from ..sets import synthetic_set
 from ..workshop import Workshop
 
@@ -56,9 +56,14 @@ def strategies(shop: Workshop) -> list[Strategy]:
         if not Path(folder).exists():
             shop.say(f"{folder}: no such bundle, so strategy {key} is left out. Train and export it first.")
             continue
-        own = Path(folder).resolve() == shop.generator.bundle.path.resolve()
-        present.append(Strategy(key, shop if own else _workshop(shop, Path(folder))))
+        present.append(strategy_of(shop, key, Path(folder)))
     return present
+
+
+def strategy_of(shop: Workshop, key: str, folder: Path) -> Strategy:
+    """A bundle under a name; the workshop's own generator keeps its workshop."""
+    own = folder.resolve() == shop.generator.bundle.path.resolve()
+    return Strategy(key, shop if own else _workshop(shop, folder))
 
 
 def _workshop(shop: Workshop, folder: Path) -> Workshop:
@@ -74,10 +79,10 @@ def _outlined(generator: Generator) -> bool:
 
 def strategy_figures(shop: Workshop, cohort: Measured, chosen: list[Strategy], extractor: Extractor) -> Json:
     """Both tables: agreement and distances of the cohort's subsets and of every strategy; overlap of outlined ones."""
-    rows = {f"real, {name}": table_row(f"real, {name}", cohort.samples(name)) for name in shop.subsets}
+    rows = {f"real, {name}": cohort.row(f"real, {name}", cohort.samples(name)) for name in shop.subsets}
     for name, label in shop.without.items():
         title = f"real, {name} without {label}"
-        rows[title] = table_row(title, without_label(cohort, cohort.samples(name), label))
+        rows[title] = cohort.row(title, without_label(cohort, cohort.samples(name), label))
     distances = Distances(shop, cohort, extractor)
     by_set = {"real, test": distances.cohort()}
     for strategy in chosen:
@@ -97,16 +102,16 @@ def strategy_figures(shop: Workshop, cohort: Measured, chosen: list[Strategy], e
 
 def _rows(strategy: Strategy) -> list[Json]:
     """The strategy's rows: test, and where it is outlined every other compared subset, whole and without its label."""
-    rows = [table_row(f"{strategy.key}, test", strategy.test())]
+    shop, measured = strategy.shop, strategy.measured
+    rows = [measured.row(f"{strategy.key}, test", strategy.test())]
     if not strategy.outlined:
         return rows
-    shop, measured = strategy.shop, strategy.measured
     for name in shop.compared[1:]:
         samples = measured.samples(name)
-        rows.append(table_row(f"{strategy.key}, {name}", samples))
+        rows.append(measured.row(f"{strategy.key}, {name}", samples))
         if name in shop.without:
-            label = shop.without[name]
-            rows.append(table_row(f"{strategy.key}, {name} without {label}", without_label(measured, samples, label)))
+            title, fewer = f"{name} without {shop.without[name]}", without_label(measured, samples, shop.without[name])
+            rows.append(measured.row(f"{strategy.key}, {title}", fewer))
     return rows
 
 

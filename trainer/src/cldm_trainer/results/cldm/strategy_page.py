@@ -5,7 +5,8 @@ from typing import Any
 
 from cldm_runtime.bundle.nature import cohort_adjective, cohort_noun
 
-from ...tables import NOTHING, estimate, number, percent, table
+from ...tables import NOTHING, dice_cell, estimate, number, percent, table
+from ..lesion_size import sized_phrase
 from ..names import shown_name
 from . import paper
 from .paper_tables import paper_agreement, paper_overlap
@@ -33,6 +34,7 @@ def strategies_text(figures: Json) -> str:
         "### Table 1: agreement of the attributes",
         agreement(compared, attributes, lesion, nature),
         *_contests(compared, attributes),
+        false_and_distances(compared, lesion, nature, figures.get("axes", 2)),
         _distances_note(compared, nature),
         "![target against measured](figures/strategies.png)",
         "#### Table 1: the paper, on patients",
@@ -40,7 +42,7 @@ def strategies_text(figures: Json) -> str:
         "The paper does not say over which slices its r2 is. Its Frechet distance is on Inception features and does "
         "not compare with the one above.",
         "### Table 2: overlap with the label map",
-        overlap(compared, names, lesion, nature),
+        overlap(compared, names, lesion, nature, figures.get("axes", 2)),
         "Strategies that get attributes or a vector choose the shape themselves, so overlap means nothing for them. "
         "HD in mm: mean Hausdorff distance over the slices where both label maps have the region.",
         "#### Table 2: the paper, on patients",
@@ -76,15 +78,31 @@ def set_names(subsets: Sequence[str], without: Json) -> list[str]:
 
 
 def agreement(compared: Json, attributes: Sequence[str], lesion: str, nature: str = "") -> str:
-    """Table 1: r2 over slices with the lesion, and distances."""
-    head = ["images", "n", *(f"r2 {name}" for name in attributes), f"false {lesion}", "Frechet", "kernel x 1000"]
+    """Table 1: r2, slope, bias and ICC of every attribute, over slices with the lesion."""
     lines = []
     for key in ("real, train", "real, val", "real, test", *compared["keys"]):
         row = compared["rows"][key if key.startswith("real") else f"{key}, test"]
-        r2 = [estimate(row["agreement"].get(name, {}).get("lesion", {}).get("r2")) for name in attributes]
-        lines.append([shown_name(title(key), nature), row["slices"], *r2, percent(row["false_rate"]),
+        for name in attributes:
+            figures = row["agreement"].get(name, {}).get("lesion", {})
+            lines.append([shown_name(title(key), nature), name, figures.get("n", 0), estimate(figures.get("r2")),
+                          estimate(figures.get("slope")), estimate(figures.get("bias"), 3),
+                          estimate(figures.get("icc"))])
+    return table(["images", "attribute", "n", "r2", "slope", "bias", "ICC"], lines) + (
+        f"\n\nOver slices with {lesion}. Images that obey have slope 1, bias 0 and ICC 1; r2 alone sees neither a "
+        "slope nor a bias.")
+
+
+def false_and_distances(compared: Json, lesion: str, nature: str = "", axes: int = 2) -> str:
+    """Lesions that are not there, and how far the images are from training slices."""
+    head = ["images", "slices", "patients", f"false {lesion}", f"false {lesion} {sized_phrase(axes)}",
+            f"missed {lesion}", "Frechet", "kernel x 1000"]
+    lines = []
+    for key in ("real, train", "real, val", "real, test", *compared["keys"]):
+        row = compared["rows"][key if key.startswith("real") else f"{key}, test"]
+        lines.append([shown_name(title(key), nature), row["slices"], row["patients"] or NOTHING,
+                      *(percent(row.get(rate)) for rate in ("false_rate", "false_sized", "missed_rate")),
                       *_distance_cells(compared["distances"].get(key))])
-    return table(head, lines) + f"\n\nr2 over slices with {lesion}."
+    return table(head, lines)
 
 
 def _distance_cells(distance: Json | None) -> tuple[str, str]:
@@ -122,22 +140,20 @@ def _regions(compared: Json) -> list[str]:
     return [region for region in compared["rows"]["real, test"]["regions"] if region != "lv_cavity"]
 
 
-def overlap(compared: Json, names: Sequence[str], lesion: str, nature: str = "") -> str:
+def overlap(compared: Json, names: Sequence[str], lesion: str, nature: str = "", axes: int = 2) -> str:
     """Table 2: Dice and HD of the strategies that get outlines."""
     regions = _regions(compared)
     head = ["images", "n", *(column for region in regions for column in (f"{region} Dice", "HD mm"))]
     lines = [_overlap_line(compared["rows"][f"{key}, {name}"], shown_name(f"{title(key)}, {name}", nature), regions)
              for name in names for key in ("real", *compared["outlined"])]
-    return table([*head, f"false {lesion}"], lines)
+    return table([*head, f"false {lesion}", f"false {lesion} {sized_phrase(axes)}"], lines)
 
 
 def _overlap_line(row: Json, name: str, regions: Sequence[str]) -> list[Any]:
     cells: list[Any] = [name, row["slices"]]
     for region in regions:
-        figures = row["regions"][region]
-        cells += [f"{number(figures['dice']['mean'], 3)} ± {number(figures['dice']['sd'], 2)}",
-                  number(figures["hd_mm"]["mean"], 1)]
-    return [*cells, percent(row["false_rate"])]
+        cells += [dice_cell(row, region), number(row["regions"][region]["hd_mm"]["mean"], 1)]
+    return [*cells, percent(row["false_rate"]), percent(row.get("false_sized"))]
 
 
 def budgets(compared: Json) -> str:

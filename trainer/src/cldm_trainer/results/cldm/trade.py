@@ -15,7 +15,7 @@ from cldm_runtime.evaluation.features import Extractor
 from cldm_runtime.metrics.similarity import random_pair_ssim, within_condition_spread, within_condition_ssim
 from cldm_runtime.store import open_dataset
 
-from ..figures_of_merit import Json, measure_set, table_row
+from ..figures_of_merit import Json, measure_set
 from ..sets import drawn_set, latents_file
 from ..workshop import Rows, Workshop
 from .strategies import Strategy
@@ -85,7 +85,7 @@ def _figures(strategy: Strategy, setting: Setting, rows: Rows, extractor: Extrac
         images, groups = dataset.images(), dataset.sample_index
     features = extractor(images, shop.generator.manifest.image.spacing_mm)
     latents = np.load(latents_file(shop, name), allow_pickle=False)
-    return {"setting": setting.name, **asdict(setting), "row": table_row(name, measured.samples()),
+    return {"setting": setting.name, **asdict(setting), "row": measured.row(name, measured.samples()),
             "ssim": asdict(within_condition_ssim(images, groups).ms_ssim),
             "feature_spread": within_condition_spread(features, groups, reference),
             "latent_spread": float(latents.std(axis=(0, 2, 3)).mean())}
