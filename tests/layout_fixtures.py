@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cldm_runtime.files.atomic import write_json
+
 Labels = NDArray[np.uint8]
 SPACING = (10.0, 1.4, 1.4)  # z, y, x
 IN_DOMAIN = {0: 0, 1: 1, 2: 2, 3: 3, 4: 4}
@@ -142,12 +144,34 @@ def brats(folder: Path, *, older: bool = False, enhancing: int = 3) -> Path:
     return folder
 
 
-def seg_guided(folder: Path) -> Path:
-    """Grey PNG files of one slice, the same names in every part."""
+def seg_guided(folder: Path, ending: str = ".png") -> Path:
+    """Grey PNG files, or arrays, of one slice; the same names in every part."""
     for part in ("train", "val", "test"):
         for number in (1, 2):
             labels = ring_stack((number, 60, 64))[-1]
             for place, pixels in ((f"img/{part}", picture_of(labels)), (f"mask/all/{part}", labels)):
                 (folder / place).mkdir(parents=True, exist_ok=True)
-                Image.fromarray(pixels.astype(np.uint8)).save(folder / place / f"tr_{number}.png")
+                file = folder / place / f"tr_{number}{ending}"
+                if ending == ".npy":
+                    np.save(file, pixels.astype(np.uint8))
+                else:
+                    Image.fromarray(pixels.astype(np.uint8)).save(file)
     return folder
+
+
+def nnunet_case(folder: Path, name: str, labels: Labels, ending: str) -> None:
+    """A case of one channel: a volume, one slice as 2-D NIfTI, or a picture."""
+    for place, array in ((f"imagesTr/{name}_0000", picture_of(labels)), (f"labelsTr/{name}", labels)):
+        file = folder / f"{place}{ending}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if ending == ".png":
+            Image.fromarray(array[0].astype(np.uint8)).save(file)
+        elif len(labels) == 1:
+            nibabel.save(nibabel.Nifti1Image(array[0].T, np.diag([1.4, 1.4, 1.0, 1.0])), file)
+        else:
+            write_nii(file, array)
+
+
+def describe_nnunet(folder: Path, labels: Mapping[str, object], ending: str) -> None:
+    write_json(folder / "dataset.json", {"channel_names": {"0": "LGE"}, "labels": dict(labels), "numTraining": 3,
+                                         "file_ending": ending})

@@ -6,6 +6,8 @@ import pytest
 
 from attacks.child import make_raw
 from cldm_runtime.cli.main import cldm, run
+from cldm_runtime.scans.layouts import file_layouts
+from layout_fixtures import emidec
 
 BASE = """
 [run]
@@ -63,3 +65,25 @@ def test_the_picture_of_what_was_understood_lies_next_to_the_cohort(folder: Path
     written = capsys.readouterr().err
     assert (folder / "cohort/cohort.png").read_bytes()[:4] == b"\x89PNG"
     assert "cohort.png shows what was understood" in written and "there is no subset 'val'" in written
+
+
+def test_two_sections_are_enough_for_a_public_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                      capsys: pytest.CaptureFixture[str]) -> None:
+    emidec(tmp_path / "emidec")
+    (tmp_path / "my.toml").write_text('[cohort]\nfolder = "cohort"\n[prepare]\nraw = "emidec"\n')
+    monkeypatch.chdir(tmp_path)
+    assert run(cldm, ["prepare", "--config", "my.toml"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[1:] == ["  train        2 patients     15 slices (0 dropped: no closed ring)",
+                                            "  val          1 patients      9 slices (0 dropped: no closed ring)"]
+    assert "read as layout emidec (EMIDEC): 3 cases" in printed.err and "padding" in printed.err
+
+
+def test_a_folder_in_no_layout_is_exit_code_2_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "my.toml").write_text('[cohort]\nfolder = "cohort"\n[prepare]\nraw = "scans"\n')
+    monkeypatch.chdir(tmp_path)
+    assert run(cldm, ["prepare", "--config", "my.toml"]) == 2
+    assert capsys.readouterr().err.count("\n  - ") == len(file_layouts()) + 1  # and nnunet
+    assert not (tmp_path / "cohort").exists()

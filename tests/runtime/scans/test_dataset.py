@@ -39,7 +39,7 @@ def test_a_wrong_folder_names_every_layout_and_the_first_thing_missing_in_each(t
         read(tmp_path)
     message = str(caught.value)
     assert all(f"  - {layout.name}: " in message for layout in file_layouts())
-    assert "nnunet: dataset.json is missing" in message and "holds 1 files, such as images/a.nii.gz" in message
+    assert "nnunet: dataset.json is missing" in message and "holds 1 file(s), such as images/a.nii.gz" in message
     assert "emidec: no file is named like Case_{case}/Images/Case_{case}.nii[.gz]" in message
     assert "folders: case a: images/a.nii.gz is there, labels/a{ending} is missing" in message
 
@@ -47,7 +47,7 @@ def test_a_wrong_folder_names_every_layout_and_the_first_thing_missing_in_each(t
 @pytest.mark.parametrize(("settings", "message"), [
     ({"layout": "acdc"}, "holds no files, in no layout that was tried(?s:.*)acdc: no file is named like"),
     ({"layout": "acda"}, "prepare.layout: found 'acda', expected one of auto, nnunet, emidec, .*folders"),
-    ({"layout": "nnunet"}, "dataset.json: there is no such file"),
+    ({"layout": "nnunet"}, "in no layout that was tried(?s:.*)nnunet: dataset.json is missing"),
     ({"image_files": "a/{case}.nii"}, "image_files and prepare.label_files belong together"),
     ({**OWN, "layout": "acdc"}, "belong together, with layout = \"folders\""),
     ({**OWN, "label_files": "{case}.nii"}, "each pattern needs the same parts in braces")])

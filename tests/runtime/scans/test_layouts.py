@@ -82,6 +82,7 @@ def test_one_file_a_region_of_any_value_becomes_one_label_map(tmp_path: Path, sc
 def test_the_values_of_myops_are_those_of_the_domain(tmp_path: Path) -> None:
     raw = read(write.myops(tmp_path))
     assert lookup(raw) == {0: 0, 200: 2, 500: 1, 600: 0, 1220: 2, 2221: 3}
+    assert any("right_ventricle is background, edema is healthy_myocardium" in note for note in raw.notes)
     assert [file.name[-9:] for file in raw.cases[0].image_files] == ["DE.nii.gz", "C0.nii.gz", "T2.nii.gz"]
     assert list(cases_of(raw)) == ["myops_training_101", "myops_training_102"]
 
@@ -116,8 +117,36 @@ def test_brats_of_every_year(tmp_path: Path, older: bool, value: int) -> None:
     assert len({case.patient for case in raw.cases}) == 2
 
 
-def test_the_folders_of_seg_guided_name_the_subsets(tmp_path: Path) -> None:
-    raw = read(write.seg_guided(tmp_path))
+NAMES = {"background": 0, "lv_cavity": 1, "wall": [2, 3, 4], "scar": [3, 4], "mvo": 4}
+REGIONS = PrepareSettings(**{**vars(SETTINGS), "labels": {"wall": "healthy_myocardium", "scar": "infarct"}})
+
+
+@pytest.mark.parametrize(("ending", "slices"), [(".nii.gz", 7), (".nii.gz", 1), (".png", 1)])
+def test_nnunet_raw_of_volumes_slices_and_pictures_with_regions(tmp_path: Path, ending: str, slices: int) -> None:
+    labels = write.ring_stack((7, 60, 64))[:slices]
+    for name in "abc":
+        write.nnunet_case(tmp_path / "raw", name, labels, ending)
+    write.describe_nnunet(tmp_path / "raw", NAMES, ending)
+    settings = PrepareSettings(**{**vars(REGIONS), "spacing_mm": (1.0, 1.0) if ending == ".png" else (1.4, 1.4)})
+    counts = prepare(tmp_path / "raw", tmp_path / "cohort.h5", settings, "lge")
+    assert (counts["train"].samples, counts["val"].samples) == (2 * slices, slices)
+    with open_dataset(tmp_path / "cohort.h5") as cohort:
+        assert np.unique(cohort.masks()).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_the_ignore_label_of_nnunet_raw_needs_a_decision(tmp_path: Path) -> None:
+    write.nnunet_case(tmp_path / "raw", "a", write.ring_stack(), ".nii.gz")
+    write.describe_nnunet(tmp_path / "raw", {"background": 0, "lv_cavity": 1, "healthy_myocardium": 2, "infarct": 3,
+                                             "ignore": 4}, ".nii.gz")
+    with pytest.raises(InputError, match="voxels that nobody annotated"):
+        prepare(tmp_path / "raw", tmp_path / "cohort.h5", SETTINGS, "lge")
+    settings = PrepareSettings(**{**vars(SETTINGS), "labels": {"ignore": "background"}})
+    assert prepare(tmp_path / "raw", tmp_path / "cohort.h5", settings, "lge")["train"].samples == 7
+
+
+@pytest.mark.parametrize("ending", [".png", ".npy"])
+def test_the_folders_of_seg_guided_name_the_subsets(tmp_path: Path, ending: str) -> None:
+    raw = read(write.seg_guided(tmp_path, ending))
     assert cases_of(raw) == {f"{part}_tr_{number}": (f"{part}_tr_{number}", part)
                              for part in ("train", "val", "test") for number in (1, 2)}
     assert lookup(raw) == {value: value for value in range(5)} and "taken for those of domain lge" in raw.notes[1]

@@ -98,3 +98,16 @@ def test_a_missing_package_answers_with_the_pip_line(tmp_path: Path, monkeypatch
     with pytest.raises(InputError, match=re.escape(f"{package} is not installed")) as caught:
         read_array(tmp_path / name)
     assert volume_files.INSTALL == "pip install 'cldm-runtime[scans]'" and volume_files.INSTALL in str(caught.value)
+
+
+def test_a_numpy_array_of_one_slice_is_read_and_anything_else_in_it_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", STACK[0])
+    array, spacing, _ = read_array(tmp_path / "a.npy")
+    assert array.tolist() == STACK[:1].tolist() and spacing == (999.0, 1.0, 1.0)
+    assert read_geometry(tmp_path / "a.npy").shape == (1, 3, 4)
+    np.save(tmp_path / "a.npy", STACK)
+    with pytest.raises(InputError, match="expected 2 axes, found 3"):
+        read_array(tmp_path / "a.npy")
+    np.save(tmp_path / "a.npy", np.array([[None]]), allow_pickle=True)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_array(tmp_path / "a.npy")

@@ -1,4 +1,4 @@
-"""`cldm prepare`: a raw dataset of scans becomes the cohort that models are trained on and measured with."""
+"""`cldm prepare`: a folder of scans becomes the cohort that models are trained on and measured with."""
 
 import os
 import sys
@@ -24,10 +24,10 @@ from .run_log import note
               help="TOML file with [cohort] and [prepare]; the trainer's, for example.")
 @click.option("--overwrite", is_flag=True, help="Replace a cohort.h5 that is there.")
 def prepare(config: Path, overwrite: bool) -> None:
-    """Crop, resample and normalise an nnU-Net raw dataset into the file cohort.h5 of the cohort's folder.
+    """Crop, resample and normalise a folder of scans and label maps into the file cohort.h5 of the cohort's folder.
 
-    All other sections of FILE are ignored. Needs the extra `scans`; no torch. `cldm-train prepare` writes the same
-    bytes.
+    docs/your-own-data.md lists the datasets that are read as they are. All other sections of FILE are ignored. Needs
+    the extra `scans`; no torch. `cldm-train prepare` writes the same bytes.
 
     \b
     Example:

@@ -26,8 +26,7 @@ def read_dataset(folder: Path, settings: PrepareSettings, domain: Domain) -> tup
     layouts = _candidates(settings)
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder. Give the folder of the dataset as prepare.raw.")
-    if settings.layout == NNUNET or (settings.layout == AUTO and not settings.image_files
-                                     and (folder / _DESCRIPTION).is_file()):
+    if settings.layout in (AUTO, NNUNET) and not settings.image_files and (folder / _DESCRIPTION).is_file():
         return read_raw_dataset(folder, fold=settings.fold, validation_share=settings.validation_share)
     paths = files_below(folder)
     tried: dict[str, FoundCases] = {}
@@ -103,6 +102,11 @@ def _notes(layout: FileLayout, found: FoundCases, settings: PrepareSettings, dom
     """What was decided, and what to know of the dataset."""
     notes = [f"read as layout {layout.name} ({layout.title}): {len(found.cases)} cases. If it is another, set "
              "prepare.layout."]
+    meant = {name: target for name, target in layout.meanings.items()
+             if {name, target} & set(domain.labels.names) == {target} and name not in settings.labels}
+    if meant:
+        notes.append("labels by what they mean: " + ", ".join(f"{name} is {target}" for name, target in meant.items())
+                     + ". [prepare.labels] can say otherwise.")
     if not layout.labels and not settings.labels:
         listed = ", ".join(f"{value} {name}" for value, name in enumerate(domain.labels.names))
         notes.append(f"the label values are taken for those of domain {domain.name}: {listed}. If they are others, say "
@@ -117,9 +121,9 @@ def _no_layout(folder: Path, settings: PrepareSettings, tried: Mapping[str, Foun
     """One message: the layouts that were tried, and the first thing that is missing in each."""
     missing = [f"{name}: {found.missing[0] if found.missing else 'no case has a label map'}"
                for name, found in tried.items()]
-    if settings.layout == AUTO and not settings.image_files:
+    if settings.layout in (AUTO, NNUNET) and not settings.image_files:
         missing.insert(0, f"{NNUNET}: {_DESCRIPTION} is missing")
-    holds = f"holds {len(paths)} files, such as {', '.join(paths[:_MOST_NAMED])}" if paths else "holds no files"
+    holds = f"holds {len(paths)} file(s), such as {', '.join(paths[:_MOST_NAMED])}" if paths else "holds no files"
     return list_faults(
         f"{folder}: {holds}, in no layout that was tried. Give the folder that holds all cases; or describe it with "
         "prepare.image_files and prepare.label_files, such as \"images/{case}.nii.gz\" and \"labels/{case}.nii.gz\"; "

@@ -1,7 +1,8 @@
 """Reads the arrays of image files, which are not trusted: the sizes in a header are checked before memory is allocated,
 and a header that names another file is refused.
 
-NIfTI is read by nibabel, MetaImage, NRRD, GIPL and pictures by SimpleITK; both come with the extra `scans`.
+NIfTI is read by nibabel, MetaImage, NRRD, GIPL and pictures by SimpleITK; both come with the extra `scans`. Arrays of
+one slice (.npy) are read by numpy, without pickle.
 """
 
 import math
@@ -20,7 +21,8 @@ from ..errors import InputError
 
 NIFTI_ENDINGS = (".nii", ".nii.gz")
 PICTURE_ENDINGS = (".png", ".bmp", ".tif", ".tiff")  # one slice, whose pixels are taken to be 1 mm wide
-OTHER_ENDINGS = (".mha", ".nrrd", ".gipl", *PICTURE_ENDINGS)
+ARRAY_ENDING = ".npy"  # the same
+OTHER_ENDINGS = (".mha", ".nrrd", ".gipl", *PICTURE_ENDINGS, ARRAY_ENDING)
 INSTALL = "pip install 'cldm-runtime[scans]'"
 MOST_VOXELS = 2**26  # 640 x 640 x 163
 SPACINGS_MM = (0.01, 1000.0)
@@ -64,7 +66,8 @@ def read_array(file: Path) -> Array:
     Raises InputError for a file that is damaged, larger than MOST_VOXELS, or not of real numbers on a sound grid.
     """
     with _reading(file):
-        array, spacing, matrix = _read_nifti(file) if file.name.endswith(NIFTI_ENDINGS) else _read_other(file)
+        array, spacing, matrix = (_read_nifti(file) if file.name.endswith(NIFTI_ENDINGS) else
+                                  _read_slice(file) if file.suffix == ARRAY_ENDING else _read_other(file))
         if array.dtype.kind not in "iufb":
             raise InputError(f"{file}: the voxels are {array.dtype}, expected numbers.")
         if len(spacing) != 3 or not all(SPACINGS_MM[0] <= value <= SPACINGS_MM[1] for value in spacing):
@@ -90,6 +93,9 @@ def read_geometry(file: Path) -> Geometry:
     with _reading(file):
         if file.name.endswith(NIFTI_ENDINGS):
             return _nifti_geometry(file, _open_nifti(file))
+        if file.suffix == ARRAY_ENDING:
+            array, spacing, matrix = _read_slice(file)
+            return Geometry(array.shape, spacing, _directions(matrix))
         _check_text_header(file)
         reader = imported("SimpleITK").ImageFileReader()
         reader.SetFileName(str(file))
@@ -110,6 +116,13 @@ def _read_nifti(file: Path) -> Array:
     voxels = np.asanyarray(image.dataobj)
     return (voxels.transpose(range(voxels.ndim)[::-1]).reshape(geometry.shape), geometry.spacing_mm,
             np.asarray(image.affine, np.float64))
+
+
+def _read_slice(file: Path) -> Array:
+    """A .npy file of one slice (H, W), whose voxels stay on disk until they are used."""
+    array = np.load(file, mmap_mode="r", allow_pickle=False)
+    _check_claim(file, array.shape, array.dtype.itemsize, packed=False, axes=(2,))
+    return array[None], (THICKNESS_MM, 1.0, 1.0), np.eye(3)
 
 
 def _open_nifti(file: Path) -> Any:
