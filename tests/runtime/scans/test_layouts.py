@@ -10,7 +10,7 @@ from cldm_runtime.domains.declared import Declaration
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.domains.lge.layouts import LAYOUTS
 from cldm_runtime.domains.registry import DOMAINS, get_domain
-from cldm_runtime.errors import InputError
+from cldm_runtime.errors import DatasetError, InputError
 from cldm_runtime.scans.dataset import read_dataset
 from cldm_runtime.scans.label_map import map_labels
 from cldm_runtime.scans.layouts import GENERAL, file_layouts
@@ -79,12 +79,29 @@ def test_one_file_a_region_of_any_value_becomes_one_label_map(tmp_path: Path, sc
     assert any("left out" in note and "test_1" in note for note in raw.notes)
 
 
+def test_a_cohort_is_out_of_date_where_the_file_of_any_region_changes(tmp_path: Path) -> None:
+    folder = write.lascarqs(tmp_path / "raw")
+    write.write_json(tmp_path / "atrium.json", {"labels": {"background": 0, "atrium_cavity": 1, "scar": 2},
+                                                "file_ending": ".png"})
+    domain = str(tmp_path / "atrium.json")
+    prepare(folder, tmp_path / "cohort.h5", SETTINGS, domain)
+    write.write_nii(folder / "train_data" / "train_1" / "scarSegImgM.nii.gz", write.ring_stack() * 0)
+    with pytest.raises(DatasetError, match="made from other data"):
+        prepare(folder, tmp_path / "cohort.h5", SETTINGS, domain)
+
+
 def test_the_values_of_myops_are_those_of_the_domain(tmp_path: Path) -> None:
     raw = read(write.myops(tmp_path))
     assert lookup(raw) == {0: 0, 200: 2, 500: 1, 600: 0, 1220: 2, 2221: 3}
     assert any("right_ventricle is background, edema is healthy_myocardium" in note for note in raw.notes)
     assert [file.name[-9:] for file in raw.cases[0].image_files] == ["DE.nii.gz", "C0.nii.gz", "T2.nii.gz"]
     assert list(cases_of(raw)) == ["myops_training_101", "myops_training_102"]
+
+
+def test_the_settings_decide_over_what_a_layout_takes_a_label_for(tmp_path: Path) -> None:
+    raw = read(write.myops(tmp_path), labels={"edema": "infarct", "600": "lv_cavity"})
+    assert map_labels(raw, LGE, {"edema": "infarct", "600": "lv_cavity"}, []) == {
+        0: 0, 200: 2, 500: 1, 600: 1, 1220: 3, 2221: 3}
 
 
 def test_ms_cmrseg_takes_the_lge_images_and_200_is_muscle(tmp_path: Path) -> None:

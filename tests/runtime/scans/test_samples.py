@@ -58,6 +58,23 @@ def test_shifted_slices_have_the_percentiles_of_what_they_show(tmp_path: Path) -
         assert (image[:rows] == 0).all()
 
 
+def test_interpolation_blends_nothing_of_the_rim_in(tmp_path: Path) -> None:
+    """Rows of one ramp below a rim of 8 rows are still equal at half the pixel size."""
+    ramp = np.where(np.arange(64)[:, None] < 8, 0, 2048 + np.arange(64.0)) * np.ones((3, 1, 1))
+    images = prepared(tmp_path, ramp, LABELS, spacing_mm=(0.75, 0.75), shape=(120, 120), **CENTRED)
+    rows = images[0, images[0].any(axis=1)]
+    assert len(rows) > 100 and np.ptp(rows, axis=0).max() < 3e-5
+
+
+def test_what_lies_beyond_an_image_with_a_rim_is_padding_too(tmp_path: Path) -> None:
+    shifted = PLAIN.copy()
+    shifted[:, :8] = 0
+    inside = prepared(tmp_path / "a", shifted, LABELS, **CENTRED)
+    beyond = prepared(tmp_path / "b", shifted, LABELS, shape=(80, 80), **CENTRED)
+    np.testing.assert_allclose(beyond[:, 8:-8, 8:-8], inside, atol=3e-5)
+    assert (np.delete(beyond, np.s_[8:-8], axis=1) == 0).all()
+
+
 def test_where_there_is_no_rim_nothing_changes(tmp_path: Path) -> None:
     found, notes = prepared(tmp_path / "a", PLAIN, LABELS), []
     assert (prepared(tmp_path / "b", PLAIN, LABELS, notes, padding="none") == found).all()
