@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Box = tuple[slice, ...]
 _SHORTEST = 4  # pixels; a shorter line may hold one value by chance
 _LEAST_WITHIN = 0.5  # of the image; what a larger rim surrounds lies on a background, as a brain without its skull
 
 
-def inner_box(image: NDArray[Any]) -> Box | None:
+def inner_box(image: NDArray[Any]) -> tuple[slice, ...] | None:
     """The part of an image (*spatial) within the rim of lines (planes of a volume) of one value; None without a rim.
 
     A rim takes at most half of the image. Where the borders hold several values, it is that of the value which leaves
@@ -51,7 +50,7 @@ def _border_values(image: NDArray[Any]) -> Iterator[Any]:
                 yield line.flat[0]
 
 
-def _box_of(inside: NDArray[np.bool_]) -> Box | None:
+def _box_of(inside: NDArray[np.bool_]) -> tuple[slice, ...] | None:
     """The least box around all True; None where there is none."""
     if not inside.any():
         return None
