@@ -1,62 +1,58 @@
-"""The network of nnU-Net's default planner, with its own label names in another order, becomes a bundle."""
+"""A network that nnU-Net itself planned and trained for two iterations, on labels of its own, becomes a bundle."""
 
-import json
+import subprocess
+import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
-from cldm_runtime.domains.registry import get_domain
-from cldm_runtime.segmentation.segmenter import Segmenter
-from cldm_runtime.store import DatasetSpec, create_dataset
-from cldm_trainer.config import Config, SegmenterConfig
-from cldm_trainer.nnunet.plan import plan_and_preprocess, use_folders, write_raw_images
-from cldm_trainer.nnunet.results import build_network
-from nnunet_fixtures import export_of, slices
+import nnunet_training
+from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.errors import InputError
+from cldm_trainer import export
+from cldm_trainer.config import Config
+from cldm_trainer.export.busy_lines import BusyLines
+from cldm_trainer.stages.config_file import load_config
+from cldm_trainer.stages.table import run_stage
 
-SIZE = 64
-LABELS = {"background": 0, "Narbe": 1, "Muskel": 2, "lv_cavity": 3, "Verschluss": 4}
-MAPPING = {"Narbe": "infarct", "Muskel": "healthy_myocardium", "4": "mvo"}
-
-
-def stock_plan(folder: Path) -> dict:
-    """nnU-Net's own plan for four slices."""
-    masks = np.zeros((4, SIZE, SIZE), np.uint8)
-    masks[:, 16:40, 16:40], masks[:, 22:34, 22:34] = 2, 1
-    with create_dataset(folder / "cohort.h5", DatasetSpec(get_domain("lge"), (SIZE, SIZE), (1.0, 1.0))) as writer:
-        writer.append(images=slices((4, 1, SIZE, SIZE)), masks=masks, subset=["train"] * 3 + ["val"],
-                      patients=list("abcd"))
-    use_folders(folder)
-    write_raw_images(folder / "cohort.h5", folder)
-    plan_and_preprocess(folder, SegmenterConfig(), "2d", 1)
-    return json.loads((folder / "preprocessed" / "Dataset001_Cohort" / "nnUNetPlans.json").read_text())
+NAMED = ({"background": 0, "Narbe": 1, "Muskel": 2, "Blut": 3}, (0, 3, 2, 1))
+REGIONS = ({"background": 0, "Herz": [1, 2, 3], "Wand": [1, 2], "Narbe": [1]}, (0, 3, 2, 1))
+TINY = Path(__file__).parents[3] / "trainer/configs/phantom-tiny.toml"
+OF_NAMES = {"Narbe": "infarct", "Muskel": "healthy_myocardium", "Blut": "lv_cavity"}
+OF_REGIONS = {"Narbe": "infarct", "Wand": "healthy_myocardium", "Herz": "lv_cavity"}
 
 
-def stock_result(folder: Path) -> Path:
-    """An untrained network of the stock plan."""
-    plan, result = stock_plan(folder), folder / "result"
-    dataset = {"channel_names": {"0": "LGE"}, "labels": LABELS, "numTraining": 1, "file_ending": ".mha"}
-    torch.manual_seed(0)
-    network = build_network(plan, dataset, "nnUNetTrainer", "2d")
-    network.decoder.seg_layers[-1].weight.data *= 20  # every label wins somewhere
-    (result / "fold_0").mkdir(parents=True)
-    (result / "plans.json").write_text(json.dumps(plan))
-    (result / "dataset.json").write_text(json.dumps(dataset))
-    torch.save({"network_weights": network.state_dict(), "trainer_name": "nnUNetTrainer", "current_epoch": 1000,
-                "init_args": {"configuration": "2d"}, "inference_allowed_mirroring_axes": (0, 1)},
-               result / "fold_0" / "checkpoint_final.pth")
-    return result
+def configured(folder: Path, raw: Path, mapping: dict[str, str]) -> Config:
+    """The configuration of a user: a cohort from the same scans, the network to export."""
+    result = folder / "results" / raw.name / "nnUNetTrainer__nnUNetPlans__2d"
+    (folder / "c.toml").write_text(
+        f'extends = "{TINY}"\n[run]\nfolder = "{folder}/run"\n[cohort]\nfolder = "{folder}/cohort"\n'
+        f'[prepare]\nraw = "{raw}"\nshape = [64, 64]\nworkers = 1\n[prepare.labels]\n'
+        + "".join(f'"{name}" = "{label}"\n' for name, label in mapping.items())
+        + f'[export]\nsegmenter = "{folder}/bundle"\nnnunet = "{result}"\n')
+    return load_config(folder / "c.toml")
 
 
-@pytest.mark.long  # test_segmenter.py does the same with a tiny network
+@pytest.mark.long  # test_segmenter.py does the same with a tiny untrained network
 @pytest.mark.filterwarnings("ignore")  # nnU-Net's own
-def test_a_stock_network_with_labels_in_another_order(tmp_path: Path, small: Config) -> None:
-    export = export_of(stock_result(tmp_path), small, slices((2, 1, SIZE, SIZE)), labels=MAPPING)
-    segmenter = Segmenter.load(replace(export, torchscript=False).write(tmp_path / "bundle"))
-    assert sum(weights.numel() for weights in export.result.network.parameters()) > 5_000_000
-    assert segmenter.spec.label_values == (0, 3, 2, 1, 4)
-    measured = segmenter.bundle.manifest.quality["measured"]
-    differing, pixels = measured["nnUNetPredictor, with mirroring: differing pixels"].split(" of ")
-    assert int(differing) <= 0.001 * int(pixels)
+@pytest.mark.parametrize(("labels", "mapping"), [(NAMED, OF_NAMES), (REGIONS, OF_REGIONS)], ids=["names", "regions"])
+def test_a_stock_training_with_labels_of_its_own_is_exported(
+        tmp_path: Path, labels: tuple, mapping: dict[str, str], monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    raw = nnunet_training.write_raw(tmp_path, *labels)
+    subprocess.run([sys.executable, nnunet_training.__file__, str(tmp_path)], check=True, capture_output=True)
+    config = configured(tmp_path, raw, mapping)
+    run_stage("prepare", config)
+    monkeypatch.setattr("cldm_trainer.export.segmenter.BusyLines", partial(BusyLines, seconds=0.5))
+    assert export.run(config, torchscript=False, what="segmenter") == [tmp_path / "bundle"]
+    measured = Bundle.load(tmp_path / "bundle").manifest.quality["measured"]
+    for how in ("with", "without"):
+        differing, pixels = measured[f"nnUNetPredictor, {how} mirroring: differing pixels"].split(" of ")
+        assert int(pixels) == 30 * 64 * 64 and int(differing) <= 0.001 * int(pixels)
+    assert "segmenter bundle: segmenting with nnU-Net, mirroring on, image" in capsys.readouterr().err
+
+    wrong = replace(config, export=replace(config.export, nnunet_labels={"Narbe": "scar"}, segmenter=f"{tmp_path}/b"))
+    with pytest.raises(InputError, match=r"export.nnunet_labels: Narbe -> 'scar', which is no label of lge"):
+        export.run(wrong, torchscript=False, what="segmenter")
