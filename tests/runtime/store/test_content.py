@@ -1,6 +1,7 @@
 """What a file holds now, by digest."""
 
 import hashlib
+import zlib
 from pathlib import Path
 
 import h5py
@@ -8,7 +9,17 @@ import numpy as np
 import pytest
 
 from cldm_runtime.domains.registry import get_domain
-from cldm_runtime.store import IMAGES, MASKS, DatasetSpec, create_dataset, open_dataset, read_content
+from cldm_runtime.store import (
+    IMAGES,
+    MASK_ATTRIBUTES_FROM,
+    MASKS,
+    Content,
+    DatasetSpec,
+    are_mask_attributes_stale,
+    create_dataset,
+    open_dataset,
+    read_content,
+)
 
 
 @pytest.fixture
@@ -44,3 +55,25 @@ def test_a_block_counts_the_values_of_all_channels(path: Path, monkeypatch: pyte
     monkeypatch.setattr("cldm_runtime.store.reader.samples_in_block", lambda values: values)
     with open_dataset(path) as dataset:
         assert dataset.rows_at_once == 2 * 4 * 4
+
+
+def test_a_row_s_checksum_covers_image_label_map_and_number(path: Path) -> None:
+    with open_dataset(path) as dataset:
+        stored, labels, found = dataset.stored_images(), dataset.masks(), read_content(dataset).checksums
+    expected = [zlib.crc32(stored[row].astype("<u2").tobytes() + labels[row].tobytes() + row.to_bytes(8, "little"))
+                for row in range(3)]
+    assert found.tolist() == expected
+
+
+def test_attributes_of_other_label_maps_are_stale(path: Path) -> None:
+    with open_dataset(path) as dataset:
+        content = read_content(dataset)
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("attributes/mask", data=np.zeros((3, 4), np.float32)).attrs["names"] = [
+            np.bytes_(name) for name in get_domain("lge").attribute_names]
+        file.attrs[MASK_ATTRIBUTES_FROM] = np.bytes_(content.only(MASKS).text())
+    with open_dataset(path) as dataset:
+        assert not are_mask_attributes_stale(dataset, content)
+        other = Content(content.derivation.__class__({MASKS: "0" * 64}, content.derivation.settings), content.checksums,
+                        None)
+        assert are_mask_attributes_stale(dataset, other)

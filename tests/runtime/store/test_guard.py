@@ -101,3 +101,16 @@ def test_label_maps_are_compressed_and_images_are_not(path: Path) -> None:
         assert (images.chunks[0], masks.chunks[0], requested.chunks) == (8, 16, (1024, 4))
         assert (images.compression, masks.compression, masks.compression_opts, masks.shuffle) == (None, "gzip", 1, True)
         assert requested.compression == "gzip" and requested.attrs["units"].tolist() == ["fraction"] * 4
+
+
+def test_the_limits_are_those_of_the_document() -> None:
+    assert (guard.MAX_OBJECTS, guard.MAX_DEPTH, guard.MAX_ATTRIBUTE_BYTES) == (1000, 4, 16 << 20)
+    assert (guard.MAX_CHUNK_BYTES, guard.MAX_COLUMN_BYTES, guard.MAX_ROWS) == (64 << 20, 128 << 20, 1 << 31)
+
+
+def test_a_group_where_a_column_belongs_is_named(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        del file["masks"]
+        file.create_group("masks")
+    with pytest.raises(DatasetError, match="/masks is not a dataset"):
+        open_dataset(path)

@@ -16,7 +16,7 @@ from cldm_runtime.domains.attributes import Attribute, Measurement
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.domains.labels import LabelSet
 from cldm_runtime.errors import DatasetError, InputError
-from cldm_runtime.store import DatasetSpec, create_dataset, edit_dataset, open_dataset
+from cldm_runtime.store import DatasetSpec, DatasetWriter, create_dataset, edit_dataset, open_dataset
 
 LABELS = LabelSet(("background", "wall"), {"wall": (1,)}, ((0, 0, 0), (255, 0, 0)))
 ATTRIBUTES = (Attribute("size", "fraction", 0, 1, 0.02, ""), Attribute("depth", "mm", 0, 9, 0.1, ""))
@@ -292,3 +292,44 @@ def test_segmenters_are_judged_by_the_annotations_where_there_are_some(tmp_path:
     with open_dataset(write(tmp_path / "b.h5")) as dataset:
         assert "annotations" not in dataset
         np.testing.assert_array_equal(dataset.reference(), MASKS)
+
+
+@pytest.mark.parametrize(("method", "error"), [("start", ValueError), ("copy_from", ValueError)])
+def test_a_writer_that_cannot_begin_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str,
+                                                   error: type[Exception]) -> None:
+    write(tmp_path / "a.h5")
+
+    def fail(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(DatasetWriter, method, fail)
+    with pytest.raises(error):
+        create_dataset(tmp_path / "b.h5", SPEC) if method == "start" else edit_dataset(tmp_path / "a.h5")
+    assert [file.name for file in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_a_file_that_hdf5_cannot_begin_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise OSError("no space")
+
+    monkeypatch.setattr("cldm_runtime.store.writer.h5py.File", fail)
+    with pytest.raises(DatasetError, match=r"b\.h5: cannot be written \(no space\)"):
+        create_dataset(tmp_path / "b.h5", SPEC)
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_of_a_file_with_other_chunks_are_copied(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5")
+    with h5py.File(path, "r+") as file:
+        images, attributes = file["images"][:], dict(file["images"].attrs)
+        del file["images"]
+        file.create_dataset("images", data=images, chunks=(1, 1, 8, 8)).attrs.update(attributes)
+    with create_dataset(tmp_path / "b.h5", SPEC) as writer, open_dataset(path) as part:
+        writer.append_dataset(part)
+    with open_dataset(tmp_path / "b.h5") as dataset:
+        assert np.abs(dataset.images() - IMAGES).max() <= 0.5 / 65535 + 1e-7
+
+
+def test_scores_need_a_column_each(tmp_path: Path) -> None:
+    with edit_dataset(write(tmp_path / "a.h5")) as editor, pytest.raises(DatasetError, match="3 scores, 1 names"):
+        editor.segmentation("s").append(masks=MASKS, scores=[0.1, 0.2, 0.3], score_names=["a"], score_units=["mm"])

@@ -7,7 +7,7 @@ run that is killed leaves `<name>.<random>.partial`, which is never read and may
 import json
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -87,12 +87,12 @@ class DatasetWriter(ColumnWriter):
         try:
             remove_left_behind(behind.parent, behind)
             self._partial = begin(target)
-            try:
+            with ExitStack() as undo:
+                undo.callback(self._partial.remove)
                 stream = DiskStream(self._partial.path)
+                undo.callback(stream.close)
                 self._file = h5py.File(stream, "w", libver=_LIBVER)
-            except OSError:
-                self._partial.remove()
-                raise
+                undo.pop_all()
         except OSError as error:
             raise DatasetError(f"{target}: cannot be written ({error.strerror or error}). Choose a name in a folder "
                                "that exists and that you may write to.") from error
