@@ -26,6 +26,7 @@ def square_map() -> np.ndarray:
 def test_the_interior_leaves_out_the_border_of_a_label() -> None:
     assert interior(square_map(), (1,)).sum() == 9
     assert interior(square_map(), (2,)).sum() == 0
+    assert interior(np.ones((4, 4), np.uint8), (1,)).sum() == 16  # beyond the image nothing is known
 
 
 def test_two_labels_of_one_zone_have_no_border_between_them() -> None:

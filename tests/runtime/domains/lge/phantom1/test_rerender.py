@@ -1,10 +1,11 @@
 """Other images for the same label maps."""
 
 import numpy as np
+import pytest
 
 from cldm_runtime.domains.lge.attributes import HEALTHY, LV_CAVITY
 from cldm_runtime.domains.lge.phantom1 import rerender as module
-from cldm_runtime.domains.lge.phantom1.phantom import draw_scan, phantom_volume
+from cldm_runtime.domains.lge.phantom1.phantom import phantom_volume
 from cldm_runtime.domains.lge.phantom1.rerender import PHANTOM, rerender
 from cldm_runtime.noise import Purpose, Stream
 
@@ -34,10 +35,18 @@ def test_contrast_and_surroundings_vary() -> None:
 
 
 def test_a_redrawn_protocol_fits_the_pixel_size() -> None:
-    _, _, size = draw_scan(Stream(0, 200_003, Purpose.COHORT), "test")
-    for repeat in range(5):
-        _, protocol = module._redrawn(Stream(0, 200_003, Purpose.COHORT, step=repeat + 1), "test", size)
-        assert protocol.acquired_mm > 176.0 / size
+    for repeat in range(20):  # 126 rows are pixels of 1.386 mm or more, and 0.05 mm more were acquired
+        _, protocol = module._redrawn(Stream(0, 200_003, Purpose.COHORT, step=repeat + 1), "test", 126)
+        assert protocol.acquired_mm > 1.386 + 0.05
+
+
+def test_every_slice_of_every_repeat_has_a_stream_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = []
+    monkeypatch.setattr(module, "image_slice", lambda *args: words.append(int(args[-1].raw(1)[0])) or np.zeros((2, 2)))
+    for repeat in range(3):
+        rerender(0, 3, "test", repeat, [4, 5])
+    volume_s = {int(Stream(0, 200_003, Purpose.ACQUISITION, step=index).raw(1)[0]) for index in (4, 5)}
+    assert len(set(words)) == 6 and not volume_s & set(words)
 
 
 def test_the_domain_offers_it() -> None:
