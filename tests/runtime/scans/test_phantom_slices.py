@@ -32,6 +32,8 @@ def test_a_stack_is_what_prepare_makes_of_its_files(tmp_path: Path) -> None:
 def test_a_fresh_patient_is_one_that_the_cohort_lacks() -> None:
     source = PhantomSource.of(SETTINGS)
     assert (source.first_fresh("d8"), source.first_fresh("test")) == (1, 0)
+    later = PhantomSource.of(replace(SETTINGS, cohort=replace(SETTINGS.cohort, first_patient=50)))
+    assert later.first_fresh("d8") == 51
 
 
 def test_rerendered_slices_lie_where_the_stack_lies() -> None:

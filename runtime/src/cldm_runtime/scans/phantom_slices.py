@@ -38,13 +38,14 @@ class PhantomStack:
 @dataclass(frozen=True)
 class PhantomSource:
     """Draws patients of the phantom that a configuration names. sizes: patients of each subset that its cohort holds;
-    they are numbered from 0."""
+    they are numbered from `first_patient` on."""
 
     domain: Domain
     rules: PhantomRules
     seed: int
     recipe: Recipe
     sizes: dict[str, int]
+    first_patient: int = 0
 
     @classmethod
     def of(cls, settings: ScanSettings) -> "PhantomSource":
@@ -54,11 +55,11 @@ class PhantomSource:
         description = describe_cohort(domain, rules)
         labels = {name: (value,) for value, name in enumerate(domain.labels.names)}
         recipe = make_recipe(settings.prepare, RawDataset(Path(), labels, (), description), domain, cohort.domain)
-        return cls(domain, rules, cohort.seed, recipe, subset_sizes(cohort, rules))
+        return cls(domain, rules, cohort.seed, recipe, subset_sizes(cohort, rules), cohort.first_patient)
 
     def first_fresh(self, subset: str) -> int:
         """The number of the first patient of a subset that the cohort does not hold."""
-        return self.sizes[subset]
+        return self.first_patient + self.sizes[subset]
 
     def stack(self, subset: str, patient: int) -> PhantomStack:
         """One patient, numbered from 0 within the subset."""
