@@ -1,5 +1,7 @@
 """Diaphragm, liver, stomach and spleen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from cldm_runtime.noise import Purpose, Stream
 
 STILL = Placement((0.0, 0.0), (0.0, 0.0), 0.0, 0.0, 90.0)
 FLAT = np.full((224, 224), 0.5)
-LEVEL = Diaphragm(-20.0, (0.0, 0.0), 0.0, 3.0)
+LEVEL = Diaphragm(-20.0, (0.0, 0.0), 0.0, (0.0, 0.0, 0.0), 3.0)
 
 
 def at(z):
@@ -31,11 +33,18 @@ def test_depth_below_a_level_diaphragm_is_minus_the_height_above_it():
     assert LEVEL.below(plane, 0.0 * FLAT) == pytest.approx(-20.0 - plane.superior)
 
 
+def test_the_left_dome_rises_by_its_height_at_its_place():
+    plane, none = at(0.5), 0.0 * FLAT
+    domed = replace(LEVEL, dome=(12.0, plane.left[112, 112], plane.anterior[112, 112]))
+    rise = domed.below(plane, none) - LEVEL.below(plane, none)
+    assert rise[112, 112] == pytest.approx(12.0) and rise.min() >= 0.0 and rise[0, 0] < 2.0
+
+
 def test_the_heart_rests_on_the_diaphragm(round_chamber):
     for number in range(50):
         diaphragm = Diaphragm.draw(Stream(0, number, Purpose.COHORT), STILL, round_chamber)
         inferior = int(112 + round_chamber.outer_mm(0.7) + 4)  # row of 1 mm, 4 mm below the wall
-        assert -4.0 < -diaphragm.below(at(0.7), 0.0 * FLAT)[inferior, 112] < 14.0
+        assert -14.0 < -diaphragm.below(at(0.7), 0.0 * FLAT)[inferior, 112] < 14.0
 
 
 def test_muscle_covers_the_organs_and_nothing_lies_above():

@@ -17,6 +17,7 @@ from .plane import TO_ANTERIOR, TO_APEX, Placement, Plane
 from .tissue import BodyTissue
 
 Tissues = NDArray[np.uint8]
+_DOME_MM = 35.0  # width of the left dome
 
 
 class Filling(IntEnum):
@@ -29,11 +30,13 @@ class Filling(IntEnum):
 
 @dataclass(frozen=True)
 class Diaphragm:
-    """height = level + left * tilt[0] + anterior * tilt[1] - bend * (distance from the middle)^2, in mm."""
+    """height = level + left * tilt[0] + anterior * tilt[1] - bend * (distance from the middle)^2 + the left dome, in mm.
+    dome: its height, and its place (left, anterior)."""
 
     level_mm: float
     tilt: tuple[float, float]
     bend: float
+    dome: tuple[float, float, float]
     thickness_mm: float
 
     @classmethod
@@ -47,13 +50,18 @@ class Diaphragm:
         tilt = fall + across
         gap = stream.uniform(-2.0, 7.0)
         level = float(near_base[2] - near_base[:2] @ tilt) - gap
-        return cls(level, (float(tilt[0]), float(tilt[1])), stream.uniform(0.0005, 0.003), stream.uniform(1.8, 4.0))
+        dome = (stream.uniform(0.0, 26.0), stream.normal(55.0, 10.0), stream.normal(-25.0, 15.0))
+        bend, thickness = stream.uniform(0.0005, 0.003), stream.uniform(1.8, 4.0)
+        return cls(level, (float(tilt[0]), float(tilt[1])), bend, dome, thickness)
 
     def below(self, plane: Plane, coarse: Field) -> Field:
         """(N, N) depth below the diaphragm in mm, negative above it."""
         height = self.level_mm + self.tilt[0] * plane.left + self.tilt[1] * plane.anterior
         away = np.minimum(plane.left**2 + plane.anterior**2, 80.0**2)
-        return np.asarray(height - self.bend * away - plane.superior + 1.5 * coarse)
+        rise, left, anterior = self.dome
+        near = (plane.left - left) ** 2 + (plane.anterior - anterior) ** 2
+        height += rise * np.exp(-near / (2 * _DOME_MM**2)) - self.bend * away
+        return np.asarray(height - plane.superior + 1.5 * coarse)
 
 
 @dataclass(frozen=True)

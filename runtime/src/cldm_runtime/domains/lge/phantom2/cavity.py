@@ -64,7 +64,7 @@ class CavityContent:
             heads.append(PapillaryHead.draw(stream, angle))
             if stream.uniform() < 0.55:  # a group of two heads
                 heads.append(PapillaryHead.draw(stream, angle + stream.uniform(0.3, 0.5)))
-        return cls(tuple(heads), _draw_ridges(stream), stream.uniform(1.0, 3.2), stream.uniform(0.84, 1.04),
+        return cls(tuple(heads), _draw_ridges(stream), stream.uniform(0.8, 2.6), stream.uniform(0.84, 1.04),
                    float(np.deg2rad(stream.normal(138.0, 10.0))), float(np.deg2rad(stream.uniform(16.0, 34.0))))
 
     def muscle(self, plane: Plane, chamber: Chamber, cavity: NDArray[np.bool_], medium: Field) -> NDArray[np.bool_]:

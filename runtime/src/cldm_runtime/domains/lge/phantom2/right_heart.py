@@ -65,7 +65,7 @@ class RightHeart:
         return cls(
             first=stream.uniform(0.05, 0.22), reach_mm=stream.uniform(20.0, 38.0), height=stream.uniform(0.95, 1.2),
             angle=float(np.deg2rad(stream.normal(183.0, 7.0))),
-            wall_mm=stream.uniform(2.8, 4.5), ridge_mm=stream.uniform(2.0, 5.0),
+            wall_mm=stream.uniform(2.2, 4.0), ridge_mm=stream.uniform(2.0, 5.0),
             band=(stream.uniform(0.25, 0.4), stream.uniform(-10.0, 6.0), stream.uniform(-0.6, 0.2)),
             tract=bulge(134.0, (-14.0, -7.0), (13.0, 18.0), 1.1, (0.5, 0.75)),
             atria=(bulge(315.0, (1.5, 4.0), (9.0, 16.0), 1.8, (0.86, 1.1)),

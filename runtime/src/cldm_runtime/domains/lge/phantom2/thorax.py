@@ -39,10 +39,10 @@ class Chest:
         axis = stream.normal(-45.0, 8.0)
         # The anterior wall of the cylinder passes through the point that lies `gap` beyond the apex.
         height = depth * np.sqrt(1.0 - min(0.9, ((left - axis) / width) ** 2))
-        fat = float(np.clip(15.0 * np.exp(stream.normal(0.0, 0.6)), 5.0, 60.0))
+        fat = float(np.clip(13.0 * np.exp(stream.normal(0.0, 0.6)), 5.0, 60.0))
         return cls(width, depth, (axis, float(anterior - height)),
                    (stream.uniform(8.0, 13.0), stream.uniform(3.0, 14.0), fat), stream.uniform(0.0, 1.0),
-                   stream.uniform(3.0, 16.0))
+                   stream.uniform(2.0, 13.0))
 
     def beyond(self, plane: Plane, coarse: Field) -> Field:
         """(N, N) distance from the inside of the chest wall, positive in the wall."""
@@ -80,7 +80,7 @@ class Mediastinum:
         left, anterior = chest.middle
         spine = (left + stream.normal(0.0, 3.0), anterior - 0.62 * chest.half_depth_mm)
         return cls((spine[0] + stream.uniform(18.0, 30.0), spine[1] + stream.uniform(12.0, 26.0)),
-                   stream.uniform(9.5, 13.5), spine, stream.uniform(0.05, 0.14))
+                   stream.uniform(9.5, 13.5), spine, stream.uniform(0.08, 0.2))
 
     def paint_lung(self, tissue: Tissues, coarse: Field, medium: Field, fine: Field) -> None:
         """Lung everywhere, its vessels as thin branches and dots."""
@@ -95,6 +95,6 @@ class Mediastinum:
         tissue[around < 1.0] = BodyTissue.MUSCLE
         tissue[length(left, anterior) < 21.0] = BodyTissue.BONE
         aorta = length(plane.left - self.aorta[0], plane.anterior - self.aorta[1]) - self.aorta_mm
-        tissue[aorta < 4.5] = BodyTissue.PERICARDIAL_FAT
-        tissue[aorta < 1.6] = BodyTissue.VESSEL_WALL
+        tissue[aorta < 3.5] = BodyTissue.PERICARDIAL_FAT
+        tissue[aorta < 1.3] = BodyTissue.VESSEL_WALL
         tissue[aorta < 0.0] = BodyTissue.VESSEL
