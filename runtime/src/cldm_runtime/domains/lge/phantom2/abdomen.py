@@ -30,8 +30,8 @@ class Filling(IntEnum):
 
 @dataclass(frozen=True)
 class Diaphragm:
-    """height = level + left * tilt[0] + anterior * tilt[1] - bend * (distance from the middle)^2 + the left dome, in mm.
-    dome: its height, and its place (left, anterior)."""
+    """height = level + left * tilt[0] + anterior * tilt[1] - bend * (distance from the middle)^2 + the left dome. dome:
+    its height and its place (left, anterior). All in mm."""
 
     level_mm: float
     tilt: tuple[float, float]
@@ -83,15 +83,15 @@ class Abdomen:
         filling = Filling(stream.choice(np.array([0.45, 0.35, 0.2])))
         size = 1.0 if filling != Filling.FOLDS else 0.75
         half = (size * stream.uniform(40.0, 60.0), size * stream.uniform(45.0, 70.0), size * stream.uniform(28.0, 45.0))
-        left, anterior, touching = stream.uniform(0.6, 0.9), stream.uniform(-45.0, 15.0), stream.uniform(-3.0, 5.0)
+        left, anterior, touching = stream.uniform(0.6, 0.9), stream.uniform(-45.0, 15.0), stream.uniform(-6.0, 3.0)
         middle = (edge + half[0] * left, anterior, half[2] + touching)
-        return cls(diaphragm, filling, middle, half, stream.uniform(2.5, 5.0), edge, stream.uniform(45.0, 75.0))
+        return cls(diaphragm, filling, middle, half, stream.uniform(2.5, 5.0), edge, stream.uniform(38.0, 68.0))
 
     def paint(self, tissue: Tissues, plane: Plane, below: Field, coarse: Field, medium: Field) -> None:
         tissue[below > -self.diaphragm.thickness_mm] = BodyTissue.MUSCLE
         inside = below > 0
         tissue[inside] = BodyTissue.VISCERAL_FAT
-        tissue[inside & (np.abs(medium) < 0.12)] = BodyTissue.MUSCLE  # vessels and folds of the omentum
+        tissue[inside & (np.abs(medium) < 0.16)] = BodyTissue.MUSCLE  # vessels and folds of the omentum
         spleen = plane.left > self.liver_edge_mm + self.spleen_mm + 5.0 * coarse + 0.5 * plane.anterior
         tissue[inside & spleen & (below > 1.5)] = BodyTissue.SPLEEN
         liver = plane.left < self.liver_edge_mm + 4.0 * coarse - 0.4 * below

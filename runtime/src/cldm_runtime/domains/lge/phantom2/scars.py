@@ -70,8 +70,8 @@ class Scars:
 
 def _draw_courses(stream: Stream, acute: bool) -> tuple[ScarCourse, ...]:
     kind, angle = stream.uniform(), draw_territory(stream)
-    half_width = float(np.deg2rad(stream.uniform(28.0, 84.0))) * (1.2 if acute else 1.0)
-    depth = stream.uniform(0.38, 1.5) * (1.2 if acute else 1.0)
+    half_width = float(np.deg2rad(stream.uniform(28.0, 92.0))) * (1.2 if acute else 1.0)
+    depth = stream.uniform(0.38, 1.6) * (1.2 if acute else 1.0)
     layer, power = 0.0, stream.uniform(2.0, 5.0)
     if kind > 0.9 and not acute:  # not ischaemic: in the middle of the wall, or below the epicardium
         layer = 1.0 if kind > 0.95 else stream.uniform(0.45, 0.6)
