@@ -128,3 +128,13 @@ def test_volumes_by_the_same_rules() -> None:
     assert scale_weights(12, 24, 24) == pytest.approx([1])
     assert ms_ssim(constant, other, axes=3) == pytest.approx(
         [ssim_terms(constant[:, 0], other[:, 0])[0].clip(0)[row] for row in (0, 1)], abs=1e-4)
+
+
+def test_intervals_of_conditions_run_over_patients_where_they_are_known() -> None:
+    """Conditions of patient a hold equal images, those of b opposite ones."""
+    black, white = np.zeros((16, 16)), np.ones((16, 16))
+    images = np.stack([black, black] * 6 + [black, white] * 6)
+    groups, patients = np.repeat(np.arange(12), 2), np.repeat(["a", "b"], 12)
+    found = within_condition_ssim(images, groups, patients=patients).ms_ssim
+    assert (found.low, found.high) == pytest.approx((0.0, 1.0), abs=1e-3)
+    assert within_condition_ssim(images, groups).ms_ssim.low > 0.1

@@ -114,3 +114,30 @@ def test_intervals_of_pixels_run_over_conditions() -> None:
     assert (rate.value, rate.low, rate.high) == (0.5, 0, 1)
     alone = pixel_calibration([right], 20)
     assert math.isnan(alone.unanimous_wrong.value) and [(point.n, point.n_wrong) for point in alone.bins] == [(4, 0)]
+
+
+def test_intervals_run_over_patients_where_they_are_known() -> None:
+    """Patient a: no error; b: an error of 1 in every condition. Two patients say less than twenty conditions."""
+    reference, patients = np.zeros(40), np.repeat(["a", "b"], 20)
+    values = np.repeat([0.0, 1.0], 20) + np.tile([-0.1, 0.1], 20)
+    conditions = np.repeat(np.arange(20), 2)
+    by_patient, by_condition = (
+        attribute_spread(condition_spread(values, reference, conditions, names), "a", "1", "mask", "all", 500)
+        for names in (patients, None))
+    assert (by_patient.rms_error.low, by_patient.rms_error.high) == pytest.approx((0.0, 1.0), abs=1e-6)
+    assert 0.4 < by_condition.rms_error.low < by_condition.rms_error.high < 0.9
+    assert by_patient.rms_error.value == by_condition.rms_error.value == pytest.approx(math.sqrt(0.5))
+
+
+def test_rank_correlation_draws_whole_clusters() -> None:
+    """Within each patient x and y agree; between the two they do not: only draws of both patients see it."""
+    x, y = np.arange(8.0), np.array([4, 5, 6, 7, 0, 1, 2, 3.0])
+    found = spearman(x, y, 200, clusters=np.repeat(["a", "b"], 4))
+    assert found.value == pytest.approx(spearmanr(x, y).statistic) and found.high == pytest.approx(1.0)
+    assert spearman(x, y, 200).high < 0.8
+
+
+def test_pixels_of_a_patient_are_drawn_together() -> None:
+    right, false = pixel_tally(np.zeros(4), np.zeros(4, bool)), pixel_tally(np.zeros(4), np.ones(4, bool))
+    rate = pixel_calibration([right] * 9 + [false] * 9, 200, clusters=np.repeat(["a", "b"], 9)).bins[0].error_rate
+    assert (rate.value, rate.low, rate.high) == (0.5, 0, 1)

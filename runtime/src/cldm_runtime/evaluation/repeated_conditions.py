@@ -43,6 +43,8 @@ def read_uncertainty(dataset: Dataset, name: str, samples: Samples, seed: int = 
     if not groups:
         return None
     n_labels, sizes = len(samples.domain.labels), [len(positions) for positions in groups.values()]
+    first = [positions[0] for positions in groups.values()]
+    patients = None if samples.patients is None else samples.patients[first]
     deviations, disputes, tallies = [], [], []
     for positions in groups.values():
         condition = read_condition(dataset, name, samples, positions)
@@ -54,9 +56,9 @@ def read_uncertainty(dataset: Dataset, name: str, samples: Samples, seed: int = 
             tallies.append(pixel_tally(disputed, mode != condition.truth))
     return Uncertainty(
         len(groups), sum(sizes), len(samples) - sum(sizes), min(sizes), max(sizes),
-        mean_estimate(deviations, None, replicates, seed), mean_estimate(disputes, None, replicates, seed),
+        mean_estimate(deviations, patients, replicates, seed), mean_estimate(disputes, patients, replicates, seed),
         tuple(attribute_spreads(samples, groups, seed, replicates)),
-        pixel_calibration(tallies, replicates, seed) if tallies else None, _examples(list(groups), disputes))
+        pixel_calibration(tallies, replicates, seed, patients) if tallies else None, _examples(list(groups), disputes))
 
 
 def repeated_conditions(samples: Samples) -> dict[int, Positions]:
@@ -102,7 +104,8 @@ def spread_of(samples: Samples, positions: Positions, column: int) -> ConditionS
     table = samples.mask if samples.mask is not None else samples.requested
     assert table is not None and samples.condition is not None
     return condition_spread(samples.attributes[positions, column], table[positions, column],
-                            samples.condition[positions])
+                            samples.condition[positions],
+                            None if samples.patients is None else samples.patients[positions])
 
 
 def _examples(numbers: list[int], disputes: list[float]) -> tuple[int, ...]:

@@ -75,8 +75,9 @@ def scale_weights(*shape: int) -> Values:
 
 
 def within_condition_ssim(images: NDArray[np.floating], groups: ArrayLike, replicates: int = 1000,
-                          seed: int = 0, axes: int = 2) -> Similarity:
-    """Mean MS-SSIM of all pairs of images of one condition, for images as in `ms_ssim` and (N,) condition names.
+                          seed: int = 0, axes: int = 2, patients: NDArray[np.str_] | None = None) -> Similarity:
+    """Mean MS-SSIM of all pairs of images of one condition, for images as in `ms_ssim` and (N,) condition names. With
+    patients (N,) the bootstrap draws those: the conditions of a patient fall together.
 
     Compare it with that of reference images of one condition, or of any two of them (`random_pair_ssim`): a higher
     value means less variety. Raises InputError.
@@ -89,7 +90,8 @@ def within_condition_ssim(images: NDArray[np.floating], groups: ArrayLike, repli
     right = [rows[j] for rows, (_, j) in zip(members, upper, strict=True)]
     means = [_pairs(images, images, a, b, axes).mean() for a, b in zip(left, right, strict=True)]
     alone = len(names) - sum(map(len, members))
-    return Similarity(mean_estimate(means, None, replicates, seed), len(members), sum(map(len, left)), alone)
+    drawn = None if patients is None else patients[[int(rows[0]) for rows in members]]
+    return Similarity(mean_estimate(means, drawn, replicates, seed), len(members), sum(map(len, left)), alone)
 
 
 def random_pair_ssim(images: NDArray[np.floating], pairs: int = 1000, replicates: int = 1000,

@@ -12,7 +12,8 @@
 The factor of p is that of ensemble forecasts (Fortin et al., J. Hydrometeorology 15, 2014). Ratio and correlation judge
 the spread, not the segmenter: a constant bias raises the ratio even if the spread ranks the conditions well. With few
 images s is itself uncertain: conditions of low s then have larger errors than p predicts, those of high s smaller ones.
-All intervals are 95 % percentile intervals of a bootstrap over conditions.
+All intervals are 95 % percentile intervals of a bootstrap over conditions, or over patients where they are known: the
+conditions of a patient fall together.
 """
 
 import math
@@ -37,7 +38,8 @@ Values = NDArray[np.float64]
 class ConditionSpread:
     """One attribute over the images of each condition, for the G conditions with spread and error; arrays are (G,).
 
-    images: k. spread: s. predicted: p. error: e. single: root mean square of the k single errors. Left out and counted:
+    images: k. spread: s. predicted: p. error: e. single: root mean square of the k single errors. clusters: what a
+    bootstrap draws as a whole, the condition itself or its patient. Left out and counted:
     conditions whose reference is undefined, conditions with a reference but fewer than two defined measurements, and
     undefined measurements of conditions with a reference.
     """
@@ -51,6 +53,7 @@ class ConditionSpread:
     n_reference_undefined: int
     n_too_few: int
     n_values_undefined: int
+    clusters: NDArray[np.generic]
 
 
 @dataclass(frozen=True)
@@ -145,10 +148,11 @@ def disagreement(labels: LabelMap, n_labels: int) -> tuple[LabelMap, Values]:
 
 
 def condition_spread(measured: NDArray[np.floating], reference: NDArray[np.floating],
-                     conditions: NDArray[np.int64]) -> ConditionSpread:
-    """Spread and error of (N,) measurements, NaN where undefined, with the reference and the condition of each.
+                     conditions: NDArray[np.int64], patients: NDArray[np.str_] | None = None) -> ConditionSpread:
+    """Spread and error of (N,) measurements, NaN where undefined, with the reference and the condition of each, and its
+    patient where it is known.
 
-    The samples of a condition share a reference: that of the first one is used.
+    The samples of a condition share a reference and a patient: those of the first one are used.
     """
     numbers, first, group = np.unique(conditions, return_index=True, return_inverse=True)
     truth, is_measured = reference[first].astype(np.float64), np.isfinite(measured)
@@ -161,7 +165,7 @@ def condition_spread(measured: NDArray[np.floating], reference: NDArray[np.float
     return ConditionSpread(
         numbers[usable], k[usable], np.sqrt(variance[usable]), np.sqrt(variance[usable] * (1 + 1 / k[usable])),
         (mean - truth)[usable], np.sqrt(single[usable]), int((~has_truth).sum()), int((has_truth & (k < 2)).sum()),
-        int((~is_measured & has_truth[group]).sum()))
+        int((~is_measured & has_truth[group]).sum()), numbers[usable] if patients is None else patients[first][usable])
 
 
 def attribute_spread(spreads: ConditionSpread, attribute: str, unit: str, reference: str, samples: str,
@@ -169,11 +173,11 @@ def attribute_spread(spreads: ConditionSpread, attribute: str, unit: str, refere
     """The statistics of one attribute, with intervals."""
     squares = np.stack([np.ones_like(spreads.spread), spreads.spread**2, spreads.error**2, spreads.single**2,
                         spreads.predicted**2], axis=1)
-    spread, error, single, ratio = bootstrap(squares, spreads.conditions, _root_means, replicates, seed)
+    spread, error, single, ratio = bootstrap(squares, spreads.clusters, _root_means, replicates, seed)
     return AttributeSpread(
         attribute, unit, reference, samples, len(spreads.spread), spreads.n_reference_undefined, spreads.n_too_few,
         spreads.n_values_undefined, spread, error, single, ratio,
-        spearman(spreads.predicted, np.abs(spreads.error), replicates, seed),
+        spearman(spreads.predicted, np.abs(spreads.error), replicates, seed, spreads.clusters),
         calibration_bins(spreads, replicates, seed))
 
 
@@ -184,19 +188,24 @@ def calibration_bins(spreads: ConditionSpread, replicates: int = 1000, seed: int
     count = min(BINS, max(1, len(spreads.predicted) // BIN_CONDITIONS))
     chosen = np.array_split(np.argsort(spreads.predicted, kind="stable"), count)
     return tuple(SpreadBin(len(rows), float(np.sqrt((spreads.predicted[rows]**2).mean())),
-                           _rms(spreads.error[rows], replicates, seed)) for rows in chosen)
+                           _rms(spreads.error[rows], spreads.clusters[rows], replicates, seed)) for rows in chosen)
 
 
-def spearman(x: Values, y: Values, replicates: int = 1000, seed: int = 0) -> Estimate:
+def spearman(x: Values, y: Values, replicates: int = 1000, seed: int = 0,
+             clusters: NDArray[np.generic] | None = None) -> Estimate:
     """Spearman's rank correlation of (N,) pairs; ties have their mean rank. NaN below three pairs, or without variance.
-    Pair j of replicate r is number floor(u N) of a Philox stream keyed by the seed."""
-    n = len(x)
-    if n < _MINIMUM:
+    A replicate draws whole clusters (N,), or single pairs: number j is floor(u C) of a Philox stream keyed by the seed.
+    """
+    if len(x) < _MINIMUM:
         return Estimate(math.nan, math.nan, math.nan)
+    names = np.arange(len(x)) if clusters is None else np.unique(clusters, return_inverse=True)[1]
+    members = np.split(np.argsort(names, kind="stable"), np.cumsum(np.bincount(names))[:-1])
+    n = len(members)
     philox = np.random.Philox(key=np.array([seed, 1], dtype=np.uint64))
     drawn = np.empty(replicates)
     for replicate in range(replicates):
         rows = ((philox.random_raw(n) >> np.uint64(11)) * 2.0**-53 * n).astype(np.int64)
+        rows = np.concatenate([members[row] for row in rows])
         drawn[replicate] = _rank_correlation(x[rows], y[rows])
     defined = drawn[np.isfinite(drawn)]
     low, high = np.percentile(defined, [2.5, 97.5]) if defined.size > 1 else (math.nan, math.nan)
@@ -210,10 +219,13 @@ def pixel_tally(disputed: Values, wrong: NDArray[np.bool_]) -> Values:
     return np.stack([np.bincount(bins, column, len(DISAGREEMENT_EDGES)) for column in columns], axis=1)
 
 
-def pixel_calibration(tallies: Sequence[Values], replicates: int = 1000, seed: int = 0) -> PixelCalibration:
-    """The calibration from the tallies of all conditions. Bins without a pixel are left out."""
+def pixel_calibration(tallies: Sequence[Values], replicates: int = 1000, seed: int = 0,
+                      clusters: NDArray[np.generic] | None = None) -> PixelCalibration:
+    """The calibration from the tallies of all conditions; clusters: of each, what a bootstrap draws as a whole. Bins
+    without a pixel are left out."""
     table = np.stack(tallies)
-    estimates = bootstrap(table.reshape(len(table), -1), np.arange(len(table)), _pixel_statistics, replicates, seed)
+    names = np.arange(len(table)) if clusters is None else clusters
+    estimates = bootstrap(table.reshape(len(table), -1), names, _pixel_statistics, replicates, seed)
     total, low = table.sum(axis=0), (0.0, *DISAGREEMENT_EDGES[:-1])
     bins = tuple(PixelBin(low[number], high, int(total[number, 0]), int(total[number, 1]),
                           float(total[number, 2] / total[number, 0]), estimates[2 + number])
@@ -250,10 +262,9 @@ def _ranks(values: Values) -> Values:
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[inverse])
 
 
-def _rms(values: Values, replicates: int, seed: int) -> Estimate:
+def _rms(values: Values, clusters: NDArray[np.generic], replicates: int, seed: int) -> Estimate:
     squares = np.stack([np.ones_like(values), values**2], axis=1)
-    (estimate,) = bootstrap(squares, np.arange(len(values)), lambda sums: np.sqrt(sums[..., 1:] / sums[..., :1]),
-                            replicates, seed)
+    (estimate,) = bootstrap(squares, clusters, lambda sums: np.sqrt(sums[..., 1:] / sums[..., :1]), replicates, seed)
     return estimate
 
 

@@ -82,10 +82,10 @@ def _figures(strategy: Strategy, setting: Setting, rows: Rows, extractor: Extrac
                                            seeds=shop.sizes.trade_seeds))
     with open_dataset(measured.path) as dataset:
         assert dataset.sample_index is not None  # the workshop writes it
-        images, groups = dataset.images(), dataset.sample_index
+        images, groups, patients = dataset.images(), dataset.sample_index, dataset.patients
     features = extractor(images, shop.generator.manifest.image.spacing_mm)
     latents = np.load(latents_file(shop, name), allow_pickle=False)
     return {"setting": setting.name, **asdict(setting), "row": measured.row(name, measured.samples()),
-            "ssim": asdict(within_condition_ssim(images, groups).ms_ssim),
+            "ssim": asdict(within_condition_ssim(images, groups, patients=patients).ms_ssim),
             "feature_spread": within_condition_spread(features, groups, reference),
             "latent_spread": float(latents.std(axis=(0, 2, 3)).mean())}
