@@ -28,3 +28,23 @@ def test_validity_is_the_first_table_where_it_was_measured(tmp_path: Path) -> No
 
 def test_without_results_there_is_no_page(tmp_path: Path) -> None:
     assert write_results_page(tmp_path) is None and not list(tmp_path.iterdir())
+
+
+def test_judges_and_spread_are_sections_where_they_were_measured(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text((DOCS / "results.json").read_text())
+    value = {"value": 0.71, "low": 0.64, "high": 0.78}
+    made = {"command": "c", "versions": "v", "nature": "phantom", "levelled": True, "fresh": True, "folds": 2,
+            "seeds": 3, "slices": 40, "patients": 4}
+    zones = {"name": "zones", "looks_at": "labels", "accuracy": value}
+    column = {"judges": [zones], "best": "zones", "accuracy": value}
+    judges = {"made": made, "control": column, "sets": [column | {"generator": "g", "picture": "p.png"}]}
+    figure = {"groups": 7, "ratio": {"value": 0.53, "low": 0.4, "high": 0.6}, "bias": value} | {
+        f"{side}_{kind}": {"value": number} for side in ("reference", "synthetic")
+        for kind, number in (("mean", 0.25), ("sd", 0.125))}
+    spread = {"made": {"command": "c", "versions": "v"}, "nature": "phantom", "held_fixed": "label map", "maps": 7,
+              "images": 8, "floor": {"noise": figure}, "sets": [{"generator": "g", "figures": {"noise": figure}}]}
+    (tmp_path / "judges.json").write_text(json.dumps(judges))
+    (tmp_path / "spread.json").write_text(json.dumps(spread))
+    page = write_results_page(tmp_path).read_text()
+    assert "| zones | 0.710 [0.640, 0.780] | 0.710 [0.640, 0.780] |" in page
+    assert "| noise | 0.250 ± 0.125 | 0.250 ± 0.125 | 0.53 [0.40, 0.60] | 0.53 [0.40, 0.60] | 0.710 [0.640" in page

@@ -12,7 +12,8 @@ _CONFIG = click.option("--config", "config_path", required=True, type=click.Path
 _BUNDLES = click.option("--bundle", "bundles", multiple=True, type=click.Path(), metavar="DIR",
                         help="Generator to measure; may be repeated. [default: export.generator]")
 _OUT = click.option("--out", default=None, type=click.Path(), metavar="DIR",
-                    help="Where the page, its numbers and pictures go. [default: the run's folder]")
+                    help="Where the page, its numbers and pictures go. A results.md there gets them as a section. "
+                         "[default: the run's folder]")
 
 
 @click.command()
@@ -40,7 +41,7 @@ def judge(config_path: str, bundles: tuple[str, ...], samples: str | None, pairs
     page = module.run(load_config(config_path), _command("judge", config_path, bundles, samples),
                       bundles=[Path(bundle) for bundle in bundles], samples=Path(samples) if samples else None,
                       out=Path(out) if out else None, options=options, say=_say)
-    click.echo(str(page))
+    _tell(page)
 
 
 @click.command()
@@ -61,13 +62,19 @@ def spread(config_path: str, bundles: tuple[str, ...], maps: int, images: int, o
     page = module.run(load_config(config_path), _command("spread", config_path, bundles, None),
                       bundles=[Path(bundle) for bundle in bundles], out=Path(out) if out else None,
                       sizes=module.SpreadSizes(maps, images), say=_say)
-    click.echo(str(page))
+    _tell(page)
 
 
 def _command(name: str, config_path: str, bundles: tuple[str, ...], samples: str | None) -> str:
     """The command as pages state it."""
     options = [f"--bundle {bundle}" for bundle in bundles] + ([f"--samples {Path(samples).name}"] if samples else [])
     return " ".join([f"cldm-train {name} --config {config_path}", *options])
+
+
+def _tell(page: Path) -> None:
+    """Print the page's path; the results page of the same folder, if there is one, gets the figures too."""
+    results = import_module("cldm_trainer.results.page_file").write_results_page(page.parent)
+    click.echo("\n".join(str(path) for path in (page, results) if path))
 
 
 def _say(text: str) -> None:

@@ -9,11 +9,8 @@ from ..tables import NOTHING, estimate, table
 
 Json = Mapping[str, Any]
 
-_INTRODUCTION = """\
-# Judges of synthetic images
-
-Written by `{command}`; every number is also in [judges.json](judges.json). {versions}. {images_are}
-
+_MADE = "Written by `{command}`; every number is also in [judges.json](judges.json). {versions}. {images_are}"
+_HOW = """\
 Each judge learns to distinguish synthetic from reference images and decides on patients that it has not seen ({folds}
 folds by patient, {seeds} seeds). 0.5 is chance, 1 certainty. Brackets are 95 % intervals, a bootstrap of patients;
 seeds do not count as independent. **The best judge is the figure**: images are as good as the most able judge says. No
@@ -30,13 +27,22 @@ would distinguish them otherwise"""
 
 def judging_page(figures: Json) -> str:
     """The whole page."""
+    return f"# Judges of synthetic images\n\n{_text(figures)}\n"
+
+
+def judges_section(figures: Json) -> str:
+    """The section of the results page."""
+    return f"## Judges of synthetic images\n\n{_text(figures)}"
+
+
+def _text(figures: Json) -> str:
     made = figures["made"]
-    introduction = _INTRODUCTION.format(
-        **{**made, "levelled": _LEVELLED if made["levelled"] else "judged as they are stored"},
-        images_are=images_sentence(made["nature"]), origin=_FRESH if made["fresh"] else _COHORT)
+    made_by = _MADE.format(**made, images_are=images_sentence(made["nature"]))
+    how = _HOW.format(**{**made, "levelled": _LEVELLED if made["levelled"] else "judged as they are stored"},
+                      origin=_FRESH if made["fresh"] else _COHORT)
     shown = [f"`{each['generator']}`:\n\n![pairs that the best judge is surest of]({each['picture']})"
              for each in figures["sets"]]
-    return "\n\n".join([introduction, judges_table(figures), *_reasons(figures), _looks(figures), *shown]) + "\n"
+    return "\n\n".join([made_by, how, judges_table(figures), *_reasons(figures), _looks(figures), *shown])
 
 
 def judges_table(figures: Json) -> str:

@@ -9,10 +9,7 @@ from ..tables import estimate, number, table
 
 Json = Mapping[str, Any]
 
-_INTRODUCTION = """\
-# How much synthetic images vary
-
-Written by `{command}`; every number is also in [spread.json](spread.json). {versions}. {images_are}"""
+_MADE = "Written by `{command}`; every number is also in [spread.json](spread.json). {versions}. {images_are}"
 _TRUTH = """\
 Each of {maps} label maps, of as many patients, was rendered {images} times by the phantom, with the same labels and all
 else drawn anew: that is how such images truly vary. As many images of each map were generated. `ratio` is the spread
@@ -28,19 +25,24 @@ compares one half of the patients with the other. Brackets are 95 % intervals, a
 
 def spread_page(figures: Json) -> str:
     """The whole page."""
-    introduction = _INTRODUCTION.format(images_are=images_sentence(figures["nature"]), **figures["made"])
-    return "\n\n".join([introduction, spread_text(figures)]) + "\n"
+    return f"# How much synthetic images vary\n\n{_text(figures)}\n"
 
 
-def spread_text(figures: Json) -> str:
+def spread_section(figures: Json) -> str:
+    """The section of the results page."""
+    return f"## How much synthetic images vary\n\n{_text(figures)}"
+
+
+def _text(figures: Json) -> str:
     """How the spread was measured, and its tables."""
+    made = _MADE.format(images_are=images_sentence(figures["nature"]), **figures["made"])
     if figures["held_fixed"] == "label map":
         tables = [f"`{each['generator']}`:\n\n{spread_table(each['figures'], figures['floor'])}"
                   for each in figures["sets"]]
-        return "\n\n".join([_TRUTH.format(**figures), *tables])
+        return "\n\n".join([made, _TRUTH.format(**figures), *tables])
     tables = [f"`{each['generator']}`, in bins of {attribute}:\n\n{spread_table(found, figures['floor'][attribute])}"
               for each in figures["sets"] for attribute, found in each["by_attribute"].items()]
-    return "\n\n".join([_BINS.format(**figures), *tables])
+    return "\n\n".join([made, _BINS.format(**figures), *tables])
 
 
 def spread_table(found: Json, floor: Json) -> str:

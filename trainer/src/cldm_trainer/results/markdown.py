@@ -5,6 +5,8 @@ from typing import Any
 
 from cldm_runtime.bundle.nature import cohort_adjective, cohort_noun, cohort_possessive
 
+from ..audit.judging_page import judges_section
+from ..audit.spread_page import spread_section
 from ..tables import NOTHING, dice_cell, estimate, number, percent, table
 from .cldm.strategy_page import strategies_text
 from .lesion_size import sized_phrase
@@ -59,6 +61,8 @@ def results_page(figures: Json) -> str:
         *([validity_section(figures["validity"])] if figures.get("validity") else []),
         *([strategies_text(figures)] if figures.get("strategies") else []),
         *(["## Students and their teachers\n\n" + students_text(figures)] if figures.get("students") else []),
+        *([judges_section(figures["judges"])] if figures.get("judges") else []),
+        *([spread_section(figures["spread"])] if figures.get("spread") else []),
         "## Goals\n\n" + goals_table(figures["goals"]),
         "## Segmenter against label map\n\n"
         + agreement_table(figures["sets"], figures["attributes"], figures["lesion"], nature),
