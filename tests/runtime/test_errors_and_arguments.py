@@ -1,11 +1,20 @@
 """What callers of the Python API pass."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from cldm_runtime.errors import InputError, as_array, checked_count, checked_seed
+from cldm_runtime.errors import (
+    InputError,
+    as_array,
+    checked_count,
+    checked_kind,
+    checked_number,
+    checked_path,
+    checked_seed,
+)
 
 
 class Tensor:
@@ -52,3 +61,23 @@ def test_what_is_no_number_of_things_is_refused(count: object) -> None:
     assert checked_count("n", np.int8(1)) == 1
     with pytest.raises(InputError, match=r"n = .*expected an integer of 1 or more"):
         checked_count("n", count)  # type: ignore[arg-type]
+
+
+def test_texts_bytes_and_paths_are_paths() -> None:
+    assert {checked_path(path, "here") for path in ("a/b", b"a/b", Path("a/b"))} == {Path("a/b")}
+    for path in (None, 3, ["a"]):
+        with pytest.raises(InputError, match=r"here: found .*, expected a path"):
+            checked_path(path, "here")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), "1", None, [1], 1j])
+def test_what_is_no_finite_number_is_refused(number: object) -> None:
+    assert checked_number("w", np.float32(0.5)) == 0.5
+    with pytest.raises(InputError, match=r"w = .*: expected a finite number"):
+        checked_number("w", number)  # type: ignore[arg-type]
+
+
+def test_another_class_is_refused() -> None:
+    checked_kind(Path("a"), Path, "here")
+    with pytest.raises(InputError, match="here: found str, expected PurePath"):
+        checked_kind("a", Path.__mro__[1], "here")

@@ -4,9 +4,12 @@ Every message says what was found, what was expected and what to do. The command
 exits with the class's `exit_code`; a traceback always means a defect of ours.
 """
 
+import math
 import operator
+import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,6 +104,31 @@ def as_array(values: Any, where: str) -> "NDArray[Any]":
     if array.dtype.kind not in "biuf":
         raise InputError(f"{where}: found {type(values).__name__}, expected an array of numbers.")
     return array
+
+
+def checked_path(path: Any, what: str) -> Path:
+    """The path that a text or a path object gives. Raises InputError. what: its name for the message."""
+    try:
+        return Path(os.fsdecode(path))
+    except TypeError as error:
+        raise InputError(f"{what}: found {path!r}, expected a path.") from error
+
+
+def checked_kind(value: Any, kind: type, what: str) -> None:
+    """Raises InputError for a value of another class. what: its name for the message."""
+    if not isinstance(value, kind):
+        raise InputError(f"{what}: found {type(value).__name__}, expected {kind.__name__}.")
+
+
+def checked_number(name: str, number: SupportsFloat) -> float:
+    """A finite number. Raises InputError."""
+    try:
+        value = math.nan if isinstance(number, str) else float(number)
+    except (TypeError, ValueError, RuntimeError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(f"{name} = {number!r}: expected a finite number.")
+    return value
 
 
 def checked_count(name: str, count: SupportsIndex) -> int:

@@ -216,3 +216,12 @@ def test_a_segmentation_is_scored_against_the_annotations(tmp_path: Path, segmen
         dice = found.scores[:, ["dice" in name for name in found.score_names]]
         assert np.nanmin(dice) == 1.0
         assert np.array_equal(dataset.mask_attributes[:, 0] == 0, (MASKS < 3).all(axis=(1, 2)))
+
+
+@pytest.mark.parametrize("argument", [{"path": None}, {"segmenter": "exported/lge-segmenter"}, {"workers": 0},
+                                      {"workers": "2"}, {"batch_size": 0}, {"batch_size": 1.5}])
+def test_what_nothing_can_be_evaluated_with_is_refused(tmp_path: Path, segmenter: Segmenter, argument: dict) -> None:
+    before = write(tmp_path / "a.h5").read_bytes()
+    with pytest.raises(InputError, match="path" if "path" in argument else next(iter(argument))):
+        evaluate_dataset(**{"path": tmp_path / "a.h5", "segmenter": segmenter, **argument})
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [before]

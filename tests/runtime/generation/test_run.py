@@ -14,7 +14,7 @@ from cldm_runtime.generation import run as generate
 from cldm_runtime.generation.run import Plan, check_file, generate_dataset, parts_folder
 from cldm_runtime.requests.given_maps import ArrayMasks
 from cldm_runtime.requests.grid import grid_from_mapping
-from cldm_runtime.requests.sources import GridRequests, mask_requests
+from cldm_runtime.requests.sources import FreeRequests, GridRequests, mask_requests
 from cldm_runtime.store import open_dataset
 
 ATTRIBUTES = {"infarct_size": [0.1, 0.2], "transmurality": [0.5, 0.6], "endocardial_surface_length": [0.18, 0.3],
@@ -87,6 +87,20 @@ def test_a_sample_is_the_same_in_any_run_with_the_same_batches(model: Generator)
     few = model.sample(attributes=ATTRIBUTES, seed=0, n=3, batch_size=4)[0]
     many = model.sample(attributes=ATTRIBUTES, seed=0, n=8, batch_size=4)[0]
     assert np.array_equal(few, many[:3])
+
+
+@pytest.mark.parametrize("argument", [{"batch_size": 0}, {"steps": 0}, {"steps": "8"}, {"guidance": "x"}, {"n": 0}])
+def test_what_no_sample_can_be_made_with_is_refused(model: Generator, argument: dict) -> None:
+    with pytest.raises(InputError, match=f"{next(iter(argument))} = .*: expected"):
+        model.sample(attributes=ATTRIBUTES, **argument)
+
+
+@pytest.mark.parametrize("argument", [{"plan": None}, {"out": None}, {"workers": 0}, {"workers": "2"}])
+def test_what_no_file_can_be_made_with_is_refused(model: Generator, tmp_path: Path, argument: dict) -> None:
+    plan = Plan(model, FreeRequests(model.domain), 2, 0, model.settings())
+    with pytest.raises(InputError, match=f"{next(iter(argument))}"):
+        generate_dataset(**{"plan": plan, "out": tmp_path / "a.h5", **argument})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_stream_is_lazy_and_agrees_with_sample(model: Generator) -> None:

@@ -205,6 +205,7 @@ def test_a_grid_from_python_values_repeats_single_numbers() -> None:
 
 @pytest.mark.parametrize(("attributes", "fault"), [
     ({}, "no attribute given"), ({"sise": 0.1}, "unknown column 'sise'"), ({"size": [0.1, 7]}, "row 2: size = 7"),
+    ({"size": []}, "size: holds no number. Leave it out"),
     ({"size": [0.1, 0.2], "depth": [0.1, 0.2, 0.3]}, "differ in length"), ({"size": 0.9, "depth": 0}, "row 1: no anat"),
 ])
 def test_faulty_python_values_are_listed(attributes: dict[str, float], fault: str) -> None:
@@ -216,6 +217,12 @@ def test_a_single_request_is_checked_as_a_row() -> None:
     assert row_from_request({"size": 0.1, "rotation_deg": 90}, 4, DOMAIN) == GridRow(4, {"size": 0.1}, 90.0)
     with pytest.raises(InputError, match="request 4: no anatomy"):
         row_from_request({"size": 0.9, "depth": 0.1}, 4, DOMAIN)
+
+
+@pytest.mark.parametrize("request_", ["size", [0.1], None, {"size": "0_1"}, {"size": None}])
+def test_what_is_no_request_is_refused(request_: object) -> None:
+    with pytest.raises(InputError, match="request"):
+        row_from_request(request_, 4, DOMAIN)  # type: ignore[arg-type]
 
 
 def test_the_example_grid_is_feasible_and_covers_the_range() -> None:

@@ -34,7 +34,7 @@ def test_rows_out_of_range_are_no_damage(path: Path, row: int) -> None:
     assert isinstance(error.value, IndexError) and isinstance(error.value, InputError)
 
 
-@pytest.mark.parametrize("rows", [0.5, "1", [[0]], None])
+@pytest.mark.parametrize("rows", [0.5, "1", [[0]], None, slice("a", "b"), slice(0, 2, 0)])
 def test_what_is_no_row_is_refused(path: Path, rows: object) -> None:
     with open_dataset(path) as dataset, pytest.raises(InputError):
         dataset.images(rows)  # type: ignore[arg-type]
@@ -78,3 +78,53 @@ def test_a_faulty_segmentation_can_be_replaced(path: Path) -> None:
         editor.segmentation("mine").append(masks=np.ones((3, 4, 4), np.uint8))
     with open_dataset(path) as dataset:
         assert dataset.segmentation("mine").masks().sum() == 48
+
+
+@pytest.mark.parametrize("metadata", [{"format_version": 99}, {"domain": "x"}, {"complete": 0}, {"": 1}, {"a\0": 1},
+                                      {"a": None}, {"a": [1]}, {"a": {}}, {"a": 2**63}, {"a": "\udc80"}])
+def test_metadata_that_no_reader_can_take_is_refused_and_the_file_stays(path: Path, metadata: dict) -> None:
+    before = path.read_bytes()
+    with pytest.raises(DatasetError, match="metadata"), edit_dataset(path) as editor:
+        editor.set_metadata(metadata)
+    assert path.read_bytes() == before
+
+
+def test_a_segmentation_without_label_maps_is_refused_and_the_file_stays(path: Path) -> None:
+    before = path.read_bytes()
+    with pytest.raises(DatasetError, match="/segmentations/mine: no label map was appended"), \
+            edit_dataset(path) as editor:
+        editor.segmentation("mine")
+    assert path.read_bytes() == before
+
+
+def test_images_are_not_replaced(path: Path) -> None:
+    with pytest.raises(DatasetError, match="/images cannot be replaced"):
+        edit_dataset(path, replace=["/images"])
+
+
+def test_a_file_without_images_does_not_appear(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no image was appended"), \
+            create_dataset(tmp_path / "a.h5", DatasetSpec(get_domain("lge"), (4, 4), (1.0, 1.0))):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("spec", [{"shape": (0, 4)}, {"shape": (4.0, 4)}, {"channels": 0}, {"spacing_mm": (0.0, 1.0)},
+                                  {"spacing_mm": (float("nan"), 1.0)}, {"intensity_range": (1.0, 1.0)},
+                                  {"domain": "lge"}])
+def test_what_no_file_can_be_made_of_is_refused(spec: dict) -> None:
+    with pytest.raises(CldmError):
+        DatasetSpec(**{"domain": get_domain("lge"), "shape": (4, 4), "spacing_mm": (1.0, 1.0), **spec})
+
+
+def test_a_patient_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="/patients: holds None"), \
+            create_dataset(tmp_path / "a.h5", DatasetSpec(get_domain("lge"), (4, 4), (1.0, 1.0))) as writer:
+        writer.append(images=np.zeros((2, 1, 4, 4)), patients=["a", None])
+
+
+@pytest.mark.parametrize("given", [None, 3, ["a"]])
+def test_what_is_no_path_is_refused(given: object) -> None:
+    for function in (open_dataset, edit_dataset):
+        with pytest.raises(InputError, match="expected a path"):
+            function(given)  # type: ignore[arg-type]

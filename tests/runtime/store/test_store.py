@@ -331,5 +331,5 @@ def test_rows_of_a_file_with_other_chunks_are_copied(tmp_path: Path) -> None:
 
 
 def test_scores_need_a_column_each(tmp_path: Path) -> None:
-    with edit_dataset(write(tmp_path / "a.h5")) as editor, pytest.raises(DatasetError, match="3 scores, 1 names"):
+    with pytest.raises(DatasetError, match="3 scores, 1 names"), edit_dataset(write(tmp_path / "a.h5")) as editor:
         editor.segmentation("s").append(masks=MASKS, scores=[0.1, 0.2, 0.3], score_names=["a"], score_units=["mm"])

@@ -19,7 +19,7 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from ..domains.domain import Domain
-from ..errors import BundleError, InputError, list_faults
+from ..errors import BundleError, InputError, checked_path, list_faults
 from ..files.digest import sha256_of_bytes
 from ..files.names import is_plain_name
 from ..files.npz import read_npz
@@ -54,7 +54,7 @@ class Bundle:
 
         Raises BundleError with a list of all faulty files, or with the fault of the signature.
         """
-        folder = Path(path)
+        folder = checked_path(path, "bundle")
         if not folder.is_dir():
             raise BundleError(f"bundle {folder}: no such folder. Pass the folder that holds {MANIFEST_FILE}. The "
                               "source has bundles in exported/, and `cldm-train export` writes them.")

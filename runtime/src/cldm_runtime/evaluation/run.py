@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engines.engine import CPU_PROVIDERS
-from ..errors import BundleError, DatasetError
+from ..errors import BundleError, DatasetError, checked_count, checked_kind, checked_path
 from ..files.atomic import whole_file
 from ..files.derived import Derivation
 from ..files.npz import npz_bytes, read_npz
@@ -77,7 +77,9 @@ def evaluate_dataset(path: str | os.PathLike[str], segmenter: Segmenter, *, batc
     Raises DatasetError if the file holds another segmentation of that name and `overwrite` is false, InputError if file
     and segmenter do not fit, and InterruptedRun and WorkerError as `generate_dataset` does.
     """
-    run = Evaluation(Path(path), segmenter, batch_size, mirror, overwrite)
+    checked_kind(segmenter, Segmenter, "evaluate_dataset: segmenter")
+    workers, batch_size = checked_count("workers", workers), checked_count("batch_size", batch_size)
+    run = Evaluation(checked_path(path, "evaluate_dataset"), segmenter, batch_size, mirror, overwrite)
     if run.is_finished():
         shutil.rmtree(run.folder, ignore_errors=True)
         with stage("measuring") as progress:

@@ -19,7 +19,7 @@ from ..diffusion.schedule import Spacing, StepTable
 from ..domains.domain import Domain
 from ..domains.labels import LabelMap
 from ..engines.choose import Choice, choose_provider
-from ..errors import BundleError, InputError, checked_count, checked_seed, list_faults
+from ..errors import BundleError, InputError, checked_count, checked_number, checked_seed, list_faults
 from ..requests.canvas import Canvas, untaken
 from ..requests.given_maps import array_masks
 from ..requests.grid import free_grid, grid_from_mapping, row_from_request
@@ -73,6 +73,7 @@ class Generator:
         """Opens every graph that generation needs. provider: a name, or a `Choice`, which also states the precision.
         anatomy: the bundle that samples label maps for attributes; None: the domain's own model samples them. Raises
         InputError, BundleError or ProviderError."""
+        threads = None if threads is None else checked_count("threads", threads)
         self.bundle, self.anatomy, self.threads = bundle, anatomy, threads
         self.choice = choice = (provider if isinstance(provider, Choice) else
                                 choose_provider(bundle, provider, threads, precision))
@@ -133,10 +134,11 @@ class Generator:
         """
         default = self.sampling
         batch_size = None if batch_size is None else checked_count("batch_size", batch_size)
-        chosen = replace(default, sampler=sampler or default.sampler, steps=default.steps if steps is None else steps,
+        steps = default.steps if steps is None else checked_count("steps", steps)
+        guidance = default.guidance if guidance is None else checked_number("guidance", guidance)
+        chosen = replace(default, sampler=sampler or default.sampler, steps=steps, guidance=guidance,
                          spacing=spacing or default.spacing, batch_size=batch_size or default.batch_size,
                          eta=default.eta if sampler in (None, default.sampler) else 0.0,
-                         guidance=default.guidance if guidance is None else float(guidance),
                          guidance_interval=default.guidance_interval if guidance_interval is None else
                          guidance_interval)
         self._pipeline.plan(chosen)
@@ -167,7 +169,7 @@ class Generator:
         """
         source, count = self._requests(attributes, masks, n)
         settings = self.settings(sampler=sampler, steps=steps, spacing=spacing, guidance=guidance,
-                                 batch_size=batch_size or min(count, self.sampling.batch_size))
+                                 batch_size=min(count, self.sampling.batch_size) if batch_size is None else batch_size)
         batches = list(self.batches(source, range(count), checked_seed(seed), settings))
         maps = [batch.masks for batch in batches if batch.masks is not None]
         return np.concatenate([batch.images for batch in batches]), np.concatenate(maps) if maps else None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..engines.engine import CPU_PROVIDERS, PROVIDERS
-from ..errors import BundleError, DatasetError, InputError
+from ..errors import BundleError, DatasetError, InputError, checked_count, checked_kind, checked_path
 from ..files.atomic import file_behind, is_special, publish
 from ..runs.execute import Existing, carry_out, check, do_shard, merge_parts, prepare
 from ..runs.run import Merge, Part, Progress, Run, differences, plan_under_way, read_plan
@@ -108,7 +108,8 @@ def generate_dataset(plan: Plan, out: str | os.PathLike[str], existing: Existing
     Raises InputError for a name that is taken, DatasetError for a folder that cannot be written or is full, WorkerError
     for a worker that was killed, and InterruptedRun on Ctrl-C and SIGTERM; after the last two "resume" goes on.
     """
-    target = Path(out)
+    checked_kind(plan, Plan, "generate_dataset: plan")
+    target, workers = checked_path(out, "generate_dataset: out"), checked_count("workers", workers)
     run = Generation(plan, target, overwrite=existing != "refuse")
     if is_finished(plan, target, existing):
         shutil.rmtree(run.folder, ignore_errors=True)

@@ -232,7 +232,8 @@ def grid_from_mapping(attributes: Mapping[str, float | Sequence[float]], domain:
                for name, values in attributes.items()}
     lengths = {len(values) for values in columns.values()} - {1}
     expected = _expected(domain, for_masks)
-    faults = [] if columns else [f"no attribute given. Known: {', '.join(expected)}"]
+    faults = [f"{name}: holds no number. Leave it out" for name, values in columns.items() if not values.size]
+    faults += [] if columns else [f"no attribute given. Known: {', '.join(expected)}"]
     if len(lengths) > 1 or any(values.ndim != 1 for values in columns.values()):
         faults.append(f"sequences differ in length: { {name: values.shape for name, values in columns.items()} }")
         columns = {}
@@ -268,6 +269,8 @@ def free_grid() -> Grid:
 
 def row_from_request(request: Mapping[str, float], number: int, domain: Domain) -> GridRow:
     """A grid row from one request of the Python API; `rotation_deg` may be among its keys. Raises InputError."""
+    if not isinstance(request, Mapping):
+        raise InputError(f"request: found {request!r}, expected names with numbers, such as {{'tumour_share': 0.2}}.")
     faults = list(_header_faults(list(request), number, domain)) if request else []
     cells = [repr(_float(name, value)) for name, value in request.items()]
     row = None if faults else _row(number, list(request), cells, domain, faults)

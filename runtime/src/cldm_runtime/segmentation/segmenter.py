@@ -51,6 +51,7 @@ class Segmenter:
         Raises BundleError for a bundle that is damaged or not a segmenter, ProviderError for a provider that is not
         available.
         """
+        threads = None if threads is None else checked_count("threads", threads)
         bundle = Bundle.load(path)
         spec = bundle.manifest.segmenter
         if bundle.manifest.kind != "segmenter" or spec is None:
@@ -172,7 +173,8 @@ class Segmenter:
 
     def _checked_spacing(self, spacing_mm: Spacing | None) -> Spacing:
         """One number for each axis, in the network's order."""
-        spacing = self.spacing_mm if spacing_mm is None else tuple(as_array(spacing_mm, "segment: spacing_mm").flat)
+        spacing = self.spacing_mm if spacing_mm is None else tuple(
+            as_array(spacing_mm, "segment: spacing_mm").ravel().tolist())
         if len(spacing) != self.spec.axes or not all(np.isfinite(spacing)) or min(spacing) <= 0:
             raise InputError(f"segment: spacing_mm is {spacing}, expected {self.spec.axes} positive numbers, one for "
                              "each axis.")

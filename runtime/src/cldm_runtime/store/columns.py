@@ -117,6 +117,11 @@ class ColumnWriter:
 class SegmentationWriter(ColumnWriter):
     """Fills /segmentations/<name>."""
 
+    def _check_lengths(self, rows: int) -> None:
+        if "masks" not in self._group:
+            raise DatasetError(f"{self._group.name}: no label map was appended, so there is no segmentation.")
+        super()._check_lengths(rows)
+
     def __init__(self, target: Path, group: h5py.Group, domain: Domain, stream: DiskStream) -> None:
         super().__init__(target, group, SEGMENTATION_COLUMNS, domain, stream)
 

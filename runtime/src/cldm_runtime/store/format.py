@@ -1,6 +1,7 @@
 """Names, types and meaning of everything in a dataset file."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import h5py
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..domains.domain import Domain
-from ..errors import DatasetError
+from ..errors import DatasetError, checked_kind
 
 FORMAT = "cldm-dataset"
 FORMAT_VERSION = 1
@@ -82,11 +83,36 @@ class DatasetSpec:
     checksums: bool = False
 
     def __post_init__(self) -> None:
-        clash = sorted(set(self.metadata) & set(RESERVED))
-        if clash:
-            raise DatasetError(f"metadata must not set {', '.join(clash)}: the format defines them.")
+        check_metadata(self.metadata, RESERVED)
+        checked_kind(self.domain, Domain, "DatasetSpec: domain")
         if len(self.shape) != len(self.spacing_mm):
             raise DatasetError(f"shape {self.shape} needs one spacing_mm for each axis, found {self.spacing_mm}.")
+        if not all(isinstance(size, int | np.integer) and size > 0 for size in (*self.shape, self.channels)):
+            raise DatasetError(f"shape {self.shape}, channels {self.channels}: expected integers of 1 or more.")
+        if not all(0 < length < math.inf for length in self.spacing_mm):
+            raise DatasetError(f"spacing_mm {self.spacing_mm}: expected numbers above 0.")
+        low, high = self.intensity_range
+        if not -math.inf < low < high < math.inf:
+            raise DatasetError(f"intensity_range {self.intensity_range}: expected the least and greatest intensity.")
+
+
+def check_metadata(metadata: Mapping[str, object], reserved: Sequence[str] = ()) -> None:
+    """Raise DatasetError for names that are reserved or empty, and for values other than text and numbers."""
+    clash = sorted(set(metadata) & set(reserved))
+    if clash:
+        raise DatasetError(f"metadata must not set {', '.join(clash)}: the format defines them.")
+    for name, value in metadata.items():
+        if not isinstance(name, str) or not name or "\0" in name or not _is_storable(value):
+            raise DatasetError(f"metadata: {name!r} is {str(value)[:80]!r} ({type(value).__name__}). Expected a name, "
+                               "and a text, a number or an integer of 64 bits; write lists and objects as JSON.")
+
+
+def _is_storable(value: object) -> bool:
+    if isinstance(value, str):
+        return "\0" not in value and value.encode(errors="replace").decode() == value
+    if isinstance(value, int | np.integer):
+        return -2**63 <= int(value) < 2**63
+    return isinstance(value, float | np.floating | np.bool_)
 
 
 def chunk_rows(row_bytes: int) -> int:
@@ -112,6 +138,8 @@ def encode_text(values: NDArray[np.generic] | list[str], name: str) -> NDArray[n
         bad = sorted({value.decode() for value in encoded if len(value) > TEXT_BYTES or b"\0" in value})
     except UnicodeError as error:
         raise DatasetError(f"/{name}: cannot be stored as UTF-8 ({error}).") from error
+    if None in list(values):
+        raise DatasetError(f"/{name}: holds None, expected a text for each row.")
     if bad:
         raise DatasetError(f"/{name}: {bad[:5]} cannot be stored: at most {TEXT_BYTES} bytes of UTF-8 without NUL.")
     return np.array(encoded, dtype=TEXT)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..bundle.declarations import carried_domain
 from ..bundle.nature import NATURES
 from ..domains.domain import Domain
-from ..errors import DatasetError, InputError
+from ..errors import DatasetError, InputError, checked_path
 from ..files.blocks import samples_in_block
 from .format import COLUMNS, FORMAT, STORED_MAX
 from .guard import check_attributes, check_heaps, check_safe, reading
@@ -30,7 +30,7 @@ def open_dataset(path: str | os.PathLike[str]) -> "Dataset":
     Raises DatasetError for a file that is missing, damaged, incomplete, newer than this program, inconsistent or unsafe
     (links, data in other files, unknown filters). Use it as a context manager.
     """
-    return Dataset(Path(path))
+    return Dataset(checked_path(path, "open_dataset"))
 
 
 class Dataset(StoredColumns):

@@ -120,6 +120,10 @@ class Segmentation(StoredColumns):
 def _checked_rows(rows: Rows, count: int, where: str) -> Rows:
     """Rows as h5py takes them: none below 0, no step backwards. Raises OutOfRange, or InputError for no rows."""
     if isinstance(rows, slice):
+        try:
+            rows.indices(count)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{where}: {rows} does not name rows ({error}).") from error
         forwards = rows.step is None or rows.step > 0
         return rows if forwards else np.arange(count)[rows]
     numbers = as_array(rows, where)

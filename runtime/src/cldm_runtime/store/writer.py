@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..domains.domain import Domain
-from ..errors import DatasetError
+from ..errors import DatasetError, checked_kind, checked_path
 from ..files.atomic import begin, file_behind, publish
 from ..files.partial import remove_left_behind
 from .check import check_samples, sample_checksums
@@ -27,14 +27,17 @@ from .format import (
     COLUMNS,
     FORMAT,
     FORMAT_VERSION,
+    RESERVED,
     STORED_MAX,
     DatasetSpec,
     MetadataValue,
+    check_metadata,
     encode_images,
 )
 from .guard import reading
 from .reader import Dataset, open_dataset
 
+_PUNCTUATION = str.maketrans("", "", "-_.")
 _LIBVER = ("v108", "v108")  # the oldest file version that holds attributes above 64 KiB (the manifest's text)
 
 
@@ -45,7 +48,8 @@ def create_dataset(path: str | os.PathLike[str], spec: DatasetSpec, *, overwrite
     verify: samples that the file must have. It is read again, and compared with its checksums, before it appears.
     Raises DatasetError if the file exists and `overwrite` is false, or if the folder cannot be written.
     """
-    target = Path(path)
+    target = checked_path(path, "create_dataset")
+    checked_kind(spec, DatasetSpec, "create_dataset: spec")
     if target.exists() and not overwrite:
         raise DatasetError(f"{target}: already exists. Choose another name or overwrite it.")
     writer = DatasetWriter(target, spec.domain, overwrite, verify)
@@ -65,11 +69,13 @@ def edit_dataset(path: str | os.PathLike[str], *, replace: Sequence[str] = ()) -
     out because they are written again, for example "segmentations/nnunet" or "attributes/mask". The copy needs free
     space.
     """
-    target, without = Path(path), {name.strip("/") for name in replace}
+    target, without = checked_path(path, "edit_dataset"), {name.strip("/") for name in replace}
     with Dataset(target, without) as dataset:
         domain = dataset.load_domain()
     writer = DatasetWriter(target, domain, overwrite=True)
     try:
+        if "images" in without:
+            raise DatasetError(f"{target}: /images cannot be replaced. Write another file with create_dataset.")
         with writing(writer._stream, target):
             writer.copy_from(target, without)
     except BaseException:
@@ -109,7 +115,7 @@ class DatasetWriter(ColumnWriter):
         attributes["domain"] = spec.domain.name
         if spec.domain.declaration is not None:
             attributes["declared_domain"] = json.dumps(spec.domain.declaration)  # unsorted: regions have an order
-        self.set_metadata(spec.metadata)
+        _set_attributes(self._file, spec.metadata)
         self._checksums = spec.checksums
         low, high = spec.intensity_range
         images = self._dataset("images", (spec.channels, *spec.shape))
@@ -205,13 +211,16 @@ class DatasetWriter(ColumnWriter):
         self._fresh[name] = start + len(source)
 
     def set_metadata(self, metadata: Mapping[str, MetadataValue]) -> None:
-        """Set root attributes."""
+        """Set root attributes. Raises DatasetError for those of the format, and for values that it does not hold."""
+        check_metadata(metadata, RESERVED)
         _set_attributes(self._file, metadata)
 
     def segmentation(self, name: str, metadata: Mapping[str, MetadataValue] | None = None) -> SegmentationWriter:
         """The writer of /segmentations/<name>, which is made if it does not exist."""
-        if not name or not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
+        plain = name.translate(_PUNCTUATION) if isinstance(name, str) else ""
+        if not plain.isalnum() or name.startswith("."):
             raise DatasetError(f"segmenter name {name!r}: use letters, digits, '-', '_' and '.'.")
+        check_metadata(metadata or {})
         group = self._file.require_group(f"segmentations/{name}")
         _set_attributes(group, metadata or {})
         writer = SegmentationWriter(self.target, group, self._domain, self._stream)
@@ -234,6 +243,8 @@ class DatasetWriter(ColumnWriter):
 
     def _commit(self) -> None:
         rows = int(self._file["images"].shape[0])
+        if not rows and self._edited is None:
+            raise DatasetError(f"{self.target}: no image was appended. Nothing was written.")
         for writer in (self, *self._segmentations):
             writer._check_lengths(rows)
         self._file.attrs["complete"] = np.uint8(1)
