@@ -2,9 +2,11 @@
 short of its cohort."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ pytest.importorskip("onnx")
 from cldm_runtime.cli.main import cldm, run
 from cldm_runtime.domains.declared import Declaration
 from cldm_runtime.domains.registry import get_domain
-from cldm_runtime.store import DatasetSpec, create_dataset
+from cldm_runtime.store import DatasetSpec, create_dataset, edit_dataset, open_dataset
 from html_tables import read_tables
 from onnx_fixtures import GREYS
 
@@ -85,6 +87,34 @@ def test_a_right_segmenter_is_not_noted(dataset: Path, tiny_segmenter: Path,
     assert call("evaluate", dataset, "--segmenter", tiny_segmenter, "--json") == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["label_permutation"] is None and "note:" not in err
+
+
+def test_a_file_that_does_not_say_what_was_measured_is_noted(dataset: Path, tiny_segmenter: Path,
+                                                             capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("evaluate", dataset, "--segmenter", tiny_segmenter) == 0
+    with h5py.File(dataset, "r+") as file:
+        del file["segmentations/tiny-segmenter"].attrs["derived_from"], file.attrs["mask_attributes_derived_from"]
+    for command, advised in (("report", ("evaluate", "measure")), ("measure", ()), ("report", ("evaluate",))):
+        capsys.readouterr()
+        assert call(command, dataset) == 0
+        notes = re.findall(f"note: {dataset}: .* have changed since. `cldm ([a-z]+)", capsys.readouterr().err)
+        assert tuple(notes) == advised
+    assert "does not say which images it was made from" in (dataset.parent / "report.html").read_text()
+    assert call("evaluate", dataset, "--segmenter", tiny_segmenter) == 0
+    assert "note:" not in capsys.readouterr().err
+
+
+def test_images_of_ones_own_segmentation_are_known_once_it_is_measured(dataset: Path,
+                                                                       capsys: pytest.CaptureFixture[str]) -> None:
+    with open_dataset(dataset) as file:
+        labels = file.masks()
+    with edit_dataset(dataset) as editor:
+        editor.segmentation("mine").append(masks=labels)
+    assert call("measure", dataset) == call("report", dataset) == 0 and "note:" not in capsys.readouterr().err
+    with h5py.File(dataset, "r+") as file:
+        file["images"][0, 0, 0, 0] = 9
+    assert call("report", dataset) == 4
+    assert "replace segmentations/mine by your segmenter's new label maps" in capsys.readouterr().err
 
 
 def test_permuted_volumes_are_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -116,6 +117,18 @@ def test_a_second_run_makes_no_image_again(config: Config, audited: Audited) -> 
     before = made.stat().st_mtime_ns
     assert run(config, "cldm-train audit", options=QUICK).page == audited.page
     assert made.stat().st_mtime_ns == before and len(list(audited.page.parent.glob("synthetic-*"))) == 1
+
+
+def test_images_that_were_changed_are_made_again(config: Config, sets: CohortSets, tmp_path: Path) -> None:
+    def made() -> np.ndarray:
+        samples = generated_samples(sets, Generator.load(config.export.generator), tmp_path, 1, lambda _: None)
+        return samples.images.take(slice(None))
+
+    first = made()
+    (path,) = tmp_path.glob("*.h5")
+    with h5py.File(path, "r+") as file:
+        file["images"][0] = 9
+    np.testing.assert_array_equal(made(), first)
 
 
 def test_a_given_file_with_training_slices_is_found_out(config: Config, tmp_path: Path) -> None:

@@ -119,6 +119,9 @@ def test_quality_is_measured_once(config: Config, tmp_path: Path) -> None:
     assert 0 <= found["two_sample"] <= 1 and found["high_frequency_ratio"] > 0
     said.clear()
     assert quality(shop, settings, ClassifierTraining(steps=2, batch=4)) == found and not said
+    (file,) = shop.folder.glob("quality-*.json")
+    file.write_text(file.read_text().replace('"slices": 12', '"slices": 13'))
+    assert quality(shop, settings, ClassifierTraining(steps=2, batch=4)) == found and said
 
 
 def test_monai_inferer_by_a_made_up_clock(tmp_path: Path) -> None:

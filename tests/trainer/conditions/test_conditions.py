@@ -106,7 +106,7 @@ def test_label_maps_are_those_of_the_latents(lender: Config) -> None:
     assert not torch.equal(maps[8:], maps[:8])
     with torch.no_grad():
         encoded = codec.trained_mask_codec(lender.mask_codec, RunFolder.of(lender)).encode(one_hot(maps, 5))[0]
-    stored = latents.load_latents(lender.codecs_folder / latents.STAGE, "train").mask.float()
+    stored = latents.load_latents(lender.codecs, RunFolder.of(lender), "train").mask.float()
     assert torch.allclose(encoded, stored, atol=1e-2)
 
 

@@ -40,7 +40,8 @@ def test_a_bundle_is_written_and_replays(trained: Config) -> None:
     (folder,) = export.run(trained)
     bundle = Bundle.load(folder)
     assert bundle.manifest.kind == "anatomy" and all(check.passed for check in verify_bundle(bundle))
-    vae, z = label_vae.trained_label_vae(trained.label_vae, RunFolder.of(trained)), np.zeros((1, 8), np.float32)
+    vae = label_vae.trained_label_vae(trained.label_vae, trained.latents, RunFolder.of(trained))
+    z = np.zeros((1, 8), np.float32)
     with torch.no_grad():
         expected = SmoothDecoder(vae.decoder, 5)(torch.from_numpy(z)).numpy()
     for provider in ("cpu", "torchscript"):

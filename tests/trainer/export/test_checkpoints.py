@@ -40,7 +40,7 @@ def trained(short_run: Config) -> Config:
 def denoiser_and_texture(config: Config) -> tuple[nn.Module, nn.Module]:
     run = RunFolder.of(config)
     return (diffusion.trained_denoiser(Design.of(config), run),
-            texture.trained_texture(config.texture, config.image_codec, run))
+            texture.trained_texture(config.texture, config.codecs, run))
 
 
 def test_a_short_run_becomes_a_bundle_that_generates(trained: Config) -> None:
@@ -57,8 +57,8 @@ def test_a_bundle_begins_a_run_with_its_weights(trained: Config, tmp_path: Path)
         assert all(torch.equal(value, model.state_dict()[key]) for key, value in made.state_dict().items())
     run_stage("image-codec", other)  # finished: returns at once
     run_stage("latents", other)
-    assert torch.equal(latents.load_affines(tmp_path / "short" / "latents")[0].std,
-                       latents.load_affines(trained.run_folder / "latents")[0].std)
+    stds = [latents.load_affines(config.codecs, RunFolder.of(config))[0].std for config in (other, trained)]
+    assert torch.equal(*stds)
     section = other.texture
     longer = replace(section, optimiser=replace(section.optimiser, steps=section.optimiser.steps + 1))
     run_stage("texture", replace(other, texture=longer))  # goes on, with a fresh critic
@@ -97,7 +97,8 @@ def test_the_nature_is_that_of_the_cohort_and_of_adopted_weights(trained, tmp_pa
     if adopted is not None:
         config.run_folder.mkdir()
         (config.run_folder / "adopted.json").write_text(json.dumps({"nature": adopted}))
-    assert read_training(RunFolder.of(config), {}, {}).nature == joined
+    run = RunFolder.of(config)
+    assert read_training(run, {"diffusion": run.own("diffusion")}).nature == joined
 
 
 def test_torchscript_graphs_are_listed_unless_they_are_left_out(trained: Config, tmp_path: Path) -> None:
@@ -167,7 +168,7 @@ def test_an_untrained_stage_is_named(trained: Config) -> None:
 
 
 def test_few_real_slices_suffice_for_parity(trained: Config) -> None:
-    training = read_training(RunFolder.of(trained), {}, {})
+    training = read_training(RunFolder.of(trained), {})
     assert training.images.shape == (3, 1, 128, 128)
     assert training.one_hot.shape == (3, 5, 128, 128)
 

@@ -57,7 +57,8 @@ def untrained() -> GeneratorExport:
             parameter.add_(0.05 * torch.randn(parameter.shape))
     masks = torch.from_numpy(np.random.default_rng(0).integers(0, 5, (2, 128, 128)).astype(np.uint8))
     attributes = np.array([[0.1, 0.5, 0.2, 0.5], [0.0, np.nan, 0.0, 1.0]], dtype=np.float32)
-    training = TrainingFacts({"train_slices": 2}, attributes, torch.rand(2, 1, 128, 128), one_hot(masks, 5))
+    training = TrainingFacts({"train_slices": 2}, attributes, torch.rand(2, 1, 128, 128), one_hot(masks, 5),
+                             natures=("patients", "phantom"))
     return GeneratorExport(BundleSettings.of(config), networks, NoiseSchedule.linear(prediction_type="v"), training)
 
 
@@ -89,6 +90,12 @@ def test_parity_is_recorded_in_manifest_and_card(bundle: Bundle) -> None:
     card = (bundle.path / "MODEL_CARD.md").read_text()
     assert "Not a medical device" in card
     assert "| loop/image | reference | 2 |" in card
+
+
+def test_weights_that_began_on_phantoms_say_so(bundle: Bundle) -> None:
+    assert bundle.manifest.nature == "patients" and bundle.manifest.provenance["natures"] == ["patients", "phantom"]
+    assert (bundle.path / "MODEL_CARD.md").read_text().split("\n\n")[1] == (
+        "Trained on images of patients. Some of its weights were trained on drawn phantoms too.")
 
 
 def test_no_path_of_the_machine_is_written(bundle: Bundle) -> None:

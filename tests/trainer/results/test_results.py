@@ -6,6 +6,7 @@ import math
 import re
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -17,8 +18,9 @@ from cldm_runtime.segmentation.segmenter import Segmenter
 from cldm_runtime.store import open_dataset
 from cldm_trainer.config import Config
 from cldm_trainer.results import run
+from cldm_trainer.results.figures_of_merit import measure_set
 from cldm_trainer.results.markdown import VERSION, results_page
-from cldm_trainer.results.sets import synthetic_set
+from cldm_trainer.results.sets import latents_file, original_set, synthetic_set
 from cldm_trainer.results.workshop import Sizes, Workshop
 from cldm_trainer.tables import estimate, number, percent, table
 from cohort_fixtures import write_drawn_cohort
@@ -122,6 +124,34 @@ def test_another_decoder_makes_images_of_the_same_latents(measured: tuple[Config
     monkeypatch.setattr(Pipeline, "sample", None)  # nothing is sampled again
     with open_dataset(synthetic_set(shop)) as dataset:
         np.testing.assert_array_equal(dataset.images(), first)
+
+
+def test_a_changed_set_is_made_and_measured_again(measured: tuple[Config, Path]) -> None:
+    config, folder = measured
+    said: list[str] = []
+    shop = Workshop(folder / "changed", config.cohort_file, Generator.load(folder / "lge"),
+                    Segmenter.load(folder / "lge-segmenter"), folder / "grid.csv", SIZES, said.append)
+    path = measure_set(shop, original_set(shop)).path
+    measure_set(shop, original_set(shop))
+    assert said == ["real ...", "segmenting real ..."]
+    with h5py.File(path, "r+") as file:
+        file["segmentations/tiny-segmenter/masks"][0] = 0
+    measure_set(shop, path)
+    with h5py.File(path, "r+") as file:
+        file["images"][0] = 9
+    measure_set(shop, original_set(shop))
+    assert said[2:] == ["segmenting real ...", "real ...", "segmenting real ..."]
+
+
+def test_sampled_latents_that_were_changed_are_sampled_again(measured: tuple[Config, Path]) -> None:
+    config, folder = measured
+    shop = Workshop(folder / "latents", config.cohort_file, Generator.load(folder / "lge"),
+                    Segmenter.load(folder / "lge-segmenter"), folder / "grid.csv", SIZES)
+    synthetic_set(shop)
+    first = np.load(latents_file(shop, "synthetic"))
+    np.save(latents_file(shop, "synthetic"), first + 1)
+    synthetic_set(shop)
+    np.testing.assert_array_equal(np.load(latents_file(shop, "synthetic")), first)
 
 
 def test_a_missing_cohort_is_named(measured: tuple[Config, Path]) -> None:

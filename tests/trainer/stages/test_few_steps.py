@@ -18,6 +18,7 @@ from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.generation.generator import Generator
 from cldm_runtime.verification.replay import verify_bundle
 from cldm_trainer.cli import arguments, run_stage
+from cldm_trainer.conditions.kind import Design
 from cldm_trainer.config import Config, DiffusionConfig, DistilConfig, FinishConfig, OptimiserConfig
 from cldm_trainer.export import run
 from cldm_trainer.export.reduced.int8 import write_int8
@@ -216,13 +217,13 @@ def test_a_critic_of_slices_sees_finished_latents_beside_those_of_the_same_slice
 
 
 def test_the_bundles_student_is_the_mean_of_the_finished_ones(student: Config) -> None:
-    bundle = Bundle.load(student.distil.bundle)
+    distilled = student.distil, Design.of(student), RunFolder.of(student)
     one, other = (load_file(finish.folder(RunFolder.of(student), number) / "model.safetensors") for number in (0, 1))
-    found = finish.trained_student(student.diffusion, RunFolder.of(student), bundle, len(student.finish)).state_dict()
+    found = finish.trained_student(student.finish, *distilled).state_dict()
     assert any((one[name] != other[name]).any() for name in one)
     for name, value in found.items():
         torch.testing.assert_close(value, (one[name] + other[name]) / 2)
-    left = finish.trained_student(student.diffusion, RunFolder.of(student), bundle, 0).state_dict()
+    left = finish.trained_student((), *distilled).state_dict()
     assert any((left[name] != value).any() for name, value in found.items())
 
 
@@ -240,7 +241,7 @@ def test_slices_are_encoded_in_the_order_of_the_label_maps(student: Config) -> N
 
 def test_slices_of_another_run_are_refused(student: Config) -> None:
     other = replace(student, run=replace(student.run, seed=student.run.seed + 1))
-    with pytest.raises(InputError, match="missing or out of date"):
+    with pytest.raises(InputError, match="out of date"):
         slice_latents.load(other.latents, RunFolder.of(other), Bundle.load(student.distil.bundle))
 
 

@@ -66,7 +66,7 @@ def test_an_ar_vae_trains_and_reports_its_dimensions(small: Config) -> None:
     assert 0.0 <= figures["r2_slice_position"] <= 1.0
     assert task.picture(task.model, torch.device("cpu")).shape == ((2 + 4) * 32, 8 * 32, 3)
     run_stage("label-vae", config)
-    vae = label_vae.trained_label_vae(config.label_vae, RunFolder.of(config))
+    vae = label_vae.trained_label_vae(config.label_vae, config.latents, RunFolder.of(config))
     assert vae.encode(torch.zeros(1, 5, 32, 32))[0].shape == (1, 8)
 
 

@@ -24,13 +24,13 @@ def test_every_stage_runs_in_order_and_leaves_its_weights(small: Config) -> None
     for stage in ("image-codec", "mask-codec", "texture", "diffusion"):
         run_stage(stage, small)
         assert (small.run_folder / stage / MODEL).exists()
-    stored = latents.load_latents(small.run_folder / latents.STAGE, "train")
+    stored = latents.load_latents(small.codecs, RunFolder.of(small), "train")
     assert stored.mean.shape == (16, 2, 8, 8) and stored.mask.shape == (16, 3, 8, 8)  # 8 slices, 2 copies
     parts = arguments("diffusion", small)
     task = diffusion.make_task(*parts)
     drawn = task.sample(diffusion.trained_denoiser(*parts), (torch.zeros(1, 3, 8, 8),), 1, 0, torch.device("cpu"))
     assert drawn.shape == (1, 2, 8, 8) and torch.isfinite(drawn).all()
-    assert isinstance(texture.trained_texture(small.texture, small.image_codec, RunFolder.of(small)), Texture)
+    assert isinstance(texture.trained_texture(small.texture, small.codecs, RunFolder.of(small)), Texture)
 
 
 def test_a_stage_names_the_one_that_it_needs(small: Config) -> None:
@@ -42,12 +42,12 @@ def test_latents_follow_a_codec_that_was_trained_on(small: Config) -> None:
     run_stage("image-codec", small)
     run_stage("mask-codec", small)
     run_stage("latents", small)
-    before = latents.load_latents(small.run_folder / latents.STAGE, "val").mean
+    before = latents.load_latents(small.codecs, RunFolder.of(small), "val").mean
     section = small.image_codec
     longer = replace(small, image_codec=replace(section, optimiser=replace(section.optimiser, steps=8)))
     run_stage("image-codec", longer)
     run_stage("latents", longer)
-    assert not torch.equal(before, latents.load_latents(small.run_folder / latents.STAGE, "val").mean)
+    assert not torch.equal(before, latents.load_latents(longer.codecs, RunFolder.of(longer), "val").mean)
 
 
 def test_standardised_latents_have_unit_variance() -> None:

@@ -101,7 +101,7 @@ def test_an_audit_of_volumes_is_refused(knee: Config) -> None:
 
 def test_the_pictures_of_a_label_vae_measure_volumes_too(knee: Config) -> None:
     folder = RunFolder.of(knee)
-    vae = label_vae.trained_label_vae(knee.label_vae, folder)
+    vae = label_vae.trained_label_vae(knee.label_vae, knee.latents, folder)
     means = np.random.default_rng(0).normal(size=(5, knee.label_vae.dimensions))
     domain = folder.cohort.domain
     attributes = np.full((5, len(domain.attributes)), 1.0)

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,6 +18,7 @@ from cldm_trainer.conditions.registry import KINDS
 from cldm_trainer.config import Config, DiffusionConfig, OptimiserConfig, RunConfig
 from cldm_trainer.networks import Conditioned, Denoiser
 from cldm_trainer.stages import bases, diffusion
+from cldm_trainer.stages.lineage import inheritance
 from cldm_trainer.training import checkpoint
 from cldm_trainer.training.run_folder import Cohort, RunFolder
 
@@ -163,9 +163,8 @@ def test_the_steps_of_every_ancestor_are_known(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / checkpoint.CONFIG).write_text(f'{{"start": "{start}"}}')
         checkpoint.save_tensors(folder / checkpoint.MODEL, {"a": torch.zeros(1)}, {"step": str(step)})
-    section = replace(SECTION, condition="attributes", start="middle")
     run = RunFolder(RunConfig("last", folder=str(tmp_path)), Cohort(tmp_path, get_domain("lge"), (32, 32), (1.0, 1.0)))
-    assert bases.inherited_steps(SimpleNamespace(diffusion=section), run) == {"middle": 3, "trunk": 7}
+    assert inheritance(run, "middle").steps == {"middle": 3, "trunk": 7}
 
 
 def test_tokens_at_a_level_where_the_trunk_did_not_attend_change_nothing_at_first() -> None:

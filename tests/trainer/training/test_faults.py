@@ -63,7 +63,7 @@ def test_a_damaged_file_is_named_and_deleting_it_lets_the_command_go_on(tmp_path
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     train(Line, SHORT, RUN, tmp_path / "s", {})
     with pytest.raises(InputError, match="another network"):
-        checkpoint.load_weights(nn.Linear(2, 2), tmp_path / "s", "s")
+        checkpoint.load_weights(nn.Linear(2, 2), tmp_path / "s", "s", {})
 
 
 def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

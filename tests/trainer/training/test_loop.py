@@ -84,10 +84,12 @@ def test_a_finished_stage_does_not_even_load_its_task(tmp_path: Path) -> None:
 
 
 def test_another_configuration_is_refused_but_more_steps_are_not(tmp_path: Path) -> None:
-    train(Line, SHORT, RUN, tmp_path / "run", {"rate": 1.0, "steps": 6})
+    train(Line, SHORT, RUN, tmp_path / "run", {"rate": 1.0, "optimiser": {"steps": 6}, "steps": 2})
     with pytest.raises(InputError, match=r"rate: was 1\.0, is now 2\.0"):
-        train(Line, SHORT, RUN, tmp_path / "run", {"rate": 2.0, "steps": 6})
-    train(Line, SHORT, RUN, tmp_path / "run", {"rate": 1.0, "steps": 9})
+        train(Line, SHORT, RUN, tmp_path / "run", {"rate": 2.0, "optimiser": {"steps": 6}, "steps": 2})
+    train(Line, SHORT, RUN, tmp_path / "run", {"rate": 1.0, "optimiser": {"steps": 9}, "steps": 2})
+    with pytest.raises(InputError, match="steps: was 2, is now 4"):  # of a student, say: a setting like any other
+        train(Line, SHORT, RUN, tmp_path / "run", {"rate": 1.0, "optimiser": {"steps": 9}, "steps": 4})
 
 
 def test_files_of_a_stage(tmp_path: Path) -> None:

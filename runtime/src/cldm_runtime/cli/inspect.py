@@ -10,7 +10,7 @@ import click
 from ..bundle.bundle import Bundle
 from ..bundle.declarations import carried_domain
 from ..bundle.manifest import Manifest, TensorSpec
-from ..bundle.nature import nature_sentence
+from ..bundle.nature import trained_on_sentence
 from ..bundle.obedience import read_obedience, weakness
 from ..bundle.sources import SOURCES
 from ..store import open_dataset
@@ -59,7 +59,7 @@ def _print_lines(lines: Iterable[tuple[str, str]]) -> None:
 def summary(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """(name, text) lines that describe a manifest."""
     image = manifest.image
-    yield "", nature_sentence(manifest.nature)
+    yield "", trained_on_sentence(manifest.nature, manifest.provenance)
     yield "name", f"{manifest.name} {manifest.bundle_version} ({manifest.kind}, domain {manifest.domain})"
     yield "description", manifest.description
     yield "intended use", manifest.intended_use

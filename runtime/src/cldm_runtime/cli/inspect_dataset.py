@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from ..bundle.nature import images_sentence, nature_sentence, stated_nature
+from ..bundle.nature import images_sentence, nature_sentence, stated_nature, stated_sentence
 from ..store import Dataset, Segmentation
 
 Facts = dict[str, Any]
@@ -18,6 +18,7 @@ def dataset_facts(dataset: Dataset) -> Facts:
         "file": str(dataset.path), "samples": len(dataset), "channels": dataset.channels, "shape": list(dataset.shape),
         "spacing_mm": list(dataset.spacing_mm), "domain": dataset.domain, "generated": generated,
         "nature": stated_nature(str(metadata["manifest"])) if generated else dataset.nature,
+        "trained_on": stated_sentence(str(metadata["manifest"])) if generated else "",
         "subsets": {} if subset is None else dict(Counter(subset.tolist())),
         "patients": None if patients is None else len(set(patients.tolist())),
         "labels": list(dataset.label_names) if "masks" in dataset else None,
@@ -35,8 +36,7 @@ def _segmentation(segmentation: Segmentation) -> Facts:
 
 def dataset_lines(facts: Facts) -> Iterator[tuple[str, str]]:
     """(name, text) lines that describe the facts; the first, on the nature of the images, has no name."""
-    nature = facts["nature"]
-    yield "", f"Generator: {nature_sentence(nature)}" if facts["generated"] else images_sentence(nature)
+    yield "", f"Generator: {facts['trained_on']}" if facts["generated"] else images_sentence(facts["nature"])
     yield "file", f"{facts['file']} ({'generated' if facts['generated'] else 'not generated'})"
     yield "images", (f"{facts['samples']} of {facts['channels']} x {_by(facts['shape'])}, "
                      f"{_by(facts['spacing_mm'])} mm")

@@ -54,12 +54,12 @@ def prepare_cohort(cohort: CohortSettings, settings: PrepareSettings, *, overwri
 
 
 def _write_contact_sheet(cohort: Path, domain: Domain, notes: list[str]) -> None:
-    """Show what was understood of the scans, in a picture next to the cohort; one that is up to date is kept."""
+    """Show what was understood of the scans, in a picture next to the cohort; the same picture is kept."""
     sheet = cohort.with_suffix(".png")
-    if sheet.exists() and sheet.stat().st_mtime_ns >= cohort.stat().st_mtime_ns:
-        return
     with open_dataset(cohort) as dataset:
         picture = contact_sheet(dataset, domain)
+    if sheet.is_file() and sheet.read_bytes() == picture:
+        return
     with whole_stream(sheet) as stream:
         stream.write(picture)
     notes.append(f"{sheet} shows what was understood: first, middle and last slice of stacks, outlined. Look at it.")

@@ -35,7 +35,9 @@ from ..store import (
     LABEL_MAPS,
     MASK_ATTRIBUTES_FROM,
     MASKS,
+    MEASUREMENTS,
     Dataset,
+    MeasurementsDigest,
     RowsDigest,
     are_attributes_stale,
     edit_dataset,
@@ -206,8 +208,7 @@ class Evaluation(Run):
                 images = dataset.images(slice(start, min(start + step, rows.stop)))
                 labels.append(self.segmenter.segment(images, dataset.spacing_mm, self.batch_size, self.mirror))
                 done(len(images))
-            checksums = row_checksums(dataset, rows)
-            domain, masks = dataset.load_domain(), np.concatenate(labels)
+            domain, masks, checksums = dataset.load_domain(), np.concatenate(labels), row_checksums(dataset, rows)
             measured = {"masks": masks, **measured_labels(dataset, domain, masks, rows, self.segmenter.name)}
             if self.measures_masks:
                 measured |= measured_masks(dataset, domain, rows)
@@ -224,7 +225,7 @@ class _SegmentationMerge(Merge):
 
     def __init__(self, run: Evaluation, parts: Sequence[Part]) -> None:
         super().__init__(parts)
-        self._run, self._labels = run, RowsDigest()
+        self._run, self._labels, self._measured = run, RowsDigest(), MeasurementsDigest()
 
     def add(self, committed: Any) -> None:
         self._ready.update(part.number for part in committed)
@@ -241,9 +242,9 @@ class _SegmentationMerge(Merge):
         with edit_dataset(run.out, replace=replaced) as self._editor:
             self._writer = self._editor.segmentation(name, source)
             super().finish()
-            made, labels = self._content.derivation, {LABEL_MAPS: self._labels.hexdigest()}
-            record = Derivation({**made.sources, **labels}, made.settings)
-            self._editor.segmentation(name, {DERIVED_FROM: record.text()})
+            made = self._content.derivation
+            sources = {**made.sources, LABEL_MAPS: self._labels.hexdigest(), MEASUREMENTS: self._measured.hexdigest()}
+            self._editor.segmentation(name, {DERIVED_FROM: Derivation(sources, made.settings).text()})
             if run.measures_masks:
                 self._editor.set_metadata({MASK_ATTRIBUTES_FROM: self._content.only(MASKS).text()})
         images = file_wants_images(run.out)
@@ -256,6 +257,7 @@ class _SegmentationMerge(Merge):
             raise self._run.altered()
         del columns["plan"]
         self._labels.add(columns["masks"])
+        self._measured.add(columns)
         if self._run.measures_masks:
             self._editor.append(**{name: columns.pop(name) for name in ("mask_attributes", "mask_reasons")})
         labels = self._run.segmenter.domain.labels

@@ -28,6 +28,7 @@ from ..store import (
     MASK_ATTRIBUTES_FROM,
     MASKS,
     Dataset,
+    MeasurementsDigest,
     edit_dataset,
     open_dataset,
     read_content,
@@ -117,12 +118,15 @@ def measure_dataset(path: Path, *, masks: bool = True, segmentations: Sequence[s
                 editor.append(**measured_masks(dataset, domain, rows, images=images))
                 progress(done := done + rows.stop - rows.start, total)
         for name in names:
-            made = measured_record(dataset, name, content)
-            writer = editor.segmentation(name, {"metric_definition": DEFINITION, DERIVED_FROM: made.text()})
+            writer, digest = editor.segmentation(name, {"metric_definition": DEFINITION}), MeasurementsDigest()
             segmentation = dataset.segmentation(name)
             for rows in _chunks(len(dataset), dataset.rows_at_once):
-                writer.append(**measured_labels(dataset, domain, segmentation.masks(rows), rows, name, images=images))
+                columns = measured_labels(dataset, domain, segmentation.masks(rows), rows, name, images=images)
+                writer.append(**columns)
+                digest.add(columns)
                 progress(done := done + rows.stop - rows.start, total)
+            made = measured_record(dataset, name, content, digest.hexdigest())
+            editor.segmentation(name, {DERIVED_FROM: made.text()})
 
 
 def measured_masks(dataset: Dataset, domain: Domain, rows: slice, *, images: bool = False) -> dict[str, NDArray[Any]]:

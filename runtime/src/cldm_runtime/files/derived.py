@@ -53,11 +53,11 @@ def differences(old: Derivation, new: Derivation) -> list[str]:
 
 
 def differing_values(old: Any, new: Any, where: str = "", free: frozenset[str] = frozenset()) -> list[str]:
-    """The dotted keys of `old` whose values are others in `new`, with both. Keys in `free` may differ, and keys that
-    only `new` has."""
+    """The dotted keys of `old` whose values are others in `new`, with both. Dotted keys in `free` may differ, and keys
+    that only `new` has."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         prefix = f"{where}." if where else ""
-        return [line for key in sorted(old) if key not in free
+        return [line for key in sorted(old) if prefix + key not in free
                 for line in differing_values(old[key], new.get(key), prefix + key, free)]
     return [] if old == new else [f"{where}: was {_short(old)}, is now {_short(new)}"]
 

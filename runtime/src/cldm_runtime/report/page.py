@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..bundle.nature import images_sentence, nature_sentence, stated_nature
+from ..bundle.nature import images_sentence, nature_sentence, stated_sentence
 from ..bundle.obedience import stated_obedience, weakness
 from ..domains.attributes import Attribute
 from ..errors import InputError
-from ..evaluation.fresh import refuse_stale
+from ..evaluation.fresh import refuse_stale, unknown_origins
 from ..evaluation.label_order import permutation_note, read_permutation
 from ..evaluation.repeated_conditions import read_uncertainty
 from ..evaluation.strata import read_strata
@@ -79,7 +79,7 @@ def write_report(path: str | os.PathLike[str], name: str, folder: str | os.PathL
         samples = read_samples(dataset, name, subset)
         described = {**describe_run(dataset, name, subset), "content_sha256": content}
         summary = summarise_all(dataset, name, samples, described, seed)
-        notes = reading_notes(name, samples, summary)
+        notes = reading_notes(dataset, name, samples, summary)
         page = render(dataset, name, samples, summary)
     write_text(written.csv, scores_csv(samples))
     write_text(written.json, scores_json(summary))
@@ -99,12 +99,12 @@ def summarise_all(dataset: Dataset, name: str, samples: Samples, run: Mapping[st
                    label_permutation=read_permutation(dataset, name, samples))
 
 
-def reading_notes(name: str, samples: Samples, summary: Summary) -> tuple[str, ...]:
-    """What a reader of any figure must know first: label values that look permuted, and a generator that falls short
-    of its cohort."""
+def reading_notes(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> tuple[str, ...]:
+    """What a reader of any figure must know first: that it is not known what was measured, label values that look
+    permuted, and a generator that falls short of its cohort."""
     permutation = summary.label_permutation
     permuted = "" if permutation is None else permutation_note(name, permutation, samples.domain.labels)
-    return tuple(filter(None, (permuted, summary.generator_weakness)))
+    return tuple(filter(None, (*unknown_origins(dataset, name), permuted, summary.generator_weakness)))
 
 
 def check_report(path: str | os.PathLike[str], folder: str | os.PathLike[str], subset: str | None = None) -> None:
@@ -137,7 +137,7 @@ def render(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> s
     style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     title = f"{name} on {dataset.path.name}"
     uncertainty = summary.uncertainty
-    notes = reading_notes(name, samples, summary)
+    notes = reading_notes(dataset, name, samples, summary)
     sections = [_head(title, nature_sentences(dataset, name), notes, samples, summary), _overlap(samples, summary),
                 strata_section(summary.strata), _agreement(samples, summary), gallery(dataset, name, samples),
                 "" if uncertainty is None else uncertainty_section(dataset, name, samples, uncertainty),
@@ -153,12 +153,12 @@ def nature_sentences(dataset: Dataset, name: str) -> list[str]:
     """The nature of the cohort's images, or of the images that their generator was trained on; and of those that the
     anatomy and the segmenter were trained on."""
     metadata, segmentation = dataset.metadata, dataset.segmentation(name).metadata
-    trained = {"Generator": stated_nature(str(metadata["manifest"]))} if "manifest" in metadata else {}
+    trained = {"Generator": stated_sentence(str(metadata["manifest"]))} if "manifest" in metadata else {}
     if "anatomy_bundle" in metadata:
-        trained["Label maps"] = str(metadata.get("anatomy_nature", ""))
-    trained["Segmenter"] = str(segmentation.get("nature", ""))
+        trained["Label maps"] = nature_sentence(str(metadata.get("anatomy_nature", "")))
+    trained["Segmenter"] = nature_sentence(str(segmentation.get("nature", "")))
     images = [] if "manifest" in metadata else [images_sentence(dataset.nature)]
-    return [*images, *(f"{who}: {nature_sentence(nature)}" for who, nature in trained.items())]
+    return [*images, *(f"{who}: {sentence}" for who, sentence in trained.items())]
 
 
 def _head(title: str, natures: list[str], notes: Sequence[str], samples: Samples, summary: Summary) -> str:

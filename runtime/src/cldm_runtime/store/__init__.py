@@ -17,14 +17,19 @@ from .content import (
     LABEL_MAPS,
     MASK_ATTRIBUTES_FROM,
     MASKS,
+    MEASUREMENTS,
     Content,
+    MeasurementsDigest,
     RowsDigest,
     are_attributes_stale,
     are_image_attributes_stale,
     are_mask_attributes_stale,
     cohort_digest,
+    is_origin_of_mask_attributes_known,
     label_maps_digest,
+    measurements_digest,
     read_content,
+    references_digests,
     row_checksums,
 )
 from .format import DERIVED_FROM, DatasetSpec, MetadataValue, chunk_rows
@@ -34,8 +39,9 @@ from .writer import DatasetWriter, create_dataset, edit_dataset
 
 __all__ = [
     "ANNOTATIONS", "DERIVED_FROM", "IMAGES", "IMAGE_ATTRIBUTES_FROM", "LABEL_MAPS", "MASKS", "MASK_ATTRIBUTES_FROM",
-    "Content", "Dataset", "DatasetSpec", "DatasetWriter", "MetadataValue", "RowsDigest", "SampleFaults",
-    "Segmentation", "SegmentationWriter", "are_attributes_stale", "are_image_attributes_stale",
-    "are_mask_attributes_stale", "check_samples", "chunk_rows", "cohort_digest", "create_dataset", "edit_dataset",
-    "label_maps_digest", "open_dataset", "read_content", "row_checksums", "sample_checksums",
+    "MEASUREMENTS", "Content", "Dataset", "DatasetSpec", "DatasetWriter", "MeasurementsDigest", "MetadataValue",
+    "RowsDigest", "SampleFaults", "Segmentation", "SegmentationWriter", "are_attributes_stale",
+    "are_image_attributes_stale", "are_mask_attributes_stale", "check_samples", "chunk_rows", "cohort_digest",
+    "create_dataset", "edit_dataset", "is_origin_of_mask_attributes_known", "label_maps_digest", "measurements_digest",
+    "open_dataset", "read_content", "references_digests", "row_checksums", "sample_checksums",
 ]

@@ -5,8 +5,9 @@ Images are as stored, with the scale that gives them their meaning; text is UTF-
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +16,16 @@ from ..errors import DatasetError
 from ..files.derived import Derivation
 from ..files.digest import sha256_of_bytes
 from .check import sample_checksums
-from .format import DERIVED_FROM
+from .format import DERIVED_FROM, SEGMENTATION_COLUMNS
 from .reader import Dataset
 from .segmentation import Segmentation
 
 MASK_ATTRIBUTES_FROM = f"mask_attributes_{DERIVED_FROM}"  # root attribute: what /attributes/mask was measured on
 IMAGE_ATTRIBUTES_FROM = f"image_attributes_{DERIVED_FROM}"  # root attribute: what /attributes/image was measured on
 IMAGES, MASKS, ANNOTATIONS = "images", "masks", "annotations"  # sources
-LABEL_MAPS = "label maps"  # the source that a segmentation is
+LABEL_MAPS, MEASUREMENTS = "label maps", "measurements"  # sources, of a segmentation; the last: attributes and scores
+_MEASURED = ("attributes", "attribute_reasons", "image_attributes", "image_attribute_reasons", "scores",
+             "score_reasons")
 _COHORT_COLUMNS = ("mask_attributes", "patients", "slices", "subset")  # that trainings read, besides images and masks
 
 
@@ -42,6 +45,23 @@ class RowsDigest:
         whole = self._digest.copy()
         whole.update(repr((self._row, *more)).encode())
         return whole.hexdigest()
+
+
+class MeasurementsDigest:
+    """SHA-256 over the attributes and scores of a segmentation, which come in blocks of rows."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, RowsDigest] = {}
+
+    def add(self, columns: Mapping[str, Any]) -> None:
+        """Columns as of `SegmentationWriter.append`; label maps and names are passed over."""
+        for name in _MEASURED:
+            if name in columns:
+                rows = np.asarray(columns[name]).astype(SEGMENTATION_COLUMNS[name].dtype)
+                self._columns.setdefault(name, RowsDigest()).add(rows)
+
+    def hexdigest(self) -> str:
+        return Derivation({name: digest.hexdigest() for name, digest in self._columns.items()}).sha256
 
 
 @dataclass(frozen=True)
@@ -98,6 +118,20 @@ def label_maps_digest(dataset: Dataset, segmentation: Segmentation) -> str:
     return digest.hexdigest()
 
 
+def measurements_digest(segmentation: Segmentation) -> str:
+    """Of the attributes and scores that the file holds of a segmentation."""
+    digest = MeasurementsDigest()
+    digest.add({name: getattr(segmentation, name) for name in _MEASURED if name in segmentation})
+    return digest.hexdigest()
+
+
+def references_digests(dataset: Dataset) -> dict[str, str]:
+    """Of the attributes that a report compares measurements with: column -> SHA-256."""
+    columns = {name: getattr(dataset, name) for name in ("requested", "image_requested", "mask_attributes", "image_attributes")
+               if name in dataset}
+    return {name: sha256_of_bytes(values.tobytes()) for name, values in columns.items()}
+
+
 def cohort_digest(dataset: Dataset) -> str:
     """SHA-256 of all that a training may learn from a cohort; what was segmented or measured on that since is left out.
 
@@ -123,7 +157,7 @@ def are_mask_attributes_stale(dataset: Dataset, content: Content) -> bool:
     say what it was measured on; of a generated one the checksums tell."""
     if "mask_attributes" not in dataset or "masks" not in dataset:
         return False
-    made = Derivation.read(str(dataset.metadata.get(MASK_ATTRIBUTES_FROM, "")))
+    made = _mask_attributes_record(dataset)
     return content.is_as_generated is False if made is None else made != content.only(MASKS)
 
 
@@ -138,6 +172,17 @@ def are_image_attributes_stale(dataset: Dataset, content: Content) -> bool:
         return False
     made = Derivation.read(str(dataset.metadata.get(IMAGE_ATTRIBUTES_FROM, "")))
     return made != content.only(IMAGES, MASKS)
+
+
+def is_origin_of_mask_attributes_known(dataset: Dataset) -> bool:
+    """Whether the file says which label maps /attributes/mask was measured on, by a record or by checksums; also where
+    it does not hold both."""
+    both = "mask_attributes" in dataset and "masks" in dataset
+    return not both or _mask_attributes_record(dataset) is not None or dataset.checksum is not None
+
+
+def _mask_attributes_record(dataset: Dataset) -> Derivation | None:
+    return Derivation.read(str(dataset.metadata.get(MASK_ATTRIBUTES_FROM, "")))
 
 
 def _blocks(dataset: Dataset) -> Iterator[slice]:

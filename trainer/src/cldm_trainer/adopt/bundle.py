@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.bundle.nature import stated_natures
 from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.files.atomic import write_text
 from cldm_runtime.files.records import plain
@@ -53,7 +54,8 @@ def adopt(design: Design, section: TextureConfig, run: RunFolder, folder: Path) 
         filled[role] = fill(module, graph, (bundle.path / graph.file).read_bytes(), role)
     _require_all(modules, filled)
     _save(design, section, run, modules, bundle)
-    adopted = {"bundle": bundle.identity, "nature": bundle.manifest.nature or ""}
+    manifest = bundle.manifest
+    adopted = {"bundle": bundle.identity, "natures": stated_natures(manifest.nature, manifest.provenance)}
     write_text(home / checkpoint.ADOPTED, json.dumps(adopted) + "\n")
     return home
 

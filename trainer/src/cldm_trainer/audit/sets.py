@@ -14,7 +14,7 @@ from cldm_runtime.generation.generator import Generator
 from cldm_runtime.generation.run import Plan, generate_dataset
 from cldm_runtime.requests.given_maps import DatasetMasks
 from cldm_runtime.requests.sources import FreeRequests, MaskRequests, RequestSource
-from cldm_runtime.store import Dataset, open_dataset
+from cldm_runtime.store import Dataset, open_dataset, read_content
 
 from .images import ImageRows, Names, Rows, rows_of_subsets
 
@@ -77,6 +77,7 @@ def generated_samples(sets: CohortSets, generator: Generator, folder: Path, seed
         source = _requests(dataset, generator, compared)
         plan = Plan(generator, source, count, 0, generator.settings())
         path = folder / f"synthetic-{plan.sha256[:12]}.h5"
+        remove_if_changed(path)
         if not path.exists():
             say(f"generating {count} images ...")
         generate_dataset(plan, path, "resume", workers=default_workers(generator.provider))
@@ -84,6 +85,15 @@ def generated_samples(sets: CohortSets, generator: Generator, folder: Path, seed
     partners = np.arange(count) % len(compared) if conditioned else None
     origin = f"{seeds} for each of {len(compared)} test slices" if conditioned else "made from nothing"
     return _checked(SyntheticImages(_of_partners(path, partners, compared), partners, origin), sets)
+
+
+def remove_if_changed(path: Path) -> None:
+    """Remove a generated file whose samples are others than were written, so that it is made again."""
+    if path.exists():
+        with open_dataset(path) as dataset:
+            changed = read_content(dataset).is_as_generated is False
+        if changed:
+            path.unlink()
 
 
 def given_samples(sets: CohortSets, path: Path) -> SyntheticImages:

@@ -47,6 +47,8 @@ def run(config: Config, config_path: Path, command: str, *, out: Path = Path("do
     folder.mkdir(parents=True, exist_ok=True)
     how = options or ContestOptions(section.rounds, section.seconds, section.batches, config.run.threads)
     entries = [entry for entry in all_entries(config, config_path, how, folder) if only in entry.contender.name]
+    for file in {file for entry in entries for file in entry.labels or ()}:
+        file.unlink(missing_ok=True)  # of an earlier run
     rows = time_contenders(contenders(entries), how, command, config.run.seed, TRAINER_PACKAGES, _say,
                            folder / "contenders.log", product_size)
     for entry, row in zip(entries, rows, strict=True):

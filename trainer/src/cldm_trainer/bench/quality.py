@@ -7,11 +7,15 @@ import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from cldm_runtime.bundle.manifest import SamplingSpec
+from cldm_runtime.files.atomic import write_json
+from cldm_runtime.files.digest import sha256_of_bytes
 from cldm_runtime.files.records import without_nan
+from cldm_runtime.files.user_files import read_json
 
 from ..audit.comparisons import cohort_and_synthetic
 from ..audit.sets import cohort_sets, given_samples
@@ -32,11 +36,16 @@ def quality(shop: Workshop, settings: SamplingSpec, training: ClassifierTraining
     shop.generator.pipeline.plan(settings)  # an unknown sampler is found before anything is made
     how = training or ClassifierTraining()
     file = shop.folder / f"quality-{_digest(shop, settings, how)}.json"
-    if not file.exists():
-        figures = without_nan(_measure(shop, settings, how))
-        file.write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    stored: Json = json.loads(file.read_text(encoding="utf-8"))
-    return stored
+    stored = read_json(file) if file.exists() else None
+    if not isinstance(stored, dict) or stored.get("sha256") != _figures_sha256(stored.get("figures")):
+        figures = json.loads(json.dumps(without_nan(_measure(shop, settings, how))))
+        stored = {"figures": figures, "sha256": _figures_sha256(figures)}
+        write_json(file, stored, indent=1)
+    return dict(stored["figures"])
+
+
+def _figures_sha256(figures: Any) -> str:
+    return sha256_of_bytes(json.dumps(figures, sort_keys=True).encode())
 
 
 def _measure(shop: Workshop, settings: SamplingSpec, training: ClassifierTraining) -> Json:

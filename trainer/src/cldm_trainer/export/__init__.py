@@ -46,8 +46,8 @@ def run(config: Config, *, force: bool = False, torchscript: bool = True, what: 
         from .anatomy.bundle import export_anatomy
         from .settings import BundleSettings
 
-        written.append(export_anatomy(BundleSettings.of(config), config.label_vae, targets["anatomy"], force=force,
-                                      torchscript=torchscript))
+        written.append(export_anatomy(BundleSettings.of(config), config.label_vae, config.latents, targets["anatomy"],
+                                      force=force, torchscript=torchscript))
     return written
 
 

@@ -1,15 +1,13 @@
 """What a finished run left behind: its networks, and the facts about it that a bundle states."""
 
 import csv
-import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from cldm_runtime.bundle.nature import joined_nature
 from cldm_runtime.errors import DatasetError
 from cldm_runtime.store import Dataset, open_dataset
 
@@ -20,6 +18,7 @@ from ..graphs.accurate_norm import use_accurate_norms
 from ..graphs.write import round_to_bytes, round_to_half
 from ..networks import Encoder, TexturedDecoder
 from ..stages import bases, codec, diffusion, label_vae, latents, texture
+from ..stages.lineage import NO_INHERITANCE, Inheritance, inheritance, natures_of, recorded_inheritance
 from ..training import checkpoint
 from ..training.batches import one_hot
 from ..training.run_folder import RunFolder
@@ -38,10 +37,10 @@ def load_generator(settings: BundleSettings, design: Design, section: TextureCon
     run, codecs = settings.run, design.codecs
     condition_facts(design.diffusion.condition)
     image_codec = codec.trained_image_codec(codecs.image, run)
-    affine = latents.load_affines(run.lent(latents.STAGE))[0]
+    affine = latents.load_affines(codecs, run)[0]
     encoder = diffusion.trained_condition_encoder(design, run)
     assert encoder is not None  # there is a condition
-    decoder = TexturedDecoder(image_codec, affine, texture.trained_texture(section, codecs.image, run))
+    decoder = TexturedDecoder(image_codec, affine, texture.trained_texture(section, codecs, run))
     networks = Networks(
         denoiser=diffusion.trained_denoiser(design, run),
         condition_encoder=encoder,
@@ -52,9 +51,11 @@ def load_generator(settings: BundleSettings, design: Design, section: TextureCon
     round_weights(networks, settings.export.weights)
     pictures = {}
     if label_vae.STAGE in KINDS[design.diffusion.condition].stages:
-        vae = label_vae.trained_label_vae(design.label_vae, run)
+        vae = label_vae.trained_label_vae(design.label_vae, codecs.latents, run)
         pictures = traversal_of(run.cohort, vae, vae.decode)
-    training = read_training(run, generator_stages(design, run), bases.inherited_steps(design, run))
+    parent = KINDS[design.diffusion.condition].parent(design)
+    inherited = recorded_inheritance(run.own(bases.STAGE)) or inheritance(run, parent)
+    training = read_training(run, generator_stages(design, run), inherited)
     schedule = diffusion.noise_schedule(design.diffusion)
     return GeneratorExport(settings, networks, schedule, training, torchscript, pictures)
 
@@ -78,10 +79,11 @@ def generator_stages(design: Design, run: RunFolder) -> dict[str, Path]:
     return folders | {stage: run.own(stage) for stage in (*kind.stages, bases.STAGE)}
 
 
-def read_training(run: RunFolder, folders: Mapping[str, Path], inherited: Mapping[str, int]) -> TrainingFacts:
-    """Facts about the cohort and the stages, which are given by name and folder. inherited: steps of the denoisers of
-    other runs that the run's began with, by run. Raises DatasetError where the cohort lacks a column, InputError where
-    a stage was trained on another cohort."""
+def read_training(run: RunFolder, folders: Mapping[str, Path], inherited: Inheritance = NO_INHERITANCE
+                  ) -> TrainingFacts:
+    """Facts about the cohort and the stages, which are given by name and folder. inherited: from the denoisers of other
+    runs that the run's began with. Raises DatasetError where the cohort lacks a column, InputError where a stage was
+    trained on another cohort."""
     path = run.cohort.file
     for folder in folders.values():
         checkpoint.require_config(folder, run.cohort.record)
@@ -97,7 +99,8 @@ def read_training(run: RunFolder, folders: Mapping[str, Path], inherited: Mappin
         counts, nature = count_slices(dataset), dataset.nature
     steps = {stage: int(checkpoint.metadata(folder / checkpoint.MODEL).get("step", "0"))
              for stage, folder in folders.items()}
-    steps |= {f"{bases.STAGE} of {name}": number for name, number in inherited.items()}
+    steps |= {f"{bases.STAGE} of {name}": number for name, number in inherited.steps.items()}
+    natures = sorted({nature, *natures_of(folders.values(), inherited)})
     return TrainingFacts(
         counts,
         attributes[subset == "train"],
@@ -105,21 +108,9 @@ def read_training(run: RunFolder, folders: Mapping[str, Path], inherited: Mappin
         one_hot(torch.from_numpy(masks), run.cohort.classes),
         steps,
         {stage: last_figures(folder / "validation.csv") for stage, folder in folders.items()},
-        joined_nature([nature, *inherited_natures(run, folders, inherited)]),
+        tuple(natures),
         run.cohort.sha256,
     )
-
-
-def inherited_natures(run: RunFolder, folders: Mapping[str, Path], names: Iterable[str]) -> list[str]:
-    """What the weights were trained on before: the bundles and the runs that this run, the run of its codecs and the
-    runs of these names began with, as the stages record it."""
-    files = {run.own(checkpoint.ADOPTED), run.lent(checkpoint.ADOPTED),
-             *(run.other(name, checkpoint.ADOPTED) for name in names)}
-    adopted = [str(json.loads(file.read_text(encoding="utf-8"))["nature"]) for file in sorted(files) if file.exists()]
-    configs = [checkpoint.stored_config(folder) for folder in (
-        *folders.values(), *(run.other(name, bases.STAGE) for name in names))]
-    cohorts = [config.get(key, {}) for config in configs for key in (checkpoint.COHORT, "cohort_of_start")]
-    return adopted + [str(cohort["nature"]) for cohort in cohorts if "nature" in cohort]
 
 
 def count_slices(dataset: Dataset) -> dict[str, int]:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
-from cldm_runtime.bundle.bundle import Bundle
-from cldm_runtime.bundle.nature import joined_nature
+from cldm_runtime.bundle.nature import stated_natures
 
 from ..conditions.registry import KINDS, condition_facts
 from ..config import FinishConfig
@@ -30,14 +29,15 @@ def load_few_steps(settings: BundleSettings, sections: SmallSections, finishes: 
     teacher, section, run = sections.teacher(), sections.distil, settings.run
     manifest = teacher.manifest
     assert manifest.schedule is not None and manifest.sampling is not None  # a generator has them
-    networks = load_networks(sections, run, teacher, len(finishes))
+    networks = load_networks(sections, run, finishes)
     round_weights(networks, settings.export.weights)
     sampling = replace(settings.export, sampler="ddim", steps=section.steps, spacing="trailing", eta=0.0,
                        guidance=1.0, guidance_interval=(0.0, 1.0))
     guidance = section.guidance or manifest.sampling.guidance
-    training = read_training(run, few_steps_stages(sections, run, len(finishes)), {})
+    training = read_training(run, few_steps_stages(sections, run, len(finishes)))
+    natures = {*training.natures, *stated_natures(manifest.nature, manifest.provenance)}
     training = replace(training, steps={**manifest.provenance.get("steps", {}), **training.steps},
-                       nature=joined_nature([training.nature, manifest.nature]))
+                       natures=tuple(sorted(natures)))
     described = (f"{manifest.description} In {section.steps} steps, distilled from {teacher.identity}.")
     differing = {
         "description": described,
@@ -49,9 +49,9 @@ def load_few_steps(settings: BundleSettings, sections: SmallSections, finishes: 
                            training, torchscript, sections=differing)
 
 
-def load_networks(sections: SmallSections, run: RunFolder, teacher: Bundle, finished: int) -> Networks:
-    """The student, of which `finished` were trained on, and the small networks where the configuration has them, else
-    the teacher's."""
+def load_networks(sections: SmallSections, run: RunFolder, finishes: Sequence[FinishConfig]) -> Networks:
+    """The student, trained on as `finishes` say, and the small networks where the configuration has them, else the
+    teacher's."""
     small, condition = sections.small, sections.design.diffusion.condition
     condition_encoder: nn.Module
     if small.mask_encoder and KINDS[condition].small_stage == small_codec.MASK_ENCODER:
@@ -62,7 +62,7 @@ def load_networks(sections: SmallSections, run: RunFolder, teacher: Bundle, fini
     encoder = sections.module("encoder")
     decoder = small_codec.trained_decoder(sections, run) if small.decoder else sections.module("decoder")
     assert isinstance(encoder, Encoder) and isinstance(decoder, TexturedDecoder | SmallTexturedDecoder)
-    student = finish.trained_student(sections.design.diffusion, run, teacher, finished)
+    student = finish.trained_student(finishes, sections.distil, sections.design, run)
     return Networks(student, condition_encoder, decoder, encoder)
 
 

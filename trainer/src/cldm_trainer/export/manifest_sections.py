@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cldm_runtime.bundle.nature import NOT_STATED, joined_nature
 from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.domains.domain import Domain
 
@@ -33,7 +34,8 @@ class TrainingFacts:
 
     attributes: (N, A) measured on the training slices, in the domain's order, NaN where undefined.
     validation: figures of merit of each stage on the validation patients. steps: optimiser steps of each stage.
-    nature: what the training images are, "phantom" or "patients"; "": not stated. cohort_sha256: of its content.
+    natures: of all images that the weights learned from, also before, each "phantom" or "patients"; "": not stated.
+    cohort_sha256: of the cohort's content.
     images (n, C, *spatial) in [0, 1] and one_hot (n, classes, *spatial), n >= 2, are not written anywhere.
     """
 
@@ -43,8 +45,13 @@ class TrainingFacts:
     one_hot: Tensor
     steps: Mapping[str, int] = field(default_factory=dict)
     validation: Mapping[str, Any] = field(default_factory=dict)
-    nature: str = ""
+    natures: tuple[str, ...] = ("",)
     cohort_sha256: str = ""
+
+    @property
+    def nature(self) -> str:
+        """One for all of them."""
+        return joined_nature(self.natures)
 
 
 def generator_sections(
@@ -99,6 +106,7 @@ def common_sections(settings: BundleSettings, training: TrainingFacts) -> dict[s
             "cohort": dict(training.counts),
             **({"cohort_sha256": training.cohort_sha256} if training.cohort_sha256 else {}),
             "steps": dict(training.steps),
+            **({"natures": [nature or NOT_STATED for nature in training.natures]} if len(training.natures) > 1 else {}),
             "config": dict(settings.config),
         },
         "image": {

@@ -5,7 +5,7 @@ from typing import Any
 
 from cldm_runtime.bundle.declarations import carried_domain
 from cldm_runtime.bundle.manifest import GraphSpec, Manifest
-from cldm_runtime.bundle.nature import nature_sentence
+from cldm_runtime.bundle.nature import trained_on_sentence
 from cldm_runtime.bundle.obedience import read_obedience, weakness
 from cldm_runtime.domains.domain import Domain
 
@@ -99,7 +99,7 @@ def _card(manifest: Manifest, facts: Mapping[str, str], use: str, limits: Sequen
           captions: Mapping[str, str]) -> str:
     quality = manifest.quality
     parts = [
-        f"# {manifest.name}\n\n{nature_sentence(manifest.nature)}\n\n{manifest.description}",
+        f"# {manifest.name}\n\n{trained_on_sentence(manifest.nature, manifest.provenance)}\n\n{manifest.description}",
         f"## Intended use\n\n{manifest.intended_use}",
         "## What it is\n\n" + _table(("", ""), facts.items()),
         "## Graphs\n\n"

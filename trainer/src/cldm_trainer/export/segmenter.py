@@ -211,7 +211,7 @@ def export_segmenter(settings: BundleSettings, section: SegmenterConfig, target:
         labels = nnunet_labels(settings, result)
         spec = segmenter_spec(result, run.cohort.domain, labels, export.segmenter_mirroring)
         steps = {} if export.nnunet else {stage.STAGE: result.epochs * section.iterations_per_epoch}
-        sections = segmenter_sections(settings, result, read_training(run, {}, {}), steps)
+        sections = segmenter_sections(settings, result, read_training(run, {}), steps)
         bundle = SegmenterExport(
             result, spec, run.cohort.domain, sections, check_images(run.cohort), export.parity_tolerance, torchscript,
             {} if export.nnunet else validation_figures(run.own(stage.STAGE)), say)
@@ -233,7 +233,7 @@ def segmenter_sections(settings: BundleSettings, result: NnunetResult, training:
     cohort = settings.run.cohort
     if not steps:
         nothing = np.empty((0, training.attributes.shape[1]), np.float32)
-        training = replace(training, counts={}, attributes=nothing, nature="", cohort_sha256="")
+        training = replace(training, counts={}, attributes=nothing, natures=("",), cohort_sha256="")
         settings = replace(settings, config={})
     common = common_sections(settings, training)
     del common["attribute_distribution"]  # what a generator draws from

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cldm_runtime.errors import InputError
 from cldm_runtime.evaluation.distances import feature_distances
+from cldm_runtime.evaluation.fresh import is_measured
 from cldm_runtime.evaluation.run import evaluate_dataset
 from cldm_runtime.evaluation.summary import ALL, Samples, Summary, read_samples, summarise_samples
 from cldm_runtime.metrics.realism import high_frequency_ratio, latent_spread
@@ -39,12 +40,13 @@ class Measured:
 
 
 def measure_set(shop: Workshop, path: Path) -> Measured:
-    """Segment and measure a set; the result of an earlier run of the same segmenter is reused."""
+    """Segment and measure a set; what the same segmenter found in these images before is used again."""
     name = shop.segmenter.name
     with open_dataset(path) as dataset:
         segmentation = dataset.segmentations.get(name)
         done = (segmentation is not None and segmentation.scores is not None
-                and segmentation.metadata.get("manifest_sha256") == shop.segmenter.bundle.manifest_sha256)
+                and segmentation.metadata.get("manifest_sha256") == shop.segmenter.bundle.manifest_sha256
+                and is_measured(dataset, name))
     if not done:
         shop.timed(
             f"segmenting {path.stem}", lambda: evaluate_dataset(path, shop.segmenter, batch_size=BATCH, overwrite=True)

@@ -1,6 +1,7 @@
 """The dataset files that the results are measured on: original, reconstructed, synthetic slices of the same patients.
 
-Each is made once. A file that exists is used again if it was made from the same bundles, cohort and sizes.
+Each is made once. A file that exists is used again if it was made from the same bundles, cohort and sizes, and holds
+what was written.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,13 +16,17 @@ from cldm_runtime.bundle.conditions import encoder_inputs
 from cldm_runtime.bundle.manifest import SamplingSpec
 from cldm_runtime.engines.open import open_graph
 from cldm_runtime.engines.processor import default_workers
+from cldm_runtime.files.atomic import write_text
+from cldm_runtime.files.derived import Derivation
+from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.generation.pipeline import Pipeline, decoder_noise
 from cldm_runtime.generation.run import Plan, generate_dataset
 from cldm_runtime.requests.grid import read_grid
 from cldm_runtime.requests.sources import GridRequests
 from cldm_runtime.store import DatasetWriter, open_dataset
 
-from .workshop import Rows, Workshop, digest_of
+from ..audit.sets import remove_if_changed
+from .workshop import Rows, Workshop, digest_of, made_file, stated_origin
 
 BATCH = 16
 
@@ -85,8 +90,10 @@ def drawn_set(shop: Workshop, name: str, jobs: Sequence[tuple[int, Rows]], setti
     file where the bundle takes masks; else the attributes that were asked for, which are those of the slice's mask."""
     settings = replace(settings, batch_size=BATCH)  # the batch of this module, not the bundle's
     choices = {"kind": name, "settings": asdict(settings), **choices}
-    digest = digest_of(shop.latents_recipe(**choices))
-    sampled = _sampled_before(shop, name, digest)
+    recipe = digest_of(shop.latents_recipe(**choices))
+    sampled = _sampled_before(shop, name, recipe)
+    if sampled is None:
+        made_file(shop.folder / f"{name}.h5").unlink(missing_ok=True)  # images and latents are made together
     latents: list[NDArray[np.float32]] = []
 
     def fill(writer: DatasetWriter) -> None:
@@ -104,17 +111,21 @@ def drawn_set(shop: Workshop, name: str, jobs: Sequence[tuple[int, Rows]], setti
                 done += len(part)
                 writer.append(images=image, sample_index=part, condition=part, **_truth(shop, masks, columns))
                 latents.append(latent)
-        np.save(latents_file(shop, name), np.concatenate(latents))
-        latents_file(shop, name).with_suffix(".sha256").write_text(digest, encoding="utf-8")
+        file = latents_file(shop, name)
+        np.save(file, np.concatenate(latents))
+        write_text(made_file(file), _made(file, recipe).text())
 
     return shop.make(name, shop.recipe(**choices), fill)
 
 
-def _sampled_before(shop: Workshop, name: str, digest: str) -> NDArray[np.float32] | None:
+def _made(latents: Path, recipe: str) -> Derivation:
+    return Derivation({"recipe": recipe, "latents": sha256_of(latents)})
+
+
+def _sampled_before(shop: Workshop, name: str, recipe: str) -> NDArray[np.float32] | None:
     """Latents sampled by the recipe of this digest, of which another decoder made images; None: there are none."""
     file = latents_file(shop, name)
-    stated = file.with_suffix(".sha256")
-    if not (file.exists() and stated.exists()) or stated.read_text(encoding="utf-8") != digest:
+    if not file.exists() or stated_origin(file) != _made(file, recipe):
         return None
     latents: NDArray[np.float32] = np.load(file)
     return latents
@@ -140,6 +151,7 @@ def grid_set(shop: Workshop) -> Path:
         shop.generator, GridRequests.spread(grid, count, shop.generator.canvas), count, 0, shop.generator.settings()
     )
     path = shop.folder / "grid.h5"
+    remove_if_changed(path)
     if path.exists():
         with open_dataset(path) as dataset:
             if dataset.metadata.get("plan") == plan.text:

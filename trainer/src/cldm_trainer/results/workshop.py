@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cldm_runtime.errors import InputError
-from cldm_runtime.files.atomic import write_json
+from cldm_runtime.files.atomic import write_json, write_text
+from cldm_runtime.files.derived import Derivation
 from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.generation.generator import Generator
 from cldm_runtime.segmentation.segmenter import Segmenter
-from cldm_runtime.store import DatasetSpec, DatasetWriter, create_dataset, open_dataset
+from cldm_runtime.store import DatasetSpec, DatasetWriter, create_dataset, open_dataset, read_content
 
 Say = Callable[[str], None]
 Rows = NDArray[np.int64]
@@ -127,13 +128,11 @@ class Workshop:
             return dataset.rows(subset)
 
     def make(self, name: str, recipe: str, fill: Callable[[DatasetWriter], None]) -> Path:
-        """The file `<name>.h5`, filled unless it is there with the same recipe."""
+        """The file `<name>.h5`, filled unless it is there with the same recipe and the content that was written."""
         path = self.folder / f"{name}.h5"
         digest = digest_of(recipe)
-        if path.exists():
-            with open_dataset(path) as dataset:
-                if dataset.metadata.get("recipe_sha256") == digest:
-                    return path
+        if path.exists() and stated_origin(path) == _made(path, digest):
+            return path
         image = self.generator.manifest.image
         spec = DatasetSpec(
             self.generator.domain,
@@ -141,15 +140,33 @@ class Workshop:
             image.spacing_mm,
             image.channels,
             image.value_range,
-            {"recipe_sha256": digest},
         )
 
         def work() -> None:
             with create_dataset(path, spec, overwrite=True) as writer:
                 fill(writer)
+            write_text(made_file(path), _made(path, digest).text())
 
         self.timed(name, work)
         return path
+
+
+def made_file(path: Path) -> Path:
+    """The text beside a file that says what it was made from and what it holds."""
+    return path.with_suffix(".made.json")
+
+
+def stated_origin(path: Path) -> Derivation | None:
+    """What that text says; None where there is none."""
+    file = made_file(path)
+    return Derivation.read(file.read_text(encoding="utf-8")) if file.exists() else None
+
+
+def _made(path: Path, recipe: str) -> Derivation:
+    """Of a dataset file: its images and label maps, whatever was segmented since."""
+    with open_dataset(path) as dataset:
+        content = read_content(dataset).derivation
+    return Derivation({"recipe": recipe, **content.sources}, content.settings)
 
 
 def digest_of(recipe: str) -> str:

@@ -38,7 +38,7 @@ def unconditional_base(design: Design, run: RunFolder) -> Denoiser:
                          "\"none\" as control.base.")
     section = replace(design.diffusion, condition=kind.name, condition_dropout=0.0)
     base = Denoiser(design.codecs.image.latent_channels, kind.condition_input(()), section, design.dims)
-    checkpoint.load_weights(base, folder, STAGE)
+    checkpoint.load_weights(base, folder, STAGE, {})  # the configuration has been compared
     return base
 
 
@@ -71,20 +71,9 @@ def _require_denoiser(design: Design, run: RunFolder, name: str, keys: Sequence[
     """The diffusion stage of another run, finished, with this run's latents and values of some keys."""
     folder = run.other(name, STAGE)
     same = {key: value for key, value in plain(design.diffusion).items() if key in keys}
-    latents = latents_stage.fingerprint(design.codecs.latents, run)
+    latents = latents_stage.fingerprint(design.codecs, run)
     checkpoint.require(folder, STAGE, None, same | {"latents": latents})
     return folder
-
-
-def inherited_steps(design: Design, run: RunFolder) -> dict[str, int]:
-    """Steps of the denoisers whose weights this one began with or stands on, by run, the nearest first."""
-    steps: dict[str, int] = {}
-    name = KINDS[design.diffusion.condition].parent(design)
-    while name and name not in steps:
-        folder = run.other(name, STAGE)
-        steps[name] = int(checkpoint.metadata(folder / checkpoint.MODEL).get("step", 0))
-        name = str(checkpoint.stored_config(folder).get("start", ""))
-    return steps
 
 
 def _condition_of(folder: Path) -> Condition:

@@ -176,33 +176,37 @@ def run_image_codec(section: CodecConfig, run: RunFolder) -> None:
     """Train the image codec on the training subset."""
     path = run.cohort.file
     train_shared(lambda: ImageCodecTask(section, load_slices(path, "train"), load_slices(path, "val")), IMAGE_STAGE,
-                 section.optimiser, run, image_codec_config(section))
+                 section.optimiser, run, image_codec_made_from(section, run))
 
 
-def image_codec_config(section: CodecConfig) -> dict[str, Any]:
+def image_codec_made_from(section: CodecConfig, run: RunFolder) -> dict[str, Any]:
     """What the weights depend on, with the content of the perceptual network."""
     used = section.perceptual_weight > 0 and Path(section.perceptual_network).is_file()
     perceptual = {"perceptual_sha256": sha256_of(Path(section.perceptual_network))} if used else {}
-    return {**plain(section), **perceptual}
+    return {**plain(section), **perceptual, **run.record}
 
 
 def run_mask_codec(section: CodecConfig, run: RunFolder) -> None:
     """Train the mask codec on the training subset."""
     path, domain = run.cohort.file, run.cohort.domain
     train_shared(lambda: MaskCodecTask(section, domain, load_slices(path, "train"), load_slices(path, "val")),
-                 MASK_STAGE, section.optimiser, run, plain(section))
+                 MASK_STAGE, section.optimiser, run, mask_codec_made_from(section, run))
+
+
+def mask_codec_made_from(section: CodecConfig, run: RunFolder) -> dict[str, Any]:
+    """What the weights depend on."""
+    return {**plain(section), **run.record}
 
 
 def trained_image_codec(section: CodecConfig, run: RunFolder) -> Codec:
     """The trained image codec, frozen, in evaluation mode. Raises InputError if there is none."""
-    return _trained(Codec(run.cohort.channels, section, run.cohort.dims), run, IMAGE_STAGE, section)
+    codec = Codec(run.cohort.channels, section, run.cohort.dims)
+    checkpoint.load_weights(codec, run.lent(IMAGE_STAGE), IMAGE_STAGE, image_codec_made_from(section, run))
+    return codec
 
 
 def trained_mask_codec(section: CodecConfig, run: RunFolder) -> Codec:
     """The trained mask codec, frozen, in evaluation mode. Raises InputError if there is none."""
-    return _trained(Codec(run.cohort.classes, section, run.cohort.dims), run, MASK_STAGE, section)
-
-
-def _trained(codec: Codec, run: RunFolder, stage: str, section: CodecConfig) -> Codec:
-    checkpoint.load_weights(codec, run.lent(stage), stage, {**plain(section), **run.cohort.record})
+    codec = Codec(run.cohort.classes, section, run.cohort.dims)
+    checkpoint.load_weights(codec, run.lent(MASK_STAGE), MASK_STAGE, mask_codec_made_from(section, run))
     return codec

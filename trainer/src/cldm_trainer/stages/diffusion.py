@@ -7,7 +7,7 @@ x_t      a * x0 + sig * eps
 """
 
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ from . import latents as latents_stage
 from .bases import STAGE, begin_with_trunk, require_trunk
 from .codec import trained_image_codec
 from .latents import Latents, load_affines, load_latents
+from .lineage import INHERITED, inheritance
 from .trained import TrainedStages
 
 _PICTURES = 8
@@ -164,10 +165,10 @@ def _skewed(u: Tensor, skew: float) -> Tensor:
 
 def make_task(design: Design, run: RunFolder) -> DiffusionTask:
     """The task on the latents of the run, or of the run that lends its codecs."""
-    folder, kind, trained = run.lent(latents_stage.STAGE), KINDS[design.diffusion.condition], TrainedStages(design, run)
-    latents = {subset: load_latents(folder, subset) for subset in SUBSETS}
+    kind, trained, codecs = KINDS[design.diffusion.condition], TrainedStages(design, run), design.codecs
+    latents = {subset: load_latents(codecs, run, subset) for subset in SUBSETS}
     tables, image_codec = kind.tables(design, trained), trained_image_codec(design.codecs.image, run)
-    image, model = load_affines(folder)[0], make_model(design)
+    image, model = load_affines(codecs, run)[0], make_model(design)
     denoiser = _denoiser_of(model)
     if design.diffusion.start:
         begin_with_trunk(design, run, denoiser)
@@ -180,14 +181,23 @@ def make_task(design: Design, run: RunFolder) -> DiffusionTask:
 def run(design: Design, run: RunFolder) -> None:
     """Encode the cohort if that is not done, then train the denoiser."""
     latents_stage.run(design.codecs, run)
-    latents = latents_stage.fingerprint(design.codecs.latents, run)
-    resolved = plain(design.diffusion) | {"latents": latents} | run.cohort.record
     if design.diffusion.start:
-        start = require_trunk(design, run)
-        resolved["begun_with"] = sha256_of(start / checkpoint.MODEL)
-        resolved["cohort_of_start"] = checkpoint.stored_config(start).get(checkpoint.COHORT, {})
-    resolved |= KINDS[design.diffusion.condition].depends_on(design, TrainedStages(design, run))
-    train(lambda: make_task(design, run), design.diffusion.optimiser, run.settings, run.own(STAGE), resolved)
+        require_trunk(design, run)
+    train(lambda: make_task(design, run), design.diffusion.optimiser, run.settings, run.own(STAGE),
+          made_from(design, run))
+
+
+def made_from(design: Design, run: RunFolder) -> dict[str, Any]:
+    """What the weights depend on. The run that `diffusion.start` names is left out where it is gone."""
+    kind = KINDS[design.diffusion.condition]
+    made = {**plain(design.diffusion), "latents": latents_stage.fingerprint(design.codecs, run), **run.record,
+            **kind.depends_on(design, TrainedStages(design, run))}
+    start, parent = run.other(design.diffusion.start, STAGE) / checkpoint.MODEL, kind.parent(design)
+    if design.diffusion.start and start.exists():
+        made["begun_with"] = sha256_of(start)
+    if parent and run.other(parent, STAGE).exists():
+        made[INHERITED] = plain(inheritance(run, parent))
+    return made
 
 
 def trained_model(design: Design, run: RunFolder) -> Denoiser | Conditioned:
@@ -196,9 +206,7 @@ def trained_model(design: Design, run: RunFolder) -> Denoiser | Conditioned:
     Raises InputError if there is none.
     """
     model = make_model(design)
-    latents = latents_stage.fingerprint(design.codecs.latents, run)
-    checkpoint.load_weights(model, run.own(STAGE), STAGE,
-                            {**plain(design.diffusion), "latents": latents, **run.cohort.record})
+    checkpoint.load_weights(model, run.own(STAGE), STAGE, made_from(design, run))
     return model
 
 

@@ -12,6 +12,7 @@ student as the texture's is, gives it back.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,12 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.diffusion.schedule import NoiseSchedule, StepTable, clean_image
 from cldm_runtime.files.records import plain
 
 from ..conditions.kind import Design
-from ..config import DiffusionConfig, DistilConfig
+from ..config import DistilConfig
 from ..networks import Denoiser
 from ..networks.latent_critic import LatentCritic
 from ..networks.rank import per_channel, spatial_axes
@@ -186,13 +186,18 @@ def make_task(section: DistilConfig, design: Design, run: RunFolder) -> DistilTa
 def run(section: DistilConfig, design: Design, run: RunFolder) -> None:
     """Walk the trajectories if that is not done, then train the student."""
     trajectories_stage.run(section, design, run)
-    recipe = trajectories_stage.recipe(section, design.codecs.latents, run)
     train(lambda: make_task(section, design, run), section.optimiser, run.settings, run.own(STAGE),
-          plain(section) | {"trajectories": recipe} | run.cohort.record)
+          made_from(section, design, run))
 
 
-def trained_student(section: DiffusionConfig, run: RunFolder, bundle: Bundle) -> Denoiser:
+def made_from(section: DistilConfig, design: Design, run: RunFolder) -> dict[str, Any]:
+    """What the student's weights depend on."""
+    recipe = trajectories_stage.recipe(section, design.codecs.latents, run)
+    return {**plain(section), "trajectories": recipe, **run.record}
+
+
+def trained_student(section: DistilConfig, design: Design, run: RunFolder) -> Denoiser:
     """The trained student, frozen, in evaluation mode. Raises InputError if there is none."""
-    student = load_denoiser(section, bundle)
-    checkpoint.load_weights(student, run.own(STAGE), STAGE, run.cohort.record)
+    student = load_denoiser(design.diffusion, teacher_bundle(section.bundle))
+    checkpoint.load_weights(student, run.own(STAGE), STAGE, made_from(section, design, run))
     return student

@@ -13,19 +13,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.errors import InputError
-from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.files.records import plain
 
 from ..conditions.kind import Design
-from ..config import DiffusionConfig, DistilConfig, FinishConfig
+from ..config import DistilConfig, FinishConfig
 from ..networks import Denoiser
 from ..training import checkpoint
 from ..training.loop import train
@@ -76,12 +75,17 @@ def run(sections: Sequence[FinishConfig], distilled: DistilConfig, design: Desig
         return
     bundle, latents = teacher_bundle(distilled.bundle), design.codecs.latents
     slice_latents.run(latents, run, bundle)
-    start = sha256_of(run.own(distil.STAGE) / checkpoint.MODEL)
     for number, section in enumerate(sections):
-        resolved = plain(section) | {"start": start, "trajectories": trajectories.recipe(distilled, latents, run),
-                                     "slices": slice_latents.fingerprint(latents, run, bundle), **run.cohort.record}
         train(partial(make_task, section, distilled, design, run), section.optimiser, run.settings,
-              folder(run, number), resolved)
+              folder(run, number), made_from(section, distilled, design, run))
+
+
+def made_from(section: FinishConfig, distilled: DistilConfig, design: Design, run: RunFolder) -> dict[str, Any]:
+    """What the weights depend on."""
+    latents, student = design.codecs.latents, distil.made_from(distilled, design, run)
+    return {**plain(section), "start": checkpoint.weights_sha256(run.own(distil.STAGE), distil.STAGE, student),
+            "trajectories": student["trajectories"],
+            "slices": slice_latents.fingerprint(latents, run, teacher_bundle(distilled.bundle)), **run.record}
 
 
 def folder(run: RunFolder, number: int) -> Path:
@@ -105,20 +109,20 @@ def make_task(section: FinishConfig, distilled: DistilConfig, design: Design, ru
     slices = latents[order[np.arange(len(training)) % len(latents)]]
     how = replace(distilled, optimiser=section.optimiser, critic_weight=section.critic_weight, critic_start=0,
                   critic_channels=section.critic_channels, critic_penalty=section.critic_penalty)
-    return FinishTask(how, distil.trained_student(design.diffusion, run, bundle),
+    return FinishTask(how, distil.trained_student(distilled, design, run),
                       bundle.manifest.schedule.noise_schedule(), training, unseen, slices)
 
 
-def trained_student(section: DiffusionConfig, run: RunFolder, bundle: Bundle, count: int) -> Denoiser:
-    """The student of the bundle, frozen, in evaluation mode: the mean of the `count` finished ones, or that of
-    [distil] where there are none. Raises InputError for one that has not been trained."""
-    student = distil.trained_student(section, run, bundle)
-    if not count:
+def trained_student(sections: Sequence[FinishConfig], distilled: DistilConfig, design: Design, run: RunFolder
+                    ) -> Denoiser:
+    """The student of the bundle, frozen, in evaluation mode: the mean of those of [[finish]], or that of [distil] where
+    there are none. Raises InputError for one that has not been trained, or was made from something else."""
+    student = distil.trained_student(distilled, design, run)
+    if not sections:
         return student
-    made_from = {"start": sha256_of(run.own(distil.STAGE) / checkpoint.MODEL), **run.cohort.record}
-    for number in range(count):
-        checkpoint.load_weights(student, folder(run, number), STAGE, made_from)  # that each is there and fits
-    parts = [checkpoint.load_tensors(folder(run, number) / checkpoint.MODEL) for number in range(count)]
+    for number, section in enumerate(sections):  # that each is there and fits
+        checkpoint.load_weights(student, folder(run, number), STAGE, made_from(section, distilled, design, run))
+    parts = [checkpoint.load_tensors(folder(run, number) / checkpoint.MODEL) for number in range(len(sections))]
     mean = {name: torch.stack([part[name].double() for part in parts]).mean(0) for name in parts[0]}
     student.load_state_dict({name: value.to(parts[0][name].dtype) for name, value in mean.items()})
     return student

@@ -4,6 +4,8 @@
 It sees what the denoiser will see: the label maps as they are, and their moved copies.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -142,12 +144,17 @@ def make_task(section: LabelVaeConfig, latents: LatentsConfig, run: RunFolder) -
 
 def run(section: LabelVaeConfig, latents: LatentsConfig, run: RunFolder) -> None:
     """Train the label VAE."""
-    resolved = plain(section) | {"latents": plain(latents)} | run.cohort.record
-    train(lambda: make_task(section, latents, run), section.optimiser, run.settings, run.own(STAGE), resolved)
+    train(lambda: make_task(section, latents, run), section.optimiser, run.settings, run.own(STAGE),
+          made_from(section, latents, run))
 
 
-def trained_label_vae(section: LabelVaeConfig, run: RunFolder) -> LabelVae:
+def made_from(section: LabelVaeConfig, latents: LatentsConfig, run: RunFolder) -> dict[str, Any]:
+    """What the weights depend on."""
+    return {**plain(section), "latents": plain(latents), **run.record}
+
+
+def trained_label_vae(section: LabelVaeConfig, latents: LatentsConfig, run: RunFolder) -> LabelVae:
     """The trained VAE, frozen, in evaluation mode. Raises InputError if there is none."""
     vae = LabelVae(run.cohort.classes, run.cohort.shape, section)
-    checkpoint.load_weights(vae, run.own(STAGE), STAGE, {**plain(section), **run.cohort.record})
+    checkpoint.load_weights(vae, run.own(STAGE), STAGE, made_from(section, latents, run))
     return vae

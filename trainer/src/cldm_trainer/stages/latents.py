@@ -26,13 +26,22 @@ from ..config import CodecSections, LatentsConfig
 from ..networks import Affine, Codec
 from ..training import checkpoint
 from ..training.batches import Slices, in_batches, load_slices, move, one_hot, step_generator
+from ..training.derived_tensors import is_fresh, load_derived, save_derived
 from ..training.processes import by_first
 from ..training.run_folder import RunFolder
-from .codec import IMAGE_STAGE, MASK_STAGE, trained_image_codec, trained_mask_codec
+from .codec import (
+    IMAGE_STAGE,
+    MASK_STAGE,
+    image_codec_made_from,
+    mask_codec_made_from,
+    trained_image_codec,
+    trained_mask_codec,
+)
 
 STAGE = "latents"
 _FILE, _KEPT = "latents.safetensors", "standardisation.safetensors"
 _SUBSETS = ("train", "val")
+_CODECS = (IMAGE_STAGE, MASK_STAGE)
 BATCH = 32
 
 
@@ -48,34 +57,39 @@ class Latents:
         return len(self.mean)
 
 
-def load_affines(folder: Path) -> tuple[Affine, Affine]:
-    """Standardisation of the image's and of the mask's latents. Raises InputError if the latents are missing."""
-    tensors = _load(folder)
+def load_affines(sections: CodecSections, run: RunFolder) -> tuple[Affine, Affine]:
+    """Standardisation of the image's and of the mask's latents. Raises InputError as `load_latents`."""
+    tensors = _load(sections, run)
     dims = tensors["val.mask"].ndim - 2
     return (Affine(tensors["image_mean"], tensors["image_std"], dims),
             Affine(tensors["mask_mean"], tensors["mask_std"], dims))
 
 
-def load_latents(folder: Path, subset: str) -> Latents:
-    """Latents of a subset ("train" or "val"). Raises InputError if they are missing."""
-    tensors = _load(folder)
+def load_latents(sections: CodecSections, run: RunFolder, subset: str) -> Latents:
+    """Latents of a subset ("train" or "val"). Raises InputError if they are missing, or of another cohort, other codecs
+    or another [latents] section."""
+    tensors = _load(sections, run)
     return Latents(tensors[f"{subset}.mean"], tensors[f"{subset}.deviation"], tensors[f"{subset}.mask"])
 
 
-def _load(folder: Path) -> dict[str, Tensor]:
-    path = folder / _FILE
-    if not path.exists():
-        raise InputError(f"{path}: not found. Make it first: {checkpoint.command(STAGE, folder)}.")
-    return checkpoint.load_tensors(path)
+def _load(sections: CodecSections, run: RunFolder) -> dict[str, Tensor]:
+    folder = run.lent(STAGE)
+    return load_derived(folder / _FILE, fingerprint(sections, run), checkpoint.command(STAGE, folder))
 
 
-def fingerprint(section: LatentsConfig, run: RunFolder) -> dict[str, str]:
-    """What the latents depend on; a difference means that they are out of date."""
+def fingerprint(sections: CodecSections, run: RunFolder) -> dict[str, str]:
+    """What the latents depend on; a difference means that they are out of date. Raises InputError where a codec has not
+    been trained, or was made from something else than the configuration says."""
+    codecs = {IMAGE_STAGE: image_codec_made_from(sections.image, run),
+              MASK_STAGE: mask_codec_made_from(sections.mask, run)}
+    kept = run.lent(STAGE) / _KEPT
     return {
-        "config": json.dumps(plain(section), sort_keys=True),
+        "config": json.dumps(plain(sections.latents), sort_keys=True),
         "cohort": run.cohort.sha256,
-        "image_codec": sha256_of(run.lent(IMAGE_STAGE) / checkpoint.MODEL),
-        "mask_codec": sha256_of(run.lent(MASK_STAGE) / checkpoint.MODEL),
+        "seed": str(run.settings.seed),
+        **{stage.replace("-", "_"): checkpoint.weights_sha256(run.lent(stage), stage, made_from)
+           for stage, made_from in codecs.items()},
+        **({"standardisation": sha256_of(kept)} if kept.exists() else {}),
     }
 
 
@@ -87,12 +101,11 @@ def run(sections: CodecSections, run: RunFolder) -> None:
     """
     torch.set_num_threads(run.settings.threads)
     images, maps = trained_image_codec(sections.image, run), trained_mask_codec(sections.mask, run)
-    section, path, metadata = sections.latents, run.lent(STAGE) / _FILE, fingerprint(sections.latents, run)
+    section, path, made_from = sections.latents, run.lent(STAGE) / _FILE, fingerprint(sections, run)
     if run.settings.codecs:
-        for stage, codec in ((IMAGE_STAGE, sections.image), (MASK_STAGE, sections.mask)):
-            resolved = {"seed": run.settings.seed, **plain(codec), **run.cohort.record}
-            checkpoint.require(run.lent(stage), stage, codec.optimiser.steps, resolved)
-    if checkpoint.metadata(path) == metadata:
+        for stage, codec in zip(_CODECS, (sections.image, sections.mask), strict=True):
+            checkpoint.require(run.lent(stage), stage, codec.optimiser.steps, {**plain(codec), **run.record})
+    if is_fresh(path, made_from):
         return
     if run.settings.codecs:
         state = "of another cohort, other codecs or another [latents] section" if path.exists() else "not found"
@@ -106,8 +119,7 @@ def run(sections: CodecSections, run: RunFolder) -> None:
             tensors |= statistics(latents)
     standardisation = path.with_name(_KEPT)
     tensors |= checkpoint.load_tensors(standardisation) if standardisation.exists() else {}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.save_tensors(path, tensors, metadata)
+    save_derived(path, tensors, made_from)
 
 
 def keep_standardisation(folder: Path, image: Affine, mask: Affine) -> None:

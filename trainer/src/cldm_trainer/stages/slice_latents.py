@@ -15,12 +15,13 @@ from torch import Tensor
 
 from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.engines.open import open_graph
-from cldm_runtime.errors import BundleError, InputError
+from cldm_runtime.errors import BundleError
 from cldm_runtime.files.records import plain
 
 from ..config import LatentsConfig
 from ..training import checkpoint
 from ..training.batches import load_slices, step_generator
+from ..training.derived_tensors import is_fresh, load_derived, save_derived
 from ..training.processes import by_first
 from ..training.run_folder import RunFolder
 from .latents import BATCH, moved_slices
@@ -34,8 +35,8 @@ _ROLE = "encoder"
 def run(section: LatentsConfig, run: RunFolder, bundle: Bundle) -> None:
     """Encode the training slices, unless that has been done. Raises BundleError for a bundle without an encoder."""
     torch.set_num_threads(run.settings.threads)
-    path, metadata = _file(run), fingerprint(section, run, bundle)
-    if checkpoint.metadata(path) == metadata:
+    path, made_from = _file(run), fingerprint(section, run, bundle)
+    if is_fresh(path, made_from):
         return
     engine = open_graph(bundle, _ROLE, threads=run.settings.threads)
     slices = load_slices(run.cohort.file, SUBSET)
@@ -48,17 +49,13 @@ def run(section: LatentsConfig, run: RunFolder, bundle: Bundle) -> None:
             noise = torch.randn((len(image), *_latent_shape(bundle)), generator=generator)
             outputs = engine.run({"image": image.numpy(), "posterior_noise": noise.numpy()})
             parts.append(torch.from_numpy(np.asarray(outputs["latent"])).half())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.save_tensors(path, {"latent": torch.cat(parts)}, metadata)
+    save_derived(path, {"latent": torch.cat(parts)}, made_from)
 
 
 def load(section: LatentsConfig, run: RunFolder, bundle: Bundle) -> Tensor:
     """The latents. Raises InputError if they are missing or of another cohort, encoder or [latents] section."""
     path = _file(run)
-    if checkpoint.metadata(path) != fingerprint(section, run, bundle):
-        raise InputError(f"{path}: missing or out of date. Make it first: `cldm-train finish`.")
-    latents: Tensor = checkpoint.load_tensors(path)["latent"]
-    return latents
+    return load_derived(path, fingerprint(section, run, bundle), checkpoint.command("finish", path.parent))["latent"]
 
 
 def fingerprint(section: LatentsConfig, run: RunFolder, bundle: Bundle) -> dict[str, str]:

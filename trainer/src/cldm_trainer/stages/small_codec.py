@@ -7,6 +7,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,6 @@ from torch import Tensor, nn
 
 from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.errors import InputError
-from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.files.records import plain
 
 from ..conditions.kind import Design
@@ -146,21 +146,18 @@ def run_decoder(sections: SmallSections, run: RunFolder) -> None:
 
 def run_texture(sections: SmallSections, run: RunFolder) -> None:
     """Train the small decoder's texture against a critic; it begins as the large one's."""
-    teacher = _large_decoder(sections)
-
     def make() -> TextureTask:
         decoder = _small_decoder(sections, run.cohort.channels)
-        checkpoint.load_weights(decoder, run.own(DECODER), DECODER)
+        checkpoint.load_weights(decoder, run.own(DECODER), DECODER, made_from(sections, run, DECODER))
         encoder = sections.module("encoder")
         assert isinstance(encoder, Encoder)
         sides = [encoded(encoder, load_slices(run.cohort.file, subset)) for subset in ("train", "val")]
         task = TextureTask(sections.texture, Stand(decoder, encoder), encoder.affine, sides[0], sides[1],
                            run.cohort.spacing_mm)
-        task.model.load_state_dict(teacher.texture.state_dict())
+        task.model.load_state_dict(_large_decoder(sections).texture.state_dict())
         return task
 
-    resolved = plain(sections.texture) | {DECODER: sha256_of(run.own(DECODER) / checkpoint.MODEL)} | run.cohort.record
-    train(make, sections.texture.optimiser, run.settings, run.own(TEXTURE), resolved)
+    train(make, sections.texture.optimiser, run.settings, run.own(TEXTURE), made_from(sections, run, TEXTURE))
 
 
 class Stand:
@@ -190,32 +187,43 @@ def run_mask_encoder(sections: SmallSections, run: RunFolder) -> None:
 
 def _train(sections: SmallSections, run: RunFolder, stage: str, role: str,
            make_task: Callable[[SmallSections, RunFolder], ImitationTask]) -> None:
-    section, graphs = sections.small, sections.teacher().manifest.graphs
-    if role not in graphs:
+    if role not in sections.teacher().manifest.graphs:
         raise InputError(f"{sections.distil.bundle}: has no {role}, so nothing for {stage} to learn from. Leave the "
                          "stage out.")
-    resolved = plain(section) | {"teacher": graphs[role].sha256} | run.cohort.record
+    train(lambda: make_task(sections, run), sections.small.optimiser, run.settings, run.own(stage),
+          made_from(sections, run, stage))
+
+
+def made_from(sections: SmallSections, run: RunFolder, stage: str) -> dict[str, Any]:
+    """What the weights of DECODER, TEXTURE or MASK_ENCODER depend on."""
+    graphs, moved = sections.teacher().manifest.graphs, sections.design.codecs.latents
+    if stage == TEXTURE:
+        decoder = checkpoint.weights_sha256(run.own(DECODER), DECODER, made_from(sections, run, DECODER))
+        return {**plain(sections.texture), "teacher": {role: graphs[role].sha256 for role in ("encoder", "decoder")},
+                DECODER: decoder, **run.record}
+    of_role: dict[str, Any]
     if stage == DECODER:
-        resolved["trajectories"] = trajectories_stage.recipe(sections.distil, sections.design.codecs.latents, run)
-    train(lambda: make_task(sections, run), section.optimiser, run.settings, run.own(stage), resolved)
+        of_role = {"teacher": graphs["decoder"].sha256,
+                   "trajectories": trajectories_stage.recipe(sections.distil, moved, run)}
+    else:
+        of_role = {"teacher": graphs["mask_encoder"].sha256, "latents": plain(moved)}
+    return {**plain(sections.small), **of_role, **run.record}
 
 
 def trained_decoder(sections: SmallSections, run: RunFolder) -> SmallTexturedDecoder:
     """The trained small decoder with its texture, frozen. Raises InputError if there is none."""
     channels, design = run.cohort.channels, sections.design
     decoder = _small_decoder(sections, channels)
-    checkpoint.load_weights(decoder, run.own(DECODER), DECODER, {**plain(sections.small), **run.cohort.record})
+    checkpoint.load_weights(decoder, run.own(DECODER), DECODER, made_from(sections, run, DECODER))
     texture = make_texture(sections.texture, design.codecs.image, channels, design.dims)
-    made_from = {DECODER: sha256_of(run.own(DECODER) / checkpoint.MODEL), **run.cohort.record}
-    checkpoint.load_weights(texture, run.own(TEXTURE), TEXTURE, plain(sections.texture) | made_from)
+    checkpoint.load_weights(texture, run.own(TEXTURE), TEXTURE, made_from(sections, run, TEXTURE))
     return SmallTexturedDecoder(decoder, texture).eval().requires_grad_(False)
 
 
 def trained_mask_encoder(sections: SmallSections, run: RunFolder) -> SmallMaskEncoder:
     """The trained small mask encoder, frozen. Raises InputError if there is none."""
     encoder = _small_mask_encoder(sections)
-    checkpoint.load_weights(encoder, run.own(MASK_ENCODER), MASK_ENCODER,
-                            {**plain(sections.small), **run.cohort.record})
+    checkpoint.load_weights(encoder, run.own(MASK_ENCODER), MASK_ENCODER, made_from(sections, run, MASK_ENCODER))
     return encoder
 
 

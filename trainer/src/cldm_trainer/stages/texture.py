@@ -12,14 +12,13 @@ the slices, the latent's statistics on whole slices.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.files.records import plain
 from cldm_runtime.metrics.realism import high_frequency_ratio
 
@@ -148,26 +147,31 @@ class TextureTask:
 
 def make_task(section: TextureConfig, codecs: CodecSections, run: RunFolder) -> TextureTask:
     """The task on the latents of the run."""
-    folder = run.lent(latents_stage.STAGE)
-    training, validation = ((load_slices(run.cohort.file, subset), load_latents(folder, subset))
+    training, validation = ((load_slices(run.cohort.file, subset), load_latents(codecs, run, subset))
                             for subset in ("train", "val"))
-    return TextureTask(section, trained_image_codec(codecs.image, run), load_affines(folder)[0], training, validation,
+    affine = load_affines(codecs, run)[0]
+    return TextureTask(section, trained_image_codec(codecs.image, run), affine, training, validation,
                        run.cohort.spacing_mm)
 
 
 def run(section: TextureConfig, codecs: CodecSections, run: RunFolder) -> None:
     """Encode the cohort if that is not done, then train the texture of the image codec."""
     latents_stage.run(codecs, run)
-    resolved = plain(section) | {IMAGE_STAGE: latents_stage.fingerprint(codecs.latents, run)["image_codec"]}
-    train_shared(lambda: make_task(section, codecs, run), STAGE, section.optimiser, run, resolved)
+    train_shared(lambda: make_task(section, codecs, run), STAGE, section.optimiser, run,
+                 made_from(section, codecs, run))
 
 
-def trained_texture(section: TextureConfig, codec: CodecConfig, run: RunFolder) -> Texture:
+def made_from(section: TextureConfig, codecs: CodecSections, run: RunFolder) -> dict[str, Any]:
+    """What the weights depend on: of the latents, those of the images alone."""
+    latents = latents_stage.fingerprint(codecs, run)
+    del latents["mask_codec"]
+    return {**plain(section), IMAGE_STAGE: latents["image_codec"], "latents": latents, **run.record}
+
+
+def trained_texture(section: TextureConfig, codecs: CodecSections, run: RunFolder) -> Texture:
     """The trained texture, frozen, in evaluation mode. Raises InputError if there is none."""
-    texture = make_texture(section, codec, run.cohort.channels, run.cohort.dims)
-    codec_sha256 = sha256_of(run.lent(IMAGE_STAGE) / checkpoint.MODEL)
-    checkpoint.load_weights(texture, run.lent(STAGE), STAGE,
-                            {**plain(section), IMAGE_STAGE: codec_sha256, **run.cohort.record})
+    texture = make_texture(section, codecs.image, run.cohort.channels, run.cohort.dims)
+    checkpoint.load_weights(texture, run.lent(STAGE), STAGE, made_from(section, codecs, run))
     return texture
 
 

@@ -7,15 +7,14 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from cldm_runtime.files.digest import sha256_of
-
 from ..conditions.kind import SUBSETS, Design
 from ..networks import Affine, Codec, Denoiser, LabelVae
 from ..training import checkpoint
+from ..training.derived_tensors import is_fresh, load_derived, save_derived
 from ..training.processes import by_first
 from ..training.run_folder import RunFolder
 from . import codec, label_vae, latents
-from .bases import base_folder, unconditional_base
+from .bases import STAGE, base_folder, unconditional_base
 from .moved import label_maps, measured_attributes
 
 FOLDER = "conditions"
@@ -34,36 +33,34 @@ class TrainedStages:
         return measured_attributes(self.design.codecs.latents, self.run, subset)
 
     def mask_latents(self, subset: str) -> Tensor:
-        return latents.load_latents(self.run.lent(latents.STAGE), subset).mask
+        return latents.load_latents(self.design.codecs, self.run, subset).mask
 
     def mask_codec(self) -> Codec:
         return codec.trained_mask_codec(self.design.codecs.mask, self.run)
 
     def mask_affine(self) -> Affine:
-        return latents.load_affines(self.run.lent(latents.STAGE))[1]
+        return latents.load_affines(self.design.codecs, self.run)[1]
 
     def label_vae(self) -> LabelVae:
-        return label_vae.trained_label_vae(self.design.label_vae, self.run)
+        return label_vae.trained_label_vae(self.design.label_vae, self.design.codecs.latents, self.run)
 
     def base(self) -> Denoiser:
         return unconditional_base(self.design, self.run)
 
     def digest(self, stage: str) -> str:
-        return sha256_of(self.run.own(stage) / checkpoint.MODEL)
+        return checkpoint.weights_sha256(self.run.own(stage), stage, self.run.record)
 
     def base_digest(self) -> str:
-        return sha256_of(base_folder(self.design, self.run) / checkpoint.MODEL)
+        return checkpoint.weights_sha256(base_folder(self.design, self.run), STAGE, self.run.cohort.record)
 
     @by_first
     def kept(self, name: str, make: Callable[[str], tuple[Tensor, Tensor]],
              depends: Mapping[str, str]) -> dict[str, Tensor]:
         path = self.run.own(FOLDER) / f"{name}.safetensors"
-        metadata = {**latents.fingerprint(self.design.codecs.latents, self.run), "seed": str(self.run.settings.seed),
-                    **depends}
-        if checkpoint.metadata(path) != metadata:
+        made_from = {**latents.fingerprint(self.design.codecs, self.run), **depends}
+        if not is_fresh(path, made_from):
             tensors: dict[str, Tensor] = {}
             for subset in SUBSETS:
                 tensors[f"{subset}.values"], tensors[f"{subset}.defined"] = make(subset)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            checkpoint.save_tensors(path, tensors, metadata)
-        return checkpoint.load_tensors(path)
+            save_derived(path, tensors, made_from)
+        return load_derived(path, made_from, checkpoint.command(STAGE, path.parent))

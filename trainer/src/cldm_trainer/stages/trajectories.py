@@ -35,6 +35,7 @@ from ..conditions.kind import Design
 from ..config import DistilConfig, LatentsConfig, RunConfig
 from ..training import checkpoint
 from ..training.batches import in_batches
+from ..training.derived_tensors import is_fresh, load_derived, save_derived
 from ..training.processes import by_first
 from ..training.run_folder import RunFolder
 from .from_bundle import load_denoiser, teacher_bundle
@@ -64,26 +65,23 @@ def run(section: DistilConfig, design: Design, run: RunFolder) -> None:
     torch.set_num_threads(run.settings.threads)
     folder, fingerprint = run.own(STAGE), recipe(section, design.codecs.latents, run)
     missing = [(subset, number) for subset in SUBSETS for number in range(_parts(section, subset))
-               if checkpoint.metadata(_file(folder, subset, number)) != fingerprint]
+               if not is_fresh(_file(folder, subset, number), fingerprint)]
     if not missing:
         return
-    folder.mkdir(parents=True, exist_ok=True)
     teacher = Teacher(section, design, run)
     for subset in SUBSETS:
         numbers = [number for name, number in missing if name == subset]
         with click.progressbar(numbers, label=f"trajectories, {subset}") as numbers_with_progress:
             for number in numbers_with_progress if numbers else ():
                 tensors = teacher.walk(subset, number)
-                checkpoint.save_tensors(_file(folder, subset, number), tensors, fingerprint)
+                save_derived(_file(folder, subset, number), tensors, fingerprint)
 
 
 def load_trajectories(section: DistilConfig, latents: LatentsConfig, run: RunFolder, subset: str) -> Trajectories:
     """The trajectories of a subset. Raises InputError if they have not been walked."""
     folder, fingerprint = run.own(STAGE), recipe(section, latents, run)
-    paths = [_file(folder, subset, number) for number in range(_parts(section, subset))]
-    if any(checkpoint.metadata(path) != fingerprint for path in paths):
-        raise InputError(f"{folder}: missing or out of date. Make it first: {checkpoint.command(STAGE, folder)}.")
-    parts = [checkpoint.load_tensors(path) for path in paths]
+    parts = [load_derived(_file(folder, subset, number), fingerprint, checkpoint.command(STAGE, folder))
+             for number in range(_parts(section, subset))]
     return Trajectories(*(torch.cat([part[name] for part in parts]) for name in ("x", "condition")))
 
 

@@ -23,14 +23,17 @@ from torch import Tensor, nn
 from cldm_runtime.errors import InputError, list_faults
 from cldm_runtime.files.atomic import whole_file, write_json
 from cldm_runtime.files.derived import differing_values
+from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.files.user_files import read_json
 
 from .faults import first_line
 
 MODEL, STATE, CONFIG, ADOPTED = "model.safetensors", "state.pt", "config.json", "adopted.json"
 
-# Keys that may change between a run and its continuation: how long, and how often something is written.
-_FREE = frozenset({"steps", "log_every", "validate_every", "picture_every", "checkpoint_every"})
+# Keys that may change between a run and its continuation: how long, how often something is written, and where a bundle
+# lies, whose content is recorded besides.
+_FREE = frozenset({"bundle", *(f"optimiser.{key}" for key in (
+    "steps", "log_every", "validate_every", "picture_every", "checkpoint_every"))})
 COHORT = "cohort"  # key of the configuration: SHA-256 of the cohort's content, and its nature
 
 
@@ -103,13 +106,25 @@ def finished(folder: Path, steps: int) -> bool:
     return int(metadata(folder / MODEL).get("step", -1)) >= steps
 
 
-def load_weights(module: nn.Module, folder: Path, stage: str, config: Mapping[str, Any] | None = None) -> nn.Module:
+def weights_sha256(folder: Path, stage: str, made_from: Mapping[str, Any]) -> str:
+    """SHA-256 of the file of a stage's weights. Raises InputError if the stage has not been trained, or was made from
+    something else than `made_from`."""
+    _require_weights(folder, stage)
+    require_config(folder, made_from)
+    return sha256_of(folder / MODEL)
+
+
+def _require_weights(folder: Path, stage: str) -> None:
+    if not (folder / MODEL).exists():
+        raise InputError(f"{folder / MODEL}: not found. Train it first: {command(stage, folder)}.")
+
+
+def load_weights(module: nn.Module, folder: Path, stage: str, made_from: Mapping[str, Any]) -> nn.Module:
     """Fill `module` from a finished stage and freeze it. Raises InputError if the stage has not been trained, or was
-    trained with other values than those of `config`."""
+    made from something else than `made_from`."""
     path = folder / MODEL
-    if not path.exists():
-        raise InputError(f"{path}: not found. Train it first: {command(stage, folder)}.")
-    require_config(folder, config or {})
+    _require_weights(folder, stage)
+    require_config(folder, made_from)
     tensors = load_tensors(path)
     with fitting(path):
         module.load_state_dict(tensors)
@@ -124,11 +139,13 @@ def command(stage: str, folder: Path) -> str:
 def agree_on_config(folder: Path, config: Mapping[str, Any], *, has_weights: bool | None = None) -> None:
     """Store the configuration of a stage, or compare it with the one that the stage was begun with.
 
-    has_weights: whether there are weights already; None: as the state file says. Raises InputError that names every
+    has_weights: whether there are weights already; None: as the stage's files say. Raises InputError that names every
     difference, because weights of two configurations must not be mixed.
     """
     path = folder / CONFIG
-    if path.exists() and ((folder / STATE).exists() if has_weights is None else has_weights):
+    if has_weights is None:
+        has_weights = (folder / STATE).exists() or (folder / MODEL).exists()
+    if path.exists() and has_weights:
         stored = stored_config(folder)
         if faults := differing_values(stored, json.loads(json.dumps(config)), free=_FREE):
             raise InputError(list_faults(

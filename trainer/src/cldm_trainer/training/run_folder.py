@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from cldm_runtime.bundle.declarations import find_domain
 from cldm_runtime.domains.domain import Domain
@@ -66,6 +67,11 @@ class RunFolder:
         section = config.prepare
         cohort = Cohort(config.cohort_file, find_domain(config.cohort.domain), section.shape, section.spacing_mm)
         return cls(config.run, cohort)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What every stage of the run is made from."""
+        return {"seed": self.settings.seed, **self.cohort.record}
 
     def own(self, stage: str) -> Path:
         """The folder of a stage of this run."""

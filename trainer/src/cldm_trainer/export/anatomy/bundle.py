@@ -18,7 +18,7 @@ from cldm_runtime.generation.learned_anatomy import KIND, LearnedAnatomy
 from cldm_runtime.noise import Purpose, normals
 from cldm_runtime.store import open_dataset
 
-from ...config import LabelVaeConfig
+from ...config import LabelVaeConfig, LatentsConfig
 from ...graphs.write import BATCH, export_graph, round_to_half, trace
 from ...stages import label_vae
 from ...training.batches import load_slices
@@ -108,16 +108,16 @@ class AnatomyExport:
             torchscript=trace(self.decoder, {"z": z}) if self.torchscript else None)
 
 
-def export_anatomy(settings: BundleSettings, section: LabelVaeConfig, target: Path, *, force: bool = False,
-                   torchscript: bool = True) -> Path:
+def export_anatomy(settings: BundleSettings, section: LabelVaeConfig, latents: LatentsConfig, target: Path, *,
+                   force: bool = False, torchscript: bool = True) -> Path:
     """Export this run's label VAE. Raises InputError where it has not been trained, ParityError where the bundle would
     not do what torch does."""
     run, stage, export = settings.run, label_vae.STAGE, settings.export
     domain, classes = run.cohort.domain, run.cohort.classes
-    vae = label_vae.trained_label_vae(section, run)
+    vae = label_vae.trained_label_vae(section, latents, run)
     if export.weights != "fp32":
         round_to_half(vae.decoder)
-    training = read_training(run, {stage: run.own(stage)}, {})
+    training = read_training(run, {stage: run.own(stage)})
     slices = read_slices(run.cohort.file)
     means, deviations = encode(vae, torch.from_numpy(slices.training), classes)
     latent = encode(vae, torch.from_numpy(slices.validation[:PARITY_SLICES]), classes)[0]
