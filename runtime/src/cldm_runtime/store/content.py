@@ -127,9 +127,8 @@ def measurements_digest(segmentation: Segmentation) -> str:
 
 def references_digests(dataset: Dataset) -> dict[str, str]:
     """Of the attributes that a report compares measurements with: column -> SHA-256."""
-    columns = {name: getattr(dataset, name) for name in ("requested", "image_requested", "mask_attributes", "image_attributes")
-               if name in dataset}
-    return {name: sha256_of_bytes(values.tobytes()) for name, values in columns.items()}
+    compared = ("requested", "image_requested", "mask_attributes", "image_attributes")
+    return {name: sha256_of_bytes(getattr(dataset, name).tobytes()) for name in compared if name in dataset}
 
 
 def cohort_digest(dataset: Dataset) -> str:

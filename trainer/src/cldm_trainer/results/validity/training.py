@@ -139,7 +139,7 @@ def trained(name: str, recipe: SegmenterRecipe, run: RunFolder) -> nn.Module:
                                 validate_every=recipe.steps, picture_every=recipe.steps, checkpoint_every=100)
     train(lambda: make_task(recipe, run), optimiser, alone, folder, {"derived_from": made.text()})
     network = FoldedNetwork(recipe, run.cohort.dims, run.cohort.channels, run.cohort.classes)
-    return checkpoint.load_weights(network, folder, STAGE)
+    return checkpoint.load_weights(network, folder, STAGE, {"derived_from": made.text()})
 
 
 def _folder(name: str, made: Derivation, run: RunFolder) -> Path:
