@@ -20,7 +20,7 @@ from cldm_runtime.verification.replay import verify_bundle
 from cldm_trainer.cli import arguments, run_stage
 from cldm_trainer.conditions.kind import Design
 from cldm_trainer.config import Config, DiffusionConfig, DistilConfig, FinishConfig, OptimiserConfig
-from cldm_trainer.export import run
+from cldm_trainer.export import generator_export, run
 from cldm_trainer.export.reduced.int8 import write_int8
 from cldm_trainer.networks import ConditionInput, Denoiser
 from cldm_trainer.networks.small import SmallDecoder, SmallMaskEncoder
@@ -225,6 +225,19 @@ def test_the_bundles_student_is_the_mean_of_the_finished_ones(student: Config) -
         torch.testing.assert_close(value, (one[name] + other[name]) / 2)
     left = finish.trained_student((), *distilled).state_dict()
     assert any((left[name] != value).any() for name, value in found.items())
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"distil": {"critic_weight": 0.2}}, r"distil was trained with another .*critic_weight: was 0\.1, is now 0\.2"),
+    ({"distil": {"teacher_steps": 8}}, "trajectories.recipe_sha256: was"),
+    ({"small_codec": {"border_weight": 0.7}}, "small-mask-encoder was trained .*border_weight: was"),
+    ({"latents": {"scale": 0.3}}, "latents.scale: was"),
+])
+def test_a_student_made_from_something_else_is_not_exported(student: Config, changes: dict[str, dict[str, object]],
+                                                            message: str) -> None:
+    sections = {name: replace(getattr(student, name), **values) for name, values in changes.items()}
+    with pytest.raises(InputError, match=f"(?s){message}"):
+        generator_export(replace(student, **sections))
 
 
 def test_slices_are_encoded_in_the_order_of_the_label_maps(student: Config) -> None:
