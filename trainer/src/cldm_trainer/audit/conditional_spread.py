@@ -33,6 +33,7 @@ from ..config import Config
 from ..training.batches import require_cohort
 from .fresh_phantoms import append, dataset_of
 from .images import ImageRows, Images, rows_of_subsets
+from .kept_files import is_as_made, record_made
 from .sets import CohortSets, cohort_sets, generated_samples
 from .spread_page import spread_page
 from .zone_figures import LabelMaps, Values, zone_figures
@@ -136,12 +137,14 @@ def _by_map(images: Images, labels: LabelMaps, domain: Domain, spacing_mm: tuple
 def _map_sets(source: PhantomSource, chosen: Sequence[tuple[PhantomStack, int]], folder: Path) -> CohortSets:
     """The chosen slices as a dataset file, which images are generated for."""
     images = [stack.prepared.images[[row]] for stack, row in chosen]
-    digest = hashlib.sha256(np.concatenate(images).tobytes()).hexdigest()[:12]
-    path = folder / f"maps-{digest}.h5"
-    if not path.exists():
-        with create_dataset(path, dataset_of(source)) as writer:
+    labels = [stack.prepared.labels[[row]] for stack, row in chosen]
+    digest = hashlib.sha256(np.concatenate(images).tobytes() + np.concatenate(labels).tobytes()).hexdigest()
+    path = folder / f"maps-{digest[:12]}.h5"
+    if not is_as_made(path, digest):
+        with create_dataset(path, dataset_of(source), overwrite=True) as writer:
             for (stack, row), image in zip(chosen, images, strict=True):
                 append(writer, source, stack, image, np.array([row]))
+        record_made(path, digest)
     rows = rows_of_subsets(path, (chosen[0][0].subset,))
     return CohortSets(rows, rows, rows, source.recipe.percentiles, "phantom")
 

@@ -19,6 +19,7 @@ from cldm_runtime.scans.samples import measure_samples
 from cldm_runtime.store import DatasetSpec, DatasetWriter, create_dataset
 
 from .images import Images, rows_of_subsets
+from .kept_files import is_as_made, record_made
 from .sets import CohortSets
 
 Say = Callable[[str], None]
@@ -42,9 +43,12 @@ def phantom_pairs(source: PhantomSource, pairs: int, folder: Path, say: Say) -> 
     stack = source.stack(subset, source.first_fresh(subset))
     control = source.rerendered(stack, 0)
     digest = _digest(source, stack, control, pairs)
-    found = PhantomPairs(folder / f"reference-{digest}.h5", folder / f"control-{digest}.h5", subset)
-    if not (found.reference.exists() and found.control.exists()):
+    found = PhantomPairs(folder / f"reference-{digest[:12]}.h5", folder / f"control-{digest[:12]}.h5", subset)
+    files = found.reference, found.control
+    if not all(is_as_made(file, digest) for file in files):
         _write(found, source, pairs, say)
+        for file in files:
+            record_made(file, digest)
     return found
 
 
@@ -90,4 +94,4 @@ def _digest(source: PhantomSource, stack: PhantomStack, control: Images, pairs: 
     """Of the settings and of what the phantom draws today: another version of it makes other files."""
     settings = {"seed": source.seed, "sizes": source.sizes, "recipe": asdict(source.recipe), "pairs": pairs}
     text = json.dumps(settings, sort_keys=True).encode()
-    return hashlib.sha256(text + stack.prepared.images.tobytes() + control.tobytes()).hexdigest()[:12]
+    return hashlib.sha256(text + stack.prepared.images.tobytes() + control.tobytes()).hexdigest()

@@ -24,6 +24,7 @@ from cldm_runtime.store import (
     read_content,
 )
 
+from ..audit.kept_files import is_as_made, record_made
 from ..config import Config
 from ..stages import cohort, phantom
 from ..training.batches import require_cohort
@@ -50,9 +51,10 @@ def cohort_of_results(config: Config) -> Path:
     with open_dataset(config.cohort_file) as old, open_dataset(drawn) as new:
         made = Derivation({"cohort": cohort_digest(old), "new": cohort_digest(new)},
                           {"replaced": sorted(section.new_patients)})
-        if not _is_made_from(target, made):
+        if not is_as_made(target, made.sha256):
             click.echo(f"{target}: the cohort with new patients in {', '.join(section.new_patients)}", err=True)
             _join(target, old, new, set(section.new_patients), made)
+            record_made(target, made.sha256)
     return target
 
 
@@ -86,13 +88,6 @@ def _draw(config: Config, folder: Path) -> Path:
     phantom.run(settings, config.prepare.workers)
     cohort.run(settings, replace(config.prepare, raw=""))
     return settings.file
-
-
-def _is_made_from(target: Path, made: Derivation) -> bool:
-    if not target.exists():
-        return False
-    with open_dataset(target) as dataset:
-        return dataset.metadata.get(DERIVED_FROM) == made.text()
 
 
 def _join(target: Path, old: Dataset, new: Dataset, replaced: set[str], made: Derivation) -> None:

@@ -16,17 +16,15 @@ from cldm_runtime.bundle.conditions import encoder_inputs
 from cldm_runtime.bundle.manifest import SamplingSpec
 from cldm_runtime.engines.open import open_graph
 from cldm_runtime.engines.processor import default_workers
-from cldm_runtime.files.atomic import write_text
-from cldm_runtime.files.derived import Derivation
-from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.generation.pipeline import Pipeline, decoder_noise
 from cldm_runtime.generation.run import Plan, generate_dataset
 from cldm_runtime.requests.grid import read_grid
 from cldm_runtime.requests.sources import GridRequests
 from cldm_runtime.store import DatasetWriter, open_dataset
 
+from ..audit.kept_files import forget_made, is_as_made, record_made
 from ..audit.sets import remove_if_changed
-from .workshop import Rows, Workshop, digest_of, made_file, stated_origin
+from .workshop import Rows, Workshop, digest_of
 
 BATCH = 16
 
@@ -93,7 +91,7 @@ def drawn_set(shop: Workshop, name: str, jobs: Sequence[tuple[int, Rows]], setti
     recipe = digest_of(shop.latents_recipe(**choices))
     sampled = _sampled_before(shop, name, recipe)
     if sampled is None:
-        made_file(shop.folder / f"{name}.h5").unlink(missing_ok=True)  # images and latents are made together
+        forget_made(shop.folder / f"{name}.h5")  # images and latents are made together
     latents: list[NDArray[np.float32]] = []
 
     def fill(writer: DatasetWriter) -> None:
@@ -113,19 +111,15 @@ def drawn_set(shop: Workshop, name: str, jobs: Sequence[tuple[int, Rows]], setti
                 latents.append(latent)
         file = latents_file(shop, name)
         np.save(file, np.concatenate(latents))
-        write_text(made_file(file), _made(file, recipe).text())
+        record_made(file, recipe)
 
     return shop.make(name, shop.recipe(**choices), fill)
-
-
-def _made(latents: Path, recipe: str) -> Derivation:
-    return Derivation({"recipe": recipe, "latents": sha256_of(latents)})
 
 
 def _sampled_before(shop: Workshop, name: str, recipe: str) -> NDArray[np.float32] | None:
     """Latents sampled by the recipe of this digest, of which another decoder made images; None: there are none."""
     file = latents_file(shop, name)
-    if not file.exists() or stated_origin(file) != _made(file, recipe):
+    if not is_as_made(file, recipe):
         return None
     latents: NDArray[np.float32] = np.load(file)
     return latents

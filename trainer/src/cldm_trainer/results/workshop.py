@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cldm_runtime.errors import InputError
-from cldm_runtime.files.atomic import write_json, write_text
-from cldm_runtime.files.derived import Derivation
+from cldm_runtime.files.atomic import write_json
 from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.generation.generator import Generator
 from cldm_runtime.segmentation.segmenter import Segmenter
-from cldm_runtime.store import DatasetSpec, DatasetWriter, create_dataset, open_dataset, read_content
+from cldm_runtime.store import DatasetSpec, DatasetWriter, create_dataset, open_dataset
+
+from ..audit.kept_files import is_as_made, record_made
 
 Say = Callable[[str], None]
 Rows = NDArray[np.int64]
@@ -131,7 +132,7 @@ class Workshop:
         """The file `<name>.h5`, filled unless it is there with the same recipe and the content that was written."""
         path = self.folder / f"{name}.h5"
         digest = digest_of(recipe)
-        if path.exists() and stated_origin(path) == _made(path, digest):
+        if is_as_made(path, digest):
             return path
         image = self.generator.manifest.image
         spec = DatasetSpec(
@@ -145,28 +146,10 @@ class Workshop:
         def work() -> None:
             with create_dataset(path, spec, overwrite=True) as writer:
                 fill(writer)
-            write_text(made_file(path), _made(path, digest).text())
+            record_made(path, digest)
 
         self.timed(name, work)
         return path
-
-
-def made_file(path: Path) -> Path:
-    """The text beside a file that says what it was made from and what it holds."""
-    return path.with_suffix(".made.json")
-
-
-def stated_origin(path: Path) -> Derivation | None:
-    """What that text says; None where there is none."""
-    file = made_file(path)
-    return Derivation.read(file.read_text(encoding="utf-8")) if file.exists() else None
-
-
-def _made(path: Path, recipe: str) -> Derivation:
-    """Of a dataset file: its images and label maps, whatever was segmented since."""
-    with open_dataset(path) as dataset:
-        content = read_content(dataset).derivation
-    return Derivation({"recipe": recipe, **content.sources}, content.settings)
 
 
 def digest_of(recipe: str) -> str:

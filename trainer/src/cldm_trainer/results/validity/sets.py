@@ -21,6 +21,7 @@ from cldm_runtime.requests.given_maps import DatasetMasks
 from cldm_runtime.requests.sources import mask_requests
 from cldm_runtime.store import cohort_digest, open_dataset
 
+from ...audit.sets import remove_if_changed
 from ...validity_config import ValidityConfig
 from .outcomes import SliceOutcomes, Truth, compare, holds_lesion
 from .segmenters import ComparedSegmenter
@@ -94,6 +95,7 @@ def synthetic_slices(cohort: Path, rows: Rows, generator: Generator, folder: Pat
         masks = DatasetMasks(dataset, rows, None if attributes is None else attributes[rows])
         plan = Plan(generator, mask_requests(masks, generator.canvas, str(cohort)), len(rows), 0, generator.settings())
         path = folder / f"{bundle.path.name}-{plan.sha256[:12]}.h5"
+        remove_if_changed(path)
         if not path.exists():
             say(f"{bundle.path.name}: generating {len(rows)} images ...")
             path.parent.mkdir(parents=True, exist_ok=True)
