@@ -50,6 +50,7 @@ def train_short(folder: Path, changes: str = "") -> Config:
         export=replace(config.export, generator=str(folder / "lge"), segmenter=str(folder / "none")),
     )
     write_drawn_cohort(config.cohort_file, {"train": 6, "val": 3})
-    for stage in ("image-codec", "mask-codec", "latents", "texture", "diffusion"):
+    first = ("acquisition",) if config.acquisition.detection else ()
+    for stage in (*first, "image-codec", "mask-codec", "latents", "texture", "diffusion"):
         run_stage(stage, config)
     return config

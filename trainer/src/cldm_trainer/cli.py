@@ -28,7 +28,7 @@ from .training.faults import explain
 
 __all__ = ["STAGES", "arguments", "cli", "main", "run_stage"]
 
-_OF_A_GENERATOR = ("image-codec", "mask-codec", "texture", "latents", "diffusion")
+_OF_A_GENERATOR = ("acquisition", "image-codec", "mask-codec", "texture", "latents", "diffusion")
 
 _CONFIG = click.option("--config", "config_path", required=True, type=click.Path(), metavar="FILE",
                        help="TOML file, such as trainer/configs/phantom-tiny.toml.")
@@ -120,6 +120,7 @@ def _needed(stage: str, config: Config) -> bool:
     prepared, export, kind = config.cohort_file.exists(), config.export, KINDS[config.diffusion.condition]
     few, small = bool(config.distil.bundle), config.small_codec
     unneeded = dict.fromkeys(_OF_A_GENERATOR, not export.generator or few)
+    unneeded["acquisition"] = unneeded["acquisition"] or not config.acquisition.detection or bool(config.run.codecs)
     unneeded |= dict.fromkeys(("trajectories", "distil"), not few) | {"finish": not (few and config.finish)}
     unneeded |= dict.fromkeys(("small-decoder", "small-texture"), not (few and small.decoder))
     unneeded |= {"small-mask-encoder": not (few and small.mask_encoder and kind.small_stage == "small-mask-encoder")}

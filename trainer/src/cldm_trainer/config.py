@@ -82,6 +82,15 @@ class TextureConfig:
 
 
 @dataclass(frozen=True)
+class AcquisitionConfig:
+    """Generators draw the noise, resolution and rim of their images from the distribution over the training slices,
+    and apply them in a last graph; the texture then adds no noise."""
+
+    detection: str = ""  # real: phase-sensitive images, Gaussian noise; magnitude: Rician noise; empty: no last graph
+    zero: float = 0.0  # intensity of no signal in a prepared magnitude image, 0 to 1
+
+
+@dataclass(frozen=True)
 class LatentsConfig:
     copies: int = 1  # encodings of each training slice: the first plain, the others moved
     rotation_deg: float = 15.0  # at most, either way
@@ -254,6 +263,7 @@ class Config:
     texture: TextureConfig
     diffusion: DiffusionConfig
     prepare: PrepareSettings = dataclasses.field(default_factory=PrepareSettings)
+    acquisition: AcquisitionConfig = AcquisitionConfig()
     latents: LatentsConfig = LatentsConfig()
     label_vae: LabelVaeConfig = LabelVaeConfig()
     control: ControlConfig = ControlConfig()

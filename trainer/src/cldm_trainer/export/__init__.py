@@ -61,7 +61,7 @@ def generator_export(config: Config, *, torchscript: bool = True) -> "GeneratorE
 
     settings, design = BundleSettings.of(config), Design.of(config)
     if not config.distil.bundle:
-        return load_generator(settings, design, config.texture, torchscript=torchscript)
+        return load_generator(settings, design, config.texture, config.acquisition, torchscript=torchscript)
     sections = SmallSections(config.small_codec, config.texture, config.distil, design)
     return load_few_steps(settings, sections, config.finish, torchscript=torchscript)
 

@@ -3,6 +3,7 @@
 import csv
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,17 @@ from cldm_runtime.store import Dataset, open_dataset
 
 from ..conditions.kind import Design
 from ..conditions.registry import KINDS, condition_facts
-from ..config import TextureConfig
+from ..config import AcquisitionConfig, TextureConfig
 from ..graphs.accurate_norm import use_accurate_norms
 from ..graphs.write import round_to_bytes, round_to_half
 from ..networks import Encoder, TexturedDecoder
 from ..stages import bases, codec, diffusion, label_vae, latents, texture
+from ..stages.acquisition import load_spec
 from ..stages.lineage import NO_INHERITANCE, Inheritance, inheritance, natures_of, recorded_inheritance
 from ..training import checkpoint
 from ..training.batches import one_hot
 from ..training.run_folder import RunFolder
+from .acquisition import acquisition_graph
 from .anatomy.traversal import traversal_of
 from .generator import GeneratorExport, Networks
 from .manifest_sections import TrainingFacts
@@ -30,8 +33,8 @@ from .settings import BundleSettings
 _VALIDATION_SLICES = 128
 
 
-def load_generator(settings: BundleSettings, design: Design, section: TextureConfig, *,
-                   torchscript: bool = True) -> GeneratorExport:
+def load_generator(settings: BundleSettings, design: Design, section: TextureConfig,
+                   acquisition: AcquisitionConfig | None = None, *, torchscript: bool = True) -> GeneratorExport:
     """Everything for a generator bundle. Raises InputError naming the stage that has not been trained, or for an
     unconditional model."""
     run, codecs = settings.run, design.codecs
@@ -40,7 +43,8 @@ def load_generator(settings: BundleSettings, design: Design, section: TextureCon
     affine = latents.load_affines(codecs, run)[0]
     encoder = diffusion.trained_condition_encoder(design, run)
     assert encoder is not None  # there is a condition
-    decoder = TexturedDecoder(image_codec, affine, texture.trained_texture(section, codecs, run))
+    textures = texture.trained_texture(section, codecs, run, acquisition or AcquisitionConfig())
+    decoder = TexturedDecoder(image_codec, affine, textures)
     networks = Networks(
         denoiser=diffusion.trained_denoiser(design, run),
         condition_encoder=encoder,
@@ -56,6 +60,9 @@ def load_generator(settings: BundleSettings, design: Design, section: TextureCon
     parent = KINDS[design.diffusion.condition].parent(design)
     inherited = recorded_inheritance(run.own(bases.STAGE)) or inheritance(run, parent)
     training = read_training(run, generator_stages(design, run), inherited)
+    if spec := load_spec(acquisition or AcquisitionConfig(), run):
+        networks = replace(networks, acquisition=acquisition_graph(
+            spec, networks.decoder, networks.encoder, training.images, run.cohort.spacing_mm))
     schedule = diffusion.noise_schedule(design.diffusion)
     return GeneratorExport(settings, networks, schedule, training, torchscript, pictures)
 

@@ -17,6 +17,7 @@ from ..networks.small import SmallTexturedDecoder
 from ..stages import distil, finish, small_codec
 from ..stages.small_codec import SmallSections
 from ..training.run_folder import RunFolder
+from .acquisition import acquisition_graph
 from .checkpoints import read_training, round_weights
 from .generator import GeneratorExport, Networks
 from .settings import BundleSettings
@@ -38,6 +39,9 @@ def load_few_steps(settings: BundleSettings, sections: SmallSections, finishes: 
     natures = {*training.natures, *stated_natures(manifest.nature, manifest.provenance)}
     training = replace(training, steps={**manifest.provenance.get("steps", {}), **training.steps},
                        natures=tuple(sorted(natures)))
+    if spec := manifest.acquisition:
+        networks = replace(networks, acquisition=acquisition_graph(
+            spec, networks.decoder, networks.encoder, training.images, run.cohort.spacing_mm))
     described = (f"{manifest.description} In {section.steps} steps, distilled from {teacher.identity}.")
     differing = {
         "description": described,

@@ -8,17 +8,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cldm_runtime.bundle.acquisition_spec import ROLE as ACQUISITION
 from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.bundle.manifest import TensorSpec
 from cldm_runtime.diffusion.schedule import NoiseSchedule
+from cldm_runtime.files.records import plain
 
 from ..conditions.facts import ConditionFacts
 from ..conditions.registry import condition_facts
 from ..conditions.sources import SOURCES, Limits
 from ..graphs.write import BATCH, export_graph, trace
 from ..networks import Affine, Denoiser, Encoder, TexturedDecoder
+from ..networks.scanner import AcquisitionGraph
 from ..networks.small import SmallTexturedDecoder
 from . import reference as reference_case
+from .acquisition import MEANINGS, example_numbers
 from .bundle_writer import GraphFile, Picture, ReferenceFile, draft_manifest, refuse_to_overwrite, write_bundle
 from .manifest_sections import TrainingFacts, generator_sections
 from .model_card import generator_card
@@ -39,6 +43,7 @@ class Networks:
     condition_encoder: nn.Module  # from label maps or attributes to what the denoiser takes
     decoder: TexturedDecoder | SmallTexturedDecoder
     encoder: Encoder
+    acquisition: AcquisitionGraph | None = None  # None: the decoder draws the noise
 
     @property
     def condition(self) -> ConditionFacts:
@@ -56,6 +61,7 @@ class Networks:
             "denoiser": self.denoiser,
             self.condition.encoder: self.condition_encoder,
             "decoder": self.decoder,
+            **({ACQUISITION: self.acquisition} if self.acquisition else {}),
             "encoder": self.encoder,
         }
 
@@ -82,6 +88,8 @@ class GeneratorExport:
         condition = self.networks.condition.section(None if null is None else null.flatten().tolist())
         sections = generator_sections(self.settings, affine, self.latent_shape, self.schedule, self.training,
                                       self.networks.condition.description, condition) | dict(self.sections)
+        if self.networks.acquisition is not None:
+            sections["acquisition"] = plain(self.networks.acquisition.spec)
         tolerance = self.settings.export.parity_tolerance
         domain = self.settings.run.cohort.domain
         draft = draft_manifest(sections, graphs, reference_case.SEED)
@@ -129,13 +137,16 @@ class GeneratorExport:
         def noise(like: Tensor) -> Tensor:
             return torch.randn(like.shape, generator=generator)
 
-        texture, posterior = noise(images), noise(latent)
+        texture, posterior, graph = noise(images), noise(latent), self.networks.acquisition
+        grain = {} if graph else {"texture_noise": texture}
+        numbers = example_numbers(graph, images, generator) if graph else {}
 
         def inputs(image: Tensor, encoded: dict[str, Tensor], z: Tensor, fed: Tensor) -> dict[str, dict[str, Tensor]]:
             return {
                 "denoiser": {"x": z, "timestep": steps, facts.feeds: fed},
                 facts.encoder: encoded,
-                "decoder": {"latent": z, "texture_noise": texture},
+                "decoder": {"latent": z, **grain},
+                **({ACQUISITION: {"image": image, **numbers}} if graph else {}),
                 "encoder": {"image": image, "posterior_noise": posterior},
             }
 
@@ -178,6 +189,7 @@ _INPUTS: dict[str, Mapping[str, tuple[str, Limits]]] = {
         "latent": (_LATENT, None),
         "texture_noise": ("independent standard normal numbers; zeros give an image without grain", None),
     },
+    ACQUISITION: {name: (meaning, (0.0, 1.0) if name == "image" else None) for name, meaning in MEANINGS.items()},
     "encoder": {
         "image": ("image in image.value_range", (0.0, 1.0)),
         "posterior_noise": ("independent standard normal numbers; zeros give the mean latent", None),
@@ -186,6 +198,7 @@ _INPUTS: dict[str, Mapping[str, tuple[str, Limits]]] = {
 _OUTPUTS: dict[str, tuple[str, str, Limits]] = {
     "denoiser": ("prediction", "what schedule.prediction_type says", None),
     "decoder": ("image", "image in image.value_range: a draw of the decoder's distribution", (0.0, 1.0)),
+    ACQUISITION: ("acquired", "image in image.value_range as the scanner gives it", (0.0, 1.0)),
     "encoder": ("latent", f"a draw of the {_LATENT}", None),
 }
 

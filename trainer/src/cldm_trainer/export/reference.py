@@ -13,13 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cldm_runtime.bundle.acquisition_spec import ROLE as ACQUISITION
 from cldm_runtime.bundle.conditions import encoder_inputs
 from cldm_runtime.bundle.manifest import GraphSpec, Manifest
 from cldm_runtime.bundle.reference import Reference, ReferenceCase
 from cldm_runtime.domains.attributes import Reason
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.domains.labels import LabelMap
-from cldm_runtime.generation.pipeline import Pipeline, decoder_noise, initial_noise
+from cldm_runtime.generation.pipeline import Pipeline, decoder_noise, initial_noise, scan_noise
 from cldm_runtime.noise import Purpose, Stream
 
 SEED = 20240
@@ -66,8 +67,12 @@ def make_reference(manifest: Manifest, modules: Mapping[str, nn.Module], domain:
     for condition in manifest.conditions:
         taken = manifest.graphs[condition.encoder].inputs
         inputs[condition.encoder] = {spec.name: sources[spec.name] for spec in taken}
+    scan = scan_noise(manifest, SEED, indices)
+    if scan:
+        decoded = engines["decoder"].run({"latent": batch.latent, **noise})["image"]
+        inputs[ACQUISITION] = {"image": decoded, **scan}
     cases = {role: ReferenceCase(inputs[role], engine.run(inputs[role])) for role, engine in engines.items()}
-    loop = ReferenceCase({"x": x, **sources, **noise}, {"latent": batch.latent, "image": batch.image})
+    loop = ReferenceCase({"x": x, **sources, **noise, **scan}, {"latent": batch.latent, "image": batch.image})
     return Reference(cases, loop, sampling.steps)
 
 

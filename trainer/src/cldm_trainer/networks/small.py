@@ -54,9 +54,10 @@ class SmallTexturedDecoder(nn.Module):
         super().__init__()
         self.decoder, self.texture = decoder, texture
 
-    def forward(self, latent: Tensor, texture_noise: Tensor) -> Tensor:
+    def forward(self, latent: Tensor, texture_noise: Tensor | None = None) -> Tensor:
         mean = self.decoder(latent)
-        return torch.clamp(mean + self.texture(mean, latent, texture_noise), 0.0, 1.0)
+        noise = torch.zeros_like(mean) if texture_noise is None else texture_noise
+        return torch.clamp(mean + self.texture(mean, latent, noise), 0.0, 1.0)
 
 
 class SmallMaskEncoder(nn.Module):

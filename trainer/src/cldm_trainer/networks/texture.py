@@ -87,7 +87,7 @@ class TextureCritic(nn.Module):
 
 class TexturedDecoder(nn.Module):
     """Standardised latent and white noise of the image's shape -> image in [0, 1]: a draw from the decoder's
-    distribution."""
+    distribution. Without noise: an image that a scanner adds its noise to."""
 
     def __init__(self, codec: Codec, affine: Affine, texture: Texture) -> None:
         super().__init__()
@@ -96,9 +96,10 @@ class TexturedDecoder(nn.Module):
     def mean(self, latent: Tensor) -> Tensor:
         return 0.5 * (self.codec.decode(self.affine.restore(latent)) + 1.0)
 
-    def forward(self, latent: Tensor, texture_noise: Tensor) -> Tensor:
+    def forward(self, latent: Tensor, texture_noise: Tensor | None = None) -> Tensor:
         mean = self.mean(latent)
-        return torch.clamp(mean + self.texture(mean, latent, texture_noise), 0.0, 1.0)
+        noise = torch.zeros_like(mean) if texture_noise is None else texture_noise
+        return torch.clamp(mean + self.texture(mean, latent, noise), 0.0, 1.0)
 
 
 def smoothed(image: Tensor, size: int) -> Tensor:

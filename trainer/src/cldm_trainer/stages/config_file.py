@@ -42,6 +42,7 @@ def _rule_faults(config: Config) -> list[str]:
         "diffusion.schedule": (diffusion.schedule, SCHEDULES),
         "diffusion.condition": (diffusion.condition, tuple(KINDS)),
         "diffusion.tokens": (diffusion.tokens, ("corrected", "as-released")),
+        "acquisition.detection": (config.acquisition.detection, ("", "real", "magnitude")),
         "run.accelerator": (config.run.accelerator, ("cpu", "cuda", "auto")),
         "export.sampler": (config.export.sampler, tuple(SAMPLERS)),
         "export.spacing": (config.export.spacing, tuple(SPACINGS)),

@@ -146,6 +146,8 @@ def run_decoder(sections: SmallSections, run: RunFolder) -> None:
 
 def run_texture(sections: SmallSections, run: RunFolder) -> None:
     """Train the small decoder's texture against a critic; it begins as the large one's."""
+    spec = sections.teacher().manifest.acquisition
+
     def make() -> TextureTask:
         decoder = _small_decoder(sections, run.cohort.channels)
         checkpoint.load_weights(decoder, run.own(DECODER), DECODER, made_from(sections, run, DECODER))
@@ -153,7 +155,7 @@ def run_texture(sections: SmallSections, run: RunFolder) -> None:
         assert isinstance(encoder, Encoder)
         sides = [encoded(encoder, load_slices(run.cohort.file, subset)) for subset in ("train", "val")]
         task = TextureTask(sections.texture, Stand(decoder, encoder), encoder.affine, sides[0], sides[1],
-                           run.cohort.spacing_mm)
+                           run.cohort.spacing_mm, spec)
         task.model.load_state_dict(_large_decoder(sections).texture.state_dict())
         return task
 
@@ -198,9 +200,11 @@ def made_from(sections: SmallSections, run: RunFolder, stage: str) -> dict[str, 
     """What the weights of DECODER, TEXTURE or MASK_ENCODER depend on."""
     graphs, moved = sections.teacher().manifest.graphs, sections.design.codecs.latents
     if stage == TEXTURE:
+        spec = sections.teacher().manifest.acquisition
+        last = {} if spec is None else {"detection": spec.detection, "zero": spec.zero}
         decoder = checkpoint.weights_sha256(run.own(DECODER), DECODER, made_from(sections, run, DECODER))
         return {**plain(sections.texture), "teacher": {role: graphs[role].sha256 for role in ("encoder", "decoder")},
-                DECODER: decoder, **run.record}
+                **({"acquisition": last} if last else {}), DECODER: decoder, **run.record}
     of_role: dict[str, Any]
     if stage == DECODER:
         of_role = {"teacher": graphs["decoder"].sha256,

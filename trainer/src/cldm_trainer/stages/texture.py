@@ -7,6 +7,9 @@ C        critic of (image, y), trained against T: relativistic, on pairs of one 
          1807.00734), with a penalty on its gradient at the cohort's slices (R1: Mescheder, Geiger and Nowozin, ICML
          2018), the pair that Huang et al. (arXiv 2501.05441) find to be stable without further tricks
 
+Where the last graph applies the scanner's noise, T takes none, and what C sees of (y + T) has the noise and the
+resolution that were estimated on x: T learns borders, not grain.
+
 The anatomy stays the decoder's: T is held to change nothing coarser than a few pixels. Both are trained on windows of
 the slices, the latent's statistics on whole slices.
 """
@@ -19,11 +22,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cldm_runtime.bundle.acquisition_spec import AcquisitionSpec
+from cldm_runtime.errors import InputError
 from cldm_runtime.files.records import plain
 from cldm_runtime.metrics.realism import high_frequency_ratio
 
-from ..config import CodecConfig, CodecSections, TextureConfig
+from ..config import AcquisitionConfig, CodecConfig, CodecSections, TextureConfig
 from ..networks import Affine, Texture, TextureCritic
+from ..networks.scanner import TorchScanner
 from ..networks.texture import smoothed
 from ..training import checkpoint
 from ..training.batches import Slices, in_batches, load_slices, step_generator
@@ -32,6 +38,7 @@ from ..training.loop import Step, train_shared
 from ..training.losses import fooled, relativistic_critic
 from ..training.run_folder import RunFolder
 from . import latents as latents_stage
+from .acquisition import estimated, load_spec
 from .codec import IMAGE_STAGE, trained_image_codec
 from .latents import Latents, load_affines, load_latents
 
@@ -79,7 +86,8 @@ class TextureTask:
     """Trains the texture and its critic on windows of the training slices."""
 
     def __init__(self, config: TextureConfig, codec: Decodes, affine: Affine, training: tuple[Slices, Latents],
-                 validation: tuple[Slices, Latents], spacing_mm: Sequence[float]) -> None:
+                 validation: tuple[Slices, Latents], spacing_mm: Sequence[float],
+                 acquisition: AcquisitionSpec | None = None) -> None:
         self.config, self.spacing_mm, self.stride = config, tuple(spacing_mm), codec.stride
         slices, latents = training
         self.count = len(slices)  # the first encodings are those of the slices as they are
@@ -92,6 +100,11 @@ class TextureTask:
         self.model: nn.Module = Texture(codec.latent_channels, config.channels, codec.stride, channels, dims)
         self.critic: nn.Module | None = TextureCritic(config.critic_channels, channels, dims)
         self.critic_rate = config.optimiser.learning_rate
+        side = [part.stop - part.start for part in self._window(step_generator(0, 0))[-2:]]
+        self.scanner = None if acquisition is None else TorchScanner(acquisition, [self.stride * size for size in side])
+        if acquisition is not None:
+            found = estimated(self.images.numpy())
+            self.scans = torch.from_numpy(np.column_stack([found.noise_level, found.cuts])).float()
         self._pair: tuple[Tensor, Tensor] | None = None  # what the critic sees of the cohort's and of drawn images
 
     def _window(self, generator: torch.Generator) -> tuple[slice, ...]:
@@ -109,14 +122,24 @@ class TextureTask:
         reference, mean = (images[step.rows][pixels] for images in (self.images, self.means))
         noise = step.own(torch.randn(mean.shape, generator=step.generator))
         reference, mean = step.own(reference), step.own(mean)
-        texture = model(mean, step.own(self.latents[step.rows]), noise, window)
+        grain = torch.zeros_like(noise) if self.scanner else noise
+        texture = model(mean, step.own(self.latents[step.rows]), grain, window)
         drawn = mean + texture
+        if self.scanner is not None:
+            drawn = self._acquired(self.scanner, drawn, step)
         seen_reference, seen_drawn = TextureCritic.see(reference, mean), TextureCritic.see(drawn, mean)
         self._pair = seen_reference, seen_drawn.detach()
         deceit = fooled(critic, seen_drawn, seen_reference)
         coarse = coarse_energy(texture)
         return deceit + self.config.coarse_weight * coarse, {"fooled": deceit, "coarse": coarse,
                                                              "texture": texture.std(), "lost": (reference - mean).std()}
+
+    def _acquired(self, scanner: TorchScanner, drawn: Tensor, step: Step) -> Tensor:
+        """The images of a step with noise and resolution like those of the slices."""
+        channels = drawn.shape[1] * (2 if scanner.magnitude else 1)
+        noise = step.own(torch.randn((drawn.shape[0], channels, *drawn.shape[2:]), generator=step.generator))
+        acquired: Tensor = scanner.to(drawn.device)(drawn, noise, *step.own(self.scans[step.rows]).T)
+        return acquired
 
     def critic_loss(self, critic: nn.Module, step: Step) -> Tensor | None:
         assert self._pair is not None
@@ -126,7 +149,7 @@ class TextureTask:
     def draw(self, model: nn.Module, rows: slice | NDArray[np.int64], device: torch.device) -> Tensor:
         """Textured reconstructions of validation slices."""
         mean = self.unseen_means[rows]
-        noise = torch.randn(mean.shape, generator=step_generator(0, 0))
+        noise = torch.randn(mean.shape, generator=step_generator(0, 0)) * (0.0 if self.scanner else 1.0)
         texture = model(*(value.to(device) for value in (mean, self.unseen_latents[rows], noise))).cpu()
         return torch.clamp(mean + texture, 0.0, 1.0)
 
@@ -145,33 +168,42 @@ class TextureTask:
         return montage([grey(image.numpy()) for image in panels])
 
 
-def make_task(section: TextureConfig, codecs: CodecSections, run: RunFolder) -> TextureTask:
+def make_task(section: TextureConfig, codecs: CodecSections, acquisition: AcquisitionConfig,
+              run: RunFolder) -> TextureTask:
     """The task on the latents of the run."""
     training, validation = ((load_slices(run.cohort.file, subset), load_latents(codecs, run, subset))
                             for subset in ("train", "val"))
     affine = load_affines(codecs, run)[0]
     return TextureTask(section, trained_image_codec(codecs.image, run), affine, training, validation,
-                       run.cohort.spacing_mm)
+                       run.cohort.spacing_mm, load_spec(acquisition, run))
 
 
-def run(section: TextureConfig, codecs: CodecSections, run: RunFolder) -> None:
+def run(section: TextureConfig, codecs: CodecSections, acquisition: AcquisitionConfig, run: RunFolder) -> None:
     """Encode the cohort if that is not done, then train the texture of the image codec."""
     latents_stage.run(codecs, run)
-    train_shared(lambda: make_task(section, codecs, run), STAGE, section.optimiser, run,
-                 made_from(section, codecs, run))
+    train_shared(lambda: make_task(section, codecs, acquisition, run), STAGE, section.optimiser, run,
+                 made_from(section, codecs, acquisition, run))
 
 
-def made_from(section: TextureConfig, codecs: CodecSections, run: RunFolder) -> dict[str, Any]:
+def made_from(section: TextureConfig, codecs: CodecSections, acquisition: AcquisitionConfig,
+              run: RunFolder) -> dict[str, Any]:
     """What the weights depend on: of the latents, those of the images alone."""
     latents = latents_stage.fingerprint(codecs, run)
     del latents["mask_codec"]
-    return {**plain(section), IMAGE_STAGE: latents["image_codec"], "latents": latents, **run.record}
+    last = {"acquisition": plain(acquisition)} if acquisition.detection else {}
+    return {**plain(section), IMAGE_STAGE: latents["image_codec"], "latents": latents, **last, **run.record}
 
 
-def trained_texture(section: TextureConfig, codecs: CodecSections, run: RunFolder) -> Texture:
-    """The trained texture, frozen, in evaluation mode. Raises InputError if there is none."""
+def trained_texture(section: TextureConfig, codecs: CodecSections, run: RunFolder,
+                    acquisition: AcquisitionConfig = AcquisitionConfig()) -> Texture:
+    """The trained texture, frozen, in evaluation mode. Raises InputError if there is none, or if it was trained for
+    another kind of last graph."""
     texture = make_texture(section, codecs.image, run.cohort.channels, run.cohort.dims)
-    checkpoint.load_weights(texture, run.lent(STAGE), STAGE, made_from(section, codecs, run))
+    checkpoint.load_weights(texture, run.lent(STAGE), STAGE, made_from(section, codecs, acquisition, run))
+    wanted = plain(acquisition) if acquisition.detection else None
+    if (found := checkpoint.stored_config(run.lent(STAGE)).get("acquisition")) != wanted:
+        raise InputError(f"{run.lent(STAGE)}: was trained for the [acquisition] {found or 'without detection'}, the "
+                         f"configuration has {wanted or 'none'}. Delete the folder and train it again, or set that.")
     return texture
 
 
