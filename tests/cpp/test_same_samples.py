@@ -1,10 +1,14 @@
 """The same 64 samples from Python and from C++: the images, and what the segmenter makes of them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from acquisition_fixtures import acquisition_spec
 from cldm_runtime import Generator, Segmenter, measure
 from cpp_program import BUNDLE, SEGMENTER, cpp, needs_program
+from onnx_fixtures import make_generator
 
 pytestmark = needs_program
 
@@ -37,3 +41,13 @@ def test_the_segmenter_measures_the_same_attributes(samples: tuple[np.ndarray, n
     np.testing.assert_allclose(other.values, python.values, atol=0.01, rtol=0)  # NaN only where both are
     sizes = python["infarct_size"]
     assert np.isfinite(sizes).sum() > 60 and sizes[np.isfinite(sizes)].max() > 0.3
+
+
+def test_a_last_graph_is_run_with_the_same_noise(tmp_path: Path) -> None:
+    bundle = make_generator(tmp_path / "tiny", acquisition=acquisition_spec())
+    generator = Generator.load(bundle)
+    images, masks = generator.sample({"infarct_size": [0.1, 0.2]}, seed=5, n=3)
+    np.save(tmp_path / "masks.npy", masks)
+    done = cpp("generate", bundle, "--masks", tmp_path / "masks.npy", "--out", tmp_path / "images.npy", "--seed", 5)
+    assert done.returncode == 0, done.stderr
+    assert np.abs(np.load(tmp_path / "images.npy") - images).max() <= 1e-5

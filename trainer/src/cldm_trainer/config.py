@@ -113,9 +113,10 @@ class DiffusionConfig:
     beta_end: float = 2e-2
     zero_terminal_snr: bool = False  # the schedule is rescaled to end in pure noise, for v and sample
     min_snr_gamma: float = 0.0  # 0: every timestep weighs the same
-    condition: str = "mask"  # a name in conditions.registry.KINDS: none, mask, attributes, label-vae, control
+    condition: str = "mask"  # a name in conditions.registry.KINDS: none, mask, attributes, label-vae, control, ...
     condition_dropout: float = 0.0  # share of training samples without their condition; above 0 allows guidance
     tokens: str = "corrected"  # of attributes: each value knows its attribute; "as-released": bare numbers
+    image_attributes: tuple[str, ...] = ()  # conditions attributes, mask-attributes: of the image, such as its contrast
     value_dropout: float = 0.0  # share of the attributes hidden in training: unknown ones may then be left out
     context_width: int = 64  # of the tokens of attributes and label-vae, in cross-attention
     sample_steps: int = 50  # DDIM steps of the pictures

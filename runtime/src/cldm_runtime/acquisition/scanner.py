@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 
 from .band import SHARP, Array, Taper, cosine_basis, cut_of, pass_band
 
-Detection = Literal["real", "magnitude"]
-
 
 @dataclass(frozen=True)
 class Scan:
@@ -45,7 +43,7 @@ class Scanner:
     """What all images share. spacing_mm: of the last two axes."""
 
     spacing_mm: tuple[float, float]
-    detection: Detection = "real"
+    detection: Literal["real", "magnitude"] = "real"
     zero: float = 0.0
     taper: Taper = SHARP
 

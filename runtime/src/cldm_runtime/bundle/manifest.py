@@ -223,7 +223,7 @@ class Manifest:
     @property
     def sources(self) -> tuple[str, ...]:
         """The sources that the conditions are made from: masks, attributes, both, or none."""
-        return tuple(dict.fromkeys(condition.source for condition in self.conditions))
+        return tuple(dict.fromkeys(part for condition in self.conditions for part in condition.source.split(" and ")))
 
     @property
     def can_guide(self) -> bool:

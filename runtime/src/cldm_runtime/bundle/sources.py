@@ -7,6 +7,7 @@ must contain. All other code reads this table: a new kind is a new entry here.
     masks         one_hot (N, K, *spatial): 1 where the voxel has that label
     attributes    attributes (N, A), in the user's units and the order of the manifest, 0 where undefined or unknown;
                   defined (N, A): 1 where the value is known, else 0
+    both          "masks and attributes": all of these; `Manifest.sources` names the two, which give the inputs
 """
 
 from collections.abc import Callable, Mapping
@@ -66,7 +67,11 @@ ATTRIBUTES = Source(
     shapes=lambda manifest: dict.fromkeys(("attributes", "defined"), (len(manifest.attributes),)), inputs=_in_order,
     fault=lambda manifest: "" if manifest.attributes else "its source is attributes, but the manifest lists none",
     attributes=True)
-SOURCES = {source.name: source for source in (MASKS, ATTRIBUTES)}
+BOTH = Source(
+    f"{MASKS.name} and {ATTRIBUTES.name}", f"masks {MASKS.needs}; attributes requested, or sampled",
+    shapes=lambda manifest: {**MASKS.shapes(manifest), **ATTRIBUTES.shapes(manifest)},
+    inputs=lambda arrays, manifest, domain: {}, fault=ATTRIBUTES.fault, maps=True, attributes=True)
+SOURCES = {source.name: source for source in (MASKS, ATTRIBUTES, BOTH)}
 
 
 def sources_of(manifest: Manifest) -> list[Source]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from ..bundle.bundle import Bundle
 from ..bundle.declarations import carried_domain
@@ -69,6 +70,9 @@ def summary(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield "labels", ", ".join(f"{value} {name}" for value, name in enumerate(manifest.labels.names))
     for spec in manifest.attributes:
         yield "attribute", f"{spec.name} ({spec.unit}, {spec.low:g} to {spec.high:g}; training mean {spec.mean:.3g})"
+    for value in manifest.acquisition.requestable if manifest.acquisition else ():
+        middle = value.table.value(np.zeros(1))[0]
+        yield "attribute", f"{value.name} ({value.unit}, {value.low:g} to {value.high:g}; training median {middle:.3g})"
     for role, graph in manifest.graphs.items():
         yield "graph", f"{role} ({graph.precision}): {_tensors(graph.inputs)} -> {_tensors(graph.outputs)}"
     yield from _generator_lines(manifest)

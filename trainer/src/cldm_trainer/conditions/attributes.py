@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cldm_runtime.bundle.declarations import find_domain
+
+from ..config import Config
 from .facts import ConditionFacts
 from .kind import Design, OfTokens, Table, Trained, number_tables
 
@@ -21,18 +24,37 @@ class AttributeCondition(OfTokens):
     def learned(self, design: Design) -> nn.Module:
         from ..networks import AttributeTokens
 
-        return AttributeTokens(len(design.domain.attributes), design.diffusion.tokens, design.diffusion.context_width)
+        count = len(design.domain.attributes) + len(design.diffusion.image_attributes)
+        return AttributeTokens(count, design.diffusion.tokens, design.diffusion.context_width)
+
+    def faults(self, config: Config) -> list[str]:
+        return [*super().faults(config), *unknown_images(config)]
 
     def tables(self, design: Design, trained: Trained) -> dict[str, Table]:
-        return number_tables(trained.kept(self.name, trained.attributes, {}))
+        images = design.diffusion.image_attributes
+        depends = {"image_attributes": ",".join(images)} if images else {}
+        return number_tables(trained.kept(self.name, trained.attributes, depends))
 
     def hide(self, sources: tuple[Tensor, ...], share: float, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Some attributes count as undefined: what is unknown at generation, such as the position of a single slice,
         must have been unknown in training too."""
-        import torch
+        return hidden(sources, share, generator)
 
-        if share == 0.0:
-            return sources
-        attributes, defined = sources
-        visible = defined * (torch.rand(defined.shape, generator=generator) >= share)
-        return attributes * visible, visible
+
+def hidden(sources: tuple[Tensor, ...], share: float, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Values and where they are defined, a share of which becomes undefined."""
+    import torch
+
+    if share == 0.0:
+        return sources
+    attributes, defined = sources
+    visible = defined * (torch.rand(defined.shape, generator=generator) >= share)
+    return attributes * visible, visible
+
+
+def unknown_images(config: Config) -> list[str]:
+    """A fault for attributes of images that the domain does not have."""
+    known = find_domain(config.cohort.domain).image_attribute_names
+    unknown = [name for name in config.diffusion.image_attributes if name not in known]
+    return [f"diffusion.image_attributes: found {', '.join(unknown)}, expected some of: {', '.join(known) or 'none'}."
+            ] if unknown else []

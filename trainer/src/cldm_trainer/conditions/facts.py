@@ -9,12 +9,13 @@ from typing import Any, Literal
 class ConditionFacts:
     """encoder: the role of the graph that takes the source and gives the tensor `feeds`, an input of the denoiser.
 
-    source "masks": the encoder takes `one_hot` (N, K, *spatial); "attributes": `attributes` and `defined`, each (N, A).
+    source "masks": the encoder takes `one_hot` (N, K, *spatial); "attributes": `attributes` and `defined`, each (N, A);
+    "masks and attributes": all three.
     """
 
     name: str
     kind: Literal["spatial", "vector"]
-    source: Literal["masks", "attributes"]
+    source: Literal["masks", "attributes", "masks and attributes"]
     encoder: str
     feeds: str
     meaning: str

@@ -8,10 +8,12 @@ from .facts import ConditionFacts
 from .kind import Condition
 from .label_vae import LabelVaeCondition
 from .mask import MaskCondition
+from .mask_attributes import MaskAttributesCondition
 from .none import NoCondition
 
 KINDS: dict[str, Condition] = {kind.name: kind for kind in (
-    NoCondition(), MaskCondition(), AttributeCondition(), LabelVaeCondition(), ControlCondition())}
+    NoCondition(), MaskCondition(), AttributeCondition(), LabelVaeCondition(), ControlCondition(),
+    MaskAttributesCondition())}
 
 
 def condition_facts(condition: str) -> ConditionFacts:

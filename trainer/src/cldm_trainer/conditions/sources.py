@@ -39,17 +39,21 @@ def _cohort_attributes(one_hot: Tensor, attributes: NDArray[np.float32]) -> dict
 
 
 def _random_attributes(like: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-    """Values in 0..1."""
-    shape = like["attributes"].shape
-    defined = (torch.rand(shape, generator=generator) < 0.7).float()
-    return {"attributes": torch.rand(shape, generator=generator) * defined, "defined": defined}
+    """Values between the least and the greatest of the cohort's, whatever their unit."""
+    values = like["attributes"]
+    low, high = values.amin(dim=0), values.amax(dim=0)
+    defined = (torch.rand(values.shape, generator=generator) < 0.7).float()
+    return {"attributes": (low + (high - low) * torch.rand(values.shape, generator=generator)) * defined,
+            "defined": defined}
 
 
-SOURCES = {
-    "masks": EncoderInputs({"one_hot": ("label map, one channel for each of labels.names, 0 or 1", (0.0, 1.0))},
-                           lambda one_hot, _: {"one_hot": one_hot}, _random_maps),
-    "attributes": EncoderInputs(
-        {"attributes": ("values in the order and units of attributes; 0 where undefined", None),
-         "defined": ("whether the attribute is defined, 0 or 1", (0.0, 1.0))},
-        _cohort_attributes, _random_attributes),
-}
+_MASKS = EncoderInputs({"one_hot": ("label map, one channel for each of labels.names, 0 or 1", (0.0, 1.0))},
+                       lambda one_hot, _: {"one_hot": one_hot}, _random_maps)
+_ATTRIBUTES = EncoderInputs(
+    {"attributes": ("values in the order and units of attributes; 0 where undefined", None),
+     "defined": ("whether the attribute is defined, 0 or 1", (0.0, 1.0))},
+    _cohort_attributes, _random_attributes)
+_BOTH = EncoderInputs({**_MASKS.tensors, **_ATTRIBUTES.tensors},
+                      lambda one_hot, attributes: {"one_hot": one_hot, **_cohort_attributes(one_hot, attributes)},
+                      lambda like, generator: {**_random_maps(like, generator), **_random_attributes(like, generator)})
+SOURCES = {"masks": _MASKS, "attributes": _ATTRIBUTES, "masks and attributes": _BOTH}

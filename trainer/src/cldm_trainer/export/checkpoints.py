@@ -2,12 +2,13 @@
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from cldm_runtime.errors import DatasetError
 from cldm_runtime.store import Dataset, open_dataset
@@ -19,8 +20,9 @@ from ..graphs.accurate_norm import use_accurate_norms
 from ..graphs.write import round_to_bytes, round_to_half
 from ..networks import Encoder, TexturedDecoder
 from ..stages import bases, codec, diffusion, label_vae, latents, texture
-from ..stages.acquisition import load_spec
+from ..stages.acquisition import NO_ACQUISITION, load_spec
 from ..stages.lineage import NO_INHERITANCE, Inheritance, inheritance, natures_of, recorded_inheritance
+from ..stages.moved import image_attributes
 from ..training import checkpoint
 from ..training.batches import one_hot
 from ..training.run_folder import RunFolder
@@ -34,7 +36,7 @@ _VALIDATION_SLICES = 128
 
 
 def load_generator(settings: BundleSettings, design: Design, section: TextureConfig,
-                   acquisition: AcquisitionConfig | None = None, *, torchscript: bool = True) -> GeneratorExport:
+                   acquisition: AcquisitionConfig = NO_ACQUISITION, *, torchscript: bool = True) -> GeneratorExport:
     """Everything for a generator bundle. Raises InputError naming the stage that has not been trained, or for an
     unconditional model."""
     run, codecs = settings.run, design.codecs
@@ -43,7 +45,7 @@ def load_generator(settings: BundleSettings, design: Design, section: TextureCon
     affine = latents.load_affines(codecs, run)[0]
     encoder = diffusion.trained_condition_encoder(design, run)
     assert encoder is not None  # there is a condition
-    textures = texture.trained_texture(section, codecs, run, acquisition or AcquisitionConfig())
+    textures = texture.trained_texture(section, codecs, run, acquisition)
     decoder = TexturedDecoder(image_codec, affine, textures)
     networks = Networks(
         denoiser=diffusion.trained_denoiser(design, run),
@@ -59,8 +61,8 @@ def load_generator(settings: BundleSettings, design: Design, section: TextureCon
         pictures = traversal_of(run.cohort, vae, vae.decode)
     parent = KINDS[design.diffusion.condition].parent(design)
     inherited = recorded_inheritance(run.own(bases.STAGE)) or inheritance(run, parent)
-    training = read_training(run, generator_stages(design, run), inherited)
-    if spec := load_spec(acquisition or AcquisitionConfig(), run):
+    training = read_training(run, generator_stages(design, run), inherited, design.diffusion.image_attributes)
+    if spec := load_spec(acquisition, run):
         networks = replace(networks, acquisition=acquisition_graph(
             spec, networks.decoder, networks.encoder, training.images, run.cohort.spacing_mm))
     schedule = diffusion.noise_schedule(design.diffusion)
@@ -86,8 +88,8 @@ def generator_stages(design: Design, run: RunFolder) -> dict[str, Path]:
     return folders | {stage: run.own(stage) for stage in (*kind.stages, bases.STAGE)}
 
 
-def read_training(run: RunFolder, folders: Mapping[str, Path], inherited: Inheritance = NO_INHERITANCE
-                  ) -> TrainingFacts:
+def read_training(run: RunFolder, folders: Mapping[str, Path], inherited: Inheritance = NO_INHERITANCE,
+                  of_images: tuple[str, ...] = ()) -> TrainingFacts:
     """Facts about the cohort and the stages, which are given by name and folder. inherited: from the denoisers of other
     runs that the run's began with. Raises DatasetError where the cohort lacks a column, InputError where a stage was
     trained on another cohort."""
@@ -110,14 +112,20 @@ def read_training(run: RunFolder, folders: Mapping[str, Path], inherited: Inheri
     natures = sorted({nature, *natures_of(folders.values(), inherited)})
     return TrainingFacts(
         counts,
-        attributes[subset == "train"],
+        _attributes(run, attributes[subset == "train"], of_images),
         torch.from_numpy(images),
         one_hot(torch.from_numpy(masks), run.cohort.classes),
         steps,
         {stage: last_figures(folder / "validation.csv") for stage, folder in folders.items()},
         tuple(natures),
         run.cohort.sha256,
+        of_images,
     )
+
+
+def _attributes(run: RunFolder, values: NDArray[np.float32], of_images: Sequence[str]) -> NDArray[np.float32]:
+    """Attributes of the training slices (N, A), then those of images."""
+    return np.concatenate([values, image_attributes(run.cohort, "train", of_images)], axis=1) if of_images else values
 
 
 def count_slices(dataset: Dataset) -> dict[str, int]:

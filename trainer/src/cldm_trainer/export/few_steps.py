@@ -35,7 +35,8 @@ def load_few_steps(settings: BundleSettings, sections: SmallSections, finishes: 
     sampling = replace(settings.export, sampler="ddim", steps=section.steps, spacing="trailing", eta=0.0,
                        guidance=1.0, guidance_interval=(0.0, 1.0))
     guidance = section.guidance or manifest.sampling.guidance
-    training = read_training(run, few_steps_stages(sections, run, len(finishes)))
+    training = read_training(run, few_steps_stages(sections, run, len(finishes)),
+                             of_images=sections.design.diffusion.image_attributes)
     natures = {*training.natures, *stated_natures(manifest.nature, manifest.provenance)}
     training = replace(training, steps={**manifest.provenance.get("steps", {}), **training.steps},
                        natures=tuple(sorted(natures)))

@@ -3,7 +3,7 @@
 import math
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cldm_runtime.bundle.nature import NOT_STATED, joined_nature
 from cldm_runtime.diffusion.schedule import NoiseSchedule
+from cldm_runtime.domains.attributes import Attribute
 from cldm_runtime.domains.domain import Domain
 
 from ..networks import Affine
@@ -32,7 +33,8 @@ _PACKAGES = ("cldm-trainer", "torch", "monai", "lightning-fabric", "onnx", "onnx
 class TrainingFacts:
     """Facts about the cohort that go into the bundle, and its slices that parity and quality are measured on.
 
-    attributes: (N, A) measured on the training slices, in the domain's order, NaN where undefined.
+    attributes: (N, A) measured on the training slices, in the domain's order, NaN where undefined; then those of images
+    that are named in `image_attributes`.
     validation: figures of merit of each stage on the validation patients. steps: optimiser steps of each stage.
     natures: of all images that the weights learned from, also before, each "phantom" or "patients"; "": not stated.
     cohort_sha256: of the cohort's content.
@@ -47,6 +49,7 @@ class TrainingFacts:
     validation: Mapping[str, Any] = field(default_factory=dict)
     natures: tuple[str, ...] = ("",)
     cohort_sha256: str = ""
+    image_attributes: tuple[str, ...] = ()
 
     @property
     def nature(self) -> str:
@@ -121,15 +124,22 @@ def common_sections(settings: BundleSettings, training: TrainingFacts) -> dict[s
             "names": list(domain.labels.names),
             "regions": {name: list(values) for name, values in domain.labels.regions.items()},
         },
-        "attributes": attribute_sections(domain, training.attributes),
-        "attribute_distribution": distribution_section(domain, training.attributes),
+        "attributes": attribute_sections(domain, training.attributes, training.image_attributes),
+        "attribute_distribution": distribution_section(domain, training.attributes, training.image_attributes),
     }
 
 
-def attribute_sections(domain: Domain, values: NDArray[np.float32]) -> list[dict[str, Any]]:
-    """Unit, range and the training slices' mean and deviation of each attribute."""
+def attribute_sections(domain: Domain, values: NDArray[np.float32],
+                       of_images: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Unit, range and the training slices' mean and deviation of each attribute. The range of one of images is that of
+    all but the outermost hundredth of the training slices on each side."""
     sections = []
-    for attribute, column in zip(domain.attributes, values.T.astype(np.float64), strict=True):
+    columns = values.T.astype(np.float64)
+    named = {attribute.name: attribute for attribute in domain.image_attributes}
+    attributes = [*domain.attributes,
+                  *(_within(named[name], column) for name, column in zip(of_images, columns[len(domain.attributes):],
+                                                                         strict=True))]
+    for attribute, column in zip(attributes, columns, strict=True):
         finite = column[np.isfinite(column)]
         mean = float(finite.mean()) if finite.size else 0.5 * (attribute.low + attribute.high)
         deviation = float(finite.std()) if finite.size else 0.0
@@ -146,12 +156,21 @@ def attribute_sections(domain: Domain, values: NDArray[np.float32]) -> list[dict
     return sections
 
 
-def distribution_section(domain: Domain, values: NDArray[np.float32]) -> dict[str, Any]:
+def _within(attribute: Attribute, column: NDArray[np.float64]) -> Attribute:
+    """The attribute with the range of the training slices."""
+    finite = column[np.isfinite(column)]
+    if not finite.size:
+        return attribute
+    low, high = (round(float(edge), 4) for edge in np.quantile(finite, (0.01, 0.99)))
+    return replace(attribute, low=low, high=max(high, low + 1e-3))
+
+
+def distribution_section(domain: Domain, values: NDArray[np.float32], of_images: Sequence[str] = ()) -> dict[str, Any]:
     """Measured attributes of at most `DISTRIBUTION_ROWS` training slices, evenly picked and sorted, so that no row can
     be traced to its place in a patient's stack."""
     picked = values[np.unique(np.linspace(0, max(len(values) - 1, 0), DISTRIBUTION_ROWS).astype(int))[: len(values)]]
     rows = [[None if math.isnan(number) else round(float(number), 4) for number in row] for row in picked]
     return {
-        "columns": list(domain.attribute_names),
+        "columns": [*domain.attribute_names, *of_images],
         "rows": sorted(rows, key=lambda row: [-1.0 if number is None else number for number in row]),
     }

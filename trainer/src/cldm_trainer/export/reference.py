@@ -93,7 +93,10 @@ def draw_sources(manifest: Manifest, domain: Domain, seed: int, count: int) -> A
     labels = np.stack(masks)
     measured = domain.measure(labels, manifest.image.spacing_mm)
     values = np.where(measured.reasons == Reason.NEEDS_STACK, np.array(requests), measured.values)
-    return {**encoder_inputs(manifest, domain, labels, values.astype(np.float32))}
+    known = {spec.name: spec.mean for spec in manifest.attributes}
+    usual = np.array([[known.get(name, np.nan) for name in domain.image_attribute_names]] * count)
+    given = np.concatenate([values, usual], axis=1) if domain.image_attributes else values
+    return {**encoder_inputs(manifest, domain, labels, given.astype(np.float32))}
 
 
 def draw_ellipsoids(classes: int, shape: tuple[int, ...], stream: Stream) -> LabelMap:

@@ -26,6 +26,7 @@ from ..training.batches import load_slices
 from ..training.processes import by_first
 from ..training.run_folder import RunFolder
 
+NO_ACQUISITION = AcquisitionConfig()
 STAGE, FILE = "acquisition", "acquisition.json"
 _UNITS = ("fraction", "mm", "mm", "pixels", "pixels", "pixels", "pixels")
 _BEYOND = 4.0  # times the level below which 98 % of the slices lie: the highest that may be requested

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cldm_runtime.bundle.acquisition_spec import NOISE_LEVEL
 from cldm_runtime.diffusion.samplers import SAMPLERS
 from cldm_runtime.diffusion.schedule import SPACINGS
 from cldm_runtime.errors import InputError, list_faults
@@ -99,5 +100,11 @@ def _condition_faults(config: Config) -> list[str]:
     if config.export.guidance != 1.0 and dropout == 0.0:
         faults.append(f"export.guidance: found {config.export.guidance}, expected 1 where diffusion.condition_dropout "
                       "is 0: there is nothing to guide away from.")
+    if diffusion.image_attributes and diffusion.condition not in ("attributes", "mask-attributes"):
+        faults.append(f"diffusion.image_attributes: found {list(diffusion.image_attributes)} for the condition "
+                      f"{diffusion.condition}, expected none. Use the condition attributes or mask-attributes.")
+    if NOISE_LEVEL in diffusion.image_attributes and config.acquisition.detection:
+        faults.append(f"diffusion.image_attributes: found {NOISE_LEVEL}, which the last graph of [acquisition] "
+                      "applies. Leave it out.")
     kind = KINDS.get(diffusion.condition)
     return faults + (kind.faults(config) if kind is not None else [])

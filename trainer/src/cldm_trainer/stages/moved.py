@@ -4,8 +4,11 @@ The copies are moved again from their seed, so nothing more than the latents has
 measured on the moved maps.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cldm_runtime.domains.attributes import Reason
@@ -14,7 +17,7 @@ from cldm_runtime.store import open_dataset
 
 from ..config import LatentsConfig
 from ..training.batches import in_batches, load_slices, one_hot
-from ..training.run_folder import RunFolder
+from ..training.run_folder import Cohort, RunFolder
 from .latents import BATCH, move_labels
 
 
@@ -29,8 +32,10 @@ def label_maps(section: LatentsConfig, run: RunFolder, subset: str) -> Tensor:
     return torch.cat(parts)
 
 
-def measured_attributes(section: LatentsConfig, run: RunFolder, subset: str) -> tuple[Tensor, Tensor]:
-    """Attributes (N, A) of a subset's samples, 0 where undefined, and where they are defined (0 or 1).
+def measured_attributes(section: LatentsConfig, run: RunFolder, subset: str,
+                        of_images: Sequence[str] = ()) -> tuple[Tensor, Tensor]:
+    """Attributes (N, A) of a subset's samples, 0 where undefined, and where they are defined (0 or 1); then those of
+    images that are named, which motion does not change.
 
     Those of the slices as they are come from the cohort. Those of moved copies are measured on the moved maps, but
     for what a single slice cannot tell, which moves do not change. Raises DatasetError where the cohort has none.
@@ -47,8 +52,20 @@ def measured_attributes(section: LatentsConfig, run: RunFolder, subset: str) -> 
     again = np.tile(plain, (len(moved) // len(plain), 1))
     parts = [plain]
     if measured:
-        values, reasons = (np.concatenate(column) for column in zip(*((m.values, m.reasons) for m in measured),
+        again_values, reasons = (np.concatenate(column) for column in zip(*((m.values, m.reasons) for m in measured),
                                                                     strict=True))
-        parts.append(np.where(reasons == Reason.NEEDS_STACK, again, values))
-    every = torch.from_numpy(np.concatenate(parts).astype(np.float32))
+        parts.append(np.where(reasons == Reason.NEEDS_STACK, again, again_values))
+    values = np.concatenate(parts).astype(np.float32)
+    if of_images:
+        images = image_attributes(run.cohort, subset, of_images)
+        values = np.concatenate([values, np.tile(images, (len(values) // len(plain), 1))], axis=1)
+    every = torch.from_numpy(values)
     return torch.nan_to_num(every, nan=0.0), torch.isfinite(every).float()
+
+
+def image_attributes(cohort: Cohort, subset: str, names: Sequence[str]) -> NDArray[np.float32]:
+    """(N, len(names)) attributes of a subset's images with their label maps, NaN where undefined."""
+    slices, domain = load_slices(cohort.file, subset), cohort.domain
+    assert domain.measure_images is not None  # the configuration was checked
+    measured = domain.measure_images(slices.images.numpy(), slices.masks.numpy(), cohort.spacing_mm)
+    return measured.values[:, [measured.names.index(name) for name in names]]

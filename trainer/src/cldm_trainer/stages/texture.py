@@ -38,7 +38,7 @@ from ..training.loop import Step, train_shared
 from ..training.losses import fooled, relativistic_critic
 from ..training.run_folder import RunFolder
 from . import latents as latents_stage
-from .acquisition import estimated, load_spec
+from .acquisition import NO_ACQUISITION, estimated, load_spec
 from .codec import IMAGE_STAGE, trained_image_codec
 from .latents import Latents, load_affines, load_latents
 
@@ -195,7 +195,7 @@ def made_from(section: TextureConfig, codecs: CodecSections, acquisition: Acquis
 
 
 def trained_texture(section: TextureConfig, codecs: CodecSections, run: RunFolder,
-                    acquisition: AcquisitionConfig = AcquisitionConfig()) -> Texture:
+                    acquisition: AcquisitionConfig = NO_ACQUISITION) -> Texture:
     """The trained texture, frozen, in evaluation mode. Raises InputError if there is none, or if it was trained for
     another kind of last graph."""
     texture = make_texture(section, codecs.image, run.cohort.channels, run.cohort.dims)

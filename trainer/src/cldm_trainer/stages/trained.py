@@ -30,7 +30,7 @@ class TrainedStages:
         return label_maps(self.design.codecs.latents, self.run, subset)
 
     def attributes(self, subset: str) -> tuple[Tensor, Tensor]:
-        return measured_attributes(self.design.codecs.latents, self.run, subset)
+        return measured_attributes(self.design.codecs.latents, self.run, subset, self.design.diffusion.image_attributes)
 
     def mask_latents(self, subset: str) -> Tensor:
         return latents.load_latents(self.design.codecs, self.run, subset).mask

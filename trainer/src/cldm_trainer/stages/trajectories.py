@@ -136,7 +136,8 @@ class Teacher:
             order = order_told(self.run.settings.seed, len(masks))
             attributes = None
             if "attributes" in self.bundle.manifest.sources:
-                values, defined = measured_attributes(self.latents, self.run, subset)
+                values, defined = measured_attributes(self.latents, self.run, subset,
+                                                      self.run.cohort.domain.image_attribute_names)
                 attributes = np.where(defined.numpy() > 0, values.numpy(), np.nan)[order].astype(np.float32)
             self._sources[subset] = masks[order], attributes
         return self._sources[subset]

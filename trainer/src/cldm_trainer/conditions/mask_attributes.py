@@ -1,0 +1,74 @@
+"""The latent of the label map with attributes of the image, such as its contrast, all concatenated with the noisy
+latent: the label map says where, the attributes say how bright."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..config import Config
+from .attributes import hidden, unknown_images
+from .facts import ConditionFacts
+from .kind import SUBSETS, Condition, Design, Table, Trained
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+class MaskAttributesCondition(Condition):
+    name, way = "mask-attributes", "channels"
+    codecs = ("mask-codec",)
+    facts = ConditionFacts(
+        "mask_attributes", "spatial", "masks and attributes", "condition_encoder", "condition",
+        "mean of the standardised latent of the mask codec, then attributes of the image, the same at every place",
+        "Images from label maps and attributes of the image: latent diffusion, conditioned on the latent of the label "
+        "map and on planes of attributes.")
+
+    def faults(self, config: Config) -> list[str]:
+        if not config.diffusion.image_attributes:
+            return ["diffusion.image_attributes: empty, expected some for diffusion.condition = \"mask-attributes\". "
+                    "Or use the condition mask."]
+        return unknown_images(config)
+
+    def learned(self, design: Design) -> nn.Module:
+        from ..networks.planes import AttributePlanes
+
+        return AttributePlanes(design.codecs.mask.latent_channels, len(design.diffusion.image_attributes))
+
+    def fit(self, encoder: nn.Module, training: Table) -> None:
+        from ..networks.planes import AttributePlanes
+
+        assert isinstance(encoder, AttributePlanes)
+        encoder.standardise_by(*training.columns[1:])
+
+    def tables(self, design: Design, trained: Trained) -> dict[str, Table]:
+        affine, kept = trained.mask_affine(), trained.kept(self.name, trained.attributes, {
+            "image_attributes": ",".join(design.diffusion.image_attributes)})
+
+        def prepare(column: Tensor) -> Tensor:
+            return column.float() if column.ndim == 2 else affine.standardise(column.float())
+
+        return {subset: Table((trained.mask_latents(subset), kept[f"{subset}.values"], kept[f"{subset}.defined"]),
+                              prepare) for subset in SUBSETS}
+
+    def hide(self, sources: tuple[Tensor, ...], share: float, generator: torch.Generator) -> tuple[Tensor, ...]:
+        return (sources[0], *hidden(sources[1:], share, generator))
+
+    def exported(self, design: Design, learned: nn.Module | None) -> nn.Module:
+        import torch
+
+        from ..networks import Affine, Codec, MaskEncoder
+        from ..networks.planes import AttributePlanes, MaskAndAttributesEncoder
+
+        assert isinstance(learned, AttributePlanes)
+        channels = design.codecs.mask.latent_channels
+        masks = MaskEncoder(Codec(design.classes, design.codecs.mask, design.dims),
+                            Affine(torch.zeros(channels), torch.ones(channels), design.dims))
+        return MaskAndAttributesEncoder(masks, learned)
+
+    def trained_encoder(self, learned: nn.Module | None, trained: Trained) -> nn.Module:
+        from ..networks import MaskEncoder
+        from ..networks.planes import AttributePlanes, MaskAndAttributesEncoder
+
+        assert isinstance(learned, AttributePlanes)
+        return MaskAndAttributesEncoder(MaskEncoder(trained.mask_codec(), trained.mask_affine()), learned)
