@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..domains.domain import Domain
 from ..domains.labels import LabelMap
-from ..store import Dataset, open_dataset
+from ..store import Dataset, are_attributes_stale, open_dataset, read_content
 
 
 def takes_images(dataset: Dataset, domain: Domain) -> bool:
@@ -30,6 +30,13 @@ def lacks_images(path: Path) -> bool:
     """Whether the file holds requested attributes of images, and no measured ones."""
     with open_dataset(path) as dataset:
         return "image_attributes" not in dataset and wants_images(dataset, dataset.load_domain())
+
+
+def must_measure_again(path: Path) -> bool:
+    """Whether the file lacks attributes of images, or holds attributes of other images or label maps; reads all of it.
+    """
+    with open_dataset(path) as dataset:
+        return lacks_images(path) or are_attributes_stale(dataset, read_content(dataset))
 
 
 def measured_images(dataset: Dataset, domain: Domain, labels: LabelMap, rows: slice) -> dict[str, NDArray[Any]]:

@@ -46,7 +46,7 @@ from ..store import (
     row_checksums,
 )
 from ..version import __version__
-from .imaging import file_wants_images, lacks_images
+from .imaging import file_wants_images, must_measure_again
 from .steps import (
     check_fit,
     is_by_this_segmenter,
@@ -85,7 +85,7 @@ def evaluate_dataset(path: str | os.PathLike[str], segmenter: Segmenter, *, batc
     if run.is_finished():
         shutil.rmtree(run.folder, ignore_errors=True)
         with stage("measuring") as progress:
-            measure_dataset(path, masks=run.measures_masks or lacks_images(run.out) or run.are_attributes_stale(),
+            measure_dataset(path, masks=run.measures_masks or must_measure_again(run.out),
                             segmentations=[segmenter.name], progress=progress)
         return segmenter.name
     existing: Existing = "overwrite" if overwrite and not run.is_begun() else "resume"
@@ -131,11 +131,6 @@ class Evaluation(Run):
         """Whether attributes of /masks must be measured too: the file holds masks without attributes."""
         with open_dataset(self.out) as dataset:
             return "masks" in dataset and "mask_attributes" not in dataset
-
-    def are_attributes_stale(self) -> bool:
-        """Whether attributes of /masks are there, and of other label maps; reads the whole file."""
-        with open_dataset(self.out) as dataset:
-            return are_attributes_stale(dataset, read_content(dataset))
 
     @cached_property
     def ranges(self) -> Sequence[range]:
