@@ -38,6 +38,7 @@ def test_post_processing_keeps_the_largest_piece_or_large_ones() -> None:
     largest = clean(MASK, IMAGE, SegmenterRecipe(largest_piece=True), DOMAIN)
     assert largest[0].tolist() == [[1, 2, 3, 4], [2, 2, 2, 2], [2, 2, 2, 2]]
     assert clean(MASK, IMAGE, SegmenterRecipe(fewest_pixels=3), DOMAIN)[0].tolist() == ALL_WALL
+    assert clean(MASK, IMAGE, SegmenterRecipe(fewest_pixels=2), DOMAIN)[0].tolist() == largest[0].tolist()
     assert clean(MASK, IMAGE, SegmenterRecipe(darker_than=0.95), DOMAIN)[0].tolist() == ALL_WALL
     assert clean(MASK, IMAGE, SegmenterRecipe(), DOMAIN) is MASK
 

@@ -49,8 +49,8 @@ RATES = [0.0, 0.1, 0.2, 0.4, 0.6]
 
 
 def test_equal_order_of_segmenters_gives_tau_one_for_every_figure_of_the_lesion() -> None:
-    result = predict_validity(measured(REFERENCE, RATES), {"g": measured(SYNTHETIC, RATES)}, "ceiling", list("abcde"),
-                              DOMAIN, 50)
+    tables = dict.fromkeys(("g", "ceiling"), measured(SYNTHETIC, RATES))
+    result = predict_validity(measured(REFERENCE, RATES), tables, "ceiling", list("abcde"), DOMAIN, 50)
     for name in ("dice_infarct", "mae_infarct_size", "bias_infarct_size"):
         tau = result["figures"][name]["sets"]["g"]["tau"]
         assert (tau["value"], tau["low"], tau["high"]) == (1.0, 1.0, 1.0), name
@@ -59,8 +59,8 @@ def test_equal_order_of_segmenters_gives_tau_one_for_every_figure_of_the_lesion(
 
 def test_exchanged_segmenters_give_scipys_tau() -> None:
     exchanged = [0.2, 0.0, 0.4, 0.1, 0.6]
-    result = predict_validity(measured(REFERENCE, RATES), {"g": measured(REFERENCE, exchanged)}, "ceiling",
-                              list("abcde"), DOMAIN, 50)
+    tables = {"g": measured(REFERENCE, exchanged), "ceiling": measured(REFERENCE, RATES)}
+    result = predict_validity(measured(REFERENCE, RATES), tables, "ceiling", list("abcde"), DOMAIN, 50)
     expected = stats.kendalltau(RATES, exchanged).statistic
     assert result["figures"]["mae_infarct_size"]["sets"]["g"]["tau"]["value"] == pytest.approx(expected)
 
@@ -68,8 +68,8 @@ def test_exchanged_segmenters_give_scipys_tau() -> None:
 def test_gaps_by_hand() -> None:
     reference = made_up(np.array([[0.5, 0.7], [0.4, 0.4], [0.2, 0.2]]), ["a", "b"])  # means .6, .4, .2
     other = made_up(np.array([[0.7, 0.7], [0.5, 0.7], [0.1, 0.1]]), ["c", "d"])  # .7, .6, .1: gaps .1, .2, -.1
-    item = predict_validity(reference, {"g": other}, "ceiling", ["x", "y", "z"], DOMAIN, 50)["figures"][
-        "dice_infarct"]["sets"]["g"]
+    result = predict_validity(reference, {"g": other, "ceiling": other}, "ceiling", ["x", "y", "z"], DOMAIN, 50)
+    item = result["figures"]["dice_infarct"]["sets"]["g"]
     assert item["mean_gap"]["value"] == pytest.approx(0.2 / 3)
     assert item["absolute_gap"]["value"] == pytest.approx(0.4 / 3)
     assert item["largest_gap"]["segmenter"] == "y" and item["largest_gap"]["value"] == pytest.approx(0.2)
@@ -98,8 +98,18 @@ def test_strata_have_a_gap_of_their_own() -> None:
     other = dice.copy()
     other[:, 8:] += 0.3
     patients = [f"P{i % 5}" for i in range(10)]
-    result = predict_validity(made_up(dice, patients), {"g": made_up(other, patients)}, "ceiling", list("abc"), DOMAIN,
-                              50)
+    tables = {"g": made_up(other, patients), "ceiling": made_up(dice, patients)}
+    result = predict_validity(made_up(dice, patients), tables, "ceiling", list("abc"), DOMAIN, 50)
     gaps = [row["mean_gap"]["value"] for row in result["strata"]
-            if row["attribute"] == "infarct_size" and row["figure"] == "dice_infarct"]
+            if row["set"] == "g" and row["attribute"] == "infarct_size" and row["figure"] == "dice_infarct"]
     assert gaps == pytest.approx([0, 0, 0, 0, 0.3])
+
+
+def test_patients_of_the_two_sets_are_drawn_independently_and_those_of_label_maps_together() -> None:
+    """One patient of Dice 0 and one of 1 on either side: drawn together, the gap would always be 0."""
+    same = np.array([[0.0, 1.0]] * 3)
+    tables = {"g": made_up(same, ["c", "d"]), "ceiling": made_up(same - 0.25, ["c", "d"])}
+    item = predict_validity(made_up(same, ["a", "b"]), tables, "ceiling", list("xyz"), DOMAIN, 500)[
+        "figures"]["dice_infarct"]["sets"]["g"]
+    assert [item["mean_gap"][key] for key in ("value", "low", "high")] == [0.0, -1.0, 1.0]
+    assert [item["paired_gap"][key] for key in ("value", "low", "high")] == [0.25, 0.25, 0.25]

@@ -74,12 +74,12 @@ def test_the_first_table_shows_each_figure_in_its_cell() -> None:
     def one(value: float) -> dict[str, float]:
         return {"value": value, "low": value - 0.1, "high": value + 0.1}
 
-    item = {"tau": one(0.8), "mean_gap": one(0.05), "absolute_gap": one(0.06), "n": 4,
+    item = {"tau": one(0.8), "mean_gap": one(0.05), "paired_gap": one(0.5), "absolute_gap": one(0.06), "n": 4,
             "largest_gap": {"segmenter": "x", **one(-0.2)}}
     figures = {"generators": ["g"], "ceiling": "reference, other patients", "lesion": "scar", "axes": 2,
                "nature": "phantom", "figures": {"false_sized": {"sets": {"g": item,
                                                                         "reference, other patients": item}}}}
     cells = prediction_table(figures).splitlines()[2:]
     assert cells[0] == ("| false scar above 10 pixels | g | 0.80 [0.70, 0.90] | 0.050 [-0.050, 0.150] | "
-                        "0.060 [-0.040, 0.160] | -0.200 (x) | 4 |")
+                        "0.500 [0.400, 0.600] | 0.060 [-0.040, 0.160] | -0.200 (x) | 4 |")
     assert cells[1].startswith("| false scar above 10 pixels | phantom, other patients |")

@@ -30,7 +30,7 @@ def scatter(path: Path, figures: Mapping[str, Any]) -> None:
     listed = "   ".join(f"{number} {name}" for number, name in enumerate(figures["segmenters"], 1))
     picture.supxlabel(f"on {cohort_noun(figures.get('nature', ''))} slices\n{listed}", fontsize=6, wrap=True)
     picture.supylabel("on synthetic images", fontsize=8)
-    picture.tight_layout()
+    picture.tight_layout(rect=(0.01, 0.0, 1.0, 1.0))
     path.parent.mkdir(parents=True, exist_ok=True)
     with plt.rc_context({"svg.hashsalt": "validity"}):
         picture.savefig(path, format="svg", metadata={"Date": None})
@@ -52,6 +52,8 @@ def _panel(axis: Any, reference: Mapping[str, Any], synthetic: Mapping[str, Any]
     axis.tick_params(labelsize=6)
     if ends:
         axis.axline((min(ends), min(ends)), slope=1.0, color="0.6", linewidth=0.8, zorder=0)
+    else:
+        axis.text(0.5, 0.5, "not defined", ha="center", fontsize=7)
 
 
 def _numbers(value: Mapping[str, Any]) -> list[float]:

@@ -5,9 +5,10 @@
 | y_s, x_s | a figure of segmenter s on the synthetic images, on the reference slices |
 | tau | Kendall's tau-b of x and y over the segmenters |
 | gap | y_s - x_s; "mean" over segmenters: of the gap (does it flatter?), of |gap| |
+| paired gap | mean over segmenters of y_s minus the figure on the cohort's own slices of the same label maps |
 
 Intervals are 95 % percentile intervals. A replicate draws the patients of the reference with replacement, and those of
-the label maps, each as a whole and the same for all segmenters. The segmenters themselves are not drawn.
+the label maps, each as a whole and the same for all segmenters and generators. The segmenters themselves are not drawn.
 """
 
 import math
@@ -71,7 +72,8 @@ def predict_validity(reference: FigureTerms, synthetic: Mapping[str, FigureTerms
     taus = {name: np.stack([kendall_tau(x[..., f], values[..., f]) for f in range(len(names))], axis=-1)
             for name, values in y.items()}
     figures = {name: {"unit": unit_of(name, domain), "reference": _by_segmenter(x[..., f], segmenters),
-                      "sets": {key: _compared(x[..., f], y[key][..., f], taus[key][:, f], segmenters) for key in y}}
+                      "sets": {key: _compared(x[..., f], y[key][..., f], taus[key][:, f], segmenters)
+                               | {"paired_gap": estimate(_mean(y[key][..., f] - y[ceiling][..., f], -1))} for key in y}}
                for f, name in enumerate(names)}
     gaps = {key: float(_mean(np.abs(y[key][0] - x[0]), None)) for key in generators}
     return {"segmenters": list(segmenters), "generators": generators, "ceiling": ceiling, "lesion": domain.lesion,
