@@ -24,7 +24,7 @@ FOREIGN = {
 PROSE = {"bundle", "engine"}  # "a cldm bundle"
 LISTS = {"cases", "labels"}  # {train: [cases]}
 NO_SETTINGS = {"kind", "label_values", "normalisation",  # of a manifest's section `segmenter`
-               "json", "jsonl", "md", "npy", "safetensors", "toml", "h5"}  # of files
+               "json", "jsonl", "md", "npy", "safetensors", "svg", "toml", "h5"}  # of files
 
 
 def texts(file: Path) -> Iterator[str]:
