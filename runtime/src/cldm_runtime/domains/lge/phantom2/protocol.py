@@ -33,12 +33,12 @@ class TissueSignal:
 # Blood, infarct and no-reflow have ratios of their own, see `_draw_t1`. Others are set so that their levels next to the
 # wall, in steps from wall to blood, are those measured [5]: lung -.6, fat 2.5, gas -1.5, liver and spleen 1.2.
 SIGNALS: dict[BodyTissue, TissueSignal] = {
-    BodyTissue.LUNG: TissueSignal(1.0, 0.08, 0.32, 0.06, 0.7),
+    BodyTissue.LUNG: TissueSignal(1.0, 0.08, 0.46, 0.09, 0.7),
     BodyTissue.BLOOD: TissueSignal(0.82, 0.0, 1.0),
     BodyTissue.MYOCARDIUM: TissueSignal(1.0, 0.0, 0.92),
-    BodyTissue.INFARCT: TissueSignal(0.78, 0.0, 0.90),
+    BodyTissue.INFARCT: TissueSignal(0.78, 0.0, 0.98),
     BodyTissue.MVO: TissueSignal(0.93, 0.0, 0.92),
-    BodyTissue.GREY_ZONE: TissueSignal(0.78, 0.0, 0.90),
+    BodyTissue.GREY_ZONE: TissueSignal(0.78, 0.0, 0.98),
     BodyTissue.MUSCLE: TissueSignal(1.05, 0.08, 0.85, 0.05, 0.1),
     BodyTissue.SUBCUTANEOUS_FAT: TissueSignal(260.0, 0.05, 0.66, 0.08, 0.08, enhanced=False),
     BodyTissue.EPICARDIAL_FAT: TissueSignal(260.0, 0.05, 0.66, 0.08, 0.1, enhanced=False),
@@ -118,18 +118,18 @@ class ScanProtocol:
         repetition = stream.uniform(1400.0, 2200.0)
         # The operator rather waits too long than too short: measured wall / blood .37 to .81 [5], [2]. A magnitude
         # image shows a wall before its null as bright, which the operator notices.
-        error = float(np.clip(stream.normal(0.19, 0.12), -0.06 if phase_sensitive else 0.03, 0.45))
+        error = float(np.clip(stream.normal(0.17, 0.09), -0.05 if phase_sensitive else 0.03, 0.45))
         acquired = stream.uniform(1.25, 2.2)  # [5], [6]
         return cls(
             t1, density, grain, null_ms(float(t1[BodyTissue.MYOCARDIUM]), repetition) * (1.0 + error), repetition,
             drift=-stream.uniform(0.035, 0.065),  # 15 to 25 ms of a null at 350 to 400 ms [2]
             phase_sensitive=phase_sensitive,
-            unevenness=(stream.uniform(0.02, 0.04), stream.uniform(0.01, 0.04)),  # SD / step .23 and .40 [5]
+            unevenness=(stream.uniform(0.028, 0.048), stream.uniform(0.02, 0.05)),  # SD / step .23 to .40 [5]
             noise=0.0036 * 4.0 ** stream.uniform(),  # contrast to noise 10 to 35 [3], .1 of the step [5]
             acquired_mm=acquired, reconstructed_mm=min(stream.uniform(1.2, 1.8), acquired),  # [5], [6]
             blur_mm=stream.uniform(0.4, 1.1),  # motion during the 150 to 200 ms of a segment; edges of 2 to 5 mm [5]
             filter_strength=stream.uniform(0.0, 1.0),
-            coils=CoilArray(float(np.deg2rad(stream.normal(120.0, 25.0))), stream.uniform(0.1, 0.45),
+            coils=CoilArray(float(np.deg2rad(stream.normal(120.0, 25.0))), stream.uniform(0.1, 0.35),
                             stream.uniform(0.0, 0.4)),
             artefacts=_draw_artefacts(stream), scale=float(np.exp(stream.normal(6.0, 0.5))),
             offset=stream.uniform(0.0, 1.0),
@@ -150,7 +150,7 @@ def _draw_tissues(stream: Stream, acute: bool) -> tuple[Field, Field, Field]:
     density = np.array([row.density for row in rows]) + scatter[1] * np.array([row.density_spread for row in rows])
     t1[BodyTissue.BLOOD] = wall * stream.uniform(0.75, 0.89)  # [1]: .82
     t1[list(_LIKE_BLOOD)] = t1[BodyTissue.BLOOD]
-    infarct = float(np.clip(stream.normal(0.965, 0.045), 0.82, 1.03))  # [1]: .94 to .96
+    infarct = float(np.clip(stream.normal(0.95, 0.035), 0.84, 1.03))  # [1]: .94 to .96
     t1[[BodyTissue.INFARCT, BodyTissue.GREY_ZONE]] = t1[BodyTissue.BLOOD] * infarct
     t1[BodyTissue.MVO] = wall * stream.uniform(0.86, 1.05)  # .4 of the step above the wall [5]
     return t1, np.maximum(density, 0.0), np.array([row.grain for row in rows])

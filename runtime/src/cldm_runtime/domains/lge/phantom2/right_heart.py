@@ -1,6 +1,6 @@
 """The right ventricle, the atria, and the fat and pericardium around the whole heart.
 
-Epicardial fat is log-normal, median 2.5 mm, up to 12 mm in the grooves, and 3 to 9 mm on the free wall of the right
+Epicardial fat is log-normal, median 2 mm, up to 12 mm in the grooves, and 2.5 to 7 mm on the free wall of the right
 ventricle (Eroglu et al. 2009: 4.4 +- .8 mm, with coronary disease 6.9 +- 1.5 mm). Fat reaches all around the heart,
 with the pericardium as a thin line in it (measured on two public LGE cases).
 """
@@ -125,9 +125,9 @@ class Envelope:
 
     @classmethod
     def draw(cls, stream: Stream) -> "Envelope":
-        left = float(np.clip(2.2 * np.exp(stream.normal(0.0, 0.5)), 0.8, 8.0))
+        left = float(np.clip(2.1 * np.exp(stream.normal(0.0, 0.55)), 0.8, 8.0))
         return cls(
-            left, stream.uniform(3.0, 8.0), float(np.clip(1.2 * np.exp(stream.normal(0.0, 0.8)), 0.2, 8.0)),
+            left, stream.uniform(2.5, 7.0), float(np.clip(1.0 * np.exp(stream.normal(0.0, 0.8)), 0.2, 8.0)),
             stream.uniform(5.0, 10.0), Waves.draw(stream, range(1, 7), 0.6), Waves.draw(stream, range(1, 5), 0.6),
             max(0.0, stream.uniform(-10.0, 3.0)), stream.uniform(0.8, 1.4),
             tuple((float(np.deg2rad(stream.normal(degrees, 6.0))), stream.uniform(1.2, 2.0))
