@@ -79,18 +79,8 @@ def test_three_patients_or_more_leave_one_for_validation(tmp_path: Path, patient
     assert [case.subset for case in found.cases] == ["train"] * (patients - val) + ["val"] * val and faults == []
 
 
-def test_a_cohort_without_any_lesion_is_an_error_unless_allowed(tmp_path: Path) -> None:
-    folder = raw(tmp_path / "raw", rings(infarct=False), rings(infarct=False))
-    with pytest.raises(InputError, match=r"none of 4 slices holds infarct.* set prepare.allow_no_lesion = true"):
-        prepare(folder, tmp_path / "cohort.h5", SETTINGS, "lge")
-    assert list(tmp_path.glob("cohort*")) == []
-    allowed = prepare(folder, tmp_path / "cohort.h5", replace(SETTINGS, allow_no_lesion=True), "lge")
-    assert [count.lesions for count in allowed.values()] == [0, 0]
-
-
 def test_a_cohort_without_validation_or_lesion_is_named(tmp_path: Path) -> None:
-    settings = replace(SETTINGS, allow_no_lesion=True)
-    counts = prepare(raw(tmp_path / "raw", rings(infarct=False)), tmp_path / "cohort.h5", settings, "lge")
+    counts = prepare(raw(tmp_path / "raw", rings(infarct=False)), tmp_path / "cohort.h5", SETTINGS, "lge")
     lesion, validation = warnings(counts, LGE)
     assert lesion.startswith("none of 2 slices holds infarct") and validation.startswith("there is no subset 'val'")
 

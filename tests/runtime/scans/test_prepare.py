@@ -1,7 +1,6 @@
 """A raw dataset of tiny NIfTI volumes becomes a cohort; everything wrong with it is said at once."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -230,8 +229,7 @@ def with_truth(folder: Path) -> Path:
 
 
 def test_the_truth_becomes_the_masks_and_what_a_reader_drew_the_annotations(tmp_path):
-    config = replace(CONFIG, allow_no_lesion=True)
-    prepare(with_truth(raw(tmp_path / "raw")), tmp_path / "cohort.h5", config, "lge")
+    prepare(with_truth(raw(tmp_path / "raw")), tmp_path / "cohort.h5", CONFIG, "lge")
     with open_dataset(tmp_path / "cohort.h5") as cohort:
         assert np.unique(cohort.masks()).tolist() == [0, 1, 2]
         assert np.unique(cohort.annotations()).tolist() == [0, 1, 2, 3]
@@ -240,12 +238,12 @@ def test_the_truth_becomes_the_masks_and_what_a_reader_drew_the_annotations(tmp_
 
 
 def test_a_changed_truth_and_a_missing_one_are_said(tmp_path):
-    folder, config = with_truth(raw(tmp_path / "raw")), replace(CONFIG, allow_no_lesion=True)
-    prepare(folder, tmp_path / "cohort.h5", config, "lge")
+    folder = with_truth(raw(tmp_path / "raw"))
+    prepare(folder, tmp_path / "cohort.h5", CONFIG, "lge")
     write_nifti(folder / "truthTr" / "anna.nii.gz", heart(), SPACING)
     with pytest.raises(DatasetError, match="true label maps"):
-        prepare(folder, tmp_path / "cohort.h5", config, "lge")
+        prepare(folder, tmp_path / "cohort.h5", CONFIG, "lge")
     (folder / "truthTr" / "anna.nii.gz").unlink()
     shutil.rmtree(folder / "truthTs")
     with pytest.raises(InputError, match=r"(?s)case anna: .*truthTr.anna\.nii\.gz is missing.*truthTs.dora\.nii"):
-        prepare(folder, tmp_path / "other.h5", config, "lge")
+        prepare(folder, tmp_path / "other.h5", CONFIG, "lge")

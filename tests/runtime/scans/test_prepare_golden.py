@@ -11,8 +11,7 @@ from cldm_runtime.scans.settings import PrepareSettings
 from cldm_runtime.store import open_dataset
 from scan_fixtures import describe, write_case
 
-SAME_GRID = PrepareSettings(shape=(32, 32), spacing_mm=(1.0, 1.0), percentiles=(0.0, 100.0), image_order=1, workers=1,
-                            allow_no_lesion=True)
+SAME_GRID = PrepareSettings(shape=(32, 32), spacing_mm=(1.0, 1.0), percentiles=(0.0, 100.0), image_order=1, workers=1)
 LABELS = {"background": 0, "lv_cavity": 1, "healthy_myocardium": 2}
 
 

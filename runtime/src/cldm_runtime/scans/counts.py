@@ -87,13 +87,6 @@ def _rule(domain: Domain, ring: tuple[str, ...] | None) -> str:
     return f"{domain.stack.dropped} of {ring[0]} around {ring[1]}" if len(ring) == 2 else domain.stack.dropped
 
 
-def no_lesion(samples: int, domain: Domain) -> str:
-    """The message for a cohort without the domain's lesion."""
-    return (f"none of {samples} {samples_of(domain)} holds {domain.lesion}, so a generator trained on them would draw "
-            "none. Look at the label maps and at [prepare.labels]. If the cohort has none, set prepare.allow_no_lesion "
-            "= true.")
-
-
 def warnings(counts: Mapping[str, Count], domain: Domain) -> list[str]:
     """What a user should know of a cohort before it is used, a sentence each."""
     noun, found = samples_of(domain), []
@@ -102,7 +95,8 @@ def warnings(counts: Mapping[str, Count], domain: Domain) -> list[str]:
             found.append(f"subset {name!r}: none of {count.samples} {noun} holds {domain.lesion}.")
     samples = sum(count.samples for count in counts.values())
     if domain.lesion_size and samples and not any(count.lesions for count in counts.values()):
-        found.append(f"none of {samples} {noun} holds {domain.lesion}: a generator trained on them draws none.")
+        found.append(f"none of {samples} {noun} holds {domain.lesion}: a generator trained on them draws "
+                     "none. Look at the label maps and at [prepare.labels].")
     found.extend(f"there is no subset {name!r}: {use}. Name it in subsets.json, or set prepare.validation_share (for "
                  "at least two patients)." for name, use in NEEDED.items() if name not in counts)
     return found

@@ -26,7 +26,7 @@ from ..store import (
     RowsDigest,
     create_dataset,
 )
-from .counts import DROPPED, Count, count_subsets, emptied, no_lesion, nothing_left, with_lesion
+from .counts import DROPPED, Count, count_subsets, emptied, nothing_left
 from .dataset import read_dataset
 from .direction import Stack, check_directions
 from .geometry import Turn, plan_turns, some_cases
@@ -60,20 +60,18 @@ def prepared_cases(cases: Sequence[Case], recipe: Recipe, turns: Mapping[str, Tu
 @dataclass
 class Written:
     """What was written so far: samples and dropped slices of each subset, the cases of which every slice was dropped,
-    the samples that hold the domain's lesion, the digest of the label maps, how each stack lay, and the share of
+    the digest of the label maps, how each stack lay, and the share of
     padding in the cases that have any."""
 
     dropped: dict[str, int]
     samples: Counter[str] = field(default_factory=Counter)
     emptied: dict[str, list[Case]] = field(default_factory=dict)
-    lesions: int = 0
     masks: RowsDigest = field(default_factory=RowsDigest)
     stacks: dict[str, Stack] = field(default_factory=dict)
     padding: dict[str, float] = field(default_factory=dict)
 
-    def add(self, case: Case, result: PreparedCase, lesions: int) -> None:
+    def add(self, case: Case, result: PreparedCase) -> None:
         self.samples[case.subset] += len(result.labels)
-        self.lesions += lesions
         if not len(result.labels):
             self.emptied.setdefault(case.subset, []).append(case)
         self.masks.add(result.labels)
@@ -122,12 +120,10 @@ def prepare(raw_folder: Path, target: Path, settings: PrepareSettings, domain_na
 
 def _check_written(written: Written, raw_folder: Path, settings: PrepareSettings, domain: Domain, notes: list[str]
                    ) -> None:
-    """Raises InputError for a cohort or a subset of which nothing is left, and for a cohort without any lesion."""
+    """Raises InputError for a cohort or a subset of which nothing is left."""
     samples, found = written.samples.total(), list[str]()
     if not samples:
         found = [nothing_left(sum(written.dropped.values()), domain, settings.ring)]
-    elif domain.lesion_size and not written.lesions and not settings.allow_no_lesion:
-        found = [no_lesion(samples, domain)]
     patients = {subset: list(dict.fromkeys(case.patient for case in cases))
                 for subset, cases in written.emptied.items()}
     found += [emptied(subset, patients[subset], count, domain, settings.ring)
@@ -167,18 +163,16 @@ def _write_cases(raw: RawDataset, recipe: Recipe, settings: PrepareSettings, dom
         if isinstance(result, str):
             faults.append(result)
         else:
-            lesions = _append(writer, result, numbers[case.patient], case.subset, domain, recipe.window.spacing_mm)
-            written.add(case, result, lesions)
+            _append(writer, result, numbers[case.patient], case.subset, domain, recipe.window.spacing_mm)
+            written.add(case, result)
         if progress:
             progress(done, len(cases))
     return written
 
 
 def _append(writer: DatasetWriter, case: PreparedCase, patient: str, subset: str, domain: Domain,
-            spacing_mm: tuple[float, ...]) -> int:
-    """Append the samples of a case; returns how many hold the domain's lesion."""
+            spacing_mm: tuple[float, ...]) -> None:
     measured, count = measure_samples(case, domain, spacing_mm), len(case.labels)
     writer.append(images=case.images, masks=case.labels, annotations=case.annotations,
                   mask_attributes=measured.values, mask_reasons=measured.reasons, patients=[patient] * count,
                   slices=case.slices, subset=[subset] * count)
-    return int(with_lesion(measured.names, measured.values, domain).sum())

@@ -46,7 +46,6 @@ class PrepareSettings:
     padding: str = PADDING_APART  # the percentiles omit rims of one value; "none" takes them for image
     image_order: int = 3  # spline of the resampling: 1 linear, 3 cubic
     labels: dict[str, str] = field(default_factory=dict)  # name in the dataset, or value -> our name
-    allow_no_lesion: bool = False  # True accepts a cohort of which no sample holds the domain's lesion
     ring: tuple[str, ...] | None = None  # regions that make a slice usable; unset: the domain's; []: keep all slices
     slice_axis: str = ""  # "z", "y" or "x" of the files: the axis through the slices; empty: as size and spacing say
     reorient: bool = True  # turn arrays that lie otherwise than most, as their headers say; False takes them as stored
