@@ -42,7 +42,7 @@ def test_values_follow_their_correlation() -> None:
 
 
 @pytest.mark.parametrize(("change", "fault"), [
-    ({"values": ()}, "acquisition.values: found "), ({"correlation": (1.0,)}, "1 numbers, expected 28"),
+    ({"values": ()}, "acquisition: values: found "), ({"correlation": (1.0,)}, "1 numbers, expected 28"),
     ({"residual_noise": -1.0}, "residual_noise of 0 or more"), ({"taper_weights": (1.0,)}, "as many taper_weights")])
 def test_faulty_numbers_are_named(change: dict[str, object], fault: str) -> None:
     assert fault in "\n".join(replace(acquisition_spec(), **change).faults())  # type: ignore[arg-type]

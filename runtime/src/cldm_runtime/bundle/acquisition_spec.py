@@ -91,21 +91,21 @@ class AcquisitionSpec:
         """The faults of the numbers, one line each."""
         names, inputs = [value.name for value in self.values], [value.input for value in self.values]
         if tuple(names) != VALUES or len(set(inputs)) != len(inputs):
-            yield f"acquisition.values: found {', '.join(names)}; expected {', '.join(VALUES)}, each with an input."
+            yield f"acquisition: values: found {', '.join(names)}; expected {', '.join(VALUES)}, each with an input."
             return
         for value in self.values:
-            yield from (f"acquisition.values.{value.name}: {fault}." for fault in value.table.faults())
+            yield from (f"acquisition: values.{value.name}: {fault}." for fault in value.table.faults())
             empty = not 0 <= (value.low or 0.0) < (value.high or 0.0)
             if value.can_be_requested and (value is not self.values[0] or empty):
-                yield (f"acquisition.values.{value.name}: only {NOISE_LEVEL} can be requested, from low to high, "
+                yield (f"acquisition: values.{value.name}: only {NOISE_LEVEL} can be requested, from low to high, "
                        "0 <= low < high.")
         if self.residual_noise < 0 or len(self.taper_shares) != len(self.taper_weights) or len(self.taper_shares) < 2:
             yield "acquisition: expected residual_noise of 0 or more, and as many taper_weights as taper_shares."
         size = len(self.values)
         if len(self.correlation) != size * (size + 1) // 2:
-            yield f"acquisition.correlation: {len(self.correlation)} numbers, expected {size * (size + 1) // 2}."
+            yield f"acquisition: correlation: {len(self.correlation)} numbers, expected {size * (size + 1) // 2}."
             return
         try:
             triangle_factor(full_matrix(self.correlation, size))
         except ValueError as error:
-            yield f"acquisition.correlation: {error}."
+            yield f"acquisition: correlation: {error}."
