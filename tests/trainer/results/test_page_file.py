@@ -47,4 +47,4 @@ def test_judges_and_spread_are_sections_where_they_were_measured(tmp_path: Path)
     (tmp_path / "spread.json").write_text(json.dumps(spread))
     page = write_results_page(tmp_path).read_text()
     assert "| zones | 0.710 [0.640, 0.780] | 0.710 [0.640, 0.780] |" in page
-    assert "| noise | 0.250 ± 0.125 | 0.250 ± 0.125 | 0.53 [0.40, 0.60] | 0.53 [0.40, 0.60] | 0.710 [0.640" in page
+    assert "| noise | 0.2500 ± 0.1250 | 0.2500 ± 0.1250 | 0.53 [0.40, 0.60] | 0.53 [0.40, 0.60] | 0.7100" in page

@@ -75,12 +75,15 @@ def run(config: Config, command: str, *, bundles: Sequence[Path] = (), samples: 
     """
     torch.set_num_threads(config.run.threads)
     how, folder = options or JudgingOptions(), config.run_folder / NAME
+    chosen = () if samples else bundles or [Path(config.export.generator)]
+    generators = [Generator.load(path) for path in chosen]  # first: one that is missing is found at once
     folder.mkdir(parents=True, exist_ok=True)
     tested = _tested(config, folder, how, say, fresh=samples is None)
     judges, target = _judges(config, how), out or folder
+    synthetic = _synthetic(tested, generators, samples, folder, say)
     control = _judged(_control(tested, how), judges, how, say, "control")
     figures: Json = {"made": _made(command, tested, how), "control": _figures(control), "sets": []}
-    for name, images in _synthetic(config, tested, bundles, samples, folder, say):
+    for name, images in synthetic:
         comparison = _comparison(tested.sets, images, how)
         results = _judged(comparison, judges, how, say, name)
         picture = f"told-apart-{len(figures['sets'])}.png"
@@ -117,16 +120,13 @@ def _judges(config: Config, how: JudgingOptions) -> list[Judge]:
     return judges
 
 
-def _synthetic(config: Config, tested: Tested, bundles: Sequence[Path], samples: Path | None, folder: Path, say: Say
+def _synthetic(tested: Tested, generators: Sequence[Generator], samples: Path | None, folder: Path, say: Say
                ) -> list[tuple[str, SyntheticImages]]:
     """Names and images of what is judged."""
     if samples is not None:
         return [(samples.name, given_samples(tested.sets, samples))]
-    found = []
-    for path in bundles or [Path(config.export.generator)]:
-        generator = Generator.load(path)
-        found.append((generator.bundle.identity, generated_samples(tested.sets, generator, folder, 1, say)))
-    return found
+    return [(generator.bundle.identity, generated_samples(tested.sets, generator, folder, 1, say))
+            for generator in generators]
 
 
 def _judged(comparison: TwoClasses, judges: Sequence[Judge], how: JudgingOptions, say: Say, name: str

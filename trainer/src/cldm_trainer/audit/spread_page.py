@@ -48,11 +48,11 @@ def _text(figures: Json) -> str:
 def spread_table(found: Json, floor: Json) -> str:
     """A line for each figure."""
     rows = [(name, _with_deviation(each, "reference"), _with_deviation(each, "synthetic"), estimate(each["ratio"]),
-             estimate(floor[name]["ratio"]), estimate(each["bias"], 3), each["groups"])
+             estimate(floor[name]["ratio"]), estimate(each["bias"], 4), each["groups"])
             for name, each in found.items()]
     return table(("figure", "reference, mean and deviation", "synthetic", "ratio", "floor's ratio", "bias", "groups"),
                  rows)
 
 
 def _with_deviation(found: Json, side: str) -> str:
-    return f"{number(found[f'{side}_mean']['value'], 3)} ± {number(found[f'{side}_sd']['value'], 3)}"
+    return f"{number(found[f'{side}_mean']['value'], 4)} ± {number(found[f'{side}_sd']['value'], 4)}"
