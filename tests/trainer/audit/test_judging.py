@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 import onnx_fixtures
-from cldm_runtime.errors import DatasetError
-from cldm_runtime.store import open_dataset
+from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.errors import BundleError, DatasetError
+from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
 from cldm_trainer import cli
 from cldm_trainer.audit.judges.panel import PanelOptions
 from cldm_trainer.audit.judging import JudgingOptions, run
@@ -84,6 +85,32 @@ def test_images_from_attributes_have_no_zones(config: Config, tiny_attributes: P
     by_name = {judge["name"]: judge["accuracy"] for judge in figures_of(page)["sets"][0]["judges"]}
     assert by_name["zones"] is None and by_name["texture"] is not None
     assert "this judge cannot judge them" in page.read_text()
+
+
+def test_images_of_a_file_are_judged_against_the_slices_that_they_were_made_for(config: Config, tmp_path: Path) -> None:
+    write_drawn_cohort(config.cohort_file, {"train": 3, "val": 3, "test": 24})
+    with open_dataset(config.cohort_file) as cohort:
+        rows = cohort.rows("test")[:10]
+        assert cohort.patients is not None and cohort.slices is not None
+        with create_dataset(tmp_path / "samples.h5", DatasetSpec(get_domain("lge"), (128, 128), (1.0, 1.0))) as writer:
+            writer.append(images=1 - cohort.images(rows), patients=cohort.patients[rows], slices=cohort.slices[rows],
+                          subset=["test"] * len(rows))
+    page = run(config, "cldm-train judge", options=QUICK, samples=tmp_path / "samples.h5", out=tmp_path / "out")
+    (judged,) = figures_of(page)["sets"]
+    assert page.parent == tmp_path / "out" and (judged["images"], judged["generator"]) == (10, "samples.h5")
+
+
+def test_images_made_from_nothing_are_judged_unpaired(config: Config, tiny_free: Path,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    use_rings(monkeypatch)
+    page = run(config, "cldm-train judge", options=QUICK, bundles=[tiny_free])
+    assert figures_of(page)["sets"][0]["images"] == 12
+
+
+def test_a_missing_bundle_is_found_before_anything_is_drawn(config: Config, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="nowhere"):
+        run(config, "cldm-train judge", options=QUICK, bundles=[tmp_path / "nowhere"])
+    assert not (config.run_folder / "judges").exists()
 
 
 def test_the_commands_know_their_options() -> None:
