@@ -276,3 +276,21 @@ def test_damage_is_found_named_and_repaired(cli: Cli, folder: Path, capsys: pyte
     assert "1 of 64 samples are not as they were written (parts 1;" in (error := capsys.readouterr().err)
     assert "damaged: 17" in error
     assert cli(*arguments, "--repair")[0] == 0 and digest(folder / "a.h5") == before
+
+
+@pytest.mark.parametrize(("policy", "rows"), [("skip", [1, 1, 1]), ("nearest", [0, 1, 0])])
+def test_rows_that_no_anatomy_meets_are_left_out_or_moved(cli: Cli, folder: Path, policy: str,
+                                                          rows: list[int]) -> None:
+    (folder / "grid.csv").write_text("infarct_size,transmurality\n0.4,0.1\n0.1,0.5\n")
+    assert cli("--n", 3, "--attributes", "grid.csv")[0] == 2
+    code, _, err = cli("--n", 3, "--attributes", "grid.csv", "--infeasible", policy)
+    assert code == 0 and "note: grid.csv, line 2 is" in err
+    with open_dataset(folder / "samples.h5") as dataset:
+        assert dataset.grid_row.tolist() == rows
+        assert json.loads(str(dataset.metadata["plan"]))["requests"]["infeasible"] == policy
+        assert policy == "skip" or dataset.requested[0, :2].tolist() == pytest.approx([0.4, 0.4])
+
+
+def test_infeasible_rows_are_only_those_of_drawn_label_maps(cli: Cli, folder: Path) -> None:
+    code, _, err = cli("--n", 3, "--masks", "masks.npy", "--infeasible", "skip")
+    assert code == 2 and "--infeasible skip is for a grid whose label maps are drawn" in err and untouched(folder)

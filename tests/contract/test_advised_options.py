@@ -23,6 +23,7 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
 REPEATING = ("cldm run merge", "cldm run repair", "cldm run status")  # take the arguments of gen and evaluate
 # What a command imports of a file, but never calls where such a message arises.
 NEVER = {
+    "cldm grid": ("requests/grid.py",),  # writes grids and reads none
     "cldm measure": ("engines/", "runs/", "evaluation/steps.py"),  # runs no network
     "cldm verify": ("requests/", "runs/"),  # draws no sample of its own
     "cldm distance": ("runs/",),

@@ -38,6 +38,7 @@ class Purpose(IntEnum):
     COHORT = 6  # phantom: what belongs to the patient
     READER = 7  # phantom: how a reader draws its contours
     SCAN = 8  # of a generated image: its scanner's noise, and how it was acquired
+    GRID = 9  # the rows of a grid by design; the index is that of the column, or of the round
 
 
 @cache

@@ -35,6 +35,7 @@ from ..generation.run import (
     provider_under_way,
 )
 from ..requests.grid import read_grid
+from ..requests.infeasible import POLICIES, settle
 from ..requests.moved_maps import MaskGridRequests
 from ..requests.repeats import conditions_of, repeated
 from ..requests.sources import FreeRequests, GridRequests, RequestSource, read_masks
@@ -56,6 +57,7 @@ Examples:
   cldm-gen --n 100 --masks cohort.h5 --steps 20 --seed 7
   cldm-gen --n 640 --masks cohort.h5 --subset d8 --attributes examples/rotations.csv
   cldm-gen --n 256 --attributes grid.csv --anatomy learned
+  cldm-gen --n 256 --attributes grid.csv --infeasible skip
   cldm-gen --n 512 --per-condition 8 --attributes examples/grid.csv --out out/repeated.h5
   cldm-gen --n 100000 --attributes grid.csv --out big.h5 --resume
   cldm-gen --n 100000 --attributes grid.csv --out /shared/big.h5 --shard 3/16
@@ -68,8 +70,8 @@ Examples:
 _SECTIONS = {
     "Most needed": ("samples", "grid_file", "masks_file", "out", "bundle_folder", "seed", "steps", "dry_run", "resume",
                     "overwrite"),
-    "Sampling": ("sampler", "spacing", "guidance", "guidance_interval", "per_condition", "subset", "anatomy",
-                 "anatomy_folder"),
+    "Sampling": ("sampler", "spacing", "guidance", "guidance_interval", "per_condition", "subset", "infeasible",
+                 "anatomy", "anatomy_folder"),
     "Machine": ("provider", "precision", "batch_size", "workers"),
     "Runs on many machines": (*SCALING_NAMES, "repair"),
 }
@@ -92,6 +94,9 @@ class _Gen(SectionedCommand, AuditedCommand):
                    "every row of the grid.")
 @click.option("--subset", default="", metavar="NAME", help="Use only this /subset of the dataset of --masks, such as "
               "test. (d8 of the phantom imitates patients eight days after the infarction.)")
+@click.option("--infeasible", type=click.Choice(POLICIES), default=POLICIES[0], show_default=True,
+              help="What to do with rows that no anatomy can meet. error: list them and write nothing. skip: leave "
+                   "them out. nearest: move them to values nearby that can be met.")
 @click.option("--anatomy", type=click.Choice(ANATOMIES), default=ANATOMIES[0], show_default=True,
               help="How label maps are drawn for attributes: by the domain's own model, or by an anatomy bundle that "
                    "learned from a cohort.")
@@ -131,8 +136,8 @@ class _Gen(SectionedCommand, AuditedCommand):
 @click.option("--overwrite", is_flag=True, help="Replace an existing file or unfinished run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan or the result as JSON.")
 @click.version_option(__version__, package_name="cldm-runtime")
-def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: str, anatomy: str,
-        anatomy_folder: Path | None, per_condition: int, bundle_folder: Path, out: Path, seed: int,
+def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: str, infeasible: str,
+        anatomy: str, anatomy_folder: Path | None, per_condition: int, bundle_folder: Path, out: Path, seed: int,
         steps: int | None, sampler: str | None, spacing: Spacing | None, guidance: float | None,
         guidance_interval: tuple[float, float] | None, batch_size: int | Literal["auto"] | None, workers: int | None,
         provider: str, precision: str, dry_run: bool, resume: bool, scaling: Scaling, repair: bool, overwrite: bool,
@@ -154,7 +159,8 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
                                   guidance_interval=guidance_interval)
     if batch_size == "auto":
         settings = _with_best_batch_size(generator, settings, out, resume)
-    source = _requests(generator, conditions_of(samples, per_condition), grid_file, masks_file, subset)
+    source = _requests(generator, conditions_of(samples, per_condition), grid_file, masks_file, subset,
+                       infeasible)
     plan = Plan(generator, repeated(source, per_condition), samples, seed, settings)
     audit_log.note(bundle, *filter(None, [learned]), seed=seed, plan_sha256=plan.sha256, asked=samples,
                    output=os.path.abspath(out))
@@ -210,21 +216,25 @@ def _anatomy_bundle(bundle: Bundle, folder: Path | None, masks_file: Path | None
 
 
 def _requests(generator: Generator, conditions: int, grid_file: Path | None, masks_file: Path | None,
-              subset: str) -> RequestSource:
+              subset: str, infeasible: str) -> RequestSource:
     """Where the requests come from. Raises InputError where the files given are not what the bundle takes."""
     if subset and masks_file is None:
         raise InputError(f"--subset {subset} is a part of a dataset of label maps. Give the dataset: --masks FILE.")
+    if infeasible != POLICIES[0] and (grid_file is None or masks_file is not None):
+        raise InputError(f"--infeasible {infeasible} is for a grid whose label maps are drawn. Leave it out, or pass "
+                         "--attributes CSV without --masks.")
     if grid_file is None and masks_file is None:
         if generator.manifest.conditions:
             raise InputError("expected either --attributes CSV or --masks FILE.")
         return FreeRequests(generator.domain)
     generator.check_asked(True)
-    grid = None if grid_file is None else read_grid(grid_file, generator.domain, for_masks=masks_file is not None)
+    grid = None if grid_file is None else read_grid(grid_file, generator.domain, masks_file is not None,
+                                                    feasible=infeasible == POLICIES[0])
     if masks_file is not None:
         masks = read_masks(masks_file, generator.canvas, subset)
         return masks if grid is None else MaskGridRequests.spread(grid, conditions, masks)
     assert grid is not None
-    return GridRequests.spread(grid, conditions, generator.canvas)
+    return GridRequests.spread(settle(grid, generator.domain, infeasible), conditions, generator.canvas)
 
 
 def _print_plan(plan: Plan, out: Path, existing: Existing, workers: int, as_json: bool) -> None:

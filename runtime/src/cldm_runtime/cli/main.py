@@ -16,6 +16,7 @@ from .streams import reason_of_loss, unfailing_streams
 # name -> (module in this package, one line for the list of commands); the function has the command's name, - being _
 COMMANDS = {
     "gen": ("gen", "Generate labelled images from a bundle."),
+    "grid": ("grid", "Write a grid of attributes by design."),
     "prepare": ("prepare", "Make a cohort from scans: crop, resample, normalise, measure."),
     "segment": ("segment", "Segment the images of a dataset."),
     "measure": ("measure", "Measure attributes and scores of masks and segmentations."),

@@ -38,6 +38,9 @@ class Anatomy(Protocol):
     def faults(self, request: Mapping[str, float]) -> list[str]:
         """Why no anatomy can meet the request; empty if one can. Missing attributes are free."""
 
+    def nearest(self, request: Mapping[str, float]) -> dict[str, float] | None:
+        """A request without faults close to this one, which keeps its values where it can; None if none was found."""
+
     def complete(self, request: Mapping[str, float], stream: Stream,
                  table: NDArray[np.float64] | None = None) -> dict[str, float]:
         """Fill in the missing attributes so that the request stays feasible; NaN where one is undefined. An attribute

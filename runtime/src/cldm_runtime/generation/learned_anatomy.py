@@ -23,6 +23,7 @@ from ..bundle.latent_prior_spec import Vector
 from ..bundle.sources import needs_maps
 from ..domains.domain import Anatomy, Domain, Drawn
 from ..domains.labels import LabelMap
+from ..domains.nearest import UnmetRequest, nearest_request
 from ..domains.rotation import rotate_labels
 from ..engines.engine import Engine
 from ..engines.open import open_graph
@@ -92,15 +93,26 @@ class LearnedAnatomy:
 
     def faults(self, request: Mapping[str, float]) -> list[str]:
         """Contradictions of the request, or the fault that no completion of it was met in a few trials."""
-        faults = self.contradictions(request)
-        for trial in range(0 if faults else _TRIALS):
+        if faults := self.contradictions(request):
+            return faults
+        unmet = self._trial(request)
+        return [] if unmet is None else [str(unmet)]
+
+    def nearest(self, request: Mapping[str, float]) -> dict[str, float] | None:
+        consistent = self.base.nearest(request) if self.contradictions(request) else request
+        return None if consistent is None else nearest_request(consistent, self._trial)
+
+    def _trial(self, request: Mapping[str, float]) -> UnmetRequest | None:
+        """The first of a few failed trials; None if one of them met the request."""
+        first = None
+        for trial in range(_TRIALS):
             try:
                 complete = self.complete(request, Stream(0, trial, Purpose.CONDITION))
                 self.attempt(complete, Stream(0, trial, Purpose.ANATOMY), limit=_TRIAL_DRAWS)
-                return []
-            except InputError as error:
-                faults = [*faults, str(error)][:1]
-        return faults
+                return None
+            except UnmetRequest as error:
+                first = first or error
+        return first
 
     def complete(self, request: Mapping[str, float], stream: Stream,
                  table: NDArray[np.float64] | None = None) -> dict[str, float]:
@@ -110,7 +122,7 @@ class LearnedAnatomy:
         complete, size = dict(request), self.domain.lesion_size
         component = self._pick(complete, stream)
         if component is None:
-            raise InputError(self._unmet(complete, None, 0))
+            raise self._unmet(complete, None, 0)
         if not self.prior.lesion[component]:
             complete = self._constants(component) | complete
         for attribute in self.domain.attributes:
@@ -144,7 +156,7 @@ class LearnedAnatomy:
                 return Drawn(labels, draws)
             if search.best is not None and (best is None or search.best[0] < best[0]):
                 best = search.best
-        raise InputError(self._unmet(request, None if best is None else best[1], limit))
+        raise self._unmet(request, None if best is None else best[1], limit)
 
     def _pick(self, request: Mapping[str, float], stream: Stream) -> int | None:
         """A component of the prior, sampled by its weight for the request; None if no component can meet it."""
@@ -169,16 +181,16 @@ class LearnedAnatomy:
             return labels
         return rotate_labels(labels, rotation_deg, self.spacing_mm)
 
-    def _unmet(self, request: Mapping[str, float], nearest: Vector | None, draws: int) -> str:
+    def _unmet(self, request: Mapping[str, float], nearest: Vector | None, draws: int) -> UnmetRequest:
         names = [name for name in self.prior.requested(request)]
         fault = (f"no map of anatomy {self.name} meets "
                  f"{', '.join(f'{name} = {request[name]:.3g}' for name in names) or 'this'}")
         if nearest is None:
-            return f"{fault}: its cohort shows nothing like it"
-        reached = ", ".join(f"{name} = {value:.3g}" for name, value in zip(
-            measurable_names(self.domain, names), nearest, strict=True))
-        return (f"{fault}; the nearest of {draws} draws has {reached}. Move the row towards it: a learned anatomy "
-                "draws what its cohort shows")
+            return UnmetRequest(f"{fault}: its cohort shows nothing like it")
+        reached = dict(zip(measurable_names(self.domain, names), nearest.tolist(), strict=True))
+        values = ", ".join(f"{name} = {value:.3g}" for name, value in reached.items())
+        return UnmetRequest(f"{fault}; the nearest of {draws} draws has {values}. Move the row towards it: a learned "
+                            "anatomy draws what its cohort shows", {**request, **reached})
 
 
 def learned_domain(generator: Bundle, anatomy: Bundle) -> Domain:

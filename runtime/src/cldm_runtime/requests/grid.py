@@ -51,11 +51,14 @@ class GridRow:
 
 @dataclass(frozen=True)
 class Grid:
-    """All rows, in the file's order. `sha256` is that of the file's bytes."""
+    """All rows, in the file's order. `sha256` is that of the file's bytes. infeasible: what was done with rows that no
+    anatomy can meet, "skip" or "nearest", and notes on each; empty where all can be met."""
 
     name: str
     rows: tuple[GridRow, ...]
     sha256: str
+    infeasible: str = ""
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -92,25 +95,28 @@ def place_of(index: int, counts: NDArray[np.int64]) -> tuple[int, int]:
     return int(np.flatnonzero(counts > turns)[index - int(np.minimum(counts, turns).sum())]), turns
 
 
-def read_grid(path: str | os.PathLike[str], domain: Domain, for_masks: bool = False) -> Grid:
+def read_grid(path: str | os.PathLike[str], domain: Domain, for_masks: bool = False, feasible: bool = True) -> Grid:
     """Read and check a grid file, of attributes or (for_masks) for given label maps.
 
-    Raises InputError that lists every fault with its line: malformed cells, values out of range, unknown columns, rows
-    that no anatomy can meet.
+    Raises InputError that lists every fault with its line: malformed cells, values out of range, unknown columns, and
+    rows that no anatomy can meet, unless `feasible` is False.
     """
     source = Path(path)
     data = read_bytes(source)
     text = decode_text(data, source)
     faults: list[str] = []
     rows = _parse(text, domain, faults, for_masks)
-    if not faults and not for_masks:
+    if feasible and not faults and not for_masks:
         faults = list(infeasible_rows(rows, domain))
     if faults:
-        listed = faults[:_MOST_FAULTS]
-        if len(faults) > _MOST_FAULTS:
-            listed.append(f"... and {len(faults) - _MOST_FAULTS} more")
-        raise InputError(list_faults(f"{source}: {len(faults)} fault(s); nothing was written.", listed))
+        raise InputError(list_faults(f"{source}: {len(faults)} fault(s); nothing was written.", shortened(faults)))
     return Grid(source.name, tuple(rows), hashlib.sha256(data).hexdigest())
+
+
+def shortened(lines: list[str]) -> list[str]:
+    """The first lines, and how many there are more."""
+    more = len(lines) - _MOST_FAULTS
+    return [*lines[:_MOST_FAULTS], *([f"... and {more} more"] if more > 0 else [])]
 
 
 def infeasible_rows(rows: Sequence[GridRow], domain: Domain) -> Iterator[str]:

@@ -90,12 +90,13 @@ class GridRequests:
 
     def identity(self) -> dict[str, str | int]:
         anatomy = self.canvas.domain.require_anatomy().identity() if self.canvas.maps else {}
-        return {"source": "grid", "grid_sha256": self.grid.sha256, "grid_rows": len(self.grid), **anatomy}
+        infeasible = {"infeasible": self.grid.infeasible} if self.grid.infeasible else {}
+        return {"source": "grid", "grid_sha256": self.grid.sha256, "grid_rows": len(self.grid), **infeasible, **anatomy}
 
     def notes(self) -> list[str]:
         turned = not self.canvas.maps and any(row.rotation_deg for row in self.grid.rows)
-        return [f"{self.grid.name}: rotation_deg has no effect: this bundle needs no label map that could be turned."
-                ] if turned else []
+        without_effect = [": rotation_deg has no effect: this bundle needs no label map that could be turned."] * turned
+        return [self.grid.name + note for note in (*(f", {note}" for note in self.grid.notes), *without_effect)]
 
 
 def draw_request(row: GridRow, number: int, canvas: Canvas, seed: int, index: int) -> SampleRequest:

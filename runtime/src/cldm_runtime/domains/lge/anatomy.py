@@ -7,6 +7,7 @@ endocardial surface length. Both are found by bisection on the *measured* attrib
 random: the ventricle's shape, the territory, the border and the number of foci.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,9 @@ from ...errors import InputError
 from ...noise import Purpose, Stream
 from ..domain import Drawn
 from ..labels import LabelMap
+from ..nearest import UnmetRequest, nearest_request
 from .attributes import ATTRIBUTES, HEALTHY, INFARCT, LV_CAVITY, NAMES, SECTIONS, Wall, find_wall, mean_share
+from .contradictions import contradictions, without_contradictions
 from .ventricle import Field, Roughness, Ventricle, draw_territory, pixel_axes, wrap
 
 _ATTEMPTS = 100
@@ -200,36 +203,29 @@ class LgeAnatomy:
         return {"anatomy": "parametric"}
 
     def faults(self, request: Mapping[str, float]) -> list[str]:
-        return self.contradictions(request) or self._trial(request)
+        return self.contradictions(request) or [str(unmet) for unmet in self._trial(request)[:1]]
 
     def contradictions(self, request: Mapping[str, float]) -> list[str]:
-        size, depth = request.get("infarct_size"), request.get("transmurality")
-        surface = request.get("endocardial_surface_length")
-        if size == 0 or (size is None and surface is None and depth == 0):
-            faults = []
-            if depth is not None:
-                faults.append("transmurality is undefined without infarct: leave the cell empty")
-            if surface:
-                faults.append(f"endocardial_surface_length = {surface:g} needs infarct, but infarct_size = 0")
-            return faults
-        if depth == 0:
-            return ["transmurality = 0 is impossible with infarct: leave the cell empty, or set infarct_size to 0"]
-        if size is not None and depth is not None and depth < size - _TOLERANCE["transmurality"]:
-            return [f"transmurality = {depth:g} is below infarct_size = {size:g}: an infarct that goes all the way "
-                    f"round has a transmurality equal to its size; raise transmurality to {size:g} or more"]
-        return []
+        return contradictions(request)
 
-    def _trial(self, request: Mapping[str, float]) -> list[str]:
-        """A row that leaves part of the infarct open is faulty only if every way of completing it fails."""
-        faults = []
+    def nearest(self, request: Mapping[str, float]) -> dict[str, float] | None:
+        def attempt(moved: Mapping[str, float]) -> UnmetRequest | None:
+            return min(self._trial(moved), key=lambda unmet: _distance(moved, unmet), default=None)
+
+        return nearest_request(without_contradictions(request), attempt)
+
+    def _trial(self, request: Mapping[str, float]) -> list[UnmetRequest]:
+        """The trials that failed. A row that leaves part of the infarct open is faulty only if every way of completing
+        it fails."""
+        unmet = []
         for trial in range(_TRIALS):
             complete = self.complete(request, Stream(0, trial, Purpose.CONDITION))
             try:
                 _draw(complete, Stream(0, trial, Purpose.ANATOMY), (128, 128), (1.0, 1.0), 0.0, _TRIAL_ATTEMPTS)
-            except InputError as error:
-                faults.append(str(error))
+            except UnmetRequest as error:
+                unmet.append(error)
         completed = all(name in request for name in NAMES[:3])
-        return faults[:1] if completed or len(faults) == _TRIALS else []
+        return unmet if completed or len(unmet) == _TRIALS else []
 
     def complete(self, request: Mapping[str, float], stream: Stream,
                  table: NDArray[np.float64] | None = None) -> dict[str, float]:
@@ -264,7 +260,14 @@ def _draw(request: Mapping[str, float], stream: Stream, shape: tuple[int, int], 
         if all(abs(error[name]) <= _TOLERANCE[name] for name in error):
             return Drawn(_paint(canvas, infarct), draws)
         best = min(best, error, key=_largest) if best else error
-    raise InputError(_unmet(request, best))
+    raise UnmetRequest(_unmet(request, best), {**request, **{name: request[name] + best[name] for name in best}})
+
+
+def _distance(request: Mapping[str, float], unmet: UnmetRequest) -> float:
+    """The largest move from a request to what was reached, in tolerances."""
+    reached = unmet.reached or {}
+    return max((abs(reached[name] - request[name]) / _TOLERANCE[name] for name in request if name in reached),
+               default=math.inf)
 
 
 def _paint(canvas: _Canvas, infarct: NDArray[np.bool_]) -> LabelMap:
