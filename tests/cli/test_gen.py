@@ -94,7 +94,7 @@ def test_guidance_is_in_the_plan_and_in_the_file(cli: Cli, folder: Path, tiny_gu
 
 @pytest.mark.parametrize(("arguments", "code", "message"), [
     (["--n", 0, "--attributes", "grid.csv"], 2, "0 is not in the range x>=1"),
-    (["--n", "x", "--attributes", "grid.csv"], 2, "'x' is not a valid integer"),
+    (["--n", "x", "--attributes", "grid.csv"], 2, "'x' is not a whole number"),
     (["--attributes", "grid.csv"], 2, "Missing option '--n'"),
     (["--n", 1], 2, "either --attributes CSV or --masks FILE"),
     (["--n", 1, "--attributes", "grid.csv", "--masks", "masks.npy"], 2, "either --attributes CSV or --masks FILE"),
@@ -109,7 +109,7 @@ def test_guidance_is_in_the_plan_and_in_the_file(cli: Cli, folder: Path, tiny_gu
     (["--n", 1, "--attributes", "grid.csv", "--seed", -1], 2, "-1 is not in the range"),
     (["--n", 1, "--attributes", "grid.csv", "--per-condition", 0], 2, "0 is not in the range x>=1"),
     (["--n", 1, "--attributes", "grid.csv", "--guidance", 2], 2, "without a null condition"),
-    (["--n", 1, "--attributes", "grid.csv", "--guidance", "nan"], 2, "guidance = nan: expected a finite number"),
+    (["--n", 1, "--attributes", "grid.csv", "--guidance", "nan"], 2, "'nan' is not a finite number"),
     (["--n", 1, "--attributes", "grid.csv", "--guidance-interval", 0.5, 2], 2, "guidance_interval = 0.5 to 2"),
     (["--n", 1, "--attributes", "grid.csv", "--bundle", "nowhere"], 3, "bundle nowhere: no such folder"),
     (["--n", 1, "--attributes", "grid.csv", "--out", "grid.csv/a.h5"], 4, "not a folder"),
@@ -131,7 +131,7 @@ def test_each_mistake_gives_one_message(cli: Cli, folder: Path, arguments: Seque
 def test_a_faulty_grid_is_listed_whole(cli: Cli, folder: Path) -> None:
     (folder / "grid.csv").write_text("infarct_size,transmurality\n0.5,1.4\n0.3,0.1\nnan,\n")
     code, _, err = cli("--n", 1, "--attributes", "grid.csv")
-    assert code == 2 and "line 2: transmurality = 1.4 is outside 0..1" in err and "line 4: infarct_size = nan" in err
+    assert code == 2 and "line 2: transmurality = 1.4 is outside 0..1" in err and "line 4: infarct_size = 'nan'" in err
     (folder / "grid.csv").write_text("infarct_size,transmurality\n0.1,0.5\n0.3,0.1\n")
     code, _, err = cli("--n", 1, "--attributes", "grid.csv")
     assert code == 2 and "line 3: transmurality = 0.1 is below infarct_size = 0.3" in err and untouched(folder)

@@ -6,7 +6,7 @@ import pytest
 
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.toml_file import read_toml
-from cldm_runtime.files.user_files import list_folder, read_json, read_text
+from cldm_runtime.files.user_files import composed, list_folder, read_json, read_text
 
 MARK = b"\xef\xbb\xbf"
 
@@ -41,3 +41,7 @@ def test_hidden_files_and_those_of_systems_are_passed_over(tmp_path: Path) -> No
     assert [path.name for path in list_folder(tmp_path, ".nii")] == ["a.nii", "b.nii"]
     assert [path.name for path in list_folder(tmp_path)] == ["a.nii", "b.nii", "c.txt"]
     assert list_folder(tmp_path / "none") == []
+
+
+def test_names_are_composed() -> None:
+    assert composed("e\u0301") == "\u00e9" == composed("\u00e9")

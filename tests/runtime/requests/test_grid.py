@@ -98,6 +98,9 @@ def test_blank_rows_and_columns_of_a_spreadsheet_are_passed_over(tmp_path: Path)
     ("size,depth\n0.1,0.2,0.3\n", "line 2: 3 cells, the header has 2"),
     ("size,,depth\n0.1,,0.2\n", "line 1: column 2 has no name. Name it, or delete it"),
     ("size,\n0.1,7\n", "line 2: 2 cells, the header has 1"),
+    ("size\n\"0,1\"\n", "line 2: size = '0,1' is not a number. Write decimals with a point: 0.1."),
+    ("Sise\n0.1\n", "unknown column 'sise'. Known: size, depth, rotation_deg, weight, label. Did you mean size?"),
+    ("sep=,\nsize\n0.1\n", "Delete this line, which is for Excel alone."),
     ("size\n0_1\n", "line 2: size = '0_1' is not a number"),
     (",,\n,,\n", "the file is empty"),
     ("size,depth\n,\n,\n", "no row below the header"),
@@ -114,7 +117,8 @@ def test_each_fault_is_named_with_its_line(tmp_path: Path, text: str | bytes, fa
     assert fault in str(error.value) and "grid.csv" in str(error.value)
 
 
-@pytest.mark.parametrize(("header", "hint"), [("sise", ""), ("a;b", " Separate columns by commas."),
+@pytest.mark.parametrize(("header", "hint"), [("sise", " Did you mean size?"), ("xyz", ""),
+                                              ("a;b", " Separate columns by commas."),
                                               ("a\tb", " Separate columns by commas.")])
 def test_a_hint_is_given_where_commas_are_missing(tmp_path: Path, header: str, hint: str) -> None:
     with pytest.raises(InputError) as error:

@@ -66,6 +66,13 @@ def test_values_without_a_meaning_are_named() -> None:
         translate(np.array([[0, 3, 7]]), {0: 0, 3: 2})
 
 
+def test_value_0_is_the_background_unless_its_number_is_mapped() -> None:
+    labels = {"infarct": (0,), "background": (3,), "lv_cavity": (1,)}
+    _, (fault,) = mapped(labels, {})
+    assert fault.startswith("label 'infarct' has the value 0 in dataset.json, which nnU-Net keeps for the background")
+    assert mapped(labels, {"0": "infarct"}) == ({0: 3, 1: 1, 3: 0}, [])
+
+
 def test_the_form_of_nnunet_1_is_explained(tmp_path: Path) -> None:
     write_json(tmp_path / "dataset.json", {"modality": {"0": "MRI"}, "labels": {"0": "background", "1": "scar"}})
     with pytest.raises(InputError, match=r'v1, expected that of v2. Write it the other way round, "background": 0'):

@@ -58,3 +58,12 @@ def test_a_raw_dataset_without_cases_says_which_ending_was_looked_for(tmp_path: 
     for kind in ("imagesTr", "labelsTr"):
         (tmp_path / kind).mkdir()
     assert read_raw_dataset(describe(tmp_path))[1] == [f"{tmp_path / 'imagesTr'}: no case ends with .nii.gz"]
+
+
+@pytest.mark.parametrize(("setting", "value"), [
+    ("percentiles", (99.5, 0.5)), ("percentiles", (-1.0, 50.0)), ("percentiles", (1.0,)), ("image_order", 9),
+    ("margin_mm", -5.0), ("shape", (0, 128)), ("spacing_mm", (0.0, 1.0)), ("channel", -1), ("workers", 0)])
+def test_settings_out_of_range_are_named(setting: str, value: object) -> None:
+    settings = PrepareSettings(**{setting: value})
+    with pytest.raises(InputError, match=rf"prepare\.{setting}: found .*, expected"):
+        make_recipe(settings, RawDataset(Path("raw"), {"background": (0,)}, (), {}), get_domain("lge"))

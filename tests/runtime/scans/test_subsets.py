@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from cldm_runtime.errors import InputError
 from cldm_runtime.files.atomic import write_json
 from cldm_runtime.scans.subsets import check_patients, patients_of, split_note, subsets_of
 
@@ -39,3 +42,25 @@ def test_a_patient_in_two_subsets_is_a_fault() -> None:
     faults: list[str] = []
     check_patients(PATIENTS, {"a1": "train", "a2": "test", "b1": "val"}, faults)
     assert faults == ["patient a is in several subsets: test, train"]
+
+
+@pytest.mark.parametrize("patient", [None, 1.5, True, ["p"], {}])
+def test_a_patient_is_a_text_or_a_number(tmp_path: Path, patient: object) -> None:
+    write_json(tmp_path / "patients.json", {"a": patient})
+    with pytest.raises(InputError, match="where a patient is a text or a number"):
+        patients_of(tmp_path, {"a": "a"}, [])
+
+
+def test_a_case_in_both_parts_of_a_fold_is_a_fault(tmp_path: Path) -> None:
+    write_json(tmp_path / "splits_final.json", [{"train": ["a", "b"], "val": ["b"]}])
+    faults: list[str] = []
+    subsets_of(tmp_path, {"a": "", "b": ""}, {"a": "a", "b": "b"}, 0, 0.0, faults)
+    assert faults == [f"{tmp_path}/splits_final.json, fold 0: case b is in train and in val"]
+
+
+def test_names_with_accents_are_the_same_however_they_are_written(tmp_path: Path) -> None:
+    case, written = "\u00e9", "e\u0301"  # composed; as macOS writes it
+    write_json(tmp_path / "patients.json", {written: "p"})
+    write_json(tmp_path / "subsets.json", {"test": [written]})
+    assert patients_of(tmp_path, {case: case}, faults := []) == {case: "p"}
+    assert subsets_of(tmp_path, {case: ""}, {case: "p"}, 0, 0.0, faults) == {case: "test"} and faults == []

@@ -5,6 +5,7 @@ leave hidden files in folders. Neither is part of what the user means.
 """
 
 import json
+import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,11 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         repeated = sorted(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
         raise ValueError(f"repeated keys {repeated}, expected each once")
     return value
+
+
+def composed(name: str) -> str:
+    """A name with its accents composed: macOS writes é as two characters into names of files, editors as one."""
+    return unicodedata.normalize("NFC", name)
 
 
 def list_folder(folder: Path, ending: str = "") -> list[Path]:

@@ -13,8 +13,10 @@ A grid for given label maps has no columns of their attributes, because the maps
 import hashlib
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -173,13 +175,22 @@ def _header_faults(names: list[str], line: int, domain: Domain, for_masks: bool 
             yield f"line {line}: column {blank} has no name. Name it, or delete it"
             continue
         if name not in columns and not (misplaced and name in (*domain.attribute_names, *TRANSFORMATIONS)):
-            hint = " Separate columns by commas." if ";" in name or "\t" in name else ""
+            hint = _column_hint(name, columns)
             yield f"line {line}: unknown column {name!r}. Known: {', '.join(columns)}.{hint}"
         if names.count(name) > 1:
             yield f"line {line}: column {name!r} stands {names.count(name)} times"
     if not misplaced and not set(names) & set(expected):
         kind = "transformation" if for_masks else "attribute"
         yield f"line {line}: no {kind} column. Expected at least one of: {', '.join(expected)}"
+
+
+def _column_hint(name: str, columns: Sequence[str]) -> str:
+    """What was probably meant by an unknown column."""
+    if name.startswith("sep="):
+        return " Delete this line, which is for Excel alone."
+    close = [column for column in columns if re.sub(r"\W+", "_", name) == column] or get_close_matches(name, columns, 1)
+    separated = " Separate columns by commas." if ";" in name or "\t" in name else ""
+    return separated or (f" Did you mean {close[0]}?" if close else "")
 
 
 def _misplaced(names: list[str], domain: Domain, for_masks: bool) -> Iterator[str]:
@@ -216,7 +227,8 @@ def _number(line: int, name: str, text: str, low: float, high: float, faults: li
         value = finite_number(text)
     except ValueError as error:
         hint = f" Write {text[:-1].strip()} percent as a fraction." if text.endswith("%") else (
-            " Leave the cell empty to leave it out" if "finite" in str(error) else "")
+            " Leave the cell empty to leave it out" if "finite" in str(error) else
+            " Write decimals with a point: 0.1." if re.fullmatch(r"[0-9]*,[0-9]+", text) else "")
         faults.append(f"line {line}: {name} = {text!r} {error}.{hint}")
         return math.nan
     if not low <= value <= high:

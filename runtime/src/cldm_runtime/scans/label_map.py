@@ -48,6 +48,9 @@ def map_labels(raw: RawDataset, domain: Domain, mapping: Mapping[str, str], faul
     faults.extend(f"{_named(name, raw.labels[name])} of {raw.source} is not mapped, and no other label says what "
                   f'{_listed(values)} is. Say it in [{section}]: "{name}" = "LABEL", where LABEL is one of {known}'
                   for name, values in unmapped.items() if name != IGNORE and values != [0])
+    if lookup[0] and 0 not in by_number:
+        faults.append(f"label {names[lookup[0]]!r} has the value 0 in {raw.source}, which nnU-Net keeps for the "
+                      f'background. Write the files with other values, or say in [{section}] what 0 is: "0" = "LABEL"')
     faults.extend(_ignore_faults(raw, domain, by_name, by_number, section))
     return lookup
 

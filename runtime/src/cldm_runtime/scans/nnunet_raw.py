@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..bundle.nnunet_labels import read_labels
 from ..errors import InputError
 from ..files.atomic import whole_stream
-from ..files.user_files import list_folder, read_json
+from ..files.user_files import composed, list_folder, read_json
 from .subsets import check_patients, patients_of, split_note, subsets_of
 from .volume_files import imported
 
@@ -155,11 +155,11 @@ def _scan(folder: Path, part: str, ending: str, faults: list[str]) -> Pairs:
         if len(stem) < 6 or stem[-5] != "_" or not re.fullmatch("[0-9]{4}", stem[-4:]):
             faults.append(f"{file}: the name must end with a channel number such as _0000{ending}")
             continue
-        grouped.setdefault(stem[:-5], []).append(file)
-    for file in list_folder(labels, ending):
-        if file.name.removesuffix(ending) not in grouped:
-            faults.append(f"{file}: there is no image for this label map in {images.name}")
-    return {name: (tuple(files), labels / f"{name}{ending}") for name, files in grouped.items()}
+        grouped.setdefault(composed(stem[:-5]), []).append(file)
+    maps = {composed(file.name.removesuffix(ending)): file for file in list_folder(labels, ending)}
+    faults.extend(f"{file}: there is no image for this label map in {images.name}"
+                  for name, file in maps.items() if name not in grouped)
+    return {name: (tuple(files), maps.get(name, labels / f"{name}{ending}")) for name, files in grouped.items()}
 
 
 def write_nifti(file: Path, array: NDArray[np.generic], spacing_mm: Sequence[float]) -> None:

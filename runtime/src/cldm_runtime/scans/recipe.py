@@ -1,5 +1,6 @@
 """The recipe of a cohort: the settings with every name resolved to numbers, for one raw dataset and one domain."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -56,8 +57,7 @@ def make_recipe(settings: PrepareSettings, raw: RawDataset, domain: Domain, doma
     window = _window(settings, domain, faults)
     regions = _regions(settings, domain, faults)
     first, nature = _first_slice(settings, raw, domain, faults), _nature(settings, raw, faults)
-    if len(settings.percentiles) != 2:
-        faults.append(f"prepare.percentiles: found {list(settings.percentiles)}, expected two numbers")
+    faults += _out_of_range(settings)
     if settings.slice_axis not in ("", *AXES) or (settings.slice_axis and domain.axes != 2):
         faults.append(f"prepare.slice_axis: found {settings.slice_axis!r}, expected z, y or x, for a domain of slices")
     if settings.centre not in CENTRES:
@@ -72,6 +72,24 @@ def make_recipe(settings: PrepareSettings, raw: RawDataset, domain: Domain, doma
     return Recipe(domain_name or domain.name, lookup, window, (low, high), regions, _channels(settings, raw),
                   settings.image_order, settings.check_geometry, first, nature, settings.centre == "labels",
                   settings.nan == NAN_IS_LOWEST, settings.padding == PADDING_APART)
+
+
+def _out_of_range(settings: PrepareSettings) -> list[str]:
+    low, high = settings.percentiles if len(settings.percentiles) == 2 else (0.0, 0.0)
+    rules = [
+        ("percentiles", 0 <= low < high <= 100, "two numbers from 0 to 100, the lower one first"),
+        ("image_order", 0 <= settings.image_order <= 5, "0 to 5"),
+        ("margin_mm", 0 <= settings.margin_mm < math.inf, "0 or more"),
+        ("shape", min(settings.shape, default=1) > 0, "numbers of 1 or more"),
+        ("spacing_mm", all(0 < length < math.inf for length in settings.spacing_mm), "numbers above 0"),
+        ("channel", settings.channel >= 0, "0 or more"),
+        ("workers", settings.workers >= 1, "1 or more")]
+    return [f"prepare.{name}: found {_spelled(getattr(settings, name))}, expected {expected}"
+            for name, fits, expected in rules if not fits]
+
+
+def _spelled(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _window(settings: PrepareSettings, domain: Domain, faults: list[str]) -> Window:

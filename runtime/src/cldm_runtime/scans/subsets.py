@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import InputError
-from ..files.user_files import read_json
+from ..files.user_files import composed, read_json
 
 SUBSETS, SPLITS, PATIENTS = "subsets.json", "splits_final.json", "patients.json"
 
@@ -19,9 +19,10 @@ def patients_of(folder: Path, own: Mapping[str, str], faults: list[str]) -> dict
     file = folder / PATIENTS
     if not file.is_file():
         return dict(own)
-    patient_of = read_json(file)
-    if not isinstance(patient_of, dict):
-        raise InputError(f"{file}: expected an object {{case: patient}}.")
+    stated = read_json(file)
+    if not isinstance(stated, dict) or not all(type(patient) in (str, int) for patient in stated.values()):
+        raise InputError(f"{file}: expected an object {{case: patient}}, where a patient is a text or a number.")
+    patient_of = {composed(name): patient for name, patient in stated.items()}
     faults.extend(f"{file}: case {name} is not listed" for name in own if name not in patient_of)
     return {name: str(patient_of.get(name, patient)) for name, patient in own.items()}
 
@@ -55,7 +56,10 @@ def _of_fold(file: Path, train: Sequence[str], fold: int, faults: list[str]) -> 
         raise InputError(f"{file}: there is no fold {fold}.")
     if not isinstance(folds[fold], dict) or not all(_are_names(folds[fold].get(part)) for part in ("train", "val")):
         raise InputError(f"{file}: fold {fold} is not {{train: [cases], val: [cases]}}.")
-    chosen = {name: subset for subset in ("train", "val") for name in folds[fold][subset]}
+    parts = {subset: list(map(composed, folds[fold][subset])) for subset in ("train", "val")}
+    chosen = {name: subset for subset, cases in parts.items() for name in cases}
+    faults.extend(f"{file}, fold {fold}: case {name} is in train and in val" for name in parts["train"]
+                  if name in parts["val"])
     faults.extend(
         f"{file}, fold {fold}: case {name} is in neither train nor val" for name in train if name not in chosen)
     faults.extend(
@@ -92,10 +96,10 @@ def _named_subsets(file: Path, names: Sequence[str], faults: list[str]) -> dict[
         raise InputError(f"{file}: expected an object {{subset: [cases]}}.")
     subsets: dict[str, str] = {}
     for subset, cases in named.items():
-        for name in cases:
+        for name in map(composed, cases):
             if name in subsets:
                 faults.append(f"{file}: case {name} is in {subsets[name]} and in {subset}")
-            subsets[str(name)] = str(subset)
+            subsets[name] = str(subset)
     faults.extend(f"{file}: case {name} does not exist (or has no label map)" for name in subsets if name not in names)
     faults.extend(f"{file}: case {name} is in no subset" for name in names if name not in subsets)
     return {name: subset for name, subset in subsets.items() if name in names}

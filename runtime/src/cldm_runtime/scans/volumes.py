@@ -119,8 +119,8 @@ def _finite(case: Case, pixels: NDArray[Any], allow_nan: bool) -> NDArray[Any]:
         raise InputError(f"case {case.name}: every voxel of the image is NaN. Export it again from its source")
     if missing.any() and not allow_nan:
         raise InputError(f"case {case.name}: the image holds values that are not finite (NaN), {missing.mean():.2g} of "
-                         'its voxels. If they lie outside the field of view, set prepare.nan = "lowest", which gives '
-                         "them the image's lowest value and leaves them out of the percentiles")
+                         'its voxels. If they lie outside the field of view, set prepare.nan = "lowest", which '
+                         "replaces them by the image's lowest value and leaves them out of the percentiles")
     return pixels
 
 
