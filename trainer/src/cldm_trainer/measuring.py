@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from cldm_runtime.cli.numbers import WholeNumber
+
 from .stages.config_file import load_config
 
 _CONFIG = click.option("--config", "config_path", required=True, type=click.Path(), metavar="FILE",
@@ -21,13 +23,13 @@ _OUT = click.option("--out", default=None, type=click.Path(), metavar="DIR",
 @_BUNDLES
 @click.option("--samples", default=None, type=click.Path(), metavar="FILE",
               help="Generated dataset to judge, instead of bundles. [default: images are generated]")
-@click.option("--pairs", default=600, show_default=True, type=click.IntRange(min=8), metavar="N",
+@click.option("--pairs", default=600, show_default=True, type=WholeNumber(min=8), metavar="N",
               help="Reference and synthetic images of the same label maps, at most.")
-@click.option("--folds", default=2, show_default=True, type=click.IntRange(min=2), metavar="K",
+@click.option("--folds", default=2, show_default=True, type=WholeNumber(min=2), metavar="K",
               help="Parts of the patients; a judge learns from all but one.")
-@click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1), metavar="N",
+@click.option("--seeds", default=3, show_default=True, type=WholeNumber(min=1), metavar="N",
               help="How often each judge learns, with other folds.")
-@click.option("--steps", default=300, show_default=True, type=click.IntRange(min=1), metavar="N",
+@click.option("--steps", default=300, show_default=True, type=WholeNumber(min=1), metavar="N",
               help="Training steps of the judges that are networks.")
 @click.option("--as-stored", is_flag=True,
               help="Judge images as they are stored. [default: percentiles of both sides are levelled first]")
@@ -47,9 +49,9 @@ def judge(config_path: str, bundles: tuple[str, ...], samples: str | None, pairs
 @click.command()
 @_CONFIG
 @_BUNDLES
-@click.option("--maps", default=20, show_default=True, type=click.IntRange(min=2), metavar="K",
+@click.option("--maps", default=20, show_default=True, type=WholeNumber(min=2), metavar="K",
               help="Label maps, each of another fresh patient of the phantom.")
-@click.option("--images", default=16, show_default=True, type=click.IntRange(min=2), metavar="R",
+@click.option("--images", default=16, show_default=True, type=WholeNumber(min=2), metavar="R",
               help="Images of each label map.")
 @_OUT
 def spread(config_path: str, bundles: tuple[str, ...], maps: int, images: int, out: str | None) -> None:
