@@ -22,7 +22,8 @@ def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None
     with progress.show_progress("making", 8, log) as show:
         for done in range(1, 9):
             show(done, 8)
-    assert log.getvalue().splitlines() == ["making: 3 of 8 (37 %), 12 s", "making: 6 of 8 (75 %), 24 s",
+    assert log.getvalue().splitlines() == ["making: 3 of 8 (37 %), 12 s, about 20 s left",
+                                           "making: 6 of 8 (75 %), 24 s, about 8 s left",
                                            "making: 8 of 8 (100 %), 32 s"]
 
 
@@ -35,3 +36,21 @@ def test_a_terminal_gets_a_bar() -> None:
     with progress.show_progress("making", 4, terminal) as show:
         show(4, 4)
     assert "making" in terminal.getvalue() and "4/4" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(12.4, "12 s"), (180, "3 min"), (18_720, "5.2 h")])
+def test_the_time_left_has_the_unit_that_people_would_use(seconds: float, expected: str) -> None:
+    assert progress._duration(seconds) == expected
+
+
+def test_a_brief_log_gets_no_line_for_what_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = io.StringIO()
+    with progress.show_progress("making", 2, log, brief=True) as show:
+        show(2, 2)
+    assert not log.getvalue()
+    clock = iter(range(0, 1000, 12))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with progress.show_progress("making", 2, log, brief=True) as show:
+        show(1, 2)
+        show(2, 2)
+    assert len(log.getvalue().splitlines()) == 2

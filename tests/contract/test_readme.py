@@ -33,7 +33,8 @@ def find_command(words: list[str]) -> click.Command:
 @pytest.mark.parametrize("line", [line for line in SHELL_LINES if line.startswith("cldm")])
 def test_commands_and_options_exist(line: str) -> None:
     words = line.split()
-    known = {option for parameter in find_command(words).params for option in parameter.opts}
+    command = find_command(words)
+    known = {option for parameter in command.get_params(click.Context(command)) for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= known
 
 

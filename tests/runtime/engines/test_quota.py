@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cldm_runtime.engines.quota import quota_cores
+from cldm_runtime.engines.quota import memory_limit_bytes, quota_cores
 
 V1, V2 = "4:cpu,cpuacct:/job/task\n1:pids:/other\n", "0::/job/task\n"
 
@@ -49,3 +49,14 @@ def test_a_container_sees_its_group_as_the_root(tmp_path: Path) -> None:
 
 def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:
     assert quota_cores(tmp_path / "none", tmp_path / "none", [(str(tmp_path), "/")]) == math.inf
+
+
+@pytest.mark.parametrize(("name", "text", "expected"), [
+    ("memory.max", "1073741824", 2**30), ("memory.max", "max", math.inf), ("memory.limit_in_bytes", "2048", 2048),
+    ("memory.limit_in_bytes", "9223372036854771712", math.inf)])
+def test_the_least_memory_of_the_groups_around_counts(tmp_path: Path, name: str, text: str, expected: float) -> None:
+    (tmp_path / "cg" / "job" / "task").mkdir(parents=True)
+    (tmp_path / "cg" / "job" / name).write_text(text)
+    (tmp_path / "groups").write_text("0::/job/task\n")
+    (tmp_path / "mounts").write_text("")
+    assert memory_limit_bytes(tmp_path / "groups", tmp_path / "mounts", [(str(tmp_path / "cg"), "/")]) == expected

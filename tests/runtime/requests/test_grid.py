@@ -20,11 +20,10 @@ from cldm_runtime.requests.grid import (
     Grid,
     GridRow,
     grid_from_mapping,
-    place_of,
     read_grid,
     row_from_request,
-    row_of,
 )
+from cldm_runtime.requests.turns import row_of
 
 ROOT = Path(__file__).parents[3]
 
@@ -160,11 +159,6 @@ def test_a_grid_knows_its_file(tmp_path: Path) -> None:
     assert (grid.name, len(grid), grid.sha256) == ("grid.csv", 1, hashlib.sha256(b"size\n0.1\n").hexdigest())
 
 
-def test_the_place_of_a_sample_counts_those_before_it_in_its_row() -> None:
-    counts = np.array([3, 0, 1, 2])
-    assert [place_of(index, counts) for index in range(6)] == [(0, 0), (2, 0), (3, 0), (0, 1), (3, 1), (0, 2)]
-
-
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.csv: cannot be read \(No such file or directory\)"):
         read_grid(tmp_path / "none.csv", DOMAIN)
@@ -188,10 +182,6 @@ def test_samples_are_spread_by_weight() -> None:
 def test_every_row_gets_its_count() -> None:
     grid = rows(5, 0.3, 2, 0, 1.7)
     assert np.array_equal(np.bincount(assigned(grid, 997), minlength=5), grid.counts(997))
-
-
-def test_a_sample_is_found_without_listing_the_others() -> None:
-    assert row_of(10**12 + 1, rows(1, 1, 1).counts(3 * 10**12)) == (10**12 + 1) % 3
 
 
 def test_weights_that_binary_cannot_hold_lose_no_sample() -> None:

@@ -1,6 +1,7 @@
 """`cldm appearance`: what the images of a dataset look like, beside patients' images."""
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import click
 from ..evaluation.appearance import MeasuredFigure, measure_dataset_appearance
 from ..files.records import without_nan
 from ..store import open_dataset
+from .progress import show_progress
 
 _HEADER = f"{'figure':20}{'patients':>9}{'accepted':>15}{'10 %':>9}{'median':>9}{'90 %':>9}{'images':>8}"
 
@@ -27,8 +29,8 @@ def appearance(file: Path, subset: str | None, as_json: bool) -> None:
       cldm appearance data/phantom/cohort.h5 --subset test
       cldm appearance out/samples.h5 --json
     """
-    with open_dataset(file) as dataset:
-        measured = measure_dataset_appearance(dataset, subset)
+    with open_dataset(file) as dataset, show_progress("measuring", 0, sys.stderr, brief=True) as progress:
+        measured = measure_dataset_appearance(dataset, subset, progress)
         rules = dataset.load_domain().appearance
         assert rules is not None  # or nothing was measured
     outside = sum(not row.inside for row in measured)

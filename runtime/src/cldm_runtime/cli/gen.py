@@ -228,13 +228,16 @@ def _requests(generator: Generator, conditions: int, grid_file: Path | None, mas
             raise InputError("expected either --attributes CSV or --masks FILE.")
         return FreeRequests(generator.domain)
     generator.check_asked(True)
-    grid = None if grid_file is None else read_grid(grid_file, generator.domain, masks_file is not None,
-                                                    feasible=infeasible == POLICIES[0])
+    grid = None
+    if grid_file is not None:
+        with show_progress("checking rows", 0, sys.stderr, brief=True) as progress:
+            grid = read_grid(grid_file, generator.domain, masks_file is not None, infeasible == POLICIES[0], progress)
+            grid = grid if masks_file is not None else settle(grid, generator.domain, infeasible, progress)
     if masks_file is not None:
         masks = read_masks(masks_file, generator.canvas, subset)
         return masks if grid is None else MaskGridRequests.spread(grid, conditions, masks)
     assert grid is not None
-    return GridRequests.spread(settle(grid, generator.domain, infeasible), conditions, generator.canvas)
+    return GridRequests.spread(grid, conditions, generator.canvas)
 
 
 def _print_plan(plan: Plan, out: Path, existing: Existing, workers: int, as_json: bool) -> None:

@@ -146,7 +146,7 @@ def grid(context: click.Context, /, domain_name: str | None, bundle_folder: Path
     else:
         names = _names(domain, columns, axes)
         rows = _rows_like(like, names, axes, count, seed, subset)
-    with show_progress("checking rows", len(rows), sys.stderr) as progress:
+    with show_progress("checking rows", len(rows), sys.stderr, brief=True) as progress:
         found = feasible(rows, domain, progress)
     if not found.rows:
         raise InputError("\n".join(["no anatomy can meet any row; nothing was written.", *_reasons(found)]))

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..errors import CldmError
 from ..version import __version__
@@ -29,11 +30,14 @@ COMMANDS = {
     "engine": ("engine", "Build TensorRT engines on this machine."),
     "bench": ("bench", "Time a bundle on this machine."),
     "verify": ("verify", "Replay a bundle's reference on this machine."),
+    "doctor": ("doctor", "Say what is installed, what starts, and what is missing."),
+    "completion": ("completion", "Let a shell complete commands and options."),
     "keygen": ("keygen", "Make a pair of keys to sign bundles with."),
     "sign": ("sign", "Sign a bundle."),
     "audit-log": ("audit_log", "Check the log of runs."),
 }
-PRINT = ("inspect", "appearance", "distance", "verify", "bench", "audit-log", "run")  # they write no file
+PRINT = ("inspect", "appearance", "distance", "verify", "bench", "audit-log", "run", "doctor",
+         "completion")  # they write no file
 INTERRUPTED = 130
 
 
@@ -57,6 +61,12 @@ class LazyGroup(click.Group):
             close = get_close_matches(name, self.list_commands(context), 1)
             context.fail(f"No such command {name!r}." + (f" Did you mean {close[0]}?" if close else ""))
         return super().resolve_command(context, arguments)
+
+    def shell_complete(self, context: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands that begin so; none is imported for that."""
+        named = [CompletionItem(name, help=summary) for name, (_, summary) in COMMANDS.items()
+                 if name.startswith(incomplete)]
+        return named or click.Command.shell_complete(self, context, incomplete)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, a line every 10 seconds in a log."""
+"""Progress on stderr, with the time left: a bar on a terminal, a line every 10 seconds in a log."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +11,12 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def show_progress(label: str, total: int, stream: TextIO) -> Iterator[Callable[[int, int], None]]:
-    """Yields a function of (done, total) to be called as often as one likes; it may correct the `total` given here."""
+def show_progress(label: str, total: int, stream: TextIO, *, brief: bool = False
+                  ) -> Iterator[Callable[[int, int], None]]:
+    """Yields a function of (done, total) to be called as often as one likes; it may correct the `total` given here.
+
+    brief: a log gets no line for what is done before the first one is due.
+    """
     if stream.isatty():
         with click.progressbar(length=total, label=label, file=stream, show_pos=True) as bar:
             def draw(done: int, total: int) -> None:
@@ -22,13 +26,23 @@ def show_progress(label: str, total: int, stream: TextIO) -> Iterator[Callable[[
             yield draw
         return
     start = last = time.monotonic()
+    silent = brief
 
     def write(done: int, total: int) -> None:
-        nonlocal last
+        nonlocal last, silent
         now = time.monotonic()
-        if now - last >= SECONDS_BETWEEN_LINES or done == total:
-            last = now
-            stream.write(f"{label}: {done} of {total} ({100 * done // total} %), {now - start:.0f} s\n")
+        due = now - last >= SECONDS_BETWEEN_LINES
+        if done and (due or (done == total and not silent)):
+            last, silent = now, False
+            left = "" if done == total else f", about {_duration((now - start) * (total - done) / done)} left"
+            stream.write(f"{label}: {done} of {total} ({100 * done // total} %), {now - start:.0f} s{left}\n")
             stream.flush()
 
     yield write
+
+
+def _duration(seconds: float) -> str:
+    """12 s, 3 min, 5.2 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"

@@ -1,6 +1,7 @@
 """`cldm verify`: does a bundle compute here what it computed where it was made; is a dataset as it was written?"""
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from ..segmentation.segmenter import Segmenter
 from ..verification.compare import EngineReport, Yardstick
 from ..verification.text import as_json, as_table, as_text
 from .numbers import WholeNumber
+from .progress import show_progress
 from .provider import precision_option, provider_option, say_choice
 from .verify_dataset import verify_dataset
 
@@ -70,7 +72,8 @@ def verify(bundle: Path, provider: str, precision: str, all_providers: bool, seg
     yardstick = Yardstick(opened, None if segmenter is None else Segmenter.load(segmenter, threads=threads), samples,
                           None if against is None else Bundle.load(against), threads)
     if all_providers:
-        reports = list(yardstick.reports(lambda text: click.echo(text, err=True)))
+        with show_progress("comparing engines", 0, sys.stderr) as progress:
+            reports = list(yardstick.reports(progress))
         click.echo(json.dumps({"engines": [as_json(report) for report in reports]}, indent=1) if as_json_text
                    else as_table(reports))
     else:

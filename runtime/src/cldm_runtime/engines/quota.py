@@ -1,4 +1,4 @@
-"""How much processor time Linux leaves to the control group of this process, and to the groups that it lies in.
+"""How much processor time and memory Linux leaves to the control group of this process and the groups it lies in.
 
 A container, a systemd unit with CPUQuota and a job of a cluster each run in such a group. Version 2 of the interface
 has one tree of groups, version 1 one for each resource; both may be mounted, and a container may see its group as the
@@ -11,7 +11,9 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 _GROUPS, _MOUNTS = Path("/proc/self/cgroup"), Path("/proc/self/mountinfo")
-_USUAL = [(path, "/") for path in ("/sys/fs/cgroup", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct")]
+_USUAL = [(path, "/") for path in ("/sys/fs/cgroup", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct",
+                                   "/sys/fs/cgroup/memory")]
+_NO_LIMIT = 2**60  # bytes: version 1 states a number near 2**63 where there is none
 
 
 def quota_cores(groups: Path = _GROUPS, mounts: Path = _MOUNTS, usual: list[tuple[str, str]] = _USUAL) -> float:
@@ -19,16 +21,26 @@ def quota_cores(groups: Path = _GROUPS, mounts: Path = _MOUNTS, usual: list[tupl
 
     usual: (folder, root) of trees that are looked at whether or not `mounts` names them.
     """
-    quotas = [_quota(folder) for mount, root in dict.fromkeys([*_trees(mounts), *usual])
-              for group in {"/", *_own_groups(groups)} for folder in _folders(Path(mount), root, group)]
-    return min(quotas, default=math.inf)
+    return min(map(_quota, _all_folders(groups, mounts, usual, "cpu")), default=math.inf)
 
 
-def _own_groups(groups: Path) -> Iterator[str]:
-    """The group in each tree that may limit processor time: lines such as 4:cpu,cpuacct:/docker/1f and 0::/user."""
+def memory_limit_bytes(groups: Path = _GROUPS, mounts: Path = _MOUNTS,
+                       usual: list[tuple[str, str]] = _USUAL) -> float:
+    """The most memory that all processes of the group may take together; infinite where there is no limit."""
+    return min(map(_memory, _all_folders(groups, mounts, usual, "memory")), default=math.inf)
+
+
+def _all_folders(groups: Path, mounts: Path, usual: list[tuple[str, str]], controller: str) -> Iterator[Path]:
+    for mount, root in dict.fromkeys([*_trees(mounts), *usual]):
+        for group in {"/", *_own_groups(groups, controller)}:
+            yield from _folders(Path(mount), root, group)
+
+
+def _own_groups(groups: Path, controller: str) -> Iterator[str]:
+    """The group in each tree that may limit cpu or memory: lines such as 4:cpu,cpuacct:/docker/1f and 0::/user."""
     for line in _lines(groups):
         _, controllers, group = line.split(":", 2)
-        if not controllers or "cpu" in controllers.split(","):
+        if not controllers or controller in controllers.split(","):
             yield group
 
 
@@ -57,6 +69,15 @@ def _quota(folder: Path) -> float:
     with suppress(OSError, ValueError):
         quota, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
         return _cores(float(quota), float(period))
+    return math.inf
+
+
+def _memory(folder: Path) -> float:
+    """Of one group: memory.max of version 2, memory.limit_in_bytes of version 1."""
+    for name in ("memory.max", "memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):
+            limit = float((folder / name).read_text())
+            return limit if limit < _NO_LIMIT else math.inf
     return math.inf
 
 

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from ..domains.appearance_rules import AppearanceFigure, AppearanceRules
 from ..errors import InputError
+from ..runs.run import Progress
 from ..store import Dataset
+from .steps import no_progress
 
 _SHARES = (10.0, 50.0, 90.0)
 
@@ -26,10 +28,14 @@ class MeasuredFigure:
         return self.figure.low <= self.points[1] <= self.figure.high
 
 
-def measure_dataset_appearance(dataset: Dataset, subset: str | None = None) -> list[MeasuredFigure]:
+def measure_dataset_appearance(dataset: Dataset, subset: str | None = None,
+                               progress: Progress = no_progress) -> list[MeasuredFigure]:
     """The figures of a dataset's images, or of those of one subset, with the contours that belong to them: the
-    annotations, else the masks. Raises InputError for a domain without such figures, and for a dataset without label
-    maps, with several channels or without images of the subset."""
+    annotations, else the masks. `progress` is called with images done and all images.
+
+    Raises InputError for a domain without such figures, and for a dataset without label maps, with several channels or
+    without images of the subset.
+    """
     domain = dataset.load_domain()
     if domain.appearance is None:
         raise InputError(f"{dataset.path}: its domain {domain.name!r} does not say what patients' images look like, "
@@ -41,14 +47,16 @@ def measure_dataset_appearance(dataset: Dataset, subset: str | None = None) -> l
     rows = dataset.rows(subset)
     if not len(rows):
         raise InputError(f"{dataset.path}: holds no images.")
-    return _summarise(domain.appearance, _values(dataset, domain.appearance, rows))
+    return _summarise(domain.appearance, _values(dataset, domain.appearance, rows, progress))
 
 
-def _values(dataset: Dataset, rules: AppearanceRules, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+def _values(dataset: Dataset, rules: AppearanceRules, rows: NDArray[np.int64],
+            progress: Progress) -> dict[str, NDArray[np.float64]]:
     parts = []
     for start in range(0, len(rows), dataset.rows_at_once):
         chosen = rows[start : start + dataset.rows_at_once]
         parts.append(rules.measure(dataset.images(chosen)[:, 0], dataset.reference(chosen), dataset.spacing_mm))
+        progress(start + len(chosen), len(rows))
     return {figure.name: np.concatenate([part[figure.name] for part in parts]) for figure in rules.figures}
 
 

@@ -14,7 +14,7 @@ import hashlib
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fractions import Fraction
@@ -35,6 +35,8 @@ TRANSFORMATIONS = ("rotation_deg", "widening_mm")  # of given label maps
 _RANGES = {"rotation_deg": (-360.0, 360.0), "widening_mm": (-50.0, 50.0), "weight": (0.0, 1e9)}
 _MOST_FAULTS = 50
 _MOST_COLUMNS = 100
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -76,32 +78,12 @@ class Grid:
         return np.array(counts, dtype=np.int64)
 
 
-def row_of(index: int, counts: NDArray[np.int64]) -> int:
-    """The row of sample `index` where row r gets counts[r] samples, see `place_of`."""
-    return place_of(index, counts)[0]
-
-
-def place_of(index: int, counts: NDArray[np.int64]) -> tuple[int, int]:
-    """The row of sample `index` where row r gets counts[r] samples, and how many samples of that row precede it.
-
-    Rows take turns until each has its count, so the first samples already span the grid. The number of full turns
-    before the sample is found by bisection, so a run of any length needs no list of its samples.
-    """
-    turns, beyond = 0, int(counts.max())
-    while beyond - turns > 1:
-        middle = (turns + beyond) // 2
-        if int(np.minimum(counts, middle).sum()) <= index:
-            turns = middle
-        else:
-            beyond = middle
-    return int(np.flatnonzero(counts > turns)[index - int(np.minimum(counts, turns).sum())]), turns
-
-
-def read_grid(path: str | os.PathLike[str], domain: Domain, for_masks: bool = False, feasible: bool = True) -> Grid:
+def read_grid(path: str | os.PathLike[str], domain: Domain, for_masks: bool = False, feasible: bool = True,
+              progress: Progress = lambda done, total: None) -> Grid:
     """Read and check a grid file, of attributes or (for_masks) for given label maps.
 
     Raises InputError that lists every fault with its line: malformed cells, values out of range, unknown columns, and
-    rows that no anatomy can meet, unless `feasible` is False.
+    rows that no anatomy can meet, unless `feasible` is False. `progress` is called with rows checked and all rows.
     """
     source = Path(path)
     data = read_bytes(source)
@@ -109,7 +91,7 @@ def read_grid(path: str | os.PathLike[str], domain: Domain, for_masks: bool = Fa
     faults: list[str] = []
     rows = _parse(text, domain, faults, for_masks)
     if feasible and not faults and not for_masks:
-        faults = list(infeasible_rows(rows, domain))
+        faults = list(infeasible_rows(rows, domain, progress))
     if faults:
         raise InputError(list_faults(f"{source}: {len(faults)} fault(s); nothing was written.", shortened(faults)))
     return Grid(source.name, tuple(rows), hashlib.sha256(data).hexdigest())
@@ -121,16 +103,18 @@ def shortened(lines: list[str]) -> list[str]:
     return [*lines[:_MOST_FAULTS], *([f"... and {more} more"] if more > 0 else [])]
 
 
-def infeasible_rows(rows: Sequence[GridRow], domain: Domain) -> Iterator[str]:
+def infeasible_rows(rows: Sequence[GridRow], domain: Domain,
+                    progress: Progress = lambda done, total: None) -> Iterator[str]:
     """A fault for each row that no anatomy can meet; none if the domain has no anatomy."""
     if domain.anatomy is None:
         return
     faults_of: dict[tuple[tuple[str, float], ...], list[str]] = {}
-    for row in rows:
+    for number, row in enumerate(rows, 1):
         key = tuple(sorted(row.request.items()))
         if key not in faults_of:
             faults_of[key] = domain.anatomy.faults(row.request)
         yield from (f"line {row.line}: {fault}" for fault in faults_of[key])
+        progress(number, len(rows))
 
 
 def _parse(text: str, domain: Domain, faults: list[str], for_masks: bool) -> list[GridRow]:

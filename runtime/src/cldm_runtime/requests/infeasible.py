@@ -6,13 +6,13 @@ from functools import cache
 
 from ..domains.domain import Anatomy, Domain
 from ..errors import InputError, list_faults
-from .grid import Grid, GridRow, shortened
+from .grid import Grid, GridRow, Progress, shortened
 
 POLICIES = ERROR, SKIP, NEAREST = ("error", "skip", "nearest")
 _Request = tuple[tuple[str, float], ...]
 
 
-def settle(grid: Grid, domain: Domain, policy: str) -> Grid:
+def settle(grid: Grid, domain: Domain, policy: str, progress: Progress = lambda done, total: None) -> Grid:
     """The grid with rows that no anatomy can meet given no weight (skip), or moved to values nearby (nearest). Rows
     keep their numbers. ERROR leaves the grid as `read_grid` checked it.
 
@@ -21,7 +21,7 @@ def settle(grid: Grid, domain: Domain, policy: str) -> Grid:
     anatomy = domain.anatomy
     if policy == ERROR or anatomy is None:
         return grid
-    settled = list(_settled(grid, anatomy, policy))
+    settled = list(_settled(grid, anatomy, policy, progress))
     notes = [note for _, note in settled if note]
     rows = tuple(row for row, _ in settled)
     if not any(row.weight for row in rows):
@@ -30,7 +30,7 @@ def settle(grid: Grid, domain: Domain, policy: str) -> Grid:
     return replace(grid, rows=rows, infeasible=policy, notes=tuple(shortened(notes))) if notes else grid
 
 
-def _settled(grid: Grid, anatomy: Anatomy, policy: str) -> Iterator[tuple[GridRow, str]]:
+def _settled(grid: Grid, anatomy: Anatomy, policy: str, progress: Progress) -> Iterator[tuple[GridRow, str]]:
     """Each row with a note, which is empty for a row that can be met."""
     @cache
     def fault(request: _Request) -> str:
@@ -40,7 +40,8 @@ def _settled(grid: Grid, anatomy: Anatomy, policy: str) -> Iterator[tuple[GridRo
     def nearest(request: _Request) -> dict[str, float] | None:
         return anatomy.nearest(dict(request))
 
-    for row in grid.rows:
+    for number, row in enumerate(grid.rows, 1):
+        progress(number, len(grid.rows))
         key = tuple(row.request.items())
         found = fault(key) if row.weight else ""
         if not found:

@@ -11,8 +11,9 @@ from ..domains.labels import LabelMap
 from ..domains.rotation import overhang_mm, rotate_labels
 from ..errors import InputError, list_faults
 from .canvas import Canvas, untaken_of_images
-from .grid import Grid, GridRow, place_of
+from .grid import Grid, GridRow
 from .sources import MaskRequests, SampleRequest
+from .turns import place_of
 
 _MOST_FAULTS = 20
 

@@ -19,7 +19,8 @@ from ..files.blocks import samples_in_block
 from ..noise import Purpose, Stream
 from .canvas import Canvas, imaging_of, untaken
 from .given_maps import MaskRows, dataset_masks, npy_masks
-from .grid import Grid, GridRow, row_of
+from .grid import Grid, GridRow
+from .turns import row_of
 
 NO_GRID_ROW = -1
 _DRAWS = 4

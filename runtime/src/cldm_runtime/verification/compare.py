@@ -96,15 +96,19 @@ class Yardstick:
         """The results of one engine. Raises BundleError and ProviderError."""
         return self._measured(choice, open_graphs(self.bundle, choice, self.threads))
 
-    def reports(self, say: Callable[[str], None] = lambda text: None) -> Iterator[EngineReport]:
+    def reports(self, progress: Callable[[int, int], None] = lambda done, total: None) -> Iterator[EngineReport]:
         """Reports of every provider in every precision that it offers. One that is not available gets a report with
-        the reason; if a provider lacks its first precision, it gets one such report only."""
+        the reason; if a provider lacks its first precision, it gets one such report only. `progress` is called with
+        engines compared and all engines."""
+        done, total = 0, sum(map(len, OFFERED.values()))
         for provider, offered in OFFERED.items():
-            for precision in offered:
-                say(f"{provider}, {precision}")
+            done += len(offered)
+            for number, precision in enumerate(offered, 1):
+                progress(done - len(offered) + number - 1, total)
                 yield (report := self._report_or_reason(Choice(provider, provider, precision)))
                 if report.missing and precision == offered[0]:
                     break
+        progress(total, total)
 
     def _report_or_reason(self, choice: Choice) -> EngineReport:
         try:

@@ -1,12 +1,14 @@
 """What is audited and what it is compared with: synthetic images, training slices and held-out slices."""
 
 import hashlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from cldm_runtime.cli.progress import show_progress
 from cldm_runtime.engines.processor import default_workers
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.digest import sha256_of
@@ -80,7 +82,8 @@ def generated_samples(sets: CohortSets, generator: Generator, folder: Path, seed
         remove_if_changed(path)
         if not path.exists():
             say(f"generating {count} images ...")
-        generate_dataset(plan, path, "resume", workers=default_workers(generator.provider))
+        with show_progress("generating", count, sys.stderr, brief=True) as progress:
+            generate_dataset(plan, path, "resume", progress, default_workers(generator.provider))
     conditioned = bool(generator.manifest.sources)
     partners = np.arange(count) % len(compared) if conditioned else None
     origin = f"{seeds} for each of {len(compared)} test slices" if conditioned else "made from nothing"

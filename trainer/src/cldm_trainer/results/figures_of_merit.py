@@ -1,5 +1,8 @@
 """From measured sets to the numbers of the results: plain JSON values, nothing is formatted here."""
 
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldm_runtime.cli.progress import show_progress
 from cldm_runtime.errors import InputError
 from cldm_runtime.evaluation.distances import feature_distances
 from cldm_runtime.evaluation.fresh import is_measured
@@ -49,9 +53,15 @@ def measure_set(shop: Workshop, path: Path) -> Measured:
                 and is_measured(dataset, name))
     if not done:
         shop.timed(
-            f"segmenting {path.stem}", lambda: evaluate_dataset(path, shop.segmenter, batch_size=BATCH, overwrite=True)
+            f"segmenting {path.stem}",
+            lambda: evaluate_dataset(path, shop.segmenter, batch_size=BATCH, overwrite=True, stage=_stage),
         )
     return Measured(path, name)
+
+
+def _stage(label: str) -> AbstractContextManager[Callable[[int, int], None]]:
+    """The progress of an evaluation on stderr."""
+    return show_progress(label, 0, sys.stderr, brief=True)
 
 
 def restrict(samples: Samples, chosen: NDArray[np.bool_]) -> Samples:

@@ -4,6 +4,7 @@ Each is made once. A file that exists is used again if it was made from the same
 what was written.
 """
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from cldm_runtime.bundle.conditions import encoder_inputs
 from cldm_runtime.bundle.manifest import SamplingSpec
+from cldm_runtime.cli.progress import show_progress
 from cldm_runtime.engines.open import open_graph
 from cldm_runtime.engines.processor import default_workers
 from cldm_runtime.generation.pipeline import Pipeline, decoder_noise
@@ -152,7 +154,12 @@ def grid_set(shop: Workshop) -> Path:
                 return path
         path.unlink()
     workers = default_workers(shop.generator.provider)
-    shop.timed("grid", lambda: generate_dataset(plan, path, "resume", workers=workers))
+
+    def work() -> None:
+        with show_progress("grid", count, sys.stderr, brief=True) as progress:
+            generate_dataset(plan, path, "resume", progress, workers)
+
+    shop.timed("grid", work)
     return path
 
 
@@ -160,7 +167,7 @@ def read_rows(
     cohort: Path, rows: Rows
 ) -> Iterator[tuple[Rows, NDArray[np.float32], NDArray[np.uint8], Mapping[str, Any]]]:
     """The cohort's rows in batches: row numbers, images, masks, and the columns that say whose they are."""
-    with open_dataset(cohort) as dataset:
+    with open_dataset(cohort) as dataset, show_progress("slices", len(rows), sys.stderr, brief=True) as progress:
         columns = {
             "patients": dataset.patients,
             "slices": dataset.slices,
@@ -172,6 +179,7 @@ def read_rows(
             part = rows[start : start + BATCH]
             of_rows = {name: column[part] for name, column in columns.items() if column is not None}
             yield part, dataset.images(part), dataset.masks(part), of_rows
+            progress(start + len(part), len(rows))
 
 
 def encode(

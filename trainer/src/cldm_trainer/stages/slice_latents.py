@@ -6,14 +6,15 @@ The slices come in the order of `moved.label_maps`, rotated, shifted and scaled 
 """
 
 import json
+import sys
 from pathlib import Path
 
-import click
 import numpy as np
 import torch
 from torch import Tensor
 
 from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.cli.progress import show_progress
 from cldm_runtime.engines.open import open_graph
 from cldm_runtime.errors import BundleError
 from cldm_runtime.files.records import plain
@@ -43,12 +44,13 @@ def run(section: LatentsConfig, run: RunFolder, bundle: Bundle) -> None:
     batches = section.copies * -(-len(slices) // BATCH)
     parts = []
     moved = moved_slices(slices, run.cohort.classes, section, section.copies, run.settings.seed)
-    with click.progressbar(moved, length=batches, label="latents of slices") as batches_with_progress:
-        for number, (image, _) in enumerate(batches_with_progress):
+    with show_progress("latents of slices", batches, sys.stderr) as progress:
+        for number, (image, _) in enumerate(moved):
             generator = step_generator(run.settings.seed, number)
             noise = torch.randn((len(image), *_latent_shape(bundle)), generator=generator)
             outputs = engine.run({"image": image.numpy(), "posterior_noise": noise.numpy()})
             parts.append(torch.from_numpy(np.asarray(outputs["latent"])).half())
+            progress(number + 1, batches)
     save_derived(path, {"latent": torch.cat(parts)}, made_from)
 
 

@@ -10,12 +10,12 @@ none. Only a bundle and a cohort's label maps are needed, no image and no run fo
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from cldm_runtime.bundle.conditions import encoder_inputs
 from cldm_runtime.bundle.manifest import GraphSpec, SamplingSpec
+from cldm_runtime.cli.progress import show_progress
 from cldm_runtime.diffusion.samplers import Denoise, Noise
 from cldm_runtime.diffusion.schedule import Array, StepTable
 from cldm_runtime.engines.engine import Tensors
@@ -71,10 +72,11 @@ def run(section: DistilConfig, design: Design, run: RunFolder) -> None:
     teacher = Teacher(section, design, run)
     for subset in SUBSETS:
         numbers = [number for name, number in missing if name == subset]
-        with click.progressbar(numbers, label=f"trajectories, {subset}") as numbers_with_progress:
-            for number in numbers_with_progress if numbers else ():
+        with show_progress(f"trajectories, {subset}", len(numbers), sys.stderr) as progress:
+            for done, number in enumerate(numbers, 1):
                 tensors = teacher.walk(subset, number)
                 save_derived(_file(folder, subset, number), tensors, fingerprint)
+                progress(done, len(numbers))
 
 
 def load_trajectories(section: DistilConfig, latents: LatentsConfig, run: RunFolder, subset: str) -> Trajectories:

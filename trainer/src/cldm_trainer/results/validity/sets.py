@@ -2,6 +2,7 @@
 others; and the outcomes of every segmenter on them, kept by what they were derived from."""
 
 import hashlib
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cldm_runtime.cli.progress import show_progress
 from cldm_runtime.engines.processor import default_workers
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.atomic import write_bytes
@@ -99,7 +101,8 @@ def synthetic_slices(cohort: Path, rows: Rows, generator: Generator, folder: Pat
         if not path.exists():
             say(f"{bundle.path.name}: generating {len(rows)} images ...")
             path.parent.mkdir(parents=True, exist_ok=True)
-        generate_dataset(plan, path, "resume", workers=default_workers(generator.provider))
+        with show_progress("generating", len(rows), sys.stderr, brief=True) as progress:
+            generate_dataset(plan, path, "resume", progress, default_workers(generator.provider))
     outlined = any(condition.kind == "spatial" for condition in conditions)
     return SegmentedSet(bundle.path.name, path, np.arange(len(rows), dtype=np.int64),
                         read_truth(cohort, rows, outlined=outlined), _digest(plan.sha256, rows), bundle.identity)
@@ -135,9 +138,11 @@ def _outcomes(segmenter: ComparedSegmenter, chosen: SegmentedSet, folder: Path, 
     if path.exists():
         return SliceOutcomes(**read_npz(path.read_bytes(), str(path)))
     say(f"{chosen.name}: segmenting with {segmenter.name} ({place}) ...")
-    with open_dataset(chosen.path) as dataset:
-        parts = [segmenter.segment(dataset.images(chosen.rows[start:start + BATCH]))
-                 for start in range(0, len(chosen.rows), BATCH)]
+    parts = []
+    with open_dataset(chosen.path) as dataset, show_progress("segmenting", 0, sys.stderr, brief=True) as progress:
+        for start in range(0, len(chosen.rows), BATCH):
+            parts.append(segmenter.segment(dataset.images(chosen.rows[start:start + BATCH])))
+            progress(min(start + BATCH, len(chosen.rows)), len(chosen.rows))
     outcomes = compare(np.concatenate(parts), chosen.truth)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, npz_bytes(outcomes.arrays()))
