@@ -17,6 +17,7 @@ LINES = {
         "metrics bundle",
         "store engines runs",
         "scans requests segmentation",
+        "segmenters",
         "generation evaluation",
         "verification report",
         "bench",

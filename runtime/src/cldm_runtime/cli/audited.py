@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from ..bundle.bundle import Bundle
+from ..segmentation.segmenter import Segmenter
+from ..segmenters.interface import AnySegmenter
 from ..store import open_dataset
 from .run_log import note, record_run
 
@@ -26,8 +27,10 @@ class AuditedCommand(click.Command):
             return super().invoke(context)
 
 
-def note_dataset(dataset: Path, bundle: Bundle, output: Path) -> int:
-    """Log a run over a dataset; returns the number of its samples. Raises DatasetError."""
+def note_dataset(dataset: Path, segmenter: AnySegmenter, output: Path) -> int:
+    """Log a run over a dataset; returns the number of its samples. A segmenter that is no bundle is known to the log by
+    the arguments alone. Raises DatasetError."""
+    bundles = [segmenter.bundle] if isinstance(segmenter, Segmenter) else []
     with open_dataset(dataset) as opened:
-        note(bundle, asked=len(opened), output=os.path.abspath(output))
+        note(*bundles, asked=len(opened), output=os.path.abspath(output))
         return len(opened)

@@ -6,23 +6,28 @@ from pathlib import Path
 import click
 
 from ..bundle.bundle import Bundle
+from ..bundle.manifest import MANIFEST_FILE
 from ..engines.engine import AUTO
-from ..engines.processor import default_workers
+from ..errors import InputError
 from ..evaluation.run import Evaluation, evaluate_dataset
+from ..report.comparison_page import write_comparison
 from ..report.page import check_report, write_report
 from ..runs.run import plan_under_way
-from ..segmentation.segmenter import BATCH_SIZE, Segmenter
+from ..segmentation.segmenter import BATCH_SIZE
+from ..segmenters.interface import AnySegmenter
+from ..segmenters.load import load_segmenter
 from .audited import AuditedCommand, note_dataset
 from .numbers import WholeNumber
 from .progress import show_progress
-from .provider import provider_option, say_choice
-from .report import echo_files
+from .provider import provider_option
+from .report import echo_comparison, echo_files
 from .run_log import note
 from .scaling import SCALING_NAMES, Scaling, scaling_options, share_out
 from .sections import SectionedCommand
+from .segmenter_forms import FORMS_HELP, say_segmenter
 
 _SECTIONS = {
-    "Most needed": ("bundle", "out", "subset", "overwrite"),
+    "Most needed": ("sources", "out", "subset", "overwrite"),
     "Machine": ("provider", "batch_size", "mirror", "threads", "workers"),
     "Runs on many machines": SCALING_NAMES,
 }
@@ -34,8 +39,8 @@ class _Evaluate(SectionedCommand, AuditedCommand):
 
 @click.command(cls=_Evaluate, sections=_SECTIONS)
 @click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
-@click.option("--segmenter", "bundle", required=True, metavar="DIR", type=click.Path(path_type=Path),
-              help="Segmenter bundle.")
+@click.option("--segmenter", "sources", required=True, multiple=True, metavar="SEGMENTER",
+              help=f"{FORMS_HELP} Several are compared.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: that of DATASET]")
 @click.option("--subset", metavar="NAME", help="Report only on this subset, for example test.  [default: all samples]")
 @provider_option
@@ -50,43 +55,73 @@ class _Evaluate(SectionedCommand, AuditedCommand):
 @scaling_options
 @click.option("--overwrite", is_flag=True, help="Segment again, even if the file holds a segmentation by this bundle.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary (scores.json) instead of the file names.")
-def evaluate(dataset: Path, bundle: Path, out: Path | None, subset: str | None, provider: str, batch_size: int,
-             mirror: bool | None, threads: int | None, workers: int | None, scaling: Scaling, overwrite: bool,
-             as_json: bool) -> None:
+def evaluate(dataset: Path, sources: tuple[str, ...], out: Path | None, subset: str | None, provider: str,
+             batch_size: int, mirror: bool | None, threads: int | None, workers: int | None, scaling: Scaling,
+             overwrite: bool, as_json: bool) -> None:
     """Segment the images of DATASET, measure the result, and write report.html, scores.csv and scores.json.
 
     An earlier segmentation by the same bundle is used again, and so are the finished parts of a stopped run. Existing
-    reports are replaced. Machines that share a folder can share a run: --shard, --shards or --engine; then cldm run
-    merge puts the parts together and writes the report.
+    reports are replaced. With several segmenters, each report is in a folder of the segmenter's name, and
+    comparison.html, .csv and .json say which is better, by how much, and where. Machines that share a folder can share
+    a run: --shard, --shards or --engine; then cldm run merge puts the parts together and writes the report.
 
     \b
     Examples:
       cldm evaluate out/samples.h5 --segmenter exported/lge-segmenter --out out
       cldm evaluate cohort.h5 --segmenter exported/lge-segmenter --subset test --json
+      cldm evaluate out/samples.h5 --segmenter exported/lge-segmenter --segmenter my_network.toml --out out
+      cldm evaluate out/samples.h5 --segmenter my_module:segment
       cldm evaluate /shared/big.h5 --segmenter exported/lge-segmenter --shard 3/16
       cldm run merge evaluate /shared/big.h5 --segmenter exported/lge-segmenter
     """
     scaling.check({})
     folder = out or dataset.parent
     check_report(dataset, folder, subset)
-    segmenter = Segmenter.load(bundle, _provider(dataset, bundle, provider), threads)
-    say_choice(segmenter.choice)
-    workers = workers or (default_workers(segmenter.choice.provider) if threads is None else 1)
-    samples = note_dataset(dataset, segmenter.bundle, folder)
-    run = Evaluation(dataset, segmenter, batch_size, mirror, overwrite)
-    if scaling.given and not share_out(run, scaling, "evaluate", workers, as_json):
-        return
-    if not scaling.given:
-        evaluate_dataset(dataset, segmenter, batch_size=batch_size, mirror=mirror, overwrite=overwrite,
-                         stage=lambda label: show_progress(label, 0, sys.stderr), workers=workers)
-    files = write_report(dataset, segmenter.name, folder, subset=subset)
+    segmenters = _loaded(dataset, sources, provider, threads, scaling)
+    samples = 0
+    for segmenter in segmenters:
+        samples = note_dataset(dataset, segmenter, folder)
+        count = workers or (segmenter.default_workers if threads is None else 1)
+        if scaling.given:
+            run = Evaluation(dataset, segmenter, batch_size, mirror, overwrite)
+            if not share_out(run, scaling, "evaluate", count, as_json):
+                return
+        else:
+            evaluate_dataset(dataset, segmenter, batch_size=batch_size, mirror=mirror, overwrite=overwrite,
+                             stage=lambda label: show_progress(label, 0, sys.stderr), workers=count)
     note(made=samples)
-    echo_files(files, as_json)
+    _report(dataset, [segmenter.name for segmenter in segmenters], folder, subset, as_json)
 
 
-def _provider(dataset: Path, bundle: Path, provider: str) -> str:
-    """The requested provider; a resumed run keeps what auto chose at its start."""
-    if provider != AUTO:
+def _loaded(dataset: Path, sources: tuple[str, ...], provider: str, threads: int | None, scaling: Scaling
+            ) -> list[AnySegmenter]:
+    """All segmenters, opened and checked before the first one begins. Raises InputError."""
+    if scaling.given and len(sources) > 1:
+        raise InputError(f"{len(sources)} segmenters are given, but machines share the run of one. Repeat the command "
+                         "for each, and compare at the end: cldm report with --segmentation NAME for each.")
+    segmenters = [load_segmenter(source, _provider(dataset, source, provider), threads) for source in sources]
+    names = [segmenter.name for segmenter in segmenters]
+    if len(set(names)) < len(names):
+        raise InputError(f"{dataset}: the segmenters have the names {', '.join(names)}, expected different ones. "
+                         "Change name in the description of one; the name of a bundle is in its manifest.")
+    for segmenter in segmenters:
+        say_segmenter(dataset, segmenter)
+    return segmenters
+
+
+def _report(dataset: Path, names: list[str], folder: Path, subset: str | None, as_json: bool) -> None:
+    if len(names) == 1:
+        echo_files(write_report(dataset, names[0], folder, subset=subset), as_json)
+        return
+    for name in names:
+        for text in write_report(dataset, name, folder / name, subset=subset).notes:
+            click.echo(f"note: {name}: {text}", err=True)
+    echo_comparison(write_comparison(dataset, names, folder, subset=subset), as_json)
+
+
+def _provider(dataset: Path, source: str, provider: str) -> str:
+    """The requested provider; a resumed run of a bundle keeps what auto chose at its start."""
+    if provider != AUTO or not (Path(source) / MANIFEST_FILE).exists():
         return provider
-    stem = f"{dataset.name}.{Bundle.load(bundle).manifest.name}"
+    stem = f"{dataset.name}.{Bundle.load(source).manifest.name}"
     return str(plan_under_way(dataset.with_name(f"{stem}.parts")).get("provider", provider))

@@ -23,6 +23,7 @@ COMMANDS = {
     "measure": ("measure", "Measure attributes and scores of masks and segmentations."),
     "report": ("report", "Write report.html, scores.csv and scores.json."),
     "evaluate": ("evaluate", "Segment, measure and report in one go."),
+    "segmenter": ("segmenter", "Look at a segmenter of your own before you evaluate it."),
     "distance": ("distance", "Frechet and kernel distance of two datasets."),
     "appearance": ("appearance", "What images look like, beside patients' images."),
     "inspect": ("inspect", "Say what a bundle or a dataset is."),

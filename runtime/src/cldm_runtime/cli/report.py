@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from ..errors import InputError
+from ..report.comparison_page import ComparisonFiles, write_comparison
 from ..report.page import ReportFiles, write_report
 from ..store import open_dataset
 
@@ -13,20 +14,22 @@ from ..store import open_dataset
 @click.command()
 @click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
 @click.option("--segmentation", "names", metavar="NAME", multiple=True,
-              help="Which one, if DATASET has more than one.")
+              help="Which one, if DATASET has more than one. Given several times: these are compared.")
 @click.option("--subset", metavar="NAME", help="Report only on this subset, for example test.  [default: all samples]")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: that of DATASET]")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary (scores.json) instead of the file names.")
 def report(dataset: Path, names: tuple[str, ...], subset: str | None, out: Path | None, as_json: bool) -> None:
-    """Write report.html, scores.csv and scores.json about a segmentation in DATASET; older ones are replaced.
+    """Write report.html, scores.csv and scores.json about a segmentation in DATASET, or comparison.html, .csv and .json
+    about several; older ones are replaced.
 
     \b
-    Example:
+    Examples:
       cldm report out/samples.h5 --out out
+      cldm report out/samples.h5 --segmentation lge-segmenter --segmentation mine --out out
     """
     if len(names) > 1:
-        raise InputError(f"{dataset}: a report is about one segmentation, but --segmentation names {', '.join(names)}. "
-                         "Write one report for each, with its own --out.")
+        echo_comparison(write_comparison(dataset, names, out or dataset.parent, subset=subset), as_json)
+        return
     chosen = names[0] if names else only_segmentation(dataset)
     echo_files(write_report(dataset, chosen, out or dataset.parent, subset=subset), as_json)
 
@@ -52,3 +55,12 @@ def echo_files(written: ReportFiles, as_json: bool) -> None:
         return
     for path in (written.html, written.csv, written.json):
         click.echo(str(path))
+
+
+def echo_comparison(written: ComparisonFiles, as_json: bool) -> None:
+    """The verdicts and the names of the files; or comparison.json."""
+    if as_json:
+        click.echo(written.json.read_text(encoding="utf-8"), nl=False)
+        return
+    for text in (*written.verdicts, written.html, written.csv, written.json):
+        click.echo(str(text))

@@ -1,4 +1,4 @@
-"""`cldm segment`: let a segmenter bundle segment the images of a dataset."""
+"""`cldm segment`: let a segmenter segment the images of a dataset."""
 
 import sys
 from pathlib import Path
@@ -6,18 +6,19 @@ from pathlib import Path
 import click
 
 from ..evaluation.steps import segment_dataset
-from ..segmentation.segmenter import BATCH_SIZE, Segmenter
+from ..segmentation.segmenter import BATCH_SIZE
+from ..segmenters.load import load_segmenter
 from .audited import AuditedCommand, note_dataset
 from .numbers import WholeNumber
 from .progress import show_progress
-from .provider import precision_option, provider_option, say_choice
+from .provider import precision_option, provider_option
 from .run_log import note
+from .segmenter_forms import FORMS_HELP, say_segmenter
 
 
 @click.command(cls=AuditedCommand)
 @click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
-@click.option("--segmenter", "bundle", required=True, metavar="DIR", type=click.Path(path_type=Path),
-              help="Segmenter bundle.")
+@click.option("--segmenter", "source", required=True, metavar="SEGMENTER", help=FORMS_HELP)
 @provider_option
 @precision_option
 @click.option("--batch-size", type=WholeNumber(min=1), metavar="B", default=BATCH_SIZE, show_default=True,
@@ -26,7 +27,7 @@ from .run_log import note
 @click.option("--threads", type=WholeNumber(min=1), metavar="N",
               help="Threads of one operator.  [default: all cores]")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier segmentation by this segmenter.")
-def segment(dataset: Path, bundle: Path, provider: str, precision: str, batch_size: int, mirror: bool | None,
+def segment(dataset: Path, source: str, provider: str, precision: str, batch_size: int, mirror: bool | None,
             threads: int | None, overwrite: bool) -> None:
     """Segment every image of DATASET. The label maps are added to the file under /segmentations.
 
@@ -36,9 +37,9 @@ def segment(dataset: Path, bundle: Path, provider: str, precision: str, batch_si
     Example:
       cldm segment out/samples.h5 --segmenter exported/lge-segmenter
     """
-    segmenter = Segmenter.load(bundle, provider, threads, precision)
-    say_choice(segmenter.choice)
-    samples = note_dataset(dataset, segmenter.bundle, dataset)
+    segmenter = load_segmenter(source, provider, threads, precision)
+    say_segmenter(dataset, segmenter)
+    samples = note_dataset(dataset, segmenter, dataset)
     with show_progress("segmenting", 0, sys.stderr) as progress:
         segment_dataset(dataset, segmenter, batch_size=batch_size, mirror=mirror, overwrite=overwrite,
                         progress=progress)

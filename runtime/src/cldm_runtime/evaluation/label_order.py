@@ -25,11 +25,17 @@ def read_permutation(dataset: Dataset, name: str, samples: Samples) -> LabelPerm
 
 def permutation_note(name: str, permutation: LabelPermutation, labels: LabelSet) -> str:
     """What was permutation, what it does to the figures, and what to do."""
-    moved = [f"its {value} lies where the reference has {label} ({labels.names[label]})"
-             for value, label in enumerate(permutation.meant) if value != label]
     gains = [f"{region} {permutation.dice[region]:.2f} -> {dice:.2f}"
              for region, dice in permutation.dice_renumbered.items() if region in permutation.dice]
-    return (f"the label values of segmentation {name} look permuted: {', '.join(moved)}. Renumbered, its Dice would "
+    moved = permutation_words(permutation, labels)
+    return (f"the label values of segmentation {name} look permuted: {moved}. Renumbered, its Dice would "
             f"be: {', '.join(gains)} (all voxels of {permutation.n_samples} samples). If so, no figure of this report "
             f"is right: write the segmentation again as numpy.array({list(permutation.meant)}, numpy.uint8)[labels], "
             "then measure and report it again.")
+
+
+def permutation_words(permutation: LabelPermutation, labels: LabelSet) -> str:
+    """Which value lies where the reference has which label."""
+    moved = [f"its {value} lies where the reference has {label} ({labels.names[label]})"
+             for value, label in enumerate(permutation.meant) if value != label]
+    return ", ".join(moved)

@@ -21,15 +21,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engines.engine import CPU_PROVIDERS
-from ..errors import BundleError, DatasetError, checked_count, checked_kind, checked_path
+from ..errors import BundleError, DatasetError, checked_count, checked_path
 from ..files.atomic import whole_file
 from ..files.derived import Derivation
 from ..files.npz import npz_bytes, read_npz
 from ..metrics.overlap import DEFINITION, score_names, score_units
 from ..runs.execute import Existing, carry_out, check, prepare
 from ..runs.run import Merge, Part, Progress, Run, cut
-from ..segmentation.segmenter import BATCH_SIZE, Segmenter
+from ..segmentation.segmenter import BATCH_SIZE
+from ..segmenters.interface import AnySegmenter
+from ..segmenters.own_function import SegmentImages, as_segmenter
 from ..store import (
     DERIVED_FROM,
     LABEL_MAPS,
@@ -48,14 +49,12 @@ from ..store import (
 from ..version import __version__
 from .imaging import file_wants_images, must_measure_again
 from .steps import (
-    check_fit,
     is_by_this_segmenter,
     is_segmented,
     measure_dataset,
     measured_labels,
     measured_masks,
     refuse_other_segmentation,
-    segmentation_source,
 )
 
 Stage = Callable[[str], AbstractContextManager[Progress]]
@@ -68,18 +67,22 @@ def silent_stage(name: str) -> AbstractContextManager[Progress]:
     return nullcontext(lambda done, total: None)
 
 
-def evaluate_dataset(path: str | os.PathLike[str], segmenter: Segmenter, *, batch_size: int = BATCH_SIZE,
-                     mirror: bool | None = None, overwrite: bool = False, stage: Stage = silent_stage, workers: int = 1
-                     ) -> str:
+def evaluate_dataset(path: str | os.PathLike[str], segmenter: AnySegmenter | SegmentImages, *,
+                     batch_size: int = BATCH_SIZE, mirror: bool | None = None, overwrite: bool = False,
+                     stage: Stage = silent_stage, workers: int = 1, name: str | None = None) -> str:
     """Segment and measure; returns the name of the segmentation. A segmentation of these images by the same bundle is
     used again, and so are the finished parts of a call that was stopped or killed.
+
+    segmenter: of any form (`load_segmenter`), or a function of images (n, *spatial), or (n, C, *spatial) of several
+    channels, and spacing in mm that returns label maps (n, *spatial) in the values of the file's domain; what it gave
+    before is replaced. name: of a function's segmentation; None takes the function's own.
 
     `stage(name)` is entered for "segmenting and measuring", or for "measuring" if nothing is left to segment, and gives
     the progress callback. workers: processes; as in `generate_dataset`, more than one need the guard of `__main__`.
     Raises DatasetError if the file holds another segmentation of that name and `overwrite` is false, InputError if file
     and segmenter do not fit, and InterruptedRun and WorkerError as `generate_dataset` does.
     """
-    checked_kind(segmenter, Segmenter, "evaluate_dataset: segmenter")
+    segmenter = as_segmenter(segmenter, name)
     workers, batch_size = checked_count("workers", workers), checked_count("batch_size", batch_size)
     run = Evaluation(checked_path(path, "evaluate_dataset"), segmenter, batch_size, mirror, overwrite)
     if run.is_finished():
@@ -101,7 +104,7 @@ class Evaluation(Run):
     """Segmenting the file `out` and measuring the label maps."""
 
     out: Path
-    segmenter: Segmenter
+    segmenter: AnySegmenter
     batch_size: int = BATCH_SIZE
     mirror: bool | None = None
     overwrite: bool = False
@@ -119,12 +122,12 @@ class Evaluation(Run):
     @cached_property
     def text(self) -> str:
         with open_dataset(self.out) as dataset:
-            check_fit(dataset, self.segmenter)
+            self.segmenter.check_fit(dataset)
             content = {"samples": len(dataset), "samples_sha256": _samples_sha256(dataset),
                        "spacing_mm": list(dataset.spacing_mm)}
-        return json.dumps({**content, **segmentation_source(self.segmenter, self.mirror),
-                           "batch_size": self.batch_size, "measures_masks": self.measures_masks,
-                           "metric_definition": DEFINITION, "runtime_version": __version__}, sort_keys=True)
+        return json.dumps({**content, **self.segmenter.source(self.mirror), "batch_size": self.batch_size,
+                           "measures_masks": self.measures_masks, "metric_definition": DEFINITION,
+                           "runtime_version": __version__}, sort_keys=True)
 
     @cached_property
     def measures_masks(self) -> bool:
@@ -136,7 +139,8 @@ class Evaluation(Run):
     def ranges(self) -> Sequence[range]:
         with open_dataset(self.out) as dataset:
             at_once = dataset.rows_at_once
-        return cut(self.samples, min(self.batch_size, at_once), self.batch_size, at_once)
+        batch = self.segmenter.images_at_once(self.batch_size)
+        return cut(self.samples, min(batch, at_once), batch, at_once)
 
     @cached_property
     def samples(self) -> int:
@@ -144,12 +148,8 @@ class Evaluation(Run):
             return len(dataset)
 
     @property
-    def provider(self) -> str:
-        return self.segmenter.choice.provider
-
-    @property
     def on_gpu(self) -> bool:
-        return self.provider not in CPU_PROVIDERS
+        return self.segmenter.on_gpu
 
     @property
     def bytes_needed(self) -> int:
@@ -173,10 +173,10 @@ class Evaluation(Run):
         if not is_by_this_segmenter(self.out, self.segmenter, self.mirror):
             refuse_other_segmentation(self.out, self.segmenter)
             return False
-        return is_segmented(self.out, self.segmenter, self.mirror)  # else of other images: they are segmented again
+        return self.segmenter.is_repeatable and is_segmented(self.out, self.segmenter, self.mirror)
 
     def for_workers(self, count: int) -> "Evaluation":
-        if count < 2 or self.segmenter.threads == 1 or self.provider not in CPU_PROVIDERS:
+        if count < 2 or self.segmenter.threads == 1 or self.on_gpu:
             return self
         return replace(self, segmenter=self.segmenter.with_threads(1))
 
@@ -184,7 +184,7 @@ class Evaluation(Run):
         return replace(self, out=self.out.absolute())
 
     def altered(self) -> DatasetError:
-        return DatasetError(f"{self.out}: it, or the bundle {self.segmenter.bundle.path}, is not what the run began "
+        return DatasetError(f"{self.out}: it, or {self.segmenter.origin}, is not what the run began "
                             "with: it was changed, or this machine sees another file. Run again.")
 
     def is_committed(self, part: Part) -> bool:
@@ -198,11 +198,11 @@ class Evaluation(Run):
     def write_part(self, part: Part, done: Callable[[int], None]) -> None:
         rows, labels = slice(part.samples.start, part.samples.stop), list[NDArray[np.uint8]]()
         with open_dataset(self.out) as dataset:
-            step = min(self.batch_size, dataset.rows_at_once)
+            step = min(self.segmenter.images_at_once(self.batch_size), dataset.rows_at_once)
             for start in range(rows.start, rows.stop, step):
-                images = dataset.images(slice(start, min(start + step, rows.stop)))
-                labels.append(self.segmenter.segment(images, dataset.spacing_mm, self.batch_size, self.mirror))
-                done(len(images))
+                batch = slice(start, min(start + step, rows.stop))
+                labels.append(self.segmenter.segment_rows(dataset, batch, self.batch_size, self.mirror))
+                done(batch.stop - batch.start)
             domain, masks, checksums = dataset.load_domain(), np.concatenate(labels), row_checksums(dataset, rows)
             measured = {"masks": masks, **measured_labels(dataset, domain, masks, rows, self.segmenter.name)}
             if self.measures_masks:
@@ -230,10 +230,10 @@ class _SegmentationMerge(Merge):
         if replace(run).text != run.text:  # a new object reads the file and the bundle again
             raise run.altered()
         replaced = [f"segmentations/{name}", *(["attributes/mask_reasons"] if run.measures_masks else [])]
-        source = {**segmentation_source(run.segmenter, run.mirror), "metric_definition": DEFINITION}
+        source = {**run.segmenter.source(run.mirror), "metric_definition": DEFINITION}
         with open_dataset(run.out) as dataset:
             self._content = read_content(dataset)
-            stale = are_attributes_stale(dataset, self._content)
+            stale, self._domain = are_attributes_stale(dataset, self._content), dataset.load_domain()
         with edit_dataset(run.out, replace=replaced) as self._editor:
             self._writer = self._editor.segmentation(name, source)
             super().finish()
@@ -255,7 +255,7 @@ class _SegmentationMerge(Merge):
         self._measured.add(columns)
         if self._run.measures_masks:
             self._editor.append(**{name: columns.pop(name) for name in ("mask_attributes", "mask_reasons")})
-        labels = self._run.segmenter.domain.labels
+        labels = self._domain.labels
         self._writer.append(**columns, score_names=score_names(labels), score_units=score_units(labels))
 
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from ..domains.attributes import Measurement, Reason
 from ..domains.domain import Domain
 from ..domains.labels import LabelMap
-from ..engines.engine import AUTO
-from ..errors import DatasetError, InputError
+from ..errors import DatasetError
 from ..metrics.overlap import DEFINITION, score
 from ..runs.run import Progress
-from ..segmentation.segmenter import BATCH_SIZE, Segmenter
+from ..segmentation.segmenter import BATCH_SIZE
+from ..segmenters.interface import AnySegmenter
 from ..store import (
     DERIVED_FROM,
     IMAGE_ATTRIBUTES_FROM,
@@ -43,44 +43,37 @@ def no_progress(done: int, total: int) -> None:
     """Reports nothing."""
 
 
-def is_segmented(path: Path, segmenter: Segmenter, mirror: bool | None = None) -> bool:
-    """Whether the file holds a segmentation of its images by this bundle, provider, precision and mirroring."""
+def is_segmented(path: Path, segmenter: AnySegmenter, mirror: bool | None = None) -> bool:
+    """Whether the file holds a segmentation of its images by this segmenter, with the same settings."""
     if not is_by_this_segmenter(path, segmenter, mirror):
         return False
     with open_dataset(path) as dataset:
         return is_of_these_images(dataset, segmenter.name, read_content(dataset))
 
 
-def is_by_this_segmenter(path: Path, segmenter: Segmenter, mirror: bool | None = None) -> bool:
-    """Whether the file holds a segmentation by this bundle, provider, precision and mirroring, of its images or of
-    others."""
+def is_by_this_segmenter(path: Path, segmenter: AnySegmenter, mirror: bool | None = None) -> bool:
+    """Whether the file holds a segmentation by this segmenter, of its images or of others."""
     with open_dataset(path) as dataset:
         segmentation = dataset.segmentations.get(segmenter.name)
-        if segmentation is None or "masks" not in segmentation:
-            return False
-        expected = segmentation_source(segmenter, mirror)
-        if segmenter.choice.requested == AUTO:
-            del expected["provider"]  # auto may choose another one each time
-        return all({"precision": "fp32", **segmentation.metadata}.get(key) == value for key, value in expected.items())
+        return segmentation is not None and "masks" in segmentation and segmenter.made(segmentation.metadata, mirror)
 
 
-def segment_dataset(path: Path, segmenter: Segmenter, *, batch_size: int = BATCH_SIZE, mirror: bool | None = None,
+def segment_dataset(path: Path, segmenter: AnySegmenter, *, batch_size: int = BATCH_SIZE, mirror: bool | None = None,
                     overwrite: bool = False, progress: Progress = no_progress) -> None:
     """Write /segmentations/<segmenter.name>/masks.
 
     Raises DatasetError if it exists and `overwrite` is false, InputError if file and segmenter do not fit.
     """
     with open_dataset(path) as dataset:
-        check_fit(dataset, segmenter)
+        segmenter.check_fit(dataset)
     if not overwrite:
         refuse_other_segmentation(path, segmenter)
     with edit_dataset(path, replace=[f"segmentations/{segmenter.name}"]) as editor, open_dataset(path) as dataset:
         made = read_content(dataset).only(IMAGES)
-        writer = editor.segmentation(segmenter.name, {**segmentation_source(segmenter, mirror),
+        writer = editor.segmentation(segmenter.name, {**segmenter.source(mirror),
                                                       DERIVED_FROM: made.text()})
-        for chunk in _chunks(len(dataset), min(batch_size, dataset.rows_at_once)):
-            labels = segmenter.segment(dataset.images(chunk), dataset.spacing_mm, batch_size, mirror)
-            writer.append(masks=labels)
+        for chunk in _chunks(len(dataset), min(segmenter.images_at_once(batch_size), dataset.rows_at_once)):
+            writer.append(masks=segmenter.segment_rows(dataset, chunk, batch_size, mirror))
             progress(chunk.stop, len(dataset))
 
 
@@ -168,36 +161,12 @@ def _checked(labels: LabelMap, domain: Domain, where: str) -> LabelMap:
     return labels
 
 
-def refuse_other_segmentation(path: Path, segmenter: Segmenter) -> None:
+def refuse_other_segmentation(path: Path, segmenter: AnySegmenter) -> None:
     """Raises DatasetError if the file holds a segmentation of that name."""
     with open_dataset(path) as dataset:
         if segmenter.name in dataset.segmentations:
-            raise DatasetError(f"{path}: has a segmentation {segmenter.name!r} already, perhaps by another bundle, "
-                               "with other settings or of other images. Pass --overwrite to replace it.")
-
-
-def check_fit(dataset: Dataset, segmenter: Segmenter) -> None:
-    """Raises InputError if the segmenter is not made for the images of the file."""
-    if dataset.domain != segmenter.domain.name:
-        raise InputError(f"{dataset.path}: belongs to the domain {dataset.domain!r}, the segmenter to "
-                         f"{segmenter.domain.name!r}. Use a segmenter of the same domain.")
-    names = dataset.load_domain().labels.names
-    if names != segmenter.domain.labels.names:
-        raise InputError(f"{dataset.path}: its labels are {list(names)}, the segmenter's "
-                         f"{list(segmenter.domain.labels.names)}. Use a segmenter of the same domain.")
-    if len(dataset.shape) != segmenter.spec.axes:
-        raise InputError(f"{dataset.path}: holds images of shape {dataset.shape}; this segmenter takes "
-                         f"{'slices' if segmenter.spec.axes == 2 else 'volumes'}.")
-
-
-def segmentation_source(segmenter: Segmenter, mirror: bool | None) -> dict[str, str | int | float]:
-    """The metadata of a segmentation: everything that decides whether segmenting again would give the same result."""
-    manifest = segmenter.bundle.manifest
-    used = segmenter.spec.mirror_by_default if mirror is None else mirror
-    return {"bundle": manifest.name, "bundle_version": manifest.bundle_version,
-            "manifest_sha256": segmenter.bundle.manifest_sha256, "provider": segmenter.engine.provider,
-            "precision": segmenter.choice.precision, "mirror": int(used),
-            **({"nature": manifest.nature} if manifest.nature else {})}
+            raise DatasetError(f"{path}: has a segmentation {segmenter.name!r} already, perhaps by another "
+                               "segmenter, with other settings or of other images. Pass --overwrite to replace it.")
 
 
 def _chunks(count: int, size: int) -> Iterator[slice]:

@@ -15,21 +15,21 @@ MOST_REGIONS = 4  # more are sorted by their own attributes alone: every pair wo
 def read_strata(samples: Samples, seed: int = 0, replicates: int = REPLICATES) -> Strata | None:
     """Strata of the reported samples; None where no reference says which of them hold a region."""
     table = samples.requested if samples.mask is None else samples.mask
-    outcomes = _outcomes(samples)
+    outcomes = region_outcomes(samples)
     if table is None or not outcomes:
         return None
     bootstrap = Bootstrap(samples.clusters[1], replicates, seed)
     counted = np.ones(len(samples), dtype=bool) if samples.domain.lesion is None else outcomes[0].held
     rows, undefined = list[Stratum](), list[str]()
-    for attribute, reference, measured in _columns(samples, table):
-        chosen = _looked_at(attribute.name, outcomes)
+    for attribute, reference, measured in attribute_columns(samples, table):
+        chosen = looked_at(attribute.name, outcomes)
         strata = list(stratify(attribute, reference, measured, chosen, counted, bootstrap))
         rows += strata
         undefined += [] if strata else [attribute.name]
     return Strata("requested" if samples.mask is None else "mask", tuple(rows), worst_of(rows), tuple(undefined))
 
 
-def _columns(samples: Samples, table: AttributeTable
+def attribute_columns(samples: Samples, table: AttributeTable
              ) -> Iterator[tuple[Attribute, NDArray[np.float64], NDArray[np.float64]]]:
     """Every attribute with its reference and what was measured on the segmentation, (N,) each; of images those that
     the file holds."""
@@ -42,7 +42,7 @@ def _columns(samples: Samples, table: AttributeTable
                 yield attribute, references[:, column].astype(np.float64), values[:, column].astype(np.float64)
 
 
-def _looked_at(attribute: str, outcomes: list[RegionOutcome]) -> list[RegionOutcome]:
+def looked_at(attribute: str, outcomes: list[RegionOutcome]) -> list[RegionOutcome]:
     """All regions; of many the one that the attribute is of, whose name it begins with."""
     own = [outcome for outcome in outcomes if attribute.startswith(f"{outcome.region}_")]
     if len(outcomes) <= MOST_REGIONS or not own:
@@ -50,7 +50,7 @@ def _looked_at(attribute: str, outcomes: list[RegionOutcome]) -> list[RegionOutc
     return [max(own, key=lambda outcome: len(outcome.region))]
 
 
-def _outcomes(samples: Samples) -> list[RegionOutcome]:
+def region_outcomes(samples: Samples) -> list[RegionOutcome]:
     """Of the domain's lesion, or of every region; empty where no reference tells."""
     domain, outcomes = samples.domain, list[RegionOutcome]()
     for region in domain.labels.regions if domain.lesion is None else (domain.lesion,):

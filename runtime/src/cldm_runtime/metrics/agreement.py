@@ -165,15 +165,23 @@ def bootstrap(sums: Values, clusters: NDArray[np.generic], statistics: Callable[
               replicates: int, seed: int) -> list[Estimate]:
     """Estimates of `statistics` over (N, K) per-sample sums, drawing whole clusters with replacement.
 
-    `statistics` maps (..., K) sums to (..., M) values. Cluster c of replicate r is number floor(u * C) of a Philox
-    stream keyed by the seed; the interval runs from the 2.5th to the 97.5th percentile of the defined replicates.
+    `statistics` maps (..., K) sums to (..., M) values. The interval runs from the 2.5th to the 97.5th percentile of the
+    defined replicates.
     """
+    values, drawn = drawn_statistics(sums, clusters, statistics, replicates, seed)
+    return [Estimate(float(value), *_interval(column)) for value, column in zip(values, drawn.T, strict=True)]
+
+
+def drawn_statistics(sums: Values, clusters: NDArray[np.generic], statistics: Callable[[Values], Values],
+                     replicates: int, seed: int) -> tuple[Values, Values]:
+    """(M,) `statistics` of all samples, and (replicates, M) of each draw of clusters; of no draw with fewer than two
+    clusters. Cluster c of replicate r is number floor(u * C) of a Philox stream keyed by the seed."""
     groups, numbers = np.unique(clusters, return_inverse=True)
     per_cluster = np.zeros((len(groups), sums.shape[1]))
     np.add.at(per_cluster, numbers, sums)
     values = statistics(sums.sum(axis=0))
     if len(groups) < 2:
-        return [Estimate(float(value), math.nan, math.nan) for value in values]
+        return values, np.empty((0, len(values)))
     philox = np.random.Philox(key=np.array([seed, 0], dtype=np.uint64))
     count, block = len(groups), max(1, _BLOCK // len(groups))
     drawn = np.empty((replicates, sums.shape[1]))
@@ -183,8 +191,7 @@ def bootstrap(sums: Values, clusters: NDArray[np.generic], statistics: Callable[
         numbers = (uniform * count).astype(np.int64) + np.repeat(np.arange(stop - start) * count, count)
         times = np.bincount(numbers, minlength=(stop - start) * count).reshape(stop - start, count)
         drawn[start:stop] = times @ per_cluster
-    return [Estimate(float(value), *_interval(column))
-            for value, column in zip(values, statistics(drawn).T, strict=True)]
+    return values, statistics(drawn)
 
 
 def _interval(values: Values) -> tuple[float, float]:

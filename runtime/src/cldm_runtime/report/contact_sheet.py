@@ -58,9 +58,9 @@ def _tiles(dataset: Dataset, domain: Domain, rows: list[int]) -> list[NDArray[np
     if domain.axes == 3:
         image, labels = dataset.images(rows[0])[0], dataset.masks(rows[0])
         planes = np.flatnonzero(labels.any(axis=(1, 2))) if labels.any() else np.arange(len(labels))
-        return [_tile(image[plane], labels[plane], domain.labels, [_owner(dataset, rows[0]), f"PLANE {plane}"])
+        return [tile(image[plane], labels[plane], domain.labels, [_owner(dataset, rows[0]), f"PLANE {plane}"])
                 for plane in planes[[0, len(planes) // 2, -1]]]
-    return [_tile(dataset.images(row)[0], dataset.masks(row), domain.labels,
+    return [tile(dataset.images(row)[0], dataset.masks(row), domain.labels,
                   [_owner(dataset, row), _place(dataset, domain, row)])
             for row in (rows[0], rows[len(rows) // 2], rows[-1])]
 
@@ -82,7 +82,7 @@ def _place(dataset: Dataset, domain: Domain, row: int) -> str:
     return f"{number} {end}"
 
 
-def _tile(image: NDArray[np.float32], labels: LabelMap, names: LabelSet, lines: list[str]) -> NDArray[np.uint8]:
+def tile(image: NDArray[np.float32], labels: LabelMap, names: LabelSet, lines: list[str]) -> NDArray[np.uint8]:
     """(H, W, 3): the enlarged slice with its outlines, and lines of text below."""
     grey = np.clip(image * _TOP, 0, _TOP).round().astype(np.uint8)
     large = np.repeat(np.repeat(np.stack([grey] * 3, axis=-1), _SCALE, 0), _SCALE, 1)

@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
@@ -17,10 +17,11 @@ from ..bundle.segmenter_spec import SegmenterSpec
 from ..domains.domain import Domain
 from ..domains.labels import LabelMap
 from ..engines.choose import Choice, choose_provider
-from ..engines.engine import Engine
+from ..engines.engine import AUTO, CPU_PROVIDERS, Engine
 from ..engines.open import open_graph
-from ..engines.processor import available_cores
+from ..engines.processor import available_cores, default_workers
 from ..errors import BundleError, InputError, as_array, checked_count
+from ..store import Dataset
 from .prepare import Image, Prepared, Spacing, coarse_axis, prepare, resample
 from .window import Pixels, pad_to_patch, predict_logits, tiles
 
@@ -87,6 +88,58 @@ class Segmenter:
     @property
     def spacing_mm(self) -> Spacing:
         return self.bundle.manifest.image.spacing_mm
+
+    @property
+    def origin(self) -> str:
+        return f"the bundle {self.bundle.path}"
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.choice.provider not in CPU_PROVIDERS
+
+    @property
+    def default_workers(self) -> int:
+        return default_workers(self.choice.provider)
+
+    @property
+    def is_repeatable(self) -> bool:
+        return True
+
+    def source(self, mirror: bool | None = None) -> dict[str, str | int | float]:
+        """The metadata of a segmentation: everything that decides whether segmenting again would give the same."""
+        manifest = self.bundle.manifest
+        used = self.spec.mirror_by_default if mirror is None else mirror
+        return {"bundle": manifest.name, "bundle_version": manifest.bundle_version,
+                "manifest_sha256": self.bundle.manifest_sha256, "provider": self.engine.provider,
+                "precision": self.choice.precision, "mirror": int(used),
+                **({"nature": manifest.nature} if manifest.nature else {})}
+
+    def made(self, stored: Mapping[str, str | int | float], mirror: bool | None = None) -> bool:
+        """Whether a segmentation with these metadata is by this bundle, provider, precision and mirroring."""
+        expected = self.source(mirror)
+        if self.choice.requested == AUTO:
+            del expected["provider"]  # auto may choose another one each time
+        return all({"precision": "fp32", **stored}.get(key) == value for key, value in expected.items())
+
+    def check_fit(self, dataset: Dataset) -> None:
+        """Raises InputError if the bundle is not made for the images of the file."""
+        if dataset.domain != self.domain.name:
+            raise InputError(f"{dataset.path}: belongs to the domain {dataset.domain!r}, the segmenter to "
+                             f"{self.domain.name!r}. Use a segmenter of the same domain.")
+        names = dataset.load_domain().labels.names
+        if names != self.domain.labels.names:
+            raise InputError(f"{dataset.path}: its labels are {list(names)}, the segmenter's "
+                             f"{list(self.domain.labels.names)}. Use a segmenter of the same domain.")
+        if len(dataset.shape) != self.spec.axes:
+            raise InputError(f"{dataset.path}: holds images of shape {dataset.shape}; this segmenter takes "
+                             f"{'slices' if self.spec.axes == 2 else 'volumes'}.")
+
+    def images_at_once(self, batch_size: int) -> int:
+        return batch_size
+
+    def segment_rows(self, dataset: Dataset, rows: slice, batch_size: int, mirror: bool | None = None) -> LabelMap:
+        """(n, *spatial) label maps of rows of a file."""
+        return self.segment(dataset.images(rows), dataset.spacing_mm, batch_size, mirror)
 
     def segment(self, images: ArrayLike, spacing_mm: Spacing | None = None,
                 batch_size: int = BATCH_SIZE, mirror: bool | None = None) -> LabelMap:

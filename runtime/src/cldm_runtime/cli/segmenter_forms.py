@@ -1,0 +1,27 @@
+"""What commands say about the forms of segmenters."""
+
+from pathlib import Path
+
+import click
+
+from ..segmentation.segmenter import Segmenter
+from ..segmenters.described_network import DescribedNetwork
+from ..segmenters.interface import AnySegmenter
+from ..store import open_dataset
+from .provider import say_choice
+
+FORMS_HELP = ("Bundle; a .toml file that describes an ONNX file, a command, a function or a folder of label maps; "
+              "module:function; or a folder of label maps, sample_00000.nii.gz for the first row.")
+
+
+def say_segmenter(dataset: Path, segmenter: AnySegmenter) -> None:
+    """On stderr: what auto chose, and the regions that a network has no label for."""
+    if isinstance(segmenter, Segmenter):
+        say_choice(segmenter.choice)
+    if isinstance(segmenter, DescribedNetwork):
+        with open_dataset(dataset) as opened:
+            segmenter.check_fit(opened)
+            lacks = segmenter.lacking_regions(opened)
+        if lacks:
+            click.echo(f"note: {segmenter.name} has no label for {', '.join(lacks)}, so it never finds them: its "
+                       "figures on them mean nothing.", err=True)

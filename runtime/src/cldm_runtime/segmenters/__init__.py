@@ -1,0 +1,1 @@
+"""Every form of segmenter behind one interface: bundles, ONNX files, functions, commands, folders of predictions."""
