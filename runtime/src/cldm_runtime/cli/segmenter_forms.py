@@ -11,7 +11,7 @@ from ..store import open_dataset
 from .provider import say_choice
 
 FORMS_HELP = ("Bundle; a .toml file that describes an ONNX file, a command, a function or a folder of label maps; "
-              "module:function; or a folder of label maps, sample_00000.nii.gz for the first row.")
+              "module:function; or a folder of label maps, sample00000.nii.gz for the first row.")
 
 
 def say_segmenter(dataset: Path, segmenter: AnySegmenter) -> None:

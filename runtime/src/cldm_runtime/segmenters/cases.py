@@ -16,12 +16,12 @@ _SAME_SPACING = 0.01  # relative
 
 
 def case_name(row: int) -> str:
-    """The name of a row, without channel and ending: sample_00012."""
-    return f"sample_{row:05d}"
+    """The name of a row, without channel and ending: sample00012."""
+    return f"sample{row:05d}"
 
 
 def write_images(dataset: Dataset, rows: range, folder: Path) -> list[Path]:
-    """sample_00012_0000.nii.gz, a file for each row and channel, as nnU-Net names them; float32, a slice as a volume
+    """sample00012_0000.nii.gz, a file for each row and channel, as nnU-Net names them; float32, a slice as a volume
     of one plane. The axes of a file are x (columns), y (rows), z, which run to the left, to the back and up."""
     nibabel = imported("nibabel")
     spacing = (*reversed(dataset.spacing_mm), 1.0)[:3]
@@ -36,7 +36,7 @@ def write_images(dataset: Dataset, rows: range, folder: Path) -> list[Path]:
 
 
 def read_label_maps(dataset: Dataset, rows: Sequence[int], folder: Path) -> NDArray[np.generic]:
-    """(n, *spatial) values of sample_00012.nii.gz, or another ending, for these rows. Raises InputError that names
+    """(n, *spatial) values of sample00012.nii.gz, or another ending, for these rows. Raises InputError that names
     every file that is missing or has another grid."""
     files, faults, maps = label_map_files(folder), list[str](), []
     for row in rows:

@@ -29,7 +29,7 @@ from .framing import Framed, framed, scaled, turned, turned_back, unframed
 from .label_values import lacking, translated, value_table
 
 _SUM_TOLERANCE = 0.02  # of probabilities; half precision stays far below
-Scores = NDArray[np.float32]
+ChannelScores = NDArray[np.float32]
 
 
 @dataclass(frozen=True, repr=False)
@@ -133,7 +133,7 @@ class DescribedNetwork:
         return [framed(turned(scaled(image[chosen], self.description.intensity), frame),
                        np.asarray(turned(image, frame).any(axis=0)), spacing, frame, self.size) for image in images]
 
-    def scores(self, inputs: Image) -> Scores:
+    def scores(self, inputs: Image) -> ChannelScores:
         """(n, K, *size) outputs for frames (n, C, *size); K is 1 for a label map."""
         count = self.graph.inputs[0].shape[0]
         step = count if isinstance(count, int) else len(inputs)
@@ -142,7 +142,7 @@ class DescribedNetwork:
         self._check_scores(found)
         return found
 
-    def _batch(self, inputs: Image, size: int) -> Scores:
+    def _batch(self, inputs: Image, size: int) -> ChannelScores:
         """At most `size` frames; a graph of fixed batch size gets the last one repeated."""
         tensor, last = self.graph.inputs[0], self.description.input.layout.endswith("C")
         rows = inputs[np.minimum(np.arange(size), len(inputs) - 1)]
@@ -162,7 +162,7 @@ class DescribedNetwork:
         assert self.description.output is not None
         return self.description.output.name or self.graph.outputs[0].name
 
-    def _check_scores(self, scores: Scores) -> None:
+    def _check_scores(self, scores: ChannelScores) -> None:
         """Raises InputError where numbers cannot be what the description says they are."""
         kind, where = self.description.output_kind, f"{self.path}: output.kind is {self.description.output_kind!r}"
         if not np.isfinite(scores).all():
@@ -180,7 +180,7 @@ class DescribedNetwork:
             raise InputError(f"{self.path}: the network gives {scores.shape[1]} channels, and [labels] does not name "
                              f"{', '.join(missing)}. Map a label that the domain lacks to its background.")
 
-    def _label_map(self, image: Framed, scores: Scores, shape: tuple[int, ...], table: NDArray[np.int16]) -> LabelMap:
+    def _label_map(self, image: Framed, scores: ChannelScores, shape: tuple[int, ...], table: NDArray[np.int16]) -> LabelMap:
         kind = self.description.output_kind
         found, inside = unframed(scores, image, 0 if kind == "labels" else 1)
         transposed = (*shape[:-2], shape[-1], shape[-2]) if self.description.input.transpose else shape
@@ -188,7 +188,7 @@ class DescribedNetwork:
         labels[image.box] = np.where(inside, self._decided(found, table), 0)
         return np.ascontiguousarray(turned_back(labels, self.description.input))
 
-    def _decided(self, scores: Scores, table: NDArray[np.int16]) -> LabelMap:
+    def _decided(self, scores: ChannelScores, table: NDArray[np.int16]) -> LabelMap:
         """(K, *spatial) scores -> (*spatial) values of the domain."""
         output = self.description.output
         assert output is not None

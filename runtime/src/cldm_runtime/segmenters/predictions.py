@@ -16,7 +16,7 @@ from .own_code import OwnCode
 
 @dataclass(frozen=True)
 class PredictionsFolder(OwnCode):
-    """folder: holds sample_00012.nii.gz, or with another ending that scans may have, for every row."""
+    """folder: holds sample00012.nii.gz, or with another ending that scans may have, for every row."""
 
     folder: Path
 

@@ -1,0 +1,44 @@
+"""A folder of label maps that were predicted elsewhere."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx")
+itk = pytest.importorskip("SimpleITK")
+
+from cldm_runtime.errors import InputError
+from cldm_runtime.segmenters.predictions import PredictionsFolder
+from cldm_runtime.store import open_dataset
+from segmenter_fixtures import MASKS, write_hearts
+
+
+def save(folder: Path, names: list[str]) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, labels in zip(names, MASKS, strict=False):
+        itk.WriteImage(itk.GetImageFromArray(labels), str(folder / f"{name}.png"))
+    return folder
+
+
+def test_rows_are_found_by_name(tmp_path: Path) -> None:
+    found = PredictionsFolder("mine", save(tmp_path / "mine", [f"sample0000{row}" for row in range(4)]))
+    with open_dataset(write_hearts(tmp_path / "hearts.h5")) as dataset:
+        found.check_fit(dataset)
+        assert np.array_equal(found.segment_rows(dataset, slice(1, 4), 16), MASKS[1:])
+
+
+def test_missing_and_foreign_files_are_named(tmp_path: Path) -> None:
+    found = PredictionsFolder("mine", save(tmp_path / "mine", ["sample00000", "sample00001", "case_7"]))
+    with open_dataset(write_hearts(tmp_path / "hearts.h5")) as dataset, pytest.raises(InputError) as error:
+        found.check_fit(dataset)
+    for words in ("sample00002: no file", "sample00003: no file", "case_7.png: belongs to no row"):
+        assert words in str(error.value)
+
+
+def test_another_content_is_another_source(tmp_path: Path) -> None:
+    folder = save(tmp_path / "mine", ["sample00000"])
+    before = PredictionsFolder("mine", folder).source()
+    assert PredictionsFolder("mine", folder).made(before)
+    itk.WriteImage(itk.GetImageFromArray(MASKS[3]), str(folder / "sample00000.png"))
+    assert not PredictionsFolder("mine", folder).made(before)
