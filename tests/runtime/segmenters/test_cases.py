@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-nibabel = pytest.importorskip("nibabel")
-itk = pytest.importorskip("SimpleITK")
+pytest.importorskip("nibabel")
+pytest.importorskip("SimpleITK")
 pytest.importorskip("onnx")
+
+import nibabel
+import SimpleITK as itk
 
 from cldm_runtime.errors import InputError
 from cldm_runtime.segmenters.cases import case_name, read_label_maps, write_images

@@ -113,7 +113,7 @@ def test_a_file_that_is_not_there_or_no_network(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is refused"):
         DescribedNetwork.load(path)
     (tmp_path / "greys.onnx").unlink()
-    with pytest.raises(InputError, match="No such file.*relative to the description"):
+    with pytest.raises(InputError, match=r"No such file.*relative to the description"):
         DescribedNetwork.load(path)
 
 

@@ -64,7 +64,7 @@ def test_a_number_may_fill_the_frame(tmp_path: Path) -> None:
 ])
 def test_a_fault_is_named(before: str, after: str, message: str, tmp_path: Path) -> None:
     assert before in WHOLE
-    with pytest.raises(InputError, match="docs/segmenters.md") as found:
+    with pytest.raises(InputError, match=r"docs/segmenters\.md") as found:
         read(tmp_path, WHOLE.replace(before, after))
     assert message in str(found.value)
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("onnx")
-itk = pytest.importorskip("SimpleITK")
+pytest.importorskip("SimpleITK")
+
+import SimpleITK as itk
 
 from cldm_runtime.errors import InputError
 from cldm_runtime.segmenters.predictions import PredictionsFolder

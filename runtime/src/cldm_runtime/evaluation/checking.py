@@ -16,7 +16,7 @@ from ..store import Dataset
 from .label_order import permutation_words
 
 SHOWN = 10
-_TURNED_LOW, _TURNED_GAIN = 0.6, 0.2  # overlap of all labels below which another direction is looked for, and its gain
+_GAIN = 0.15  # of the lowest Dice of a region, from which on another direction of the axes is named
 
 
 @dataclass(frozen=True)
@@ -61,29 +61,30 @@ def _lines(labels: LabelMap, reference: LabelMap | None, frames: NDArray[np.floa
     permutation = find_permutation(counts, names, len(labels))
     if permutation is not None:
         yield f"note: label values look permuted: {permutation_words(permutation, names)}. Correct [labels]."
-    yield from _turned_note(labels > 0, reference > 0)
+    yield from _turned_note(labels, reference, names)
 
 
-def _turned_note(found: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> Iterator[str]:
+def _turned_note(labels: LabelMap, reference: LabelMap, names: LabelSet) -> Iterator[str]:
     """A note where the label maps fit the reference much better in another direction."""
-    overlaps = {words: _overlap(each, wanted) for words, each in _directions(found)}
+    overlaps = {words: _lowest_dice(each, reference, names) for words, each in _directions(labels)}
     now = overlaps.pop("")
     words = max(overlaps, key=lambda each: overlaps[each])
-    if now < _TURNED_LOW and overlaps[words] > now + _TURNED_GAIN:
-        yield (f"note: the label maps look turned: with {words}, all labels together would overlap the reference by "
-               f"{overlaps[words]:.2f} (Dice), now {now:.2f}. Look at the axes of what the segmenter reads and writes.")
+    if overlaps[words] > now + _GAIN:
+        yield (f"note: the label maps look turned: with {words}, the lowest Dice of a region would be "
+               f"{overlaps[words]:.2f}, now {now:.2f}. Look at the axes of what the segmenter reads and writes.")
 
 
-def _directions(found: NDArray[np.bool_]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+def _directions(labels: LabelMap) -> Iterator[tuple[str, LabelMap]]:
     for swapped, *flipped in product((False, True), repeat=3):
-        if swapped and found.shape[-1] != found.shape[-2]:
+        if swapped and labels.shape[-1] != labels.shape[-2]:
             continue
-        turned = found.swapaxes(-1, -2) if swapped else found
+        turned = labels.swapaxes(-1, -2) if swapped else labels
         axes = [(-2, "rows flipped"), (-1, "columns flipped")]
         chosen = [each for each, wanted in zip(axes, flipped, strict=True) if wanted]
         words = [*(["rows and columns swapped"] if swapped else []), *(text for _, text in chosen)]
         yield " and ".join(words), np.flip(turned, tuple(axis for axis, _ in chosen))
 
 
-def _overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    return 2 * int((a & b).sum()) / max(int(a.sum()) + int(b.sum()), 1)
+def _lowest_dice(labels: LabelMap, reference: LabelMap, names: LabelSet) -> float:
+    dice = region_dice(confusion(labels, reference, len(names)), names)
+    return min(dice.values(), default=0.0)

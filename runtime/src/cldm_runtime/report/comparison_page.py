@@ -22,6 +22,7 @@ from .score_files import safe_text
 from .tables import as_title, estimate, number, percent, shown_scale, shown_unit, table
 
 _FIGURES = {"dice": "Dice", "hd95_mm": "HD95", "missed": "Missed", "false": "False", "error": "Error", "found": "Found"}
+MOST_PLACES = 3
 _COLUMNS = ("one", "other", "figure", "of", "attribute", "low", "high", "n", "mean_one", "mean_other", "difference",
             "interval_low", "interval_high", "simultaneous_low", "simultaneous_high", "probability_better",
             "share_better")
@@ -83,16 +84,25 @@ def _overall(pair: SegmentationPair, name: str, paired: PairedDifference, lower:
 
 
 def _where(pair: SegmentationPair, region: str) -> str:
-    """The bin with the largest difference among those that differ when all bins are considered together."""
-    if not any(math.isfinite(each.paired.simultaneous.low) for each in pair.bins if each.region == region):
+    """Of each attribute the bin with the largest difference, of those that differ with all bins considered; at most
+    MOST_PLACES attributes, the largest differences first."""
+    bins = [each for each in pair.bins if each.region == region]
+    if not any(math.isfinite(each.paired.simultaneous.low) for each in bins):
         return f" No bin of an attribute holds {FEWEST} samples, too few to say where."
-    differing = [each for each in pair.bins if each.region == region and _sign(each.paired.simultaneous)]
-    if not differing:
+    largest: dict[str, ComparedBin] = {}
+    for each in sorted(bins, key=_size, reverse=True):
+        if _sign(each.paired.simultaneous):
+            largest.setdefault(each.attribute, each)
+    if not largest:
         return " In no bin of an attribute do they differ by more than chance gives among so many bins."
-    largest = max(differing, key=lambda each: abs(each.paired.difference.value))
-    return (f" Most in {_words(largest.attribute)} {_bin_text(largest)}: "
-            f"{number(largest.paired.difference.value, 3, True)}{_between(largest.paired.simultaneous)}, "
-            f"n = {largest.paired.n}.")
+    places = [f"{_words(each.attribute)} {_bin_text(each)}: {number(each.paired.difference.value, 3, True)}"
+              f"{_between(each.paired.simultaneous)}, n = {each.paired.n}"
+              for each in list(largest.values())[:MOST_PLACES]]
+    return f" Most in {'; '.join(places)}."
+
+
+def _size(each: ComparedBin) -> float:
+    return abs(each.paired.difference.value) if each.paired.n else 0.0
 
 
 def _sign(interval: Estimate) -> int:

@@ -180,7 +180,8 @@ class DescribedNetwork:
             raise InputError(f"{self.path}: the network gives {scores.shape[1]} channels, and [labels] does not name "
                              f"{', '.join(missing)}. Map a label that the domain lacks to its background.")
 
-    def _label_map(self, image: Framed, scores: ChannelScores, shape: tuple[int, ...], table: NDArray[np.int16]) -> LabelMap:
+    def _label_map(self, image: Framed, scores: ChannelScores, shape: tuple[int, ...], table: NDArray[np.int16]
+                   ) -> LabelMap:
         kind = self.description.output_kind
         found, inside = unframed(scores, image, 0 if kind == "labels" else 1)
         transposed = (*shape[:-2], shape[-1], shape[-2]) if self.description.input.transpose else shape
