@@ -57,11 +57,6 @@ def test_without_the_default_bundle_the_error_says_where_bundles_come_from(
     assert all(part in message for part in ("exported/lge: no such", "--bundle", "$CLDM_BUNDLE", "cldm-train export"))
 
 
-def test_two_segmentations_of_one_report_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(cldm, ["report", str(tmp_path / "a.h5"), "--segmentation", "A", "--segmentation", "B"]) == 2
-    assert "names A, B. Write one report for each" in capsys.readouterr().err
-
-
 def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(cldm, ["train"]) == 2 and "No such command 'train'" in capsys.readouterr().err
 

@@ -11,6 +11,7 @@ import click
 
 from cldm_runtime.cli.main import COMMANDS, cldm
 from cldm_runtime.scans.settings import ScanSettings
+from cldm_runtime.segmenters.description import SegmenterDescription
 from cldm_trainer.cli import cli
 from cldm_trainer.config import Config
 
@@ -22,6 +23,7 @@ FOREIGN = {
     "--kill-on-invalid-dep", "--nnodes", "--nproc-per-node", "--ntasks", "--ntasks-per-node", "--output", "--parsable",
     "--query-gpu", "--rdzv-backend", "--rdzv-endpoint", "--requeue", "--upgrade", "--format", "--images"}
 PROSE = {"bundle", "engine"}  # "a cldm bundle"
+OF_SEGMENTERS = {field.name for field in dataclasses.fields(SegmenterDescription)}  # sections of their descriptions
 LISTS = {"cases", "labels"}  # {train: [cases]}
 NO_SETTINGS = {"kind", "label_values", "normalisation",  # of a manifest's section `segmenter`
                "json", "jsonl", "md", "npy", "safetensors", "svg", "toml", "h5"}  # of files
@@ -113,4 +115,4 @@ def test_the_runtime_names_settings_that_it_reads() -> None:
 def test_sections_exist() -> None:
     in_texts = named(r"(?<![\w\]])\[\[?([a-z]+_?[a-z_]+)\](?= |\.|,|;|:|$)")
     assert "prepare" in in_texts
-    assert not {name: where for name, where in in_texts.items() if name not in {*SECTIONS.split("|"), *LISTS}}
+    assert not {name: where for name, where in in_texts.items() if name not in {*SECTIONS.split("|"), *LISTS, *OF_SEGMENTERS}}

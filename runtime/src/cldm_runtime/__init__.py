@@ -27,21 +27,25 @@ if TYPE_CHECKING:
     from .evaluation.steps import measure_dataset
     from .generation.generator import Generator
     from .generation.run import generate_dataset
+    from .report.comparison_page import write_comparison
     from .report.page import write_report
     from .segmentation.segmenter import Segmenter
+    from .segmenters.load import load_segmenter
     from .store import create_dataset, edit_dataset, open_dataset
 
 # onnxruntime 1.31 reports its use to its makers unless it is told not to, before it is loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = ["CldmError", "Generator", "Segmenter", "__version__", "create_dataset", "edit_dataset", "evaluate_dataset",
-           "generate_dataset", "measure", "measure_dataset", "open_dataset", "write_report"]
+           "generate_dataset", "load_segmenter", "measure", "measure_dataset", "open_dataset", "write_comparison",
+           "write_report"]
 
 _HOMES = {
     "CldmError": "errors", "Generator": "generation.generator", "Segmenter": "segmentation.segmenter",
     "create_dataset": "store", "edit_dataset": "store", "evaluate_dataset": "evaluation.run",
-    "generate_dataset": "generation.run", "measure": "domains.registry", "measure_dataset": "evaluation.steps",
-    "open_dataset": "store", "write_report": "report.page"}
+    "generate_dataset": "generation.run", "load_segmenter": "segmenters.load", "measure": "domains.registry",
+    "measure_dataset": "evaluation.steps",
+    "open_dataset": "store", "write_comparison": "report.comparison_page", "write_report": "report.page"}
 
 # Modules that lay on the top level before they moved into folders: former name -> name now.
 _MOVED = {

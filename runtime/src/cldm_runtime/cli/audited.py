@@ -1,13 +1,13 @@
 """Commands whose runs go into the audit log, where there is one."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..segmentation.segmenter import Segmenter
-from ..segmenters.interface import AnySegmenter
+from ..bundle.bundle import Bundle
 from ..store import open_dataset
 from .run_log import note, record_run
 
@@ -27,10 +27,8 @@ class AuditedCommand(click.Command):
             return super().invoke(context)
 
 
-def note_dataset(dataset: Path, segmenter: AnySegmenter, output: Path) -> int:
-    """Log a run over a dataset; returns the number of its samples. A segmenter that is no bundle is known to the log by
-    the arguments alone. Raises DatasetError."""
-    bundles = [segmenter.bundle] if isinstance(segmenter, Segmenter) else []
+def note_dataset(dataset: Path, bundles: Sequence[Bundle], output: Path) -> int:
+    """Log a run over a dataset; returns the number of its samples. Raises DatasetError."""
     with open_dataset(dataset) as opened:
         note(*bundles, asked=len(opened), output=os.path.abspath(output))
         return len(opened)

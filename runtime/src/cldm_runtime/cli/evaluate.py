@@ -24,7 +24,7 @@ from .report import echo_comparison, echo_files
 from .run_log import note
 from .scaling import SCALING_NAMES, Scaling, scaling_options, share_out
 from .sections import SectionedCommand
-from .segmenter_forms import FORMS_HELP, say_segmenter
+from .segmenter_forms import FORMS_HELP, bundles_of, say_segmenter
 
 _SECTIONS = {
     "Most needed": ("sources", "out", "subset", "overwrite"),
@@ -80,7 +80,7 @@ def evaluate(dataset: Path, sources: tuple[str, ...], out: Path | None, subset: 
     segmenters = _loaded(dataset, sources, provider, threads, scaling)
     samples = 0
     for segmenter in segmenters:
-        samples = note_dataset(dataset, segmenter, folder)
+        samples = note_dataset(dataset, bundles_of(segmenter), folder)
         count = workers or (segmenter.default_workers if threads is None else 1)
         if scaling.given:
             run = Evaluation(dataset, segmenter, batch_size, mirror, overwrite)

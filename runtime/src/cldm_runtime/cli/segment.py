@@ -13,7 +13,7 @@ from .numbers import WholeNumber
 from .progress import show_progress
 from .provider import precision_option, provider_option
 from .run_log import note
-from .segmenter_forms import FORMS_HELP, say_segmenter
+from .segmenter_forms import FORMS_HELP, bundles_of, say_segmenter
 
 
 @click.command(cls=AuditedCommand)
@@ -39,7 +39,7 @@ def segment(dataset: Path, source: str, provider: str, precision: str, batch_siz
     """
     segmenter = load_segmenter(source, provider, threads, precision)
     say_segmenter(dataset, segmenter)
-    samples = note_dataset(dataset, segmenter, dataset)
+    samples = note_dataset(dataset, bundles_of(segmenter), dataset)
     with show_progress("segmenting", 0, sys.stderr) as progress:
         segment_dataset(dataset, segmenter, batch_size=batch_size, mirror=mirror, overwrite=overwrite,
                         progress=progress)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from ..bundle.bundle import Bundle
 from ..segmentation.segmenter import Segmenter
 from ..segmenters.described_network import DescribedNetwork
 from ..segmenters.interface import AnySegmenter
@@ -12,6 +13,11 @@ from .provider import say_choice
 
 FORMS_HELP = ("Bundle; a .toml file that describes an ONNX file, a command, a function or a folder of label maps; "
               "module:function; or a folder of label maps, sample00000.nii.gz for the first row.")
+
+
+def bundles_of(segmenter: AnySegmenter) -> list[Bundle]:
+    """For the audit log, which knows other forms by the arguments of the command alone."""
+    return [segmenter.bundle] if isinstance(segmenter, Segmenter) else []
 
 
 def say_segmenter(dataset: Path, segmenter: AnySegmenter) -> None:
