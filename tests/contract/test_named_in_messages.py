@@ -113,6 +113,6 @@ def test_the_runtime_names_settings_that_it_reads() -> None:
 
 
 def test_sections_exist() -> None:
-    in_texts = named(r"(?<![\w\]])\[\[?([a-z]+_?[a-z_]+)\](?= |\.|,|;|:|$)")
+    in_texts, known = named(r"(?<![\w\]])\[\[?([a-z]+_?[a-z_]+)\](?= |\.|,|;|:|$)"), {*SECTIONS.split("|"), *LISTS}
     assert "prepare" in in_texts
-    assert not {name: where for name, where in in_texts.items() if name not in {*SECTIONS.split("|"), *LISTS, *OF_SEGMENTERS}}
+    assert not {name: where for name, where in in_texts.items() if name not in known | OF_SEGMENTERS}
