@@ -6,10 +6,10 @@ import numpy as np
 import onnx
 from onnx.helper import make_node
 
-from cldm_runtime.acquisition.band import SHARP, cosine_basis, frequencies
-from cldm_runtime.acquisition.distribution import triangle_factor
 from cldm_runtime.bundle.acquisition_spec import VALUES, AcquiredValue, AcquisitionSpec
 from cldm_runtime.bundle.latent_prior_spec import full_matrix, triangle_of
+from cldm_runtime.domains.acquisition.band import SHARP, cosine_basis, frequencies
+from cldm_runtime.domains.acquisition.distribution import triangle_factor
 
 SCORES = (-2.0, 0.0, 2.0)
 TABLES = {"noise_level": (0.01, 0.03, 0.09), "row_pixel_mm": (1.2, 1.4, 1.8), "column_pixel_mm": (1.2, 1.5, 1.8),

@@ -124,7 +124,7 @@ def fault(file: Path, text: str, option: str) -> str | None:
             showing = [f"cldm-train {name}" for name in names]
     lacking = [name for name in showing if option not in OPTIONS[name] and not any(
         (name, option) == (other, given) and path.startswith(start) for other, start, given in OTHERWISE)]
-    some = option in GIVEN or file.parent == TRAINER  # a file of many commands: one of them is enough
+    some = option in GIVEN or file.parent == TRAINER / "cli"  # a file of many commands: one of them is enough
     if showing and (not lacking or (some and len(lacking) < len(showing))):
         return None
     return f"{path}: {option} in {text[:90]!r}, which {lacking or 'no command'} lacks"

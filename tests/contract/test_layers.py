@@ -12,7 +12,7 @@ SOURCES = {"cldm_runtime": ROOT / "runtime" / "src" / "cldm_runtime",
            "cldm_trainer": ROOT / "trainer" / "src" / "cldm_trainer"}
 LINES = {
     "cldm_runtime": (
-        "errors version noise acquisition",
+        "errors version noise",
         "files diffusion domains",
         "metrics bundle",
         "store engines runs",
@@ -25,14 +25,14 @@ LINES = {
         "__main__",
     ),
     "cldm_trainer": (
-        "tables validity_config",
+        "tables",
         "config",
         "networks graphs training",
         "conditions nnunet audit",
         "stages",
         "export adopt",
         "results",
-        "bench measuring",
+        "bench",
         "cli __init__",
     ),
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cldm_trainer import cli
+from cldm_trainer.cli import commands as cli
 from cldm_trainer.stages.config_file import load_config
 
 CONFIGS = Path(__file__).parents[2] / "trainer" / "configs"

@@ -14,7 +14,8 @@ from cldm_runtime.errors import InputError
 from cldm_runtime.generation.learned_anatomy import LearnedAnatomy
 from cldm_runtime.noise import Purpose, Stream
 from cldm_runtime.verification.replay import verify_bundle
-from cldm_trainer import cli, export
+from cldm_trainer import export
+from cldm_trainer.cli import commands as cli
 from cldm_trainer.cli import run_stage
 from cldm_trainer.config import Config
 from cldm_trainer.export.anatomy.bundle import SmoothDecoder

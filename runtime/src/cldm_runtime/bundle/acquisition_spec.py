@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..acquisition.band import Taper
-from ..acquisition.distribution import QuantileTable, triangle_factor
-from ..acquisition.scanner import Scan, Scanner
+from ..domains.acquisition.band import Taper
+from ..domains.acquisition.distribution import QuantileTable, triangle_factor
+from ..domains.acquisition.scanner import Scan, Scanner
 from .latent_prior_spec import full_matrix
 
 ROLE = "acquisition"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cldm_runtime.acquisition.scanner import Scan, Scanner
+from cldm_runtime.domains.acquisition.scanner import Scan, Scanner
 from cldm_runtime.domains.lge.contrast import IMAGE_NAMES, ContrastReason, measure_contrast, remote_wall
 from cldm_runtime.errors import InputError
 

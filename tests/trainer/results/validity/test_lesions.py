@@ -7,8 +7,8 @@ import pytest
 
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
+from cldm_trainer.config.validity import HiddenLesions, SegmenterRecipe
 from cldm_trainer.results.validity.lesions import clean, hide, surrounding_label
-from cldm_trainer.validity_config import HiddenLesions, SegmenterRecipe
 
 DOMAIN = get_domain("lge")
 MASK = np.array([[[1, 2, 3, 4], [2, 2, 2, 2], [3, 2, 2, 2]]], dtype=np.uint8)

@@ -8,13 +8,13 @@ import pytest
 
 from cldm_runtime.errors import InputError
 from cldm_trainer.config import Config
+from cldm_trainer.config.validity import SegmenterRecipe, ValidityConfig
 from cldm_trainer.results.validity import sets
 from cldm_trainer.results.validity.page import prediction_table
 from cldm_trainer.results.validity.run import run
 from cldm_trainer.results.validity.sets import split_patients
 from cldm_trainer.stages.config_file import load_config
 from cldm_trainer.training import loop
-from cldm_trainer.validity_config import SegmenterRecipe, ValidityConfig
 from cohort_fixtures import write_drawn_cohort
 
 TINY = SegmenterRecipe(channels=(4, 4), patch=4, steps=3, batch_size=2)

@@ -9,6 +9,7 @@ import torch
 
 from cldm_runtime.errors import InputError
 from cldm_trainer.config import Config
+from cldm_trainer.config.validity import HiddenLesions, SegmenterRecipe
 from cldm_trainer.results.validity.networks import FoldedNetwork, check_networks
 from cldm_trainer.results.validity.training import (
     as_seen,
@@ -20,7 +21,6 @@ from cldm_trainer.results.validity.training import (
 )
 from cldm_trainer.training.checkpoint import MODEL
 from cldm_trainer.training.run_folder import RunFolder
-from cldm_trainer.validity_config import HiddenLesions, SegmenterRecipe
 
 TINY = SegmenterRecipe(channels=(4, 4), steps=2, batch_size=4)
 

@@ -1,14 +1,14 @@
-"""The last graph of a generator: point spread, noise and rim, as `cldm_runtime.acquisition.scanner` computes them."""
+"""The last graph of a generator: point spread, noise and rim, as the runtime computes them in `domains.acquisition`."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from cldm_runtime.acquisition.band import SHARP, Taper, cosine_basis, frequencies
-from cldm_runtime.acquisition.distribution import QuantileTable, triangle_factor
 from cldm_runtime.bundle.acquisition_spec import AcquisitionSpec
 from cldm_runtime.bundle.latent_prior_spec import full_matrix
+from cldm_runtime.domains.acquisition.band import SHARP, Taper, cosine_basis, frequencies
+from cldm_runtime.domains.acquisition.distribution import QuantileTable, triangle_factor
 
 
 class TorchScanner(nn.Module):

@@ -10,10 +10,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cldm_runtime.acquisition.distribution import fit_correlation, fit_table
-from cldm_runtime.acquisition.estimate import SIDES, Acquisition, estimate, taper, without_rim
 from cldm_runtime.bundle.acquisition_spec import NOISE_LEVEL, VALUES, AcquiredValue, AcquisitionSpec
 from cldm_runtime.bundle.latent_prior_spec import triangle_of
+from cldm_runtime.domains.acquisition.distribution import fit_correlation, fit_table
+from cldm_runtime.domains.acquisition.estimate import SIDES, Acquisition, estimate, taper, without_rim
 from cldm_runtime.errors import InputError, list_faults
 from cldm_runtime.files.atomic import write_json
 from cldm_runtime.files.records import plain, read_record

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ...acquisition.estimate import cuts, noise_level, rim, without_rim
 from ...errors import InputError
+from ..acquisition.estimate import cuts, noise_level, rim, without_rim
 from ..attributes import Attribute, Measurement, Reason
 from ..labels import LabelMap
 from .attributes import HEALTHY, INFARCT, LV_CAVITY, LgeReason

@@ -8,7 +8,7 @@ from cldm_runtime.domains.domain import Domain
 from cldm_runtime.domains.labels import LabelMap
 from cldm_runtime.errors import InputError
 
-from ...validity_config import HiddenLesions, SegmenterRecipe
+from ...config.validity import HiddenLesions, SegmenterRecipe
 
 Images = NDArray[np.float32]  # (N, C, *spatial)
 Chosen = NDArray[np.bool_]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cldm_runtime.errors import InputError
 
-from ...validity_config import SegmenterRecipe
+from ...config.validity import SegmenterRecipe
 
 Channels = tuple[int, int, int]  # axes, channels in, channels out
 

@@ -15,8 +15,8 @@ from cldm_runtime.errors import InputError
 from cldm_runtime.files.records import plain
 from cldm_runtime.segmentation.segmenter import Segmenter
 
+from ...config.validity import SegmenterRecipe
 from ...training.run_folder import RunFolder
-from ...validity_config import SegmenterRecipe
 from .lesions import clean, surrounding_label
 from .training import derivation, predict, trained
 

@@ -24,7 +24,7 @@ from cldm_runtime.requests.sources import mask_requests
 from cldm_runtime.store import cohort_digest, open_dataset
 
 from ...audit.sets import remove_if_changed
-from ...validity_config import ValidityConfig
+from ...config.validity import ValidityConfig
 from .outcomes import SliceOutcomes, Truth, compare, holds_lesion
 from .segmenters import ComparedSegmenter
 

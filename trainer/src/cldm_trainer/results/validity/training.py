@@ -20,13 +20,13 @@ from cldm_runtime.files.records import plain
 from cldm_runtime.store import open_dataset
 
 from ...config import OptimiserConfig
+from ...config.validity import SegmenterRecipe
 from ...training import checkpoint
 from ...training.batches import one_hot, turn_and_mirror
 from ...training.log import grey, montage, planes
 from ...training.loop import Step, train
 from ...training.losses import cross_entropy, soft_dice
 from ...training.run_folder import RunFolder
-from ...validity_config import SegmenterRecipe
 from .lesions import hide
 from .networks import FoldedNetwork, label_maps
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cldm_runtime.acquisition.band import NYQUIST, Taper
-from cldm_runtime.acquisition.estimate import estimate, taper
-from cldm_runtime.acquisition.scanner import Scan, Scanner
+from cldm_runtime.domains.acquisition.band import NYQUIST, Taper
+from cldm_runtime.domains.acquisition.estimate import estimate, taper
+from cldm_runtime.domains.acquisition.scanner import Scan, Scanner
 
 COUNT, SIZE = 16, 128
 TAPERED = Taper((0.6, 0.9, 1.1), (1.0, 0.5, 0.0))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.fft
 
-from cldm_runtime.acquisition.band import Taper
-from cldm_runtime.acquisition.scanner import Scan, Scanner
+from cldm_runtime.domains.acquisition.band import Taper
+from cldm_runtime.domains.acquisition.scanner import Scan, Scanner
 
 
 def scan_of(level: float = 0.0, pixel_mm: float = 1.0, rim: tuple[int, int, int, int] = (0, 0, 0, 0)) -> Scan:

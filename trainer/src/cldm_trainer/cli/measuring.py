@@ -7,7 +7,7 @@ import click
 
 from cldm_runtime.cli.numbers import WholeNumber
 
-from .stages.config_file import load_config
+from ..stages.config_file import load_config
 
 _CONFIG = click.option("--config", "config_path", required=True, type=click.Path(), metavar="FILE",
                        help="TOML file, such as trainer/configs/phantom-tiny.toml.")

@@ -18,13 +18,13 @@ from cldm_runtime.cli.streams import unfailing_streams
 from cldm_runtime.errors import CldmError, WorkerError
 from cldm_runtime.scans.settings import raw_folder
 
-from .conditions.registry import KINDS
-from .config import Config
+from ..conditions.registry import KINDS
+from ..config import Config
+from ..stages.config_file import load_config
+from ..stages.table import SHARED, STAGES, arguments, run_stage
+from ..training import launch
+from ..training.faults import explain
 from .measuring import judge, spread
-from .stages.config_file import load_config
-from .stages.table import SHARED, STAGES, arguments, run_stage
-from .training import launch
-from .training.faults import explain
 
 __all__ = ["STAGES", "arguments", "cli", "main", "run_stage"]
 
@@ -137,8 +137,8 @@ def _needed(stage: str, config: Config) -> bool:
 @click.argument("bundle", type=click.Path(), metavar="BUNDLE")
 def adopt(config_path: str, bundle: str) -> None:
     """Start a run from the weights of BUNDLE: to continue its training, or to train other models on its codecs."""
-    from .conditions.kind import Design
-    from .training.run_folder import RunFolder
+    from ..conditions.kind import Design
+    from ..training.run_folder import RunFolder
 
     config = load_config(config_path)
     folder = import_module("cldm_trainer.adopt.bundle").adopt(Design.of(config), config.texture, RunFolder.of(config),
@@ -290,7 +290,3 @@ def _main() -> None:
         if launch.started_here():
             launch.leave(traceback.format_exc(), 1)
         raise
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.fft
 
-from cldm_runtime.acquisition.band import SHARP, Taper, cosine_basis, cut_of, frequencies, pass_band
+from cldm_runtime.domains.acquisition.band import SHARP, Taper, cosine_basis, cut_of, frequencies, pass_band
 
 
 def test_the_basis_is_scipys_orthonormal_transform() -> None:

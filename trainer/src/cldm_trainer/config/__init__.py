@@ -11,7 +11,7 @@ from typing import Any
 from cldm_runtime.files.records import plain
 from cldm_runtime.scans.settings import CohortSettings, PrepareSettings
 
-from .validity_config import ValidityConfig
+from .validity import ValidityConfig
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cldm_runtime.acquisition.distribution import QuantileTable, fit_correlation, fit_table, triangle_factor
+from cldm_runtime.domains.acquisition.distribution import QuantileTable, fit_correlation, fit_table, triangle_factor
 
 TABLE = QuantileTable((-1.0, 0.0, 2.0), (1.0, 2.0, 6.0))
 
