@@ -42,6 +42,18 @@ def test_it_counts_the_subsets_and_ignores_other_sections(folder: Path, capsys: 
         "cohort/cohort.h5", "  train        1 patients      5 slices (0 dropped: no closed ring)"]
 
 
+def test_the_first_three_sections_of_the_preset_are_enough(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    preset = (Path(__file__).parents[2] / "trainer" / "configs" / "own-data.toml").read_text()
+    (folder / "data" / "own-data").mkdir(parents=True)
+    (folder / "raw").rename(folder / "data" / "own-data" / "raw")
+    sections = preset[:preset.index("# [prepare.labels]")]
+    assert [line for line in sections.splitlines() if line.startswith("[")] == ["[run]", "[cohort]", "[prepare]"]
+    (folder / "my.toml").write_text(f'{sections}shape = [32, 32]\nspacing_mm = [2.0, 2.0]\n[prepare.labels]\n'
+                                    '"cavity" = "lv_cavity"\n')
+    assert run(cldm, ["prepare", "--config", "my.toml"]) == 0
+    assert "data/own-data/cohort.h5" in capsys.readouterr().out
+
+
 def test_another_cohort_is_replaced_only_where_that_is_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]
                                                                  ) -> None:
     assert run(cldm, ["prepare", "--config", "my.toml"]) == 0

@@ -23,6 +23,7 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
 REPEATING = ("cldm run merge", "cldm run repair", "cldm run status")  # take the arguments of gen and evaluate
 # What a command imports of a file, but never calls where such a message arises.
 NEVER = {
+    "cldm doctor": ("engines/choose.py", "engines/open.py"),  # chooses no provider, opens no bundle
     "cldm grid": ("requests/grid.py",),  # writes grids and reads none
     "cldm measure": ("engines/", "runs/", "evaluation/steps.py"),  # runs no network
     "cldm verify": ("requests/", "runs/"),  # draws no sample of its own
@@ -31,6 +32,7 @@ NEVER = {
 }
 # Command, files and an option that it lacks, and that they may advise.
 OTHERWISE = {
+    ("cldm doctor", "engines/", "--provider"),  # cut off by engines/probe.py
     ("cldm engine build", "engines/", "--provider"),  # of the commands that are to use the engine
     ("cldm evaluate", "runs/execute.py", "--resume"),  # it always goes on: nothing says that a run is unfinished
 }

@@ -1,11 +1,15 @@
 """Which providers start on this machine; found by opening a tiny network with each."""
 
+import re
+
 from ..bundle.manifest import GraphSpec, TensorSpec
 from ..errors import CldmError
 from . import tensorrt_build
 from .engine import CPU_PROVIDERS, PROVIDERS, TORCHSCRIPT
 from .open import open_engine
 from .torch_device import TorchDevice, import_torch
+
+_OTHER_PROVIDER = re.compile(r",? or pass --provider [\w-]+(?=\.)")
 
 
 def reasons_against() -> dict[str, str]:
@@ -14,7 +18,11 @@ def reasons_against() -> dict[str, str]:
 
 
 def reason_against(provider: str) -> str:
-    """Why a provider does not start here; empty if it starts."""
+    """Why a provider does not start here, without advice on other providers; empty if it starts."""
+    return _OTHER_PROVIDER.sub("", _message(provider))
+
+
+def _message(provider: str) -> str:
     if provider == tensorrt_build.TENSORRT:
         return tensorrt_build.missing() or ""
     try:

@@ -1,5 +1,6 @@
 """What the images of a dataset look like, beside what patients' images look like."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,10 +8,9 @@ from numpy.typing import NDArray
 
 from ..domains.appearance_rules import AppearanceFigure, AppearanceRules
 from ..errors import InputError
-from ..runs.run import Progress
 from ..store import Dataset
-from .steps import no_progress
 
+Progress = Callable[[int, int], None]
 _SHARES = (10.0, 50.0, 90.0)
 
 
@@ -29,7 +29,7 @@ class MeasuredFigure:
 
 
 def measure_dataset_appearance(dataset: Dataset, subset: str | None = None,
-                               progress: Progress = no_progress) -> list[MeasuredFigure]:
+                               progress: Progress = lambda done, total: None) -> list[MeasuredFigure]:
     """The figures of a dataset's images, or of those of one subset, with the contours that belong to them: the
     annotations, else the masks. `progress` is called with images done and all images.
 

@@ -38,10 +38,10 @@ class PrepareSettings:
     label_files: str = ""  # the same for the label maps
     nature: str = ""  # phantom or patients; empty: as dataset.json says, else not stated
     shape: tuple[int, ...] = (128, 128)  # two numbers for slices, three for volumes
-    spacing_mm: tuple[float, ...] = (1.0, 1.0)
+    spacing_mm: tuple[float, ...] = (1.0, 1.0)  # between pixels of the prepared slices or volumes
     centre: str = "labels"  # of the window: "labels", the middle of all labels, or "image"
     margin_mm: float = 4.0  # least distance of every label from the border; labels too large for it are an error
-    percentiles: tuple[float, ...] = (0.5, 99.5)
+    percentiles: tuple[float, ...] = (0.5, 99.5)  # intensities that become 0 and 1, in each channel of a sample
     nan: str = NAN_IS_AN_ERROR  # or "lowest": voxels of NaN get the channel's lowest value; percentiles omit them
     padding: str = PADDING_APART  # the percentiles omit rims of one value; "none" takes them for image
     image_order: int = 3  # spline of the resampling: 1 linear, 3 cubic
@@ -50,7 +50,7 @@ class PrepareSettings:
     slice_axis: str = ""  # "z", "y" or "x" of the files: the axis through the slices; empty: as size and spacing say
     reorient: bool = True  # turn arrays that lie otherwise than most, as their headers say; False takes them as stored
     first_slice: str = ""  # end of the stack, such as "top"; empty: as dataset.json says, else the domain's first
-    channel: int = 0
+    channel: int = 0  # of the images, counted from 0
     channels: str | tuple[int, ...] = ()  # several channels instead of one, or "all"
     check_geometry: bool = True  # False compares shapes only, for label files that lost their affine
     fold: int = 0  # of splits_final.json, if there is no subsets.json

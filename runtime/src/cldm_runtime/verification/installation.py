@@ -13,7 +13,7 @@ from ..engines.quota import memory_limit_bytes
 PACKAGE, TRAINER = "cldm-runtime", "cldm-trainer"
 PURPOSES = {
     "cpu": "provider cpu",
-    "gpu": "providers cuda and ort-tensorrt, on an NVIDIA GPU, in place of [cpu]",
+    "gpu": "providers cuda and ort-tensorrt, on an NVIDIA GPU, in place of the extra cpu",
     "sign": "sign and check bundles",
     "torch": "providers torchscript and torchscript-cuda",
     "openvino": "provider openvino",

@@ -25,6 +25,7 @@ from ..stages.table import SHARED, STAGES, arguments, run_stage
 from ..training import launch
 from ..training.faults import explain
 from .measuring import judge, spread
+from .settings import settings
 
 __all__ = ["STAGES", "arguments", "cli", "main", "run_stage"]
 
@@ -91,6 +92,7 @@ for _name in STAGES:
         _add_stage(_name)
 cli.add_command(judge)
 cli.add_command(spread)
+cli.add_command(settings)
 _add_shared("all", "Run every stage that the configuration needs, in order; finished ones return at once.", _run_all)
 
 

@@ -16,8 +16,8 @@ from .validity import ValidityConfig
 
 @dataclass(frozen=True)
 class RunConfig:
-    name: str
-    seed: int = 0
+    name: str  # of the run, and of its folder
+    seed: int = 0  # of the first weights, the order of samples and all noise
     folder: str = "runs"  # everything that training writes goes to <folder>/<name>
     codecs: str = ""  # the run whose codecs, latents and texture are used, unchanged; empty: this run trains its own
     threads: int = 2  # CPU threads of torch, in each process
@@ -30,43 +30,43 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    steps: int
-    batch_size: int
-    learning_rate: float
-    warmup_steps: int = 100
+    steps: int  # of training in all; a higher number continues a run that is finished
+    batch_size: int  # [samples] of one step, over all devices
+    learning_rate: float  # of AdamW, after the warm-up
+    warmup_steps: int = 100  # over which the rate rises from 0
     final_rate: float = 0.0  # of the cosine decay, as a share of learning_rate; 1 holds the rate constant
-    weight_decay: float = 0.0
+    weight_decay: float = 0.0  # of AdamW
     momentum: float = 0.9  # Adam's first beta; 0 where a critic is trained against the model
     second_momentum: float = 0.999  # Adam's second beta
-    gradient_clip: float = 1.0  # norm
-    ema_decay: float = 0.999
-    log_every: int = 50
-    validate_every: int = 500
-    picture_every: int = 1000
-    checkpoint_every: int = 500
+    gradient_clip: float = 1.0  # largest norm of the gradient; a larger one is shortened to it
+    ema_decay: float = 0.999  # of the moving average of the weights, which is what is exported
+    log_every: int = 50  # [steps] between rows of log.csv
+    validate_every: int = 500  # [steps] between measurements on the subset val
+    picture_every: int = 1000  # [steps] between pictures in samples/
+    checkpoint_every: int = 500  # [steps] between checkpoints
 
 
 @dataclass(frozen=True)
 class CodecConfig:
     optimiser: OptimiserConfig
-    latent_channels: int
-    channels: tuple[int, ...]
+    latent_channels: int  # of the latent
+    channels: tuple[int, ...]  # of each level; each but the first halves the resolution
     patch: int = 1  # pixel-unshuffle in front: 2 moves the convolutions from 128x128 to 64x64
     hidden_channels: int = 8  # at full resolution behind the pixel-shuffle; unused where patch is 1
-    residual_blocks: int = 1
-    attention: tuple[bool, ...] = ()  # for each level; empty: none
-    middle_attention: bool = False
-    norm_groups: int = 8
+    residual_blocks: int = 1  # of each level
+    attention: tuple[bool, ...] = ()  # whether each level has it; empty: none has
+    middle_attention: bool = False  # attention at the lowest resolution
+    norm_groups: int = 8  # of group normalisation; every number of channels is a multiple of it
     augment: bool = True  # rotations by 90 degrees and mirroring
-    kl_weight: float = 1e-6
-    l1_weight: float = 1.0  # images
-    mse_weight: float = 0.0
-    gradient_weight: float = 0.0  # L1 between image gradients
-    perceptual_weight: float = 0.0
+    kl_weight: float = 1e-6  # of the divergence of the latent from a normal distribution
+    l1_weight: float = 1.0  # images: absolute error
+    mse_weight: float = 0.0  # images: squared error
+    gradient_weight: float = 0.0  # images: L1 between image gradients
+    perceptual_weight: float = 0.0  # images: distance in features of perceptual_network
     perceptual_network: str = ""  # a TorchScript file, image in [-1, 1] -> features; nothing is downloaded
-    adversarial_weight: float = 0.0
-    adversarial_start: int = 0  # step
-    adversarial_rate: float = 8e-4
+    adversarial_weight: float = 0.0  # images: loss against a critic of patches; 0: none
+    adversarial_start: int = 0  # [step] from which the critic counts
+    adversarial_rate: float = 8e-4  # learning rate of that critic
     dice_weight: float = 1.0  # masks, added to a cross-entropy of weight 1
     relabel: float = 0.0  # masks: share of the maps whose foreground labels are permuted, so that rare ones are learned
 
@@ -74,11 +74,11 @@ class CodecConfig:
 @dataclass(frozen=True)
 class TextureConfig:
     optimiser: OptimiserConfig
-    channels: int = 32
-    window: int = 64  # pixels, what the critic sees at once; a whole slice where that is smaller
+    channels: int = 32  # of the texture's network
+    window: int = 64  # [pixels] what the critic sees at once; a whole slice where that is smaller
     coarse_weight: float = 400.0  # of what the texture changes beyond fine detail
-    critic_channels: int = 24
-    critic_penalty: float = 0.05  # on the critic's squared gradient at the cohort's slices
+    critic_channels: int = 24  # of the critic's first level
+    critic_penalty: float = 0.05  # weight, on the critic's squared gradient at the cohort's slices
 
 
 @dataclass(frozen=True)
@@ -94,23 +94,23 @@ class AcquisitionConfig:
 class LatentsConfig:
     copies: int = 1  # encodings of each training slice: the first plain, the others moved
     rotation_deg: float = 15.0  # at most, either way
-    shift_pixels: float = 4.0
+    shift_pixels: float = 4.0  # at most, either way, along each axis
     scale: float = 0.08  # share of the size, either way
 
 
 @dataclass(frozen=True)
 class DiffusionConfig:
     optimiser: OptimiserConfig
-    channels: tuple[int, ...] = (32, 64)
-    residual_blocks: int = 1
-    attention: tuple[bool, ...] = (False, True)
-    head_channels: int = 64
-    norm_groups: int = 32
+    channels: tuple[int, ...] = (32, 64)  # of each level of the denoiser; each but the first halves the resolution
+    residual_blocks: int = 1  # of each level
+    attention: tuple[bool, ...] = (False, True)  # whether each level has it
+    head_channels: int = 64  # of each attention head
+    norm_groups: int = 32  # of group normalisation; every number of channels is a multiple of it
     objective: str = "v"  # v, epsilon, sample, or flow, which has the schedule flow
     schedule: str = "linear"  # linear, scaled_linear, cosine or flow
-    timesteps: int = 1000
-    beta_start: float = 1e-4
-    beta_end: float = 2e-2
+    timesteps: int = 1000  # of the schedule that is trained
+    beta_start: float = 1e-4  # of the schedules linear and scaled_linear, at the first timestep
+    beta_end: float = 2e-2  # the same at the last timestep
     zero_terminal_snr: bool = False  # the schedule is rescaled to end in pure noise, for v and sample
     min_snr_gamma: float = 0.0  # 0: every timestep weighs the same
     condition: str = "mask"  # a name in conditions.registry.KINDS: none, mask, attributes, label-vae, control, ...
@@ -131,7 +131,7 @@ class LabelVaeConfig:
     channels: tuple[int, ...] = (32, 64, 128)  # each level halves the resolution
     dimensions: int = 8  # of the latent vector: as many tokens
     dice_weight: float = 1.0  # added to a cross-entropy of weight 1
-    kl_weight: float = 1e-3
+    kl_weight: float = 1e-3  # of the divergence of the latent vector from a normal distribution
     attribute_weight: float = 0.0  # above 0: AR-VAE, one dimension for each attribute, in the domain's order
     attribute_delta: float = 20.0  # steepness of the tanh that stands for a sign
 
@@ -150,11 +150,11 @@ class DistilConfig:
     states: int = 4  # kept of each trajectory, its noise not counted; a multiple of steps
     teacher_steps: int = 20  # a multiple of states
     guidance: float = 0.0  # that the student is taught to stand for; 0: the bundle's own
-    trajectories: int = 6400
+    trajectories: int = 6400  # of the teacher that the student learns from
     critic_weight: float = 0.0  # of an adversarial loss added to the squared error, 0: none
-    critic_channels: int = 48
-    critic_penalty: float = 0.05  # on the critic's squared gradient at the teacher's latents
-    critic_start: int = 0  # step
+    critic_channels: int = 48  # of the critic's first level
+    critic_penalty: float = 0.05  # weight, on the critic's squared gradient at the teacher's latents
+    critic_start: int = 0  # [step] from which the critic counts
 
 
 @dataclass(frozen=True)
@@ -163,9 +163,9 @@ class FinishConfig:
     the mean of their weights."""
 
     optimiser: OptimiserConfig = OptimiserConfig(steps=1000, batch_size=32, learning_rate=2e-4)
-    critic_weight: float = 0.05
-    critic_channels: int = 48
-    critic_penalty: float = 0.05  # on the critic's squared gradient at the slices' latents
+    critic_weight: float = 0.05  # of the adversarial loss
+    critic_channels: int = 48  # of the critic's first level
+    critic_penalty: float = 0.05  # weight, on the critic's squared gradient at the slices' latents
 
 
 @dataclass(frozen=True)
@@ -181,37 +181,37 @@ class SmallCodecConfig:
 @dataclass(frozen=True)
 class SegmenterConfig:
     planned: bool = True  # nnU-Net's own plan; False: features, convolutions and batch_size replace its own
-    features: tuple[int, ...] = (16, 32, 64, 128, 128)
+    features: tuple[int, ...] = (16, 32, 64, 128, 128)  # channels of each stage
     convolutions: int = 2  # for each stage, in encoder and decoder
-    batch_size: int = 12
-    epochs: int = 1000
-    iterations_per_epoch: int = 250
-    validation_iterations_per_epoch: int = 50
-    learning_rate: float = 0.01
+    batch_size: int = 12  # [samples] of one iteration
+    epochs: int = 1000  # of training in all
+    iterations_per_epoch: int = 250  # training steps
+    validation_iterations_per_epoch: int = 50  # batches that are measured after each epoch
+    learning_rate: float = 0.01  # of SGD at the start; falls as nnU-Net's does
     loader_processes: int = 0  # 0: batches are made between the steps
 
 
 @dataclass(frozen=True)
 class ExportConfig:
-    generator: str = "exported/lge"  # empty: the run has no diffusion, and what only that needs is not trained
-    segmenter: str = "exported/lge-segmenter"
+    generator: str = "exported/lge"  # its bundle; empty: no diffusion, and what only that needs is not trained
+    segmenter: str = "exported/lge-segmenter"  # its bundle
     int8: str = ""  # a second bundle of the generator, whose denoiser and decoder compute in int8; empty: none
     fp16: str = ""  # a second bundle of the generator, whose denoiser and decoder compute in fp16; empty: none
     anatomy: str = ""  # bundle of the label VAE, which draws label maps for attributes; empty: none
     version: str = "1.0"  # revision of the bundles' content
     weights: str = "fp32"  # fp16, int8: large weights of the generator are rounded, and stored in fewer bytes
-    sampler: str = "ddim"
-    steps: int = 50
-    spacing: str = "trailing"
-    eta: float = 0.0
+    sampler: str = "ddim"  # default of the bundle: ddim, ddpm, dpm++2m or unipc
+    steps: int = 50  # [sampling steps] default of the bundle
+    spacing: str = "trailing"  # which timesteps are visited: trailing, leading, linspace, log-snr or karras
+    eta: float = 0.0  # fresh noise of ddim: 0 none, 1 as much as ddpm
     guidance: float = 1.0  # weight of classifier-free guidance; other than 1 needs diffusion.condition_dropout
     guidance_interval: tuple[float, ...] = (0.0, 1.0)  # shares of the training timesteps, 0 clean
-    batch_size: int = 16
-    parity_tolerance: float = 1e-4
+    batch_size: int = 16  # [images] computed at once by default
+    parity_tolerance: float = 1e-4  # most difference from torch; of a segmenter's logits as a share of their range
     segmenter_mirroring: bool = True  # whether the segmenter averages over mirrored copies by default
     nnunet: str = ""  # another nnU-Net result folder (2d or 3d_fullres) to export as the segmenter; empty: this run's
-    nnunet_fold: str = "0"
-    nnunet_checkpoint: str = "checkpoint_final.pth"
+    nnunet_fold: str = "0"  # fold of that result folder
+    nnunet_checkpoint: str = "checkpoint_final.pth"  # weights of that fold
     nnunet_labels: dict[str, str] = dataclasses.field(default_factory=dict)  # its label name or value -> our name
 
 
@@ -233,15 +233,16 @@ class BenchConfig:
     bundles: dict[str, str] = dataclasses.field(default_factory=dict)  # name -> folder; empty: export.generator
     providers: tuple[str, ...] = ("cpu", "openvino")  # that every bundle's own sampling is timed on
     many_steps: str = ""  # the bundle of `samplings` and of the loops in torch; empty: the last one
-    samplings: tuple[str, ...] = ("ddim 4", "ddim 8", "ddim 25", "dpm++2m 8", "dpm++2m 16", "unipc 8", "ddpm 1000")
+    samplings: tuple[str, ...] = ("ddim 4", "ddim 8", "ddim 25", "dpm++2m 8", "dpm++2m 16", "unipc 8",
+                                  "ddpm 1000")  # of many_steps
     torch_samplings: tuple[str, ...] = ("ddim 50", "ddim 25", "dpm++2m 50", "dpm++2m 25")  # diffusers' schedulers
     paper: str = "trainer/configs/phantom-paper.toml"  # sizes of the networks that MONAI's inferer is given
-    monai_samplings: tuple[str, ...] = ("ddpm 1000", "ddim 50")
-    segmenter_slices: int = 64
+    monai_samplings: tuple[str, ...] = ("ddpm 1000", "ddim 50")  # of MONAI's inferer
+    segmenter_slices: int = 64  # [images] that segmenters are timed on
     quality: bool = True  # images of every sampling are made and measured, once
-    rounds: int = 5
-    seconds: float = 0.0  # that each turn lasts at least
-    batches: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    rounds: int = 5  # how often each contender is timed
+    seconds: float = 0.0  # [s] that each turn lasts at least
+    batches: tuple[int, ...] = (1, 2, 4, 8, 16, 32)  # [images] batch sizes to try; the fastest is timed
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ class HiddenLesions:
     """
 
     attribute: str = ""  # slices whose attribute is in [low, high) show no lesion; empty: no slice
-    low: float = 0.0
-    high: float = 1.0
+    low: float = 0.0  # the attribute is at least this
+    high: float = 1.0  # the attribute is below it
     darker_than: float = 0.0  # pixels of the lesion below this intensity (0 to 1, first channel)
 
 
@@ -27,9 +27,9 @@ class SegmenterRecipe:
     channels: tuple[int, ...] = (16, 32, 64)  # of each level; segresnet takes the first, and as many levels
     patch: int = 2  # pixel-unshuffle in front: 2 makes slices four times cheaper; volumes take 1
     share: float = 1.0  # of the training patients
-    steps: int = 400
-    batch_size: int = 8
-    learning_rate: float = 3e-3
+    steps: int = 400  # of training
+    batch_size: int = 8  # [samples] of one step
+    learning_rate: float = 3e-3  # of Adam
     augment: bool = True  # mirroring and turns by 90 degrees, and small changes of intensity
     gamma: float = 1.0  # the training images are raised to this power
     inverted: bool = False  # the training images are 1 - image
