@@ -11,8 +11,8 @@ Json = Mapping[str, Any]
 
 _MADE = "Written by `{command}`; every number is also in [judges.json](judges.json). {versions}. {images_are}"
 _HOW = """\
-Each judge learns to distinguish synthetic from reference images and decides on patients that it has not seen ({folds}
-folds by patient, {seeds} seeds). 0.5 is chance, 1 certainty. Brackets are 95 % intervals, a bootstrap of patients;
+Each judge learns to distinguish synthetic from reference images and decides on patients that it has not seen (folds
+by patient: {folds}, seeds: {seeds}). 0.5 is chance, 1 certainty. Brackets are 95 % intervals, a bootstrap of patients;
 seeds do not count as independent. **The best judge is the figure**: images are as good as the most able judge says. No
 generator of this project was trained against one of these judges. Reference images: {slices} slices of {patients}
 patients, {origin}. Both sides were {levelled}. The pictures show pairs that the best judge is surest of."""
