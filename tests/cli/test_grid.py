@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cldm_runtime.cli.main import cldm, run
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.requests.grid import read_grid
+from cldm_runtime.store import DatasetSpec, create_dataset
 
 SPLEEN = 'name = "spleen"\naxes = 3\n[labels]\nspleen = 1\ntumour = 2\n'
 
@@ -52,6 +54,17 @@ def test_options_are_those_of_a_bundle(tiny_attributes: Path, capsys: pytest.Cap
     said = capsys.readouterr().out
     assert "--infarct-size" in said and "--rotation-deg, " not in said and "--noise-level" not in said
     assert grid("--bundle", str(tiny_attributes), "--domain", "spleen", "--infarct-size", "0.1") == 2
+
+
+def test_rows_are_those_of_a_cohort(capsys: pytest.CaptureFixture[str]) -> None:
+    attributes = np.array([[0, np.nan, 0, 0.5], [0.1, 0.5, 0.2, 0.5], [0.4, 0.5, 0.8, 0.5]], np.float32)
+    with create_dataset("cohort.h5", DatasetSpec(get_domain("lge"), (8, 8), (1.0, 1.0), 1, (0.0, 1.0), {})) as writer:
+        writer.append(images=np.zeros((3, 1, 8, 8), np.float32), masks=np.zeros((3, 8, 8), np.uint8),
+                      mask_attributes=attributes, mask_reasons=np.zeros((3, 4), np.uint8))
+    assert grid("--like", "cohort.h5", "--infarct-size", "0:0.2") == 0
+    assert sorted(Path("grid.csv").read_text().splitlines()) == [
+        "0,,0,0.5", "0.1,0.5,0.2,0.5", "infarct_size,transmurality,endocardial_surface_length,slice_position"]
+    assert "grid.csv: 2 rows." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [

@@ -44,7 +44,8 @@ def test_keys_have_default_unit_and_meaning() -> None:
     assert list(keys_of(Example)) == [
         SettingsKey("steps", "needed", "whole number", "how many; at least 1"),
         SettingsKey("window", "`64`", "whole number", "What the critic sees at once."),
-        SettingsKey("size_mm", "`[1.0, 2.0]`", "mm", 'of "pixels # here"'), SettingsKey("share", "none", "share of 1", "of all"),
+        SettingsKey("size_mm", "`[1.0, 2.0]`", "mm", 'of "pixels # here"'),
+        SettingsKey("share", "none", "share of 1", "of all"),
         SettingsKey("inner", "none", "table of text", "")]
 
 
