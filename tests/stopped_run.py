@@ -17,7 +17,7 @@ from cldm_runtime.cli import gen, main
 
 
 @contextmanager
-def stop(label: str, total: int, stream: object) -> Iterator[Callable[[int, int], None]]:
+def stop(label: str, total: int, stream: object, brief: bool = False) -> Iterator[Callable[[int, int], None]]:
     """In the place of the progress that is shown."""
     def progress(done: int, total: int) -> None:
         if done >= int(sys.argv[2]):

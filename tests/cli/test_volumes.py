@@ -172,4 +172,4 @@ def test_a_grid_alone_is_refused_because_the_domain_draws_nothing(
         run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run / "grid.csv").write_text("tumour_volume\n30\n")
     assert call("gen", "--bundle", run / "g", "--attributes", run / "grid.csv", "--out", run / "b.h5", "--n", 1) != 0
-    assert "pass --masks" in capsys.readouterr().err
+    assert "draws no label maps. Give some: cldm-gen --masks" in capsys.readouterr().err

@@ -41,10 +41,11 @@ from cldm_trainer.training.run_folder import RunFolder
 OPTIMISER = OptimiserConfig(steps=4, batch_size=4, learning_rate=1e-3)
 
 MADE_FROM = {  # station -> the stations and inputs whose results it uses
+    "acquisition": ("cohort",),
     "image-codec": ("cohort",),
     "mask-codec": ("cohort",),
     "latents": ("cohort", "image-codec", "mask-codec"),
-    "texture": ("latents",),
+    "texture": ("latents", "acquisition"),
     "label-vae": ("cohort",),
     "diffusion": ("latents", "label-vae"),
     "export": ("texture", "diffusion"),
@@ -113,6 +114,13 @@ def of_tensors(file: str) -> Callable[[Config], None]:
     return edit
 
 
+def of_distribution(config: Config) -> None:
+    path = config.run_folder / "acquisition" / "acquisition.json"
+    stored = json.loads(path.read_text())
+    stored["distribution"]["values"][0]["values"][-1] += 0.001
+    path.write_text(json.dumps(stored))
+
+
 def of_bundle(role: str) -> Callable[[Config], None]:
     """One byte of a graph of the teacher, with its digest in the manifest."""
     def edit(config: Config) -> None:
@@ -139,10 +147,13 @@ CHANGES = {
     "a slice's subset": Change(after("cohort"), of_cohort("subset", b"val")),
     "the spacing": Change(after("cohort"), of_attribute("images", "spacing_mm", [1.0, 1.5])),
     "the nature": Change(after("cohort"), of_attribute("/", "nature", "patients")),
-    "the seed": Change(set(MADE_FROM), configure=setting("run", seed=1)),
+    "the seed": Change(set(MADE_FROM) - {"acquisition"}, configure=setting("run", seed=1)),
     "a rate of the image codec": Change({"image-codec"} | after("image-codec"), configure=rate("image_codec")),
     "a setting of the mask codec": Change({"mask-codec"} | after("mask-codec"),
                                           configure=setting("mask_codec", kl_weight=1e-3)),
+    "the kind of detection": Change({"acquisition"} | after("acquisition"),
+                                    configure=setting("acquisition", detection="magnitude")),
+    "a number of the distribution": Change(after("acquisition"), of_distribution),
     "the copies": Change(MOVED | after(*MOVED), configure=setting("latents", copies=3)),
     "the rate of the texture": Change({"texture", "export", "small-texture"}, configure=rate("texture")),
     "a setting of the label VAE": Change({"label-vae"} | after("label-vae"),
@@ -235,6 +246,7 @@ def configuration(folder: Path) -> Config:
     return replace(config, run=replace(config.run, folder=str(folder / "runs")),
                    cohort=replace(config.cohort, folder=str(folder / "cohort")),
                    diffusion=replace(config.diffusion, condition="label-vae"), distil=few,
+                   acquisition=replace(config.acquisition, detection="real"),
                    finish=(FinishConfig(OPTIMISER, critic_channels=4),),
                    small_codec=SmallCodecConfig(OPTIMISER, channels=8))
 
@@ -248,7 +260,8 @@ def carry_out(station: str, config: Config) -> None:
 
 def content(station: str, config: Config) -> dict[Path, str]:
     folders = ["finish-0", "slice-latents"] if station == "finish" else [station]
-    files = [file for folder in folders for file in (config.run_folder / folder).glob("*.safetensors")]
+    files = [file for folder in folders for file in (config.run_folder / folder).glob("*")
+             if file.suffix == ".safetensors" or file.name == "acquisition.json"]
     return {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from cldm_runtime.bundle.acquisition_spec import AcquisitionSpec
 from cldm_runtime.errors import InputError
+from cldm_runtime.files.derived import Derivation
 from cldm_runtime.files.records import plain
 from cldm_runtime.metrics.realism import high_frequency_ratio
 
@@ -190,7 +191,9 @@ def made_from(section: TextureConfig, codecs: CodecSections, acquisition: Acquis
     """What the weights depend on: of the latents, those of the images alone."""
     latents = latents_stage.fingerprint(codecs, run)
     del latents["mask_codec"]
-    last = {"acquisition": plain(acquisition)} if acquisition.detection else {}
+    spec = load_spec(acquisition, run)
+    last = {} if spec is None else {"acquisition": plain(acquisition),
+                                    "distribution": Derivation({}, plain(spec)).sha256}
     return {**plain(section), IMAGE_STAGE: latents["image_codec"], "latents": latents, **last, **run.record}
 
 
