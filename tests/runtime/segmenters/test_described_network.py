@@ -70,9 +70,11 @@ def test_an_output_that_cannot_be_what_is_stated(kind: str, stated: str, message
         segment(tmp_path, path)
 
 
-def test_a_channel_without_a_meaning_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"gives 5 channels, and \[labels\] does not name 4"):
-        segment(tmp_path, describe(tmp_path, labels=LABELS.replace('4 = "mvo"\n', "")))
+@pytest.mark.parametrize(("labels", "message"), [
+    (LABELS.replace('4 = "mvo"\n', ""), "does not name 4"), (LABELS + '5 = "mvo"\n', "names 5 besides")])
+def test_every_channel_has_a_meaning_and_no_other_number_has(labels: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"gives the channels 0 to 4, \[labels\] {message}"):
+        segment(tmp_path, describe(tmp_path, labels=labels))
 
 
 def test_a_label_that_the_domain_lacks_is_ignored_by_rule(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from ..errors import BundleError, InputError, ProviderError, list_faults
 from ..files.digest import sha256_of_bytes
 from ..files.records import plain
 from ..segmentation.prepare import Image, Spacing
+from ..segmentation.segmenter import CPU_SLICES
 from ..store import Dataset
 from .description import SegmenterDescription, read_description
 from .framing import Framed, framed, scaled, turned, turned_back, unframed
@@ -117,10 +118,14 @@ class DescribedNetwork:
 
     def segment_rows(self, dataset: Dataset, rows: slice, batch_size: int, mirror: bool | None = None) -> LabelMap:
         table = value_table(self.description.labels, dataset.load_domain().labels, str(self.path))
-        prepared = self.frames(dataset.images(rows), dataset.spacing_mm)
-        scores = self.scores(np.stack([each.image for each in prepared]))
-        return np.stack([self._label_map(each, score, dataset.shape, table)
-                         for each, score in zip(prepared, scores, strict=True)])
+        images, labels = dataset.images(rows), list[LabelMap]()
+        size = batch_size if self.on_gpu else min(batch_size, CPU_SLICES)
+        for start in range(0, len(images), size):
+            prepared = self.frames(images[start:start + size], dataset.spacing_mm)
+            scores = self.scores(np.stack([each.image for each in prepared]))
+            labels += [self._label_map(each, score, dataset.shape, table)
+                       for each, score in zip(prepared, scores, strict=True)]
+        return np.stack(labels)
 
     def with_threads(self, threads: int | None) -> "DescribedNetwork":
         return DescribedNetwork.load(self.path, self.provider, threads)
@@ -175,10 +180,12 @@ class DescribedNetwork:
         if kind == "softmax" and np.abs(sums - 1).max() > _SUM_TOLERANCE:
             raise InputError(f"{where}, but the channels of a pixel sum to {sums.min():.3g} to {sums.max():.3g}, "
                              "expected 1. They may be sigmoid.")
-        missing = [str(number) for number in range(scores.shape[1]) if str(number) not in self.description.labels]
-        if kind != "labels" and missing:
-            raise InputError(f"{self.path}: the network gives {scores.shape[1]} channels, and [labels] does not name "
-                             f"{', '.join(missing)}. Map a label that the domain lacks to its background.")
+        given, named = {str(number) for number in range(scores.shape[1])}, set(self.description.labels)
+        if kind != "labels" and given != named:
+            wrong = [f"does not name {', '.join(sorted(given - named))}"] if given - named else []
+            wrong += [f"names {', '.join(sorted(named - given))} besides"] if named - given else []
+            raise InputError(f"{self.path}: the network gives the channels 0 to {scores.shape[1] - 1}, [labels] "
+                             f"{' and '.join(wrong)}. Map a label that the domain lacks to its background.")
 
     def _label_map(self, image: Framed, scores: ChannelScores, shape: tuple[int, ...], table: NDArray[np.int16]
                    ) -> LabelMap:
