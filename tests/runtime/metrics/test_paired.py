@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from cldm_runtime.errors import InputError
-from cldm_runtime.metrics.paired import paired_difference, paired_differences
+from cldm_runtime.metrics.paired import exchanged, paired_difference, paired_differences
 
 NAN = math.nan
 
@@ -56,6 +56,16 @@ def test_without_a_sample_or_with_one_cluster_there_is_no_interval() -> None:
     empty, single = paired_difference([NAN], [1.0]), paired_difference([1.0, 2], [0.0, 0], ["a", "a"])
     assert empty.n == 0 and math.isnan(empty.difference.value) and math.isnan(empty.probability_better)
     assert single.difference.value == 1.5 and math.isnan(single.difference.low) and math.isnan(single.simultaneous.low)
+
+
+def test_the_other_one_first() -> None:
+    rng = np.random.default_rng(2)
+    one, other = rng.random(40), rng.random(40)
+    found, wanted = exchanged(paired_difference(one, other)), paired_difference(other, one)
+    assert (found.one, found.other, found.share_better) == (wanted.one, wanted.other, wanted.share_better)
+    for ours, theirs in ((found.difference, wanted.difference), (found.simultaneous, wanted.simultaneous)):
+        assert (ours.value, ours.low, ours.high) == pytest.approx((theirs.value, theirs.low, theirs.high))
+    assert found.probability_better == pytest.approx(wanted.probability_better)
 
 
 def test_one_bin_alone_is_what_it_is_by_itself() -> None:

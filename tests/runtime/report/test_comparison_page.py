@@ -66,8 +66,8 @@ def pair(figure: PairedDifference, *bins: PairedDifference, lower: bool = False)
 def test_the_verdict_names_the_better_one_and_where() -> None:
     text = verdict(pair(paired(-0.1, -0.2, -0.05), paired(0.3, 0.1, 0.5, (-0.1, 0.7)),
                         paired(-0.2, -0.3, -0.1, (-0.35, -0.05))), "lesion")
-    assert text == ("b is better than a, Dice of lesion: 0.700 against 0.800, difference −0.100 [−0.200 to −0.050], "
-                    "n = 20. Most in size 10.0 to 20.0 %: −0.200 [−0.350 to −0.050], n = 20.")
+    assert text == ("b is better than a, Dice of lesion: 0.800 against 0.700, difference +0.100 [0.050 to 0.200], "
+                    "n = 20. Most in size 10.0 to 20.0 %: +0.200 [0.050 to 0.350], n = 20.")
 
 
 def test_the_verdict_claims_nothing_that_an_interval_does_not_show() -> None:

@@ -74,6 +74,16 @@ def paired_differences(one: ArrayLike, other: ArrayLike, bins: Sequence[NDArray[
             for k in range(len(bins))]
 
 
+def exchanged(paired: PairedDifference) -> PairedDifference:
+    """The same two segmenters, the other one first."""
+    return PairedDifference(paired.n, paired.n_clusters, paired.other, paired.one, _negative(paired.difference),
+                            1 - paired.probability_better, 1 - paired.share_better, _negative(paired.simultaneous))
+
+
+def _negative(estimate: Estimate) -> Estimate:
+    return Estimate(-estimate.value, -estimate.high, -estimate.low)
+
+
 def _of_bin(a: Values, b: Values, names: NDArray[np.generic], drawn: Values, wide: Estimate, sign: float
             ) -> PairedDifference:
     n_clusters, defined = len(np.unique(names)), drawn[np.isfinite(drawn)]

@@ -11,10 +11,16 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from ..evaluation.comparing import ComparedBin, SegmentationComparison, SegmentationPair, compare_segmentations
+from ..evaluation.comparing import (
+    ComparedBin,
+    ComparedFigure,
+    SegmentationComparison,
+    SegmentationPair,
+    compare_segmentations,
+)
 from ..files.atomic import write_text
 from ..metrics.agreement import Estimate
-from ..metrics.paired import PairedDifference
+from ..metrics.paired import PairedDifference, exchanged
 from ..metrics.strata import FEWEST
 from ..store import open_dataset
 from .page import check_report
@@ -59,31 +65,30 @@ def write_comparison(path: str | os.PathLike[str], names: Sequence[str], folder:
 
 
 def verdict(pair: SegmentationPair, lesion: str | None) -> str:
-    """Which of the two is better, by how much, and where. Of the Dice of the lesion, else of each region; without masks
-    of how often it was missed."""
+    """Which of the two is better, by how much, and where; figures of the better one come first. Of the Dice of the
+    lesion, else of each region; without masks of how often it was missed."""
     found = [figure for figure in pair.figures if figure.figure == "dice"] or [
         figure for figure in pair.figures if figure.figure == "missed"]
     chosen = [figure for figure in found if lesion is None or figure.of == lesion]
-    sentences = []
-    for figure in chosen:
-        name = f"{_FIGURES[figure.figure].lower() if figure.figure == 'missed' else 'Dice of'} {_words(figure.of)}"
-        sentences.append(_overall(pair, name, figure.paired, figure.lower_is_better) + _where(pair, figure.of))
+    sentences = [_sentences(pair, figure) for figure in chosen]
     return " ".join(sentences) or f"{pair.one} and {pair.other}: nothing to compare them by."
 
 
-def _overall(pair: SegmentationPair, name: str, paired: PairedDifference, lower: bool) -> str:
+def _sentences(pair: SegmentationPair, figure: ComparedFigure) -> str:
+    name = f"{'missed' if figure.figure == 'missed' else 'Dice of'} {_words(figure.of)}"
+    sign = _sign(figure.paired.difference)
+    swap = sign != 0 and (sign > 0) == figure.lower_is_better
+    better, worse = (pair.other, pair.one) if swap else (pair.one, pair.other)
+    paired = exchanged(figure.paired) if swap else figure.paired
     if not paired.n:
         return f"{pair.one} and {pair.other}, {name}: no sample to compare them by."
-    figures = (f"{number(paired.one, 3)} against {number(paired.other, 3)}, difference "
-               f"{number(paired.difference.value, 3, True)}{_between(paired.difference)}, n = {paired.n}")
-    sign = _sign(paired.difference)
-    if not sign:
-        return f"{pair.one} and {pair.other} do not differ demonstrably, {name}: {figures}."
-    better, worse = (pair.one, pair.other) if (sign > 0) != lower else (pair.other, pair.one)
-    return f"{better} is better than {worse}, {name}: {figures}."
+    figures = (f"{name}: {number(paired.one, 3)} against {number(paired.other, 3)}, difference "
+               f"{number(paired.difference.value, 3, True)}{_between(paired.difference)}, n = {paired.n}.")
+    words = f"{better} is better than {worse}" if sign else f"{better} and {worse} do not differ demonstrably"
+    return f"{words}, {figures}{_where(pair, figure.of, swap)}"
 
 
-def _where(pair: SegmentationPair, region: str) -> str:
+def _where(pair: SegmentationPair, region: str, swap: bool) -> str:
     """Of each attribute the bin with the largest difference, of those that differ with all bins considered; at most
     MOST_PLACES attributes, the largest differences first."""
     bins = [each for each in pair.bins if each.region == region]
@@ -95,9 +100,11 @@ def _where(pair: SegmentationPair, region: str) -> str:
             largest.setdefault(each.attribute, each)
     if not largest:
         return " In no bin of an attribute do they differ by more than chance gives among so many bins."
-    places = [f"{_words(each.attribute)} {_bin_text(each)}: {number(each.paired.difference.value, 3, True)}"
-              f"{_between(each.paired.simultaneous)}, n = {each.paired.n}"
-              for each in list(largest.values())[:MOST_PLACES]]
+    places = []
+    for each in list(largest.values())[:MOST_PLACES]:
+        paired = exchanged(each.paired) if swap else each.paired
+        places.append(f"{_words(each.attribute)} {_bin_text(each)}: {number(paired.difference.value, 3, True)}"
+                      f"{_between(paired.simultaneous)}, n = {paired.n}")
     return f" Most in {'; '.join(places)}."
 
 
