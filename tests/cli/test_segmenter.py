@@ -83,8 +83,9 @@ def test_regions_that_a_network_lacks_are_said_at_once(hearts: Path, capsys: pyt
     labels = ('0 = "background"\n1 = "lv_cavity"\n2 = "healthy_myocardium"\n3 = "healthy_myocardium"\n'
               '4 = "healthy_myocardium"\n')
     assert call("evaluate", hearts, "--segmenter", describe(hearts.parent, labels=labels)) == 0
-    assert "note: greys has no label for infarct, so it never finds them" in capsys.readouterr().err
+    assert "note: greys has no label for infarct, which it never finds" in capsys.readouterr().err
     assert dice(hearts.parent) == [1, 1, 0]
+    assert "has no label for infarct, which it never finds" in (hearts.parent / "report.html").read_text()
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

@@ -113,10 +113,11 @@ def _report(dataset: Path, names: list[str], folder: Path, subset: str | None, a
     if len(names) == 1:
         echo_files(write_report(dataset, names[0], folder, subset=subset), as_json)
         return
-    for name in names:
-        for text in write_report(dataset, name, folder / name, subset=subset).notes:
-            click.echo(f"note: {name}: {text}", err=True)
-    echo_comparison(write_comparison(dataset, names, folder, subset=subset), as_json)
+    reports = [write_report(dataset, name, folder / name, subset=subset) for name in names]
+    compared = write_comparison(dataset, names, folder, subset=subset)
+    for text in dict.fromkeys(text for report in reports for text in report.notes if text not in compared.notes):
+        click.echo(f"note: {text}", err=True)
+    echo_comparison(compared, as_json)
 
 
 def _provider(dataset: Path, source: str, provider: str) -> str:

@@ -58,9 +58,11 @@ def echo_files(written: ReportFiles, as_json: bool) -> None:
 
 
 def echo_comparison(written: ComparisonFiles, as_json: bool) -> None:
-    """The verdicts and the names of the files; or comparison.json."""
+    """The verdicts and the names of the files; or comparison.json. Notes go to stderr."""
+    for text in written.notes:
+        click.echo(f"note: {text}", err=True)
     if as_json:
         click.echo(written.json.read_text(encoding="utf-8"), nl=False)
         return
-    for text in (*written.verdicts, written.html, written.csv, written.json):
-        click.echo(str(text))
+    for line in (*written.verdicts, written.html, written.csv, written.json):
+        click.echo(str(line))

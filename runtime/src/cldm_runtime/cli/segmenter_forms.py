@@ -6,7 +6,6 @@ import click
 
 from ..bundle.bundle import Bundle
 from ..segmentation.segmenter import Segmenter
-from ..segmenters.described_network import DescribedNetwork
 from ..segmenters.interface import AnySegmenter
 from ..store import open_dataset
 from .provider import say_choice
@@ -21,13 +20,13 @@ def bundles_of(segmenter: AnySegmenter) -> list[Bundle]:
 
 
 def say_segmenter(dataset: Path, segmenter: AnySegmenter) -> None:
-    """On stderr: what auto chose, and the regions that a network has no label for."""
+    """On stderr: what auto chose, and the regions that a segmenter has no label for. Raises InputError for one that
+    does not fit the dataset."""
     if isinstance(segmenter, Segmenter):
         say_choice(segmenter.choice)
-    if isinstance(segmenter, DescribedNetwork):
-        with open_dataset(dataset) as opened:
-            segmenter.check_fit(opened)
-            lacks = segmenter.lacking_regions(opened)
-        if lacks:
-            click.echo(f"note: {segmenter.name} has no label for {', '.join(lacks)}, so it never finds them: its "
-                       "figures on them mean nothing.", err=True)
+    with open_dataset(dataset) as opened:
+        segmenter.check_fit(opened)
+        lacks = segmenter.lacking_regions(opened)
+    if lacks:
+        click.echo(f"note: {segmenter.name} has no label for {', '.join(lacks)}, which it never finds: figures on that "
+                   "mean nothing.", err=True)

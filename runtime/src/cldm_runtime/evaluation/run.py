@@ -49,6 +49,7 @@ from ..store import (
 from ..version import __version__
 from .imaging import file_wants_images, must_measure_again
 from .steps import (
+    described_source,
     is_by_this_segmenter,
     is_segmented,
     measure_dataset,
@@ -230,10 +231,10 @@ class _SegmentationMerge(Merge):
         if replace(run).text != run.text:  # a new object reads the file and the bundle again
             raise run.altered()
         replaced = [f"segmentations/{name}", *(["attributes/mask_reasons"] if run.measures_masks else [])]
-        source = {**run.segmenter.source(run.mirror), "metric_definition": DEFINITION}
         with open_dataset(run.out) as dataset:
             self._content = read_content(dataset)
             stale, self._domain = are_attributes_stale(dataset, self._content), dataset.load_domain()
+            source = {**described_source(dataset, run.segmenter, run.mirror), "metric_definition": DEFINITION}
         with edit_dataset(run.out, replace=replaced) as self._editor:
             self._writer = self._editor.segmentation(name, source)
             super().finish()

@@ -36,6 +36,7 @@ from ..store import (
 from .fresh import is_of_these_images, measured_record, refuse_other_images
 from .imaging import measured_images, measured_with, takes_images, wants_images
 
+LACKS = "lacks"
 Path = str | os.PathLike[str]
 
 
@@ -70,7 +71,7 @@ def segment_dataset(path: Path, segmenter: AnySegmenter, *, batch_size: int = BA
         refuse_other_segmentation(path, segmenter)
     with edit_dataset(path, replace=[f"segmentations/{segmenter.name}"]) as editor, open_dataset(path) as dataset:
         made = read_content(dataset).only(IMAGES)
-        writer = editor.segmentation(segmenter.name, {**segmenter.source(mirror),
+        writer = editor.segmentation(segmenter.name, {**described_source(dataset, segmenter, mirror),
                                                       DERIVED_FROM: made.text()})
         for chunk in _chunks(len(dataset), min(segmenter.images_at_once(batch_size), dataset.rows_at_once)):
             writer.append(masks=segmenter.segment_rows(dataset, chunk, batch_size, mirror))
@@ -159,6 +160,12 @@ def _keep_recorded(measured: Measurement, recorded: NDArray[np.float32] | None) 
 def _checked(labels: LabelMap, domain: Domain, where: str) -> LabelMap:
     domain.labels.check(labels, where)
     return labels
+
+
+def described_source(dataset: Dataset, segmenter: AnySegmenter, mirror: bool | None) -> dict[str, str | int | float]:
+    """The metadata of a segmentation: what it depends on, and the regions that the segmenter has no label for."""
+    lacks = segmenter.lacking_regions(dataset)
+    return segmenter.source(mirror) | ({LACKS: ", ".join(lacks)} if lacks else {})
 
 
 def refuse_other_segmentation(path: Path, segmenter: AnySegmenter) -> None:

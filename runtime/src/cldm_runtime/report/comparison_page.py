@@ -23,7 +23,7 @@ from ..metrics.agreement import Estimate
 from ..metrics.paired import PairedDifference, exchanged
 from ..metrics.strata import FEWEST
 from ..store import open_dataset
-from .page import check_report
+from .page import check_report, segmentation_notes
 from .score_files import safe_text
 from .tables import as_title, estimate, number, percent, shown_scale, shown_unit, table
 
@@ -36,12 +36,13 @@ _COLUMNS = ("one", "other", "figure", "of", "attribute", "low", "high", "n", "me
 
 @dataclass(frozen=True)
 class ComparisonFiles:
-    """Where the files were written. verdicts: a sentence or two for each pair."""
+    """Where the files were written. verdicts: a sentence or two for each pair. notes: what a reader must know first."""
 
     html: Path
     csv: Path
     json: Path
     verdicts: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def write_comparison(path: str | os.PathLike[str], names: Sequence[str], folder: str | os.PathLike[str], *,
@@ -55,12 +56,14 @@ def write_comparison(path: str | os.PathLike[str], names: Sequence[str], folder:
     check_report(path, out, subset)
     with open_dataset(path) as dataset:
         compared = compare_segmentations(dataset, names, subset, seed)
+        notes = tuple(note for name in names for note in segmentation_notes(dataset, name))
     verdicts = tuple(verdict(pair, compared.lesion) for pair in compared.pairs)
-    written = ComparisonFiles(out / "comparison.html", out / "comparison.csv", out / "comparison.json", verdicts)
-    document = {**compared.to_json(), "verdicts": list(verdicts)}
+    written = ComparisonFiles(out / "comparison.html", out / "comparison.csv", out / "comparison.json", verdicts,
+                              notes)
+    document = {**compared.to_json(), "verdicts": list(verdicts), "notes": list(notes)}
     write_text(written.csv, comparison_csv(compared))
     write_text(written.json, json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    write_text(written.html, comparison_html(compared, verdicts))
+    write_text(written.html, comparison_html(compared, verdicts, notes))
     return written
 
 
@@ -121,13 +124,14 @@ def _between(interval: Estimate) -> str:
     return f" [{number(interval.low, 3)} to {number(interval.high, 3)}]" if math.isfinite(interval.low) else ""
 
 
-def comparison_html(compared: SegmentationComparison, verdicts: Sequence[str]) -> str:
+def comparison_html(compared: SegmentationComparison, verdicts: Sequence[str], notes: Sequence[str] = ()) -> str:
     """The whole page, without scripts or outside references."""
+    warnings = "".join(f'<p class="warning">{escape(note[:1].upper() + note[1:])}</p>' for note in notes)
     style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     lines = "".join(f'<p class="worst">{escape(text)}</p>' for text in verdicts)
-    head = (f"<header><h1>Comparison of segmenters</h1>{lines}<p class=\"lead\">{escape(compared.dataset)}, subset "
-            f"{escape(compared.subset)}: {compared.n_samples} samples. Intervals are 95 %, from a bootstrap that draws "
-            f"{escape(compared.unit)}s ({compared.n_units}).</p></header>")
+    head = (f"<header><h1>Comparison of segmenters</h1>{warnings}{lines}<p class=\"lead\">"
+            f"{escape(compared.dataset)}, subset {escape(compared.subset)}: {compared.n_samples} samples. Intervals are "
+            f"95 %, from a bootstrap that draws {escape(compared.unit)}s ({compared.n_units}).</p></header>")
     pairs = "".join(_pair_section(pair) for pair in compared.pairs)
     title = escape(f"Segmenters on {compared.dataset}")
     return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'

@@ -19,6 +19,7 @@ from ..errors import InputError
 from ..evaluation.fresh import refuse_stale, unknown_origins
 from ..evaluation.label_order import permutation_note, read_permutation
 from ..evaluation.repeated_conditions import read_uncertainty
+from ..evaluation.steps import LACKS
 from ..evaluation.strata import read_strata
 from ..evaluation.summary import Comparison, Samples, Summary, read_samples, summarise_samples
 from ..files.atomic import write_text
@@ -100,11 +101,18 @@ def summarise_all(dataset: Dataset, name: str, samples: Samples, run: Mapping[st
 
 
 def reading_notes(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> tuple[str, ...]:
-    """What a reader of any figure must know first: that it is not known what was measured, label values that look
-    permuted, and a generator that falls short of its cohort."""
+    """What a reader of any figure must know first: what is said of the segmentation, label values that look permuted,
+    and a generator that falls short of its cohort."""
     permutation = summary.label_permutation
     permuted = "" if permutation is None else permutation_note(name, permutation, samples.domain.labels)
-    return tuple(filter(None, (*unknown_origins(dataset, name), permuted, summary.generator_weakness)))
+    return tuple(filter(None, (*segmentation_notes(dataset, name), permuted, summary.generator_weakness)))
+
+
+def segmentation_notes(dataset: Dataset, name: str) -> tuple[str, ...]:
+    """That it is not known what was measured, and the regions that the segmenter has no label for."""
+    lacks = dataset.segmentation(name).metadata.get(LACKS)
+    lacking = f"{name} has no label for {lacks}, which it never finds: figures on that mean nothing."
+    return (*unknown_origins(dataset, name), *([lacking] if lacks else []))
 
 
 def check_report(path: str | os.PathLike[str], folder: str | os.PathLike[str], subset: str | None = None) -> None:

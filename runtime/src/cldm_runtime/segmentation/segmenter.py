@@ -121,6 +121,9 @@ class Segmenter:
             del expected["provider"]  # auto may choose another one each time
         return all({"precision": "fp32", **stored}.get(key) == value for key, value in expected.items())
 
+    def lacking_regions(self, dataset: Dataset) -> list[str]:
+        return []
+
     def check_fit(self, dataset: Dataset) -> None:
         """Raises InputError if the bundle is not made for the images of the file."""
         if dataset.domain != self.domain.name:

@@ -43,6 +43,9 @@ class AnySegmenter(Protocol):
     def made(self, stored: Mapping[str, SourceValue], mirror: bool | None = None) -> bool:
         """Whether a segmentation with these metadata is by this segmenter."""
 
+    def lacking_regions(self, dataset: Dataset) -> list[str]:
+        """Regions of the file's domain that it has no label for, and so never finds."""
+
     def check_fit(self, dataset: Dataset) -> None:
         """Raise InputError if the segmenter is not made for the images of the file."""
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..domains.labels import LabelMap
 from ..errors import InputError
 from ..store import Dataset
-from .label_values import translated, value_table
+from .label_values import lacking, translated, value_table
 
 CODE = "code_sha256"
 
@@ -52,6 +52,11 @@ class OwnCode:
     def check_fit(self, dataset: Dataset) -> None:
         """Raises InputError for labels that the domain lacks."""
         value_table(self.labels, dataset.load_domain().labels, self.origin)
+
+    def lacking_regions(self, dataset: Dataset) -> list[str]:
+        """Regions that the description gives no value for; none where the values are the domain's."""
+        labels = dataset.load_domain().labels
+        return lacking(value_table(self.labels, labels, self.origin), labels)
 
     def images_at_once(self, batch_size: int) -> int:
         return batch_size
