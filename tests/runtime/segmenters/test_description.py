@@ -1,11 +1,21 @@
 """Descriptions of segmenters: what is read, and every fault in one message."""
 
+import dataclasses
+import re
 from pathlib import Path
 
 import pytest
 
 from cldm_runtime.errors import InputError
-from cldm_runtime.segmenters.description import read_description
+from cldm_runtime.segmenters.description import (
+    Intensity,
+    NetworkInput,
+    NetworkOutput,
+    SegmenterDescription,
+    read_description,
+)
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "segmenters.md"
 
 WHOLE = """
 name = "mine"
@@ -73,3 +83,15 @@ def test_all_faults_come_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as found:
         read(tmp_path, WHOLE.replace("[0, 1]", "[1, 0]").replace("0.4", "1.4").replace("[0.05, 99]", "[99, 1]"))
     assert str(found.value).count("\n  - ") == 3
+
+
+def test_what_the_document_shows_is_read(tmp_path: Path) -> None:
+    shown = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    assert [read(tmp_path, text).name for text in shown] == ["my-network", "mine", "my-program"]
+
+
+def test_the_document_names_every_key() -> None:
+    text = DOCUMENT.read_text()
+    keys = [field.name for kind in (SegmenterDescription, NetworkInput, Intensity, NetworkOutput)
+            for field in dataclasses.fields(kind)]
+    assert not [key for key in keys if not re.search(rf"\b{key}\b", text)]

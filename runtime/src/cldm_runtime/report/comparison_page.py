@@ -130,8 +130,8 @@ def comparison_html(compared: SegmentationComparison, verdicts: Sequence[str], n
     style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     lines = "".join(f'<p class="worst">{escape(text)}</p>' for text in verdicts)
     head = (f"<header><h1>Comparison of segmenters</h1>{warnings}{lines}<p class=\"lead\">"
-            f"{escape(compared.dataset)}, subset {escape(compared.subset)}: {compared.n_samples} samples. Intervals are "
-            f"95 %, from a bootstrap that draws {escape(compared.unit)}s ({compared.n_units}).</p></header>")
+            f"{escape(compared.dataset)}, subset {escape(compared.subset)}: {compared.n_samples} samples. Intervals "
+            f"are 95 %, from a bootstrap that draws {escape(compared.unit)}s ({compared.n_units}).</p></header>")
     pairs = "".join(_pair_section(pair) for pair in compared.pairs)
     title = escape(f"Segmenters on {compared.dataset}")
     return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'

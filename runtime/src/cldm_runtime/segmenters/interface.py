@@ -7,6 +7,7 @@ from ..domains.labels import LabelMap
 from ..store import Dataset
 
 SourceValue = str | int | float
+LACKS = "lacks"  # metadata of a segmentation: the regions that its segmenter has no label for
 
 
 @runtime_checkable
