@@ -19,7 +19,7 @@ EXPORT_FLAGS ?=
 RESULTS_CONFIG ?= trainer/configs/phantom-cpu.toml
 BENCH_CONFIG ?= trainer/configs/phantom-cpu.toml
 BENCH_FLAGS ?=
-PYTEST_FLAGS ?= --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+PYTEST_FLAGS ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
 ROOM ?=
 
 .PHONY: help demo test test-long mutants lint train export results bench cpp cpp-if-possible fuzz clean

@@ -4,16 +4,31 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+# Files that share a trained run: one process takes them all.
+SHORT_RUN = ("trainer/stages/test_few_steps.py", "trainer/export/test_checkpoints.py", "trainer/export/test_fp16.py")
+# What takes longest comes first, so that no process waits for another at the end.
+FIRST = (*SHORT_RUN, "trainer/test_declared_path.py", "trainer/training/test_ddp.py", "trainer/export/test_export.py")
 
-@pytest.hookimpl(tryfirst=True)
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup` the tests of a file share a process, as those of an xdist_group do."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: not item.nodeid.split("::")[0].endswith(FIRST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """The tests of a file share a process, so that its fixtures are made once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return SHORT_RUN[0] if file.endswith(SHORT_RUN) else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("runtime alone")  # its fixtures take long: once, in one process
-
 ROOT = Path(__file__).parents[2]
 CONTAINER = ROOT / "examples" / "container"
 HEAVY = {"torch", "onnx", "matplotlib", "monai", "skimage", "pandas", "openvino", "tensorrt"}

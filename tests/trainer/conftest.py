@@ -102,7 +102,7 @@ def make_small_config() -> Callable[[Path], Config]:
 @pytest.fixture(scope="session")
 def short_run(tmp_path_factory: pytest.TempPathFactory) -> Config:
     """A configuration whose every stage has been trained for two steps. Tests export it to folders of their own; those
-    that use it are in xdist_group("short run"), so that one process trains it."""
+    that use it are named in tests/conftest.py, so that one process trains it."""
     return train_short(tmp_path_factory.mktemp("short"))
 
 

@@ -14,8 +14,7 @@ from cldm_runtime.store import open_dataset
 from declared_path import LABELS, REGIONS, take_the_path
 
 SHAPES = {"slices": (16, 16), "volumes": (8, 16, 16)}
-pytestmark = [pytest.mark.filterwarnings("ignore"),  # nnU-Net's own
-              pytest.mark.xdist_group("declared path")]  # its fixture takes long: once, in one process
+pytestmark = pytest.mark.filterwarnings("ignore")  # nnU-Net's own
 
 
 @pytest.fixture(scope="module", params=["slices", pytest.param("volumes", marks=pytest.mark.long)])

@@ -27,8 +27,6 @@ from cldm_trainer.stages import bases, diffusion, latents, texture
 from cldm_trainer.training.run_folder import RunFolder
 from cohort_fixtures import write_drawn_cohort
 
-pytestmark = pytest.mark.xdist_group("short run")
-
 
 @pytest.fixture(scope="module")
 def trained(short_run: Config) -> Config:

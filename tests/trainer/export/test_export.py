@@ -32,8 +32,6 @@ from cldm_trainer.networks import Affine, Codec, Denoiser, Encoder, MaskEncoder,
 from cldm_trainer.stages.config_file import load_config
 from cldm_trainer.training.batches import one_hot
 
-pytestmark = pytest.mark.xdist_group("untrained export")  # its fixtures take long: once, in one process
-
 CONFIG = Path(__file__).parents[3] / "trainer" / "configs" / "phantom-tiny.toml"
 
 

@@ -20,8 +20,6 @@ from cldm_trainer.export.reduced.fp16 import halved, write_fp16
 from cldm_trainer.graphs.write import export_graph, round_to_bytes
 from cldm_trainer.training.batches import load_slices
 
-pytestmark = pytest.mark.xdist_group("short run")
-
 EXACT = {"InstanceNormalization", "Softmax", "ReduceMean", "Sub", "Pow", "Sqrt", "Sin", "Cos", "Clip"}
 PRODUCTS = {"Conv", "MatMul", "Gemm"}
 

@@ -32,8 +32,6 @@ from cldm_trainer.training.losses import diffusion_target
 from cldm_trainer.training.run_folder import RunFolder
 from short_run_fixtures import train_short
 
-pytestmark = pytest.mark.xdist_group("short run")  # whose codecs it has, and their graphs
-
 OPTIMISER = OptimiserConfig(steps=2, batch_size=2, learning_rate=1e-3)
 TOLD = ConditionInput("mask", "channels", (1,))
 
