@@ -77,6 +77,7 @@ def test_without_masks_segmentations_are_compared_by_what_was_requested(tmp_path
         found = compare_segmentations(dataset, ["a", "b"], replicates=50)
     assert [row.name for row in found.rows] == ["a", "b", EMPTY] and not found.rows[0].dice
     assert by_name(found, "missed", "infarct").difference.value == -1 and found.pairs[0].bins[0].figure == "found"
+    assert all(each.lower_is_better for each in found.pairs[0].figures)  # there is no Dice without masks
 
 
 def test_two_names_that_were_measured_are_needed(tmp_path: Path) -> None:

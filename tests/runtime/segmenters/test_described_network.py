@@ -1,5 +1,6 @@
 """ONNX files with a description: networks that read labels off greys, in every form of output."""
 
+import dataclasses
 import pickle
 from pathlib import Path
 
@@ -133,6 +134,22 @@ def test_the_source_changes_with_the_meaning_and_not_with_comments(tmp_path: Pat
     assert DescribedNetwork.load(path).made(before.source())
     path.write_text(path.read_text().replace("[input]", "[input]\norder = 0"))
     assert not DescribedNetwork.load(path).made(before.source())
+
+
+def test_the_processor_gets_two_images_at_once(tmp_path: Path) -> None:
+    """More would take gigabytes of memory, and more time: their activations leave the cache."""
+    network, sizes = DescribedNetwork.load(describe(tmp_path)), list[int]()
+
+    class Counting:
+        provider = "cpu"
+
+        def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            sizes.append(len(inputs["input"]))
+            return network.engine.run(inputs)
+
+    with open_dataset(write_hearts(tmp_path / "hearts.h5")) as dataset:
+        dataclasses.replace(network, engine=Counting()).segment_rows(dataset, slice(0, 3), 16)
+    assert sizes == [2, 1]
 
 
 def test_it_goes_to_another_process(tmp_path: Path) -> None:

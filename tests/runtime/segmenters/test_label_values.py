@@ -30,7 +30,7 @@ def test_whole_numbers_in_floats_are_labels_and_others_are_not() -> None:
             translated(np.array(wrong), table, "here")
 
 
-@pytest.mark.parametrize("value", [4, 255, 256, -1, 70000])
+@pytest.mark.parametrize("value", [4, 255, 256, -1, -256, 70000])
 def test_a_value_without_a_meaning_is_named(value: int) -> None:
     with pytest.raises(InputError, match=rf"gave the values \[{value}\], expected \[0, 1, 2, 3\]"):
         translated(np.array([[0, value]]), value_table(ACDC, LABELS, "here"), "here")
