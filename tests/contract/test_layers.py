@@ -17,7 +17,6 @@ LINES = {
         "metrics bundle",
         "store engines runs",
         "scans requests segmentation",
-        "segmenters",
         "generation evaluation",
         "verification report",
         "bench",
@@ -100,6 +99,15 @@ def test_no_file_imports_itself_in_a_circle(package: str) -> None:
 @pytest.mark.parametrize("package", SOURCES)
 def test_every_file_stands_in_a_room(package: str) -> None:
     assert {room(package, path) for path in SOURCES[package].rglob("*.py")} <= levels(package).keys()
+
+
+def test_contributing_shows_the_rooms() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    drawn = text.split("```\nruntime/src/cldm_runtime/")[1].split("```")[0].splitlines()[1:]
+    columns = [[line[:51].split(), line[51:].split()] for line in drawn]
+    for side, package in enumerate(LINES):
+        lines = [[room for room in line.split() if room[0] != "_"] for line in LINES[package]]
+        assert [column[side] for column in columns if column[side]] == [line for line in lines if line]
 
 
 def test_an_import_upward_is_found_wherever_it_stands(tmp_path: Path) -> None:

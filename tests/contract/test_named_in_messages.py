@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from cldm_runtime.cli.main import COMMANDS, cldm
+from cldm_runtime.evaluation.segmenters.description import SegmenterDescription
 from cldm_runtime.scans.settings import ScanSettings
-from cldm_runtime.segmenters.description import SegmenterDescription
 from cldm_trainer.cli import cli
 from cldm_trainer.config import Config
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cldm_runtime.segmenters.description import Intensity, NetworkInput
-from cldm_runtime.segmenters.framing import framed, scaled, turned
-from cldm_runtime.segmenters.load import load_segmenter
+from cldm_runtime.evaluation.segmenters.description import Intensity, NetworkInput
+from cldm_runtime.evaluation.segmenters.framing import framed, scaled, turned
+from cldm_runtime.evaluation.segmenters.load import load_segmenter
 
 pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[2]

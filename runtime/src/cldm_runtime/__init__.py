@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from .domains.registry import measure
     from .errors import CldmError
     from .evaluation.run import evaluate_dataset
+    from .evaluation.segmenters.load import load_segmenter
     from .evaluation.steps import measure_dataset
     from .generation.generator import Generator
     from .generation.run import generate_dataset
     from .report.comparison_page import write_comparison
     from .report.page import write_report
     from .segmentation.segmenter import Segmenter
-    from .segmenters.load import load_segmenter
     from .store import create_dataset, edit_dataset, open_dataset
 
 # onnxruntime 1.31 reports its use to its makers unless it is told not to, before it is loaded.
@@ -43,7 +43,7 @@ __all__ = ["CldmError", "Generator", "Segmenter", "__version__", "create_dataset
 _HOMES = {
     "CldmError": "errors", "Generator": "generation.generator", "Segmenter": "segmentation.segmenter",
     "create_dataset": "store", "edit_dataset": "store", "evaluate_dataset": "evaluation.run",
-    "generate_dataset": "generation.run", "load_segmenter": "segmenters.load", "measure": "domains.registry",
+    "generate_dataset": "generation.run", "load_segmenter": "evaluation.segmenters.load", "measure": "domains.registry",
     "measure_dataset": "evaluation.steps",
     "open_dataset": "store", "write_comparison": "report.comparison_page", "write_report": "report.page"}
 

@@ -9,8 +9,8 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
 from cldm_runtime.evaluation.checking import check_segmenter
-from cldm_runtime.segmenters.load import load_segmenter
-from cldm_runtime.segmenters.own_function import as_segmenter
+from cldm_runtime.evaluation.segmenters.load import load_segmenter
+from cldm_runtime.evaluation.segmenters.own_function import as_segmenter
 from cldm_runtime.store import open_dataset
 from segmenter_fixtures import MASKS, describe, read_greys, write_hearts
 

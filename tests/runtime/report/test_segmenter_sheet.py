@@ -13,9 +13,9 @@ pytest.importorskip("PIL")
 from PIL import Image
 
 from cldm_runtime.evaluation.checking import check_segmenter
+from cldm_runtime.evaluation.segmenters.load import load_segmenter
+from cldm_runtime.evaluation.segmenters.own_function import as_segmenter
 from cldm_runtime.report.segmenter_sheet import segmenter_sheet
-from cldm_runtime.segmenters.load import load_segmenter
-from cldm_runtime.segmenters.own_function import as_segmenter
 from cldm_runtime.store import open_dataset
 from segmenter_fixtures import DOMAIN, describe, read_greys, write_hearts
 

@@ -10,12 +10,12 @@ from ..bundle.manifest import MANIFEST_FILE
 from ..engines.engine import AUTO
 from ..errors import InputError
 from ..evaluation.run import Evaluation, evaluate_dataset
+from ..evaluation.segmenters.interface import AnySegmenter
+from ..evaluation.segmenters.load import load_segmenter
 from ..report.comparison_page import write_comparison
 from ..report.page import check_report, write_report
 from ..runs.run import plan_under_way
 from ..segmentation.segmenter import BATCH_SIZE
-from ..segmenters.interface import AnySegmenter
-from ..segmenters.load import load_segmenter
 from .audited import AuditedCommand, note_dataset
 from .numbers import WholeNumber
 from .progress import show_progress

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
+from ..evaluation.segmenters.load import load_segmenter
 from ..evaluation.steps import segment_dataset
 from ..segmentation.segmenter import BATCH_SIZE
-from ..segmenters.load import load_segmenter
 from .audited import AuditedCommand, note_dataset
 from .numbers import WholeNumber
 from .progress import show_progress

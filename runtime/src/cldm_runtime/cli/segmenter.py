@@ -6,9 +6,9 @@ import click
 
 from ..errors import InputError
 from ..evaluation.checking import SHOWN, check_segmenter
+from ..evaluation.segmenters.load import load_segmenter
 from ..files.atomic import write_bytes
 from ..report.segmenter_sheet import segmenter_sheet
-from ..segmenters.load import load_segmenter
 from ..store import open_dataset
 from .numbers import WholeNumber
 from .provider import provider_option

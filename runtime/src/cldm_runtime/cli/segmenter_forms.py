@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from ..bundle.bundle import Bundle
+from ..evaluation.segmenters.interface import AnySegmenter
 from ..segmentation.segmenter import Segmenter
-from ..segmenters.interface import AnySegmenter
 from ..store import open_dataset
 from .provider import say_choice
 

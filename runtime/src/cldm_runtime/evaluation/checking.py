@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from ..domains.labels import LabelMap, LabelSet
 from ..metrics.label_order import confusion, find_permutation, region_dice
-from ..segmenters.described_network import DescribedNetwork
-from ..segmenters.interface import AnySegmenter
 from ..store import Dataset
 from .label_order import permutation_words
+from .segmenters.described_network import DescribedNetwork
+from .segmenters.interface import AnySegmenter
 
 SHOWN = 10
 _GAIN = 0.15  # of the lowest Dice of a region, from which on another direction of the axes is named

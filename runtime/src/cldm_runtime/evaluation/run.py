@@ -29,8 +29,6 @@ from ..metrics.overlap import DEFINITION, score_names, score_units
 from ..runs.execute import Existing, carry_out, check, prepare
 from ..runs.run import Merge, Part, Progress, Run, cut
 from ..segmentation.segmenter import BATCH_SIZE
-from ..segmenters.interface import AnySegmenter
-from ..segmenters.own_function import SegmentImages, as_segmenter
 from ..store import (
     DERIVED_FROM,
     LABEL_MAPS,
@@ -48,6 +46,8 @@ from ..store import (
 )
 from ..version import __version__
 from .imaging import file_wants_images, must_measure_again
+from .segmenters.interface import AnySegmenter
+from .segmenters.own_function import SegmentImages, as_segmenter
 from .steps import (
     described_source,
     is_by_this_segmenter,

@@ -20,7 +20,6 @@ from ..errors import DatasetError
 from ..metrics.overlap import DEFINITION, score
 from ..runs.run import Progress
 from ..segmentation.segmenter import BATCH_SIZE
-from ..segmenters.interface import LACKS, AnySegmenter
 from ..store import (
     DERIVED_FROM,
     IMAGE_ATTRIBUTES_FROM,
@@ -35,6 +34,7 @@ from ..store import (
 )
 from .fresh import is_of_these_images, measured_record, refuse_other_images
 from .imaging import measured_images, measured_with, takes_images, wants_images
+from .segmenters.interface import LACKS, AnySegmenter
 
 Path = str | os.PathLike[str]
 

@@ -19,12 +19,12 @@ from ..errors import InputError
 from ..evaluation.fresh import refuse_stale, unknown_origins
 from ..evaluation.label_order import permutation_note, read_permutation
 from ..evaluation.repeated_conditions import read_uncertainty
+from ..evaluation.segmenters.interface import LACKS
 from ..evaluation.strata import read_strata
 from ..evaluation.summary import Comparison, Samples, Summary, read_samples, summarise_samples
 from ..files.atomic import write_text
 from ..metrics.overlap import ScoreReason, Scores
 from ..metrics.strata import FEWEST
-from ..segmenters.interface import LACKS
 from ..store import DERIVED_FROM, MASK_ATTRIBUTES_FROM, Dataset, open_dataset
 from ..version import __version__
 from .charts import bland_altman, histogram, scatter

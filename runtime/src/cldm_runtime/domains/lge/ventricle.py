@@ -9,7 +9,7 @@ infarction (Lang et al., Recommendations for cardiac chamber quantification, J A
 Infarcts grow as a wavefront from the endocardium (Reimer and Jennings, Lab Invest 1979;40:633-644).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +98,25 @@ class Lesion:
         across = np.abs(radius - self.layer) / self.depth
         along = np.abs(wrap(theta - self.angle)) / self.half_width
         return (across**self.power + along**self.power) ** (1.0 / self.power) + self.lag
+
+
+@dataclass(frozen=True)
+class ScarCourse:
+    """One lesion along the long axis: widest at `level`, gone `reach` away from it; `twist`: rad a unit of z."""
+
+    lesion: Lesion
+    level: float
+    reach: float
+    twist: float
+
+    def at(self, z: float) -> Lesion | None:
+        """The lesion's cross-section at a level; None beyond its ends."""
+        inside = 1.0 - ((z - self.level) / self.reach) ** 2
+        if inside <= 0.02:
+            return None
+        whole = self.lesion
+        return replace(whole, angle=whole.angle + self.twist * (z - self.level),
+                       half_width=whole.half_width * inside**0.5, depth=whole.depth * inside**0.35)
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,13 @@ import pytest
 
 from cldm_runtime.domains.lge.phantom2.plane import TURN, Placement, Plane
 from cldm_runtime.domains.lge.phantom2.scars import (
-    ScarCourse,
     Scars,
     scar_distance,
     true_labels,
     viable_share,
     wall_radius,
 )
-from cldm_runtime.domains.lge.ventricle import Lesion, Roughness
+from cldm_runtime.domains.lge.ventricle import Lesion, Roughness, ScarCourse
 from cldm_runtime.domains.registry import measure
 from cldm_runtime.noise import Purpose, Stream
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ....noise import Purpose, Stream
 from ..attributes import HEALTHY, INFARCT, LV_CAVITY, MVO
-from ..ventricle import Field, Lesion, Roughness, Ventricle, Waves, draw_territory, polar
+from ..ventricle import Field, Lesion, Roughness, ScarCourse, Ventricle, Waves, draw_territory, polar
 from .signal import Protocol, Tissue, acquire, coil_sensitivity, smooth_field
 
 SUBSETS: dict[str, int] = {"train": 172, "val": 10, "test": 21, "d8": 121}
@@ -32,30 +32,11 @@ class PhantomVolume:
 
 
 @dataclass(frozen=True)
-class Scar:
-    """One lesion with its extent along the long axis."""
-
-    lesion: Lesion
-    level: float
-    reach: float
-    twist: float
-
-    def at(self, z: float) -> Lesion | None:
-        """The lesion's cross-section at slice position z; None beyond its ends."""
-        inside = 1.0 - ((z - self.level) / self.reach) ** 2
-        if inside <= 0.02:
-            return None
-        whole = self.lesion
-        return replace(whole, angle=whole.angle + self.twist * (z - self.level),
-                       half_width=whole.half_width * inside**0.5, depth=whole.depth * inside**0.35)
-
-
-@dataclass(frozen=True)
 class Patient:
     """Everything that is constant over a patient's slices."""
 
     ventricle: Ventricle
-    scars: tuple[Scar, ...]
+    scars: tuple[ScarCourse, ...]
     border: Roughness
     obstruction: float  # lesion distance below which the core is not perfused; 0: none
     centre_mm: tuple[float, float]
@@ -79,7 +60,7 @@ class Patient:
         return (index + 0.5) / self.slices
 
 
-def _draw_scars(stream: Stream, acute: bool) -> tuple[Scar, ...]:
+def _draw_scars(stream: Stream, acute: bool) -> tuple[ScarCourse, ...]:
     kind, angle = stream.uniform(), draw_territory(stream)
     half_width = float(np.deg2rad(stream.uniform(28.0, 80.0))) * (1.15 if acute else 1.0)
     depth = stream.uniform(0.4, 1.5) * (1.2 if acute else 1.0)
@@ -87,11 +68,11 @@ def _draw_scars(stream: Stream, acute: bool) -> tuple[Scar, ...]:
     if kind > 0.93 and not acute:  # mid-wall, not ischaemic
         layer, depth, half_width = stream.uniform(0.4, 0.6), stream.uniform(0.18, 0.28), half_width * 0.8
     reach, twist = stream.uniform(0.3, 0.75), stream.uniform(-0.5, 0.5)
-    scars = [Scar(Lesion(angle, half_width, depth, layer, power), stream.uniform(0.1, 0.75), reach, twist)]
+    scars = [ScarCourse(Lesion(angle, half_width, depth, layer, power), stream.uniform(0.1, 0.75), reach, twist)]
     if kind < 0.18:  # a second territory
         other = Lesion(angle + stream.uniform(1.2, 3.0), half_width * stream.uniform(0.3, 0.7),
                        depth * stream.uniform(0.5, 1.0), 0.0, power)
-        scars.append(Scar(other, stream.uniform(0.1, 0.8), reach * stream.uniform(0.5, 1.0), twist))
+        scars.append(ScarCourse(other, stream.uniform(0.1, 0.8), reach * stream.uniform(0.5, 1.0), twist))
     return tuple(scars)
 
 

@@ -7,35 +7,16 @@ viable muscle mix (grey zone: Yan et al., Circulation 2006;114:32-39). No-reflow
 al., Circulation 1998;97:765-772).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....noise import Stream
 from ..attributes import HEALTHY, INFARCT, LV_CAVITY, MVO
-from ..ventricle import Field, Lesion, Roughness, draw_territory
+from ..ventricle import Field, Lesion, Roughness, ScarCourse, draw_territory
 from .chamber import Chamber, Thinning
 from .plane import TURN, Plane
-
-
-@dataclass(frozen=True)
-class ScarCourse:
-    """One lesion along the long axis."""
-
-    lesion: Lesion
-    level: float
-    reach: float
-    twist: float
-
-    def at(self, z: float) -> Lesion | None:
-        """The lesion's cross-section at a level; None beyond its ends."""
-        inside = 1.0 - ((z - self.level) / self.reach) ** 2
-        if inside <= 0.02:
-            return None
-        whole = self.lesion
-        return replace(whole, angle=whole.angle + self.twist * (z - self.level),
-                       half_width=whole.half_width * inside**0.5, depth=whole.depth * inside**0.35)
 
 
 @dataclass(frozen=True)

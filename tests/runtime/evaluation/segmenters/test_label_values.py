@@ -5,7 +5,7 @@ import pytest
 
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
-from cldm_runtime.segmenters.label_values import lacking, translated, value_table
+from cldm_runtime.evaluation.segmenters.label_values import lacking, translated, value_table
 
 LABELS = get_domain("lge").labels
 ACDC = {"1": "background", "2": "healthy_myocardium", "3": "lv_cavity"}  # 1 is a right ventricle

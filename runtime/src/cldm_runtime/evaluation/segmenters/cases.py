@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, list_faults
-from ..files.user_files import list_folder
-from ..scans.volume_files import NIFTI_ENDINGS, OTHER_ENDINGS, imported, read_array
-from ..store import Dataset
+from ...errors import InputError, list_faults
+from ...files.user_files import list_folder
+from ...scans.volume_files import NIFTI_ENDINGS, OTHER_ENDINGS, imported, read_array
+from ...store import Dataset
 
 _ENDINGS = (*NIFTI_ENDINGS, *OTHER_ENDINGS)
 _SAME_SPACING = 0.01  # relative

@@ -11,7 +11,7 @@ pytest.importorskip("SimpleITK")
 import SimpleITK as itk
 
 from cldm_runtime.errors import InputError
-from cldm_runtime.segmenters.predictions import PredictionsFolder
+from cldm_runtime.evaluation.segmenters.predictions import PredictionsFolder
 from cldm_runtime.store import open_dataset
 from segmenter_fixtures import MASKS, write_hearts
 

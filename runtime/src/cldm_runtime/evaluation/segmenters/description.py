@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ..errors import InputError, list_faults
-from ..files.names import is_plain_name, is_sha256
-from ..files.records import TOML, read_record
-from ..files.toml_file import read_toml
+from ...errors import InputError, list_faults
+from ...files.names import is_plain_name, is_sha256
+from ...files.records import TOML, read_record
+from ...files.toml_file import read_toml
 
 AXES = ("depth", "rows", "columns")
 LAYOUTS = {"NCHW": 2, "NHWC": 2, "NCDHW": 3, "NDHWC": 3}

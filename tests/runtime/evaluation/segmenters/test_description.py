@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cldm_runtime.errors import InputError
-from cldm_runtime.segmenters.description import (
+from cldm_runtime.evaluation.segmenters.description import (
     Intensity,
     NetworkInput,
     NetworkOutput,
@@ -15,7 +15,7 @@ from cldm_runtime.segmenters.description import (
     read_description,
 )
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "segmenters.md"
+DOCUMENT = Path(__file__).parents[4] / "docs" / "segmenters.md"
 
 WHOLE = """
 name = "mine"

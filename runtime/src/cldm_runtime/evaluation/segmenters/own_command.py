@@ -10,9 +10,9 @@ from typing import Self
 
 import numpy as np
 
-from ..domains.labels import LabelMap
-from ..errors import InputError
-from ..store import Dataset
+from ...domains.labels import LabelMap
+from ...errors import InputError
+from ...store import Dataset
 from .cases import case_name, read_label_maps, write_images
 from .own_code import OwnCode
 

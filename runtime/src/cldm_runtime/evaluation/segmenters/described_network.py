@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bundle.manifest import GraphSpec
-from ..bundle.onnx_scan import scan_model
-from ..domains.labels import LabelMap
-from ..engines.engine import AUTO, CPU_PROVIDERS, Engine
-from ..engines.open import open_engine
-from ..engines.processor import default_workers
-from ..errors import BundleError, InputError, ProviderError, list_faults
-from ..files.digest import sha256_of_bytes
-from ..files.records import plain
-from ..segmentation.prepare import Image, Spacing
-from ..segmentation.segmenter import CPU_SLICES
-from ..store import Dataset
+from ...bundle.manifest import GraphSpec
+from ...bundle.onnx_scan import scan_model
+from ...domains.labels import LabelMap
+from ...engines.engine import AUTO, CPU_PROVIDERS, Engine
+from ...engines.open import open_engine
+from ...engines.processor import default_workers
+from ...errors import BundleError, InputError, ProviderError, list_faults
+from ...files.digest import sha256_of_bytes
+from ...files.records import plain
+from ...segmentation.prepare import Image, Spacing
+from ...segmentation.segmenter import CPU_SLICES
+from ...store import Dataset
 from .description import SegmenterDescription, read_description
 from .framing import Framed, framed, scaled, turned, turned_back, unframed
 from .label_values import lacking, translated, value_table
@@ -52,7 +52,7 @@ class DescribedNetwork:
         description = read_description(path)
         file = path.parent / description.onnx
         data = _checked_bytes(file, description)
-        from ..engines.onnx import declared_graph  # here, because it needs onnxruntime
+        from ...engines.onnx import declared_graph  # here, because it needs onnxruntime
 
         try:
             graph = declared_graph(data, str(file), threads)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ..domains.labels import LabelMap, LabelSet
-from ..errors import InputError
+from ...domains.labels import LabelMap, LabelSet
+from ...errors import InputError
 
 _VALUES = 256
 _UNKNOWN = -1

@@ -9,8 +9,8 @@ pytest.importorskip("nibabel")
 pytest.importorskip("onnx")
 
 from cldm_runtime.errors import InputError
-from cldm_runtime.segmenters.load import load_segmenter
-from cldm_runtime.segmenters.own_command import OwnCommand
+from cldm_runtime.evaluation.segmenters.load import load_segmenter
+from cldm_runtime.evaluation.segmenters.own_command import OwnCommand
 from cldm_runtime.store import open_dataset
 from segmenter_fixtures import MASKS, describe_program, write_hearts
 

@@ -13,7 +13,7 @@ pytest.importorskip("onnx")
 from onnx.helper import make_node
 
 from cldm_runtime.errors import InputError
-from cldm_runtime.segmenters.described_network import DescribedNetwork
+from cldm_runtime.evaluation.segmenters.described_network import DescribedNetwork
 from cldm_runtime.store import open_dataset
 from onnx_fixtures import GREYS, model, tensor
 from segmenter_fixtures import LABELS, MASKS, describe, heart, write_hearts

@@ -8,10 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
-from ..domains.labels import LabelMap
-from ..errors import CldmError, InputError, as_array
-from ..files.digest import sha256_of_bytes
-from ..store import Dataset
+from ...domains.labels import LabelMap
+from ...errors import CldmError, InputError, as_array
+from ...files.digest import sha256_of_bytes
+from ...store import Dataset
 from .interface import AnySegmenter
 from .own_code import CODE, OwnCode
 

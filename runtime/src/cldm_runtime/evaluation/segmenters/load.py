@@ -4,9 +4,9 @@ import os
 import re
 from pathlib import Path
 
-from ..bundle.manifest import MANIFEST_FILE
-from ..errors import InputError, checked_path
-from ..segmentation.segmenter import Segmenter
+from ...bundle.manifest import MANIFEST_FILE
+from ...errors import InputError, checked_path
+from ...segmentation.segmenter import Segmenter
 from .cases import label_map_files
 from .described_network import DescribedNetwork
 from .description import read_description

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cldm_runtime.segmenters.description import Intensity, NetworkInput
-from cldm_runtime.segmenters.framing import framed, scaled, turned, turned_back, unframed
+from cldm_runtime.evaluation.segmenters.description import Intensity, NetworkInput
+from cldm_runtime.evaluation.segmenters.framing import framed, scaled, turned, turned_back, unframed
 
 
 def test_percentiles_of_the_pixels_that_are_not_zero() -> None:

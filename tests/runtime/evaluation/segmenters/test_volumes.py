@@ -14,9 +14,9 @@ from onnx.helper import make_node
 
 from cldm_runtime.domains.declared import Declaration
 from cldm_runtime.evaluation.checking import check_segmenter
+from cldm_runtime.evaluation.segmenters.load import load_segmenter
+from cldm_runtime.evaluation.segmenters.own_function import as_segmenter
 from cldm_runtime.report.segmenter_sheet import segmenter_sheet
-from cldm_runtime.segmenters.load import load_segmenter
-from cldm_runtime.segmenters.own_function import as_segmenter
 from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
 from onnx_fixtures import model, tensor
 

@@ -8,8 +8,8 @@ import pytest
 pytest.importorskip("onnx")
 
 from cldm_runtime.errors import InputError
-from cldm_runtime.segmenters.own_code import CODE
-from cldm_runtime.segmenters.own_function import OwnFunction
+from cldm_runtime.evaluation.segmenters.own_code import CODE
+from cldm_runtime.evaluation.segmenters.own_function import OwnFunction
 from cldm_runtime.store import open_dataset
 from segmenter_fixtures import read_greys, write_hearts
 

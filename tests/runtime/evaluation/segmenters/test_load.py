@@ -8,8 +8,8 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
 from cldm_runtime.errors import BundleError, InputError
-from cldm_runtime.segmenters.interface import AnySegmenter
-from cldm_runtime.segmenters.load import load_segmenter
+from cldm_runtime.evaluation.segmenters.interface import AnySegmenter
+from cldm_runtime.evaluation.segmenters.load import load_segmenter
 from segmenter_fixtures import describe, describe_program
 
 

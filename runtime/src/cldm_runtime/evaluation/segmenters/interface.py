@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Protocol, Self, runtime_checkable
 
-from ..domains.labels import LabelMap
-from ..store import Dataset
+from ...domains.labels import LabelMap
+from ...store import Dataset
 
 SourceValue = str | int | float
 LACKS = "lacks"  # metadata of a segmentation: the regions that its segmenter has no label for

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ..domains.labels import LabelMap
-from ..engines.processor import available_cores
-from ..errors import InputError, list_faults
-from ..store import Dataset
+from ...domains.labels import LabelMap
+from ...engines.processor import available_cores
+from ...errors import InputError, list_faults
+from ...store import Dataset
 from .cases import case_name, label_map_files, read_label_maps
 from .own_code import OwnCode
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..domains.labels import LabelMap
-from ..errors import InputError
-from ..store import Dataset
+from ...domains.labels import LabelMap
+from ...errors import InputError
+from ...store import Dataset
 from .label_values import lacking, translated, value_table
 
 CODE = "code_sha256"

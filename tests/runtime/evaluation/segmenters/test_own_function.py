@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("onnx")
 
 from cldm_runtime.errors import InputError
-from cldm_runtime.segmenters.own_function import OwnFunction, as_segmenter, load_function
+from cldm_runtime.evaluation.segmenters.own_function import OwnFunction, as_segmenter, load_function
 from cldm_runtime.store import open_dataset
 from segmenter_fixtures import MASKS, read_greys, write_hearts
 
