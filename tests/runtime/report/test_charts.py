@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from cldm_runtime.domains.labels import LabelSet
+from cldm_runtime.files.png import png_data_url
 from cldm_runtime.metrics.agreement import Agreement, Estimate
 from cldm_runtime.report.charts import Axes, CalibrationPoint, bland_altman, calibration, histogram, scatter, ticks
 from cldm_runtime.report.contours import Box, case_picture, contours, enlarged_box, outline
 from cldm_runtime.report.heat_maps import Panel, grey, heat, panel_row
-from cldm_runtime.report.png import png_data_url
 
 NONE = Estimate(math.nan, math.nan, math.nan)
 FOUND = Agreement(2, 2, 0, 0, 0.0, 1.0, r2=Estimate(0.9, 0.8, 1.0), slope=Estimate(0.5, 0.4, 0.6),

@@ -15,12 +15,12 @@ from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import DatasetError, InputError
 from cldm_runtime.evaluation.steps import measure_dataset
 from cldm_runtime.evaluation.summary import read_samples
+from cldm_runtime.files.png import png_bytes
 from cldm_runtime.metrics.agreement import agreement
 from cldm_runtime.report.charts import bland_altman, histogram, scatter, ticks
 from cldm_runtime.report.contours import case_picture, enlarged_box, outline
 from cldm_runtime.report.gallery import choose_cases
 from cldm_runtime.report.page import write_report
-from cldm_runtime.report.png import png_bytes
 from cldm_runtime.report.score_files import safe_text
 from cldm_runtime.report.tables import as_title, number
 from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset

@@ -19,6 +19,7 @@ COMMANDS = {
     "gen": ("gen", "Generate labelled images from a bundle."),
     "grid": ("grid", "Write a grid of attributes by design."),
     "prepare": ("prepare", "Make a cohort from scans: crop, resample, normalise, measure."),
+    "convert": ("convert", "Datasets to nnU-Net raw, NIfTI, PNG and npz, and back."),
     "segment": ("segment", "Segment the images of a dataset."),
     "measure": ("measure", "Measure attributes and scores of masks and segmentations."),
     "report": ("report", "Write report.html, scores.csv and scores.json."),

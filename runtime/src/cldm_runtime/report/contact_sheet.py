@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ..domains.domain import Domain
 from ..domains.labels import LabelMap, LabelSet
+from ..files.png import png_bytes
 from ..store import Dataset
-from .png import png_bytes
 
 MOST_STACKS = 12
 _SCALE, _GAP, _LINE = 2, 4, 8  # enlargement; pixels between tiles; height of a line of text

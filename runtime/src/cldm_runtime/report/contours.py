@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..domains.labels import LabelMap, LabelSet
-from .png import png_data_url
+from ..files.png import png_data_url
 
 _MARGIN = 14  # pixels around the structures in the enlarged views
 _GAP = 4

@@ -7,8 +7,8 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files.png import png_data_url
 from .contours import Box
-from .png import png_data_url
 
 _GAP, _HEAD = 2, 6  # pixels of the slice: between panels, and above them for their titles
 _RAMP = np.array([(0, 0, 0), (80, 18, 105), (185, 54, 80), (245, 142, 30), (255, 250, 190)], dtype=np.float64)

@@ -5,10 +5,10 @@ from numpy.typing import NDArray
 
 from ..domains.domain import Domain
 from ..evaluation.checking import SegmenterCheck
+from ..files.png import png_bytes
 from ..store import Dataset
 from .contact_sheet import tile
 from .planes import shown_plane
-from .png import png_bytes
 
 _NOTHING = "NOTHING FOUND"
 

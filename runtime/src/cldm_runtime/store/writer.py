@@ -168,9 +168,9 @@ class DatasetWriter(ColumnWriter):
 
     def _encoded(self, columns: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.generic]]:
         encoded = super()._encoded(columns)
-        if self._checksums:
+        if self._checksums and "images" in encoded:
             images, masks, indices = (encoded.get(name) for name in ("images", "masks", "sample_index"))
-            assert images is not None and indices is not None  # as the spec promises
+            assert images is not None and indices is not None  # as the spec promises; masks too
             encoded["checksum"] = sample_checksums(images, masks, indices)
         return encoded
 

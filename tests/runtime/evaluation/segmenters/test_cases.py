@@ -13,7 +13,8 @@ import nibabel
 import SimpleITK as itk
 
 from cldm_runtime.errors import InputError
-from cldm_runtime.evaluation.segmenters.cases import case_name, read_label_maps, write_images
+from cldm_runtime.evaluation.segmenters.cases import read_label_maps, write_images
+from cldm_runtime.scans.sample_files import case_name
 from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
 from onnx_fixtures import GREYS
 from segmenter_fixtures import DOMAIN, MASKS, write_hearts

@@ -12,8 +12,9 @@ import numpy as np
 
 from ...domains.labels import LabelMap
 from ...errors import InputError
+from ...scans.sample_files import case_name
 from ...store import Dataset
-from .cases import case_name, read_label_maps, write_images
+from .cases import read_label_maps, write_images
 from .own_code import OwnCode
 
 IMAGES, LABELS = "{images}", "{labels}"  # folders

@@ -9,8 +9,9 @@ from pathlib import Path
 from ...domains.labels import LabelMap
 from ...engines.processor import available_cores
 from ...errors import InputError, list_faults
+from ...scans.sample_files import case_name
 from ...store import Dataset
-from .cases import case_name, label_map_files, read_label_maps
+from .cases import label_map_files, read_label_maps
 from .own_code import OwnCode
 
 
