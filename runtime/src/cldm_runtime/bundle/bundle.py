@@ -64,7 +64,11 @@ class Bundle:
             from .signing import check_signature  # here, because few bundles are signed
 
             check_signature(folder, required, sha256_of_bytes(text.encode("utf-8")))
-        bundle = cls(folder, read_manifest(text), text, required)
+        try:
+            manifest = read_manifest(text)
+        except BundleError as error:
+            raise BundleError(f"bundle {folder}: {error}") from error
+        bundle = cls(folder, manifest, text, required)
         if verify:
             bundle.check_files()
         return bundle

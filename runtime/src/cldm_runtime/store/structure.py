@@ -21,7 +21,7 @@ def check_header(file: h5py.File, path: Path) -> None:
     name = file.attrs.get("format")
     if name is None or as_text(name) != FORMAT:
         raise DatasetError(f"{path}: root attribute format is {name!r}, expected {FORMAT!r}. This is not a dataset of "
-                           "ours; make one with cldm-train prepare or cldm-gen.")
+                           "ours; make one with cldm prepare or cldm-gen.")
     version = file.attrs.get("format_version")
     if not isinstance(version, np.integer) or version < 1:
         raise DatasetError(f"{path}: root attribute format_version is {version!r}, expected a positive integer.")

@@ -1,0 +1,55 @@
+"""docs/your-own-data.md says what a wrong input of every way in says: each is tried."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+import ways
+from cldm_runtime.cli.main import cldm, run
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "your-own-data.md").read_text()
+
+
+def rows(heading: str) -> dict[str, list[str]]:
+    """First cell -> the other cells of the table below a heading."""
+    lines = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0].splitlines()
+    cells = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines if line.startswith("| ")]
+    return {first: others for first, *others in cells[1:]}
+
+
+IN, FOLDERS = rows("Every way in"), rows("What a wrong folder says")
+
+
+def pattern(cell: str) -> str:
+    """The words in backquotes, where ... stands for any others; line breaks of a message count as spaces."""
+    (words,) = re.findall(r"`([^`]*)`", cell)
+    return ".*".join(re.escape(part.strip()) for part in words.split("..."))
+
+
+def test_every_row_has_its_wrong_input() -> None:
+    assert list(IN) == list(ways.WAYS) and list(FOLDERS) == list(ways.FOLDERS)
+
+
+@pytest.mark.parametrize(("name", "table", "wrong"), [
+    *((name, "in", wrong) for name, wrong in ways.WAYS.items()),
+    *((name, "folders", wrong) for name, wrong in ways.FOLDERS.items())])
+def test_a_wrong_input_says_what_the_page_says(name: str, table: str, wrong: ways.Wrong, tmp_path: Path,
+                                               tiny_generator: Path, tiny_segmenter: Path,
+                                               capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("nibabel")
+    shutil.copytree(tiny_generator, tmp_path / "generator")
+    shutil.copytree(tiny_segmenter, tmp_path / "segmenter")
+    assert run(cldm, wrong(tmp_path)) in (2, 3, 4)
+    said = " ".join(capsys.readouterr().err.split())
+    assert re.search(pattern((IN if table == "in" else FOLDERS)[name][-1]), said), said
+    assert not list(tmp_path.rglob("cohort.h5")) and not (tmp_path / "samples.h5").exists()
+
+
+@pytest.mark.parametrize("cell", [others[1] for others in IN.values()])
+def test_the_named_tests_are_there(cell: str) -> None:
+    files = re.findall(r"`([^`]+)`", cell)
+    assert all(list((ROOT / "tests").rglob(Path(file).name)) for file in files)
+    assert all((ROOT / file).exists() for file in files if "/" in file)

@@ -1,0 +1,173 @@
+"""A wrong input of every way in that docs/your-own-data.md lists: what to write, and the command that refuses it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import layout_fixtures as layouts
+import segmenter_fixtures as segmenters
+from layout_fixtures import ring_stack, write_nii
+
+Command = list[str]
+Wrong = Callable[[Path], Command]
+"""(empty folder) -> the arguments of `cldm`; bundles of the fixtures are in its folders `generator` and `segmenter`."""
+_SETTINGS = "[cohort]\nfolder = {out}\n[prepare]\nraw = {raw}\n"
+
+
+def prepare(folder: Path, more: str = "") -> Command:
+    """`cldm prepare` of the folder `raw`. more: further lines of the settings."""
+    text = _SETTINGS.format(out=json.dumps(str(folder / "out")), raw=json.dumps(str(folder / "raw")))
+    (folder / "my.toml").write_text(text + more)
+    return ["prepare", "--config", str(folder / "my.toml")]
+
+
+def lacking(write: Callable[[Path], object], pattern: str) -> Wrong:
+    """A dataset without the first file of that pattern."""
+    def wrong(folder: Path) -> Command:
+        write(folder / "raw")
+        min((folder / "raw").rglob(pattern)).unlink()
+        return prepare(folder)
+
+    return wrong
+
+
+def nnunet(folder: Path) -> None:
+    for name in ("a", "b"):
+        layouts.nnunet_case(folder, name, ring_stack(), ".nii.gz")
+    layouts.describe_nnunet(folder, {"background": 0, "lv_cavity": 1}, ".nii.gz")
+
+
+def pairs(folder: Path, values: int = 1, shape: tuple[int, int, int] = (7, 60, 64)) -> None:
+    """Two folders with equal file names. values: what the label maps are multiplied by. shape: of the label map."""
+    write_nii(folder / "images" / "a.nii.gz", layouts.picture_of(ring_stack()))
+    write_nii(folder / "labels" / "a.nii.gz", ring_stack(shape) * np.uint8(values))
+
+
+def wrong_values(folder: Path) -> Command:
+    pairs(folder / "raw", values=10)
+    return prepare(folder)
+
+
+def two_grids(folder: Path) -> Command:
+    pairs(folder / "raw", shape=(7, 60, 60))
+    return prepare(folder)
+
+
+def damaged(folder: Path) -> Command:
+    pairs(folder / "raw")
+    (folder / "raw" / "images" / "a.nii.gz").write_bytes(b"no scan")
+    return prepare(folder)
+
+
+def same_name_twice(folder: Path) -> Command:
+    for place in "xy":
+        layouts.emidec(folder / "raw" / place, cases=("P001",))
+    return prepare(folder, 'layout = "emidec"\n')
+
+
+def no_layout(folder: Path) -> Command:
+    write_nii(folder / "raw" / "scan.nii.gz", ring_stack())
+    return prepare(folder)
+
+
+def no_label_of_the_domain(folder: Path) -> Command:
+    layouts.lascarqs(folder / "raw")
+    return prepare(folder)
+
+
+def grid(text: str) -> Wrong:
+    def wrong(folder: Path) -> Command:
+        (folder / "grid.csv").write_text(text)
+        return ["gen", "--n", "2", "--attributes", str(folder / "grid.csv"), "--bundle", str(folder / "generator"),
+                "--out", str(folder / "samples.h5")]
+
+    return wrong
+
+
+def maps(folder: Path) -> Command:
+    np.savez(folder / "maps.npz", masks=np.full((1, 128, 128), 9, np.uint8))
+    return ["gen", "--n", "1", "--masks", str(folder / "maps.npz"), "--bundle", str(folder / "generator"),
+            "--out", str(folder / "samples.h5")]
+
+
+def evaluate(segmenter: Callable[[Path], object]) -> Wrong:
+    """Of ten images that the fixtures draw. segmenter: writes what is wrong and returns what is passed."""
+    def wrong(folder: Path) -> Command:
+        segmenters.write_hearts(folder / "hearts.h5")
+        return ["evaluate", str(folder / "hearts.h5"), "--segmenter", str(segmenter(folder))]
+
+    return wrong
+
+
+def other_network(folder: Path) -> Path:
+    file = segmenters.describe(folder)
+    file.write_text(f'sha256 = "{"0" * 64}"\n{file.read_text()}')
+    return file
+
+
+def no_such_function(folder: Path) -> str:
+    return "json:segment"
+
+
+def failing_program(folder: Path) -> Path:
+    return segmenters.describe_program(folder, text="raise SystemExit('no licence')")
+
+
+def missing_predictions(folder: Path) -> Path:
+    (folder / "predicted").mkdir()
+    for number in range(3):
+        np.save(folder / "predicted" / f"sample{number:05d}.npy", segmenters.heart(90))
+    return folder / "predicted"
+
+
+def damaged_bundle(folder: Path) -> Path:
+    manifest = folder / "segmenter" / "manifest.json"
+    text = json.loads(manifest.read_text())
+    text["format_version"] = 99
+    manifest.write_text(json.dumps(text))
+    return manifest.parent
+
+
+def foreign_hdf5(folder: Path) -> Command:
+    import h5py
+
+    with h5py.File(folder / "scans.h5", "w") as file:
+        file["images"] = np.zeros((2, 1, 8, 8), np.uint16)
+    return ["measure", str(folder / "scans.h5")]
+
+
+WAYS: dict[str, Wrong] = {
+    "an nnU-Net raw dataset": lacking(nnunet, "labelsTr/*"),
+    "EMIDEC": lacking(layouts.emidec, "Contours/*"),
+    "MYOSAIQ": lacking(layouts.myosaiq, "labels/*"),
+    "LAScarQS": lacking(layouts.lascarqs, "scarSegImgM*"),
+    "MyoPS": lacking(layouts.myops, "train25/*_T2.nii.gz"),
+    "MS-CMRSeg": lacking(layouts.ms_cmrseg, "*_LGE_manual*"),
+    "ACDC": lacking(layouts.acdc, "training/*/*_frame01_gt*"),
+    "BraTS": lacking(layouts.brats, "*-t2f*"),
+    "folders of SegGuidedDiff": lacking(layouts.seg_guided, "mask/all/train/*"),
+    "two folders with equal names": lacking(pairs, "labels/*"),
+    "any other names": lambda folder: prepare(folder, 'image_files = "images/a.nii"\nlabel_files = "{case}.nii"\n'),
+    "attributes, as a table": grid("infarct_size,lesion\n0.2,1\n"),
+    "label maps": maps,
+    "a segmenter: a bundle": evaluate(damaged_bundle),
+    "a segmenter: an ONNX file": evaluate(other_network),
+    "a segmenter: a function": evaluate(no_such_function),
+    "a segmenter: a program": evaluate(failing_program),
+    "predictions": evaluate(missing_predictions),
+    "an HDF5 file of your own": foreign_hdf5,
+}
+FOLDERS: dict[str, Wrong] = {
+    "no such folder": prepare,
+    "a folder in no layout": no_layout,
+    "an image without its label map, or the reverse": lacking(layouts.emidec, "Contours/*"),
+    "the same name twice": same_name_twice,
+    "an unknown layout": lambda folder: prepare(folder, 'layout = "acda"\n'),
+    "a pattern without a case": WAYS["any other names"],
+    "a value without a name": wrong_values,
+    "a label that the domain lacks": no_label_of_the_domain,
+    "two grids": two_grids,
+    "a damaged file": damaged,
+}
