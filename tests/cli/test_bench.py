@@ -54,6 +54,7 @@ def test_rows_of_networks_and_of_the_whole_path(tiny_generator: Path, tmp_path: 
 
 def test_a_table_for_people(tiny_guided: Path) -> None:
     outcome = bench(tiny_guided, "--sampler", "ddim")
+    assert "timing: 7 of 7 (100 %)" in outcome.stderr
     assert outcome.exit_code == 0 and "| tiny-guided, ddim 4 | 4 | 2 | 2 |" in outcome.stdout
 
 

@@ -1,6 +1,7 @@
 """Progress: a line now and then where nobody watches."""
 
 import io
+import time
 
 import pytest
 
@@ -54,3 +55,28 @@ def test_a_brief_log_gets_no_line_for_what_is_quick(monkeypatch: pytest.MonkeyPa
         show(1, 2)
         show(2, 2)
     assert len(log.getvalue().splitlines()) == 2
+
+
+def test_work_of_unknown_length_says_what_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.BusyLines("segmenter s", 0.02) as say:
+        say("comparing ...")
+        time.sleep(0.2)
+    assert "segmenter s: comparing, 0 s so far\n" in capsys.readouterr().err
+
+
+def test_what_is_said_aloud_comes_at_once_and_what_is_quick_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.BusyLines("export", aloud=True) as say:
+        say("writing")
+    with progress.BusyLines("export") as say:
+        say("writing")
+    assert capsys.readouterr().err == "writing\n"
+
+
+def test_work_with_progress_of_its_own_is_not_told_twice(capsys: pytest.CaptureFixture[str],
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    with progress.BusyLines("results", 0.1), progress.show_progress("generating", 40, io.StringIO()) as show:
+        for done in range(1, 41):
+            show(done, 40)
+            time.sleep(0.01)
+    assert capsys.readouterr().err == ""

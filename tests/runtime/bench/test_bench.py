@@ -93,6 +93,13 @@ def test_a_contender_that_fails_is_a_row_with_its_error() -> None:
     assert "- broken: not measured, ImportError" in speed_table(rows)
 
 
+def test_every_run_counts_as_progress_also_of_what_fails() -> None:
+    seen = []
+    run_contest([contender("broken"), contender("a"), contender("b", batch_of="a")], ContestOptions(2, 0.0, (1, 2), 2),
+                lambda program: Played([]), lambda: 1.0, clock=lambda: 0.75, progress=lambda *pair: seen.append(pair))
+    assert seen == [(done, 15) for done in (4, 8, 9, 10, 11, 12, 13, 14, 15)]  # two runs of each size, two rounds
+
+
 def test_a_long_loop_is_extrapolated_and_checked_once() -> None:
     found, log = contest([contender("a", extrapolate=True, check=True)], steps=1000)
     row = make_rows(found, SETTING)[0]

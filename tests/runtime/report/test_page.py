@@ -89,6 +89,12 @@ def test_figures_of_the_page_are_those_of_the_files(page: str, dataset: Path, tm
         assert row["Dice"].startswith(f"{region['dice']['mean']:.3f} ±") and int(row["n"]) == region["n"] == 12
 
 
+def test_it_says_what_it_is_doing(dataset: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    write_report(dataset, "nnunet", tmp_path, say=said.append)
+    assert [text.split(": ")[1].split()[0] for text in said] == ["reading", "figures", "drawing"]
+
+
 def test_scores_are_those_of_a_shift(dataset: Path, tmp_path: Path) -> None:
     with write_report(dataset, "nnunet", tmp_path).csv.open(newline="") as stream:
         scores = list(csv.DictReader(stream))

@@ -1,5 +1,6 @@
 """What engines do to a bundle's images, with an engine that is off by a known grey."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -87,6 +88,17 @@ def test_images_that_are_no_numbers_fail_and_are_not_segmented(tiny_generator, t
 def test_samples_are_drawn_whatever_a_bundle_is_conditioned_by(kind, request):
     report = Yardstick(Bundle.load(request.getfixturevalue(kind)), samples=3).report(CPU)
     assert (report.samples.samples, report.samples.max_abs) == (3, 0.0)
+
+
+def test_samples_are_counted_while_they_are_generated(tiny_free):
+    seen = {}
+
+    @contextmanager
+    def stage(label):
+        yield lambda done, total: seen.setdefault(label, []).append((done, total))
+
+    Yardstick(Bundle.load(tiny_free), samples=6, stage=stage).report(CPU)
+    assert seen == {"samples of free on cpu": [(4, 6), (6, 6)] * 2}  # those compared, and the expected ones
 
 
 def test_samples_may_be_held_against_those_of_another_bundle(tiny_generator, tiny_guided):

@@ -33,6 +33,7 @@ from cldm_trainer.stages.config_file import load_config
 from cldm_trainer.training.batches import one_hot
 
 CONFIG = Path(__file__).parents[3] / "trainer" / "configs" / "phantom-tiny.toml"
+SAID: list[str] = []  # by the export of `bundle`
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,14 @@ def untrained() -> GeneratorExport:
 
 @pytest.fixture(scope="module")
 def bundle(untrained: GeneratorExport, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return Bundle.load(untrained.write(tmp_path_factory.mktemp("bundles") / "lge"))
+    telling = dataclasses.replace(untrained, say=SAID.append)
+    return Bundle.load(telling.write(tmp_path_factory.mktemp("bundles") / "lge"))
+
+
+def test_an_export_says_what_it_is_doing(bundle: Bundle) -> None:
+    assert [text for text in SAID if "the graph " in text] == [
+        f"comparing the graph {role} with torch" for role in bundle.manifest.graphs]
+    assert SAID[0] == "writing the graphs" and SAID[-1] == "measuring its images of the cohort's label maps"
 
 
 def test_the_runtime_opens_and_replays_an_exported_bundle(bundle: Bundle) -> None:

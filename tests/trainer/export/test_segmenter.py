@@ -1,7 +1,6 @@
 """A tiny untrained nnU-Net result folder becomes a bundle whose predictor says what nnUNetPredictor says."""
 
 import os
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +14,6 @@ from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.segmentation.segmenter import Segmenter
 from cldm_runtime.store import DatasetSpec, create_dataset
 from cldm_trainer.cli import cli
-from cldm_trainer.export.busy_lines import BusyLines
 from cldm_trainer.export.nnunet_agreement import (
     PredictorAgreement,
     compare_predictors,
@@ -168,10 +166,3 @@ def test_names_are_taken_from_the_preparation_where_the_export_maps_none(tmp_pat
     mapping = labels_of(settings, result)
     assert mapping == {"scar": "infarct", "wall": "healthy_myocardium"}
     assert segmenter_spec(result, get_domain("lge"), mapping, True).label_values == (0, 3, 1, 2)
-
-
-def test_progress_says_what_is_done_every_interval(capsys):
-    with BusyLines("segmenter s", 0.02) as say:
-        say("comparing")
-        time.sleep(0.2)
-    assert "segmenter s: comparing, 0 s so far" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..bundle.bundle import Bundle
 from ..errors import BundleError
-from .contest import Contender, ContestOptions, Say, run_contest
+from .contest import Contender, ContestOptions, Progress, Say, run_contest
 from .machine import PRODUCT_SIZE, machine, versions
 from .remote import Remote
 from .rows import Json, SharedFacts, make_rows
@@ -58,7 +58,7 @@ def cpp_contender(like: Contender, program: Path, title: str) -> Contender:
 
 def bench_bundle(bundle: Path, samplings: Sequence[Sampling], providers: Sequence[str], options: ContestOptions,
                  command: str, seed: int = 0, say: Say = lambda text: None, log: Path | None = None,
-                 cpp: Path | None = None) -> list[Json]:
+                 cpp: Path | None = None, progress: Progress = lambda done, total: None) -> list[Json]:
     """Rows of a bundle's networks at every setting on every provider, and of the whole path at the first setting.
 
     cpp: the program cldm-cpp, which is then timed with the same networks.
@@ -70,12 +70,12 @@ def bench_bundle(bundle: Path, samplings: Sequence[Sampling], providers: Sequenc
         chosen = [networks_contender(name, bundle, sampling, options, provider, seed) for sampling in samplings]
         rivals = [] if cpp is None else [cpp_contender(like, cpp, name) for like in chosen]
         contenders += [*chosen, *rivals, *path_contenders(chosen[0])]
-    return time_contenders(contenders, options, command, seed, PACKAGES, say, log)
+    return time_contenders(contenders, options, command, seed, PACKAGES, say, log, progress=progress)
 
 
 def time_contenders(contenders: Sequence[Contender], options: ContestOptions, command: str, seed: int,
                     packages: Sequence[str], say: Say, log: Path | None = None,
-                    product_size: int = PRODUCT_SIZE) -> list[Json]:
+                    product_size: int = PRODUCT_SIZE, progress: Progress = lambda done, total: None) -> list[Json]:
     """Time contenders against each other on this machine; one row each."""
     def start(program: str = "") -> Remote:
         return Remote(options.threads, log, (program, "child")) if program else Remote(options.threads, log)
@@ -86,4 +86,4 @@ def time_contenders(contenders: Sequence[Contender], options: ContestOptions, co
 
     setting = SharedFacts(machine(), versions(packages), options.threads, seed,
                       datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), command)
-    return make_rows(run_contest(contenders, options, start, product, say), setting)
+    return make_rows(run_contest(contenders, options, start, product, say, progress=progress), setting)

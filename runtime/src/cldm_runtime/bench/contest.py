@@ -14,6 +14,8 @@ from .remote import ContenderFailed
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 Say = Callable[[str], None]
+Progress = Callable[[int, int], None]
+"""Called with the runs that are done and with those of the whole contest."""
 
 
 @dataclass(frozen=True)
@@ -94,23 +96,26 @@ Start = Callable[[str], Opened]
 
 
 def run_contest(contenders: Sequence[Contender], options: ContestOptions, start: Start, product: Callable[[], float],
-                say: Say = lambda text: None, clock: Callable[[], float] = time.perf_counter) -> Contest:
+                say: Say = lambda text: None, clock: Callable[[], float] = time.perf_counter,
+                progress: Progress = lambda done, total: None) -> Contest:
     """Try batch sizes, then time all contenders in turn. `start` starts a process, `product` times a matrix product.
 
     A contender that fails keeps its error and is not timed any more.
     """
     results = [Timed(contender) for contender in contenders]
+    steps = _Steps(results, options, progress)
     products = [product()]
     for timed in results:
         say(f"{timed.contender.name}: batch sizes ...")
         _guarded(timed, _try_batches, timed, results, options, start, clock)
+        steps.tried(timed.contender)
     opened: dict[int, Opened] = {}
     try:
         for number, timed in enumerate(results):
             if timed.error is None:
                 opened[number] = start(timed.contender.program)
                 _guarded(timed, _warm_up, timed, opened[number])
-        _rounds(results, opened, options, products, product, say)
+        _rounds(results, opened, options, products, product, say, steps)
         for number, timed in enumerate(results):
             if timed.error is None:
                 _guarded(timed, _finish, timed, opened[number], say)
@@ -119,6 +124,27 @@ def run_contest(contenders: Sequence[Contender], options: ContestOptions, start:
             process.close()
     products.append(product())
     return Contest(results, products)
+
+
+class _Steps:
+    """How many runs are done: two of each batch size that is tried, and one a round. Those that fail count too."""
+
+    def __init__(self, results: Sequence[Timed], options: ContestOptions, progress: Progress) -> None:
+        self._sizes, self._progress, self._done = len(options.batches), progress, 0
+        self._total = sum(self._trials(timed.contender) for timed in results) + options.rounds * len(results)
+
+    def tried(self, contender: Contender) -> None:
+        self._add(self._trials(contender))
+
+    def turned(self) -> None:
+        self._add(1)
+
+    def _trials(self, contender: Contender) -> int:
+        return 1 if contender.batch_of else 2 * (len(contender.batches) or self._sizes)
+
+    def _add(self, runs: int) -> None:
+        self._done += runs
+        self._progress(self._done, self._total)
 
 
 def _guarded(timed: Timed, work: Callable[..., None], *arguments: Any) -> None:
@@ -177,7 +203,7 @@ def _warm_up(timed: Timed, process: Opened) -> None:
 
 
 def _rounds(results: Sequence[Timed], opened: Mapping[int, Opened], options: ContestOptions, products: list[float],
-            product: Callable[[], float], say: Say) -> None:
+            product: Callable[[], float], say: Say, steps: _Steps) -> None:
     """Rounds with one turn of every contender each. The matrix product is timed in the middle."""
     turn = 0
     for count in range(options.rounds):
@@ -185,11 +211,11 @@ def _rounds(results: Sequence[Timed], opened: Mapping[int, Opened], options: Con
         if count == options.rounds // 2:
             products.append(product())
         for number, timed in enumerate(results):
-            if timed.error is not None:
-                continue
-            _guarded(timed, _turn, timed, opened[number], options)
-            timed.turns.append(turn)
-            turn += 1
+            if timed.error is None:
+                _guarded(timed, _turn, timed, opened[number], options)
+                timed.turns.append(turn)
+                turn += 1
+            steps.turned()
 
 
 def _turn(timed: Timed, process: Opened, options: ContestOptions) -> None:

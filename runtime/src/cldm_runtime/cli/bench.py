@@ -1,6 +1,7 @@
 """`cldm bench`: how fast a bundle generates on this machine."""
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from ..engines.processor import available_cores
 from ..errors import ProviderError, list_faults
 from .numbers import Number, NumberRange, WholeNumber
 from .options import bundle_option, load_generator_bundle
+from .progress import show_progress
 
 
 @click.command()
@@ -56,11 +58,17 @@ def bench(bundle_folder: Path, providers: tuple[str, ...], sampler: str | None, 
     samplings = [Sampling(sampler, count, guidance) for count in steps or (None,)]
     command = " ".join(["cldm bench", f"--bundle {bundle.name}", *(f"--steps {count}" for count in steps),
                         *(["--cpp"] if cpp else [])])
-    rows = bench_bundle(bundle, samplings, providers, options, command, seed, lambda text: click.echo(text, err=True),
-                        cpp=cpp)
+    with show_progress("timing", 0, sys.stderr) as progress:
+        rows = bench_bundle(bundle, samplings, providers, options, command, seed, _say, cpp=cpp, progress=progress)
     if out is not None:
         append_rows(out, rows)
     faults = [f"{row['name']}: {row['error']}" for row in rows if row["error"] is not None]
     if len(faults) == len(rows):
         raise ProviderError(list_faults(f"bundle {bundle}: nothing could be timed.", faults))
     click.echo("\n".join(json.dumps(row) for row in rows) if as_json else speed_table(rows))
+
+
+def _say(text: str) -> None:
+    """What is done now, in a log; on a terminal there is a bar."""
+    if not sys.stderr.isatty():
+        click.echo(text, err=True)

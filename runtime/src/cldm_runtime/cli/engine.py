@@ -8,6 +8,7 @@ from ..bundle.bundle import Bundle
 from ..engines.engine import OFFERED
 from ..engines.open import build_engines
 from .numbers import WholeNumber
+from .progress import BusyLines
 
 
 @click.group()
@@ -32,5 +33,7 @@ def build(bundle: Path, batches: tuple[int, ...], precision: str) -> None:
       cldm engine build exported/lge
       cldm engine build exported/lge --batch-size 64 --batch-size 512
     """
-    for path in build_engines(Bundle.load(bundle), batches, lambda text: click.echo(text, err=True), precision):
+    with BusyLines(f"engines of {bundle.name}", aloud=True) as say:
+        paths = build_engines(Bundle.load(bundle), batches, say, precision)
+    for path in paths:
         click.echo(str(path))

@@ -18,7 +18,7 @@ from ..runs.run import plan_under_way
 from ..segmentation.segmenter import BATCH_SIZE
 from .audited import AuditedCommand, note_dataset
 from .numbers import WholeNumber
-from .progress import show_progress
+from .progress import BusyLines, show_progress
 from .provider import provider_option
 from .report import echo_comparison, echo_files
 from .run_log import note
@@ -110,11 +110,15 @@ def _loaded(dataset: Path, sources: tuple[str, ...], provider: str, threads: int
 
 
 def _report(dataset: Path, names: list[str], folder: Path, subset: str | None, as_json: bool) -> None:
+    with BusyLines("report") as say:
+        if len(names) == 1:
+            reports = [write_report(dataset, names[0], folder, subset=subset, say=say)]
+        else:
+            reports = [write_report(dataset, name, folder / name, subset=subset, say=say) for name in names]
+            compared = write_comparison(dataset, names, folder, subset=subset, say=say)
     if len(names) == 1:
-        echo_files(write_report(dataset, names[0], folder, subset=subset), as_json)
+        echo_files(reports[0], as_json)
         return
-    reports = [write_report(dataset, name, folder / name, subset=subset) for name in names]
-    compared = write_comparison(dataset, names, folder, subset=subset)
     for text in dict.fromkeys(text for report in reports for text in report.notes if text not in compared.notes):
         click.echo(f"note: {text}", err=True)
     echo_comparison(compared, as_json)

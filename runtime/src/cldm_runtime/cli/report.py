@@ -9,6 +9,7 @@ from ..errors import InputError
 from ..report.comparison_page import ComparisonFiles, write_comparison
 from ..report.page import ReportFiles, write_report
 from ..store import open_dataset
+from .progress import BusyLines
 
 
 @click.command()
@@ -27,11 +28,17 @@ def report(dataset: Path, names: tuple[str, ...], subset: str | None, out: Path 
       cldm report out/samples.h5 --out out
       cldm report out/samples.h5 --segmentation lge-segmenter --segmentation mine --out out
     """
+    folder = out or dataset.parent
+    with BusyLines("report") as say:
+        if len(names) > 1:
+            compared = write_comparison(dataset, names, folder, subset=subset, say=say)
+        else:
+            chosen = names[0] if names else only_segmentation(dataset)
+            written = write_report(dataset, chosen, folder, subset=subset, say=say)
     if len(names) > 1:
-        echo_comparison(write_comparison(dataset, names, out or dataset.parent, subset=subset), as_json)
-        return
-    chosen = names[0] if names else only_segmentation(dataset)
-    echo_files(write_report(dataset, chosen, out or dataset.parent, subset=subset), as_json)
+        echo_comparison(compared, as_json)
+    else:
+        echo_files(written, as_json)
 
 
 def only_segmentation(path: Path) -> str:

@@ -13,7 +13,7 @@ from ..segmentation.segmenter import Segmenter
 from ..verification.compare import EngineReport, Yardstick
 from ..verification.text import as_json, as_table, as_text
 from .numbers import WholeNumber
-from .progress import show_progress
+from .progress import BusyLines, show_progress
 from .provider import precision_option, provider_option, say_choice
 from .verify_dataset import verify_dataset
 
@@ -70,14 +70,18 @@ def verify(bundle: Path, provider: str, precision: str, all_providers: bool, seg
     if opened.manifest.kind == "generator" and segmenter is None:
         click.echo("note: pass --segmenter DIR to also count changed labels and the drift of attributes.", err=True)
     yardstick = Yardstick(opened, None if segmenter is None else Segmenter.load(segmenter, threads=threads), samples,
-                          None if against is None else Bundle.load(against), threads)
+                          None if against is None else Bundle.load(against), threads,
+                          lambda label: show_progress(label, samples, sys.stderr, brief=True))
     if all_providers:
         with show_progress("comparing engines", 0, sys.stderr) as progress:
             reports = list(yardstick.reports(progress))
         click.echo(json.dumps({"engines": [as_json(report) for report in reports]}, indent=1) if as_json_text
                    else as_table(reports))
     else:
-        reports = [yardstick.report(say_choice(choose_provider(opened, provider, threads, precision)))]
+        choice = say_choice(choose_provider(opened, provider, threads, precision))
+        with BusyLines(f"verify {bundle.name}") as say:
+            say(f"comparing with the reference on {choice.provider}")
+            reports = [yardstick.report(choice)]
         click.echo(json.dumps(as_json(reports[0]), indent=1) if as_json_text else as_text(reports[0]))
     _raise_failures(bundle, reports)
 

@@ -79,14 +79,15 @@ def build_engines(bundle: Bundle, batches: Sequence[int], say: Callable[[str], N
 
     say: receives the progress, a line at a time. Raises ProviderError and BundleError.
     """
-    written = []
-    for role, graph in bundle.manifest.graphs.items():
-        for batch in batches:
-            plan = plan_engine(graph, batch, precision)
-            path = private_folder(FOLDER) / plan.name
-            state = "is there" if path.exists() else "building, which takes minutes"
-            say(f"{role}, batch {batch}, TensorRT {plan.tensorrt} on {plan.gpu}: {state}")
-            engine: Any = open_graph(bundle, role, TENSORRT, precision=precision)
-            engine.prepare(batch)
-            written.append(path)
+    written: list[Path] = []
+    pairs = [(role, batch) for role in bundle.manifest.graphs for batch in batches]
+    for number, (role, batch) in enumerate(pairs, 1):
+        plan = plan_engine(bundle.manifest.graphs[role], batch, precision)
+        path = private_folder(FOLDER) / plan.name
+        state = "is there, is tested" if path.exists() else "is built, which takes minutes"
+        what = f"{role}, batch {batch}, TensorRT {plan.tensorrt} on {plan.gpu}"
+        say(f"engine {number} of {len(pairs)}: {what}: {state} ...")
+        engine: Any = open_graph(bundle, role, TENSORRT, precision=precision)
+        engine.prepare(batch)
+        written.append(path)
     return written

@@ -23,7 +23,7 @@ from ..metrics.agreement import Estimate
 from ..metrics.paired import PairedDifference, exchanged
 from ..metrics.strata import FEWEST
 from ..store import open_dataset
-from .page import check_report, segmentation_notes
+from .page import Say, check_report, segmentation_notes
 from .score_files import safe_text
 from .tables import as_title, estimate, number, percent, shown_scale, shown_unit, table
 
@@ -46,14 +46,15 @@ class ComparisonFiles:
 
 
 def write_comparison(path: str | os.PathLike[str], names: Sequence[str], folder: str | os.PathLike[str], *,
-                     subset: str | None = None, seed: int = 0) -> ComparisonFiles:
+                     subset: str | None = None, seed: int = 0, say: Say = lambda text: None) -> ComparisonFiles:
     """Compare the named segmentations of the dataset at `path`, pair by pair, for all samples or one subset.
 
-    Existing files of these names in `folder` are replaced. Raises InputError, and DatasetError for a segmentation that
-    is missing, not measured, or of other images or label maps than the file holds now.
+    Existing files of these names in `folder` are replaced. say: told what is done. Raises InputError, and DatasetError
+    for a segmentation that is missing, not measured, or of other images or label maps than the file holds now.
     """
     out = Path(folder)
     check_report(path, out, subset)
+    say(f"comparing {' and '.join(names)}")
     with open_dataset(path) as dataset:
         compared = compare_segmentations(dataset, names, subset, seed)
         notes = tuple(note for name in names for note in segmentation_notes(dataset, name))

@@ -4,7 +4,7 @@ The page is one file without scripts or outside references: charts and contours 
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from importlib.resources import files
@@ -50,6 +50,7 @@ _REFERENCES = {"mask": "the reference mask", "requested": "what was requested"}
 _HIDDEN_RUN_KEYS = ("manifest", "step_table", "plan", "format", "format_version", "complete", "domain", DERIVED_FROM,
                     MASK_ATTRIBUTES_FROM)
 _LONGEST_RUN_VALUE = 200
+Say = Callable[[str], None]  # told what is done next
 _INTENDED_USE = ("research on segmentation of medical images: comparing segmenters and finding where they fail. Not a "
                  "medical device, not for diagnosis or treatment; no figure here may guide the care of a patient. "
                  "Results on synthetic images do not replace a validation on images of patients.")
@@ -66,21 +67,24 @@ class ReportFiles:
 
 
 def write_report(path: str | os.PathLike[str], name: str, folder: str | os.PathLike[str], *, subset: str | None = None,
-                 seed: int = 0) -> ReportFiles:
+                 seed: int = 0, say: Say = lambda text: None) -> ReportFiles:
     """Report on the segmentation `name` of the dataset at `path`, for all samples or one subset.
 
-    Existing reports in `folder` are replaced. Raises InputError, and DatasetError also where the measurements are of
-    other images or label maps than the file holds now.
+    Existing reports in `folder` are replaced. say: told what is done. Raises InputError, and DatasetError also where
+    the measurements are of other images or label maps than the file holds now.
     """
     out = Path(folder)
     check_report(path, out, subset)
     written = ReportFiles(out / "report.html", out / "scores.csv", out / "scores.json")
     with open_dataset(path) as dataset:
+        say(f"{name}: reading the measurements")
         content = refuse_stale(dataset, name)
         samples = read_samples(dataset, name, subset)
         described = {**describe_run(dataset, name, subset), "content_sha256": content}
+        say(f"{name}: figures of {len(samples.attributes)} samples with their intervals")
         summary = summarise_all(dataset, name, samples, described, seed)
         notes = reading_notes(dataset, name, samples, summary)
+        say(f"{name}: drawing the page")
         page = render(dataset, name, samples, summary)
     write_text(written.csv, scores_csv(samples))
     write_text(written.json, scores_json(summary))

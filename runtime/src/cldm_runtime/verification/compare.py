@@ -6,6 +6,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -28,8 +29,15 @@ from ..segmentation.segmenter import Segmenter, decide
 from .replay import Check, Replay, check_output, open_graphs, replay
 
 SEED = 0  # of the samples; their attributes are sampled from the bundle's distribution
+Progress = Callable[[int, int], None]
+Stage = Callable[[str], AbstractContextManager[Progress]]
+"""Of what is done next: a context that gives a callback of what is done and all."""
 _LOGITS = {"segmenter": "segmenter/logits", "anatomy": "decoder/logits"}  # kind of bundle -> output of its label maps
 Float32 = NDArray[np.float32]
+
+
+def _no_stage(label: str) -> AbstractContextManager[Progress]:
+    return nullcontext(lambda done, total: None)
 
 
 @dataclass(frozen=True)
@@ -67,14 +75,15 @@ class Yardstick:
     """What the engines of a bundle are compared with: its reference, and fp32 samples of provider cpu."""
 
     def __init__(self, bundle: Bundle, segmenter: Segmenter | None = None, samples: int = 0,
-                 against: Bundle | None = None, threads: int | None = None) -> None:
+                 against: Bundle | None = None, threads: int | None = None, stage: Stage = _no_stage) -> None:
         """segmenter: segments the images of a generator; None: only their pixels are compared. samples: how many are
         generated in addition to the reference. against: bundle whose samples are the expected ones; None: this bundle.
+        stage: shows how many samples are generated.
 
         Raises InputError if these do not fit the bundle.
         """
         self.bundle, self.against, self.segmenter = bundle, against or bundle, segmenter
-        self.samples, self.threads = samples, threads
+        self.samples, self.threads, self.stage = samples, threads, stage
         manifest, expected = bundle.manifest, self.against.manifest
         if manifest.kind != "generator" and (segmenter is not None or samples):
             raise InputError(f"bundle {bundle.path} is a {manifest.kind}; a segmenter and samples are for generators. "
@@ -180,8 +189,12 @@ class Yardstick:
         """(N, C, *spatial) samples with the bundle's sampling defaults."""
         generator = Generator(bundle, choice, self.threads)
         source = _anything(generator, self.samples)
-        return np.concatenate([batch.images for batch in generator.batches(source, range(self.samples), SEED,
-                                                                           generator.sampling)])
+        images: list[Float32] = []
+        with self.stage(f"samples of {bundle.path.name} on {choice.provider}") as progress:
+            for batch in generator.batches(source, range(self.samples), SEED, generator.sampling):
+                images.append(batch.images)
+                progress(sum(map(len, images)), self.samples)
+        return np.concatenate(images)
 
 
 def _anything(generator: Generator, samples: int) -> RequestSource:

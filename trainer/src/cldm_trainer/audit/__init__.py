@@ -7,7 +7,6 @@ not to where results are published.
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import torch
 
 from cldm_runtime.bundle.bundle import Bundle
@@ -18,7 +17,7 @@ from cldm_runtime.store import open_dataset
 
 from ..config import Config
 from ..training.batches import require_cohort
-from .auditor import AuditOptions, Auditor, summary
+from .auditor import AuditOptions, Auditor, Say, summary
 from .card import write_card
 from .sets import generated_samples
 
@@ -34,7 +33,7 @@ class Audited:
 
 
 def run(config: Config, command: str, *, samples: Path | None = None, out: Path | None = None,
-        options: AuditOptions | None = None, card: bool = False) -> Audited:
+        options: AuditOptions | None = None, card: bool = False, say: Say = lambda text: None) -> Audited:
     """Audit the images of a file, or of the exported generator, and write the page; with `card`, the generator's model
     card too.
 
@@ -45,9 +44,9 @@ def run(config: Config, command: str, *, samples: Path | None = None, out: Path 
     torch.set_num_threads(config.run.threads)
     folder = config.run_folder / "audit"
     name = _name(config, samples, card)
-    auditor = Auditor(config.cohort_file, _segmenter(Path(config.export.segmenter)), options, _say)
+    auditor = Auditor(config.cohort_file, _segmenter(Path(config.export.segmenter)), options, say)
     chosen = samples or generated_samples(auditor.sets, Generator.load(config.export.generator), folder,
-                                          auditor.options.seeds, _say)
+                                          auditor.options.seeds, say)
     figures = auditor.audit(chosen, out or folder, name, command)
     written = write_card(Path(config.export.generator), figures) if card else None
     return Audited((out or folder) / "audit.md", written)
@@ -71,7 +70,3 @@ def _name(config: Config, samples: Path | None, card: bool) -> str:
 def _segmenter(folder: Path) -> Segmenter | None:
     """The segmenter bundle, if it is there. Raises BundleError for one that is damaged."""
     return Segmenter.load(folder) if folder.exists() else None
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)

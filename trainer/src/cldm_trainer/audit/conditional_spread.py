@@ -8,6 +8,7 @@ floor. A cohort without that truth is compared in bins of its attributes, which 
 import dataclasses
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from cldm_runtime.cli.progress import show_progress
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.evaluation.distances import halves_by_group
@@ -121,9 +123,11 @@ def shown_row(labels: LabelMaps, domain: Domain, seed: int) -> int:
 def _rerendered(source: PhantomSource, chosen: Sequence[tuple[PhantomStack, int]], repeats: range, say: Say) -> Images:
     """(K, R, C, H, W) images of the phantom for the chosen rows."""
     images = []
-    for done, (stack, row) in enumerate(chosen, 1):
-        images.append(np.stack([source.rerendered(stack, repeat, [row])[0] for repeat in repeats]))
-        say(f"label map {done} of {len(chosen)}: rendered again {len(repeats)} times")
+    say(f"rendering each label map {len(repeats)} times ...")
+    with show_progress("label maps", len(chosen), sys.stderr, brief=True) as progress:
+        for done, (stack, row) in enumerate(chosen, 1):
+            images.append(np.stack([source.rerendered(stack, repeat, [row])[0] for repeat in repeats]))
+            progress(done, len(chosen))
     return np.stack(images)
 
 

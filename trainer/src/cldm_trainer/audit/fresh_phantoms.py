@@ -8,12 +8,14 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from cldm_runtime.cli.progress import show_progress
 from cldm_runtime.scans.phantom_slices import PhantomSource, PhantomStack
 from cldm_runtime.scans.samples import measure_samples
 from cldm_runtime.store import DatasetSpec, DatasetWriter, create_dataset
@@ -80,14 +82,16 @@ def append(writer: DatasetWriter, source: PhantomSource, stack: PhantomStack, im
 def _write(files: PhantomPairs, source: PhantomSource, pairs: int, say: Say) -> None:
     spec, count, patient = dataset_of(source), 0, source.first_fresh(files.subset)
     with (create_dataset(files.reference, spec, overwrite=True) as reference,
-          create_dataset(files.control, spec, overwrite=True) as control):
+          create_dataset(files.control, spec, overwrite=True) as control,
+          show_progress("slices", pairs, sys.stderr, brief=True) as progress):
+        say(f"{pairs} slices of fresh phantom patients ...")
         while count < pairs:
             stack = source.stack(files.subset, patient)
             rows = np.arange(min(len(stack.prepared.labels), pairs - count))
             append(reference, source, stack, stack.prepared.images[rows], rows)
             append(control, source, stack, source.rerendered(stack, 0, rows.tolist()), rows)
             count, patient = count + len(rows), patient + 1
-            say(f"fresh phantom patients: {count} of {pairs} slices")
+            progress(count, pairs)
 
 
 def _digest(source: PhantomSource, stack: PhantomStack, control: Images, pairs: int) -> str:

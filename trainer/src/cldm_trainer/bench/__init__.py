@@ -9,12 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import torch
 
 from cldm_runtime.bench.bundle_bench import PACKAGES, Sampling, time_contenders
-from cldm_runtime.bench.contest import ContestOptions
+from cldm_runtime.bench.contest import ContestOptions, Say
 from cldm_runtime.bench.machine import PRODUCT_SIZE
 from cldm_runtime.bench.rows import Json, append_rows
 from cldm_runtime.errors import CldmError
@@ -35,7 +34,7 @@ TRAINER_PACKAGES = (*PACKAGES, "cldm-trainer", "torch", "monai", "diffusers", "n
 
 def run(config: Config, config_path: Path, command: str, *, out: Path = Path("docs"),
         options: ContestOptions | None = None, only: str = "", product_size: int = PRODUCT_SIZE,
-        sizes: Sizes | None = None) -> Path:
+        sizes: Sizes | None = None, say: Say = lambda text: None) -> Path:
     """Time every contender, measure the quality of every setting, and write rows, table and picture below `out`.
 
     only: contenders whose names hold this text; empty: all. Returns the file of rows. Raises DatasetError for a
@@ -49,17 +48,17 @@ def run(config: Config, config_path: Path, command: str, *, out: Path = Path("do
     entries = [entry for entry in all_entries(config, config_path, how, folder) if only in entry.contender.name]
     for file in {file for entry in entries for file in entry.labels or ()}:
         file.unlink(missing_ok=True)  # of an earlier run
-    rows = time_contenders(contenders(entries), how, command, config.run.seed, TRAINER_PACKAGES, _say,
+    rows = time_contenders(contenders(entries), how, command, config.run.seed, TRAINER_PACKAGES, say,
                            folder / "contenders.log", product_size)
     for entry, row in zip(entries, rows, strict=True):
-        row |= _quality(config, entry, row, sizes)
+        row |= _quality(config, entry, row, sizes, say)
     file = append_rows(out / "benchmarks" / "bench.jsonl", rows)
     quality_against_speed(out / "figures" / "quality-speed.png", rows)
     write_page(out / "benchmarks.md", rows)
     return file
 
 
-def _quality(config: Config, entry: Entry, row: Json, sizes: Sizes | None) -> Json:
+def _quality(config: Config, entry: Entry, row: Json, sizes: Sizes | None, say: Say) -> Json:
     """`quality` and `quality_reason` of a row."""
     if entry.reason is not None:
         return {"quality": None, "quality_reason": entry.reason}
@@ -71,16 +70,16 @@ def _quality(config: Config, entry: Entry, row: Json, sizes: Sizes | None) -> Js
         return {"quality": None, "quality_reason": "not asked for"}
     bundle, sampling = entry.quality_of
     try:
-        shop = _workshop(config, bundle, sizes)
+        shop = _workshop(config, bundle, sizes, say)
         return {"quality": quality(shop, _settings(shop, sampling)), "quality_reason": None}
     except CldmError as error:
         return {"quality": None, "quality_reason": str(error)}
 
 
-def _workshop(config: Config, bundle: Path, sizes: Sizes | None) -> Workshop:
+def _workshop(config: Config, bundle: Path, sizes: Sizes | None, say: Say) -> Workshop:
     """A workshop for the images of one bundle."""
     return Workshop(config.run_folder / "bench" / bundle.name, config.cohort_file, Generator.load(bundle),
-                    Segmenter.load(config.export.segmenter), Path("examples/grid.csv"), sizes or Sizes(), _say)
+                    Segmenter.load(config.export.segmenter), Path("examples/grid.csv"), sizes or Sizes(), say)
 
 
 def _settings(shop: Workshop, sampling: Sampling) -> Any:
@@ -97,7 +96,3 @@ def _against_nnunet(config: Config, labels: tuple[Path, Path]) -> Json:
     return {"quality": {"dice_with_nnunet": dict(agreement.dice), "pixels": dict(agreement.pixels),
                         "differing_pixels": agreement.differing_pixels, "all_pixels": agreement.all_pixels},
             "quality_reason": None}
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)

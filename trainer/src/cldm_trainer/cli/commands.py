@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from cldm_runtime.cli.machine_errors import as_message
-from cldm_runtime.cli.numbers import NumberRange, WholeNumber
+from cldm_runtime.cli.numbers import WholeNumber
+from cldm_runtime.cli.progress import BusyLines
 from cldm_runtime.cli.streams import unfailing_streams
 from cldm_runtime.errors import CldmError, WorkerError
 from cldm_runtime.scans.settings import raw_folder
@@ -24,7 +25,7 @@ from ..stages.config_file import load_config
 from ..stages.table import SHARED, STAGES, arguments, run_stage
 from ..training import launch
 from ..training.faults import explain
-from .measuring import judge, spread
+from .measuring import audit, judge, spread
 from .settings import settings
 
 __all__ = ["STAGES", "arguments", "cli", "main", "run_stage"]
@@ -90,6 +91,7 @@ for _name in STAGES:
         _add_shared(_name, STAGES[_name][3], partial(run_stage, _name))
     else:
         _add_stage(_name)
+cli.add_command(audit)
 cli.add_command(judge)
 cli.add_command(spread)
 cli.add_command(settings)
@@ -163,7 +165,9 @@ def export(config_path: str, what: str, nnunet: str, force: bool, torchscript: b
     config = load_config(config_path)
     if nnunet:
         config, what = replace(config, export=replace(config.export, nnunet=nnunet)), "segmenter"
-    written = import_module("cldm_trainer.export").run(config, force=force, torchscript=torchscript, what=what)
+    with BusyLines("export", aloud=True) as say:
+        written = import_module("cldm_trainer.export").run(config, force=force, torchscript=torchscript, what=what,
+                                                           say=say)
     agreed = {Path(config.export.segmenter): "graphs agree with torch, labels with nnU-Net's own predictor",
               Path(config.export.anatomy): "graphs agree with torch"}
     for folder in written:
@@ -172,7 +176,9 @@ def export(config_path: str, what: str, nnunet: str, force: bool, torchscript: b
         if warning := import_module("cldm_trainer.export.quality").warning_of(folder):
             click.echo(f"warning: {warning}", err=True)
     engines = import_module("cldm_trainer.export.engines")
-    click.echo(engines.build_or_skip(written, config.export.batch_size, lambda text: click.echo(text, err=True)))
+    with BusyLines("engines", aloud=True) as say:
+        built = engines.build_or_skip(written, config.export.batch_size, say)
+    click.echo(built)
 
 
 @cli.command()
@@ -186,7 +192,8 @@ def results(config_path: str, out: str, grid: str) -> None:
     where it was stopped."""
     config, command = load_config(config_path), f"cldm-train results --config {config_path}"
     _run_stages(config, "phantom", "prepare")
-    page = import_module("cldm_trainer.results").run(config, command, out=Path(out), grid=Path(grid))
+    with BusyLines("results", aloud=True) as say:
+        page = import_module("cldm_trainer.results").run(config, command, out=Path(out), grid=Path(grid), say=say)
     click.echo(str(page))
 
 
@@ -202,30 +209,9 @@ def validity(config_path: str, out: str | None) -> None:
     _run_stages(config, "phantom", "prepare")
     cohort = import_module("cldm_trainer.results.new_patients").cohort_of_results(config)
     target = Path(out) if out else config.run_folder / "validity"
-    click.echo(str(import_module("cldm_trainer.results.validity.run").run(config, command, cohort, target)))
-
-
-@cli.command()
-@_CONFIG
-@click.option("--samples", default=None, type=click.Path(), metavar="FILE",
-              help="Generated dataset to audit. [default: images of the exported generator for the test slices]")
-@click.option("--seeds", default=1, show_default=True, type=WholeNumber(min=1), metavar="N",
-              help="Images that are generated for each test slice.")
-@click.option("--out", default=None, type=click.Path(), metavar="DIR",
-              help="Where audit.md, audit.json and the pictures, which show training slices, go. [default: the run's "
-                   "folder]")
-@click.option("--quantile", default=0.01, show_default=True, type=NumberRange(0, 1, min_open=True, max_open=True),
-              help="Quantile of the held-out slices' distances. An image nearer to the training set may be a copy.")
-@click.option("--write-card", is_flag=True, help="Put the figures into the MODEL_CARD.md of the exported generator.")
-def audit(config_path: str, samples: str | None, seeds: int, out: str | None, quantile: float,
-          write_card: bool) -> None:
-    """Test whether synthetic images can be distinguished from the cohort's, and whether they copy training slices."""
-    module = import_module("cldm_trainer.audit")
-    samples_option = f" --samples {Path(samples).name}" if samples else ""
-    result = module.run(load_config(config_path), f"cldm-train audit --config {config_path}{samples_option}",
-                        samples=Path(samples) if samples else None, out=Path(out) if out else None, card=write_card,
-                        options=module.AuditOptions(quantile=quantile, seeds=seeds))
-    click.echo("\n".join(str(path) for path in (result.page, result.card) if path))
+    with BusyLines("validity", aloud=True) as say:
+        page = import_module("cldm_trainer.results.validity.run").run(config, command, cohort, target, say)
+    click.echo(str(page))
 
 
 @cli.command()
@@ -240,7 +226,9 @@ def bench(config_path: str, out: str, rounds: int | None, only: str) -> None:
     config, command = load_config(config_path), f"cldm-train bench --config {config_path}"
     if rounds is not None:
         config = replace(config, bench=replace(config.bench, rounds=rounds))
-    file = import_module("cldm_trainer.bench").run(config, Path(config_path), command, out=Path(out), only=only)
+    with BusyLines("bench", aloud=True) as say:
+        file = import_module("cldm_trainer.bench").run(config, Path(config_path), command, out=Path(out), only=only,
+                                                       say=say)
     click.echo(str(file))
 
 

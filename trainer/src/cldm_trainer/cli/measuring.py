@@ -1,11 +1,12 @@
-"""`cldm-train judge` and `cldm-train spread`: what synthetic images are like next to reference images."""
+"""`cldm-train judge`, `spread` and `audit`: what synthetic images are like next to reference images."""
 
 from importlib import import_module
 from pathlib import Path
 
 import click
 
-from cldm_runtime.cli.numbers import WholeNumber
+from cldm_runtime.cli.numbers import NumberRange, WholeNumber
+from cldm_runtime.cli.progress import BusyLines
 
 from ..stages.config_file import load_config
 
@@ -40,9 +41,10 @@ def judge(config_path: str, bundles: tuple[str, ...], samples: str | None, pairs
     module = import_module("cldm_trainer.audit.judging")
     panel = import_module("cldm_trainer.audit.judges.panel").PanelOptions(folds=folds, seeds=seeds)
     options = module.JudgingOptions(pairs=pairs, steps=steps, levelled=not as_stored, panel=panel)
-    page = module.run(load_config(config_path), _command("judge", config_path, bundles, samples),
-                      bundles=[Path(bundle) for bundle in bundles], samples=Path(samples) if samples else None,
-                      out=Path(out) if out else None, options=options, say=_say)
+    with BusyLines("judge", aloud=True) as say:
+        page = module.run(load_config(config_path), _command("judge", config_path, bundles, samples),
+                          bundles=[Path(bundle) for bundle in bundles], samples=Path(samples) if samples else None,
+                          out=Path(out) if out else None, options=options, say=say)
     _tell(page)
 
 
@@ -61,10 +63,35 @@ def spread(config_path: str, bundles: tuple[str, ...], maps: int, images: int, o
     slices are compared in bins of each attribute, one synthetic image of each.
     """
     module = import_module("cldm_trainer.audit.conditional_spread")
-    page = module.run(load_config(config_path), _command("spread", config_path, bundles, None),
-                      bundles=[Path(bundle) for bundle in bundles], out=Path(out) if out else None,
-                      sizes=module.SpreadSizes(maps, images), say=_say)
+    with BusyLines("spread", aloud=True) as say:
+        page = module.run(load_config(config_path), _command("spread", config_path, bundles, None),
+                          bundles=[Path(bundle) for bundle in bundles], out=Path(out) if out else None,
+                          sizes=module.SpreadSizes(maps, images), say=say)
     _tell(page)
+
+
+@click.command()
+@_CONFIG
+@click.option("--samples", default=None, type=click.Path(), metavar="FILE",
+              help="Generated dataset to audit. [default: images of the exported generator for the test slices]")
+@click.option("--seeds", default=1, show_default=True, type=WholeNumber(min=1), metavar="N",
+              help="Images that are generated for each test slice.")
+@click.option("--out", default=None, type=click.Path(), metavar="DIR",
+              help="Where audit.md, audit.json and the pictures, which show training slices, go. [default: the run's "
+                   "folder]")
+@click.option("--quantile", default=0.01, show_default=True, type=NumberRange(0, 1, min_open=True, max_open=True),
+              help="Quantile of the held-out slices' distances. An image nearer to the training set may be a copy.")
+@click.option("--write-card", is_flag=True, help="Put the figures into the MODEL_CARD.md of the exported generator.")
+def audit(config_path: str, samples: str | None, seeds: int, out: str | None, quantile: float,
+          write_card: bool) -> None:
+    """Test whether synthetic images can be distinguished from the cohort's, and whether they copy training slices."""
+    module = import_module("cldm_trainer.audit")
+    samples_option = f" --samples {Path(samples).name}" if samples else ""
+    with BusyLines("audit", aloud=True) as say:
+        result = module.run(load_config(config_path), f"cldm-train audit --config {config_path}{samples_option}",
+                            samples=Path(samples) if samples else None, out=Path(out) if out else None, card=write_card,
+                            options=module.AuditOptions(quantile=quantile, seeds=seeds), say=say)
+    click.echo("\n".join(str(path) for path in (result.page, result.card) if path))
 
 
 def _command(name: str, config_path: str, bundles: tuple[str, ...], samples: str | None) -> str:
@@ -77,7 +104,3 @@ def _tell(page: Path) -> None:
     """Print the page's path; the results page of the same folder, if there is one, gets the figures too."""
     results = import_module("cldm_trainer.results.page_file").write_results_page(page.parent)
     click.echo("\n".join(str(path) for path in (page, results) if path))
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)

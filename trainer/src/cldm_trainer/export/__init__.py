@@ -1,6 +1,7 @@
 """From checkpoints to bundles. Torch stops here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,9 +13,12 @@ if TYPE_CHECKING:
     from .generator import GeneratorExport
 
 What = Literal["generator", "segmenter", "anatomy", "all"]
+Say = Callable[[str], object]
+"""Told what is being done."""
 
 
-def run(config: Config, *, force: bool = False, torchscript: bool = True, what: What = "all") -> list[Path]:
+def run(config: Config, *, force: bool = False, torchscript: bool = True, what: What = "all",
+        say: Say = len) -> list[Path]:
     """Write the bundles of a finished run and return their folders. "all" is those that the configuration names, but
     for the segmenter of a run that uses another's codecs or distils a bundle: such a run trains none.
 
@@ -39,13 +43,14 @@ def run(config: Config, *, force: bool = False, torchscript: bool = True, what: 
         from .settings import BundleSettings
 
         written.append(export_segmenter(BundleSettings.of(config), config.segmenter, targets["segmenter"], force=force,
-                                        torchscript=torchscript))
+                                        torchscript=torchscript, say=say))
     if "generator" in chosen:
-        written += _export_generator(config, targets["generator"], reduced, force=force, torchscript=torchscript)
+        written += _export_generator(config, targets["generator"], reduced, say, force=force, torchscript=torchscript)
     if "anatomy" in chosen:
         from .anatomy.bundle import export_anatomy
         from .settings import BundleSettings
 
+        say(f"{targets['anatomy'].name}: writing the graph and comparing it with torch")
         written.append(export_anatomy(BundleSettings.of(config), config.label_vae, config.latents, targets["anatomy"],
                                       force=force, torchscript=torchscript))
     return written
@@ -66,16 +71,18 @@ def generator_export(config: Config, *, torchscript: bool = True) -> "GeneratorE
     return load_few_steps(settings, sections, config.finish, torchscript=torchscript)
 
 
-def _export_generator(config: Config, target: Path, reduced: Mapping[str, str], *, force: bool,
+def _export_generator(config: Config, target: Path, reduced: Mapping[str, str], say: Say, *, force: bool,
                       torchscript: bool) -> list[Path]:
     """The generator's bundle, and its versions that compute in fewer bits: precision -> folder, empty for none."""
     from .reduced.fp16 import write_fp16
     from .reduced.int8 import write_int8
 
-    export = generator_export(config, torchscript=torchscript)
+    say(f"{target.name}: reading the networks")
+    export = replace(generator_export(config, torchscript=torchscript), say=lambda now: say(f"{target.name}: {now}"))
     written = [export.write(target, force=force)]
     images, labels = export.training.images.numpy(), export.training.one_hot.argmax(1).byte().numpy()
     for precision, write in (("int8", write_int8), ("fp16", write_fp16)):
         if folder := reduced[precision]:
+            say(f"{Path(folder).name}: the same in {precision}")
             written.append(write(target, Path(folder), images, labels, Path(config.export.segmenter), force=force))
     return written

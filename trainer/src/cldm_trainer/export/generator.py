@@ -1,6 +1,6 @@
 """Trained codecs, texture and denoiser to a generator bundle."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,10 +77,12 @@ class GeneratorExport:
     torchscript: bool = True
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     sections: Mapping[str, Any] = field(default_factory=dict)  # of the manifest, instead of the usual ones
+    say: Callable[[str], object] = len  # gets what is being done
 
     def write(self, target: Path, *, force: bool = False) -> Path:
         """Write the bundle. Raises ParityError, and writes nothing, where a graph or the loop differs from torch."""
         refuse_to_overwrite(target, force=force)
+        self.say("writing the graphs")
         examples = self.example_inputs()
         graphs = [self.graph(role, examples["random"][role]) for role in self.networks.modules()]
         affine = self.networks.affine
@@ -93,6 +95,7 @@ class GeneratorExport:
         tolerance = self.settings.export.parity_tolerance
         domain = self.settings.run.cohort.domain
         draft = draft_manifest(sections, graphs, reference_case.SEED)
+        self.say("a whole sampling run in torch, as the reference")
         expected = reference_case.make_reference(draft, self.networks.modules(), domain)
         allowed = reference_case.tolerances(
             expected, _ELSEWHERE_FACTOR * tolerance, _ELSEWHERE_FACTOR * LOOP_FACTOR * tolerance
@@ -102,6 +105,7 @@ class GeneratorExport:
         def check(bundle: Bundle) -> Mapping[str, Any]:
             parities = self.compare(bundle, examples)
             require(parities)
+            self.say("measuring its images of the cohort's label maps")
             images, labels = self.training.images.numpy(), self.training.one_hot.argmax(1).to(torch.uint8).numpy()
             measured = measure_generator(bundle, Path(self.settings.export.segmenter), images, labels)
             return {"parity": as_table(parities), "validation": dict(self.training.validation), "measured": measured}
@@ -113,8 +117,10 @@ class GeneratorExport:
         """Every graph on random inputs and on the cohort's, and the reference with the whole loop."""
         tolerance, parities = self.settings.export.parity_tolerance, []
         for role, module in self.networks.modules().items():
+            self.say(f"comparing the graph {role} with torch")
             cases = {kind: by_role[role] for kind, by_role in examples.items()}
             parities += compare_graph(bundle, role, module, cases, tolerance)
+        self.say("comparing a whole sampling run with torch")
         return parities + compare_reference(bundle, tolerance, LOOP_FACTOR * tolerance)
 
     @property

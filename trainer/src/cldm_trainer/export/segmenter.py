@@ -35,7 +35,6 @@ from ..stages import segmenter as stage
 from ..training.checkpoint import require_config
 from ..training.run_folder import Cohort
 from .bundle_writer import GraphFile, ReferenceFile, refuse_to_overwrite, write_bundle
-from .busy_lines import BusyLines
 from .checkpoints import last_figures, read_training
 from .manifest_sections import TrainingFacts, common_sections
 from .model_card import segmenter_card
@@ -194,7 +193,7 @@ def _run(module: nn.Module, image: Tensor) -> NDArray[np.float32]:
 
 
 def export_segmenter(settings: BundleSettings, section: SegmenterConfig, target: Path, *, force: bool = False,
-                     torchscript: bool = True) -> Path:
+                     torchscript: bool = True, say: Callable[[str], object] = len) -> Path:
     """Export this run's nnU-Net, or the result folder that `export.nnunet` names, with the cohort of the configuration.
 
     Raises InputError where there is no trained network, ParityError where the bundle would not do what nnU-Net does.
@@ -206,16 +205,17 @@ def export_segmenter(settings: BundleSettings, section: SegmenterConfig, target:
         raise InputError(f"{folder}: not found. Train it first: `cldm-train segmenter` with the same --config.")
     if not export.nnunet:
         require_config(run.own(stage.STAGE), stage.depends_on(section, run))
-    with BusyLines(f"segmenter {target.name}") as say:
-        result = load_result(folder, export.nnunet_fold, export.nnunet_checkpoint)
-        labels = nnunet_labels(settings, result)
-        spec = segmenter_spec(result, run.cohort.domain, labels, export.segmenter_mirroring)
-        steps = {} if export.nnunet else {stage.STAGE: result.epochs * section.iterations_per_epoch}
-        sections = segmenter_sections(settings, result, read_training(run, {}), steps)
-        bundle = SegmenterExport(
-            result, spec, run.cohort.domain, sections, check_images(run.cohort), export.parity_tolerance, torchscript,
-            {} if export.nnunet else validation_figures(run.own(stage.STAGE)), say)
-        return bundle.write(target, force=force)
+    say(f"{target.name}: reading the network")
+    result = load_result(folder, export.nnunet_fold, export.nnunet_checkpoint)
+    labels = nnunet_labels(settings, result)
+    spec = segmenter_spec(result, run.cohort.domain, labels, export.segmenter_mirroring)
+    steps = {} if export.nnunet else {stage.STAGE: result.epochs * section.iterations_per_epoch}
+    sections = segmenter_sections(settings, result, read_training(run, {}), steps)
+    bundle = SegmenterExport(
+        result, spec, run.cohort.domain, sections, check_images(run.cohort), export.parity_tolerance, torchscript,
+        {} if export.nnunet else validation_figures(run.own(stage.STAGE)),
+        lambda now: say(f"{target.name}: {now}"))
+    return bundle.write(target, force=force)
 
 
 def nnunet_labels(settings: BundleSettings, result: NnunetResult) -> dict[str, str]:

@@ -7,8 +7,6 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
-import click
-
 from cldm_runtime.engines.processor import processor_name
 from cldm_runtime.errors import InputError
 from cldm_runtime.evaluation.features import open_extractor
@@ -45,13 +43,14 @@ from .new_patients import cohort_of_results
 from .page_file import RESULTS_FILE, write_results_page
 from .realism import realism_figures, uncertainty_figures
 from .sets import grid_set, original_set, reconstructed_set, synthetic_set
-from .workshop import Sizes, Workshop
+from .workshop import Say, Sizes, Workshop
 
 GRID = Path("examples/grid.csv")
 
 
 def run(
-    config: Config, command: str, *, out: Path = Path("docs"), grid: Path = GRID, sizes: Sizes | None = None
+    config: Config, command: str, *, out: Path = Path("docs"), grid: Path = GRID, sizes: Sizes | None = None,
+    say: Say = lambda text: None
 ) -> Path:
     """Make every set that is missing, measure, and write the results below `out`; returns the page.
 
@@ -70,7 +69,7 @@ def run(
         Segmenter.load(config.export.segmenter),
         grid,
         sizes or Sizes(),
-        lambda text: click.echo(text, err=True),
+        say,
         config.results.without,
         config.results.strategies,
         students=config.results.students,

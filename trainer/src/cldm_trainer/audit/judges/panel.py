@@ -63,7 +63,8 @@ def judge_all(comparison: TwoClasses, judges: Sequence[Judge], options: PanelOpt
               progress: Progress = lambda text: None) -> list[JudgeResult]:
     """The result of every judge. Raises InputError for too few patients."""
     how = options or PanelOptions()
-    return [_result(comparison, judge, how, progress) for judge in judges]
+    return [_result(comparison, judge, how, progress, f"{number} of {len(judges)}")
+            for number, judge in enumerate(judges, 1)]
 
 
 def best(results: Sequence[JudgeResult]) -> JudgeResult:
@@ -74,8 +75,8 @@ def best(results: Sequence[JudgeResult]) -> JudgeResult:
     return max(able, key=lambda result: result.accuracy.value if result.accuracy else 0.0)
 
 
-def _result(comparison: TwoClasses, judge: Judge, how: PanelOptions, progress: Progress) -> JudgeResult:
-    progress(f"{judge.name} ...")
+def _result(comparison: TwoClasses, judge: Judge, how: PanelOptions, progress: Progress, place: str) -> JudgeResult:
+    progress(f"{judge.name} ({place}) ...")
     sides = [judge.describe(side) for side in (comparison.zero, comparison.one)]
     if sides[0] is None or sides[1] is None:
         return JudgeResult(judge.name, judge.looks_at, None, None)

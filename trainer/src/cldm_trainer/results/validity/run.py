@@ -6,7 +6,6 @@ the same folder. Everything that takes time is kept in <run folder>/validity and
 
 from pathlib import Path
 
-import click
 import torch
 
 from cldm_runtime.errors import InputError
@@ -23,14 +22,14 @@ from .page import validity_section
 from .picture import scatter
 from .prediction import FigureTerms, Json, predict_validity
 from .segmenters import compared_segmenters
-from .sets import Rows, SegmentedSet, cohort_set, outcomes_of, split_patients, synthetic_slices
+from .sets import Rows, Say, SegmentedSet, cohort_set, outcomes_of, split_patients, synthetic_slices
 from .training import STAGE
 
 FEWEST = 3  # segmenters: the order of two is right by chance every second time
 CEILING = "reference, other patients"
 
 
-def run(config: Config, command: str, cohort: Path, out: Path) -> Path:
+def run(config: Config, command: str, cohort: Path, out: Path, say: Say = lambda text: None) -> Path:
     """Segment, measure and write below `out`; returns the page. cohort: the file whose patients are tested; networks
     are trained on that of the configuration. A run that was stopped goes on where it stood.
 
@@ -45,9 +44,9 @@ def run(config: Config, command: str, cohort: Path, out: Path) -> Path:
     torch.set_num_threads(config.run.threads)
     segmenters = compared_segmenters(section.segmenters, folder)
     rows, other = split_patients(cohort, section)
-    sets = [cohort_set(cohort, rows, "reference"), *_generated(config, cohort, other, folder),
+    sets = [cohort_set(cohort, rows, "reference"), *_generated(config, cohort, other, folder, say),
             cohort_set(cohort, other, CEILING)]
-    tables = {chosen.name: FigureTerms.of(outcomes_of(segmenters, chosen, folder.own(STAGE) / "outcomes", _say),
+    tables = {chosen.name: FigureTerms.of(outcomes_of(segmenters, chosen, folder.own(STAGE) / "outcomes", say),
                                           chosen.truth) for chosen in sets}
     reference = tables.pop("reference")
     figures = predict_validity(reference, tables, CEILING, list(section.segmenters), folder.cohort.domain,
@@ -55,14 +54,14 @@ def run(config: Config, command: str, cohort: Path, out: Path) -> Path:
     return write(_described(figures, config, command, cohort, sets), out)
 
 
-def _generated(config: Config, cohort: Path, rows: Rows, folder: RunFolder) -> list[SegmentedSet]:
+def _generated(config: Config, cohort: Path, rows: Rows, folder: RunFolder, say: Say) -> list[SegmentedSet]:
     """Images of every generator. Raises InputError where two have the same folder name."""
     bundles = [Path(bundle) for bundle in config.validity.generators or (config.export.generator,)]
     names = [bundle.name for bundle in bundles]
     if len(set(names)) < len(names):
         raise InputError(f"validity.generators: found the names {', '.join(names)}, expected a different one for each. "
                          "Rename a folder.")
-    return [synthetic_slices(cohort, rows, Generator.load(bundle), folder.own(STAGE) / "images", _say)
+    return [synthetic_slices(cohort, rows, Generator.load(bundle), folder.own(STAGE) / "images", say)
             for bundle in bundles]
 
 
@@ -88,7 +87,3 @@ def write(figures: Json, out: Path) -> Path:
     write_text(page, f"{validity_section(figures)}\n")
     write_results_page(out)
     return page
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
