@@ -12,6 +12,7 @@ pytest.importorskip("onnx")
 
 from cldm_runtime.cli.main import cldm, run
 from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.files.png import png_bytes
 from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
 from onnx_fixtures import GREYS
 
@@ -49,6 +50,30 @@ def test_evaluate_again_replaces_the_report(dataset: Path, tiny_segmenter: Path)
     assert call("evaluate", dataset, "--segmenter", tiny_segmenter) == 0
     assert call("evaluate", dataset, "--segmenter", tiny_segmenter, "--no-mirror") == 4
     assert call("evaluate", dataset, "--segmenter", tiny_segmenter, "--no-mirror", "--overwrite") == 0
+
+
+def test_predictions_return_by_name(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of two folders: the label maps themselves, and those without infarct."""
+    pytest.importorskip("SimpleITK")
+    for name, angles in (("perfect", (0, 60, 120, 200)), ("blind", (0, 0, 0, 0))):
+        (dataset.parent / name).mkdir()
+        for row, angle in enumerate(angles):
+            (dataset.parent / name / f"sample0000{row}.png").write_bytes(png_bytes(heart(angle)))
+    folders = ["--predictions", dataset.parent / "perfect", "--predictions", dataset.parent / "blind"]
+    assert call("evaluate", dataset, *folders, "--json") == 0
+    rows = {row["name"]: row["dice"]["infarct"]["value"] for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert rows["perfect"] == 1 and rows["blind"] == 0
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    ((), "Pass --segmenter SEGMENTER, or --predictions FOLDER"),
+    (("--predictions", "nowhere"), "nowhere: there is no such folder"),
+    (("--predictions", "."), "sample00003: no file sample00003.nii.gz")])
+def test_predictions_that_are_not_there(dataset: Path, words: tuple[str, ...], said: str,
+                                        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(dataset.parent)
+    assert call("evaluate", dataset, *words) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_json_is_the_summary(dataset: Path, tiny_segmenter: Path, capsys: pytest.CaptureFixture[str]) -> None:

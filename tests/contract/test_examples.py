@@ -4,13 +4,16 @@ docs/embedding.md shows."""
 import json
 import re
 import runpy
+import shutil
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 
 from cldm_runtime import Segmenter
 from cldm_runtime.cli.main import cldm, run
+from cldm_runtime.store import open_dataset
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -35,6 +38,38 @@ def test_the_example_for_a_segmenter_of_ones_own_runs(monkeypatch: pytest.Monkey
     assert [row[0] for row in rows] == ["infarct_size", "transmurality", "endocardial_surface_length"]
     assert all(int(complete) + int(undefined) == 64 for _, complete, undefined, _, _ in rows)
     assert float(rows[0][3]) > 0.9 and abs(float(rows[0][4])) < 0.02
+
+
+def test_two_workers_of_torch_read_one_file(samples: Path) -> None:
+    """Every row once, as h5py alone reads it."""
+    pytest.importorskip("torch")
+    from torch.utils.data import DataLoader
+
+    made = runpy.run_path(str(EXAMPLES / "torch_dataset.py"), run_name="torch_dataset")["Samples"](str(samples))
+    first = made[0]  # which opens the file here, before the workers begin
+    batches = list(DataLoader(made, batch_size=2, num_workers=2, multiprocessing_context="fork"))
+    with h5py.File(samples) as file:
+        stored, masks = file["images"][:] * (1 / 65535), file["masks"][:]
+    assert np.allclose(np.concatenate([batch["image"] for batch in batches]), stored, atol=1e-6)
+    assert np.array_equal(np.concatenate([batch["mask"] for batch in batches]), masks)
+    assert np.array_equal(first["image"], batches[0]["image"][0])
+
+
+def test_the_commands_of_convert_md_run(samples: Path, tiny_segmenter: Path,
+                                        capsys: pytest.CaptureFixture[str]) -> None:
+    """All of `cldm`, with the label maps of the conversion for those that nnU-Net would predict."""
+    pytest.importorskip("nibabel")
+    page = (ROOT / "docs" / "convert.md").read_text()
+    lines = re.findall(r"^cldm (.*)$", page, re.MULTILINE)
+    assert [line.split()[0] for line in lines] == ["convert", "convert", "evaluate", "convert"]
+    for line in lines:
+        if line.startswith("evaluate"):
+            shutil.copytree("out/nnunet/labelsTr", "out/predicted")
+        words = line.replace("exported/lge-segmenter", str(tiny_segmenter)).replace("0:8", "0:4").split()
+        assert run(cldm, words) == 0, capsys.readouterr().err
+    assert Path("out/again.h5").read_bytes() and "predicted" in Path("out/comparison.json").read_text()
+    with open_dataset("out/some.h5") as some:
+        assert len(some) == 4
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from ..engines.engine import AUTO
 from ..errors import InputError
 from ..evaluation.run import Evaluation, evaluate_dataset
 from ..evaluation.segmenters.interface import AnySegmenter
-from ..evaluation.segmenters.load import load_segmenter
+from ..evaluation.segmenters.load import load_predictions, load_segmenter
 from ..report.comparison_page import write_comparison
 from ..report.page import check_report, write_report
 from ..runs.run import plan_under_way
@@ -27,7 +27,7 @@ from .sections import SectionedCommand
 from .segmenter_forms import FORMS_HELP, bundles_of, say_segmenter
 
 _SECTIONS = {
-    "Most needed": ("sources", "out", "subset", "overwrite"),
+    "Most needed": ("sources", "predictions", "out", "subset", "overwrite"),
     "Machine": ("provider", "batch_size", "mirror", "threads", "workers"),
     "Runs on many machines": SCALING_NAMES,
 }
@@ -39,8 +39,10 @@ class _Evaluate(SectionedCommand, AuditedCommand):
 
 @click.command(cls=_Evaluate, sections=_SECTIONS)
 @click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
-@click.option("--segmenter", "sources", required=True, multiple=True, metavar="SEGMENTER",
-              help=f"{FORMS_HELP} Several are compared.")
+@click.option("--segmenter", "sources", multiple=True, metavar="SEGMENTER", help=f"{FORMS_HELP} Several are compared.")
+@click.option("--predictions", multiple=True, type=click.Path(path_type=Path), metavar="FOLDER",
+              help="Label maps that were predicted elsewhere, one file for each sample, named as `cldm convert` names "
+                   "them; as a segmenter with the name of the folder.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: that of DATASET]")
 @click.option("--subset", metavar="NAME", help="Report only on this subset, for example test.  [default: all samples]")
 @provider_option
@@ -55,9 +57,9 @@ class _Evaluate(SectionedCommand, AuditedCommand):
 @scaling_options
 @click.option("--overwrite", is_flag=True, help="Segment again, even if the file holds a segmentation by this bundle.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary (scores.json) instead of the file names.")
-def evaluate(dataset: Path, sources: tuple[str, ...], out: Path | None, subset: str | None, provider: str,
-             batch_size: int, mirror: bool | None, threads: int | None, workers: int | None, scaling: Scaling,
-             overwrite: bool, as_json: bool) -> None:
+def evaluate(dataset: Path, sources: tuple[str, ...], predictions: tuple[Path, ...], out: Path | None,
+             subset: str | None, provider: str, batch_size: int, mirror: bool | None, threads: int | None,
+             workers: int | None, scaling: Scaling, overwrite: bool, as_json: bool) -> None:
     """Segment the images of DATASET, measure the result, and write report.html, scores.csv and scores.json.
 
     An earlier segmentation by the same bundle is used again, and so are the finished parts of a stopped run. Existing
@@ -71,13 +73,14 @@ def evaluate(dataset: Path, sources: tuple[str, ...], out: Path | None, subset: 
       cldm evaluate cohort.h5 --segmenter exported/lge-segmenter --subset test --json
       cldm evaluate out/samples.h5 --segmenter exported/lge-segmenter --segmenter my_network.toml --out out
       cldm evaluate out/samples.h5 --segmenter my_module:segment
+      cldm evaluate out/samples.h5 --predictions out/predicted
       cldm evaluate /shared/big.h5 --segmenter exported/lge-segmenter --shard 3/16
       cldm run merge evaluate /shared/big.h5 --segmenter exported/lge-segmenter
     """
     scaling.check({})
     folder = out or dataset.parent
     check_report(dataset, folder, subset)
-    segmenters = _loaded(dataset, sources, provider, threads, scaling)
+    segmenters = _loaded(dataset, sources, predictions, provider, threads, scaling)
     samples = 0
     for segmenter in segmenters:
         samples = note_dataset(dataset, bundles_of(segmenter), folder)
@@ -93,17 +96,23 @@ def evaluate(dataset: Path, sources: tuple[str, ...], out: Path | None, subset: 
     _report(dataset, [segmenter.name for segmenter in segmenters], folder, subset, as_json)
 
 
-def _loaded(dataset: Path, sources: tuple[str, ...], provider: str, threads: int | None, scaling: Scaling
-            ) -> list[AnySegmenter]:
+def _loaded(dataset: Path, sources: tuple[str, ...], predictions: tuple[Path, ...], provider: str,
+            threads: int | None, scaling: Scaling) -> list[AnySegmenter]:
     """All segmenters, opened and checked before the first one begins. Raises InputError."""
-    if scaling.given and len(sources) > 1:
-        raise InputError(f"{len(sources)} segmenters are given, but machines share the run of one. Repeat the command "
+    count = len(sources) + len(predictions)
+    if not count:
+        raise InputError("found no segmenter. Pass --segmenter SEGMENTER, or --predictions FOLDER for label maps that "
+                         "were predicted elsewhere.")
+    if scaling.given and count > 1:
+        raise InputError(f"{count} segmenters are given, but machines share the run of one. Repeat the command "
                          "for each, and compare at the end: cldm report with --segmentation NAME for each.")
     segmenters = [load_segmenter(source, _provider(dataset, source, provider), threads) for source in sources]
+    segmenters += [load_predictions(folder) for folder in predictions]
     names = [segmenter.name for segmenter in segmenters]
     if len(set(names)) < len(names):
         raise InputError(f"{dataset}: the segmenters have the names {', '.join(names)}, expected different ones. "
-                         "Change name in the description of one; the name of a bundle is in its manifest.")
+                         "Change name in the description of one; the name of a bundle is in its manifest, that of "
+                         "label maps is their folder's.")
     for segmenter in segmenters:
         say_segmenter(dataset, segmenter)
     return segmenters

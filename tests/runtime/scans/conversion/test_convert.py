@@ -1,6 +1,5 @@
 """A dataset goes to folders of other programs and comes back the same."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -194,30 +193,3 @@ def test_a_folder_of_strangers_is_sent_to_prepare(tmp_path: Path) -> None:
 def test_volumes_are_no_pictures(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds slices\. Choose another format: nnunet, nifti, npz"):
         convert(volumes(tmp_path / "a.h5"), "png", tmp_path / "p")
-
-
-@pytest.mark.parametrize(("key", "value", "words"), [
-    ("format", "other", "format is 'cldm-samples'"), ("format_version", 2, "format_version 2 found, 1 supported"),
-    ("channels", 0, "expected sizes from 1"), ("intensity_range", [1, 1], "expected two increasing numbers"),
-    ("layout", "dicom", "which is not read again"), ("strange", 1, "unknown key")])
-def test_a_faulty_header_is_refused(tmp_path: Path, key: str, value: object, words: str) -> None:
-    convert(volumes(tmp_path / "a.h5"), "npz", tmp_path / "z")
-    header = json.loads((tmp_path / "z/samples.json").read_text())
-    (tmp_path / "z/samples.json").write_text(json.dumps({**header, key: value}))
-    with pytest.raises(InputError) as error:
-        convert(tmp_path / "z", "h5", tmp_path / "b.h5")
-    assert words in str(error.value)
-
-
-@pytest.mark.parametrize(("old", "new", "words"), [
-    ("sample00001", "../other", "'../other' is no plain name"), ("sample00001", "sample00000", "occurs several times"),
-    (",41,", ",4x,", "line 3: sample_index is '4x', expected a number"), (",41,", ",", "line 3: 2 cells, expected 3"),
-    ("checksum", "sum", "the column checksum is missing"), ("sample_index", "index", "the column index is unknown")])
-def test_a_faulty_table_is_refused(tmp_path: Path, old: str, new: str, words: str) -> None:
-    convert(volumes(tmp_path / "a.h5"), "npz", tmp_path / "z")
-    table = tmp_path / "z/samples.csv"
-    assert old in table.read_text()
-    table.write_text(table.read_text().replace(old, new))
-    with pytest.raises(InputError) as error:
-        convert(tmp_path / "z", "h5", tmp_path / "b.h5")
-    assert words in str(error.value)

@@ -36,8 +36,16 @@ def load_segmenter(source: str | os.PathLike[str], provider: str = "cpu", thread
     if not path.exists() and _FUNCTION.fullmatch(text):
         return load_function(text, Path.cwd())
     if path.is_dir() and not (path / MANIFEST_FILE).exists() and label_map_files(path):
-        return PredictionsFolder(path.name, path)
+        return load_predictions(path)
     return Segmenter.load(path, provider, threads, precision)
+
+
+def load_predictions(folder: Path) -> PredictionsFolder:
+    """A folder of label maps that were predicted elsewhere, under its own name. Raises InputError."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder. Give the folder with the label maps, one file for each "
+                         "row, such as sample00000.nii.gz.")
+    return PredictionsFolder(folder.resolve().name, folder)
 
 
 def _described(path: Path, provider: str, threads: int | None) -> AnySegmenter:

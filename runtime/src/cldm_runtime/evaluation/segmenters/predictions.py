@@ -47,7 +47,8 @@ class PredictionsFolder(OwnCode):
         faults += [f"{files[name].name}: belongs to no row" for name in sorted(files.keys() - set(names))]
         if faults:
             raise InputError(list_faults(f"{self.folder}: expected one label map for each of the {len(names)} rows of "
-                                         f"{dataset.path}.", faults))
+                                         f"{dataset.path}. For some of the rows make a dataset of these first: `cldm "
+                                         "convert --rows ROWS --to h5`.", faults))
 
     def segment_rows(self, dataset: Dataset, rows: slice, batch_size: int, mirror: bool | None = None) -> LabelMap:
         chosen = range(*rows.indices(len(dataset)))

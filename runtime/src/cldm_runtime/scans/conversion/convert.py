@@ -32,7 +32,7 @@ from ...store import (
 from ..subsets import PATIENTS, SPLITS, SUBSETS
 from .formats import FORMATS, Sample
 from .nnunet_description import DESCRIPTION, parts_of
-from .samples import Choice, DatasetSamples, FolderSamples, Samples, checksums_of, indices_of
+from .samples import DatasetSamples, FolderSamples, RowChoice, SampleSource, checksums_of, indices_of
 from .table import HEADER_FILE, TABLE_FILE, read_header, read_table, write_table
 
 DATASET = "h5"
@@ -55,7 +55,7 @@ class Converted:
     notes: list[str] = field(default_factory=list)
 
 
-def convert(source: Path, layout: str, target: Path, *, choose: Choice = all_rows, labels: bool = True,
+def convert(source: Path, layout: str, target: Path, *, choose: RowChoice = all_rows, labels: bool = True,
             overwrite: bool = False, progress: Progress | None = None) -> Converted:
     """Write `target`, whole or not at all: a dataset file for the layout "h5", else a folder of a format in FORMATS.
 
@@ -72,7 +72,7 @@ def convert(source: Path, layout: str, target: Path, *, choose: Choice = all_row
 
 
 @contextmanager
-def _opened(source: Path, layout: str, choose: Choice, labels: bool) -> Iterator[tuple[Samples, list[str]]]:
+def _opened(source: Path, layout: str, choose: RowChoice, labels: bool) -> Iterator[tuple[SampleSource, list[str]]]:
     if source.is_dir():
         yield FolderSamples.of(source, layout, choose, labels=labels), []
         return
@@ -103,7 +103,7 @@ def _check_target(source: Path, target: Path, *, overwrite: bool) -> None:
                                      "--overwrite would remove. Move them away, or choose another folder:", others))
 
 
-def _blocks(samples: Samples, progress: Progress | None) -> Iterator[list[Sample]]:
+def _blocks(samples: SampleSource, progress: Progress | None) -> Iterator[list[Sample]]:
     done = 0
     for block in samples.blocks():
         yield block
@@ -125,7 +125,7 @@ class _Seen:
             self.masks.add(np.stack([sample.mask for sample in block if sample.mask is not None]))
 
 
-def _settled(samples: Samples, seen: _Seen, notes: list[str]
+def _settled(samples: SampleSource, seen: _Seen, notes: list[str]
              ) -> tuple[dict[str, NDArray[Any]], dict[str, MetadataValue]]:
     """Columns and metadata that hold for what was passed on."""
     header, columns = samples.header, dict(samples.columns)
@@ -155,7 +155,7 @@ def _settled(samples: Samples, seen: _Seen, notes: list[str]
     return columns, metadata
 
 
-def _write_folder(samples: Samples, target: Path, progress: Progress | None, notes: list[str]) -> None:
+def _write_folder(samples: SampleSource, target: Path, progress: Progress | None, notes: list[str]) -> None:
     header, used, seen = samples.header, FORMATS[samples.header.layout], _Seen()
     if len(header.shape) not in used.axes:
         raise InputError(f"the images are volumes of {header.shape}, and {used.title} holds slices. Choose another "
@@ -179,7 +179,7 @@ def _write_folder(samples: Samples, target: Path, progress: Progress | None, not
                          "to, with space for the images.") from error
 
 
-def _write_dataset(samples: Samples, target: Path, overwrite: bool, progress: Progress | None, notes: list[str]
+def _write_dataset(samples: SampleSource, target: Path, overwrite: bool, progress: Progress | None, notes: list[str]
                    ) -> None:
     header, seen, done = samples.header, _Seen(), 0
     indices = indices_of(samples.columns, samples.names)

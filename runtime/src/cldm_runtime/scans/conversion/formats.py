@@ -59,7 +59,7 @@ class FolderFormat:
 
 
 @dataclass(frozen=True)
-class Places:
+class FilePlaces:
     """Where the arrays of a sample are. images: with one channel; channels: with several."""
 
     ending: str
@@ -91,7 +91,7 @@ class Encoding:
     stored: Callable[[Header, NDArray[Any], Path], NDArray[np.uint16]]
 
 
-def _write(places: Places, encoding: Encoding, folder: Path, header: Header, sample: Sample) -> None:
+def _write(places: FilePlaces, encoding: Encoding, folder: Path, header: Header, sample: Sample) -> None:
     for file, channel in zip(places.images_of(header, sample.name, sample.part), sample.image, strict=True):
         _save(folder / file, encoding.image(header, channel))
     files = places.label_maps_of(header, sample.name, sample.part)
@@ -104,7 +104,7 @@ def _save(file: Path, data: bytes) -> None:
     file.write_bytes(data)
 
 
-def _read(places: Places, encoding: Encoding, folder: Path, header: Header, name: str, part: str
+def _read(places: FilePlaces, encoding: Encoding, folder: Path, header: Header, name: str, part: str
           ) -> dict[str, NDArray[Any]]:
     files = [folder / file for file in places.images_of(header, name, part)]
     channels = [encoding.stored(header, read_on_grid(file, header.shape, header.spacing_mm), file) for file in files]
@@ -161,7 +161,7 @@ def _read_npz(folder: Path, header: Header, name: str, part: str) -> dict[str, N
     return {**arrays, "image": _from_intensities(header, arrays["image"], file)}
 
 
-def _of_places(title: str, axes: tuple[int, ...], places: Places, encoding: Encoding, **more: Any) -> FolderFormat:
+def _of_places(title: str, axes: tuple[int, ...], places: FilePlaces, encoding: Encoding, **more: Any) -> FolderFormat:
     return FolderFormat(title, axes, places.files, partial(_write, places, encoding), partial(_read, places, encoding),
                         **more)
 
@@ -171,10 +171,10 @@ _PNG = Encoding(lambda header, image: png_bytes(image), lambda header, labels: p
 FORMATS: Mapping[str, FolderFormat] = {
     "nnunet": _of_places(
         "nnU-Net raw", (2, 3),
-        Places(".nii.gz", "images{part}/{name}_0000", "images{part}/{name}_{channel}", "labels{part}/{name}",
+        FilePlaces(".nii.gz", "images{part}/{name}_0000", "images{part}/{name}_{channel}", "labels{part}/{name}",
                "truth{part}/{name}"),
         _nifti(THICKNESS_MM), describe=describe_nnunet),
-    "nifti": _of_places("NIfTI", (2, 3), Places(".nii.gz", *_PAIRS), _nifti(1.0)),
-    "png": _of_places("PNG of 16 bits", (2,), Places(".png", *_PAIRS), _PNG),
+    "nifti": _of_places("NIfTI", (2, 3), FilePlaces(".nii.gz", *_PAIRS), _nifti(1.0)),
+    "png": _of_places("PNG of 16 bits", (2,), FilePlaces(".png", *_PAIRS), _PNG),
     "npz": FolderFormat("npz of numpy", (2, 3), lambda header, name, part: [f"{name}.npz"], _write_npz, _read_npz),
 }

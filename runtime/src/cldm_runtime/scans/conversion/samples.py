@@ -21,10 +21,10 @@ from .nnunet_description import parts_of
 from .table import TABLE_FILE, Columns, Header, read_header, read_table, row_columns
 
 Rows = NDArray[np.int64]
-Choice = Callable[[int, Columns], Rows]  # of the number of samples and their columns
+RowChoice = Callable[[int, Columns], Rows]  # of the number of samples and their columns
 
 
-class Samples(Protocol):
+class SampleSource(Protocol):
     """header, names and columns: of the chosen rows. is_whole: whether they are all rows, with their label maps.
     changed: after reading, the names of the samples that are not as they were written."""
 
@@ -62,7 +62,7 @@ class DatasetSamples:
     changed: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, dataset: Dataset, layout: str, choose: Choice, *, labels: bool) -> "DatasetSamples":
+    def of(cls, dataset: Dataset, layout: str, choose: RowChoice, *, labels: bool) -> "DatasetSamples":
         """Raises DatasetError for attributes that were measured on other images or label maps than the file holds."""
         measured = [name for name in ("mask_attributes", "image_attributes") if name in dataset]
         if measured and "masks" in dataset and are_attributes_stale(dataset, read_content(dataset)):
@@ -108,7 +108,7 @@ class FolderSamples:
     changed: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, folder: Path, layout: str, choose: Choice, *, labels: bool) -> "FolderSamples":
+    def of(cls, folder: Path, layout: str, choose: RowChoice, *, labels: bool) -> "FolderSamples":
         """Raises InputError that names every missing and foreign file."""
         source = read_header(folder)
         if source.layout not in FORMATS:
