@@ -1,4 +1,4 @@
-"""A wrong input of every way in that docs/your-own-data.md lists: what to write, and the command that refuses it."""
+"""A wrong input of every way in and out of docs/your-own-data.md: what to write, and the command that refuses it."""
 
 import json
 from collections.abc import Callable
@@ -8,6 +8,7 @@ import numpy as np
 
 import layout_fixtures as layouts
 import segmenter_fixtures as segmenters
+from cldm_runtime.cli.main import cldm, run
 from layout_fixtures import ring_stack, write_nii
 
 Command = list[str]
@@ -138,6 +139,37 @@ def foreign_hdf5(folder: Path) -> Command:
     return ["measure", str(folder / "scans.h5")]
 
 
+def converted(folder: Path, *options: str) -> Command:
+    """`cldm convert` of images that the fixtures draw. options: after --to."""
+    segmenters.write_hearts(folder / "hearts.h5")
+    return ["convert", str(folder / "hearts.h5"), "--to", *options]
+
+
+def converted_back(folder: Path) -> Command:
+    """What `cldm convert` has written, without a label map."""
+    assert run(cldm, converted(folder, "nnunet", "--out", str(folder / "raw"))) == 0
+    (folder / "raw" / "labelsTr" / "sample00002.nii.gz").unlink()
+    return ["convert", str(folder / "raw"), "--to", "h5", "--out", str(folder / "samples.h5")]
+
+
+def folder_in_use(folder: Path) -> Command:
+    (folder / "notes.txt").write_text("mine")
+    return converted(folder, "nnunet", "--out", str(folder))
+
+
+def file_in_use(folder: Path) -> Command:
+    (folder / "mine.h5").write_text("mine")
+    return [*grid("infarct_size\n0.2\n")(folder)[:-1], str(folder / "mine.h5")]
+
+
+def report(*options: str) -> Wrong:
+    def wrong(folder: Path) -> Command:
+        segmenters.write_hearts(folder / "hearts.h5")
+        return ["report", str(folder / "hearts.h5"), *options]
+
+    return wrong
+
+
 WAYS: dict[str, Wrong] = {
     "an nnU-Net raw dataset": lacking(nnunet, "labelsTr/*"),
     "EMIDEC": lacking(layouts.emidec, "Contours/*"),
@@ -157,6 +189,7 @@ WAYS: dict[str, Wrong] = {
     "a segmenter: a function": evaluate(no_such_function),
     "a segmenter: a program": evaluate(failing_program),
     "predictions": evaluate(missing_predictions),
+    "files that `cldm convert` wrote": converted_back,
     "an HDF5 file of your own": foreign_hdf5,
 }
 FOLDERS: dict[str, Wrong] = {
@@ -170,4 +203,13 @@ FOLDERS: dict[str, Wrong] = {
     "a label that the domain lacks": no_label_of_the_domain,
     "two grids": two_grids,
     "a damaged file": damaged,
+}
+OUT: dict[str, Wrong] = {
+    "an nnU-Net raw dataset": folder_in_use,
+    "NIfTI files": lambda folder: converted(folder, "nifti", "--out", str(folder / "x"), "--rows", "0:99"),
+    "PNG files": lambda folder: converted(folder, "png", "--out", str(folder / "x"), "--subset", "test"),
+    "npz files": lambda folder: converted(folder, "npz", "--out", str(folder / "x"), "--rows", "first"),
+    "generated images, a dataset file": file_in_use,
+    "a report": report(),
+    "a comparison of segmenters": report("--segmentation", "a", "--segmentation", "b"),
 }
