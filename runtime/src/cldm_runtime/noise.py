@@ -39,6 +39,7 @@ class Purpose(IntEnum):
     READER = 7  # phantom: how a reader draws its contours
     SCAN = 8  # of a generated image: its scanner's noise, and how it was acquired
     GRID = 9  # the rows of a grid by design; the index is that of the column, or of the round
+    PROTOCOL = 10  # phantom: how a patient was imaged
 
 
 @cache

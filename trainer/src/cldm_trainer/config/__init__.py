@@ -11,6 +11,7 @@ from typing import Any
 from cldm_runtime.files.records import plain
 from cldm_runtime.scans.settings import CohortSettings, PrepareSettings
 
+from .bench import BenchConfig
 from .validity import ValidityConfig
 
 
@@ -178,6 +179,9 @@ class SmallCodecConfig:
     border_weight: float = 0.5  # images: L1 between image gradients
 
 
+STRONG = "strong"
+
+
 @dataclass(frozen=True)
 class SegmenterConfig:
     planned: bool = True  # nnU-Net's own plan; False: features, convolutions and batch_size replace its own
@@ -188,6 +192,7 @@ class SegmenterConfig:
     iterations_per_epoch: int = 250  # training steps
     validation_iterations_per_epoch: int = 50  # batches that are measured after each epoch
     learning_rate: float = 0.01  # of SGD at the start; falls as nnU-Net's does
+    augmentation: str = "nnunet"  # or "strong": bias fields, ghosts, ringing and wider contrast and blur besides
     loader_processes: int = 0  # 0: batches are made between the steps
 
 
@@ -224,25 +229,6 @@ class ResultsConfig:
     # Of a phantom: subset -> patients that are drawn anew, in place of the cohort's, which may have served a choice.
     new_patients: dict[str, int] = dataclasses.field(default_factory=dict)
     first_new_patient: int = 1000  # their numbers begin here; the cohort's begin at 0
-
-
-@dataclass(frozen=True)
-class BenchConfig:
-    """A sampling is "sampler steps", such as "ddim 8", with the guidance that its bundle has by default."""
-
-    bundles: dict[str, str] = dataclasses.field(default_factory=dict)  # name -> folder; empty: export.generator
-    providers: tuple[str, ...] = ("cpu", "openvino")  # that every bundle's own sampling is timed on
-    many_steps: str = ""  # the bundle of `samplings` and of the loops in torch; empty: the last one
-    samplings: tuple[str, ...] = ("ddim 4", "ddim 8", "ddim 25", "dpm++2m 8", "dpm++2m 16", "unipc 8",
-                                  "ddpm 1000")  # of many_steps
-    torch_samplings: tuple[str, ...] = ("ddim 50", "ddim 25", "dpm++2m 50", "dpm++2m 25")  # diffusers' schedulers
-    paper: str = "trainer/configs/phantom-paper.toml"  # sizes of the networks that MONAI's inferer is given
-    monai_samplings: tuple[str, ...] = ("ddpm 1000", "ddim 50")  # of MONAI's inferer
-    segmenter_slices: int = 64  # [images] that segmenters are timed on
-    quality: bool = True  # images of every sampling are made and measured, once
-    rounds: int = 5  # how often each contender is timed
-    seconds: float = 0.0  # [s] that each turn lasts at least
-    batches: tuple[int, ...] = (1, 2, 4, 8, 16, 32)  # [images] batch sizes to try; the fastest is timed
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from cldm_runtime.files.toml_file import read_toml
 from cldm_runtime.scans.settings import gather_patients
 
 from ..conditions.registry import KINDS
-from ..config import Config, DiffusionConfig
+from ..config import STRONG, Config, DiffusionConfig
 
 OBJECTIVES = ("v", "epsilon", "sample", "flow")
 SCHEDULES = ("linear", "scaled_linear", "cosine", "flow")
@@ -44,6 +44,7 @@ def _rule_faults(config: Config) -> list[str]:
         "diffusion.condition": (diffusion.condition, tuple(KINDS)),
         "diffusion.tokens": (diffusion.tokens, ("corrected", "as-released")),
         "acquisition.detection": (config.acquisition.detection, ("", "real", "magnitude")),
+        "segmenter.augmentation": (config.segmenter.augmentation, ("nnunet", STRONG)),
         "run.accelerator": (config.run.accelerator, ("cpu", "cuda", "auto")),
         "export.sampler": (config.export.sampler, tuple(SAMPLERS)),
         "export.spacing": (config.export.spacing, tuple(SPACINGS)),

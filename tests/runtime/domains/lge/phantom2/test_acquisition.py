@@ -17,7 +17,7 @@ EVEN = CoilArray(0.0, 0.0, 0.0)
 @pytest.fixture
 def protocol():
     """A perfect scanner with pixels of 2 mm, shown as 112 pixels."""
-    drawn = ScanProtocol.draw(Stream(0, 0, Purpose.COHORT), acute=False)
+    drawn = ScanProtocol.draw(Stream(0, 0, Purpose.PROTOCOL), acute=False)
     return replace(drawn, phase_sensitive=True, noise=0.0, acquired_mm=2.0, reconstructed_mm=2.0, blur_mm=0.0,
                    filter_strength=0.0, coils=EVEN, artefacts=CLEAN, scale=1.0, offset=0.0)
 

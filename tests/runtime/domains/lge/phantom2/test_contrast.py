@@ -21,7 +21,7 @@ def level(tissue: BodyTissue, viable: float = 0.0) -> SliceAnatomy:
 @pytest.fixture
 def protocol():
     """Blood 400 ms, wall 500, infarct 380; TI = 500 ln 2, TR infinite; densities 1."""
-    drawn = ScanProtocol.draw(Stream(0, 0, Purpose.COHORT), acute=False)
+    drawn = ScanProtocol.draw(Stream(0, 0, Purpose.PROTOCOL), acute=False)
     t1, density = drawn.t1.copy(), np.ones_like(drawn.density)
     t1[[BodyTissue.BLOOD, BodyTissue.MYOCARDIUM, BodyTissue.INFARCT]] = 400.0, 500.0, 380.0
     return replace(drawn, t1=t1, density=density, inversion_ms=500.0 * np.log(2.0), repetition_ms=1e9, drift=-0.05)

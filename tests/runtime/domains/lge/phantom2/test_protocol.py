@@ -11,7 +11,7 @@ from cldm_runtime.noise import Purpose, Stream
 
 @pytest.fixture(scope="module")
 def drawn():
-    return [ScanProtocol.draw(Stream(0, patient, Purpose.COHORT), acute=False) for patient in range(500)]
+    return [ScanProtocol.draw(Stream(0, patient, Purpose.PROTOCOL), acute=False) for patient in range(500)]
 
 
 def ratio(drawn, one, other):

@@ -39,9 +39,10 @@ def patient_number(patient: int, subset: str) -> int:
     return _FIRST_PATIENT[subset] + patient
 
 
-def draw_scan(stream: Stream, subset: str) -> tuple[PhantomPatient, ScanProtocol]:
-    """A patient, and how he was imaged; `stream` has the purpose COHORT."""
-    return draw_patient(stream, subset), ScanProtocol.draw(stream, subset == "d8")
+def draw_scan(seed: int, number: int, subset: str) -> tuple[PhantomPatient, ScanProtocol]:
+    """A patient, and how he was imaged. Each has a stream of his own: another anatomy leaves the protocol as it is."""
+    return (draw_patient(Stream(seed, number, Purpose.COHORT), subset),
+            ScanProtocol.draw(Stream(seed, number, Purpose.PROTOCOL), subset == "d8"))
 
 
 def draw_jitter(scan: Stream) -> tuple[float, float]:
@@ -72,7 +73,7 @@ def phantom_volume(seed: int, patient: int, subset: str, *, reader: bool = True)
     patient: 0 .. SUBSETS[subset] - 1, or more for a larger cohort. reader: False gives the true label maps as labels.
     """
     number = patient_number(patient, subset)
-    who, protocol = draw_scan(Stream(seed, number, Purpose.COHORT), subset)
+    who, protocol = draw_scan(seed, number, subset)
     size, images, labels = matrix(protocol), [], []
     for index in range(who.slices):
         scan = Stream(seed, number, Purpose.ACQUISITION, step=index)

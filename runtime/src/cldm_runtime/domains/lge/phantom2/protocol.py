@@ -33,7 +33,7 @@ class TissueSignal:
 # Blood, infarct and no-reflow have ratios of their own, see `_draw_t1`. Others are set so that their levels next to the
 # wall, in steps from wall to blood, are those measured [5]: lung -.6, fat 2.5, gas -1.5, liver and spleen 1.2.
 SIGNALS: dict[BodyTissue, TissueSignal] = {
-    BodyTissue.LUNG: TissueSignal(1.0, 0.08, 0.46, 0.09, 0.7),
+    BodyTissue.LUNG: TissueSignal(1.0, 0.08, 0.48, 0.09, 0.7),
     BodyTissue.BLOOD: TissueSignal(0.82, 0.0, 1.0),
     BodyTissue.MYOCARDIUM: TissueSignal(1.0, 0.0, 0.92),
     BodyTissue.INFARCT: TissueSignal(0.78, 0.0, 0.98),
@@ -150,7 +150,7 @@ def _draw_tissues(stream: Stream, acute: bool) -> tuple[Field, Field, Field]:
     density = np.array([row.density for row in rows]) + scatter[1] * np.array([row.density_spread for row in rows])
     t1[BodyTissue.BLOOD] = wall * stream.uniform(0.75, 0.89)  # [1]: .82
     t1[list(_LIKE_BLOOD)] = t1[BodyTissue.BLOOD]
-    infarct = float(np.clip(stream.normal(0.95, 0.035), 0.84, 1.03))  # [1]: .94 to .96
+    infarct = float(np.clip(stream.normal(0.951, 0.035), 0.84, 1.03))  # [1]: .94 to .96
     t1[[BodyTissue.INFARCT, BodyTissue.GREY_ZONE]] = t1[BodyTissue.BLOOD] * infarct
     t1[BodyTissue.MVO] = wall * stream.uniform(0.86, 1.05)  # .4 of the step above the wall [5]
     return t1, np.maximum(density, 0.0), np.array([row.grain for row in rows])

@@ -24,9 +24,9 @@ _APART = 2**32  # between the stream numbers of two repeats; a stack has fewer s
 def rerender(seed: int, patient: int, subset: str, repeat: int, slices: Sequence[int]) -> NDArray[np.float32]:
     """Images (n, H, W) of these slices of `phantom_volume(seed, patient, subset)`; see `RerenderSlices`."""
     number = patient_number(patient, subset)
-    who, first = draw_scan(Stream(seed, number, Purpose.COHORT), subset)
-    stream = Stream(seed, number, Purpose.COHORT, step=repeat + 1)
-    other, protocol = redraw_surroundings(who, stream, subset), _redrawn(stream, subset == "d8", matrix(first))
+    who, first = draw_scan(seed, number, subset)
+    other = redraw_surroundings(who, Stream(seed, number, Purpose.COHORT, step=repeat + 1), subset)
+    protocol = _redrawn(Stream(seed, number, Purpose.PROTOCOL, step=repeat + 1), subset == "d8", matrix(first))
     images = []
     for index in slices:
         jitter = draw_jitter(Stream(seed, number, Purpose.ACQUISITION, step=index))

@@ -1,7 +1,7 @@
 """What lies in the wall: infarcts, their border, the no-reflow core, and scars that are not ischaemic.
 
 Infarcts grow as a wavefront from the endocardium (Reimer and Jennings, Lab Invest 1979;40:633-644), so that the
-largest piece mostly holds .96 or more of an infarct (measured on two public LGE cases); a tenth is patchy. A minority
+largest piece mostly holds .96 or more of an infarct (measured on two public LGE cases); one in fourteen is patchy. A minority
 of chronic scars is mid-wall or subepicardial (Mahrholdt et al., Eur Heart J 2005;26:1461-1474). At the border scar and
 viable muscle mix (grey zone: Yan et al., Circulation 2006;114:32-39). No-reflow cores belong to acute infarcts (Wu et
 al., Circulation 1998;97:765-772).
@@ -33,9 +33,9 @@ class Scars:
     @classmethod
     def draw(cls, stream: Stream, acute: bool) -> "Scars":
         courses = _draw_courses(stream, acute)
-        patchy = stream.uniform() < 0.1
+        patchy = stream.uniform() < 0.07
         roughness = Roughness.draw(stream, stream.uniform(0.4, 0.75) if patchy else stream.uniform(0.04, 0.2))
-        border, islands = stream.uniform(0.06, 0.22), stream.uniform(0.0, 0.3)
+        border, islands = stream.uniform(0.05, 0.18), stream.uniform(0.0, 0.2)
         obstructed = stream.uniform() < (0.6 if acute else 0.03) and courses[0].lesion.depth > 0.65
         core = stream.uniform(0.4, 0.7) if acute else stream.uniform(0.3, 0.5)
         return cls(courses, roughness, border, islands, core if obstructed else 0.0)
@@ -51,8 +51,8 @@ class Scars:
 
 def _draw_courses(stream: Stream, acute: bool) -> tuple[ScarCourse, ...]:
     kind, angle = stream.uniform(), draw_territory(stream)
-    half_width = float(np.deg2rad(stream.uniform(28.0, 92.0))) * (1.2 if acute else 1.0)
-    depth = stream.uniform(0.38, 1.6) * (1.2 if acute else 1.0)
+    half_width = float(np.deg2rad(stream.uniform(40.0, 100.0))) * (1.2 if acute else 1.0)
+    depth = stream.uniform(0.5, 1.6) * (1.2 if acute else 1.0)
     layer, power = 0.0, stream.uniform(2.0, 5.0)
     if kind > 0.9 and not acute:  # not ischaemic: in the middle of the wall, or below the epicardium
         layer = 1.0 if kind > 0.95 else stream.uniform(0.45, 0.6)
