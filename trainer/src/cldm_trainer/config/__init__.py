@@ -262,7 +262,7 @@ class Config:
     export: ExportConfig = ExportConfig()
     results: ResultsConfig = ResultsConfig()
     validity: ValidityConfig = dataclasses.field(default_factory=ValidityConfig)
-    bench: BenchConfig = BenchConfig()
+    bench: BenchConfig = dataclasses.field(default_factory=BenchConfig)
 
     @property
     def codecs(self) -> CodecSections:

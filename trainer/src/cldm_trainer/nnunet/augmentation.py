@@ -1,7 +1,7 @@
 """Stronger augmentation than nnU-Net's own, for a segmenter that is to work on scanners that it was not trained on.
 
-nnU-Net's list stays; spatial scaling becomes more frequent, and six changes of the image are added after it: bias field,
-contrast curve and ringing (MONAI's), gamma and blur over wider ranges, and ghosts.
+nnU-Net's list stays; spatial scaling becomes more frequent, and six changes of the image are added after it: bias
+field, contrast curve and ringing (MONAI's), gamma and blur over wider ranges, and ghosts.
 """
 
 from collections.abc import Callable

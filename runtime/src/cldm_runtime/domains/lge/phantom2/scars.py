@@ -1,10 +1,10 @@
 """What lies in the wall: infarcts, their border, the no-reflow core, and scars that are not ischaemic.
 
 Infarcts grow as a wavefront from the endocardium (Reimer and Jennings, Lab Invest 1979;40:633-644), so that the
-largest piece mostly holds .96 or more of an infarct (measured on two public LGE cases); one in fourteen is patchy. A minority
-of chronic scars is mid-wall or subepicardial (Mahrholdt et al., Eur Heart J 2005;26:1461-1474). At the border scar and
-viable muscle mix (grey zone: Yan et al., Circulation 2006;114:32-39). No-reflow cores belong to acute infarcts (Wu et
-al., Circulation 1998;97:765-772).
+largest piece mostly holds .96 or more of an infarct (measured on two public LGE cases); one in fourteen is patchy. A
+minority of chronic scars is mid-wall or subepicardial (Mahrholdt et al., Eur Heart J 2005;26:1461-1474). At the border
+scar and viable muscle mix (grey zone: Yan et al., Circulation 2006;114:32-39). No-reflow cores belong to acute infarcts
+(Wu et al., Circulation 1998;97:765-772).
 """
 
 from dataclasses import dataclass
