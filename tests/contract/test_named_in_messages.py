@@ -12,6 +12,7 @@ import click
 from cldm_runtime.cli.main import COMMANDS, cldm
 from cldm_runtime.evaluation.segmenters.description import SegmenterDescription
 from cldm_runtime.scans.settings import ScanSettings
+from cldm_trainer.adopt.description import Description
 from cldm_trainer.cli import cli
 from cldm_trainer.config import Config
 
@@ -23,7 +24,8 @@ FOREIGN = {
     "--kill-on-invalid-dep", "--nnodes", "--nproc-per-node", "--ntasks", "--ntasks-per-node", "--output", "--parsable",
     "--query-gpu", "--rdzv-backend", "--rdzv-endpoint", "--requeue", "--upgrade", "--format", "--images"}
 PROSE = {"bundle", "engine"}  # "a cldm bundle"
-OF_SEGMENTERS = {field.name for field in dataclasses.fields(SegmenterDescription)}  # sections of their descriptions
+# Sections of descriptions of segmenters and of networks from elsewhere.
+OF_DESCRIPTIONS = {field.name for record in (SegmenterDescription, Description) for field in dataclasses.fields(record)}
 LISTS = {"cases", "labels"}  # {train: [cases]}
 NO_SETTINGS = {"kind", "label_values", "normalisation",  # of a manifest's section `segmenter`
                "json", "jsonl", "md", "npy", "safetensors", "svg", "toml", "h5"}  # of files
@@ -115,4 +117,4 @@ def test_the_runtime_names_settings_that_it_reads() -> None:
 def test_sections_exist() -> None:
     in_texts, known = named(r"(?<![\w\]])\[\[?([a-z]+_?[a-z_]+)\](?= |\.|,|;|:|$)"), {*SECTIONS.split("|"), *LISTS}
     assert "prepare" in in_texts
-    assert not {name: where for name, where in in_texts.items() if name not in known | OF_SEGMENTERS}
+    assert not {name: where for name, where in in_texts.items() if name not in known | OF_DESCRIPTIONS}

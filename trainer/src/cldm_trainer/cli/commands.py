@@ -25,6 +25,7 @@ from ..stages.config_file import load_config
 from ..stages.table import SHARED, STAGES, arguments, run_stage
 from ..training import launch
 from ..training.faults import explain
+from .importing import MONAI_COMPAT, describe_to_monai, import_command
 from .measuring import audit, judge, spread
 from .settings import settings
 
@@ -92,6 +93,7 @@ for _name in STAGES:
     else:
         _add_stage(_name)
 cli.add_command(audit)
+cli.add_command(import_command)
 cli.add_command(judge)
 cli.add_command(spread)
 cli.add_command(settings)
@@ -155,11 +157,12 @@ def adopt(config_path: str, bundle: str) -> None:
 @click.option("--what", type=click.Choice(["generator", "segmenter", "anatomy", "all"]), default="all",
               show_default=True, help="Which bundles to write.")
 @click.option("--nnunet", default="", type=click.Path(), metavar="DIR",
-              help="Write only the segmenter bundle of this nnU-Net result folder (2d or 3d_fullres).")
+              help="Write only the segmenter bundle of this nnU-Net result folder (2-D or 3-D, no cascade).")
 @click.option("--force", is_flag=True, help="Replace bundles that exist.")
 @click.option("--torchscript/--no-torchscript", default=True, show_default=True,
               help="Also write every graph as a TorchScript trace, for users of torch and for GPUs.")
-def export(config_path: str, what: str, nnunet: str, force: bool, torchscript: bool) -> None:
+@MONAI_COMPAT
+def export(config_path: str, what: str, nnunet: str, force: bool, torchscript: bool, monai_compat: bool) -> None:
     """Write the trained networks as bundles and check them against torch. With TensorRT and a GPU, also build this
     machine's engines."""
     config = load_config(config_path)
@@ -175,6 +178,7 @@ def export(config_path: str, what: str, nnunet: str, force: bool, torchscript: b
         click.echo(f"{folder}: written; {agreement} (see its MODEL_CARD.md).")
         if warning := import_module("cldm_trainer.export.quality").warning_of(folder):
             click.echo(f"warning: {warning}", err=True)
+    describe_to_monai(written, monai_compat, force)
     engines = import_module("cldm_trainer.export.engines")
     with BusyLines("engines", aloud=True) as say:
         built = engines.build_or_skip(written, config.export.batch_size, say)

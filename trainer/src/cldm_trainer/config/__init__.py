@@ -214,7 +214,7 @@ class ExportConfig:
     batch_size: int = 16  # [images] computed at once by default
     parity_tolerance: float = 1e-4  # most difference from torch; of a segmenter's logits as a share of their range
     segmenter_mirroring: bool = True  # whether the segmenter averages over mirrored copies by default
-    nnunet: str = ""  # another nnU-Net result folder (2d or 3d_fullres) to export as the segmenter; empty: this run's
+    nnunet: str = ""  # another nnU-Net result folder (2-D or 3-D) to export as the segmenter; empty: this run's
     nnunet_fold: str = "0"  # fold of that result folder
     nnunet_checkpoint: str = "checkpoint_final.pth"  # weights of that fold
     nnunet_labels: dict[str, str] = dataclasses.field(default_factory=dict)  # its label name or value -> our name

@@ -122,7 +122,8 @@ def _seen(manifest: Manifest) -> str:
 
 def _trained_elsewhere(manifest: Manifest) -> bool:
     """Whether the network was imported: then the run and its cohort are not what it learned from."""
-    return bool(manifest.provenance.get("nnunet", {}).get("trained") == "elsewhere")
+    provenance = manifest.provenance
+    return "imported" in provenance or provenance.get("nnunet", {}).get("trained") == "elsewhere"
 
 
 def _image_facts(manifest: Manifest) -> dict[str, str]:
@@ -153,8 +154,11 @@ def _training(manifest: Manifest) -> str:
     rows += [(f"training steps, {stage}", number) for stage, number in provenance.get("steps", {}).items()]
     rows += [(name, number) for name, number in provenance.get("software", {}).items()]
     if _trained_elsewhere(manifest):
-        nnunet = provenance["nnunet"]
-        facts = [(f"nnU-Net, {name}", nnunet[name]) for name in ("dataset", "plans", "trainer", "epochs")]
+        imported, nnunet = provenance.get("imported", {}), provenance.get("nnunet", {})
+        facts = [(name.replace("_", " "), imported[name]) for name in ("source", "trained_on") if name in imported]
+        facts += [(f"nnU-Net, {name}", nnunet[name]) for name in ("dataset", "plans", "trainer", "epochs")
+                  if name in nnunet]
+        facts += [(f"weights, {name}", f"SHA-256 {digest}") for name, digest in imported.get("weights", {}).items()]
         return "Trained elsewhere; its training data are not known here.\n\n" + _table(("", ""), [*facts, *rows])
     run = config.get("run", {}).get("name", "unnamed")
     text = f"Training run `{run}`; the resolved configuration is in manifest.json under `provenance.config`."

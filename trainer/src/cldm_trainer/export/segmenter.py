@@ -239,13 +239,9 @@ def segmenter_sections(settings: BundleSettings, result: NnunetResult, training:
     del common["attribute_distribution"]  # what a generator draws from
     provenance = dict(common["provenance"])
     provenance["software"] = {**provenance["software"], "nnunetv2": version("nnunetv2")}
-    provenance["nnunet"] = {"trainer": result.trainer, "plans": result.plans["plans_name"], "epochs": result.epochs,
-                            "trained_on": result.trained_on}
+    provenance["nnunet"] = nnunet_facts(result, elsewhere=not steps)
     if steps:
         provenance["steps"] = dict(steps)
-    else:
-        name = str(result.dataset.get("name") or result.plans.get("dataset_name") or "unnamed")
-        provenance["nnunet"] |= {"dataset": name, "trained": "elsewhere"}
     images = "single slices" if cohort.dims == 2 else "volumes"
     return {
         **common,
@@ -254,6 +250,14 @@ def segmenter_sections(settings: BundleSettings, result: NnunetResult, training:
         "description": f"nnU-Net ({cohort.dims}-D) for {images}; labels of the domain {cohort.domain.name}.",
         "provenance": provenance,
     }
+
+
+def nnunet_facts(result: NnunetResult, *, elsewhere: bool) -> dict[str, Any]:
+    """What nnU-Net says of a training, for the manifest's provenance. elsewhere: not a run of this package."""
+    facts = {"trainer": result.trainer, "plans": result.plans["plans_name"], "epochs": result.epochs,
+             "trained_on": result.trained_on}
+    name = str(result.dataset.get("name") or result.plans.get("dataset_name") or "unnamed")
+    return {**facts, "dataset": name, "trained": "elsewhere"} if elsewhere else facts
 
 
 def validation_figures(folder: Path) -> dict[str, Any]:

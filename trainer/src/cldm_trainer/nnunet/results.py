@@ -1,4 +1,4 @@
-"""Reads the result folder of any nnU-Net v2 training in the configuration 2d or 3d_fullres.
+"""Reads the result folder of any nnU-Net v2 training in a 2-D or 3-D configuration, a cascade's second stage excepted.
 
     RESULT/plans.json, dataset.json, fold_<fold>/checkpoint_final.pth
 """
@@ -23,8 +23,6 @@ from cldm_runtime.files.user_files import read_json
 from cldm_runtime.scans.label_map import map_labels
 from cldm_runtime.scans.nnunet_raw import RawDataset
 
-from .plan import CONFIGURATIONS
-
 RESAMPLING = "resample_data_or_seg_to_shape"
 GAUSSIAN_SIGMA_SCALE = 1 / 8  # of nnU-Net's sliding window
 TILE_STEP_SIZE = 0.5  # default of nnUNetPredictor
@@ -44,7 +42,7 @@ _SAFE = [np.dtype, _SCALAR, (_SCALAR, "numpy.core.multiarray.scalar"),  # the se
 class NnunetResult:
     """A trained network, deep supervision off, with what nnU-Net knows about its use.
 
-    `trained_on`: "volumes" in the configuration 3d_fullres. In 2d "slices" or "stacks", whose intensities nnU-Net
+    `trained_on`: "volumes" in a 3-D configuration. In a 2-D one "slices" or "stacks", whose intensities nnU-Net
     normalises over the whole stack; the runtime normalises each slice.
     """
 
@@ -60,7 +58,7 @@ class NnunetResult:
     @property
     def axes(self) -> int:
         """Spatial axes of the images: 2 for slices, 3 for volumes."""
-        return next(axes for axes, name in CONFIGURATIONS.items() if name == self.configuration)
+        return len(self.managers[1].patch_size)
 
     @property
     def trained_on(self) -> str:
@@ -97,13 +95,14 @@ def load_result(folder: Path, fold: str = "0", checkpoint: str = "checkpoint_fin
 
 def _known_configuration(folder: Path, plans: Mapping[str, Any], name: str) -> str:
     """The configuration of a checkpoint. Raises InputError for one that cannot be exported, or that plans lack."""
-    if name not in CONFIGURATIONS.values():
-        raise InputError(f"{folder}: the checkpoint is of the configuration {name!r}. Only "
-                         f"{' and '.join(CONFIGURATIONS.values())} can be exported: train one of them.")
     planned = plans.get("configurations", {})
     if name not in planned:
         raise InputError(f"{folder / 'plans.json'}: no configuration {name!r}, which the checkpoint is of; found "
                          f"{', '.join(map(str, planned)) or 'none'}. Copy plans.json from the training again.")
+    if planned[name].get("previous_stage"):
+        raise InputError(f"{folder}: the configuration {name!r} takes the labels of "
+                         f"{planned[name]['previous_stage']!r} as input, and a bundle holds one "
+                         "network. Export a configuration without a previous stage.")
     return name
 
 
@@ -184,8 +183,10 @@ def build_network(plans: Mapping[str, Any], dataset: Mapping[str, Any], trainer_
     return network
 
 
-def segmenter_spec(result: NnunetResult, domain: Domain, labels: Mapping[str, str], mirror: bool) -> SegmenterSpec:
+def segmenter_spec(result: NnunetResult, domain: Domain, labels: Mapping[str, str], mirror: bool,
+                   setting: str = "export.nnunet_labels") -> SegmenterSpec:
     """What the runtime's predictor needs. `labels`: label name of dataset.json, or value -> label name of the domain.
+    setting: where a user gives them.
 
     Raises InputError that lists everything that the runtime's predictor cannot reproduce.
     """
@@ -195,7 +196,7 @@ def segmenter_spec(result: NnunetResult, domain: Domain, labels: Mapping[str, st
         if result.axes != domain.axes:
             faults.append(f"the configuration {result.configuration} segments images of {result.axes} axes, but those "
                           f"of the domain {domain.name} have {domain.axes}")
-        values = _label_values(result, label_manager, domain, labels, faults)
+        values = _label_values(result, label_manager, domain, labels, setting, faults)
         if faults:
             raise InputError(list_faults(f"{result.folder} cannot be exported:", faults))
         inside = [int(axis) for axis in plans.transpose_forward][-result.axes:]  # of a slice without the first axis
@@ -230,12 +231,12 @@ def _resampling_faults(configuration: Mapping[str, Any], axes: int) -> list[str]
 
 
 def _label_values(result: NnunetResult, label_manager: Any, domain: Domain, labels: Mapping[str, str],
-                  faults: list[str]) -> tuple[int, ...]:
+                  setting: str, faults: list[str]) -> tuple[int, ...]:
     """Label value of the domain for each channel of the network."""
     known = read_labels(result.dataset["labels"], result.folder / "dataset.json")
     named = {name: values for name, values in known.items() if name != "ignore"}
     lookup = map_labels(RawDataset(result.folder, named, (), result.dataset), domain, labels, faults,
-                        "export.nnunet_labels")
+                        setting)
     channels = label_manager.regions_class_order if label_manager.has_regions else label_manager.all_labels
     missing = [int(value) for value in channels if int(value) not in lookup]
     if missing and not faults:
