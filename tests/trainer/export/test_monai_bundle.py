@@ -14,8 +14,8 @@ from cldm_runtime.generation.generator import Generator
 from cldm_trainer.export.monai_bundle import write_monai_bundle
 
 EXPORTED = Path(__file__).parents[3] / "exported"
-# Of docs/source/mb_specification.rst, MONAI 1.6
-KEYS = {"version", "monai_version", "pytorch_version", "numpy_version", "optional_packages_version", "task",
+# Of docs/source/mb_specification.rst; MONAI 1.6 calls optional_packages_version required_packages_version
+KEYS = {"version", "monai_version", "pytorch_version", "numpy_version", "required_packages_version", "task",
         "description", "authors", "copyright", "network_data_format"}
 TENSOR = {"type", "format", "modality", "num_channels", "spatial_shape", "dtype", "value_range", "is_patch_data",
           "channel_def"}

@@ -6,6 +6,8 @@
 
 import inspect
 from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -158,10 +160,11 @@ def _diffusers(name: str) -> Any:
     return getattr(diffusers, name)
 
 
+@cache
 def _torchvision_works() -> bool:
     """Whether torchvision can be imported beside this torch: nnU-Net may bring one that is made for another."""
     try:
-        import torchvision  # noqa: F401
+        import_module("torchvision")
     except (ImportError, RuntimeError, OSError):
         return False
     return True

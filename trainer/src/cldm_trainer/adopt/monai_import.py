@@ -95,7 +95,8 @@ class MonaiNetworks:
             codec = self._build("mask_autoencoder", in_channels=condition.channels)
             then = MeanLatent(codec, self.description.latent.mask_scale)
         if controlnet is not None:
-            then, controlnet.controlnet_cond_embedding = controlnet.controlnet_cond_embedding, nn.Identity()
+            then = controlnet.get_submodule("controlnet_cond_embedding")
+            controlnet.controlnet_cond_embedding = nn.Identity()
         return LabelNumbers(condition, self.domain, then)
 
     def _sources(self) -> list[tuple[int, ...]]:

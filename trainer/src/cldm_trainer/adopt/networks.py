@@ -109,6 +109,8 @@ class AttributeNumbers(nn.Module):
 class MeanLatent(nn.Module):
     """What an autoencoder's encoder says of its input: the mean, times `scale`."""
 
+    autoencoder: Any  # MONAI's AutoencoderKL
+
     def __init__(self, autoencoder: nn.Module, scale: float) -> None:
         super().__init__()
         self.autoencoder, self.scale = autoencoder, scale
@@ -121,17 +123,21 @@ class MeanLatent(nn.Module):
 class ImageDecoder(nn.Module):
     """Latent of the diffusion -> image in [0, 1]. autoencoder: None where the diffusion is one of images."""
 
+    autoencoder: Any  # MONAI's AutoencoderKL, or None
+
     def __init__(self, autoencoder: nn.Module | None, scale: float, network_range: tuple[float, float]) -> None:
         super().__init__()
         self.autoencoder, self.scale, (self.low, self.high) = autoencoder, scale, network_range
 
     def forward(self, latent: Tensor) -> Tensor:
-        decoded = latent if self.autoencoder is None else self.autoencoder.decode(latent / self.scale)
+        decoded: Tensor = latent if self.autoencoder is None else self.autoencoder.decode(latent / self.scale)
         return ((decoded - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
 
 
 class ImageEncoder(nn.Module):
     """Image in [0, 1] and white noise of the latent's shape -> a draw from the latent's distribution."""
+
+    autoencoder: Any  # MONAI's AutoencoderKL
 
     def __init__(self, autoencoder: nn.Module, scale: float, network_range: tuple[float, float]) -> None:
         super().__init__()

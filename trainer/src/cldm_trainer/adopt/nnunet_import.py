@@ -1,6 +1,5 @@
 """nnU-Net result folders of any 2-D or 3-D configuration without a cascade to segmenter bundles, without a cohort."""
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,11 @@ from cldm_runtime.noise import Purpose, normals
 from cldm_runtime.store import open_dataset
 
 from ..export.segmenter import AGREEMENT_IMAGES, SEED, SegmenterExport, nnunet_facts
-from ..nnunet.plan import use_folders
 from ..nnunet.results import NnunetResult, load_result, segmenter_spec
 from .description import Description
 from .sections import common_sections
 
+_TOLERANCE = 1e-4  # of logits and features, as a share of their range: the labels decide
 _FEW = {2: 8, 3: 2}  # drawn images, by spatial axes
 
 
@@ -28,26 +27,24 @@ def import_nnunet(description: Description, domain: Domain, folder: Path, target
     are not mapped, ParityError where the runtime's predictor says something else than nnU-Net's."""
     described = description.nnunet
     assert described is not None  # it was checked
-    with tempfile.TemporaryDirectory() as scratch:
-        use_folders(Path(scratch))  # nnU-Net wants three folders before it is imported
-        home = folder / described.folder
-        result = load_result(home, described.fold, described.checkpoint)
-        spec = segmenter_spec(result, domain, described.labels, described.mirroring, "nnunet.labels")
-        if len(spec.normalisation) != description.image.channels:
-            raise InputError(f"image.channels: found {description.image.channels}, but {home} was trained on "
-                             f"{len(spec.normalisation)}. Correct it.")
-        weights = home / f"fold_{described.fold}" / described.checkpoint
-        sections = {
-            "bundle_version": description.bundle.version,
-            "kind": "segmenter",
-            "description": description.bundle.description or (
-                f"nnU-Net ({result.configuration}), trained elsewhere; labels of the domain {domain.name}."),
-            **common_sections(description, domain, "nnU-Net", {weights.name: sha256_of(weights)}),
-        }
-        sections["provenance"] |= {"nnunet": nnunet_facts(result, elsewhere=True)}
-        export = SegmenterExport(result, spec, domain, sections, _images(description, folder, result),
-                                 description.tolerance, torchscript)
-        return export.write(target, force=force)
+    home = folder / described.folder
+    result = load_result(home, described.fold, described.checkpoint)
+    spec = segmenter_spec(result, domain, described.labels, described.mirroring, "nnunet.labels")
+    if len(spec.normalisation) != description.image.channels:
+        raise InputError(f"image.channels: found {description.image.channels}, but {home} was trained on "
+                         f"{len(spec.normalisation)}. Correct it.")
+    weights = home / f"fold_{described.fold}" / described.checkpoint
+    sections = {
+        "bundle_version": description.bundle.version,
+        "kind": "segmenter",
+        "description": description.bundle.description or (
+            f"nnU-Net ({result.configuration}), trained elsewhere; labels of the domain {domain.name}."),
+        **common_sections(description, domain, "nnU-Net", {weights.name: sha256_of(weights)}),
+    }
+    sections["provenance"] |= {"nnunet": nnunet_facts(result, elsewhere=True)}
+    export = SegmenterExport(result, spec, domain, sections, _images(description, folder, result),
+                             max(description.tolerance, _TOLERANCE), torchscript)
+    return export.write(target, force=force)
 
 
 def _images(description: Description, folder: Path, result: NnunetResult) -> NDArray[np.float32]:

@@ -72,7 +72,6 @@ def metadata(manifest: Manifest) -> dict[str, Any]:
         "pytorch_version": version("torch").partition("+")[0],
         "numpy_version": version("numpy"),
         "required_packages_version": {"cldm-runtime": version("cldm-runtime"), "onnxruntime": version("onnxruntime")},
-        "optional_packages_version": {},
         "name": manifest.name,
         "task": f"{manifest.kind} of the domain {manifest.domain}",
         "description": manifest.description,
@@ -98,8 +97,8 @@ def inference(manifest: Manifest, folder: Path) -> dict[str, Any]:
 
 def _tensor(spec: TensorSpec, kind: str, form: str, channels: dict[str, str], **more: Any) -> dict[str, Any]:
     """A tensor as MONAI describes it. channels: number -> meaning."""
-    _, first, *spatial = (*spec.shape, *[1] * (2 - len(spec.shape)))
-    return {"type": kind, "format": form, "modality": "n/a", "num_channels": first, "spatial_shape": spatial,
+    return {"type": kind, "format": form, "modality": "n/a", "num_channels": spec.shape[1],
+            "spatial_shape": list(spec.shape[2:]),
             "dtype": spec.dtype, "value_range": list(spec.range or ()), "is_patch_data": False, "channel_def": channels,
             **more}
 
