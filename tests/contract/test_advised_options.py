@@ -19,7 +19,7 @@ from contract.test_layers import SOURCES, _files_of, arrows
 from contract.test_named_in_messages import FILES, FOREIGN, options
 
 RUNTIME, TRAINER = SOURCES["cldm_runtime"], SOURCES["cldm_trainer"]
-OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9_-]+")
 REPEATING = ("cldm run merge", "cldm run repair", "cldm run status")  # take the arguments of gen and evaluate
 # What a command imports of a file, but never calls where such a message arises.
 NEVER = {

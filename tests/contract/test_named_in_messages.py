@@ -22,7 +22,8 @@ FILES = sorted([*(ROOT / "runtime/src").rglob("*.py"), *(ROOT / "trainer/src").r
 FOREIGN = {
     "--array", "--chdir", "--cpus-per-task", "--dependency", "--gres", "--job-name", "--kill-on-bad-exit",
     "--kill-on-invalid-dep", "--nnodes", "--nproc-per-node", "--ntasks", "--ntasks-per-node", "--output", "--parsable",
-    "--query-gpu", "--rdzv-backend", "--rdzv-endpoint", "--requeue", "--upgrade", "--format", "--images"}
+    "--query-gpu", "--rdzv-backend", "--rdzv-endpoint", "--requeue", "--upgrade", "--format", "--images",
+    "--config_file", "--bundle_root"}
 PROSE = {"bundle", "engine"}  # "a cldm bundle"
 # Sections of descriptions of segmenters and of networks from elsewhere.
 OF_DESCRIPTIONS = {field.name for record in (SegmenterDescription, Description) for field in dataclasses.fields(record)}

@@ -67,7 +67,7 @@ class LatentFacts:
 
 
 @dataclass(frozen=True)
-class ConditionFacts:
+class ForeignCondition:
     """labels: label of the domain -> the number that the network saw; with `channels` above 1, its channel."""
 
     kind: Literal["concatenated", "controlnet", "tokens"]
@@ -114,7 +114,7 @@ class Description:
     diffusers: DiffusersFolder | None = None
     nnunet: NnunetFolder | None = None
     latent: LatentFacts = LatentFacts()
-    condition: ConditionFacts | None = None  # None: unconditional
+    condition: ForeignCondition | None = None  # None: unconditional
     schedule: ScheduleFacts | None = None  # None: that of the diffusers folder
     sampling: SamplingFacts = SamplingFacts()
     tolerance: float = 1e-5  # most difference from torch, as a share of an output's range where that is above 1
@@ -173,7 +173,7 @@ class Description:
             yield f"condition.kind: found {condition.kind!r}, expected \"concatenated\" beside mask_autoencoder."
 
 
-def _token_faults(condition: ConditionFacts, domain: Domain) -> Iterator[str]:
+def _token_faults(condition: ForeignCondition, domain: Domain) -> Iterator[str]:
     unknown = [name for name in condition.attributes if name not in domain.attribute_names]
     if unknown or not condition.attributes:
         yield (f"condition.attributes: found {', '.join(condition.attributes) or 'none'}, expected some of "
@@ -186,7 +186,7 @@ def _token_faults(condition: ConditionFacts, domain: Domain) -> Iterator[str]:
         yield "condition.std: expected numbers above 0."
 
 
-def _label_faults(condition: ConditionFacts, domain: Domain) -> Iterator[str]:
+def _label_faults(condition: ForeignCondition, domain: Domain) -> Iterator[str]:
     names = domain.labels.names
     if set(condition.labels) != set(names):
         yield (f"condition.labels: found {', '.join(condition.labels) or 'none'}, expected a number for each of "

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.domains.domain import Domain
 
-from .description import ConditionFacts
+from .description import ForeignCondition
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,16 @@ class Imported:
 ENCODERS = {"concatenated": "mask_encoder", "controlnet": "control_encoder", "tokens": "attribute_encoder"}
 
 
-def encoder_role(condition: ConditionFacts) -> str:
+def encoder_role(condition: ForeignCondition) -> str:
     """The role of the condition's graph."""
     return ENCODERS[condition.kind]
 
 
 class ImportedDenoiser(nn.Module):
-    """A U-Net that takes its condition in the way that it was trained with: see `ConditionFacts.kind`."""
+    """A U-Net that takes its condition in the way that it was trained with: see `ForeignCondition.kind`."""
 
-    def __init__(self, unet: nn.Module, condition: ConditionFacts | None, controlnet: nn.Module | None = None) -> None:
+    def __init__(self, unet: nn.Module, condition: ForeignCondition | None, controlnet: nn.Module | None = None
+                 ) -> None:
         super().__init__()
         self.unet, self.controlnet = unet, controlnet
         self.kind = "" if condition is None else condition.kind
@@ -72,7 +73,7 @@ class LabelNumbers(nn.Module):
 
     table: Tensor
 
-    def __init__(self, condition: ConditionFacts, domain: Domain, then: nn.Module) -> None:
+    def __init__(self, condition: ForeignCondition, domain: Domain, then: nn.Module) -> None:
         super().__init__()
         numbers = [condition.labels[name] for name in domain.labels.names]
         table = torch.zeros(condition.channels, len(numbers))
@@ -94,7 +95,7 @@ class AttributeNumbers(nn.Module):
     std: Tensor
     chosen: Tensor
 
-    def __init__(self, condition: ConditionFacts, domain: Domain) -> None:
+    def __init__(self, condition: ForeignCondition, domain: Domain) -> None:
         super().__init__()
         count = len(condition.attributes)
         self.register_buffer("chosen", torch.tensor([domain.attribute_names.index(a) for a in condition.attributes]))

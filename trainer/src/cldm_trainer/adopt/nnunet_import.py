@@ -62,4 +62,4 @@ def _images(description: Description, folder: Path, result: NnunetResult) -> NDA
             return dataset.images(np.unique(rows))
     noise = normals(SEED, np.arange(count), Purpose.ACQUISITION, shape).astype(np.float64)
     smooth = gaussian_filter(noise, (0, 0, *(3,) * result.axes))
-    return np.clip(0.5 + smooth / (4 * smooth.std()) + 0.03 * noise, 0.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(0.5 + smooth / (4 * smooth.std()) + 0.03 * noise, 0.0, 1.0), dtype=np.float32)
