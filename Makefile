@@ -88,7 +88,7 @@ clean:  ## remove environments, caches and out/ (data/ and runs/ stay)
 .venv/installed: runtime/pyproject.toml trainer/pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python $(PIP_INSTALL) $(TORCH)
-	$(BIN)/python $(PIP_INSTALL) -e './runtime[cpu,scans]' -e './trainer[test]'
+	$(BIN)/python $(PIP_INSTALL) -e './runtime[cpu,scans,dicom]' -e './trainer[test]'
 	touch $@
 
 # Not editable: what a user would get. A stale runtime/build would bring deleted modules back.

@@ -7,6 +7,8 @@ from pathlib import Path
 from ..domains.domain import Domain
 from ..domains.layout import FileLayout
 from ..errors import InputError, list_faults
+from .dicom.dataset import LAYOUT as DICOM
+from .dicom.dataset import read_dicom_dataset
 from .file_patterns import file_pattern, files_below
 from .layout_cases import FileSet, FoundCases, find_cases
 from .layouts import AUTO, FOLDERS, NNUNET, file_layouts
@@ -34,7 +36,13 @@ def read_dataset(folder: Path, settings: PrepareSettings, domain: Domain) -> tup
         tried[layout.name] = found = find_cases(layout, paths)
         if found.cases:
             return _dataset(folder, layout, found, settings, domain)
-    raise InputError(_no_layout(folder, settings, tried, paths))
+    no_dicom = ""
+    if settings.layout in (AUTO, DICOM) and not settings.image_files:
+        read = read_dicom_dataset(folder, paths, settings, domain)
+        if not isinstance(read, str):
+            return read
+        no_dicom = read
+    raise InputError(_no_layout(folder, settings, tried, paths, no_dicom))
 
 
 def _candidates(settings: PrepareSettings) -> Sequence[FileLayout]:
@@ -46,9 +54,9 @@ def _candidates(settings: PrepareSettings) -> Sequence[FileLayout]:
             raise InputError(f'prepare.image_files and prepare.label_files belong together, with layout = "{FOLDERS}": '
                              f"found {settings.image_files!r}, {settings.label_files!r} and {settings.layout!r}.")
         return [_own_layout(known[FOLDERS], settings)]
-    if settings.layout not in (AUTO, NNUNET, *known):
+    if settings.layout not in (AUTO, NNUNET, *known, DICOM):
         raise InputError(f"prepare.layout: found {settings.layout!r}, expected one of {AUTO}, {NNUNET}, "
-                         f"{', '.join(known)}.")
+                         f"{', '.join(known)}, {DICOM}.")
     return list(known.values()) if settings.layout == AUTO else [
         layout for layout in known.values() if layout.name == settings.layout]
 
@@ -117,12 +125,15 @@ def _notes(layout: FileLayout, found: FoundCases, settings: PrepareSettings, dom
     return notes + ([layout.remark] if layout.remark else [])
 
 
-def _no_layout(folder: Path, settings: PrepareSettings, tried: Mapping[str, FoundCases], paths: Sequence[str]) -> str:
+def _no_layout(folder: Path, settings: PrepareSettings, tried: Mapping[str, FoundCases], paths: Sequence[str],
+               no_dicom: str) -> str:
     """One message: the layouts that were tried, and the first thing that is missing in each."""
     missing = [f"{name}: {found.missing[0] if found.missing else 'no case has a label map'}"
                for name, found in tried.items()]
     if settings.layout in (AUTO, NNUNET) and not settings.image_files:
         missing.insert(0, f"{NNUNET}: {_DESCRIPTION} is missing")
+    if no_dicom:
+        missing.append(f"{DICOM}: {no_dicom}")
     holds = f"holds {len(paths)} file(s), such as {', '.join(paths[:_MOST_NAMED])}" if paths else "holds no files"
     return list_faults(
         f"{folder}: {holds}, in no layout that was tried. Give the folder that holds all cases; or describe it with "

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .nnunet_raw import Case
-from .volume_files import Geometry, read_geometry
+from .sources import read_geometry
+from .volume_files import Geometry
 
 AXES = "zyx"  # of an array, whose first axis is the file's third
 _SAME = 1.05  # two spacings whose ratio is smaller do not tell axes apart

@@ -80,10 +80,10 @@ def _file_set(layout: FileLayout, values: Mapping[str, str], images: Sequence[Gr
     files, maps = ([group.get(key, [""])[0] for group in groups] for groups in (images, labels))
     name = layout.case.format(**values) if layout.case else "_".join(values.values())
     patient = layout.patient.format(**values) if layout.patient else values.get("patient", name)
-    return FileSet(name, patient, _subset(next(filter(None, files), "")), tuple(files), tuple(maps))
+    return FileSet(name, patient, subset_of_path(next(filter(None, files), "")), tuple(files), tuple(maps))
 
 
-def _subset(path: str) -> str:
+def subset_of_path(path: str) -> str:
     """train, val or test, as the last folder of a path that names one says; "" where none does."""
     named = [match[1].lower() for folder in Path(path).parts[:-1] for match in _SUBSET.finditer(folder)]
     return named[-1] if named else ""

@@ -19,6 +19,7 @@ from ..bundle.nnunet_labels import read_labels
 from ..errors import InputError
 from ..files.atomic import whole_stream
 from ..files.user_files import composed, list_folder, read_json
+from .sources import Source, files_of
 from .subsets import check_patients, patients_of, split_note, subsets_of
 from .volume_files import imported
 
@@ -27,7 +28,7 @@ _ENDING = re.compile(r"(\.[A-Za-z0-9]{1,10}){1,3}")
 
 @dataclass(frozen=True)
 class Case:
-    """One image (all its channel files) with its label map.
+    """One image (a file or a DICOM series for each channel) with its label map.
 
     regions: files that show one region each, in place of one label map, with its label value: it is where the file is
     above 0, and the last one decides where several are. lost_affine: the label map may have the identity for an affine.
@@ -37,15 +38,15 @@ class Case:
     name: str
     patient: str
     subset: str
-    image_files: tuple[Path, ...]
-    label_file: Path
+    image_files: tuple[Source, ...]
+    label_file: Source
     regions: tuple[tuple[Path, int], ...] = ()
     lost_affine: bool = False
     truth_file: Path | None = None
 
     @property
     def label_files(self) -> tuple[Path, ...]:
-        return tuple(file for file, _ in self.regions) or (self.label_file,)
+        return tuple(file for file, _ in self.regions) or files_of(self.label_file)
 
 
 @dataclass(frozen=True)

@@ -11,26 +11,37 @@ from ..errors import DatasetError, list_faults
 from ..files.derived import Derivation, differences
 from ..files.digest import sha256_of, sha256_of_bytes
 from ..store import DERIVED_FROM, open_dataset
+from .dicom.masks import DicomMask
 from .nnunet_raw import Case, RawDataset
+from .sources import Source, files_of
 
 
 def origin_of(raw: RawDataset, recipe: Mapping[str, object], nature: str, domain: Domain) -> Derivation:
     """The digests of all raw files, and the recipe. Names of cases and patients go into one digest, nowhere else."""
-    files = [file for case in raw.cases for file in (*case.image_files, *case.label_files, *_truth(case))
-             if os.path.isfile(file)]
+    files = list(dict.fromkeys(
+        file for case in raw.cases for source in (*case.image_files, case.label_file, *case.label_files, *_truth(case))
+        for file in files_of(source) if os.path.isfile(file)))
     with ThreadPoolExecutor() as pool:
         contents = dict(zip(files, pool.map(sha256_of, files), strict=True))
     sources = {
         "cases and subsets": [(case.name, case.patient, case.subset) for case in raw.cases],
-        "images": [[contents.get(file) for file in case.image_files] for case in raw.cases],
-        "label maps": [[(contents.get(file), value) for file, value in case.regions] or contents.get(case.label_file)
-                       for case in raw.cases],
+        "images": [[_content(file, contents) for file in case.image_files] for case in raw.cases],
+        "label maps": [[(contents.get(file), value) for file, value in case.regions]
+                       or _content(case.label_file, contents) for case in raw.cases],
     }
     if any(case.truth_file for case in raw.cases):
         sources["true label maps"] = [[contents.get(file) for file in _truth(case)] for case in raw.cases]
     declared = {} if domain.declaration is None else {"declared_domain": domain.declaration}
     return Derivation({name: sha256_of_bytes(json.dumps(value).encode()) for name, value in sources.items()},
                       {**recipe, "nature": nature, **declared})
+
+
+def _content(source: Source, contents: Mapping[Path, str]) -> object:
+    """The digest of a file; of DICOM, those of all its files, and which frames or values they give."""
+    if isinstance(source, Path):
+        return contents.get(source)
+    order = source.values if isinstance(source, DicomMask) else [frame.number for frame in source.frames]
+    return [[contents.get(file) for file in source.files], order]
 
 
 def _truth(case: Case) -> tuple[Path, ...]:

@@ -23,7 +23,7 @@ NIFTI_ENDINGS = (".nii", ".nii.gz")
 PICTURE_ENDINGS = (".png", ".bmp", ".tif", ".tiff")  # one slice, whose pixels are taken to be 1 mm wide
 ARRAY_ENDING = ".npy"  # the same
 OTHER_ENDINGS = (".mha", ".nrrd", ".gipl", *PICTURE_ENDINGS, ARRAY_ENDING)
-INSTALL = "pip install 'cldm-runtime[scans]'"
+INSTALL = "pip install 'cldm-runtime[scans]'"  # the extra of most packages
 MOST_VOXELS = 2**26  # 640 x 640 x 163
 SPACINGS_MM = (0.01, 1000.0)
 THICKNESS_MM = 999.0  # of a single slice; nnU-Net's number for pictures
@@ -52,12 +52,13 @@ class Geometry:
     directions: NDArray[np.float64] | None
 
 
-def imported(package: str) -> Any:
-    """A package of the extra `scans`. Raises InputError with the command that installs it."""
+def imported(package: str, extra: str = "scans") -> Any:
+    """A package of an extra. Raises InputError with the command that installs it."""
     try:
         return import_module(package)
     except ImportError as error:
-        raise InputError(f"{package} is not installed; scans are read and written with it. Run: {INSTALL}.") from error
+        raise InputError(f"{package} is not installed; scans are read and written with it. Run: "
+                         f"{INSTALL.replace('scans', extra)}.") from error
 
 
 def read_array(file: Path) -> Array:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .geometry import AS_STORED, Turn
 from .nnunet_raw import Case
-from .volume_files import read_array
+from .sources import read_array
 
 GEOMETRY_TOLERANCE = 1e-3
 LABEL_TOLERANCE = 1e-3  # how far from a whole number a label may lie: headers that scale leave 0.9999
