@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,6 +76,59 @@ def no_layout(folder: Path) -> Command:
 
 def no_label_of_the_domain(folder: Path) -> Command:
     layouts.lascarqs(folder / "raw")
+    return prepare(folder)
+
+
+def dicom(folder: Path, maps: np.ndarray, kind: str = "") -> list[Any]:
+    """A series in `scan`, and its SEG. kind: in the series description."""
+    from dicom_fixtures import save, segmentation, series
+
+    images = series(layouts.picture_of(maps).astype(np.uint16), patient=folder.name, SeriesDescription=kind)
+    save(folder / "scan", *images)
+    save(folder, segmentation(images, maps), stem="SEG")
+    return images
+
+
+def overlapping_contours(folder: Path) -> Command:
+    from dicom_fixtures import contours, save
+
+    images = dicom(folder / "raw", ring_stack())
+    (folder / "raw" / "SEG000.dcm").unlink()
+    square = np.array([(10.5, 10.5), (10.5, 20.5), (20.5, 20.5), (20.5, 10.5)])
+    save(folder / "raw", contours(images, {"scar": {0: [square]}, "cavity": {0: [square + [0, 7]]}}))
+    return prepare(folder)
+
+
+def two_phases(folder: Path) -> Command:
+    from dicom_fixtures import save, uid
+
+    images = dicom(folder / "raw", ring_stack())
+    for number, image in enumerate(images):
+        image.SOPInstanceUID, image.TriggerTime = uid("late", number), 600.0
+    save(folder / "raw" / "scan", *images, stem="late")
+    return prepare(folder)
+
+
+def missing_slices(folder: Path) -> Command:
+    dicom(folder / "raw", ring_stack())
+    for number in (2, 3):
+        (folder / "raw" / "scan" / f"IM00{number}.dcm").unlink()
+    return prepare(folder)
+
+
+def moved_mask(folder: Path) -> Command:
+    from dicom_fixtures import save
+
+    for image in (images := dicom(folder / "raw", ring_stack())):
+        rows, columns = np.reshape(image.ImageOrientationPatient, (2, 3)).astype(float)
+        image.ImagePositionPatient = list(np.round(np.add(image.ImagePositionPatient, 4 * np.cross(rows, columns)), 6))
+    save(folder / "raw" / "scan", *images)
+    return prepare(folder)
+
+
+def two_kinds(folder: Path) -> Command:
+    for place, kind in (("a", "PSIR"), ("b", "MAG")):
+        dicom(folder / "raw" / place, ring_stack(), kind)
     return prepare(folder)
 
 
@@ -181,6 +235,8 @@ WAYS: dict[str, Wrong] = {
     "BraTS": lacking(layouts.brats, "*-t2f*"),
     "folders of SegGuidedDiff": lacking(layouts.seg_guided, "mask/all/train/*"),
     "two folders with equal names": lacking(pairs, "labels/*"),
+    "DICOM with SEG": lacking(lambda folder: dicom(folder, ring_stack((1, 60, 64))), "scan/*"),
+    "DICOM with RTSTRUCT": overlapping_contours,
     "any other names": lambda folder: prepare(folder, 'image_files = "images/a.nii"\nlabel_files = "{case}.nii"\n'),
     "attributes, as a table": grid("infarct_size,lesion\n0.2,1\n"),
     "label maps": maps,
@@ -202,12 +258,17 @@ FOLDERS: dict[str, Wrong] = {
     "a value without a name": wrong_values,
     "a label that the domain lacks": no_label_of_the_domain,
     "two grids": two_grids,
+    "DICOM: two phases of a scan in one series": two_phases,
+    "DICOM: missing slices": missing_slices,
+    "DICOM: a mask on another grid": moved_mask,
+    "DICOM: PSIR in one case, magnitude in another": two_kinds,
     "a damaged file": damaged,
 }
 OUT: dict[str, Wrong] = {
     "an nnU-Net raw dataset": folder_in_use,
     "NIfTI files": lambda folder: converted(folder, "nifti", "--out", str(folder / "x"), "--rows", "0:99"),
     "PNG files": lambda folder: converted(folder, "png", "--out", str(folder / "x"), "--subset", "test"),
+    "DICOM files": lambda folder: converted(folder, "dicom", "--out", str(folder / "x"), "--rows", "2:1"),
     "npz files": lambda folder: converted(folder, "npz", "--out", str(folder / "x"), "--rows", "first"),
     "generated images, a dataset file": file_in_use,
     "a report": report(),

@@ -22,7 +22,10 @@ import nibabel
 import numpy as np
 import pytest
 
+import dicom_fixtures
+from cldm_runtime.errors import InputError
 from cldm_runtime.files.atomic import write_json
+from cldm_runtime.scans.conversion.convert import convert
 from cldm_runtime.scans.nnunet_raw import write_nifti
 from cldm_runtime.scans.prepare import prepare
 from cldm_runtime.scans.settings import PrepareSettings
@@ -79,6 +82,23 @@ def write_raw(folder: Path) -> None:
         "file_ending": ".nii.gz"})
     write_json(folder / "patients.json", {case: f"{NAME}-{number}" for number, case in enumerate(cases)})
     write_json(folder / "splits_final.json", [{"train": cases[:3], "val": cases[3:4]}])
+
+
+def write_dicom(folder: Path) -> None:
+    """A series and its SEG that name their patient wherever DICOM has room for it, private elements included."""
+    maps = np.pad(np.stack([draw_anatomy(i, 0.1 * i) for i in range(4)]), [(0, 0), (20, 20), (20, 20)])
+    images = dicom_fixtures.series((500 * GREYS[maps]).astype(np.uint16), patient=f"{NAME}-1")
+    for image in images:
+        image.PatientName = image.ReferringPhysicianName = image.OperatorsName = f"{NAME}^Erika"
+        for keyword in ("InstitutionName", "StudyDescription", "SeriesDescription", "ImageComments", "AccessionNumber",
+                        "StudyID", "ProtocolName"):
+            setattr(image, keyword, NAME)
+        image.PatientBirthDate = "19570301"
+        image.private_block(0x0033, NAME, create=True).add_new(1, "LO", f"{NAME} {BORN}1")
+    mask = dicom_fixtures.segmentation(images, maps)
+    mask.ContentCreatorName = mask.ContentDescription = mask.SeriesDescription = mask.Manufacturer = NAME
+    dicom_fixtures.save(folder / "scan", *images)
+    dicom_fixtures.save(folder, mask, stem="SEG")
 
 
 def name_patient(file: Path) -> None:
@@ -161,6 +181,24 @@ def test_the_cohort_does_not_name_the_patient(tmp_path: Path) -> None:
     settings = PrepareSettings(shape=(128, 128), spacing_mm=(1.0, 1.0), workers=1)
     prepare(tmp_path / f"{NAME}^Erika", tmp_path / "cohort" / "cohort.h5", settings, "lge")
     assert (tmp_path / "cohort" / "cohort.h5").exists() and leaks(tmp_path / "cohort") == []
+
+
+def test_nothing_of_a_dicom_header_gets_further(tmp_path: Path) -> None:
+    """Neither into a cohort, nor into DICOM that is made of it, nor into what is said on the way."""
+    write_dicom(tmp_path / "raw")
+    assert leaks(tmp_path / "raw") == ["SEG000.dcm", *(f"scan/IM00{number}.dcm" for number in range(4))]
+    said: list[str] = []
+    settings = PrepareSettings(shape=(128, 128), spacing_mm=(1.5, 1.25), workers=1, nature="patients",
+                               first_slice="base")
+    prepare(tmp_path / "raw", tmp_path / "made" / "cohort.h5", settings, "lge", notes=said)
+    said += convert(tmp_path / "made" / "cohort.h5", "dicom", tmp_path / "made" / "dicom").notes
+    (tmp_path / "raw" / "scan" / "IM001.dcm").unlink()
+    for layout in ("dicom", "auto"):
+        with pytest.raises(InputError, match="there is a gap from 0 to 16 mm") as caught:
+            prepare(tmp_path / "raw", tmp_path / "none.h5", PrepareSettings(layout=layout), "lge")
+        said.append(str(caught.value))
+    assert len(list((tmp_path / "made" / "dicom").rglob("*.dcm"))) == 8
+    assert leaks(tmp_path / "made") == [] and not names_patient("\n".join(said).encode())
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,8 @@ from .run_log import note
 @click.command(cls=AuditedCommand)
 @click.argument("source", metavar="DATASET|FOLDER", type=click.Path(path_type=Path))
 @click.option("--to", "layout", required=True, type=click.Choice([*FORMATS, DATASET]),
-              help="nnunet: nnU-Net raw. nifti, png, npz: images and label maps, file by file. h5: a dataset file.")
+              help="nnunet: nnU-Net raw. nifti, png, dicom, npz: images and label maps, file by file. h5: a "
+                   "dataset file.")
 @click.option("--out", "target", required=True, type=click.Path(path_type=Path), metavar="PATH",
               help="Folder to write, new or empty; for h5, the file.")
 @click.option("--rows", metavar="ROWS", help="Only these rows, counted from 0: 7, 0:100 (100 is not among them), or "
@@ -37,7 +38,7 @@ def convert(source: Path, layout: str, target: Path, rows: str | None, subset: s
 
     The folder appears whole or not at all. samples.csv has the attributes of every sample, and samples.json what all
     share: with them, the way back gives the same dataset. Segmentations stay behind. nnunet and nifti need the extra
-    `scans`.
+    `scans`, dicom needs `dicom`.
 
     \b
     Examples:

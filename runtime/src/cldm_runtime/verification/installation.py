@@ -19,6 +19,7 @@ PURPOSES = {
     "openvino": "provider openvino",
     "ray": "runs on a Ray cluster",
     "scans": "read NIfTI, MetaImage, NRRD and pictures",
+    "dicom": "read and write DICOM",
     "tensorrt": "provider tensorrt",
 }
 _STANDS_FOR = {"onnxruntime": "onnxruntime-gpu"}  # holds the same module, and the same provider

@@ -191,5 +191,5 @@ def test_a_folder_of_strangers_is_sent_to_prepare(tmp_path: Path) -> None:
 
 
 def test_volumes_are_no_pictures(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds slices\. Choose another format: nnunet, nifti, npz"):
+    with pytest.raises(InputError, match=r"holds slices\. Choose another format: nnunet, nifti, dicom, npz"):
         convert(volumes(tmp_path / "a.h5"), "png", tmp_path / "p")

@@ -45,7 +45,7 @@ def volumes(path: Path) -> Path:
 @pytest.mark.parametrize(("key", "value", "words"), [
     ("format", "other", "format is 'cldm-samples'"), ("format_version", 2, "format_version 2 found, 1 supported"),
     ("channels", 0, "expected sizes from 1"), ("intensity_range", [1, 1], "expected two increasing numbers"),
-    ("layout", "dicom", "which is not read again"), ("strange", 1, "unknown key")])
+    ("layout", "jpeg", "which is not read again"), ("strange", 1, "unknown key")])
 def test_a_faulty_header_is_refused(tmp_path: Path, key: str, value: object, words: str) -> None:
     convert(volumes(tmp_path / "a.h5"), "npz", tmp_path / "z")
     header = json.loads((tmp_path / "z/samples.json").read_text())

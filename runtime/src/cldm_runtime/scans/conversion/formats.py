@@ -4,6 +4,7 @@ A format writes the files of one sample and reads them again. Where annotations 
 are these, and the truth stands beside them.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...domains.labels import LabelMap
 from ...errors import BundleError, InputError
+from ...files.digest import sha256_of_bytes
 from ...files.npz import npz_bytes, read_npz
 from ...files.png import png_bytes
 from ...store.format import STORED_MAX
+from ..dicom.read_back import read_sample
+from ..dicom.write import Subject, image_files, mask_file, write_sample
 from ..sample_files import nifti_bytes, read_on_grid
 from ..volume_files import THICKNESS_MM
 from .nnunet_description import describe_nnunet
@@ -152,8 +156,7 @@ def _read_npz(folder: Path, header: Header, name: str, part: str) -> dict[str, N
         arrays = read_npz(file.read_bytes(), file.name)
     except BundleError as error:
         raise InputError(str(error).removesuffix(".")) from error
-    kinds = ["labels"] * (header.has_masks or header.has_annotations) + ["truth"] * header.has_annotations
-    expected = {"image": (header.channels, *header.shape), **dict.fromkeys(kinds, header.shape)}
+    expected = {"image": (header.channels, *header.shape), **dict.fromkeys(_kinds_of(header), header.shape)}
     for key, shape in expected.items():
         if key not in arrays or arrays[key].shape != shape:
             found = arrays[key].shape if key in arrays else "nothing"
@@ -166,6 +169,33 @@ def _of_places(title: str, axes: tuple[int, ...], places: FilePlaces, encoding: 
                         **more)
 
 
+def _dicom_files(header: Header, name: str, part: str) -> list[str]:
+    return [*image_files(name, header.channels, header.shape), *(mask_file(name, kind) for kind in _kinds_of(header))]
+
+
+def _kinds_of(header: Header) -> list[str]:
+    """Which label maps a sample has."""
+    return ["labels"] * (header.has_masks or header.has_annotations) + ["truth"] * header.has_annotations
+
+
+def _is_synthetic(header: Header) -> bool | None:
+    """Whether no patient was scanned; None where the dataset does not say."""
+    nature = str(header.metadata.get("nature", ""))
+    return True if "manifest_sha256" in header.metadata else {"phantom": True, "patients": False}.get(nature)
+
+
+def _write_dicom(folder: Path, header: Header, sample: Sample) -> None:
+    identity = json.dumps([header.domain, header.spacing_mm, header.shape, dict(header.metadata)], sort_keys=True)
+    subject = Subject(sha256_of_bytes(identity.encode()), _is_synthetic(header), header.spacing_mm, header.rescale,
+                      header.load_domain(folder.name).labels.names)
+    write_sample(folder, subject, sample.name, sample.image, sample.label_maps)
+
+
+def _read_dicom(folder: Path, header: Header, name: str, part: str) -> dict[str, NDArray[Any]]:
+    return read_sample(folder, name, header.channels, header.shape, header.load_domain(folder.name).labels.names,
+                       _kinds_of(header))
+
+
 _PAIRS = ("images/{name}", "images/{name}_{channel}", "labels/{name}", "truth/{name}")
 _PNG = Encoding(lambda header, image: png_bytes(image), lambda header, labels: png_bytes(labels), _from_picture)
 FORMATS: Mapping[str, FolderFormat] = {
@@ -176,5 +206,6 @@ FORMATS: Mapping[str, FolderFormat] = {
         _nifti(THICKNESS_MM), describe=describe_nnunet),
     "nifti": _of_places("NIfTI", (2, 3), FilePlaces(".nii.gz", *_PAIRS), _nifti(1.0)),
     "png": _of_places("PNG of 16 bits", (2,), FilePlaces(".png", *_PAIRS), _PNG),
+    "dicom": FolderFormat("DICOM, MR images and SEG", (2, 3), _dicom_files, _write_dicom, _read_dicom),
     "npz": FolderFormat("npz of numpy", (2, 3), lambda header, name, part: [f"{name}.npz"], _write_npz, _read_npz),
 }

@@ -75,6 +75,6 @@ def read_frames(file: Path) -> NDArray[Any]:
             if not syntax.is_compressed:
                 raise
             raise InputError(f"{file}: its pixels are compressed ({syntax.name}) and cannot be unpacked here. Write it "
-                             "again with dcmdjpeg or gdcmconv --raw, or install what pydicom names for this "
+                             "again without compression (dcmdjpeg, dcmdrle), or install what pydicom names for this "
                              "compression, such as pylibjpeg.") from error
         return pixels.reshape(shape)

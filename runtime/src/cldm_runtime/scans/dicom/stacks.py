@@ -107,7 +107,7 @@ def _in_order(frames: Sequence[DicomFrame]) -> DicomStack:
         raise InputError(_repeated(frames, places))
     if len(frames) == 1:
         return DicomStack(tuple(frames), frames[0].thickness_mm or THICKNESS_MM)
-    step = float(np.median(steps))
+    step = _common(steps)
     if (uneven := np.abs(steps - step) > max(_EVEN * step, _SAME_PLACE_MM)).any():
         raise InputError(_gaps(places, steps, step, np.flatnonzero(uneven)))
     positions = np.array([frame.position_mm for frame in frames])
@@ -118,6 +118,12 @@ def _in_order(frames: Sequence[DicomFrame]) -> DicomStack:
     if len(frames) * frames[0].shape[0] * frames[0].shape[1] > MOST_VOXELS:
         raise InputError(f"has {len(frames)} slices of {frames[0].shape}, expected at most {MOST_VOXELS} voxels")
     return DicomStack(tuple(frames), float((places[-1] - places[0]) / (len(frames) - 1)))
+
+
+def _common(steps: NDArray[np.float64]) -> float:
+    """The distance that most neighbours have; the smaller one of equally frequent ones."""
+    rounded, counts = np.unique(np.round(steps, 1), return_counts=True)
+    return float(np.median(steps[np.round(steps, 1) == rounded[counts.argmax()]]))
 
 
 def _repeated(frames: Sequence[DicomFrame], places: NDArray[np.float64]) -> str:
