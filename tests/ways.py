@@ -95,7 +95,7 @@ def overlapping_contours(folder: Path) -> Command:
     images = dicom(folder / "raw", ring_stack())
     (folder / "raw" / "SEG000.dcm").unlink()
     square = np.array([(10.5, 10.5), (10.5, 20.5), (20.5, 20.5), (20.5, 10.5)])
-    save(folder / "raw", contours(images, {"scar": {0: [square]}, "cavity": {0: [square + [0, 7]]}}))
+    save(folder / "raw", contours(images, {"infarct": {0: [square]}, "lv_cavity": {0: [square + np.array([0, 7])]}}))
     return prepare(folder)
 
 

@@ -19,7 +19,7 @@ from ..bundle.nnunet_labels import read_labels
 from ..errors import InputError
 from ..files.atomic import whole_stream
 from ..files.user_files import composed, list_folder, read_json
-from .sources import Source, files_of
+from .sources import ArraySource, files_of
 from .subsets import check_patients, patients_of, split_note, subsets_of
 from .volume_files import imported
 
@@ -38,8 +38,8 @@ class Case:
     name: str
     patient: str
     subset: str
-    image_files: tuple[Source, ...]
-    label_file: Source
+    image_files: tuple[ArraySource, ...]
+    label_file: ArraySource
     regions: tuple[tuple[Path, int], ...] = ()
     lost_affine: bool = False
     truth_file: Path | None = None

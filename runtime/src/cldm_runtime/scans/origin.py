@@ -13,7 +13,7 @@ from ..files.digest import sha256_of, sha256_of_bytes
 from ..store import DERIVED_FROM, open_dataset
 from .dicom.masks import DicomMask
 from .nnunet_raw import Case, RawDataset
-from .sources import Source, files_of
+from .sources import ArraySource, files_of
 
 
 def origin_of(raw: RawDataset, recipe: Mapping[str, object], nature: str, domain: Domain) -> Derivation:
@@ -36,7 +36,7 @@ def origin_of(raw: RawDataset, recipe: Mapping[str, object], nature: str, domain
                       {**recipe, "nature": nature, **declared})
 
 
-def _content(source: Source, contents: Mapping[Path, str]) -> object:
+def _content(source: ArraySource, contents: Mapping[Path, str]) -> object:
     """The digest of a file; of DICOM, those of all its files, and which frames or values they give."""
     if isinstance(source, Path):
         return contents.get(source)
