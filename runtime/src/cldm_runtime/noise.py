@@ -40,6 +40,7 @@ class Purpose(IntEnum):
     SCAN = 8  # of a generated image: its scanner's noise, and how it was acquired
     GRID = 9  # the rows of a grid by design; the index is that of the column, or of the round
     PROTOCOL = 10  # phantom: how a patient was imaged
+    LIKE = 11  # the noise that a given image gets, towards which a sample is drawn
 
 
 @cache

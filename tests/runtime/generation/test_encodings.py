@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cldm_runtime import Generator
-from cldm_runtime.generation.pipeline import Encodings
+from cldm_runtime.generation.encodings import Encodings
 from cldm_runtime.requests.given_maps import ArrayMasks
 from cldm_runtime.requests.repeats import repeated
 from cldm_runtime.requests.sources import mask_requests

@@ -43,6 +43,7 @@ from ..store import open_dataset
 from ..version import __version__
 from . import run_log as audit_log
 from .audited import AuditedCommand
+from .likeness import LIKE_NAMES, LikeOptions, like_options
 from .numbers import Number, WholeNumber
 from .options import bundle_option, load_generator_bundle, parse_batch_size
 from .progress import show_progress
@@ -57,6 +58,7 @@ Examples:
   cldm-gen --n 100 --masks cohort.h5 --steps 20 --seed 7
   cldm-gen --n 640 --masks cohort.h5 --subset d8 --attributes examples/rotations.csv
   cldm-gen --n 256 --attributes grid.csv --anatomy learned
+  cldm-gen --n 256 --like cohort.h5 --similarity 0.5 --from-step 240 --bundle exported/lge-teacher
   cldm-gen --n 256 --attributes grid.csv --infeasible skip
   cldm-gen --n 512 --per-condition 8 --attributes examples/grid.csv --out out/repeated.h5
   cldm-gen --n 100000 --attributes grid.csv --out big.h5 --resume
@@ -71,7 +73,7 @@ _SECTIONS = {
     "Most needed": ("samples", "grid_file", "masks_file", "out", "bundle_folder", "seed", "steps", "dry_run", "resume",
                     "overwrite"),
     "Sampling": ("sampler", "spacing", "guidance", "guidance_interval", "per_condition", "subset", "infeasible",
-                 "anatomy", "anatomy_folder"),
+                 "anatomy", "anatomy_folder", *LIKE_NAMES),
     "Machine": ("provider", "precision", "batch_size", "workers"),
     "Runs on many machines": (*SCALING_NAMES, "repair"),
 }
@@ -92,8 +94,8 @@ class _Gen(SectionedCommand, AuditedCommand):
               help="Use your own label maps: a dataset (.h5) or an array (.npy). Sample i uses map i mod M; if the "
                    "bundle takes attributes, it uses those of the map. With --attributes, every map is combined with "
                    "every row of the grid.")
-@click.option("--subset", default="", metavar="NAME", help="Use only this /subset of the dataset of --masks, such as "
-              "test. (d8 of the phantom imitates patients eight days after the infarction.)")
+@click.option("--subset", default="", metavar="NAME", help="Use only this /subset of the dataset of --masks, "
+              "and of that of --like, such as test. (d8 of the phantom imitates patients eight days after infarction.)")
 @click.option("--infeasible", type=click.Choice(POLICIES), default=POLICIES[0], show_default=True,
               help="What to do with rows that no anatomy can meet. error: list them and write nothing. skip: leave "
                    "them out. nearest: move them to values nearby that can be met.")
@@ -103,6 +105,7 @@ class _Gen(SectionedCommand, AuditedCommand):
 @click.option("--anatomy-bundle", "anatomy_folder", type=click.Path(path_type=Path), metavar="DIR",
               envvar="CLDM_ANATOMY", show_envvar=True, help="Bundle for --anatomy learned.  [default: "
               "<domain>-anatomy next to the generator bundle]")
+@like_options
 @click.option("--per-condition", type=WholeNumber(min=1), default=1, show_default=True, metavar="K",
               help="Images of each condition (label map, attributes, grid row). They differ only in their noise.")
 @bundle_option
@@ -137,8 +140,8 @@ class _Gen(SectionedCommand, AuditedCommand):
 @click.option("--json", "as_json", is_flag=True, help="Print the plan or the result as JSON.")
 @click.version_option(__version__, package_name="cldm-runtime")
 def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: str, infeasible: str,
-        anatomy: str, anatomy_folder: Path | None, per_condition: int, bundle_folder: Path, out: Path, seed: int,
-        steps: int | None, sampler: str | None, spacing: Spacing | None, guidance: float | None,
+        anatomy: str, anatomy_folder: Path | None, like: LikeOptions, per_condition: int, bundle_folder: Path,
+        out: Path, seed: int, steps: int | None, sampler: str | None, spacing: Spacing | None, guidance: float | None,
         guidance_interval: tuple[float, float] | None, batch_size: int | Literal["auto"] | None, workers: int | None,
         provider: str, precision: str, dry_run: bool, resume: bool, scaling: Scaling, repair: bool, overwrite: bool,
         as_json: bool) -> None:
@@ -159,9 +162,11 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
                                   guidance_interval=guidance_interval)
     if batch_size == "auto":
         settings = _with_best_batch_size(generator, settings, out, resume)
+    masks_file = like.masks_file(masks_file, grid_file, generator)
     source = _requests(generator, conditions_of(samples, per_condition), grid_file, masks_file, subset,
-                       infeasible)
-    plan = Plan(generator, repeated(source, per_condition), samples, seed, settings)
+                       infeasible, like.like_file)
+    source = repeated(like.applied(source, generator, settings, subset), per_condition)
+    plan = Plan(generator, source, samples, seed, settings)
     audit_log.note(bundle, *filter(None, [learned]), seed=seed, plan_sha256=plan.sha256, asked=samples,
                    output=os.path.abspath(out))
     for note in plan.source.notes():
@@ -216,9 +221,9 @@ def _anatomy_bundle(bundle: Bundle, folder: Path | None, masks_file: Path | None
 
 
 def _requests(generator: Generator, conditions: int, grid_file: Path | None, masks_file: Path | None,
-              subset: str, infeasible: str) -> RequestSource:
+              subset: str, infeasible: str, like_file: Path | None) -> RequestSource:
     """Where the requests come from. Raises InputError where the files given are not what the bundle takes."""
-    if subset and masks_file is None:
+    if subset and masks_file is None and like_file is None:
         raise InputError(f"--subset {subset} is a part of a dataset of label maps. Give the dataset: --masks FILE.")
     if infeasible != POLICIES[0] and (grid_file is None or masks_file is not None):
         raise InputError(f"--infeasible {infeasible} is for a grid whose label maps are drawn. Leave it out, or pass "

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,34 +32,16 @@ from ..requests.sources import (
     draw_request,
     mask_requests,
 )
+from .batch import Batch, Images
 from .canvas import canvas_of
+from .encodings import Encodings
+from .given_files import SIMILARITY, GivenImages, drawn_towards
 from .imaging import image_requests, requested_noise, with_drawn_noise
 from .learned_anatomy import learned_domain
-from .pipeline import Encodings, Pipeline
+from .likeness import GivenImageEncoder, likeness_of
+from .pipeline import Pipeline
 
-Images = NDArray[np.float32]
 Item = TypeVar("Item")
-
-
-class Batch(NamedTuple):
-    """n samples: images (n, C, *spatial) float32 in the bundle's value range, masks (n, *spatial) uint8 or None if no
-    condition comes from label maps, requested (n, A) float32 in the domain's attribute order (NaN where undefined or
-    not requested), sample_index (n,) int64, grid_row (n,) int64, condition (n,) int64 or None if no two samples share
-    one, draws (n,) int64 how many label maps were sampled for each, or None if no map was sampled, imaging (n, B)
-    float32 the requested attributes of images, and the noise level that was drawn where none was requested, or None if
-    the bundle takes none."""
-
-    images: Images
-    masks: LabelMap | None
-    requested: NDArray[np.float32]
-    sample_index: NDArray[np.int64]
-    grid_row: NDArray[np.int64]
-    condition: NDArray[np.int64] | None = None
-    draws: NDArray[np.int64] | None = None
-    imaging: NDArray[np.float32] | None = None
-
-    def __repr__(self) -> str:
-        return f"<Batch of samples {self.sample_index.min()} to {self.sample_index.max()}, images {self.images.shape}>"
 
 
 class Generator:
@@ -80,6 +62,7 @@ class Generator:
         self.manifest: Manifest = bundle.manifest
         self.domain: Domain = bundle.domain() if anatomy is None else learned_domain(bundle, anatomy)
         self._pipeline = Pipeline.open(bundle, choice.provider, threads, choice.precision)
+        self._encoder = GivenImageEncoder(bundle, choice, threads)
         assert bundle.manifest.sampling is not None  # the manifest was checked, and every generator has it
         self.sampling = bundle.manifest.sampling
 
@@ -156,20 +139,25 @@ class Generator:
     def sample(self, attributes: Mapping[str, float | Sequence[float]] | None = None, *,
                masks: ArrayLike | None = None, seed: int = 0, n: int | None = None, steps: int | None = None,
                sampler: str | None = None, spacing: Spacing | None = None, batch_size: int | None = None,
-               guidance: float | None = None) -> tuple[Images, LabelMap | None]:
+               guidance: float | None = None, like: GivenImages | None = None, similarity: float = SIMILARITY,
+               from_step: int | None = None) -> tuple[Images, LabelMap | None]:
         """Images and their label maps, for attributes or for given label maps.
 
         attributes: name -> a number, or one number a row; those left out are sampled, all of them for None. masks:
         (M, *spatial) label maps, or one (*spatial); a bundle that takes attributes uses those measured on the maps.
         With masks, `attributes` holds `rotation_deg`, `widening_mm` or both: how each map is turned and its lesion
         widened. n: number of samples, spread over the rows as `cldm-gen` does; None: one for each row or mask, or each
-        pair. steps, sampler, spacing, batch_size, guidance: as in `settings`; None: the bundle's.
+        pair. steps, sampler, spacing, batch_size, guidance: as in `settings`; None: the bundle's. like: images that
+        samples are drawn towards, an array or a path, with similarity and from_step as in `given_files.drawn_towards`.
         Returns images (n, C, *spatial) float32, and masks (n, *spatial) uint8 or None if the bundle has no condition
         from label maps (its images are made from attributes alone, or from nothing). Raises InputError.
         """
         source, count = self._requests(attributes, masks, n)
         settings = self.settings(sampler=sampler, steps=steps, spacing=spacing, guidance=guidance,
                                  batch_size=min(count, self.sampling.batch_size) if batch_size is None else batch_size)
+        if like is not None:
+            source = drawn_towards(source, self.bundle, self.step_table(settings), like, similarity=similarity,
+                                   from_step=from_step)
         batches = list(self.batches(source, range(count), checked_seed(seed), settings))
         maps = [batch.masks for batch in batches if batch.masks is not None]
         return np.concatenate([batch.images for batch in batches]), np.concatenate(maps) if maps else None
@@ -265,7 +253,8 @@ class Generator:
         encoded = encodings.of(self._encoded_from(arrays, len(padded)), lambda: self._pipeline.encode(
             inputs_from(self.manifest, self.domain, arrays)))
         levels = requested_noise(self.manifest, self.domain, imaging)
-        wait = self._pipeline.begin(encoded, self._pipeline.plan(settings), seed, indices, levels)
+        wait = self._pipeline.begin(encoded, self._pipeline.plan(settings), seed, indices, levels,
+                                    likeness_of(padded, self._encoder))
         count = len(requests)
         conditions = [request.condition for request in requests if request.condition is not None]
         draws = [request.draws for request in requests]

@@ -12,7 +12,7 @@ from ..errors import DatasetError
 from ..requests.sources import measured_attributes
 from ..runs.run import Merge, Part
 from ..store import DatasetWriter, check_samples, create_dataset, open_dataset
-from .generator import Batch
+from .batch import Batch
 from .plan import Plan
 
 _DRAWS = "anatomy_draws"  # root attribute: the sum of /draws

@@ -6,14 +6,14 @@ All random numbers are sampled here, from the streams of the samples, and are in
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle.acquisition_spec import ROLE as ACQUISITION
 from ..bundle.bundle import Bundle
-from ..bundle.manifest import GraphSpec, Manifest, SamplingSpec, TensorSpec
+from ..bundle.manifest import GraphSpec, Manifest, SamplingSpec
 from ..bundle.outputs import output_of
 from ..diffusion.guidance import EVERYWHERE, Interval, guidance_faults, guide
 from ..diffusion.samplers import Denoise, Noise, Sampler, denoiser, get_sampler
@@ -23,6 +23,8 @@ from ..engines.engine import Engine
 from ..engines.open import open_graph
 from ..errors import BundleError, InputError
 from ..noise import Purpose, normals
+from .likeness import Likeness, likened
+from .shapes import sample_shape
 
 Float32 = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -48,13 +50,13 @@ class SampledBatch:
 
 def initial_noise(denoiser_graph: GraphSpec, seed: int, indices: Indices) -> Float32:
     """(N, *latent shape) the noise that sampling starts from, one stream for each sample."""
-    return normals(seed, indices, Purpose.INITIAL, _sample_shape(denoiser_graph.input("x")))
+    return normals(seed, indices, Purpose.INITIAL, sample_shape(denoiser_graph.input("x")))
 
 
 def decoder_noise(decoder: GraphSpec, seed: int, indices: Indices) -> dict[str, Float32]:
     """Standard normals for every input of the decoder except the latent; the k-th of them has step k."""
     specs = [spec for spec in decoder.inputs if spec.name != "latent"]
-    return {spec.name: normals(seed, indices, Purpose.TEXTURE, _sample_shape(spec), step=k)
+    return {spec.name: normals(seed, indices, Purpose.TEXTURE, sample_shape(spec), step=k)
             for k, spec in enumerate(specs)}
 
 
@@ -78,7 +80,7 @@ def scan_numbers(manifest: Manifest, name: str, seed: int, indices: Indices) -> 
     """Standard normals for one input of the acquisition graph."""
     inputs = [tensor for tensor in manifest.graphs[ACQUISITION].inputs if tensor.name != "image"]
     step = next(k for k, tensor in enumerate(inputs) if tensor.name == name)
-    return normals(seed, indices, Purpose.SCAN, _sample_shape(inputs[step]), step=step)
+    return normals(seed, indices, Purpose.SCAN, sample_shape(inputs[step]), step=step)
 
 
 class Pipeline:
@@ -133,7 +135,8 @@ class Pipeline:
         latent: Float32 = self._device.fetch(self._walk(x, fed, plan, seed, indices))()
         return latent
 
-    def _walk(self, x: Float32, fed: Mapping[str, Array], plan: SamplingPlan, seed: int, indices: Indices) -> Tensor:
+    def _walk(self, x: Float32, fed: Mapping[str, Array], plan: SamplingPlan, seed: int, indices: Indices,
+              likeness: Likeness | None = None) -> Tensor:
         """`latents`, which stay on the device."""
         put = self._device.put
         conditions = self._put(fed)
@@ -155,7 +158,9 @@ class Pipeline:
 
         train_timesteps = len(self.schedule.alphas_cumprod)
         guided = guide(predict, predict_both, plan.guidance, plan.guidance_interval, train_timesteps)
-        return plan.sampler(denoiser(guided, self.schedule), put(x), plan.table, noise)
+        sampler = plan.sampler if likeness is None else likened(likeness, plan.sampler, plan.table, train_timesteps,
+                                                                put(normals(seed, indices, Purpose.LIKE, x.shape[1:])))
+        return sampler(denoiser(guided, self.schedule), put(x), plan.table, noise)
 
     def _predict(self, x: Tensor, timestep: int, conditions: Mapping[str, Tensor]) -> Tensor:
         """One call of the denoiser."""
@@ -209,14 +214,15 @@ class Pipeline:
         return self._device.ahead
 
     def begin(self, fed: Mapping[str, Array], plan: SamplingPlan, seed: int, indices: Sequence[int] | Indices,
-              noise_levels: NDArray[np.floating] | None = None) -> Callable[[], SampledBatch]:
+              noise_levels: NDArray[np.floating] | None = None, likeness: Likeness | None = None
+              ) -> Callable[[], SampledBatch]:
         """Begin a batch, and return a function that waits for it and returns it. On a GPU, latents stay there until
         they are decoded, and images are copied to the host while the next batch is computed. noise_levels: as in
-        `scan_noise`."""
+        `scan_noise`. likeness: given images that the samples are drawn towards."""
         indices = np.asarray(indices, dtype=np.int64)
         graphs, device = self.manifest.graphs, self._device
         x = initial_noise(graphs["denoiser"], seed, indices)
-        latent = self._walk(x, fed, plan, seed, indices)
+        latent = self._walk(x, fed, plan, seed, indices, likeness)
         noise = self._put(decoder_noise(graphs["decoder"], seed, indices))
         image = launch(self._engines["decoder"], {"latent": latent, **noise})[self._output]
         image = self.acquire(image, scan_noise(self.manifest, seed, indices, noise_levels))
@@ -258,36 +264,3 @@ def distilled_faults(manifest: Manifest, settings: SamplingSpec) -> Iterator[str
 def _one_call(denoise: Denoise, x: Array, table: StepTable, noise: Noise) -> Array:
     """One call of the denoiser, as the first step of any sampler, to time it."""
     return denoise(x, int(table.timesteps[0]), float(table.alpha[0]), float(table.sigma[0]))
-
-
-def _sample_shape(spec: TensorSpec) -> tuple[int, ...]:
-    """The shape of one sample: every dimension after the batch, which must be a number."""
-    sizes: list[Any] = list(spec.shape[1:])
-    if any(isinstance(size, str) for size in sizes):
-        raise BundleError(f"input {spec.name} has the shape {list(spec.shape)}; only the batch size may be open.")
-    return tuple(sizes)
-
-
-Encoded = Mapping[str, NDArray[Any]]
-
-
-class Encodings:
-    """The encodings of the batch that was encoded last. Samples are identified by keys: what their encodings depend on.
-
-    They are reused only if the whole batch is cached; otherwise the whole batch is encoded, because results can differ
-    in the last bits with the batch size. Each run of batches has its own cache, so its results depend on nothing
-    outside the run.
-    """
-
-    def __init__(self) -> None:
-        self._rows: dict[bytes, int] = {}
-        self._encoded: Encoded = {}
-
-    def of(self, keys: Sequence[bytes], encode: Callable[[], Encoded]) -> Encoded:
-        """The encodings (N, ...) of samples with these keys; calls `encode` if they are not all cached."""
-        if all(key in self._rows for key in keys):
-            rows = np.array([self._rows[key] for key in keys])
-            return {name: encoding[rows] for name, encoding in self._encoded.items()}
-        self._encoded = encode()
-        self._rows = {key: row for row, key in enumerate(keys)}
-        return self._encoded

@@ -18,6 +18,7 @@ from ..version import __version__
 from .generator import Generator
 
 _MASK_BYTES = 0.25  # of a pixel of a compressed label map, at most: maps of phantoms take a tenth of it
+_STATED = ("anatomy", "like", "similarity", "from_step")  # what begins so in a source's identity is an attribute too
 _ROW_BYTES = 256  # attributes, indices and chunk tables
 
 
@@ -110,5 +111,5 @@ class Plan:
             "plan_sha256": self.sha256,
             "runtime_version": __version__, "provider_requested": generator.choice.requested,
             "provider_obtained": generator.provider, "precision": generator.choice.precision,
-            **{name: value for name, value in self.source.identity().items() if name.startswith("anatomy")},
+            **{name: value for name, value in self.source.identity().items() if name.startswith(_STATED)},
         }

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError  # numpy raises it for a malformed header
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -85,18 +85,24 @@ def array_masks(masks: ArrayLike, shape: tuple[int, ...]) -> ArrayMasks:
 
 def npy_masks(source: Path) -> ArrayMasks:
     """The maps of a numpy file, (M, *spatial), memory-mapped. Raises InputError."""
-    try:
-        if not source.is_file():  # a pipe would be waited for
-            raise OSError("there is no such file")
-        with np.errstate(over="ignore"):  # a product of sizes that wraps does not fit the file either
-            masks = np.lib.format.open_memmap(source, mode="r")
-    except (OSError, ValueError, EOFError, TypeError, OverflowError, SyntaxError, RuntimeError, MemoryError,
-            TokenError) as error:
-        raise InputError(f"{source}: cannot be read as a numpy array ({error}). Save it with numpy.save.") from error
+    masks = mapped_array(source)
     if masks.ndim < 3:
         raise InputError(f"{source}: expected an array of shape (masks, height, width), or "
                          "(masks, depth, height, width) of volumes.")
     return ArrayMasks(masks, source)
+
+
+def mapped_array(source: Path) -> NDArray[Any]:
+    """The array of a numpy file, memory-mapped. Raises InputError."""
+    try:
+        if not source.is_file():  # a pipe would be waited for
+            raise OSError("there is no such file")
+        with np.errstate(over="ignore"):  # a product of sizes that wraps does not fit the file either
+            array: NDArray[Any] = np.lib.format.open_memmap(source, mode="r")
+    except (OSError, ValueError, EOFError, TypeError, OverflowError, SyntaxError, RuntimeError, MemoryError,
+            TokenError) as error:
+        raise InputError(f"{source}: cannot be read as a numpy array ({error}). Save it with numpy.save.") from error
+    return array
 
 
 def dataset_masks(source: Path, spacing_mm: tuple[float, ...], domain: Domain, subset: str = "") -> DatasetMasks:

@@ -4,6 +4,7 @@ Condition c of a run is the request of sample c in a run with one sample a condi
 i has condition i // K: its label map and sampled attributes depend on (seed, i // K), its noise on (seed, i).
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
@@ -30,7 +31,7 @@ class RepeatedRequests:
         condition = index // self.per_condition
         return replace(self._cached(seed, condition), index=index, condition=condition)
 
-    def identity(self) -> dict[str, str | int]:
+    def identity(self) -> Mapping[str, str | int | float]:
         return {**self.source.identity(), "per_condition": self.per_condition}
 
     def notes(self) -> list[str]:

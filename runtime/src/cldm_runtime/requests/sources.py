@@ -20,6 +20,7 @@ from ..noise import Purpose, Stream
 from .canvas import Canvas, imaging_of, untaken
 from .given_maps import MaskRows, dataset_masks, npy_masks
 from .grid import Grid, GridRow
+from .like import Like
 from .turns import row_of
 
 NO_GRID_ROW = -1
@@ -35,7 +36,8 @@ class SampleRequest:
     nothing. condition: number of the condition that the sample shares with others of the run; None if it shares none.
     draws: how many label maps were sampled until one met the request; 0 if none was sampled. given: further inputs of
     the image, by the name of their source (`bundle/sources.py`). imaging: (B,) attributes of the image with its label
-    map, NaN where undefined or not requested; None if the bundle takes none.
+    map, NaN where undefined or not requested; None if the bundle takes none. like: a given image that the sample is
+    drawn towards.
     """
 
     index: int
@@ -47,6 +49,7 @@ class SampleRequest:
     draws: int = 0
     given: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     imaging: NDArray[np.float32] | None = None
+    like: Like | None = None
 
 
 class RequestSource(Protocol):
@@ -55,7 +58,7 @@ class RequestSource(Protocol):
     def request(self, seed: int, index: int) -> SampleRequest:
         """The request of sample `index` in the run with that seed."""
 
-    def identity(self) -> dict[str, str | int]:
+    def identity(self) -> Mapping[str, str | int | float]:
         """What determines the requests, in addition to seed and index; part of the plan."""
 
     def notes(self) -> list[str]:

@@ -11,7 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from cldm_runtime.errors import InputError
-from cldm_runtime.generation.generator import Batch, Generator
+from cldm_runtime.generation.batch import Batch
+from cldm_runtime.generation.generator import Generator
 from cldm_runtime.segmentation.segmenter import Segmenter
 
 SEED = 3
