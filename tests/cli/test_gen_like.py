@@ -10,6 +10,7 @@ import pytest
 from cldm_runtime import Generator
 from cldm_runtime.diffusion.interpolation import mixed
 from cldm_runtime.domains.registry import get_domain
+from cldm_runtime.errors import InputError
 from cldm_runtime.files.png import png_bytes
 from cldm_runtime.noise import Purpose, Stream
 from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
@@ -90,8 +91,8 @@ def test_workers_shards_and_a_resumed_run_write_the_same_bytes(cli: Cli) -> None
     flags = ["--n", 33, "--like", "pictures", "--masks", "masks.npy", "--similarity", 0.5, "--from-step", 24]
     cli(*flags, "--out", "one.h5", "--workers", 1)
     cli(*flags, "--out", "two.h5", "--workers", 2)
-    assert [cli(*flags, "--out", "shards.h5", "--shard", f"{i}/2")[0] for i in range(2)] == [0, 0]
-    assert cli(*flags, "--out", "shards.h5", "--resume")[0] == 0
+    flags += ["--out", "shards.h5", "--workers", 1]
+    assert [cli(*flags, "--shard", f"{i}/2")[0] for i in range(2)] == [0, 0] and cli(*flags, "--resume")[0] == 0
     assert Path("one.h5").read_bytes() == Path("two.h5").read_bytes() == Path("shards.h5").read_bytes()
 
 
@@ -112,6 +113,53 @@ def test_samples_of_a_condition_share_their_image(cli: Cli, folder: Path) -> Non
     assert max(means[:2]) < min(means[2:])  # the first two follow black, the others white
 
 
+def test_folders_of_pictures_pair_by_name(cli: Cli, folder: Path) -> None:
+    (folder / "maps").mkdir()
+    for row, labels in enumerate(np.load("masks.npy")):
+        (folder / "maps" / f"{row}.png").write_bytes(png_bytes(labels))
+    flags = ["--n", 3, "--like", "pictures", "--masks", "maps"]
+    assert cli(*flags)[0] == 0
+    with open_dataset("samples.h5") as dataset:
+        np.testing.assert_array_equal(dataset.masks(), np.load("masks.npy"))
+    (folder / "maps" / "2.png").rename(folder / "maps" / "3.png")
+    code, _, err = cli(*flags, "--out", "other.h5")
+    assert code == 2 and "expected an image and a label map of each name, found only one of 2, 3. Add the others" in err
+
+
+def test_a_nifti_slice_serves_as_nibabel_wrote_it(cli: Cli) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    image, labels = np.load("given.npy")[0, 0], np.load("masks.npy")[1]
+    for name, array in (("image", image), ("labels", labels), ("unknown", labels * 9)):
+        nibabel.Nifti1Image(array.T[..., None], np.eye(4)).to_filename(f"{name}.nii.gz")  # x, y, z
+    nibabel.Nifti1Image(image.T[..., None], np.diag([2, 2, 1, 1])).to_filename("wide.nii.gz")
+    nibabel.Nifti1Image(np.stack([image.T] * 3, 2), np.eye(4)).to_filename("stack.nii.gz")
+    flags = ["--n", 1, "--similarity", 1, "--from-step", 24]
+    assert cli(*flags, "--like", "image.nii.gz", "--masks", "labels.nii.gz")[0] == 0
+    np.save("one.npy", labels[None])
+    cli(*flags, "--like", "given.npy", "--masks", "one.npy", "--out", "expected.h5")
+    np.testing.assert_allclose(images_of("samples.h5"), images_of("expected.h5"), atol=2e-5)
+    for like, masks, message in (("wide", "labels", "its pixels are (2.0, 2.0) mm, the bundle needs (1.0, 1.0)"),
+                                 ("stack", "labels", "holds 3 slices, expected one. Save each slice in a file"),
+                                 ("image", "image", "image.nii.gz: label values must be whole numbers"),
+                                 ("image", "unknown", "unknown label values [18, 27]. Known: 0 background")):
+        code, _, err = cli(*flags, "--like", f"{like}.nii.gz", "--masks", f"{masks}.nii.gz", "--out", "no.h5")
+        assert code == 2 and message in err and not Path("no.h5").exists()
+
+
+def test_python_gives_the_images_of_the_command(cli: Cli, encoding: Path) -> None:
+    cli("--n", 4, "--like", "given.npy", "--masks", "masks.npy", "--similarity", 0.7, "--from-step", 24, "--seed", 2)
+    images, masks = Generator.load(encoding).sample(masks=np.load("masks.npy"), like=np.load("given.npy")[:, 0], n=4,
+                                                    similarity=0.7, from_step=24, seed=2)
+    np.testing.assert_allclose(images, images_of("samples.h5"), atol=1e-5)
+    assert masks is not None and len(masks) == 4
+
+
+@pytest.mark.parametrize("like", [np.zeros((2, 3, 128, 128)), np.zeros(5), ["a"], np.full((128, 128), 2.0), "none.h5"])
+def test_python_refuses_what_are_no_images(encoding: Path, like: object) -> None:
+    with pytest.raises(InputError, match=r"expected|no such file"):
+        Generator.load(encoding).sample(masks=np.load("masks.npy"), like=like)
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--like", "given.h5", "--similarity", 1.5], "similarity = 1.5: expected 0 (free) to 1"),
     (["--like", "given.h5", "--from-step", 100], "from_step = 100: expected 0 (clean) to 99 (noise)"),
@@ -124,6 +172,7 @@ def test_samples_of_a_condition_share_their_image(cli: Cli, folder: Path) -> Non
     (["--masks", "masks.npy", "--like", "."], "the folder has no file that ends with one of .nii, .nii.gz"),
     (["--masks", "masks.npy", "--like", "masks.npy", "--subset", "val"], "an array has no subset 'val'"),
     (["--masks", "masks.npy", "--similarity", 1], "--similarity 1: is of given images. Pass them with --like FILE"),
+    (["--masks", "pictures", "--subset", "val"], "pictures: files have no subset 'val'. Give a dataset (.h5)"),
     (["--like", "given.h5", "--subset", "train"], "has no subset 'train'. Found: test, val."),
 ])
 def test_what_does_not_fit_is_one_message_and_nothing_is_written(cli: Cli, arguments: list[str], message: str) -> None:

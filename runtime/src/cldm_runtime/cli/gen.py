@@ -22,6 +22,7 @@ from ..engines.processor import default_workers
 from ..errors import InputError
 from ..generation.batch_size import best_batch_size
 from ..generation.generator import Generator
+from ..generation.given_files import check_pairs, is_of_files, maps_of_files
 from ..generation.plan import Plan
 from ..generation.repair import repair_dataset
 from ..generation.run import (
@@ -91,9 +92,9 @@ class _Gen(SectionedCommand, AuditedCommand):
                    "cldm inspect), one is drawn for each image. With --masks the columns are rotation_deg and "
                    "widening_mm.")
 @click.option("--masks", "masks_file", type=click.Path(path_type=Path), metavar="FILE",
-              help="Use your own label maps: a dataset (.h5) or an array (.npy). Sample i uses map i mod M; if the "
-                   "bundle takes attributes, it uses those of the map. With --attributes, every map is combined with "
-                   "every row of the grid.")
+              help="Use your own label maps: a dataset (.h5), an array (.npy), a picture or scan of one map, or a "
+                   "folder of these. Sample i uses map i mod M; if the bundle takes attributes, it uses those of the "
+                   "map. With --attributes, every map is combined with every row of the grid.")
 @click.option("--subset", default="", metavar="NAME", help="Use only this /subset of the dataset of --masks, "
               "and of that of --like, such as test. (d8 of the phantom imitates patients eight days after infarction.)")
 @click.option("--infeasible", type=click.Choice(POLICIES), default=POLICIES[0], show_default=True,
@@ -239,7 +240,13 @@ def _requests(generator: Generator, conditions: int, grid_file: Path | None, mas
             grid = read_grid(grid_file, generator.domain, masks_file is not None, infeasible == POLICIES[0], progress)
             grid = grid if masks_file is not None else settle(grid, generator.domain, infeasible, progress)
     if masks_file is not None:
-        masks = read_masks(masks_file, generator.canvas, subset)
+        if like_file is not None:
+            check_pairs(like_file, masks_file)
+        elif subset and is_of_files(masks_file):
+            raise InputError(f"{masks_file}: files have no subset {subset!r}. Give a dataset (.h5), or leave --subset "
+                             "out.")
+        masks = (maps_of_files(masks_file, generator.canvas) if is_of_files(masks_file) else
+                 read_masks(masks_file, generator.canvas, subset))
         return masks if grid is None else MaskGridRequests.spread(grid, conditions, masks)
     assert grid is not None
     return GridRequests.spread(grid, conditions, generator.canvas)

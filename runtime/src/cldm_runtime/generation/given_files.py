@@ -1,4 +1,4 @@
-"""Given images from files: a dataset, an array, a picture or scan of one image, or a folder of these."""
+"""Given images, and label maps, from files: a dataset, an array, a picture or scan of one image, a folder of these."""
 
 import os
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from ..diffusion.interpolation import nearest_place
 from ..diffusion.schedule import StepTable
 from ..errors import InputError, checked_number
 from ..files.user_files import list_folder
+from ..requests.canvas import Canvas
 from ..requests.given_images import (
     GivenImageRows,
     ImageGrid,
@@ -24,11 +25,14 @@ from ..requests.given_images import (
     dataset_images,
     npy_images,
 )
-from ..requests.sources import RequestSource
-from ..scans.volume_files import ARRAY_ENDING, NIFTI_ENDINGS, OTHER_ENDINGS, read_array
+from ..requests.given_maps import ArrayMasks
+from ..requests.sources import MaskRequests, RequestSource, mask_requests
+from ..scans.volume_files import ARRAY_ENDING, NIFTI_ENDINGS, OTHER_ENDINGS, PICTURE_ENDINGS, read_array
 from .likeness import check_encoder
 
 _FILE_ENDINGS = (*NIFTI_ENDINGS, *(ending for ending in OTHER_ENDINGS if ending != ARRAY_ENDING))
+_SAME_SPACING = 0.01  # relative
+_NAMED = 5  # of the names of files in a message
 SHARE = 0.24  # of the training steps: the paper's 240 of 1000
 SIMILARITY = 0.5
 GivenImages = str | os.PathLike[str] | ArrayLike  # a path, or an array in memory
@@ -49,12 +53,17 @@ class FileImages:
         return len(self.files)
 
     def image(self, row: int) -> Values:
-        return _in_range(read_one(self.files[row], len(self.grid.shape) - 1), self.grid.value_range)[None]
+        return _in_range(read_one(self.files[row], self.grid.spacing_mm), self.grid.value_range)[None]
 
 
-def read_one(file: Path, axes: int) -> NDArray[Any]:
-    """The only image of a file, of so many axes. Raises InputError."""
-    array: NDArray[Any] = read_array(file)[0]
+def read_one(file: Path, spacing_mm: tuple[float, ...]) -> NDArray[Any]:
+    """The only image of a file, with pixels of that size, which pictures do not state. Raises InputError."""
+    array: NDArray[Any]
+    array, found, _ = read_array(file)
+    found, axes = found[-len(spacing_mm):], len(spacing_mm)
+    if not (file.name.lower().endswith(PICTURE_ENDINGS) or np.allclose(found, spacing_mm, rtol=_SAME_SPACING)):
+        raise InputError(f"{file}: its pixels are {found} mm, the bundle needs {spacing_mm}. Resample it, for example "
+                         "with cldm prepare.")
     if axes == 3:
         return array
     if len(array) > 1:
@@ -105,6 +114,43 @@ def given_images(source: GivenImages, image: ImageSpec, subset: str = "") -> tup
         rows = FileImages(files, grid)
         return rows, checked_images(rows, grid, [str(file) for file in files])
     return rows, checked_images(rows, grid, [str(path)])
+
+
+def is_of_files(source: Path) -> bool:
+    """Whether maps or images are in files of one each: the path is a folder, or ends as a picture or a scan does."""
+    return source.is_dir() or source.name.lower().endswith(_FILE_ENDINGS)
+
+
+def maps_of_files(source: Path, canvas: Canvas) -> MaskRequests:
+    """Requests for the label maps of a file or of the files of a folder, by name. Raises InputError."""
+    files = image_files(source)
+    maps = [read_one(file, canvas.spacing_mm) for file in files]
+    for file, labels in zip(files, maps, strict=True):
+        if labels.shape != canvas.shape:
+            raise InputError(f"{file}: the label map has the shape {labels.shape}, the bundle needs {canvas.shape} "
+                             f"pixels of {canvas.spacing_mm} mm. Resample it.")
+        if not (np.isfinite(labels).all() and (labels == np.rint(labels)).all()):
+            raise InputError(f"{file}: label values must be whole numbers. Resample label maps with the nearest "
+                             "neighbour.")
+        canvas.domain.labels.check(labels.astype(np.int64)[None], str(file))
+    return mask_requests(ArrayMasks(np.stack([labels.astype(np.uint8) for labels in maps])), canvas, str(source))
+
+
+def check_pairs(images: Path, maps: Path) -> None:
+    """Raise InputError for two folders whose files do not go by the same names; nnU-Net's _0000 is no part of one."""
+    if not (images.is_dir() and maps.is_dir()):
+        return
+    ours, theirs = ([_case(file.name) for file in image_files(folder)] for folder in (images, maps))
+    if ours != theirs:
+        lonely = sorted(set(ours) ^ set(theirs))
+        raise InputError(f"{images} and {maps}: expected an image and a label map of each name, found only one of "
+                         f"{', '.join(lonely[:_NAMED])}{' and others' * (len(lonely) > _NAMED)}. Add the others, or "
+                         "move these out of the folders.")
+
+
+def _case(name: str) -> str:
+    ending = next(ending for ending in sorted(_FILE_ENDINGS, key=len, reverse=True) if name.lower().endswith(ending))
+    return name[:-len(ending)].removesuffix("_0000")
 
 
 def drawn_towards(requests: RequestSource, bundle: Bundle, table: StepTable, source: GivenImages, *,
