@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from cldm_runtime.bundle.declarations import carried_domain, find_domain
+from cldm_runtime.bundle.declarations import carried_domain, declared_domain, find_domain, read_domain
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.domains.registry import measure
 from cldm_runtime.errors import DatasetError, InputError
@@ -129,3 +129,33 @@ def test_measure_of_a_declared_domain(tmp_path: Path) -> None:
     from_toml(tmp_path)
     found = measure(np.ones((2, 3, 4), np.uint8), find_domain(str(tmp_path / "liver.toml")), (1.0, 2.0, 2.0))
     assert found["organ_volume"].tolist() == [24 * 4]
+
+
+ORGANS = {"name": "trunk", "axes": 2, "phantoms": ["organs-ct"],
+          "labels": {name: number for number, name in enumerate(
+              ("tumour", "vessel", "bone", "kidney", "spleen", "liver", "body", "stent"), 1)}}
+
+
+def test_a_declaration_names_the_phantoms_that_are_drawn_with_its_labels() -> None:
+    domain = declared_domain(ORGANS, "here")
+    volume = domain.phantoms["organs-ct"].draw(0, 0, "val")
+    assert list(domain.phantoms) == ["organs-ct"] and "phantoms" not in (domain.declaration or {})
+    pixels = np.bincount(volume.labels.ravel(), minlength=9)
+    assert pixels[7] > pixels[6] > pixels[4] > 0 == pixels[8]  # body, liver, kidney; no stent is drawn
+
+
+def test_phantoms_that_do_not_fit_are_faults() -> None:
+    with pytest.raises(InputError, match="phantoms: found 'organs-xr', expected some of: organs-ct, organs-mr"):
+        declared_domain({**ORGANS, "phantoms": ["organs-xr"]}, "here")
+    with pytest.raises(InputError, match=r"organs-ct draws body, .*, but labels lacks spleen, kidney"):
+        labels = {"body": 1, "liver": 2, "bone": 3, "vessel": 4, "tumour": 5}
+        declared_domain({**ORGANS, "labels": labels}, "here")
+    with pytest.raises(InputError, match="phantoms: unknown key in a file"):
+        carried_domain("trunk", ORGANS, "here")
+
+
+@pytest.mark.parametrize("name", ["organs", "breast"])
+def test_the_domains_of_the_phantoms_are_data(name: str) -> None:
+    domain = read_domain(Path(__file__).parents[3] / "trainer" / "configs" / "domains" / f"{name}.toml")
+    assert len(domain.labels.names) - 1 >= 6 and domain.lesion == "tumour" and domain.phantoms
+    assert {"tumour_area", "vessel_components"} < set(domain.attribute_names)

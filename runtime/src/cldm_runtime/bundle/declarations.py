@@ -38,6 +38,9 @@ def carried_domain(name: str, declaration: object, where: str) -> Domain:
     """
     if declaration is None:
         return get_domain(name) if name in DOMAINS else _unknown(name, where)
+    if isinstance(declaration, dict) and "phantoms" in declaration:
+        raise InputError(f"{where}: declares no valid domain. phantoms: unknown key in a file that holds samples or "
+                         "networks. Make the file again.")
     domain = declared_domain(declaration, where)
     if domain.name != name:
         raise InputError(f"{where}: names the domain {name!r}, but declares {domain.name!r}. Make the file again.")

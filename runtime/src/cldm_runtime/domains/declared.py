@@ -3,6 +3,7 @@
     name = "spleen"            # of the domain; letters, digits, - and _
     axes = 3                   # 2: slices, 3: volumes
     lesion = "tumour"          # optional: the region that a sample may lack
+    phantoms = ["organs-ct"]   # optional: what `cldm-train phantom` draws; each needs labels of certain names
     [labels]                   # name -> value; 0 is the background
     spleen = 1
     tumour = 2
@@ -10,7 +11,7 @@
     organ = ["spleen", "tumour"]
     tumour = ["tumour"]
 
-`bundle/declarations.py` reads the file. Bundles and datasets contain the declaration.
+`bundle/declarations.py` reads the file. Bundles and datasets contain the declaration, without its phantoms.
 """
 
 import colorsys
@@ -23,6 +24,7 @@ from typing import Any, Self
 from .domain import Domain
 from .generic import REASONS, GenericMeasure, generic_attributes, size_name
 from .labels import LabelSet
+from .phantom_rules import PhantomRules
 
 BACKGROUND = "background"
 _NAME, _REGION = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}"), re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
@@ -45,6 +47,7 @@ class Declaration:
     lesion: str | None = None
     lesion_size: str | None = None
     limits: str = ""
+    phantoms: tuple[str, ...] = ()
 
     def domain(self) -> Domain:
         """The domain. It has no anatomy: users supply the label maps."""
@@ -57,12 +60,17 @@ class Declaration:
         lesion_size = self.lesion_size or (self.lesion and size_name(self.lesion, self.axes))
         return Domain(self.name, labels, generic_attributes(tuple(regions), self.axes, self.ranges),
                       GenericMeasure(labels, self.axes), lesion=self.lesion, lesion_size=lesion_size, axes=self.axes,
-                      reasons=REASONS, limits=self.limits, declaration=self.as_json())
+                      reasons=REASONS, limits=self.limits, declaration=self.as_json(), phantoms=self._phantoms())
 
+    def _phantoms(self) -> dict[str, PhantomRules]:
+        from .organs import KINDS, phantom_rules  # here, because most declarations draw none
+
+        return {name: phantom_rules(KINDS[name], self.labels) for name in self.phantoms}
 
     def as_json(self) -> dict[str, Any]:
-        """The declaration as JSON values; what is None is left out."""
-        stated = {name: value for name, value in vars(self).items() if value is not None}
+        """The declaration as JSON values; what is None is left out, and so are the phantoms: a cohort may be of
+        patients, and which phantoms a version of this package draws concerns no file."""
+        stated = {name: value for name, value in vars(self).items() if value is not None and name != "phantoms"}
         values: dict[str, Any] = json.loads(json.dumps(stated))
         return values
 
@@ -104,6 +112,20 @@ def _faults(declared: Declaration) -> Iterator[str]:
         if name not in declared.labels or not all(0 <= part <= 255 for part in colour):
             yield f"colours.{name}: expected a label's name, and three integers 0..255."
     yield from _region_faults(declared)
+    yield from _phantom_faults(declared)
+
+
+def _phantom_faults(declared: Declaration) -> Iterator[str]:
+    if not declared.phantoms:
+        return
+    from .organs import KINDS
+
+    for name in declared.phantoms:
+        if name not in KINDS:
+            yield f"phantoms: found {name!r}, expected some of: {', '.join(KINDS)}."
+        elif missing := [label for label in KINDS[name].labels if label not in declared.labels]:
+            yield (f"phantoms: {name} draws {', '.join(KINDS[name].labels)}, but labels lacks {', '.join(missing)}. "
+                   "Add it.")
 
 
 def _region_faults(declared: Declaration) -> Iterator[str]:

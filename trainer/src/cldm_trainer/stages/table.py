@@ -9,7 +9,7 @@ from ..config import Config
 # subcommand -> (module, function, what it takes, as `arguments` names it, help). Modules are imported when they are
 # needed: torch and nnU-Net are slow to load.
 STAGES: dict[str, tuple[str, str, str, str]] = {
-    "phantom": ("stages.phantom", "run", "cohort workers", "Draw the LGE phantom cohort as an nnU-Net raw dataset."),
+    "phantom": ("stages.phantom", "run", "cohort workers", "Draw a phantom cohort as an nnU-Net raw dataset."),
     "prepare": ("stages.cohort", "run", "cohort prepare",
                 "Crop, resample and normalise an nnU-Net raw dataset into cohort.h5."),
     "image-codec": ("stages.codec", "run_image_codec", "image_codec run", "Train the image codec."),

@@ -1,0 +1,17 @@
+"""One patient of each phantom, drawn once."""
+
+import pytest
+
+from cldm_runtime.domains.organs import KINDS
+from cldm_runtime.domains.organs.phantom import Stack
+from organ_phantoms import phantom
+
+
+@pytest.fixture(scope="session", params=sorted(KINDS))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def stack(name: str) -> Stack:
+    return phantom(name).draw(0, 1, "train")
