@@ -161,4 +161,4 @@ def _draw_artefacts(stream: Stream) -> Artefacts:
     return Artefacts(
         ghost=stream.uniform(0.04, 0.12) if ghosting else 0.0, ghost_mm=stream.uniform(25.0, 90.0),
         motion_mm=stream.uniform(0.8, 2.0) if moving else 0.0, along_rows=stream.uniform() < 0.5,
-        rim_mm=stream.uniform(45.0, 60.0) if cut else 0.0)
+        rim_mm=stream.uniform(38.0, 54.0) if cut else 0.0)  # less than half of the image
