@@ -59,7 +59,7 @@ _MOVED = {
     "manifest": "bundle.manifest", "manifest_checks": "bundle.checks", "map_pictures": "report.heat_maps",
     "mask_grid": "requests.moved_maps", "mask_rows": "requests.given_maps", "npz": "files.npz",
     "onnx_scan": "bundle.onnx_scan", "parity": "metrics.parity", "parts": "generation.parts",
-    "pictures": "report.contours", "pipeline": "generation.pipeline", "plan": "generation.plan", "png": "report.png",
+    "pictures": "report.contours", "pipeline": "generation.pipeline", "plan": "generation.plan", "png": "files.png",
     "realism": "metrics.realism", "records": "files.records", "reference": "bundle.reference",
     "repair": "generation.repair", "repeats": "requests.repeats", "report_gallery": "report.gallery",
     "report_tables": "report.tables", "report_uncertainty": "report.uncertainty", "rotation": "domains.rotation",
