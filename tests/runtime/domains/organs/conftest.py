@@ -3,7 +3,7 @@
 import pytest
 
 from cldm_runtime.domains.organs import KINDS
-from cldm_runtime.domains.organs.phantom import Stack
+from cldm_runtime.domains.organs.phantom import DrawnStack
 from organ_phantoms import phantom
 
 
@@ -13,5 +13,5 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def stack(name: str) -> Stack:
+def stack(name: str) -> DrawnStack:
     return phantom(name).draw(0, 1, "train")

@@ -11,23 +11,23 @@ import numpy as np
 
 from ...noise import Stream
 from .masses import Mass, draw_masses
-from .shapes import Bending, Ellipsoid, Field, Places, Waves, joined
-from .tissue import Canvas, Tissue
+from .shapes import Bending, Ellipsoid, Field, Points, Swell, joined
+from .tissue import Matter, Paper
 from .vessels import Branching, Tubes, grow
 
 LABELS = {"body": 1, "liver": 2, "spleen": 3, "kidney": 4, "bone": 5, "vessel": 6, "tumour": 7}
-_ORGANS = {Tissue.LIVER: "liver", Tissue.SPLEEN: "spleen", Tissue.CORTEX: "kidney", Tissue.MEDULLA: "kidney",
-           Tissue.MARROW: "bone", Tissue.COMPACT_BONE: "bone", Tissue.BLOOD: "vessel", Tissue.TUMOUR: "tumour",
-           Tissue.NECROSIS: "tumour"}
-_UNLABELLED = (Tissue.AIR, Tissue.TABLE)
-TISSUE_LABELS = {tissue: _ORGANS.get(tissue, "body") for tissue in Tissue if tissue not in _UNLABELLED}
+_ORGANS = {Matter.LIVER: "liver", Matter.SPLEEN: "spleen", Matter.CORTEX: "kidney", Matter.MEDULLA: "kidney",
+           Matter.MARROW: "bone", Matter.COMPACT_BONE: "bone", Matter.BLOOD: "vessel", Matter.TUMOUR: "tumour",
+           Matter.NECROSIS: "tumour"}
+_UNLABELLED = (Matter.AIR, Matter.TABLE)
+TISSUE_LABELS = {tissue: _ORGANS.get(tissue, "body") for tissue in Matter if tissue not in _UNLABELLED}
 LEVELS_MM = (-84.0, 72.0)  # of the lowest and the highest slice, about the middle of the liver
 _SKIN_MM, _RIB_PITCH_MM = 2.0, 30.0
 _PORTAL, _HEPATIC = Branching(9.0, 0.9, 1.1), Branching(10.0, 0.8, 1.2)
 
 
 @dataclass(frozen=True)
-class Trunk:
+class Torso:
     """body: outline of the skin. cavity: of the peritoneum. wall_mm: muscle between fat and cavity."""
 
     body: Ellipsoid
@@ -38,7 +38,7 @@ class Trunk:
     rib_phase: float
 
     @classmethod
-    def draw(cls, stream: Stream) -> "Trunk":
+    def draw(cls, stream: Stream) -> "Torso":
         half = stream.uniform(112.0, 134.0), stream.uniform(78.0, 94.0)
         wall, fat = stream.uniform(9.0, 14.0), 6.0 + 26.0 * stream.uniform() ** 1.5
         power = stream.uniform(2.1, 2.6)
@@ -48,18 +48,18 @@ class Trunk:
         dome = Ellipsoid((0.0, -8.0, -60.0), (half[0] * 1.08, half[1] * 1.12, stream.uniform(160.0, 190.0)))
         return cls(body, cavity, dome, wall, fat, stream.uniform())
 
-    def paint(self, canvas: Canvas, at: Places) -> None:
+    def paint(self, canvas: Paper, at: Points) -> None:
         """Skin, fat, the muscular wall and the fat within it."""
         depth = self.body(at)
-        canvas.paint(depth, Tissue.SKIN)
-        canvas.paint(depth - _SKIN_MM, Tissue.FAT)
+        canvas.paint(depth, Matter.SKIN)
+        canvas.paint(depth - _SKIN_MM, Matter.FAT)
         inner = self.cavity(at)
-        canvas.paint(inner + self.wall_mm, Tissue.MUSCLE)
-        canvas.paint(inner + 0.45 * self.wall_mm, Tissue.INNER_FAT)
-        canvas.paint(inner + 0.3 * self.wall_mm, Tissue.MUSCLE)
-        canvas.paint(inner, Tissue.INNER_FAT)
+        canvas.paint(inner + self.wall_mm, Matter.MUSCLE)
+        canvas.paint(inner + 0.45 * self.wall_mm, Matter.INNER_FAT)
+        canvas.paint(inner + 0.3 * self.wall_mm, Matter.MUSCLE)
+        canvas.paint(inner, Matter.INNER_FAT)
 
-    def paint_ribs(self, canvas: Canvas, at: Places) -> None:
+    def paint_ribs(self, canvas: Paper, at: Points) -> None:
         """Bone within the wall, where the ribs, which fall to the front, cross the plane; none in front and below."""
         angle = np.arctan2(np.abs(at.x), at.y)  # 0 at the back, pi in front
         course = (at.level + 42.0 * angle) / _RIB_PITCH_MM + self.rib_phase
@@ -67,10 +67,10 @@ class Trunk:
         shown = np.minimum(along, (at.level + 75.0 - 38.0 * np.maximum(angle - 1.0, 0.0)) * 0.3)
         shown = np.minimum(shown, np.where(angle < 2.35, 10.0, -10.0))
         across = 4.0 - np.abs(self.cavity(at) + 0.62 * self.wall_mm)
-        canvas.paint(np.minimum(across, shown), Tissue.COMPACT_BONE)
-        canvas.paint(np.minimum(across, shown) - 1.6, Tissue.MARROW)
+        canvas.paint(np.minimum(across, shown), Matter.COMPACT_BONE)
+        canvas.paint(np.minimum(across, shown) - 1.6, Matter.MARROW)
 
-    def below_lungs(self, at: Places) -> Field:
+    def below_lungs(self, at: Points) -> Field:
         """Depth below the diaphragm and inside the wall."""
         return np.asarray(np.minimum(self.dome(at), self.cavity(at)))
 
@@ -84,35 +84,35 @@ class Spine:
     disc_phase: float
 
     @classmethod
-    def draw(cls, stream: Stream, trunk: Trunk) -> "Spine":
+    def draw(cls, stream: Stream, trunk: Torso) -> "Spine":
         half = stream.uniform(20.0, 25.0), stream.uniform(15.0, 18.5)
         return cls(trunk.cavity.half[1] - half[1] - stream.uniform(18.0, 26.0), half, stream.uniform())
 
-    def paint(self, canvas: Canvas, at: Places, room: Field) -> None:
+    def paint(self, canvas: Paper, at: Points, room: Field) -> None:
         """Muscles of the back, then a vertebra or a disc, its arch and canal. room: depth below the fat of the back."""
         y, (wide, deep) = self.y_mm, self.half
         for side in (-1.0, 1.0):
             back = Ellipsoid((side * 34.0, y + deep + 24.0, 0.0), (31.0, 23.0, 1e6), power=2.6)
-            canvas.paint(np.minimum(back(at), room), Tissue.MUSCLE)
+            canvas.paint(np.minimum(back(at), room), Matter.MUSCLE)
             psoas = 10.0 - 0.09 * at.level
             spread = np.hypot((at.x - side * (wide + 0.9 * psoas)) / psoas, (at.y - y) / (1.2 * psoas))
-            canvas.paint((1.0 - spread) * psoas, Tissue.MUSCLE)
+            canvas.paint((1.0 - spread) * psoas, Matter.MUSCLE)
             arm = Ellipsoid((side * (wide + 4.0), y + deep + 8.0, 0.0), (15.0, 4.5, 1e6), side * 0.35)(at)
-            canvas.paint(arm, Tissue.COMPACT_BONE)
-            canvas.paint(arm - 1.8, Tissue.MARROW)
+            canvas.paint(arm, Matter.COMPACT_BONE)
+            canvas.paint(arm - 1.8, Matter.MARROW)
         spinous = joined(Ellipsoid((0.0, y + deep + 26.0, 0.0), (4.5, 15.0, 1e6))(at),
                          Ellipsoid((0.0, y + deep + 9.0, 0.0), (17.0, 12.0, 1e6))(at), 4.0)
         spinous = np.minimum(spinous, room)
-        canvas.paint(spinous, Tissue.COMPACT_BONE)
-        canvas.paint(spinous - 2.0, Tissue.MARROW)
+        canvas.paint(spinous, Matter.COMPACT_BONE)
+        canvas.paint(spinous - 2.0, Matter.MARROW)
         body = Ellipsoid((0.0, y, 0.0), (wide, deep, 1e6), power=2.4)(at)
         level = (at.level / 34.0 + self.disc_phase) % 1.0
         bone = level < 0.76
-        canvas.paint(body, Tissue.COMPACT_BONE if bone else Tissue.DISC)
-        canvas.paint(body - (1.8 if bone else 3.0), Tissue.MARROW if bone else Tissue.DISC)
+        canvas.paint(body, Matter.COMPACT_BONE if bone else Matter.DISC)
+        canvas.paint(body - (1.8 if bone else 3.0), Matter.MARROW if bone else Matter.DISC)
         canal = Ellipsoid((0.0, y + deep + 8.5, 0.0), (10.5, 8.0, 1e6))(at)
-        canvas.paint(canal, Tissue.INNER_FAT)
-        canvas.paint(canal - 1.5, Tissue.FLUID)
+        canvas.paint(canal, Matter.INNER_FAT)
+        canvas.paint(canal - 1.5, Matter.FLUID)
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Kidney:
     outer: Ellipsoid
     sinus: Ellipsoid
     bed: Ellipsoid  # of fat, which keeps the liver away
-    pyramids: Waves
+    pyramids: Swell
 
     @classmethod
     def draw(cls, stream: Stream, spine: Spine, side: float, z: float) -> "Kidney":
@@ -132,13 +132,13 @@ class Kidney:
         inwards = x - side * 0.62 * half[0] * np.cos(turn), y - 0.62 * half[0] * abs(np.sin(turn))
         sinus = Ellipsoid((*inwards, z), (0.62 * half[0], 0.42 * half[1], 0.52 * half[2]), turn)
         bed = Ellipsoid((1.1 * x, y + 16.0, z + 2.0), (half[0] + 18.0, half[1] + 24.0, half[2] + 8.0))
-        return cls(Ellipsoid((x, y, z), half, turn), sinus, bed, Waves.draw(stream, 17.0, 5))
+        return cls(Ellipsoid((x, y, z), half, turn), sinus, bed, Swell.draw(stream, 17.0, 5))
 
-    def paint(self, canvas: Canvas, at: Places) -> None:
+    def paint(self, canvas: Paper, at: Points) -> None:
         outer, sinus = self.outer(at), self.sinus(at)
-        canvas.paint(np.minimum(outer, -sinus), Tissue.CORTEX)
+        canvas.paint(np.minimum(outer, -sinus), Matter.CORTEX)
         pyramids = np.minimum(np.minimum(outer - 6.5, -sinus - 0.5), 3.0 * (self.pyramids(at) + 0.4))
-        canvas.paint(pyramids, Tissue.MEDULLA)
+        canvas.paint(pyramids, Matter.MEDULLA)
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Liver:
     vessels: Tubes
 
     @classmethod
-    def draw(cls, stream: Stream, trunk: Trunk) -> "Liver":
+    def draw(cls, stream: Stream, trunk: Torso) -> "Liver":
         wide, deep = trunk.cavity.half[:2]
         size = stream.uniform(0.92, 1.1)
         right = Ellipsoid((-0.5 * wide, 0.02 * deep, 16.0), (0.5 * wide * size, 0.8 * deep * size, 90.0 * size), -0.25,
@@ -163,16 +163,16 @@ class Liver:
             portal += grow(stream, vein, heading, stream.uniform(3.5, 5.0), _HEPATIC)
         return cls((right, left, caudate), portal)
 
-    def __call__(self, at: Places) -> Field:
+    def __call__(self, at: Points) -> Field:
         right, left, caudate = (lobe(at) for lobe in self.lobes)
         return joined(joined(right, left, 22.0), caudate, 8.0)
 
 
 @dataclass(frozen=True)
-class Abdomen:
+class Belly:
     """A patient's labelled anatomy."""
 
-    trunk: Trunk
+    trunk: Torso
     spine: Spine
     liver: Liver
     spleen: tuple[Ellipsoid, Ellipsoid]
@@ -183,8 +183,8 @@ class Abdomen:
     outline: Bending
 
     @classmethod
-    def draw(cls, stream: Stream) -> "Abdomen":
-        trunk = Trunk.draw(stream)
+    def draw(cls, stream: Stream) -> "Belly":
+        trunk = Torso.draw(stream)
         spine = Spine.draw(stream, trunk)
         liver = Liver.draw(stream, trunk)
         kidneys = (Kidney.draw(stream, spine, -1.0, stream.normal(-44.0, 10.0)),
@@ -194,32 +194,32 @@ class Abdomen:
                    draw_masses(stream, hosts, (0.25, 0.3, 0.2, 0.15, 0.1), (4.0, 26.0)),
                    Bending.draw(stream, (5.0, 1.6)), Bending.draw(stream, (3.0, 0.8)))
 
-    def paint_around(self, canvas: Canvas, at: Places) -> None:
+    def paint_around(self, canvas: Paper, at: Points) -> None:
         """What lies behind everything else: the body and its lungs."""
         outer = self.outline(at)
         self.trunk.paint(canvas, outer)
-        canvas.paint(np.minimum(self.trunk.cavity(outer), -self.trunk.dome(outer)), Tissue.LUNG)
+        canvas.paint(np.minimum(self.trunk.cavity(outer), -self.trunk.dome(outer)), Matter.LUNG)
 
-    def paint_organs(self, canvas: Canvas, at: Places) -> None:
+    def paint_organs(self, canvas: Paper, at: Points) -> None:
         """All that has a label of its own."""
         outer, inner = self.outline(at), self.bending(at)
         self.trunk.paint_ribs(canvas, outer)
         self.spine.paint(canvas, outer, self.trunk.body(outer) - 4.0 - 0.4 * self.trunk.fat_mm)
         room = self.trunk.below_lungs(outer) - 2.5
-        canvas.paint(self.trunks(inner), Tissue.BLOOD)
+        canvas.paint(self.trunks(inner), Matter.BLOOD)
         for kidney in self.kidneys:
             kidney.paint(canvas, inner)
         body, dent = (shape(inner) for shape in self.spleen)
-        canvas.paint(np.minimum(np.minimum(body, -dent), room), Tissue.SPLEEN)
+        canvas.paint(np.minimum(np.minimum(body, -dent), room), Matter.SPLEEN)
         liver = np.minimum(np.minimum(self.liver(inner), room), -self.kidneys[0].bed(inner))
-        canvas.paint(liver, Tissue.LIVER)
-        canvas.paint(np.minimum(self.liver.vessels(inner), liver - 3.0), Tissue.BLOOD)
+        canvas.paint(liver, Matter.LIVER)
+        canvas.paint(np.minimum(self.liver.vessels(inner), liver - 3.0), Matter.BLOOD)
         hosts = np.maximum(liver, np.maximum(*(kidney.outer(inner) for kidney in self.kidneys)) + 4.0)
         for mass in self.masses:
             mass.paint(canvas, inner, hosts)
 
 
-def _spleen(stream: Stream, trunk: Trunk) -> tuple[Ellipsoid, Ellipsoid]:
+def _spleen(stream: Stream, trunk: Torso) -> tuple[Ellipsoid, Ellipsoid]:
     """Its body and what dents it from within."""
     wide, deep = trunk.cavity.half[:2]
     size = stream.uniform(0.85, 1.2)

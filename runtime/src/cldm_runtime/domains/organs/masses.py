@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...noise import Stream
-from .shapes import Ellipsoid, Field, Places, Point, Waves
-from .tissue import Canvas, Tissue
+from .shapes import Ellipsoid, Field, Point, Points, Swell
+from .tissue import Matter, Paper
 
 _TRIES = 40
 
@@ -17,20 +17,20 @@ class Mass:
     """lobes: how uneven its surface is, mm. core: share of the radius that is necrotic, 0 for none."""
 
     ball: Ellipsoid
-    surface: Waves
+    surface: Swell
     lobes_mm: float
     core: float
 
-    def paint(self, canvas: Canvas, at: Places, room: Field) -> None:
+    def paint(self, canvas: Paper, at: Points, room: Field) -> None:
         """room: the depth in what holds it."""
         depth = self.ball(at)
         if not (depth > -2 * self.lobes_mm - 2).any():
             return
         depth = depth + self.lobes_mm * self.surface(at)
         depth = np.minimum(depth, room)
-        canvas.paint(depth, Tissue.TUMOUR)
+        canvas.paint(depth, Matter.TUMOUR)
         if self.core:
-            canvas.paint(depth - (1.0 - self.core) * min(self.ball.half), Tissue.NECROSIS)
+            canvas.paint(depth - (1.0 - self.core) * min(self.ball.half), Matter.NECROSIS)
 
 
 def draw_masses(stream: Stream, hosts: Sequence[tuple[Ellipsoid, float]], counts: Sequence[float],
@@ -47,7 +47,7 @@ def draw_masses(stream: Stream, hosts: Sequence[tuple[Ellipsoid, float]], counts
         half = tuple(radius * stream.uniform(0.85, 1.2) for _ in range(3))
         core = stream.uniform(0.4, 0.75) if radius > 9.0 and stream.uniform() < 0.4 else 0.0
         masses.append(Mass(Ellipsoid(centre, (half[0], half[1], half[2]), stream.uniform(0.0, 3.0)),
-                           Waves.draw(stream, 1.6 * radius + 4.0), stream.uniform(0.04, 0.16) * radius, core))
+                           Swell.draw(stream, 1.6 * radius + 4.0), stream.uniform(0.04, 0.16) * radius, core))
     return tuple(masses)
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from ...noise import Purpose, Stream
 from ..phantom_rules import PhantomRules
-from .scanners import Scanner
-from .shapes import Places
-from .tissue import Canvas, Tissue
+from .scanners import Modality
+from .shapes import Points
+from .tissue import Matter, Paper
 
 SUBSETS: dict[str, int] = {"train": 120, "val": 10, "test": 40}
 _FIRST_PATIENT = {"train": 0, "val": 100_000, "test": 200_000}
@@ -26,10 +26,10 @@ _APART = 2**32  # between the stream numbers of two repeats; a stack has fewer s
 class Painter(Protocol):
     """Paints the planes of one patient."""
 
-    def __call__(self, canvas: Canvas, at: Places) -> None: ...
+    def __call__(self, canvas: Paper, at: Points) -> None: ...
 
 
-class Anatomy(Protocol):
+class BodyPart(Protocol):
     """The labelled anatomy of one patient."""
 
     def with_surroundings(self, stream: Stream) -> Painter:
@@ -48,9 +48,9 @@ class Kind:
     levels_mm: tuple[float, float]
     pitch_mm: float
     labels: tuple[str, ...]
-    tissue_labels: Mapping[Tissue, str]
-    draw_anatomy: Callable[[Stream], Anatomy]
-    draw_scanner: Callable[[Stream], Scanner]
+    tissue_labels: Mapping[Matter, str]
+    draw_anatomy: Callable[[Stream], BodyPart]
+    draw_scanner: Callable[[Stream], Modality]
 
     @property
     def pixel_mm(self) -> float:
@@ -64,7 +64,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Stack:
+class DrawnStack:
     """image (Z, H, W) float32: HU or arbitrary units; labels (Z, H, W) uint8; spacing_mm (z, y, x)."""
 
     image: NDArray[np.float32]
@@ -79,10 +79,10 @@ class Phantom:
     kind: Kind
     values: Mapping[str, int]
 
-    def draw(self, seed: int, patient: int, subset: str) -> Stack:
+    def draw(self, seed: int, patient: int, subset: str) -> DrawnStack:
         """See `DrawVolume`."""
         images, labels = self._slices(seed, patient, subset, 0, None)
-        return Stack(images, labels, (self.kind.pitch_mm, self.kind.pixel_mm, self.kind.pixel_mm))
+        return DrawnStack(images, labels, (self.kind.pitch_mm, self.kind.pixel_mm, self.kind.pixel_mm))
 
     def rerender(self, seed: int, patient: int, subset: str, repeat: int, slices: Sequence[int]
                  ) -> NDArray[np.float32]:
@@ -105,12 +105,12 @@ class Phantom:
         scanner = self.kind.draw_scanner(Stream(seed, number, Purpose.PROTOCOL, step=version))
         images, labels = [], []
         for index in range(len(levels)) if chosen is None else chosen:
-            canvas = Canvas((PIXELS, PIXELS), self.kind.pixel_mm, self._tissue_values())
-            paint(canvas, Places.of_plane(PIXELS, self.kind.pixel_mm, levels[index]))
+            canvas = Paper((PIXELS, PIXELS), self.kind.pixel_mm, self._tissue_values())
+            paint(canvas, Points.of_plane(PIXELS, self.kind.pixel_mm, levels[index]))
             scan = Stream(seed, number, Purpose.ACQUISITION, step=version * _APART + index)
             images.append(scanner.image(canvas, scan))
             labels.append(canvas.labels)
         return np.stack(images), np.stack(labels)
 
-    def _tissue_values(self) -> dict[Tissue, int]:
+    def _tissue_values(self) -> dict[Matter, int]:
         return {tissue: self.values[name] for tissue, name in self.kind.tissue_labels.items()}

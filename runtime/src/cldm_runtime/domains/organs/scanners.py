@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ...noise import Stream
-from .shapes import Field, Places, Waves
-from .tissue import SIGNALS, Canvas, Tissue
+from .shapes import Field, Points, Swell
+from .tissue import SIGNALS, Matter, Paper
 
 CT_WINDOW_HU = (-200.0, 300.0)  # values beyond are cut off, as a viewer of soft tissue does
-_COUNT = len(Tissue)
+_COUNT = len(Matter)
 _GRAINS_MM = (3.0, 11.0)
 _RELAXIVITY = 4.5  # of common gadolinium agents, 1/(s mM): Rohrer et al., Invest Radiol 2005;40:715-724, about 4 to 5
-_TABLE = np.array([SIGNALS[tissue] for tissue in Tissue])
+_TABLE = np.array([SIGNALS[tissue] for tissue in Matter])
 _T1, _T2, _DENSITY, _CT, _AGENT, _FINE, _COARSE = _TABLE.T
 
 
-class Scanner(Protocol):
+class Modality(Protocol):
     """A patient's protocol."""
 
-    def image(self, canvas: Canvas, stream: Stream) -> NDArray[np.float32]:
+    def image(self, canvas: Paper, stream: Stream) -> NDArray[np.float32]:
         """The image (H, W) of a painted plane; texture and noise come from the stream."""
 
 
@@ -43,19 +43,19 @@ class CtScanner:
     def draw(cls, stream: Stream) -> "CtScanner":
         levels = _CT.copy()
         agent = stream.uniform(0.55, 1.2)  # how much of it has arrived
-        plain = {Tissue.LIVER: 58.0, Tissue.SPLEEN: 50.0, Tissue.CORTEX: 35.0, Tissue.MEDULLA: 32.0, Tissue.BLOOD: 42.0,
-                 Tissue.PANCREAS: 42.0, Tissue.TUMOUR: 40.0, Tissue.BOWEL_WALL: 42.0}
+        plain = {Matter.LIVER: 58.0, Matter.SPLEEN: 50.0, Matter.CORTEX: 35.0, Matter.MEDULLA: 32.0, Matter.BLOOD: 42.0,
+                 Matter.PANCREAS: 42.0, Matter.TUMOUR: 40.0, Matter.BOWEL_WALL: 42.0}
         for tissue, before in plain.items():
             levels[tissue] = before + agent * (levels[tissue] - before) + stream.normal(0.0, 5.0)
-        levels[Tissue.MEDULLA] += stream.uniform(0.0, 1.0) * (levels[Tissue.CORTEX] - levels[Tissue.MEDULLA])
-        levels[Tissue.TUMOUR] += stream.normal(0.0, 12.0)
-        levels[Tissue.LIVER] -= max(0.0, stream.normal(-5.0, 20.0))  # fat in the liver
+        levels[Matter.MEDULLA] += stream.uniform(0.0, 1.0) * (levels[Matter.CORTEX] - levels[Matter.MEDULLA])
+        levels[Matter.TUMOUR] += stream.normal(0.0, 12.0)
+        levels[Matter.LIVER] -= max(0.0, stream.normal(-5.0, 20.0))  # fat in the liver
         if stream.uniform() < 0.3:  # contrast agent was drunk
-            levels[[Tissue.CONTENT, Tissue.FLUID]] += np.array([stream.uniform(60.0, 180.0), 0.0])
-        levels[Tissue.MARROW] += stream.normal(0.0, 35.0)
+            levels[[Matter.CONTENT, Matter.FLUID]] += np.array([stream.uniform(60.0, 180.0), 0.0])
+        levels[Matter.MARROW] += stream.normal(0.0, 35.0)
         return cls(levels, stream.uniform(8.0, 20.0), stream.uniform(0.9, 1.5), stream.uniform(2.2, 3.4))
 
-    def image(self, canvas: Canvas, stream: Stream) -> NDArray[np.float32]:
+    def image(self, canvas: Paper, stream: Stream) -> NDArray[np.float32]:
         fine, coarse = _textures(canvas, stream)
         signal = canvas.mix(self.levels, (fine, 100.0 * _FINE), (coarse, 100.0 * _COARSE))
         signal = ndimage.gaussian_filter(signal, self.blur_mm / canvas.pixel_mm)
@@ -74,7 +74,7 @@ class MrScanner:
     noise: float
     blur_mm: float
     shading: float
-    coils: Waves
+    coils: Swell
     ghost: float
     ghost_mm: float
 
@@ -83,21 +83,21 @@ class MrScanner:
         """weights: how often each of "t1", "t1-agent" and "t2" is chosen."""
         kind = list(weights)[stream.choice(np.array(list(weights.values())))]
         t1, t2 = (times * np.exp(0.06 * stream.normals((_COUNT,)).astype(np.float64)) for times in (_T1, _T2))
-        t1[Tissue.TUMOUR] *= np.exp(stream.normal(0.0, 0.2))
-        t2[Tissue.TUMOUR] *= np.exp(stream.normal(0.0, 0.25))
+        t1[Matter.TUMOUR] *= np.exp(stream.normal(0.0, 0.2))
+        t2[Matter.TUMOUR] *= np.exp(stream.normal(0.0, 0.25))
         fat = stream.uniform(0.06, 0.2) if stream.uniform() < (0.7 if kind == "t1-agent" else 0.4) else 1.0
         levels = _spin_echo(stream, t1, t2) if kind == "t2" else _gradient_echo(stream, t1, t2, kind == "t1-agent")
-        levels[[Tissue.FAT, Tissue.INNER_FAT]] *= fat
-        levels[Tissue.MARROW] *= 0.5 + 0.5 * fat  # about half of it is fat
+        levels[[Matter.FAT, Matter.INNER_FAT]] *= fat
+        levels[Matter.MARROW] *= 0.5 + 0.5 * fat  # about half of it is fat
         levels /= np.quantile(levels, 0.9)
         return cls(levels, stream.uniform(0.015, 0.045), stream.uniform(1.0, 1.7), stream.uniform(0.05, 0.2),
-                   Waves.draw(stream, 480.0, 4), max(0.0, stream.normal(0.0, 0.03)), stream.uniform(40.0, 110.0))
+                   Swell.draw(stream, 480.0, 4), max(0.0, stream.normal(0.0, 0.03)), stream.uniform(40.0, 110.0))
 
-    def image(self, canvas: Canvas, stream: Stream) -> NDArray[np.float32]:
+    def image(self, canvas: Paper, stream: Stream) -> NDArray[np.float32]:
         fine, coarse = _textures(canvas, stream)
         signal = canvas.mix(self.levels, (fine, 2.0 * self.levels * _FINE), (coarse, 2.0 * self.levels * _COARSE))
         size = canvas.labels.shape[0]
-        signal *= np.exp(self.shading * self.coils(Places.of_plane(size, canvas.pixel_mm, 0.0)))
+        signal *= np.exp(self.shading * self.coils(Points.of_plane(size, canvas.pixel_mm, 0.0)))
         signal = ndimage.gaussian_filter(signal, self.blur_mm / canvas.pixel_mm)
         if self.ghost:  # of breathing, along the direction of phase encoding
             away = round(self.ghost_mm / canvas.pixel_mm)
@@ -119,13 +119,13 @@ def _gradient_echo(stream: Stream, t1: Field, t2: Field, agent: bool) -> Field:
 def _spin_echo(stream: Stream, t1: Field, t2: Field) -> Field:
     """A fast spin echo, weighted by T2; repetition 2.5 to 5 s, echo 70 to 100 ms. Flowing blood is dark."""
     levels = _DENSITY * (1 - np.exp(-stream.uniform(2500.0, 5000.0) / t1)) * np.exp(-stream.uniform(70.0, 100.0) / t2)
-    levels[[Tissue.FAT, Tissue.INNER_FAT]] *= 1.5  # a train of refocusing pulses brightens fat
-    levels[Tissue.BLOOD] *= stream.uniform(0.1, 0.35)
-    levels[Tissue.HEART] *= 0.5
+    levels[[Matter.FAT, Matter.INNER_FAT]] *= 1.5  # a train of refocusing pulses brightens fat
+    levels[Matter.BLOOD] *= stream.uniform(0.1, 0.35)
+    levels[Matter.HEART] *= 0.5
     return np.asarray(levels)
 
 
-def _textures(canvas: Canvas, stream: Stream) -> tuple[Field, Field]:
+def _textures(canvas: Paper, stream: Stream) -> tuple[Field, Field]:
     """(H, W) a fine and a coarse random field of zero mean and unit variance."""
     size = canvas.labels.shape[0]
     fine, coarse = (_smooth(stream, size, grain / canvas.pixel_mm) for grain in _GRAINS_MM)

@@ -19,7 +19,7 @@ OUTSIDE_MM = -1e3
 
 
 @dataclass(frozen=True)
-class Places:
+class Points:
     """Points of one plane: x and y (H, W) mm, and its z. columns (W,), rows (H,): x and y before the plane was bent."""
 
     x: Field
@@ -29,14 +29,14 @@ class Places:
     rows: Field
 
     @classmethod
-    def of_plane(cls, pixels: int, pixel_mm: float, level: float) -> "Places":
+    def of_plane(cls, pixels: int, pixel_mm: float, level: float) -> "Points":
         """The pixel centres of a square plane about x = y = 0."""
         axis = ((np.arange(pixels) - (pixels - 1) / 2) * pixel_mm).astype(np.float32)
         x, y = np.meshgrid(axis, axis)
         return cls(x, y, level, axis, axis)
 
     @classmethod
-    def of_point(cls, point: Point) -> "Places":
+    def of_point(cls, point: Point) -> "Points":
         column, row = (np.array([value], dtype=np.float32) for value in point[:2])
         return cls(column[None], row[None], point[2], column, row)
 
@@ -48,21 +48,21 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Waves:
+class Swell:
     """A smooth random function of the place, of zero mean and about unit variance: a sum of cosines."""
 
     waves: NDArray[np.float64]  # (n, 3) radians a mm
     phase: NDArray[np.float64]
 
     @classmethod
-    def draw(cls, stream: Stream, length_mm: float, count: int = 6) -> "Waves":
+    def draw(cls, stream: Stream, length_mm: float, count: int = 6) -> "Swell":
         """length_mm: the mean wavelength; waves are up to a third longer or shorter."""
         direction = stream.normals((count, 3)).astype(np.float64)
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         lengths = length_mm * (0.67 + 0.66 * stream.uniforms(count))
         return cls(2 * np.pi * direction / lengths[:, None], 2 * np.pi * stream.uniforms(count))
 
-    def __call__(self, at: Places) -> Field:
+    def __call__(self, at: Points) -> Field:
         """Of the plane before it was bent: cos(a + b) = cos a cos b - sin a sin b makes it two products of matrices."""
         across = np.outer(at.columns, self.waves[:, 0])
         down = np.outer(at.rows, self.waves[:, 1]) + self.waves[:, 2] * at.level + self.phase
@@ -74,21 +74,21 @@ class Waves:
 class Bending:
     """Moves places, so that no shape stays a perfect ellipsoid: by long waves and by short ones, mm."""
 
-    long: tuple[Waves, Waves]
-    short: tuple[Waves, Waves]
+    long: tuple[Swell, Swell]
+    short: tuple[Swell, Swell]
     moves_mm: tuple[float, float]
 
     @classmethod
     def draw(cls, stream: Stream, moves_mm: tuple[float, float], lengths_mm: tuple[float, float] = (110.0, 38.0)
              ) -> "Bending":
-        long, short = ((Waves.draw(stream, length, 5), Waves.draw(stream, length, 5)) for length in lengths_mm)
+        long, short = ((Swell.draw(stream, length, 5), Swell.draw(stream, length, 5)) for length in lengths_mm)
         return cls(long, short, moves_mm)
 
-    def __call__(self, at: Places) -> Places:
+    def __call__(self, at: Points) -> Points:
         far, near = self.moves_mm
         x, y = (place + far * long(at) + near * short(at)
                 for place, long, short in zip((at.x, at.y), self.long, self.short, strict=True))
-        return Places(x, y, at.level, at.columns, at.rows)
+        return Points(x, y, at.level, at.columns, at.rows)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Ellipsoid:
     turn: float = 0.0
     power: float = 2.0
 
-    def __call__(self, at: Places) -> Field:
+    def __call__(self, at: Points) -> Field:
         """First-order distance (1 - rho) / |grad rho|, exact near the surface; far outside, `OUTSIDE_MM`."""
         depth = np.full(at.x.shape, OUTSIDE_MM, dtype=np.float32)
         up = abs(at.level - self.centre[2])
@@ -130,7 +130,7 @@ class Ellipsoid:
 
     def contains(self, point: Point) -> float:
         """The depth of one point."""
-        return float(self(Places.of_point(point))[0, 0])
+        return float(self(Points.of_point(point))[0, 0])
 
 
 def joined(one: Field, other: Field, blend_mm: float) -> Field:

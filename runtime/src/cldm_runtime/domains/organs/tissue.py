@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from .shapes import Field
 
 
-class Tissue(IntEnum):
+class Matter(IntEnum):
     AIR = 0
     SKIN = 1
     FAT = 2
@@ -62,49 +62,49 @@ class Signal(NamedTuple):
     coarse: float = 0.02
 
 
-SIGNALS: dict[Tissue, Signal] = {
-    Tissue.AIR: Signal(1000, 1, 0.0, -1000, 0.0, 0.0, 0.0),
-    Tissue.SKIN: Signal(887, 30, 0.7, 20, 0.3),
-    Tissue.FAT: Signal(343, 58, 0.9, -105, 0.0, 0.03, 0.05),
-    Tissue.INNER_FAT: Signal(343, 58, 0.9, -98, 0.0, 0.06, 0.08),
-    Tissue.MUSCLE: Signal(856, 27, 0.85, 58, 0.2, 0.06, 0.06),
-    Tissue.LIVER: Signal(586, 46, 0.8, 112, 0.6, 0.03, 0.03),
-    Tissue.SPLEEN: Signal(1057, 79, 0.85, 122, 0.7, 0.02, 0.02),
-    Tissue.CORTEX: Signal(966, 87, 0.9, 190, 1.6, 0.03, 0.03),
-    Tissue.MEDULLA: Signal(1412, 85, 0.9, 150, 1.0, 0.03, 0.03),
-    Tissue.MARROW: Signal(549, 49, 0.75, 185, 0.2, 0.12, 0.12),
-    Tissue.COMPACT_BONE: Signal(400, 2, 0.15, 500, 0.0, 0.0, 0.0),
-    Tissue.DISC: Signal(1000, 70, 0.7, 85, 0.0, 0.03, 0.05),
-    Tissue.FLUID: Signal(2800, 800, 1.0, 12, 0.0, 0.0, 0.0),
-    Tissue.BLOOD: Signal(1441, 290, 0.9, 165, 1.5, 0.01, 0.02),
-    Tissue.TUMOUR: Signal(1050, 80, 0.85, 70, 0.4, 0.06, 0.08),
-    Tissue.NECROSIS: Signal(1900, 180, 0.9, 30, 0.05, 0.04, 0.04),
-    Tissue.BOWEL_WALL: Signal(800, 60, 0.85, 85, 0.8, 0.04, 0.03),
-    Tissue.CONTENT: Signal(1500, 160, 0.9, 25, 0.0, 0.08, 0.12),
-    Tissue.STOOL: Signal(900, 70, 0.6, 35, 0.0, 0.5, 0.4),
-    Tissue.GAS: Signal(1000, 1, 0.0, -950, 0.0, 0.0, 0.0),
-    Tissue.PANCREAS: Signal(584, 46, 0.85, 95, 0.6, 0.12, 0.06),
-    Tissue.LUNG: Signal(1200, 30, 0.15, -830, 0.4, 0.3, 0.2),
-    Tissue.GLAND: Signal(1266, 58, 0.85, 35, 0.25, 0.1, 0.12),
-    Tissue.HEART: Signal(1100, 60, 0.8, 140, 0.6, 0.03, 0.06),
-    Tissue.TABLE: Signal(1000, 1, 0.0, -150, 0.0, 0.0, 0.0),
+SIGNALS: dict[Matter, Signal] = {
+    Matter.AIR: Signal(1000, 1, 0.0, -1000, 0.0, 0.0, 0.0),
+    Matter.SKIN: Signal(887, 30, 0.7, 20, 0.3),
+    Matter.FAT: Signal(343, 58, 0.9, -105, 0.0, 0.03, 0.05),
+    Matter.INNER_FAT: Signal(343, 58, 0.9, -98, 0.0, 0.06, 0.08),
+    Matter.MUSCLE: Signal(856, 27, 0.85, 58, 0.2, 0.06, 0.06),
+    Matter.LIVER: Signal(586, 46, 0.8, 112, 0.6, 0.03, 0.03),
+    Matter.SPLEEN: Signal(1057, 79, 0.85, 122, 0.7, 0.02, 0.02),
+    Matter.CORTEX: Signal(966, 87, 0.9, 190, 1.6, 0.03, 0.03),
+    Matter.MEDULLA: Signal(1412, 85, 0.9, 150, 1.0, 0.03, 0.03),
+    Matter.MARROW: Signal(549, 49, 0.75, 185, 0.2, 0.12, 0.12),
+    Matter.COMPACT_BONE: Signal(400, 2, 0.15, 500, 0.0, 0.0, 0.0),
+    Matter.DISC: Signal(1000, 70, 0.7, 85, 0.0, 0.03, 0.05),
+    Matter.FLUID: Signal(2800, 800, 1.0, 12, 0.0, 0.0, 0.0),
+    Matter.BLOOD: Signal(1441, 290, 0.9, 165, 1.5, 0.01, 0.02),
+    Matter.TUMOUR: Signal(1050, 80, 0.85, 70, 0.4, 0.06, 0.08),
+    Matter.NECROSIS: Signal(1900, 180, 0.9, 30, 0.05, 0.04, 0.04),
+    Matter.BOWEL_WALL: Signal(800, 60, 0.85, 85, 0.8, 0.04, 0.03),
+    Matter.CONTENT: Signal(1500, 160, 0.9, 25, 0.0, 0.08, 0.12),
+    Matter.STOOL: Signal(900, 70, 0.6, 35, 0.0, 0.5, 0.4),
+    Matter.GAS: Signal(1000, 1, 0.0, -950, 0.0, 0.0, 0.0),
+    Matter.PANCREAS: Signal(584, 46, 0.85, 95, 0.6, 0.12, 0.06),
+    Matter.LUNG: Signal(1200, 30, 0.15, -830, 0.4, 0.3, 0.2),
+    Matter.GLAND: Signal(1266, 58, 0.85, 35, 0.25, 0.1, 0.12),
+    Matter.HEART: Signal(1100, 60, 0.8, 140, 0.6, 0.03, 0.06),
+    Matter.TABLE: Signal(1000, 1, 0.0, -150, 0.0, 0.0, 0.0),
 }
 
 
-class Canvas:
+class Paper:
     """A plane that is painted from back to front: signal shares and labels.
 
     kinds: the tissues in the order of painting; covers: of each, the share (H, W) of a pixel that it covers when it is
     painted. labels (H, W) uint8: each pixel's label is that of the tissue that last covered half of it.
     """
 
-    def __init__(self, shape: tuple[int, ...], pixel_mm: float, values: dict[Tissue, int]) -> None:
+    def __init__(self, shape: tuple[int, ...], pixel_mm: float, values: dict[Matter, int]) -> None:
         """values: the label value of each tissue; a tissue that is missing is background."""
         self.pixel_mm, self._values = pixel_mm, values
-        self.kinds, self.covers = list[Tissue](), list[Field]()
+        self.kinds, self.covers = list[Matter](), list[Field]()
         self.labels: NDArray[np.uint8] = np.zeros(shape, dtype=np.uint8)
 
-    def paint(self, depth_mm: Field, tissue: Tissue, label: Tissue | None = None) -> None:
+    def paint(self, depth_mm: Field, tissue: Matter, label: Matter | None = None) -> None:
         """Cover what lies deeper than 0 with a tissue. label: another tissue whose label it gets."""
         cover = np.clip(depth_mm / self.pixel_mm + 0.5, 0.0, 1.0)
         if not cover.any():
@@ -116,7 +116,7 @@ class Canvas:
     def mix(self, levels: Field, fine: tuple[Field, Field], coarse: tuple[Field, Field]) -> Field:
         """(H, W) the signal. levels (tissue,) what each tissue gives. fine, coarse: a texture (H, W), and how much
         of it (tissue,) is added."""
-        signal = np.full(self.labels.shape, levels[Tissue.AIR], dtype=np.float32)
+        signal = np.full(self.labels.shape, levels[Matter.AIR], dtype=np.float32)
         levels, smaller, larger = (of.astype(np.float32) for of in (levels, fine[1], coarse[1]))
         for tissue, cover in zip(self.kinds, self.covers, strict=True):
             own = levels[tissue] + smaller[tissue] * fine[0] + larger[tissue] * coarse[0] - signal

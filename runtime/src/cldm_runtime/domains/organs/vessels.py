@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...noise import Stream
-from .shapes import OUTSIDE_MM, Field, Places, Point
+from .shapes import OUTSIDE_MM, Field, Point, Points
 
 _RIM_MM = 4.0  # above and below a tube
 
@@ -30,7 +30,7 @@ class Tubes:
     def __add__(self, other: "Tubes") -> "Tubes":
         return Tubes(*(np.concatenate(pair) for pair in zip(vars(self).values(), vars(other).values(), strict=True)))
 
-    def __call__(self, at: Places) -> Field:
+    def __call__(self, at: Points) -> Field:
         """Depth in the nearest tube; far outside, `OUTSIDE_MM`."""
         depth = np.full(at.x.shape, OUTSIDE_MM, dtype=np.float32)
         reach = self.radii.max(axis=1)

@@ -24,8 +24,8 @@ def package(name: str) -> Any:
 
 
 def is_dicom(file: Path) -> bool:
-    """Whether a file has the mark of DICOM files at byte 128. Files without one (before 2000) are passed over, and so is
-    what is no file: a named pipe would wait for ever."""
+    """Whether a file has the mark of DICOM files at byte 128. Files without one (before 2000) are passed over, and
+    so is what is no file: a named pipe would wait for ever."""
     try:
         if not file.is_file():
             return False
