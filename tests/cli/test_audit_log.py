@@ -100,4 +100,4 @@ def test_arguments_that_are_logged_hold_no_secret() -> None:
                       and not option.is_flag and not isinstance(option.type, click.Path)]
             assert not any(word in option.name for option in values for word in ("password", "token", "secret", "key"))
             assert not any(option.hide_input for option in values)
-    assert logged == ["gen", "prepare", "segment", "evaluate", "sign"]
+    assert logged == ["gen", "prepare", "convert", "segment", "evaluate", "sign"]

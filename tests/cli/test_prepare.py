@@ -97,5 +97,5 @@ def test_a_folder_in_no_layout_is_exit_code_2_and_writes_nothing(tmp_path: Path,
     (tmp_path / "my.toml").write_text('[cohort]\nfolder = "cohort"\n[prepare]\nraw = "scans"\n')
     monkeypatch.chdir(tmp_path)
     assert run(cldm, ["prepare", "--config", "my.toml"]) == 2
-    assert capsys.readouterr().err.count("\n  - ") == len(file_layouts()) + 1  # and nnunet
+    assert capsys.readouterr().err.count("\n  - ") == len(file_layouts()) + 2  # and nnunet, dicom
     assert not (tmp_path / "cohort").exists()
