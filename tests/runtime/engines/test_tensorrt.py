@@ -216,7 +216,7 @@ def test_the_command_builds_every_graph_at_every_batch_size(trt: Trt, tiny_segme
     result = CliRunner().invoke(cldm, ["engine", "build", str(tiny_segmenter), *sizes])
     assert result.exit_code == 0 and prepared == [(role, batch) for role in Bundle.load(tiny_segmenter).manifest.graphs
                                                   for batch in (2, 3)]
-    assert "segmenter, batch 2, TensorRT 11.0 on a GPU: building" in result.stderr
+    assert ": segmenter, batch 2, TensorRT 11.0 on a GPU: is built" in result.stderr
 
 
 def test_the_command_without_tensorrt_says_what_to_install(tiny_segmenter: Path,
