@@ -66,6 +66,8 @@ class ColumnWriter:
         spatial = self._group.file["images"].shape[2:]
         expected = {"mask": spatial, "attributes": (len(self._domain.attributes),),
                     "imaging": (len(self._domain.image_attributes),), "": ()}.get(column.trailing)
+        if column.trailing == "channels":
+            expected = (*array.shape[1:2], *spatial)
         if array.ndim < 1 or (expected is not None and array.shape[1:] != expected):
             shape = ", ".join(["n", *map(str, expected or ())])
             raise DatasetError(f"append: {name} has shape {array.shape}, expected ({shape}).")
@@ -129,20 +131,32 @@ class SegmentationWriter(ColumnWriter):
                attribute_reasons: ArrayLike | None = None, image_attributes: ArrayLike | None = None,
                image_attribute_reasons: ArrayLike | None = None, scores: ArrayLike | None = None,
                score_reasons: ArrayLike | None = None, score_names: Sequence[str] = (),
-               score_units: Sequence[str] = ()) -> None:
+               score_units: Sequence[str] = (), variance: ArrayLike | None = None,
+               sample_dice: ArrayLike | None = None, channel_names: Sequence[str] = ()) -> None:
         """Add rows: masks (n, *spatial) uint8, attributes and their reasons (n, A), those of images with these masks
-        and their reasons (n, B), scores and their reasons (n, S).
+        and their reasons (n, B), scores and their reasons (n, S), variance (n, C, *spatial) and Dice (n, C) of the
+        samples of an ensemble.
 
-        The names and units of the scores are needed with the first rows.
+        The names and units of the scores, and the names of the channels, are needed with the first rows.
         """
         named = scores is not None and "scores" not in self._fresh
+        drawn = variance is not None and "variance" not in self._fresh
+        channels = 0 if variance is None else np.asarray(variance).shape[1]
+        if drawn and len(channel_names) != channels:
+            raise DatasetError(f"append: {channels} channels of variance, {len(channel_names)} names; give one of "
+                               "each.")
         width = 0 if scores is None else np.asarray(scores).shape[-1]
         if named and not (len(score_names) == len(score_units) == width):
             raise DatasetError(f"append: {width} scores, {len(score_names)} names, {len(score_units)} units; give one "
                                "of each.")
         self._append({"masks": masks, "attributes": attributes, "attribute_reasons": attribute_reasons,
                       "image_attributes": image_attributes, "image_attribute_reasons": image_attribute_reasons,
-                      "scores": scores, "score_reasons": score_reasons})
+                      "scores": scores, "score_reasons": score_reasons, "variance": variance,
+                      "sample_dice": sample_dice})
+        if drawn:
+            for name in ("variance", "sample_dice"):
+                if name in self._group:
+                    self._group[name].attrs["names"] = list(channel_names)
         if named:
             self._group["scores"].attrs["names"] = list(score_names)
             self._group["scores"].attrs["units"] = list(score_units)

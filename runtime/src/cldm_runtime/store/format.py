@@ -30,7 +30,7 @@ class Column:
 
     path: str
     dtype: str
-    trailing: str  # "image", "mask", "attributes", "imaging", "scores" or "" for one number a row
+    trailing: str  # "image", "mask", "channels", "attributes", "imaging", "scores" or "" for one number a row
     compress: bool = True
 
 
@@ -61,6 +61,8 @@ SEGMENTATION_COLUMNS = {
     "image_attribute_reasons": Column("image_attribute_reasons", "u1", "imaging"),
     "scores": Column("scores", "f4", "scores"),
     "score_reasons": Column("score_reasons", "u1", "scores"),
+    "variance": Column("variance", "f2", "channels"),
+    "sample_dice": Column("sample_dice", "f4", "scores"),
 }
 
 

@@ -108,6 +108,22 @@ class Segmentation(StoredColumns):
         values = self._all("score_reasons")
         return None if values is None else values.astype(np.uint8, copy=False)
 
+    def variance(self, rows: Rows = slice(None)) -> NDArray[np.float32]:
+        """(n, C, *spatial) of the chosen rows: variance over the samples that an ensemble drew for each image, of the
+        channels `variance_names`. Raises DatasetError for a segmenter that draws no samples."""
+        return self._rows("variance", rows).astype(np.float32)
+
+    @property
+    def variance_names(self) -> tuple[str, ...]:
+        """Regions or labels that the channels of `variance` and `sample_dice` stand for."""
+        return self._texts("variance", "names")
+
+    @property
+    def sample_dice(self) -> NDArray[np.float32] | None:
+        """(N, C) mean Dice of every two samples of an ensemble, NaN where all of them are empty; None if there is no
+        ensemble."""
+        return self._floats("sample_dice")
+
     @property
     def score_names(self) -> tuple[str, ...]:
         return self._texts("scores", "names")

@@ -10,7 +10,7 @@ from ..errors import DatasetError, list_faults
 from .format import COLUMNS, FORMAT, FORMAT_VERSION, SEGMENTATION_COLUMNS, Column
 
 _SHORTEST_MM, _LONGEST_MM, _LARGEST_SCALE = 1e-3, 1e3, 1e30  # limits of valid images
-_KINDS = {"u2": "u", "u1": "u", "u4": "u", "f4": "f", "i8": "iu", "i4": "iu"}
+_KINDS = {"u2": "u", "u1": "u", "u4": "u", "f2": "f", "f4": "f", "i8": "iu", "i4": "iu"}
 
 
 def as_text(value: object) -> str:
@@ -74,10 +74,13 @@ def _column_faults(group: h5py.Group, columns: dict[str, Column], images: h5py.D
         if item.dtype.kind not in _KINDS.get(column.dtype, "S") or (column.dtype == "u1" and item.dtype.itemsize != 1):
             faults.append(f"{where} has type {item.dtype}, expected {np.dtype(column.dtype)}")
         expected = {"image": images.shape, "mask": (images.shape[0], *images.shape[2:]), "": images.shape[:1]}
+        expected["channels"] = (images.shape[0], *item.shape[1:2], *images.shape[2:])
         if item.shape != expected.get(column.trailing, (images.shape[0], *item.shape[1:])):
             faults.append(f"{where} has shape {item.shape}, which does not fit /images {images.shape}")
         elif column.trailing in ("attributes", "imaging", "scores"):
             names = np.asarray(item.attrs.get("names", []))
             if item.ndim != 2 or (not column.path.endswith("reasons") and names.shape != item.shape[1:]):
                 faults.append(f"{where} has shape {item.shape} and {names.size} names, expected (N, one for each name)")
+        elif column.trailing == "channels" and np.asarray(item.attrs.get("names", [])).shape != item.shape[1:2]:
+            faults.append(f"{where} has shape {item.shape}, expected (N, one for each name, *spatial)")
     return faults
