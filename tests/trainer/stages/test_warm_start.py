@@ -23,7 +23,7 @@ from cldm_trainer.training import checkpoint
 from cldm_trainer.training.run_folder import Cohort, RunFolder
 
 SECTION = DiffusionConfig(OptimiserConfig(4, 4, 1e-3), channels=(8, 8), norm_groups=4, head_channels=8, context_width=4)
-SHAPES = {"none": (), "mask": (3,), "attributes": (4, 4), "label-vae": (8, 4), "control": (8,)}
+SHAPES = {"none": (), "mask": (3,), "mask-attributes": (7,), "attributes": (4, 4), "label-vae": (8, 4), "control": (8,)}
 T = torch.tensor([1.0, 7.0])
 
 
@@ -67,6 +67,17 @@ def test_a_trunk_without_condition_begins_a_mask_model_that_ignores_its_masks_at
     trunk, own, x = make("none", 0), make("mask", 1), torch.randn(2, 2, 8, 8)
     own.begin_with(trunk)
     assert torch.allclose(own(x, T, torch.randn(2, 3, 8, 8)), trunk(x, T), atol=1e-5)
+
+
+def test_a_mask_trunk_begins_a_model_of_masks_and_attributes_that_ignores_its_attributes_at_first() -> None:
+    trunk, own = make("mask", 0, condition_dropout=0.1), make("mask-attributes", 1, condition_dropout=0.1)
+    x = torch.randn(2, 2, 8, 8)
+    own.null.zero_()
+    own.begin_with(trunk)
+    masks, planes = torch.randn(2, 3, 8, 8), torch.randn(2, 4, 8, 8)
+    assert torch.allclose(own(x, T, torch.cat([masks, planes], dim=1)), trunk(x, T, masks), atol=1e-5)
+    dropped = torch.tensor([True, True])
+    assert torch.allclose(own(x, T, torch.cat([masks, planes], dim=1), dropped), trunk(x, T, masks, dropped), atol=1e-5)
 
 
 @pytest.mark.parametrize("condition", ["attributes", "label-vae", "control"])

@@ -116,6 +116,7 @@ class Condition:
     stages: ClassVar[tuple[str, ...]] = ()  # of the run, whose weights are in the encoder that is exported
     codecs: ClassVar[tuple[str, ...]] = ()  # of the run that lends the codecs, likewise
     small_stage: ClassVar[str] = ""  # that trains a small stand-in for the encoder; empty: there is none
+    extends: ClassVar[str] = ""  # the kind whose channels come first among those of this one
     adoptable: ClassVar[bool] = False  # whether a bundle holds all that is needed to train on with it
 
     def faults(self, config: Config) -> list[str]:
@@ -132,7 +133,7 @@ class Condition:
         """How a denoiser takes a condition of that shape."""
         from ..networks.denoiser import ConditionInput
 
-        return ConditionInput(self.name, self.way, shape)
+        return ConditionInput(self.name, self.way, shape, self.extends)
 
     def learned(self, design: Design) -> nn.Module | None:
         """The untrained encoder that learns together with the denoiser, with `shape`; None where there is none."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class MaskAttributesCondition(Condition):
-    name, way = "mask-attributes", "channels"
+    name, way, extends = "mask-attributes", "channels", "mask"
     codecs = ("mask-codec",)
     facts = ConditionFacts(
         "mask_attributes", "spatial", "masks and attributes", "condition_encoder", "condition",

@@ -23,11 +23,13 @@ Way = Literal["nothing", "channels", "tokens", "control"]
 @dataclass(frozen=True)
 class ConditionInput:
     """What a denoiser takes as its condition. condition: name of the kind. shape: of one sample's condition, as it
-    comes from the condition's encoder: () for nothing, (C, ...) where it is spatial, (T, W) where it is tokens."""
+    comes from the condition's encoder: () for nothing, (C, ...) where it is spatial, (T, W) where it is tokens. extends:
+    name of the kind whose channels come first among these; empty for none."""
 
     condition: str = "none"
     way: Way = "nothing"
     shape: tuple[int, ...] = ()
+    extends: str = ""
 
 
 class Denoiser(nn.Module):
@@ -39,7 +41,8 @@ class Denoiser(nn.Module):
 
     def __init__(self, latent_channels: int, taken: ConditionInput, config: DiffusionConfig, dims: int = 2) -> None:
         super().__init__()
-        self.condition, self.way = taken.condition, taken.way
+        self.condition, self.way, self.extends = taken.condition, taken.way, taken.extends
+        self.latent_channels = latent_channels
         tokens = taken.way == "tokens"
         common: dict[str, Any] = {
             "spatial_dims": dims,
@@ -94,13 +97,16 @@ class Denoiser(nn.Module):
 
         A trunk that takes another condition as channels begins this one as it predicts with its null condition, which
         its first convolution then holds as a bias (at the border of the image that differs: the convolution's zeros).
+        A condition that extends the trunk's begins as the trunk predicts with its own: what it adds does nothing yet.
         Raises ValueError where the widths differ or the trunk takes another condition in another way.
         """
         another = trunk.condition != self.condition
         if another and trunk.way not in ("nothing", "channels"):
             raise ValueError(f"conditioned by {trunk.condition}")
         weights, own, first = trunk.unet.state_dict(), self.unet.state_dict(), "conv_in.conv."
-        if another and trunk.way == "channels":
+        extended = another and trunk.way == "channels" and trunk.condition == self.extends
+        latent = self.latent_channels
+        if another and trunk.way == "channels" and not extended:
             if trunk.null is None:
                 raise ValueError("it was trained without condition_dropout, so it cannot do without its "
                                  f"{trunk.condition}s")
@@ -108,16 +114,17 @@ class Denoiser(nn.Module):
             weights[first + "bias"] = weights[first + "bias"] + kernel[:, :width].sum(spatial_axes(kernel)) @ trunk.null
             weights[first + "weight"] = kernel[:, width:]
         if another and self.way == "channels":
-            kernel = torch.zeros_like(own[first + "weight"])
-            kernel[:, -weights[first + "weight"].shape[1]:] = weights[first + "weight"]
+            begun, kernel = weights[first + "weight"], torch.zeros_like(own[first + "weight"])
+            kernel[:, -latent:] = begun[:, -latent:]
+            kernel[:, :begun.shape[1] - latent] = begun[:, :-latent]
             weights[first + "weight"] = kernel
         faults = [f"{name} {tuple(value.shape)} for {tuple(own[name].shape)}" for name, value in weights.items()
                   if name in own and value.shape != own[name].shape]
         if faults:
             raise ValueError("it has " + ", ".join(faults[:3]))
         self.unet.load_state_dict(weights, strict=False)
-        if self.null is not None and trunk.null is not None and self.condition == trunk.condition:
-            self.null.copy_(trunk.null)
+        if self.null is not None and trunk.null is not None and (extended or not another):
+            self.null[:len(trunk.null)] = trunk.null
 
     def control(self, base: "Denoiser") -> None:
         """Take the weights of a trained unconditional denoiser: for the U-Net, which is frozen, and, as a start, for

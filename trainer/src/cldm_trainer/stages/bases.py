@@ -50,7 +50,7 @@ def begin_with_trunk(design: Design, run: RunFolder, denoiser: Denoiser) -> None
     if kind.name not in possible:
         raise InputError(f"{folder}: its condition is {kind.name}. Name a run whose diffusion.condition is "
                          f"{' or '.join(possible)} as diffusion.start.")
-    was = checkpoint.stored_config(folder)
+    was = {**plain(design.diffusion), **checkpoint.stored_config(folder)}  # an adopted denoiser has the run's networks
     section = replace(design.diffusion, condition=kind.name, condition_dropout=0.1 if "null" in weights else 0.0,
                       attention=tuple(was["attention"]), head_channels=was["head_channels"])
     shape = (len(weights["null"]),) if "null" in weights else kind.shape(design)
