@@ -41,6 +41,7 @@ class Purpose(IntEnum):
     GRID = 9  # the rows of a grid by design; the index is that of the column, or of the round
     PROTOCOL = 10  # phantom: how a patient was imaged
     LIKE = 11  # the noise that a given image gets, towards which a sample is drawn
+    EDIT = 12  # drawing a lesion in a given label map; the index is that of the map
 
 
 @cache

@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..noise import Stream
 from .appearance_rules import AppearanceRules
 from .attributes import Attribute, Measurement, Reason
+from .edit_rules import EditRules
 from .labels import LabelMap, LabelSet
 from .layout import FileLayout
 from .phantom_rules import PhantomRules
@@ -103,6 +104,7 @@ class Domain:
     lesion_size: str | None = None  # the attribute that is 0 where the lesion is absent, and above 0 where it is not
     tidy: Tidy | None = None  # None: maps that a network drew are used unchanged
     widen: Widen | None = None  # None: the lesions of this domain cannot be widened
+    edit: EditRules | None = None  # None: the lesions of this domain cannot be edited in given label maps
     axes: int = 2
     reasons: Mapping[int, str] = field(default_factory=dict)
     limits: str = ""

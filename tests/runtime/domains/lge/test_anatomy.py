@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from cldm_runtime.domains.lge.anatomy import _nearest_pixels
+from cldm_runtime.domains.lge.lesion_fit import nearest_pixels
 from cldm_runtime.domains.registry import get_domain, measure
 from cldm_runtime.errors import InputError
 from cldm_runtime.noise import Purpose, Stream
@@ -57,7 +57,7 @@ def test_the_maps_of_200_seeds_never_change():
 
 
 def test_pixels_at_the_same_distance_are_not_all_taken():
-    assert np.count_nonzero(_nearest_pixels(np.array([3.0, 1.0, 1.0, 1.0, 2.0]), 2)) == 2
+    assert np.count_nonzero(nearest_pixels(np.array([3.0, 1.0, 1.0, 1.0, 2.0]), 2)) == 2
 
 
 def test_without_infarct():

@@ -53,12 +53,15 @@ class Wall:
     """The wall pixels of one slice, in C order of the slice.
 
     index: (P,) flat pixel index; section: (P,) 0..35, counted counter-clockwise from the image's right (+x) as seen
-    on the screen; inner: (P,) whether r < 0.25. `section` and `inner` are None without an endocardium.
+    on the screen; inner: (P,) whether r < 0.25; theta: (P,) angle in rad, counted as the sections are; radius: (P,) r.
+    All but `index` are None without an endocardium.
     """
 
     index: NDArray[np.intp]
-    section: NDArray[np.intp] | None
-    inner: NDArray[np.bool_] | None
+    section: NDArray[np.intp] | None = None
+    inner: NDArray[np.bool_] | None = None
+    theta: NDArray[np.float64] | None = None
+    radius: NDArray[np.float64] | None = None
 
 
 def find_wall(labels: LabelMap) -> Wall:
@@ -71,7 +74,7 @@ def find_wall(labels: LabelMap) -> Wall:
     width = labels.shape[1]
     rows, columns = np.flatnonzero(labels.any(axis=1)), np.flatnonzero(labels.any(axis=0))
     if not rows.size:
-        return Wall(np.empty(0, np.intp), None, None)
+        return Wall(np.empty(0, np.intp))
     top, left = rows[0], columns[0]
     crop = np.pad(labels[top : rows[-1] + 1, left : columns[-1] + 1], 1)
     wall = crop >= HEALTHY
@@ -81,14 +84,14 @@ def find_wall(labels: LabelMap) -> Wall:
     if not cavity.any():
         cavity = ndimage.binary_fill_holes(wall) & ~wall
     if not cavity.any() or not index.size:
-        return Wall(index, None, None)
+        return Wall(index)
     to_endocardium = _distances(~cavity, y, x) - 0.5
     to_epicardium = _distances(wall | cavity, y, x) - 0.5
     radius = to_endocardium / (to_endocardium + to_epicardium)
     centre_y, centre_x = (np.mean(axis) for axis in np.nonzero(cavity))
     theta = np.arctan2(centre_y - y, x - centre_x)
     section = (np.floor(theta / (2 * np.pi) * SECTIONS).astype(np.intp)) % SECTIONS
-    return Wall(index, section, radius < INNER_QUARTER)
+    return Wall(index, section, radius < INNER_QUARTER, theta, radius)
 
 
 def _distances(region: NDArray[np.bool_], y: NDArray[np.intp], x: NDArray[np.intp]) -> NDArray[np.float64]:
