@@ -42,6 +42,11 @@ class DrawVolume(Protocol):
         """The volume of one patient, numbered from 0 within the subset: a pure function of the arguments."""
 
 
+class WithShape(Protocol):
+    def __call__(self, shape: Sequence[int]) -> "PhantomRules":
+        """The same phantom on another number of voxels (z, y, x). Raises ValueError that says what is expected."""
+
+
 class RerenderSlices(Protocol):
     def __call__(self, seed: int, patient: int, subset: str, repeat: int, slices: Sequence[int]) -> NDArray[np.float32]:
         """These slices of the volume of `DrawVolume`, with its labels and all else drawn anew from what the labels
@@ -53,7 +58,8 @@ class RerenderSlices(Protocol):
 class PhantomRules:
     """patients: subset -> default number of patients. tests: the subsets that are for testing only. title,
     description, channels: texts for the cohort's dataset.json. rerender: None if the domain cannot draw other images
-    for the label maps of a volume.
+    for the label maps of a volume. collection: of BraTS, such as "GLI", whose folders and names the cohort has; "": the
+    cohort is an nnU-Net raw dataset. with_shape: None if the volumes have the size that they have.
     """
 
     draw: DrawVolume
@@ -63,3 +69,5 @@ class PhantomRules:
     description: str
     channels: tuple[str, ...]
     rerender: RerenderSlices | None = None
+    collection: str = ""
+    with_shape: WithShape | None = None
