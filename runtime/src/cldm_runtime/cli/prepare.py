@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from ..domains.domain import Domain
 from ..files.atomic import whole_stream
 from ..report.contact_sheet import contact_sheet
 from ..scans.counts import count_lines, warnings
+from ..scans.label_map import ENHANCING_TUMOUR
 from ..scans.prepare import prepare as prepare_scans
 from ..scans.settings import CohortSettings, PrepareSettings, raw_folder, read_settings
 from ..store import open_dataset
@@ -22,8 +24,10 @@ from .run_log import note
 @click.command(cls=AuditedCommand)
 @click.option("--config", "config", required=True, type=click.Path(path_type=Path), metavar="FILE",
               help="TOML file with [cohort] and [prepare]; the trainer's, for example.")
+@click.option("--et-label", type=click.IntRange(1, 255), metavar="VALUE",
+              help="Value of the enhancing tumour in label maps of BraTS from before 2023: 4.")
 @click.option("--overwrite", is_flag=True, help="Replace a cohort.h5 that is there.")
-def prepare(config: Path, overwrite: bool) -> None:
+def prepare(config: Path, et_label: int | None, overwrite: bool) -> None:
     """Crop, resample and normalise a folder of scans and label maps into the file cohort.h5 of the cohort's folder.
 
     docs/your-own-data.md lists the datasets that are read as they are. All other sections of FILE are ignored. Needs
@@ -34,7 +38,11 @@ def prepare(config: Path, overwrite: bool) -> None:
       cldm prepare --config my.toml
     """
     settings = read_settings(config)
-    prepare_cohort(settings.cohort, settings.prepare, overwrite=overwrite)
+    scans = settings.prepare
+    if et_label is not None:
+        target = scans.labels.get(ENHANCING_TUMOUR, ENHANCING_TUMOUR)
+        scans = replace(scans, labels={**scans.labels, str(et_label): target})
+    prepare_cohort(settings.cohort, scans, overwrite=overwrite)
 
 
 def prepare_cohort(cohort: CohortSettings, settings: PrepareSettings, *, overwrite: bool = False) -> None:

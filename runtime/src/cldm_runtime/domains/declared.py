@@ -63,9 +63,11 @@ class Declaration:
                       reasons=REASONS, limits=self.limits, declaration=self.as_json(), phantoms=self._phantoms())
 
     def _phantoms(self) -> dict[str, PhantomRules]:
-        from .organs import KINDS, phantom_rules  # here, because most declarations draw none
+        if not self.phantoms:
+            return {}
+        from .phantom_kinds import PHANTOM_KINDS  # here, because most declarations draw none
 
-        return {name: phantom_rules(KINDS[name], self.labels) for name in self.phantoms}
+        return {name: PHANTOM_KINDS[name].rules(self.labels) for name in self.phantoms}
 
     def as_json(self) -> dict[str, Any]:
         """The declaration as JSON values; what is None is left out, and so are the phantoms: a cohort may be of
@@ -118,14 +120,14 @@ def _faults(declared: Declaration) -> Iterator[str]:
 def _phantom_faults(declared: Declaration) -> Iterator[str]:
     if not declared.phantoms:
         return
-    from .organs import KINDS
+    from .phantom_kinds import PHANTOM_KINDS
 
     for name in declared.phantoms:
-        if name not in KINDS:
-            yield f"phantoms: found {name!r}, expected some of: {', '.join(KINDS)}."
-        elif missing := [label for label in KINDS[name].labels if label not in declared.labels]:
-            yield (f"phantoms: {name} draws {', '.join(KINDS[name].labels)}, but labels lacks {', '.join(missing)}. "
-                   "Add it.")
+        if name not in PHANTOM_KINDS:
+            yield f"phantoms: found {name!r}, expected some of: {', '.join(PHANTOM_KINDS)}."
+        elif missing := [label for label in PHANTOM_KINDS[name].labels if label not in declared.labels]:
+            yield (f"phantoms: {name} draws {', '.join(PHANTOM_KINDS[name].labels)}, but labels lacks "
+                   f"{', '.join(missing)}. Add it.")
 
 
 def _region_faults(declared: Declaration) -> Iterator[str]:

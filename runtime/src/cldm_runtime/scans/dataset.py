@@ -13,7 +13,7 @@ from .file_patterns import file_pattern, files_below
 from .layout_cases import FileSet, FoundCases, find_cases
 from .layouts import AUTO, FOLDERS, NNUNET, file_layouts
 from .nnunet_raw import Case, RawDataset, read_raw_dataset
-from .settings import PrepareSettings
+from .settings import PHANTOM_RECIPE, PrepareSettings
 from .subsets import check_patients, patients_of, split_note, subsets_of
 
 _DESCRIPTION = "dataset.json"
@@ -84,7 +84,8 @@ def _dataset(folder: Path, layout: FileLayout, found: FoundCases, settings: Prep
                   for files in sorted(found.cases, key=lambda files: files.name) if files.name in subsets)
     names = dict(enumerate(layout.images))
     return RawDataset(folder, _labels(layout, settings, domain), cases,
-                      {"channel_names": {str(number): name for number, name in names.items()}},
+                      {"channel_names": {str(number): name for number, name in names.items()},
+                       **({"nature": "phantom"} if (folder / PHANTOM_RECIPE).is_file() else {})},
                       split_note(folder, known, patients, subsets, settings.validation_share),
                       source=f"layout {layout.name}", meanings=layout.meanings,
                       notes=tuple(_notes(layout, found, settings, domain))), faults

@@ -18,6 +18,7 @@ from .nnunet_raw import RawDataset
 
 IGNORE = "ignore"  # nnU-Net's name for voxels that nobody annotated
 SECTION = "prepare.labels"
+ENHANCING_TUMOUR, OLD_ENHANCING = "enhancing_tumour", 4  # the label of BraTS, and its value before 2023
 
 
 def map_labels(raw: RawDataset, domain: Domain, mapping: Mapping[str, str], faults: list[str],
@@ -112,8 +113,10 @@ def translate(labels: NDArray[np.int64], lookup: Mapping[int, int]) -> NDArray[n
     present = [int(value) for value in np.unique(labels)]
     unknown = [value for value in present if value not in lookup]
     if unknown:
-        raise InputError(f"unknown label values {unknown}; known are {sorted(lookup)}. Say in [{SECTION}] what they "
-                         f'are: "{unknown[0]}" = "LABEL", or add them to the labels of dataset.json')
+        brats = ("If this is BraTS from before 2023, 4 is the enhancing tumour: cldm prepare --et-label 4. Else say"
+                 if unknown == [OLD_ENHANCING] and sorted(lookup) == [0, 1, 2, 3] else "Say")
+        raise InputError(f"unknown label values {unknown}; known are {sorted(lookup)}. {brats} in [{SECTION}] what "
+                         f'they are: "{unknown[0]}" = "LABEL", or add them to the labels of dataset.json')
     result = np.zeros(labels.shape, np.uint8)
     for value in present:
         result[labels == value] = lookup[value]

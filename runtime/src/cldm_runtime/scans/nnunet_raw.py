@@ -163,9 +163,14 @@ def _scan(folder: Path, part: str, ending: str, faults: list[str]) -> Pairs:
     return {name: (tuple(files), maps.get(name, labels / f"{name}{ending}")) for name, files in grouped.items()}
 
 
-def write_nifti(file: Path, array: NDArray[np.generic], spacing_mm: Sequence[float]) -> None:
-    """Write a (Z, H, W) array with its spacing (z, y, x) in mm. The file appears whole or not at all."""
-    affine = np.diag([spacing_mm[2], spacing_mm[1], spacing_mm[0], 1.0])
+def write_nifti(file: Path, array: NDArray[np.generic], spacing_mm: Sequence[float],
+                affine: NDArray[np.float64] | None = None) -> None:
+    """Write a (Z, H, W) array with its spacing (z, y, x) in mm. The file appears whole or not at all.
+
+    affine: (4, 4) from (x, y, z) to space; None: axes to the right, to the front and up, from the origin.
+    """
+    if affine is None:
+        affine = np.diag([spacing_mm[2], spacing_mm[1], spacing_mm[0], 1.0])
     nibabel = imported("nibabel")
     image = nibabel.Nifti1Image(array.transpose(2, 1, 0), affine)
     image.header.set_xyzt_units("mm")

@@ -1,9 +1,11 @@
-"""The phantom cohort of a domain, in the layout of users' data: nnU-Net raw.
+"""The phantom cohort of a domain, in a layout of users' data: nnU-Net raw, or that of BraTS from 2023.
 
-imagesTr/labelsTr hold the training and validation patients, imagesTs/labelsTs every test patient, truthTr/truthTs the
-true label maps of phantoms whose labels are a reader's; `subsets.json` and `splits_final.json` name the patients of
-each subset. Existing files are kept, so an interrupted run continues where it stopped. The images of a patient depend
-only on (seed, subset, patient).
+nnU-Net raw: imagesTr/labelsTr hold the training and validation patients, imagesTs/labelsTs every test patient,
+truthTr/truthTs the true label maps of phantoms whose labels are a reader's; `subsets.json` and `splits_final.json` name
+the patients of each subset. BraTS: BraTS-GLI-00000-000/BraTS-GLI-00000-000-t1n.nii.gz and so on, and `subsets.json`.
+
+Existing files are kept, so an interrupted run continues where it stopped. The images of a patient depend only on (seed,
+subset, patient) and the number of voxels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..bundle.declarations import find_domain
 from ..domains.domain import Domain
@@ -22,34 +25,57 @@ from ..files.user_files import read_json
 from ..runs.run import Progress
 from .nnunet_raw import write_nifti
 from .pool import process_pool
-from .settings import CohortSettings
+from .settings import PHANTOM_RECIPE, CohortSettings
 
 ENDING = ".nii.gz"
+BRATS_NUMBERS = 20_000  # of the patients of a subset
 
 
 @dataclass(frozen=True)
 class PhantomCase:
-    """part: "Tr" or "Ts", as nnU-Net has it."""
+    """images: a file for each channel; label, truth: files of the label map and of the true one; all below the folder
+    of the cohort. part: "Tr" or "Ts", as nnU-Net has it."""
 
     name: str
     subset: str
     patient: int
     part: str
+    images: tuple[str, ...]
+    label: str
+    truth: str
 
-    def image_files(self, folder: Path, channels: int) -> list[Path]:
-        return [folder / f"images{self.part}" / f"{self.name}_{channel:04d}{ENDING}" for channel in range(channels)]
-
-    def label_file(self, folder: Path, kind: str = "labels") -> Path:
-        return folder / f"{kind}{self.part}" / f"{self.name}{ENDING}"
+    def is_complete(self, folder: Path) -> bool:
+        return all((folder / file).is_file() for file in (*self.images, self.label))
 
 
-def list_cases(patients: Mapping[str, int], tests: Sequence[str], first: int = 0) -> list[PhantomCase]:
-    """One case for each patient of each subset; the patients of every subset are numbered from `first`."""
-    return [
-        PhantomCase(f"phantom_{subset}_{patient:03d}", subset, patient, "Ts" if subset in tests else "Tr")
-        for subset, count in patients.items()
-        for patient in range(first, first + count)
-    ]
+def list_cases(rules: PhantomRules, patients: Mapping[str, int], first: int = 0) -> list[PhantomCase]:
+    """One case for each patient of each subset; the patients of every subset are numbered from `first`.
+
+    Raises InputError for more patients than the names of BraTS have numbers for.
+    """
+    most = max((first + count for count in patients.values()), default=0)
+    if rules.collection and most > BRATS_NUMBERS:
+        raise InputError(f"cohort: {most} patients of a subset, expected at most {BRATS_NUMBERS}. Choose fewer, or a "
+                         "smaller first_patient.")
+    describe = _brats_case if rules.collection else _nnunet_case
+    return [describe(rules, subset, patient) for subset, count in patients.items()
+            for patient in range(first, first + count)]
+
+
+def _nnunet_case(rules: PhantomRules, subset: str, patient: int) -> PhantomCase:
+    name, part = f"phantom_{subset}_{patient:03d}", "Ts" if subset in rules.tests else "Tr"
+    images = tuple(f"images{part}/{name}_{channel:04d}{ENDING}" for channel in range(len(rules.channels)))
+    return PhantomCase(name, subset, patient, part, images, f"labels{part}/{name}{ENDING}",
+                       f"truth{part}/{name}{ENDING}")
+
+
+def _brats_case(rules: PhantomRules, subset: str, patient: int) -> PhantomCase:
+    """The patients of each subset have numbers of their own."""
+    number = list(rules.patients).index(subset) * BRATS_NUMBERS + patient
+    name = f"BraTS-{rules.collection}-{number:05d}-000"
+    return PhantomCase(name, subset, patient, "Ts" if subset in rules.tests else "Tr",
+                       tuple(f"{name}/{name}-{channel}{ENDING}" for channel in rules.channels),
+                       f"{name}/{name}-seg{ENDING}", f"{name}/{name}-truth{ENDING}")
 
 
 def choose_phantom(domain: Domain, name: str) -> str:
@@ -61,6 +87,21 @@ def choose_phantom(domain: Domain, name: str) -> str:
         raise InputError(f"cohort.phantom: domain {domain.name} draws no phantom {chosen!r}. It draws "
                          f"{', '.join(domain.phantoms)}.")
     return chosen
+
+
+def chosen_rules(domain: Domain, settings: CohortSettings) -> PhantomRules:
+    """The phantom of [cohort], on the number of voxels that it states. Raises InputError."""
+    name = choose_phantom(domain, settings.phantom)
+    rules = domain.phantoms[name]
+    if not settings.phantom_shape:
+        return rules
+    found = f"cohort.phantom_shape: found {list(settings.phantom_shape)}, "
+    if rules.with_shape is None:
+        raise InputError(f"{found}but the volumes of {name} have one size. Leave it out.")
+    try:
+        return rules.with_shape(settings.phantom_shape)
+    except ValueError as error:
+        raise InputError(f"{found}{error}.") from error
 
 
 def subset_sizes(settings: CohortSettings, rules: PhantomRules) -> dict[str, int]:
@@ -81,18 +122,19 @@ def write_phantom_cohort(settings: CohortSettings, folder: Path, *, workers: int
     """
     domain = find_domain(settings.domain)
     name = choose_phantom(domain, settings.phantom)
-    rules = domain.phantoms[name]
+    rules = chosen_rules(domain, settings)
     sizes = subset_sizes(settings, rules)
-    cases = list_cases(sizes, rules.tests, settings.first_patient)
+    cases = list_cases(rules, sizes, settings.first_patient)
     recipe = {"domain": domain.name, "phantom": name, "seed": settings.seed, "patients": sizes,
-              **({"first_patient": settings.first_patient} if settings.first_patient else {})}
+              **({"first_patient": settings.first_patient} if settings.first_patient else {}),
+              **({"shape": list(settings.phantom_shape)} if settings.phantom_shape else {})}
     _claim_folder(folder, recipe, next(iter(domain.phantoms)))
-    missing = [case for case in cases if not all(
-        file.is_file() for file in (*case.image_files(folder, len(rules.channels)), case.label_file(folder)))]
-    for part in ("Tr", "Ts"):
-        for kind in ("images", "labels"):
-            (folder / f"{kind}{part}").mkdir(parents=True, exist_ok=True)
-    _write_volumes(missing, partial(_write_volume, settings.domain, name, settings.seed, folder), workers, progress)
+    missing = [case for case in cases if not case.is_complete(folder)]
+    if not rules.collection:
+        for part in ("Tr", "Ts"):
+            for kind in ("images", "labels"):
+                (folder / f"{kind}{part}").mkdir(parents=True, exist_ok=True)
+    _write_volumes(missing, partial(_write_volume, settings, folder), workers, progress)
     _write_descriptions(domain, rules, cases, folder)
     return len(missing), len(cases)
 
@@ -102,7 +144,7 @@ def _claim_folder(folder: Path, recipe: Mapping[str, object], first: str) -> Non
 
     A stored recipe that names no phantom is of a time when the domain drew only its first.
     """
-    file = folder / "phantom.json"
+    file = folder / PHANTOM_RECIPE
     if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         write_json(file, recipe)
@@ -123,18 +165,33 @@ def _write_volumes(cases: Sequence[PhantomCase], write: "partial[None]", workers
                 progress(done, len(cases))
 
 
-def _write_volume(domain: str, phantom: str, seed: int, folder: Path, case: PhantomCase) -> None:
+def _write_volume(settings: CohortSettings, folder: Path, case: PhantomCase) -> None:
     """The label map is written last: all files exist only when the case is complete."""
-    rules = find_domain(domain).phantoms[phantom]
-    volume = rules.draw(seed, case.patient, case.subset)
+    rules = chosen_rules(find_domain(settings.domain), settings)
+    volume = rules.draw(settings.seed, case.patient, case.subset)
     channels = volume.image if volume.image.ndim == 4 else volume.image[None]
-    for file, image in zip(case.image_files(folder, len(rules.channels)), channels, strict=True):
-        write_nifti(file, image.astype(np.float32), volume.spacing_mm)
+    affine = _brats_affine(volume.labels.shape, volume.spacing_mm) if rules.collection else None
+    kind = np.int16 if rules.collection else np.float32
+
+    def write(name: str, array: NDArray[np.generic]) -> None:
+        (folder / name).parent.mkdir(exist_ok=True)
+        write_nifti(folder / name, array, volume.spacing_mm, affine)
+
+    for file, image in zip(case.images, channels, strict=True):
+        write(file, image.astype(kind))
     truth = true_labels(volume)
     if truth is not None:
-        case.label_file(folder, "truth").parent.mkdir(exist_ok=True)
-        write_nifti(case.label_file(folder, "truth"), truth.astype(np.uint8), volume.spacing_mm)
-    write_nifti(case.label_file(folder), volume.labels.astype(np.uint8), volume.spacing_mm)
+        write(case.truth, truth.astype(np.uint8))
+    write(case.label, volume.labels.astype(np.uint8))
+
+
+def _brats_affine(shape: Sequence[int], spacing_mm: Sequence[float]) -> NDArray[np.float64]:
+    """(4, 4) axes to the left, to the back and up, and the origin in the first column and slice and the last row, as
+    the files of BraTS have it."""
+    z, y, x = spacing_mm
+    affine = np.diag([-x, -y, z, 1.0])
+    affine[1, 3] = (shape[1] - 1) * y
+    return affine
 
 
 def describe_cohort(domain: Domain, rules: PhantomRules) -> dict[str, object]:
@@ -151,11 +208,13 @@ def describe_cohort(domain: Domain, rules: PhantomRules) -> dict[str, object]:
 
 
 def _write_descriptions(domain: Domain, rules: PhantomRules, cases: Sequence[PhantomCase], folder: Path) -> None:
-    """dataset.json, splits_final.json (one fold: our split) and subsets.json."""
+    """dataset.json, splits_final.json (one fold: our split) and subsets.json; of BraTS only the last."""
     by_subset: dict[str, list[str]] = {}
     for case in cases:
         by_subset.setdefault(case.subset, []).append(case.name)
+    write_json(folder / "subsets.json", by_subset)
+    if rules.collection:
+        return
     write_json(folder / "dataset.json",
                describe_cohort(domain, rules) | {"numTraining": sum(case.part == "Tr" for case in cases)})
     write_json(folder / "splits_final.json", [{"train": by_subset.get("train", []), "val": by_subset.get("val", [])}])
-    write_json(folder / "subsets.json", by_subset)

@@ -18,7 +18,7 @@ from ..domains.domain import Domain
 from ..domains.phantom_rules import PhantomRules, true_labels
 from ..errors import InputError
 from .nnunet_raw import RawDataset
-from .phantom_cohort import choose_phantom, describe_cohort, subset_sizes
+from .phantom_cohort import chosen_rules, describe_cohort, subset_sizes
 from .recipe import Recipe, make_recipe
 from .samples import PreparedCase, other_images, slices_of
 from .settings import ScanSettings
@@ -51,7 +51,7 @@ class PhantomSource:
     def of(cls, settings: ScanSettings) -> "PhantomSource":
         """Raises InputError for a domain that draws no phantoms, and for settings that do not fit it."""
         cohort, domain = settings.cohort, find_domain(settings.cohort.domain)
-        rules = domain.phantoms[choose_phantom(domain, cohort.phantom)]
+        rules = chosen_rules(domain, cohort)
         description = describe_cohort(domain, rules)
         labels = {name: (value,) for value, name in enumerate(domain.labels.names)}
         recipe = make_recipe(settings.prepare, RawDataset(Path(), labels, (), description), domain, cohort.domain)

@@ -9,6 +9,7 @@ from ..files.records import TOML, read_record
 from ..files.toml_file import read_toml
 
 COHORT_FILE, RAW_FOLDER = "cohort.h5", "raw"
+PHANTOM_RECIPE = "phantom.json"  # in a raw folder whose images were drawn
 ALL_CHANNELS = "all"
 CENTRES = ("labels", "image")
 NAN_IS_AN_ERROR, NAN_IS_LOWEST = "error", "lowest"
@@ -24,6 +25,7 @@ class CohortSettings:
     patients: dict[str, int] = field(default_factory=dict)  # of the phantom: `SUBSET_patients = N`; else the domain's
     first_patient: int = 0  # of the phantom: number of the first patient of every subset
     phantom: str = ""  # one of the domain's phantoms, such as "lge-1"; empty: its first
+    phantom_shape: tuple[int, ...] = ()  # of the phantom: voxels (z, y, x) of its volumes; empty: its own number
 
     @property
     def file(self) -> Path:

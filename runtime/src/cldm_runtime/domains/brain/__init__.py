@@ -7,8 +7,8 @@ from .glioma import LABELS, Load
 from .phantom import BrainKind, BrainPhantom
 from .scanner import ScannerFleet
 
-_TEXT = ("Simulated MR images of heads without their skulls: gliomas, and findings that look like them. {} No patient's "
-         "data is in it.")
+_TEXT = ("Simulated MR images of heads without their skulls: gliomas, and findings that look like them. {} No "
+         "patient's data is in it.")
 
 BRAIN_KINDS: dict[str, BrainKind] = {
     "brain": BrainKind(

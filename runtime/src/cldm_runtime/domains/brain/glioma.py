@@ -196,7 +196,7 @@ def draw_gliomas(stream: Stream, load: Load) -> tuple[Glioma, ...]:
 
 def pushing(gliomas: Sequence[Glioma]) -> list[Glioma]:
     """Those that are large enough to move the brain."""
-    return [glioma for glioma in gliomas if glioma.radius_mm > 5.0]
+    return [glioma for glioma in gliomas if glioma.radius_mm > 6.0]
 
 
 def _place(stream: Stream) -> Place:

@@ -14,8 +14,8 @@ from ...noise import Stream
 from .space import RandomField, Volume3D, VoxelGrid, ellipsoid, smooth_union, tube
 from .tissue import BrainTissue
 
-EXTENT_MM = (155.0, 186.0, 154.0)  # z, y, x: what holds every head
-MIDDLE_MM = (-8.0, 4.0, 0.0)  # of that box
+EXTENT_MM = (155.0, 190.0, 154.0)  # z, y, x: what holds every head
+MIDDLE_MM = (-8.0, 0.0, 0.0)  # of that box
 _CORTEX_MM = 2.7
 _FOLD_MM, _WANDER_MM, _BEND_MM = 25.0, 38.0, 95.0  # wavelengths
 _SPHERE = (62.0, 85.0, 68.0)  # half axes on whose surface the folds are drawn
@@ -73,7 +73,7 @@ class Head:
     @classmethod
     def draw(cls, stream: Stream) -> "Head":
         age = stream.uniform()
-        whole = stream.uniform(0.95, 1.03)
+        whole = stream.uniform(0.93, 1.0)
         size = (whole * stream.uniform(0.96, 1.04), whole * stream.uniform(0.97, 1.03),
                 whole * stream.uniform(0.97, 1.03))
         bend, wander = ((RandomField.draw(stream, length), RandomField.draw(stream, length),
@@ -100,7 +100,7 @@ class Head:
         tissue[inside & (cortex < _CORTEX_MM) & ~bare] = BrainTissue.GREY
         ventricles = np.full(grid.shape, -60.0, np.float32)
         box = grid.between(*_INNER_MM)
-        ventricles[box] = self._paint_inner(tissue[box], [z[box], y[box], np.abs(x[box])], inside[box], squeeze[box])
+        ventricles[box] = self._paint_inner(tissue[box], (z[box], y[box], np.abs(x[box])), inside[box], squeeze[box])
         return BrainMap(tissue, wide, cortex, ventricles, np.asarray(x > 0))
 
     def _cortex(self, grid: VoxelGrid, at: tuple[Volume3D, Volume3D, Volume3D], brain: Volume3D, squeeze: Volume3D,
@@ -127,13 +127,14 @@ class Head:
         depth = np.minimum(depth, np.hypot(middle, np.maximum(callosum, 0.0)) - 0.7 - 0.5 * half)
         return depth, (callosum > -3.0) & (middle < 4.0)
 
-    def _paint_inner(self, tissue: NDArray[np.uint8], at: Sequence[Volume3D], inside: NDArray[np.bool_],
-                     squeeze: Volume3D) -> Volume3D:
+    def _paint_inner(self, tissue: NDArray[np.uint8], at: tuple[Volume3D, Volume3D, Volume3D],
+                     inside: NDArray[np.bool_], squeeze: Volume3D) -> Volume3D:
         """Nuclei, ventricles and what lies in them; returns the depth in the ventricles. at: z, y and |x|."""
         width = self.ventricle
         for centre, half, kind in _NUCLEI:
             tissue[(ellipsoid(*at, centre, half) > 0) & inside] = kind
-        wider, horn = ([(*place[:3], place[3] * width) for place in course] for course in (_VENTRICLE, _TEMPORAL_HORN))
+        wider, horn = (tuple((*place[:3], place[3] * width) for place in course)
+                       for course in (_VENTRICLE, _TEMPORAL_HORN))
         lateral = np.maximum(tube(*at, wider), tube(*at, horn))
         third = ellipsoid(*at, (-3.0, 4.0, 0.0), (10.0, 14.0, 1.6 * width))
         fourth = ellipsoid(*at, (-42.0, 38.0, 0.0), (10.0, 5.0, 6.0))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ...noise import Stream
 from .head import BrainMap
-from .space import Place, RandomField, VoxelGrid, tube
+from .space import Course, Place, RandomField, VoxelGrid, tube
 from .tissue import BrainTissue
 
 
@@ -31,7 +31,7 @@ class Lookalikes:
     band: RandomField
     spots: tuple[tuple[Place, float], ...]
     infarcts: tuple[OldInfarct, ...]
-    vessels: tuple[tuple[tuple[float, float, float, float], ...], ...]
+    vessels: tuple[Course, ...]
     dura_mm: float
     dura: RandomField
 
@@ -84,7 +84,7 @@ def _paint_infarct(grid: VoxelGrid, brain: BrainMap, infarct: OldInfarct, share:
     share[box][here & (depth > 0)] = 0.0
 
 
-def _paint_vessel(grid: VoxelGrid, brain: BrainMap, course: tuple[tuple[float, float, float, float], ...]) -> None:
+def _paint_vessel(grid: VoxelGrid, brain: BrainMap, course: Course) -> None:
     middle = np.array(course)[:, :3].mean(axis=0)
     reach = float(np.abs(np.array(course)[:, :3] - middle).max()) + 4.0
     box = grid.box((float(middle[0]), float(middle[1]), float(middle[2])), reach)
@@ -94,9 +94,9 @@ def _paint_vessel(grid: VoxelGrid, brain: BrainMap, course: tuple[tuple[float, f
         part.tissue[inside & (part.tissue != BrainTissue.OUTSIDE)] = BrainTissue.VESSEL
 
 
-def _vessels(stream: Stream) -> list[tuple[tuple[float, float, float, float], ...]]:
+def _vessels(stream: Stream) -> list[Course]:
     """Middle cerebral arteries, the sagittal sinus, straight sinus, and veins that run over the surface inwards."""
-    courses = []
+    courses = list[Course]()
     for side in (-1.0, 1.0):
         wide = stream.uniform(0.9, 1.5)
         courses.append(((-18.0, -6.0, 4.0 * side, wide), (-14.0, -10.0, 24.0 * side, wide),
@@ -109,10 +109,11 @@ def _vessels(stream: Stream) -> list[tuple[tuple[float, float, float, float], ..
     for _ in range(int(stream.uniform(6.0, 16.0))):
         z, y, x = _at_surface(stream)
         ends = stream.normals((2, 3)).astype(np.float64)
-        inner = 0.86 * np.array([z, y, x]) + 3.0 * ends[0]
-        outer = 1.03 * np.array([z, y, x]) + 9.0 * ends[1]
+        inner = [float(part) for part in 0.86 * np.array([z, y, x]) + 3.0 * ends[0]]
+        outer = [float(part) for part in 1.03 * np.array([z, y, x]) + 9.0 * ends[1]]
         wide = stream.uniform(0.5, 1.1)
-        courses.append((((*map(float, inner), 0.6 * wide)), (z, y, x, wide), ((*map(float, outer), wide))))
+        courses.append(((inner[0], inner[1], inner[2], 0.6 * wide), (z, y, x, wide),
+                        (outer[0], outer[1], outer[2], wide)))
     return courses
 
 

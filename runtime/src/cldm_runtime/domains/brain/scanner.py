@@ -51,9 +51,9 @@ class MrProtocol:
     @classmethod
     def draw(cls, stream: Stream, fleet: ScannerFleet) -> "MrProtocol":
         shorter = (0.78, 1.0)[stream.choice(np.array(fleet.field))]
-        spread = np.where(np.arange(len(BrainTissue)) < _FIRST_OF_DISEASE, 0.035, 0.12)
-        t1, t2 = (times * np.exp(spread * stream.normals((len(BrainTissue),)).astype(np.float64)) for times in (_T1, _T2))
-        t1 = t1 * shorter
+        spread = np.where(np.arange(len(BrainTissue)) < _FIRST_OF_DISEASE, 0.035, 0.08)
+        t1, t2 = (times * np.exp(spread * stream.normals(spread.shape).astype(np.float64))
+                  for times in (shorter * _T1, _T2))
         levels = np.stack([*_t1_weighted(stream, t1, t2, stream.uniform(*fleet.dose)), _spin_echo(stream, t1, t2),
                            _flair(stream, t1, t2)])
         levels /= levels[:, [BrainTissue.WHITE]]
@@ -110,8 +110,8 @@ def _t1_weighted(stream: Stream, t1: Volume3D, t2: Volume3D, dose: float) -> tup
         shortened = 1.0 / (1.0 / t1 + _RELAXIVITY * agent * _AGENT / 1000.0)
         echo = np.exp(-stream.uniform(3.0, 12.0) / t2)
         if inverted:
-            after = stream.uniform(850.0, 1050.0)
-            signal = 1.0 - 2.0 * np.exp(-after / shortened) / (1.0 + np.exp(-stream.uniform(2000.0, 2600.0) / shortened))
+            after, repetition = stream.uniform(850.0, 1050.0), stream.uniform(2000.0, 2600.0)
+            signal = 1.0 - 2.0 * np.exp(-after / shortened) / (1.0 + np.exp(-repetition / shortened))
             found.append(_DENSITY * np.maximum(signal, 0.04) * echo)
         else:
             found.append(_DENSITY * (1.0 - np.exp(-stream.uniform(450.0, 750.0) / shortened)) * echo)

@@ -6,6 +6,7 @@ same order. Coordinates are arrays that broadcast to (Z, Y, X).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from ...noise import Stream
 
 Volume3D = NDArray[np.floating]
 Place = tuple[float, float, float]
+Course = tuple[tuple[float, float, float, float], ...]  # z, y, x and a radius
 _POINTS_A_WAVE = 6  # of the lattice
 _TINY = 1e-6
 
@@ -77,7 +79,7 @@ class RandomField:
         frequency = np.sqrt(whole[:, None, None] ** 2 + whole[None, :, None] ** 2 + half[None, None, :] ** 2)
         gain = np.exp(-0.5 * ((frequency * _POINTS_A_WAVE - 1.0) / band) ** 2)
         gain[0, 0, 0] = 0.0
-        field = np.fft.irfftn(white * gain, s=(points,) * 3)
+        field = np.fft.irfftn(white * gain, s=(points,) * 3, axes=(0, 1, 2))
         return cls((field / field.std()).astype(np.float32), length_mm / _POINTS_A_WAVE)
 
     def on(self, grid: VoxelGrid) -> Volume3D:
@@ -116,10 +118,10 @@ def ellipsoid(z: Volume3D, y: Volume3D, x: Volume3D, centre: Place, half: Place)
     return np.asarray(np.minimum((1.0 - rho) / np.maximum(slope, _TINY), min(half)), dtype=np.float32)
 
 
-def tube(z: Volume3D, y: Volume3D, x: Volume3D, course: Sequence[tuple[float, float, float, float]]) -> Volume3D:
+def tube(z: Volume3D, y: Volume3D, x: Volume3D, course: Course) -> Volume3D:
     """Depth in a tube through places (z, y, x) with a radius at each, all in mm."""
     depth: Volume3D | None = None
-    for (z0, y0, x0, r0), (z1, y1, x1, r1) in zip(course, course[1:], strict=False):
+    for (z0, y0, x0, r0), (z1, y1, x1, r1) in pairwise(course):
         along = np.array([z1 - z0, y1 - y0, x1 - x0], dtype=np.float32)
         share = ((z - z0) * along[0] + (y - y0) * along[1] + (x - x0) * along[2]) / float(along @ along)
         share = np.clip(share, 0.0, 1.0)

@@ -2,10 +2,12 @@
 
 | column | meaning | source |
 |---|---|---|
-| t1, t2 | ms at 3 T, without agent | white and grey matter: Wansapura et al., J Magn Reson Imaging 1999;9:531-538; others chosen |
+| t1, t2 | ms at 3 T, without agent | see below; others chosen |
 | density | of protons, relative to water | chosen |
 | agent | mM of gadolinium after injection | chosen |
 | texture | deviation of the signal within the tissue, as a share | chosen |
+
+T1 and T2 of white and grey matter: Wansapura et al., J Magn Reson Imaging 1999;9:531-538.
 """
 
 from enum import IntEnum
