@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...noise import Purpose, Stream
 from ..phantom_rules import PhantomRules
-from .glioma import LesionCanvas, Load, draw_gliomas, pushing
+from .glioma import LABELS, LesionCanvas, Load, draw_gliomas, pushing
 from .head import EXTENT_MM, MIDDLE_MM, Head
 from .lookalikes import Lookalikes
 from .scanner import SEQUENCES, MrProtocol, ScannerFleet, averaged
@@ -80,7 +80,7 @@ class BrainPhantom:
                                  block, Stream(seed, number, Purpose.ACQUISITION))
         inside = averaged((brain.hull > 0).astype(np.float32), block) >= 0.5
         image = np.where(inside, np.maximum(np.rint(images), 1.0), 0.0).astype(np.float32)
-        labels = _largest(canvas.labels, sorted(self.values.values()), block)
+        labels = _largest(canvas.labels, [self.values[name] for name in LABELS], block)
         return DrawnHead(image, np.where(inside, labels, 0).astype(np.uint8), (self.voxel_mm,) * 3)
 
     def rules(self) -> PhantomRules:
@@ -97,7 +97,7 @@ class BrainPhantom:
 
 
 def _largest(labels: NDArray[np.uint8], values: Sequence[int], block: int) -> NDArray[np.uint8]:
-    """Each block gets its most frequent value; of a tie a label before the background."""
+    """Each block gets its most frequent value; of a tie the last of `values` before the background."""
     if block == 1:
         return labels
     best = np.zeros(tuple(size // block for size in labels.shape), np.uint8)
