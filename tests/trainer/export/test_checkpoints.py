@@ -64,6 +64,22 @@ def test_a_bundle_begins_a_run_with_its_weights(trained: Config, tmp_path: Path)
         adopt(Design.of(other), other.texture, RunFolder.of(other), folder)
 
 
+def test_a_run_of_other_images_makes_its_own_texture_and_latents_and_may_begin_with_the_denoiser(
+        trained: Config, tmp_path: Path) -> None:
+    begun = replace(trained, run=replace(trained.run, folder=str(tmp_path), name="begun"))
+    adopt(Design.of(begun), begun.texture, RunFolder.of(begun), Path(trained.export.generator), new_images=True)
+    assert sorted(path.name for path in (tmp_path / "begun").iterdir() if path.is_dir()) == [
+        "diffusion", "image-codec", "mask-codec"]
+    run_stage("latents", begun)
+    section = replace(begun.diffusion, condition="mask-attributes", image_attributes=("remote_nulling",), start="begun")
+    after = replace(begun, run=replace(begun.run, name="after", codecs="begun"), diffusion=section)
+    model = diffusion.make_task(Design.of(after), RunFolder.of(after)).model
+    mine = model.denoiser.unet.state_dict()["conv_in.conv.weight"]
+    bundles = denoiser_and_texture(trained)[0].unet.state_dict()["conv_in.conv.weight"]
+    channels = trained.mask_codec.latent_channels
+    assert torch.equal(mine[:, :channels], bundles[:, :channels]) and not mine[:, channels:channels + 2].any()
+
+
 def test_the_manifest_states_counts_steps_and_the_distribution(trained: Config) -> None:
     manifest = Generator.load(trained.export.generator).manifest
     assert manifest.provenance["cohort"] == {"train_slices": 6, "train_patients": 2, "val_slices": 3, "val_patients": 1}

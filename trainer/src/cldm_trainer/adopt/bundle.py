@@ -28,8 +28,10 @@ from ..training import checkpoint
 from ..training.run_folder import RunFolder
 
 
-def adopt(design: Design, section: TextureConfig, run: RunFolder, folder: Path) -> Path:
+def adopt(design: Design, section: TextureConfig, run: RunFolder, folder: Path, new_images: bool = False) -> Path:
     """Write the weights of a mask-conditioned bundle into the stages of a run; returns the run's folder.
+
+    new_images: the run's images look otherwise, so its texture and the standardisation of its latents are made anew.
 
     Every stage stands at the step that the bundle states, with a fresh optimiser: raise its `steps` to go on. The mask
     codec's decoder is in no bundle and stays untrained; nothing but more training of that codec needs it.
@@ -53,7 +55,7 @@ def adopt(design: Design, section: TextureConfig, run: RunFolder, folder: Path) 
         graph = bundle.manifest.graphs[role]
         filled[role] = fill(module, graph, (bundle.path / graph.file).read_bytes(), role)
     _require_all(modules, filled)
-    _save(design, section, run, modules, bundle)
+    _save(design, section, run, modules, bundle, new_images)
     manifest = bundle.manifest
     adopted = {"bundle": bundle.identity, "natures": stated_natures(manifest.nature, manifest.provenance)}
     write_text(home / checkpoint.ADOPTED, json.dumps(adopted) + "\n")
@@ -72,7 +74,7 @@ def _require_all(modules: Mapping[str, nn.Module], filled: Mapping[str, set[str]
 
 
 def _save(design: Design, section: TextureConfig, run: RunFolder, modules: Mapping[str, nn.Module],
-          bundle: Bundle) -> None:
+          bundle: Bundle, new_images: bool) -> None:
     decoder, masks, denoiser = modules["decoder"], modules["mask_encoder"], modules["denoiser"]
     assert isinstance(decoder, TexturedDecoder) and isinstance(masks, MaskEncoder) and isinstance(denoiser, Denoiser)
     if denoiser.null is not None:
@@ -83,17 +85,17 @@ def _save(design: Design, section: TextureConfig, run: RunFolder, modules: Mappi
             denoiser.null.copy_(torch.tensor(null))
     steps = bundle.manifest.provenance.get("steps", {})
     codecs = design.codecs
-    for stage, module, optimiser in (
-        (codec.IMAGE_STAGE, decoder.codec, codecs.image.optimiser),
-        (texture.STAGE, decoder.texture, section.optimiser),
-        (bases.STAGE, denoiser, design.diffusion.optimiser),
-    ):
+    saved: list[tuple[str, nn.Module, OptimiserConfig]] = [
+        (codec.IMAGE_STAGE, decoder.codec, codecs.image.optimiser), (bases.STAGE, denoiser, design.diffusion.optimiser)]
+    if not new_images:
+        saved.append((texture.STAGE, decoder.texture, section.optimiser))
+        latents.keep_standardisation(run.own(latents.STAGE), decoder.affine, masks.affine)
+    for stage, module, optimiser in saved:
         _save_stage(run.own(stage), module, int(steps.get(stage, 0)), optimiser)
     _save_stage(run.own(codec.MASK_STAGE), masks.codec, int(steps.get(codec.MASK_STAGE, 0)), None)
     for stage, trained in ((codec.IMAGE_STAGE, codecs.image), (codec.MASK_STAGE, codecs.mask)):
         begun_with = {"seed": run.settings.seed, **plain(trained), checkpoint.COHORT: {}}  # that of the bundle
         checkpoint.agree_on_config(run.own(stage), begun_with, has_weights=False)
-    latents.keep_standardisation(run.own(latents.STAGE), decoder.affine, masks.affine)
 
 
 def _save_stage(folder: Path, module: nn.Module, step: int, optimiser: OptimiserConfig | None) -> None:

@@ -141,14 +141,16 @@ def _needed(stage: str, config: Config) -> bool:
 @cli.command()
 @_CONFIG
 @click.argument("bundle", type=click.Path(), metavar="BUNDLE")
-def adopt(config_path: str, bundle: str) -> None:
+@click.option("--new-images", is_flag=True, help="The run's images look otherwise: leave the texture and the "
+              "standardisation of the latents, which are then made from them.")
+def adopt(config_path: str, bundle: str, new_images: bool) -> None:
     """Start a run from the weights of BUNDLE: to continue its training, or to train other models on its codecs."""
     from ..conditions.kind import Design
     from ..training.run_folder import RunFolder
 
     config = load_config(config_path)
     folder = import_module("cldm_trainer.adopt.bundle").adopt(Design.of(config), config.texture, RunFolder.of(config),
-                                                              Path(bundle))
+                                                              Path(bundle), new_images)
     click.echo(f"{folder}: holds the weights of {bundle}. Raise a stage's steps to continue training.")
 
 

@@ -23,8 +23,8 @@ Way = Literal["nothing", "channels", "tokens", "control"]
 @dataclass(frozen=True)
 class ConditionInput:
     """What a denoiser takes as its condition. condition: name of the kind. shape: of one sample's condition, as it
-    comes from the condition's encoder: () for nothing, (C, ...) where it is spatial, (T, W) where it is tokens. extends:
-    name of the kind whose channels come first among these; empty for none."""
+    comes from the condition's encoder: () for nothing, (C, ...) where it is spatial, (T, W) where it is tokens.
+    extends: name of the kind whose channels come first among these; empty for none."""
 
     condition: str = "none"
     way: Way = "nothing"
