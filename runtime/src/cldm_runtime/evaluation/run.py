@@ -25,7 +25,7 @@ from ..errors import BundleError, DatasetError, checked_count, checked_path
 from ..files.atomic import whole_file
 from ..files.derived import Derivation
 from ..files.npz import npz_bytes, read_npz
-from ..metrics.overlap import DEFINITION, score_names, score_units
+from ..metrics.overlap import DEFINITION
 from ..runs.execute import Existing, carry_out, check, prepare
 from ..runs.run import Merge, Part, Progress, Run, cut
 from ..segmentation.segmenter import BATCH_SIZE
@@ -46,6 +46,7 @@ from ..store import (
 )
 from ..version import __version__
 from .imaging import file_wants_images, must_measure_again
+from .scoring import score_names, score_units
 from .segmenters.interface import AnySegmenter
 from .segmenters.own_function import SegmentImages, as_segmenter
 from .steps import (
@@ -256,8 +257,7 @@ class _SegmentationMerge(Merge):
         self._measured.add(columns)
         if self._run.measures_masks:
             self._editor.append(**{name: columns.pop(name) for name in ("mask_attributes", "mask_reasons")})
-        labels = self._domain.labels
-        self._writer.append(**columns, score_names=score_names(labels), score_units=score_units(labels))
+        self._writer.append(**columns, score_names=score_names(self._domain), score_units=score_units(self._domain))
 
 
 def is_committed(plan_sha256: str, part: Part) -> bool:

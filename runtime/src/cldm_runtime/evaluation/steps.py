@@ -17,7 +17,7 @@ from ..domains.attributes import Measurement, Reason
 from ..domains.domain import Domain
 from ..domains.labels import LabelMap
 from ..errors import DatasetError
-from ..metrics.overlap import DEFINITION, score
+from ..metrics.overlap import DEFINITION
 from ..runs.run import Progress
 from ..segmentation.segmenter import BATCH_SIZE
 from ..store import (
@@ -34,6 +34,7 @@ from ..store import (
 )
 from .fresh import is_of_these_images, measured_record, refuse_other_images
 from .imaging import measured_images, measured_with, takes_images, wants_images
+from .scoring import score_labels
 from .segmenters.interface import LACKS, AnySegmenter
 
 Path = str | os.PathLike[str]
@@ -140,7 +141,7 @@ def measured_labels(dataset: Dataset, domain: Domain, labels: LabelMap, rows: sl
                                **(measured_with(dataset, domain, labels, rows) if images else {})}
     if "masks" in dataset:
         reference = _checked(dataset.reference(rows), domain, f"{dataset.path}: /masks or /annotations")
-        scores = score(labels, reference, domain.labels, dataset.spacing_mm)
+        scores = score_labels(labels, reference, domain, dataset.spacing_mm)
         columns |= {"scores": scores.values, "score_reasons": scores.reasons, "score_names": scores.names,
                     "score_units": scores.units}
     return columns

@@ -13,7 +13,9 @@ from ..domains.domain import Domain
 from ..errors import DatasetError
 from ..files.records import without_nan
 from ..metrics.agreement import Agreement, Estimate, agreement, rate_estimate
+from ..metrics.doubt import RegionDoubt
 from ..metrics.label_order import LabelPermutation
+from ..metrics.lesions import LesionSummary, summarise_lesions
 from ..metrics.overlap import DEFINITION, RegionSummary, ScoreReason, Scores, summarise
 from ..metrics.strata import Strata
 from ..metrics.uncertainty import Uncertainty
@@ -123,7 +125,8 @@ class Summary:
     `false_detections` are against masks, and empty without masks. unit: what the bootstrap resamples: patient,
     condition or sample. uncertainty: None if no condition has several samples. strata: None without a
     reference. generator: what the bundle of generated images states, None for a cohort; generator_weakness: where it
-    falls short of its cohort, "" if nowhere. label_permutation: None if the label values look right."""
+    falls short of its cohort, "" if nowhere. label_permutation: None if the label values look right. lesions: by
+    lesion, for volumes with nested regions. doubt: of a segmenter that gives a variance."""
 
     run: Mapping[str, str | int | float]
     n_samples: int
@@ -140,6 +143,8 @@ class Summary:
     generator: Obedience | None = None
     generator_weakness: str = ""
     label_permutation: LabelPermutation | None = None
+    lesions: tuple[LesionSummary, ...] = ()
+    doubt: tuple[RegionDoubt, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, None for NaN; the keys are part of the format."""
@@ -154,6 +159,8 @@ class Summary:
             "uncertainty": _record(self.uncertainty), "strata": _record(self.strata),
             "generator": self.generator and {**asdict(self.generator), "weakness": self.generator_weakness},
             "label_permutation": _record(self.label_permutation),
+            **({"lesions": [asdict(region) for region in self.lesions]} if self.lesions else {}),
+            **({"doubt": [asdict(region) for region in self.doubt]} if self.doubt else {}),
         }
         cleaned: dict[str, Any] = without_nan(document)
         return cleaned
@@ -194,7 +201,8 @@ def summarise_samples(samples: Samples, run: Mapping[str, str | int | float], se
     patients = None if samples.patients is None else len(np.unique(samples.patients))
     compared = compare(samples, seed, replicates)
     return Summary(run, len(samples), patients, regions, rates, detect(samples), compared, seed, replicates,
-                   samples.clusters[0])
+                   samples.clusters[0],
+                   lesions=() if samples.scores is None else summarise_lesions(samples.scores, samples.clusters[1]))
 
 
 def detect(samples: Samples) -> Detection | None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ..domains.labels import LabelMap, LabelSet
 from ..errors import InputError
+from .agreement import Estimate, mean_estimate
 from .overlap import ScoreReason, Scores
 from .surface_elements import weighted_hd95_mm
 
@@ -110,3 +111,42 @@ def score_region(prediction: NDArray[np.bool_], reference: NDArray[np.bool_],
 
 def _penalised(hd95_mm: float) -> float:
     return hd95_mm if np.isfinite(hd95_mm) else PENALTY_MM
+
+
+@dataclass(frozen=True)
+class LesionSummary:
+    """One region over samples, by the definitions of BraTS 2023: means over samples with intervals. dice, hd95_mm: by
+    lesion. whole_dice (1 where both sides are empty), whole_hd95_mm: of the whole region. n_found, n_missed, n_false:
+    lesions of all samples; false_a_sample: false lesions of a sample."""
+
+    region: str
+    n: int
+    dice: Estimate
+    hd95_mm: Estimate
+    whole_dice: Estimate
+    whole_hd95_mm: Estimate
+    n_found: int
+    n_missed: int
+    n_false: int
+    false_a_sample: Estimate
+
+
+def summarise_lesions(scores: Scores, clusters: NDArray[np.generic] | None = None) -> tuple[LesionSummary, ...]:
+    """One summary for each region that was scored by lesion; empty without such scores. clusters: (N,) what a bootstrap
+    draws as a whole."""
+    ending = "_dice_by_lesion"
+    regions = [name.removesuffix(ending) for name in scores.names if name.endswith(ending)]
+    return tuple(_summarise(scores, region, clusters) for region in regions)
+
+
+def _summarise(scores: Scores, region: str, clusters: NDArray[np.generic] | None) -> LesionSummary:
+    def mean(values: NDArray[np.float32]) -> Estimate:
+        return mean_estimate(values.astype(np.float64), clusters)
+
+    both_empty = scores.why(f"{region}_hd_mm") == ScoreReason.BOTH_EMPTY
+    counts = [scores[f"{region}_lesions_{kind}"] for kind in ("found", "missed", "false")]
+    found, missed, false = (int(each.sum()) for each in counts)
+    return LesionSummary(region, len(both_empty), mean(scores[f"{region}_dice_by_lesion"]),
+                         mean(scores[f"{region}_hd95_by_lesion_mm"]),
+                         mean(np.where(both_empty, np.float32(1.0), scores[f"{region}_dice"])),
+                         mean(scores[f"{region}_hd95_brats_mm"]), found, missed, false, mean(counts[2]))

@@ -9,8 +9,8 @@ vertices are the middles of the edges:
 | two opposite corners of a face alone on one side | they are kept apart if they belong to the rarer side of the eight |
 | a loop of five or six vertices | the fan of triangles with the largest area |
 
-For cubic voxels these are the areas of DeepMind's surface-distance. For voxels of 3 x 1 x 1 mm, 32 of 256 differ by up to
-8 %. Beyond the image lies background.
+For cubic voxels these are the areas of DeepMind's surface-distance. For voxels of 3 x 1 x 1 mm, 32 of 256 differ, by up
+to 8 %. Beyond the image lies background.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-_CORNERS = tuple(product((0, 1), repeat=3))  # corner number n stands for the bit 2**n of a code
-_FULL = 255
-
 Corner = tuple[int, int, int]
 Vertex = tuple[float, float, float]
+
+_CORNERS: tuple[Corner, ...] = tuple((z, y, x) for z in (0, 1) for y in (0, 1) for x in (0, 1))  # number n: bit 2**n
+_FULL = 255
 
 
 def weighted_hd95_mm(prediction: NDArray[np.bool_], reference: NDArray[np.bool_],

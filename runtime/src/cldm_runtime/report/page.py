@@ -16,6 +16,7 @@ from ..bundle.nature import images_sentence, nature_sentence, stated_sentence
 from ..bundle.obedience import stated_obedience, weakness
 from ..domains.attributes import Attribute
 from ..errors import InputError
+from ..evaluation.doubt import read_doubt
 from ..evaluation.fresh import refuse_stale, unknown_origins
 from ..evaluation.label_order import permutation_note, read_permutation
 from ..evaluation.repeated_conditions import read_uncertainty
@@ -30,6 +31,7 @@ from ..version import __version__
 from .charts import bland_altman, histogram, scatter
 from .gallery import gallery
 from .generator import generator_section
+from .lesions import doubt_section, lesions_section
 from .score_files import scores_csv, scores_json
 from .strata import strata_section, worst_sentence
 from .tables import (
@@ -101,7 +103,8 @@ def summarise_all(dataset: Dataset, name: str, samples: Samples, run: Mapping[st
     return replace(summary, uncertainty=read_uncertainty(dataset, name, samples, seed),
                    strata=read_strata(samples, seed), generator=generator,
                    generator_weakness="" if generator is None else weakness(generator, samples.domain),
-                   label_permutation=read_permutation(dataset, name, samples))
+                   label_permutation=read_permutation(dataset, name, samples),
+                   doubt=read_doubt(dataset, name, samples, seed))
 
 
 def reading_notes(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> tuple[str, ...]:
@@ -151,6 +154,7 @@ def render(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> s
     uncertainty = summary.uncertainty
     notes = reading_notes(dataset, name, samples, summary)
     sections = [_head(title, nature_sentences(dataset, name), notes, samples, summary), _overlap(samples, summary),
+                lesions_section(summary.lesions), doubt_section(summary.doubt),
                 strata_section(summary.strata), _agreement(samples, summary), gallery(dataset, name, samples),
                 "" if uncertainty is None else uncertainty_section(dataset, name, samples, uncertainty),
                 "" if summary.generator is None else generator_section(summary.generator),
