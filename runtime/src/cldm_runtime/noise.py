@@ -42,6 +42,7 @@ class Purpose(IntEnum):
     PROTOCOL = 10  # phantom: how a patient was imaged
     LIKE = 11  # the noise that a given image gets, towards which a sample is drawn
     EDIT = 12  # drawing a lesion in a given label map; the index is that of the map
+    RETRY = 13  # seeds of further tries; the index is the number of the try
 
 
 @cache
@@ -103,6 +104,12 @@ class Stream:
         """Index drawn with the given non-negative weights."""
         cumulative = np.cumsum(weights)
         return int(np.searchsorted(cumulative, self.uniform() * cumulative[-1], side="right"))
+
+
+def seed_of_try(seed: int, number: int) -> int:
+    """The seed of all noise of try `number` of a run's samples. Try 0 has the run's own seed; what is requested of a
+    sample always comes from that one. Below 2**63, so that a command line takes it."""
+    return seed if number == 0 else int(Stream(seed, number, Purpose.RETRY).raw(1)[0]) >> 1
 
 
 def normals(seed: int, indices: NDArray[np.int64], purpose: Purpose, shape: tuple[int, ...],

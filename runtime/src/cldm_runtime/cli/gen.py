@@ -40,10 +40,11 @@ from ..requests.infeasible import POLICIES, settle
 from ..requests.moved_maps import MaskGridRequests
 from ..requests.repeats import conditions_of, repeated
 from ..requests.sources import FreeRequests, GridRequests, RequestSource, read_masks
-from ..store import open_dataset
 from ..version import __version__
 from . import run_log as audit_log
 from .audited import AuditedCommand
+from .generated import say_made, say_merged
+from .keeping import KEEP_NAMES, KeepOptions, keep_options
 from .likeness import LIKE_NAMES, LikeOptions, like_options
 from .numbers import Number, WholeNumber
 from .options import bundle_option, load_generator_bundle, parse_batch_size
@@ -61,6 +62,7 @@ Examples:
   cldm-gen --n 256 --attributes grid.csv --anatomy learned
   cldm-gen --n 256 --like cohort.h5 --similarity 0.5 --from-step 240 --bundle exported/lge-teacher
   cldm-gen --n 256 --attributes grid.csv --infeasible skip
+  cldm-gen --n 256 --attributes grid.csv --keep-if "infarct_dice >= 0.7" --tries 8
   cldm-gen --n 512 --per-condition 8 --attributes examples/grid.csv --out out/repeated.h5
   cldm-gen --n 100000 --attributes grid.csv --out big.h5 --resume
   cldm-gen --n 100000 --attributes grid.csv --out /shared/big.h5 --shard 3/16
@@ -74,7 +76,7 @@ _SECTIONS = {
     "Most needed": ("samples", "grid_file", "masks_file", "out", "bundle_folder", "seed", "steps", "dry_run", "resume",
                     "overwrite"),
     "Sampling": ("sampler", "spacing", "guidance", "guidance_interval", "per_condition", "subset", "infeasible",
-                 "anatomy", "anatomy_folder", *LIKE_NAMES),
+                 "anatomy", "anatomy_folder", *LIKE_NAMES, *KEEP_NAMES),
     "Machine": ("provider", "precision", "batch_size", "workers"),
     "Runs on many machines": (*SCALING_NAMES, "repair"),
 }
@@ -107,6 +109,7 @@ class _Gen(SectionedCommand, AuditedCommand):
               envvar="CLDM_ANATOMY", show_envvar=True, help="Bundle for --anatomy learned.  [default: "
               "<domain>-anatomy next to the generator bundle]")
 @like_options
+@keep_options
 @click.option("--per-condition", type=WholeNumber(min=1), default=1, show_default=True, metavar="K",
               help="Images of each condition (label map, attributes, grid row). They differ only in their noise.")
 @bundle_option
@@ -141,11 +144,11 @@ class _Gen(SectionedCommand, AuditedCommand):
 @click.option("--json", "as_json", is_flag=True, help="Print the plan or the result as JSON.")
 @click.version_option(__version__, package_name="cldm-runtime")
 def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: str, infeasible: str,
-        anatomy: str, anatomy_folder: Path | None, like: LikeOptions, per_condition: int, bundle_folder: Path,
-        out: Path, seed: int, steps: int | None, sampler: str | None, spacing: Spacing | None, guidance: float | None,
-        guidance_interval: tuple[float, float] | None, batch_size: int | Literal["auto"] | None, workers: int | None,
-        provider: str, precision: str, dry_run: bool, resume: bool, scaling: Scaling, repair: bool, overwrite: bool,
-        as_json: bool) -> None:
+        anatomy: str, anatomy_folder: Path | None, like: LikeOptions, keep: KeepOptions, per_condition: int,
+        bundle_folder: Path, out: Path, seed: int, steps: int | None, sampler: str | None, spacing: Spacing | None,
+        guidance: float | None, guidance_interval: tuple[float, float] | None, batch_size: int | Literal["auto"] | None,
+        workers: int | None, provider: str, precision: str, dry_run: bool, resume: bool, scaling: Scaling, repair: bool,
+        overwrite: bool, as_json: bool) -> None:
     """Generate N images into one HDF5 dataset, with the requested attributes and the label maps, if there are any.
 
     The same command gives the same file, bit for bit, for any --workers, also after it was stopped and resumed.
@@ -167,7 +170,7 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
     source = _requests(generator, conditions_of(samples, per_condition), grid_file, masks_file, subset,
                        infeasible, like.like_file)
     source = repeated(like.applied(source, generator, settings, subset), per_condition)
-    plan = Plan(generator, source, samples, seed, settings)
+    plan = Plan(generator, source, samples, seed, settings, keep.filter_for(generator))
     audit_log.note(bundle, *filter(None, [learned]), seed=seed, plan_sha256=plan.sha256, asked=samples,
                    output=os.path.abspath(out))
     for note in plan.source.notes():
@@ -179,7 +182,7 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
         check_file(out, "resume")
         if share_out(Generation(plan, out), scaling, "gen", workers, as_json):
             audit_log.note(made=plan.samples)
-            click.echo(f"{out}: {plan.samples} images.")
+            say_merged(plan, out)
             _say_weakness(generator)
     elif repair:
         with show_progress("repairing", plan.samples, sys.stderr) as progress:
@@ -270,21 +273,4 @@ def _generate(plan: Plan, out: Path, existing: Existing, workers: int, as_json: 
     with show_progress("generating", plan.samples, sys.stderr) as progress:
         generate_dataset(plan, out, existing, progress, workers)
     audit_log.note(made=plan.samples)
-    seconds, drawn = time.monotonic() - start, _acceptance(plan, out)
-    if as_json:
-        click.echo(json.dumps({"out": os.fspath(out), "samples": plan.samples, "seconds": round(seconds, 3),
-                               "plan_sha256": plan.sha256, **drawn}))
-    else:
-        click.echo(f"{out}: {plan.samples} images in {seconds:.1f} s.")
-        if drawn:
-            click.echo(f"label maps: {drawn['anatomy_acceptance']:.0%} of {drawn['anatomy_draws']} draws accepted.")
-
-
-def _acceptance(plan: Plan, out: Path) -> dict[str, float]:
-    """How many label maps a learned anatomy drew, and the share that met the request; empty without one."""
-    anatomy = plan.generator.domain.anatomy
-    if anatomy is None or anatomy.identity()["anatomy"] != "learned":
-        return {}
-    with open_dataset(out) as dataset:
-        draws = int(dataset.metadata["anatomy_draws"])
-    return {"anatomy_draws": draws, "anatomy_acceptance": round(plan.samples / draws, 4)}
+    say_made(plan, out, time.monotonic() - start, as_json)

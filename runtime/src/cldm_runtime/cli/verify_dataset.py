@@ -8,7 +8,7 @@ import click
 
 from ..errors import DatasetError, list_faults
 from ..runs.shards import as_ranges
-from ..store import check_samples, open_dataset
+from ..store import check_samples, expected_samples, open_dataset, read_filter
 from .progress import show_progress
 
 
@@ -21,7 +21,9 @@ def verify_dataset(path: Path, as_json: bool) -> None:
             click.echo(json.dumps({"samples": count, "checked": False}) if as_json else
                        f"{path}: {count} samples; the structure is sound, there are no checksums to compare with.")
             return
-        expected = int(json.loads(str(metadata.get("plan", "{}"))).get("samples", count))
+        asked = int(json.loads(str(metadata.get("plan", "{}"))).get("samples", count))
+        indices = expected_samples(asked, read_filter(metadata, path))
+        expected = len(indices)
         with show_progress("checking", count, sys.stderr) as progress:
             done = 0
 
@@ -29,7 +31,7 @@ def verify_dataset(path: Path, as_json: bool) -> None:
                 nonlocal done
                 progress(done := done + rows, count)
 
-            faults = check_samples(dataset, range(expected), count_rows)
+            faults = check_samples(dataset, indices, count_rows)
     ranges_of = {name: as_ranges(getattr(faults, name).tolist()) for name in ("missing", "doubled", "damaged")}
     size = metadata.get("part_samples")
     parts = as_ranges(sorted(set((faults.all // int(size)).tolist()))) if size else ""

@@ -16,7 +16,8 @@ class Batch(NamedTuple):
     not requested), sample_index (n,) int64, grid_row (n,) int64, condition (n,) int64 or None if no two samples share
     one, draws (n,) int64 how many label maps were sampled for each, or None if no map was sampled, imaging (n, B)
     float32 the requested attributes of images, and the noise level that was drawn where none was requested, or None if
-    the bundle takes none."""
+    the bundle takes none, tries (n,) int64 how many images were generated for each until one was accepted, 0 where none
+    was, or None without a quality filter."""
 
     images: Images
     masks: LabelMap | None
@@ -26,6 +27,7 @@ class Batch(NamedTuple):
     condition: NDArray[np.int64] | None = None
     draws: NDArray[np.int64] | None = None
     imaging: NDArray[np.float32] | None = None
+    tries: NDArray[np.int64] | None = None
 
     def __repr__(self) -> str:
         return f"<Batch of samples {self.sample_index.min()} to {self.sample_index.max()}, images {self.images.shape}>"

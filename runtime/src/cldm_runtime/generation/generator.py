@@ -214,6 +214,10 @@ class Generator:
             raise ValueError(f"{indices} does not start at a multiple of the batch size {settings.batch_size}")
         return self._overlapped(indices, lambda index: source.request(seed, index), seed, settings)
 
+    def of_requests(self, requests: Iterable[SampleRequest], seed: int, settings: SamplingSpec) -> Iterator[Batch]:
+        """Batches of given requests, with the noise of that seed."""
+        return self._overlapped(requests, lambda request: request, seed, settings)
+
     def _overlapped(self, items: Iterable[Item], draw: Callable[[Item], SampleRequest], seed: int,
                     settings: SamplingSpec) -> Iterator[Batch]:
         """Makes the requests of the next batch on another thread while the networks compute this batch. On a GPU,

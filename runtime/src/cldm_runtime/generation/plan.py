@@ -16,6 +16,7 @@ from ..runs.run import cut
 from ..store import DatasetSpec, MetadataValue, chunk_rows
 from ..version import __version__
 from .generator import Generator
+from .quality_filter import QualityFilter
 
 _MASK_BYTES = 0.25  # of a pixel of a compressed label map, at most: maps of phantoms take a tenth of it
 _STATED = ("anatomy", "like", "similarity", "from_step")  # what begins so in a source's identity is an attribute too
@@ -24,13 +25,14 @@ _ROW_BYTES = 256  # attributes, indices and chunk tables
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides the content of a generated file."""
+    """Everything that decides the content of a generated file. keep: which images it keeps; None: all of them."""
 
     generator: Generator
     source: RequestSource
     samples: int
     seed: int
     settings: SamplingSpec
+    keep: QualityFilter | None = None
 
     def __post_init__(self) -> None:
         """Raises InputError for numbers of samples and seeds that are none."""
@@ -38,7 +40,7 @@ class Plan:
         object.__setattr__(self, "seed", checked_seed(self.seed))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Plan, (self.generator, self.source, self.samples, self.seed, self.settings)
+        return Plan, (self.generator, self.source, self.samples, self.seed, self.settings, self.keep)
 
     def content(self) -> dict[str, Any]:
         """The plan as plain values."""
@@ -51,6 +53,7 @@ class Plan:
             "sampler": settings.sampler, "steps": settings.steps, "spacing": settings.spacing, "eta": settings.eta,
             "guidance": settings.guidance, "guidance_interval": list(settings.guidance_interval),
             "batch_size": settings.batch_size, "runtime_version": __version__,
+            **({} if self.keep is None else {"keep": self.keep.identity()}),
         }
 
     @cached_property
@@ -88,9 +91,10 @@ class Plan:
         """The plan with a generator that runs each network on one core, if the CPU runs them. Two sessions of one core
         do more than one session of two cores. And results, whose last bits can depend on the number of threads, are
         equal for any number of workers."""
+        keep = None if self.keep is None else self.keep.on_one_thread()
         if self.generator.provider not in CPU_PROVIDERS or self.generator.threads == 1:
-            return self
-        return replace(self, generator=self.generator.with_threads(1))
+            return self if keep is self.keep else replace(self, keep=keep)
+        return replace(self, generator=self.generator.with_threads(1), keep=keep)
 
     def file_spec(self, metadata: dict[str, MetadataValue]) -> DatasetSpec:
         """Of the file, and of its parts."""

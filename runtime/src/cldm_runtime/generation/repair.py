@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..runs.execute import carry_out, prepare
 from ..runs.run import Part, Progress
-from ..store import Dataset, check_samples, create_dataset, open_dataset
+from ..store import Dataset, check_samples, create_dataset, expected_samples, open_dataset, read_filter
 from .plan import Plan
 from .run import Generation
 
@@ -28,11 +28,11 @@ def repair_dataset(plan: Plan, out: str | os.PathLike[str], progress: Progress |
     run = Generation(plan, target)
     run.is_finished()  # raises for a file of another plan
     with open_dataset(target) as dataset:
-        faults = check_samples(dataset, range(plan.samples))
+        faults = check_samples(dataset, expected_samples(plan.samples, read_filter(dataset.metadata, target)))
         if not faults:
             return 0
         prepare(run)
-        sound = [part for part in run.parts if _is_sound(part, dataset, faults.all)]
+        sound = [part for part in run.parts if plan.keep is None and _is_sound(part, dataset, faults.all)]
         for part in sound:
             if not run.is_committed(part):
                 _copy(plan, part, dataset)
@@ -52,7 +52,7 @@ def _copy(plan: Plan, part: Part, dataset: Dataset) -> None:
     rows = slice(part.samples.start, part.samples.stop)
     whole = {"requested": dataset.requested, "mask_attributes": dataset.mask_attributes, "draws": dataset.draws,
              "mask_reasons": dataset.mask_reasons, "grid_row": dataset.grid_row, "condition": dataset.condition,
-             "sample_index": dataset.sample_index}
+             "image_requested": dataset.image_requested, "sample_index": dataset.sample_index}
     columns = {name: None if values is None else values[rows] for name, values in whole.items()}
     with create_dataset(part.path, plan.file_spec({"plan_sha256": plan.sha256}), overwrite=True,
                         verify=part.samples) as writer:

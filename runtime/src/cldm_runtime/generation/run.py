@@ -21,6 +21,7 @@ from ..runs.run import Merge, Part, Progress, Run, differences, plan_under_way, 
 from ..runs.shards import Shard
 from ..store import open_dataset
 from . import parts
+from .filter_counts import NothingPassed
 from .plan import Plan
 
 __all__ = ["Existing", "Generation", "Plan", "Progress", "batch_size_under_way", "check_file", "check_output",
@@ -93,8 +94,12 @@ class Generation(Run):
     @contextmanager
     def merging(self, committed: Sequence[Part]) -> Iterator[Merge]:
         merged = self.folder / MERGED_FILE
-        with parts.merging(self.plan, committed, merged) as merge:
-            yield merge
+        try:
+            with parts.merging(self.plan, committed, merged) as merge:
+                yield merge
+        except NothingPassed:
+            shutil.rmtree(self.folder, ignore_errors=True)  # no other run could use these parts
+            raise
         publish(merged, self.out, overwrite=self.overwrite)
 
 

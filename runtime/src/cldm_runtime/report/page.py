@@ -26,9 +26,10 @@ from ..evaluation.summary import Comparison, Samples, Summary, read_samples, sum
 from ..files.atomic import write_text
 from ..metrics.overlap import ScoreReason, Scores
 from ..metrics.strata import FEWEST
-from ..store import DERIVED_FROM, MASK_ATTRIBUTES_FROM, Dataset, open_dataset
+from ..store import DERIVED_FROM, FILTER, MASK_ATTRIBUTES_FROM, Dataset, open_dataset, read_filter
 from ..version import __version__
 from .charts import bland_altman, histogram, scatter
+from .filtered import filter_section, filter_sentence
 from .gallery import gallery
 from .generator import generator_section
 from .lesions import doubt_section, lesions_section
@@ -50,7 +51,7 @@ from .uncertainty import HOW_TO, uncertainty_section
 
 _REFERENCES = {"mask": "the reference mask", "requested": "what was requested"}
 _HIDDEN_RUN_KEYS = ("manifest", "step_table", "plan", "format", "format_version", "complete", "domain", DERIVED_FROM,
-                    MASK_ATTRIBUTES_FROM)
+                    MASK_ATTRIBUTES_FROM, FILTER)
 _LONGEST_RUN_VALUE = 200
 Say = Callable[[str], None]  # told what is done next
 _INTENDED_USE = ("research on segmentation of medical images: comparing segmenters and finding where they fail. Not a "
@@ -109,10 +110,11 @@ def summarise_all(dataset: Dataset, name: str, samples: Samples, run: Mapping[st
 
 def reading_notes(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> tuple[str, ...]:
     """What a reader of any figure must know first: what is said of the segmentation, label values that look permuted,
-    and a generator that falls short of its cohort."""
-    permutation = summary.label_permutation
+    a generator that falls short of its cohort, and that images were chosen by what a segmenter finds."""
+    permutation, chosen = summary.label_permutation, read_filter(dataset.metadata, dataset.path)
     permuted = "" if permutation is None else permutation_note(name, permutation, samples.domain.labels)
-    return tuple(filter(None, (*segmentation_notes(dataset, name), permuted, summary.generator_weakness)))
+    filtered = "" if chosen is None else filter_sentence(chosen)
+    return tuple(filter(None, (*segmentation_notes(dataset, name), permuted, summary.generator_weakness, filtered)))
 
 
 def segmentation_notes(dataset: Dataset, name: str) -> tuple[str, ...]:
@@ -152,12 +154,13 @@ def render(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> s
     style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     title = f"{name} on {dataset.path.name}"
     uncertainty = summary.uncertainty
-    notes = reading_notes(dataset, name, samples, summary)
+    notes, chosen = reading_notes(dataset, name, samples, summary), read_filter(dataset.metadata, dataset.path)
     sections = [_head(title, nature_sentences(dataset, name), notes, samples, summary), _overlap(samples, summary),
                 lesions_section(summary.lesions), doubt_section(summary.doubt),
                 strata_section(summary.strata), _agreement(samples, summary), gallery(dataset, name, samples),
                 "" if uncertainty is None else uncertainty_section(dataset, name, samples, uncertainty),
                 "" if summary.generator is None else generator_section(summary.generator),
+                "" if chosen is None else filter_section(chosen),
                 _reading(samples, summary), _run(summary)]
     body = "\n".join(sections)
     return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'

@@ -32,16 +32,19 @@ from .content import (
     references_digests,
     row_checksums,
 )
-from .format import DERIVED_FROM, DatasetSpec, MetadataValue, chunk_rows
+from .filter_record import FILTER, FilterBin, FilterRecord, expected_samples, read_filter
+from .format import DERIVED_FROM, DatasetSpec, MetadataValue, chunk_rows, stored_values
 from .reader import Dataset, open_dataset
 from .segmentation import Segmentation
 from .writer import DatasetWriter, create_dataset, edit_dataset
 
 __all__ = [
-    "ANNOTATIONS", "DERIVED_FROM", "IMAGES", "IMAGE_ATTRIBUTES_FROM", "LABEL_MAPS", "MASKS", "MASK_ATTRIBUTES_FROM",
-    "MEASUREMENTS", "Content", "Dataset", "DatasetSpec", "DatasetWriter", "MeasurementsDigest", "MetadataValue",
-    "RowsDigest", "SampleFaults", "Segmentation", "SegmentationWriter", "are_attributes_stale",
-    "are_image_attributes_stale", "are_mask_attributes_stale", "check_samples", "chunk_rows", "cohort_digest",
-    "create_dataset", "edit_dataset", "is_origin_of_mask_attributes_known", "label_maps_digest", "measurements_digest",
-    "open_dataset", "read_content", "references_digests", "row_checksums", "sample_checksums",
+    "ANNOTATIONS", "DERIVED_FROM", "FILTER", "IMAGES", "IMAGE_ATTRIBUTES_FROM", "LABEL_MAPS", "MASKS",
+    "MASK_ATTRIBUTES_FROM", "MEASUREMENTS", "Content", "Dataset", "DatasetSpec", "DatasetWriter", "FilterBin",
+    "FilterRecord", "MeasurementsDigest", "MetadataValue", "RowsDigest", "SampleFaults", "Segmentation",
+    "SegmentationWriter", "are_attributes_stale", "are_image_attributes_stale", "are_mask_attributes_stale",
+    "check_samples", "chunk_rows", "cohort_digest", "create_dataset", "edit_dataset", "expected_samples",
+    "is_origin_of_mask_attributes_known", "label_maps_digest", "measurements_digest", "open_dataset", "read_content",
+    "read_filter", "references_digests", "row_checksums", "sample_checksums",
+    "stored_values",
 ]

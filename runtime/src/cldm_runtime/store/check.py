@@ -44,9 +44,10 @@ def sample_checksums(images: NDArray[np.generic], masks: NDArray[np.generic] | N
     return checksums
 
 
-def check_samples(dataset: Dataset, samples: range, progress: Callable[[int], None] = lambda count: None
-                  ) -> SampleFaults:
-    """Compare a file with its checksums and with the expected samples. progress: receives the number of rows read.
+def check_samples(dataset: Dataset, samples: range | NDArray[np.int64],
+                  progress: Callable[[int], None] = lambda count: None) -> SampleFaults:
+    """Compare a file with its checksums and with the indices of the expected samples. progress: receives the number of
+    rows read.
 
     Raises DatasetError for a file without checksums or sample indices.
     """
@@ -63,7 +64,7 @@ def check_samples(dataset: Dataset, samples: range, progress: Callable[[int], No
                         if not _is_unchanged(dataset, row, indices, checksums)]
         progress(rows.stop - rows.start)
     present, counts = np.unique(indices, return_counts=True)
-    expected = np.arange(samples.start, samples.stop)
+    expected = np.asarray(samples, dtype=np.int64)
     return SampleFaults(np.setdiff1d(expected, present), present[counts > 1],
                         np.array(sorted([*damaged, *np.setdiff1d(present, expected)]), dtype=np.int64))
 

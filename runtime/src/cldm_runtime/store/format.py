@@ -48,6 +48,7 @@ COLUMNS = {
     "sample_index": Column("sample_index", "i8", ""),
     "condition": Column("condition", "i8", ""),
     "draws": Column("draws", "i4", ""),
+    "tries": Column("tries", "i4", ""),
     "checksum": Column("checksum", "u4", ""),
     "patients": Column("patients", f"S{TEXT_BYTES}", ""),
     "slices": Column("slices", "i4", ""),
@@ -131,6 +132,12 @@ def encode_images(images: NDArray[np.floating], low: float, high: float) -> NDAr
                            f"{high}. Normalise the images first.")
     scaled = np.rint((values - low) * (STORED_MAX / (high - low)))
     return np.clip(scaled, 0, STORED_MAX).astype(np.uint16)
+
+
+def stored_values(images: NDArray[np.floating], low: float, high: float) -> NDArray[np.float32]:
+    """Intensities as a file gives them back: rounded to one of the steps between low and high."""
+    steps = encode_images(images, low, high).astype(np.float64)
+    return (steps * ((high - low) / STORED_MAX) + low).astype(np.float32)
 
 
 def encode_text(values: NDArray[np.generic] | list[str], name: str) -> NDArray[np.bytes_]:

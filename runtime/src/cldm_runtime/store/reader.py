@@ -20,7 +20,8 @@ from ..errors import DatasetError, InputError, checked_path
 from ..files.blocks import samples_in_block
 from .format import COLUMNS, FORMAT, STORED_MAX
 from .guard import check_attributes, check_heaps, check_safe, reading
-from .segmentation import Rows, Segmentation, StoredColumns, root_metadata
+from .sample_columns import SampleColumns
+from .segmentation import Rows, Segmentation, root_metadata
 from .structure import as_text, check_columns, check_header
 
 
@@ -33,7 +34,7 @@ def open_dataset(path: str | os.PathLike[str]) -> "Dataset":
     return Dataset(checked_path(path, "open_dataset"))
 
 
-class Dataset(StoredColumns):
+class Dataset(SampleColumns):
     """An open dataset. Images and masks are read row by row; everything else is small and read whole."""
 
     def __init__(self, path: Path, without: Set[str] = frozenset()) -> None:
@@ -219,51 +220,6 @@ class Dataset(StoredColumns):
         """(n, C, *spatial) intensities as shares of the range that the file can store."""
         return (self.stored_images(rows).astype(np.float64) / STORED_MAX).astype(np.float32)
 
-    @property
-    def grid_row(self) -> NDArray[np.int64] | None:
-        """(N,) row of grid.csv that each sample belongs to, the first row after the header being 0."""
-        values = self._all("grid_row")
-        return None if values is None else values.astype(np.int64, copy=False)
-
-    @property
-    def sample_index(self) -> NDArray[np.int64] | None:
-        values = self._all("sample_index")
-        return None if values is None else values.astype(np.int64, copy=False)
-
-    @property
-    def condition(self) -> NDArray[np.int64] | None:
-        """(N,) number of each sample's condition. Samples with the same number differ in their noise alone. None if
-        every sample has a different condition."""
-        values = self._all("condition")
-        return None if values is None else values.astype(np.int64, copy=False)
-
-    @property
-    def draws(self) -> NDArray[np.int64] | None:
-        """(N,) number of label maps drawn for each sample until one met its request; None if none were drawn."""
-        values = self._all("draws")
-        return None if values is None else values.astype(np.int64)
-
-    @property
-    def checksum(self) -> NDArray[np.uint32] | None:
-        """(N,) checksum of each sample, see `check.py`; None if the file has none."""
-        values = self._all("checksum")
-        return None if values is None else values.astype(np.uint32, copy=False)
-
-    @property
-    def slices(self) -> NDArray[np.int64] | None:
-        values = self._all("slices")
-        return None if values is None else values.astype(np.int64)
-
-    @property
-    def patients(self) -> NDArray[np.str_] | None:
-        """(N,) pseudonyms."""
-        return self._strings("patients")
-
-    @property
-    def subset(self) -> NDArray[np.str_] | None:
-        """(N,) name of the part of the cohort: train, val, test, ..."""
-        return self._strings("subset")
-
     def rows(self, subset: str | tuple[str, ...] | None = None) -> NDArray[np.int64]:
         """(n,) rows of a subset, or of several, in the order of the file; all of them for None.
 
@@ -278,11 +234,6 @@ class Dataset(StoredColumns):
             raise InputError(f"{self.path}: has no subset {' or '.join(map(repr, subsets))}. Found: "
                              f"{', '.join(names) or 'no subsets at all'}.")
         return rows
-
-    def _strings(self, column: str) -> NDArray[np.str_] | None:
-        values = self._all(column)
-        with reading(self.path):
-            return None if values is None else np.array([as_text(value) for value in values], dtype=np.str_)
 
     @property
     def segmentations(self) -> dict[str, Segmentation]:

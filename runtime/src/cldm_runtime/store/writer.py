@@ -150,8 +150,8 @@ class DatasetWriter(ColumnWriter):
                image_requested: ArrayLike | None = None, image_attributes: ArrayLike | None = None,
                image_reasons: ArrayLike | None = None, grid_row: ArrayLike | None = None,
                sample_index: ArrayLike | None = None, condition: ArrayLike | None = None,
-               draws: ArrayLike | None = None, patients: ArrayLike | None = None, slices: ArrayLike | None = None,
-               subset: ArrayLike | None = None) -> None:
+               draws: ArrayLike | None = None, tries: ArrayLike | None = None, patients: ArrayLike | None = None,
+               slices: ArrayLike | None = None, subset: ArrayLike | None = None) -> None:
         """Add n rows to each of the given columns.
 
         images (n, C, *spatial) float in the intensity range; masks, annotations (n, *spatial) uint8; requested,
@@ -163,8 +163,8 @@ class DatasetWriter(ColumnWriter):
                       "mask_attributes": mask_attributes, "mask_reasons": mask_reasons,
                       "image_requested": image_requested, "image_attributes": image_attributes,
                       "image_reasons": image_reasons, "grid_row": grid_row,
-                      "sample_index": sample_index, "condition": condition, "draws": draws, "patients": patients,
-                      "slices": slices, "subset": subset})
+                      "sample_index": sample_index, "condition": condition, "draws": draws, "tries": tries,
+                      "patients": patients, "slices": slices, "subset": subset})
 
     def _encoded(self, columns: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.generic]]:
         encoded = super()._encoded(columns)
@@ -181,27 +181,27 @@ class DatasetWriter(ColumnWriter):
         low = float(attributes["rescale_intercept"])
         return encode_images(np.asarray(value), low, low + STORED_MAX * float(attributes["rescale_slope"]))
 
-    def append_dataset(self, other: Dataset) -> None:
-        """Add all rows of another file with the same spec. Images and label maps are copied without decoding them if
-        the rows so far fill whole chunks.
+    def append_dataset(self, other: Dataset, chosen: NDArray[np.bool_] | None = None) -> None:
+        """Add all rows of another file with the same spec, or the `chosen` ones (N,). If all are added, images and
+        label maps are copied without decoding them where the rows so far fill whole chunks.
 
         Raises DatasetError if the other file is damaged or this one cannot be written.
         """
         for name in self._columns:
             if name in other:
                 with writing(self._stream, self.target):
-                    self._extend_from(name, other)
+                    self._extend_from(name, other, None if chosen is None or chosen.all() else chosen)
 
-    def _extend_from(self, name: str, other: Dataset) -> None:
+    def _extend_from(self, name: str, other: Dataset, chosen: NDArray[np.bool_] | None) -> None:
         source = other._dataset(name)
         dataset, start = self._dataset(name, source.shape[1:]), self._fresh[name]
         rows, rest = dataset.chunks[0], (0,) * (source.ndim - 1)
         whole = self._columns[name].trailing in ("image", "mask") and source.chunks == dataset.chunks
-        if not whole or start % rows:
+        if not whole or start % rows or chosen is not None:
             for row in range(0, len(source), rows):
                 with reading(other.path):
                     values = source[row : row + rows]
-                self._extend(name, values)
+                self._extend(name, values if chosen is None else values[chosen[row : row + rows]])
             return
         dataset.resize(start + len(source), axis=0)
         for row in range(0, len(source), rows):
