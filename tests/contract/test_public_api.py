@@ -12,9 +12,9 @@ import cldm_runtime
 
 def test_the_public_names_are_these() -> None:
     assert cldm_runtime.__all__ == [
-        "CldmError", "Generator", "Segmenter", "__version__", "create_dataset", "edit_dataset", "evaluate_dataset",
-        "generate_dataset", "load_segmenter", "measure", "measure_dataset", "open_dataset", "write_comparison",
-        "write_report"]
+        "CldmError", "Generator", "Segmenter", "__version__", "create_dataset", "describe", "edit_dataset",
+        "evaluate_dataset", "generate_dataset", "load_segmenter", "measure", "measure_dataset", "open_dataset",
+        "write_comparison", "write_report"]
     assert all(callable(getattr(cldm_runtime, name)) for name in cldm_runtime.__all__ if name != "__version__")
 
 

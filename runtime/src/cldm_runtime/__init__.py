@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .domains.registry import measure
+    from .domains.registry import describe, measure
     from .errors import CldmError
     from .evaluation.run import evaluate_dataset
     from .evaluation.segmenters.load import load_segmenter
@@ -36,13 +36,14 @@ if TYPE_CHECKING:
 # onnxruntime 1.31 reports its use to its makers unless it is told not to, before it is loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-__all__ = ["CldmError", "Generator", "Segmenter", "__version__", "create_dataset", "edit_dataset", "evaluate_dataset",
-           "generate_dataset", "load_segmenter", "measure", "measure_dataset", "open_dataset", "write_comparison",
-           "write_report"]
+__all__ = ["CldmError", "Generator", "Segmenter", "__version__", "create_dataset", "describe", "edit_dataset",
+           "evaluate_dataset", "generate_dataset", "load_segmenter", "measure", "measure_dataset", "open_dataset",
+           "write_comparison", "write_report"]
 
 _HOMES = {
     "CldmError": "errors", "Generator": "generation.generator", "Segmenter": "segmentation.segmenter",
-    "create_dataset": "store", "edit_dataset": "store", "evaluate_dataset": "evaluation.run",
+    "create_dataset": "store", "describe": "domains.registry", "edit_dataset": "store",
+    "evaluate_dataset": "evaluation.run",
     "generate_dataset": "generation.run", "load_segmenter": "evaluation.segmenters.load", "measure": "domains.registry",
     "measure_dataset": "evaluation.steps",
     "open_dataset": "store", "write_comparison": "report.comparison_page", "write_report": "report.page"}

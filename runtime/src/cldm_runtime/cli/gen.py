@@ -38,6 +38,7 @@ from ..generation.run import (
 from ..requests.grid import read_grid
 from ..requests.infeasible import POLICIES, settle
 from ..requests.moved_maps import MaskGridRequests
+from ..requests.prompted import grid_from_prompt
 from ..requests.repeats import conditions_of, repeated
 from ..requests.sources import FreeRequests, GridRequests, RequestSource, read_masks
 from ..version import __version__
@@ -57,6 +58,7 @@ ANATOMIES = ("parametric", "learned")
 EXAMPLES = """\b
 Examples:
   cldm-gen --n 256 --attributes examples/grid.csv --out out/samples.h5
+  cldm-gen --n 64 --prompt "small subendocardial scar, basal level"
   cldm-gen --n 100 --masks cohort.h5 --steps 20 --seed 7
   cldm-gen --n 640 --masks cohort.h5 --subset d8 --attributes examples/rotations.csv
   cldm-gen --n 256 --attributes grid.csv --anatomy learned
@@ -75,8 +77,8 @@ Examples:
 _SECTIONS = {
     "Most needed": ("samples", "grid_file", "masks_file", "out", "bundle_folder", "seed", "steps", "dry_run", "resume",
                     "overwrite"),
-    "Sampling": ("sampler", "spacing", "guidance", "guidance_interval", "per_condition", "subset", "infeasible",
-                 "anatomy", "anatomy_folder", *LIKE_NAMES, *KEEP_NAMES),
+    "Sampling": ("prompt", "sampler", "spacing", "guidance", "guidance_interval", "per_condition", "subset",
+                 "infeasible", "anatomy", "anatomy_folder", *LIKE_NAMES, *KEEP_NAMES),
     "Machine": ("provider", "precision", "batch_size", "workers"),
     "Runs on many machines": (*SCALING_NAMES, "repair"),
 }
@@ -93,6 +95,8 @@ class _Gen(SectionedCommand, AuditedCommand):
               help="Grid of attributes (fractions 0..1), one grid point a row. If the bundle needs label maps (see "
                    "cldm inspect), one is drawn for each image. With --masks the columns are rotation_deg and "
                    "widening_mm.")
+@click.option("--prompt", metavar="TEXT", help="One request in words, in place of a grid: size, layer and level of a "
+              "scar, such as \"small subendocardial scar, basal level\". A grid may have a column prompt.")
 @click.option("--masks", "masks_file", type=click.Path(path_type=Path), metavar="FILE",
               help="Use your own label maps: a dataset (.h5), an array (.npy), a picture or scan of one map, or a "
                    "folder of these. Sample i uses map i mod M; if the bundle takes attributes, it uses those of the "
@@ -143,7 +147,7 @@ class _Gen(SectionedCommand, AuditedCommand):
 @click.option("--overwrite", is_flag=True, help="Replace an existing file or unfinished run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan or the result as JSON.")
 @click.version_option(__version__, package_name="cldm-runtime")
-def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: str, infeasible: str,
+def gen(samples: int, grid_file: Path | None, prompt: str | None, masks_file: Path | None, subset: str, infeasible: str,
         anatomy: str, anatomy_folder: Path | None, like: LikeOptions, keep: KeepOptions, per_condition: int,
         bundle_folder: Path, out: Path, seed: int, steps: int | None, sampler: str | None, spacing: Spacing | None,
         guidance: float | None, guidance_interval: tuple[float, float] | None, batch_size: int | Literal["auto"] | None,
@@ -168,7 +172,7 @@ def gen(samples: int, grid_file: Path | None, masks_file: Path | None, subset: s
         settings = _with_best_batch_size(generator, settings, out, resume)
     masks_file = like.masks_file(masks_file, grid_file, generator)
     source = _requests(generator, conditions_of(samples, per_condition), grid_file, masks_file, subset,
-                       infeasible, like.like_file)
+                       infeasible, like.like_file, prompt)
     source = repeated(like.applied(source, generator, settings, subset), per_condition)
     plan = Plan(generator, source, samples, seed, settings, keep.filter_for(generator))
     audit_log.note(bundle, *filter(None, [learned]), seed=seed, plan_sha256=plan.sha256, asked=samples,
@@ -225,8 +229,10 @@ def _anatomy_bundle(bundle: Bundle, folder: Path | None, masks_file: Path | None
 
 
 def _requests(generator: Generator, conditions: int, grid_file: Path | None, masks_file: Path | None,
-              subset: str, infeasible: str, like_file: Path | None) -> RequestSource:
+              subset: str, infeasible: str, like_file: Path | None, prompt: str | None) -> RequestSource:
     """Where the requests come from. Raises InputError where the files given are not what the bundle takes."""
+    if prompt is not None:
+        return _prompted(generator, conditions, prompt, grid_file or masks_file, infeasible)
     if subset and masks_file is None and like_file is None:
         raise InputError(f"--subset {subset} is a part of a dataset of label maps. Give the dataset: --masks FILE.")
     if infeasible != POLICIES[0] and (grid_file is None or masks_file is not None):
@@ -252,6 +258,17 @@ def _requests(generator: Generator, conditions: int, grid_file: Path | None, mas
                  read_masks(masks_file, generator.canvas, subset))
         return masks if grid is None else MaskGridRequests.spread(grid, conditions, masks)
     assert grid is not None
+    return GridRequests.spread(grid, conditions, generator.canvas)
+
+
+def _prompted(generator: Generator, conditions: int, prompt: str, other: Path | None,
+              infeasible: str) -> RequestSource:
+    """One row in words. other: a file that also says what to draw."""
+    if other is not None:
+        raise InputError(f"--prompt and {other} both say what to draw. Pass one of them; a grid may have a column "
+                         "prompt.")
+    generator.check_asked(True)
+    grid = settle(grid_from_prompt(prompt, generator.domain, infeasible == POLICIES[0]), generator.domain, infeasible)
     return GridRequests.spread(grid, conditions, generator.canvas)
 
 

@@ -17,6 +17,7 @@ from .labels import LabelMap, LabelSet
 from .layout import FileLayout
 from .phantom_rules import PhantomRules
 from .stack_rules import StackRules
+from .word_rules import WordRules
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ class Domain:
     image_attributes: tuple[Attribute, ...] = ()  # measured on an image with its label map
     image_reasons: Mapping[int, str] = field(default_factory=dict)  # why one of those is NaN, besides `reasons`
     measure_images: MeasureImages | None = None  # None: there are none
+    words: WordRules | None = None  # None: nothing is requested or described in words
 
     def __post_init__(self) -> None:
         clash = sorted(set(self.reasons) & set(Reason))

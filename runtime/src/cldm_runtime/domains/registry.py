@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import InputError, as_array
+from ..errors import InputError, as_array, checked_number
 from .attributes import Measurement
 from .declared import Declaration
 from .domain import Anatomy, Domain
@@ -45,6 +45,28 @@ def measure(labels: ArrayLike, domain: str | Domain = "lge",
     chosen.labels.check(labels, "measure")
     batch = labels if labels.ndim > chosen.axes else labels[None]
     return chosen.measure(batch.astype(np.uint8), spacing_mm)
+
+
+def describe(labels: ArrayLike, slice_position: float | None = None, insertion_deg: float | None = None,
+             domain: str | Domain = "lge") -> str:
+    """One sentence on one (*spatial) label map; docs/words.md says what it states.
+
+    slice_position: 0 apex to 1 base, where it is known. insertion_deg: the anterior insertion of the right ventricle,
+    degrees clockwise from 12 o'clock, where it is known. Raises InputError for another shape, label values that the
+    domain does not define, numbers out of range, and a domain without words.
+    """
+    chosen = domain if isinstance(domain, Domain) else get_domain(domain)
+    labels = as_array(labels, "describe")
+    if chosen.words is None:
+        raise InputError(f"describe: the domain {chosen.name!r} has no words. Use measure, which gives numbers.")
+    if labels.ndim != chosen.axes:
+        raise InputError(f"describe: found shape {labels.shape}, expected one label map of {chosen.axes} axes.")
+    chosen.labels.check(labels, "describe")
+    if slice_position is not None and not 0 <= checked_number("slice_position", slice_position) <= 1:
+        raise InputError(f"slice_position = {slice_position:g}: expected 0 (apex) to 1 (base), or None.")
+    if insertion_deg is not None:
+        checked_number("insertion_deg", insertion_deg)
+    return chosen.words.describe(labels.astype(np.uint8), slice_position, insertion_deg)
 
 
 @cache

@@ -19,7 +19,8 @@ from .generator import Generator
 from .quality_filter import QualityFilter
 
 _MASK_BYTES = 0.25  # of a pixel of a compressed label map, at most: maps of phantoms take a tenth of it
-_STATED = ("anatomy", "like", "similarity", "from_step")  # what begins so in a source's identity is an attribute too
+# What begins so in a source's identity is an attribute too.
+_STATED = ("anatomy", "prompt", "like", "similarity", "from_step")
 _ROW_BYTES = 256  # attributes, indices and chunk tables
 
 

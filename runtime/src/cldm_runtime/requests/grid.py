@@ -1,7 +1,8 @@
 """grid.csv: which attributes are requested, how often, and which sample belongs to which row.
 
-The header has any non-empty subset of the domain's attribute names, of label maps and of images, and optionally
-`rotation_deg`, `weight` and `label`. Each row is one grid point. An empty cell leaves the attribute out for that row.
+The header has any non-empty subset of the domain's attribute names, of label maps and of images, or `prompt`, which
+asks for attributes in words, and optionally `rotation_deg`, `weight` and `label`. Each row is one grid point. An empty
+cell leaves the attribute out for that row.
 
 `rotation_deg` turns the anatomy counter-clockwise before it is rendered on pixels, so no angle costs sharpness. It has
 no effect with a bundle whose images are not made from label maps.
@@ -29,6 +30,7 @@ from ..errors import InputError, as_array, list_faults
 from ..files.numbers import finite_number
 from ..files.user_files import decode_text
 from .csv_file import MOST_ROWS, filled_lines, read_bytes, without_blank_end
+from .prompts import PROMPT, read_cell, told
 
 OPTIONAL_COLUMNS = ("rotation_deg", "weight", "label")
 TRANSFORMATIONS = ("rotation_deg", "widening_mm")  # of given label maps
@@ -42,7 +44,7 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True)
 class GridRow:
     """One grid point. `request` holds its attributes in the user's units, `imaging` those of the image with its label
-    map; `line` is its line in the file."""
+    map; `line` is its line in the file; `told` is what was understood of its prompt."""
 
     line: int
     request: Mapping[str, float]
@@ -51,18 +53,21 @@ class GridRow:
     label: str = ""
     widening_mm: float = 0.0
     imaging: Mapping[str, float] = field(default_factory=dict)
+    told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Grid:
     """All rows, in the file's order. `sha256` is that of the file's bytes. infeasible: what was done with rows that no
-    anatomy can meet, "skip" or "nearest", and notes on each; empty where all can be met."""
+    anatomy can meet, "skip" or "nearest"; empty where all can be met. notes: on such rows, and what was understood of
+    prompts. prompt: the one that the grid was made from."""
 
     name: str
     rows: tuple[GridRow, ...]
     sha256: str
     infeasible: str = ""
     notes: tuple[str, ...] = ()
+    prompt: str = ""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -94,7 +99,8 @@ def read_grid(path: str | os.PathLike[str], domain: Domain, for_masks: bool = Fa
         faults = list(infeasible_rows(rows, domain, progress))
     if faults:
         raise InputError(list_faults(f"{source}: {len(faults)} fault(s); nothing was written.", shortened(faults)))
-    return Grid(source.name, tuple(rows), hashlib.sha256(data).hexdigest())
+    notes = shortened([f"line {row.line}: {line}" for row in rows for line in row.told])
+    return Grid(source.name, tuple(rows), hashlib.sha256(data).hexdigest(), notes=tuple(notes))
 
 
 def shortened(lines: list[str]) -> list[str]:
@@ -145,7 +151,8 @@ def _parse(text: str, domain: Domain, faults: list[str], for_masks: bool) -> lis
 
 def _expected(domain: Domain, for_masks: bool) -> tuple[str, ...]:
     """The columns of which a grid has at least one."""
-    return (*(TRANSFORMATIONS if for_masks else domain.attribute_names), *domain.image_attribute_names)
+    words = (PROMPT,) if domain.words and not for_masks else ()
+    return (*(TRANSFORMATIONS if for_masks else domain.attribute_names), *domain.image_attribute_names, *words)
 
 
 def _header_faults(names: list[str], line: int, domain: Domain, for_masks: bool = False) -> Iterator[str]:
@@ -179,7 +186,7 @@ def _column_hint(name: str, columns: Sequence[str]) -> str:
 
 def _misplaced(names: list[str], domain: Domain, for_masks: bool) -> Iterator[str]:
     """A fault for columns that exist, but not in a grid of this kind."""
-    attributes = [name for name in domain.attribute_names if name in names]
+    attributes = [name for name in (*domain.attribute_names, PROMPT) if name in names]
     if for_masks and attributes:
         yield (f"{', '.join(attributes)} cannot be requested of given masks, which decide them. Pass either "
                f"--attributes CSV or --masks FILE, or keep of the columns: {', '.join(TRANSFORMATIONS)}, weight, label")
@@ -202,8 +209,9 @@ def _row(line: int, names: list[str], cells: list[str], domain: Domain, faults: 
                         for attributes in (domain.attributes, domain.image_attributes))
     rotation, widening, weight = (_number(line, name, cell.get(name) or default, *_RANGES[name], faults)
                                   for name, default in (("rotation_deg", "0"), ("widening_mm", "0"), ("weight", "1")))
-    label = cell.get("label", "")
-    return GridRow(line, request, rotation, weight, label, widening, imaging) if len(faults) == before else None
+    label, understood = cell.get("label", ""), read_cell(line, cell.get(PROMPT, ""), domain, request, faults)
+    row = GridRow(line, {**request, **understood.numbers}, rotation, weight, label, widening, imaging, told(understood))
+    return row if len(faults) == before else None
 
 
 def _number(line: int, name: str, text: str, low: float, high: float, faults: list[str]) -> float:

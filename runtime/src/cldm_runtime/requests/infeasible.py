@@ -27,7 +27,7 @@ def settle(grid: Grid, domain: Domain, policy: str, progress: Progress = lambda 
     if not any(row.weight for row in rows):
         raise InputError(list_faults(f"{grid.name}: no anatomy can meet any row; nothing was written.",
                                      shortened(notes)))
-    return replace(grid, rows=rows, infeasible=policy, notes=tuple(shortened(notes))) if notes else grid
+    return replace(grid, rows=rows, infeasible=policy, notes=(*grid.notes, *shortened(notes))) if notes else grid
 
 
 def _settled(grid: Grid, anatomy: Anatomy, policy: str, progress: Progress) -> Iterator[tuple[GridRow, str]]:

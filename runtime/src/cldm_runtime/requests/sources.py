@@ -94,8 +94,9 @@ class GridRequests:
 
     def identity(self) -> dict[str, str | int]:
         anatomy = self.canvas.domain.require_anatomy().identity() if self.canvas.maps else {}
-        infeasible = {"infeasible": self.grid.infeasible} if self.grid.infeasible else {}
-        return {"source": "grid", "grid_sha256": self.grid.sha256, "grid_rows": len(self.grid), **infeasible, **anatomy}
+        stated = {"infeasible": self.grid.infeasible, "prompt": self.grid.prompt}
+        return {"source": "grid", "grid_sha256": self.grid.sha256, "grid_rows": len(self.grid),
+                **{name: value for name, value in stated.items() if value}, **anatomy}
 
     def notes(self) -> list[str]:
         turned = not self.canvas.maps and any(row.rotation_deg for row in self.grid.rows)

@@ -13,6 +13,7 @@ from .scar_edit import SCAR_EDIT
 from .stack import STACK
 from .tidy import tidy
 from .widening import widen_infarct
+from .words import RULES as WORDS
 
 LIMITS = ("Small and patchy infarcts and microvascular obstruction are the hardest part of this domain: they are drawn "
           "and found less reliably than large infarcts.")
@@ -22,5 +23,5 @@ def lge_domain() -> Domain:
     return Domain("lge", LABELS, ATTRIBUTES, measure_slices, LgeAnatomy(), lesion="infarct", lesion_size="infarct_size",
                   tidy=tidy, widen=widen_infarct, edit=SCAR_EDIT, reasons=REASONS, limits=LIMITS,
                   stack=STACK, layouts=LAYOUTS, appearance=APPEARANCE, image_attributes=IMAGE_ATTRIBUTES,
-                  image_reasons=IMAGE_REASONS, measure_images=measure_contrast,
+                  image_reasons=IMAGE_REASONS, measure_images=measure_contrast, words=WORDS,
                   phantoms={"lge-1": PHANTOM_1, "lge-2": PHANTOM_2, "lge-2-true-labels": PHANTOM_WITH_TRUE_LABELS})
