@@ -100,7 +100,8 @@ def _number_faults(node: ast.expr, known: Collection[str]) -> Iterator[str]:
             yield (f"unknown name {node.id!r}.{f' Did you mean {close[0]}?' if close else ''} Known names: "
                    f"{', '.join(known)}")
     elif isinstance(node, ast.Constant):
-        if type(node.value) not in (int, float) or not abs(node.value) <= _LARGEST:
+        value = node.value
+        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _LARGEST:
             yield f"{ast.unparse(node)} is no number that a rule can have"
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
         yield from _number_faults(node.operand, known)
