@@ -145,7 +145,7 @@ def test_every_advised_option_is_one_of_the_command_that_advises_it() -> None:
 
 
 @pytest.mark.parametrize(("file", "text"), [
-    ("scans/prepare.py", "Pass --resume to go on."), ("generation/run.py", "Pass --segmenter DIR."),
+    ("scans/prepare.py", "Pass --resume to go on."), ("generation/run.py", "Pass --mirror."),
     ("runs/workers.py", "Pass --resume."), ("engines/onnx.py", "Pass fewer --workers."),
     ("scans/origin.py", "Run `cldm prepare --resume`."), ("report/page.py", "Pass --overwrite.")])
 def test_an_option_of_another_command_is_found(file: str, text: str) -> None:

@@ -55,7 +55,7 @@ class FilterCounts:
         means = {name: sums.total / sums.count for name, sums in self._sums.items() if sums.count}
         if not accepted.any():
             found = ", ".join(f"{name} {mean:.3g}" for name, mean in means.items())
-            raise NothingPassed(f"--keep-if {keep.rule.text!r}: none of {len(tries)} samples passed in {keep.tries} "
+            raise NothingPassed(f"the rule {keep.rule.text!r}: none of {len(tries)} samples passed in {keep.tries} "
                                 "tries each, so nothing was written. Means over all candidates: "
                                 f"{found or 'none is defined'}. Loosen the rule.")
         given_up = np.concatenate(self._indices)[~accepted].tolist()

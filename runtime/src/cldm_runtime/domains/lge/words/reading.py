@@ -154,7 +154,7 @@ class _Reading:
         if slot is None:
             return
         if _ANGLE not in self.columns:
-            self.unmet.append(f"{self._text(slot)}: a drawn scar takes any direction. Name places with --edit scar")
+            self.unmet.append(f"{self._text(slot)}: a drawn scar takes any direction")
             return
         if slot == ANGLE:
             angle, origin = self.slots[ANGLE][0]
