@@ -41,6 +41,7 @@ def test_kept_and_given_up_samples_are_told(cli: Cli, folder: Path, tiny_segment
                       "--workers", "1"])
     page = (folder / "report" / "report.html").read_text()
     assert code == 0 and "<h2>The quality filter</h2>" in page and "4 of 6 samples were kept" in page
+    assert page.count('aria-label="share kept by ') == 2  # transmurality is 1 in all
     assert "Only images that meet a rule" in page and "<td>2</td><td>4</td></tr>" in page
 
 

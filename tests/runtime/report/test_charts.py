@@ -9,7 +9,16 @@ import pytest
 from cldm_runtime.domains.labels import LabelSet
 from cldm_runtime.files.png import png_data_url
 from cldm_runtime.metrics.agreement import Agreement, Estimate
-from cldm_runtime.report.charts import Axes, CalibrationPoint, bland_altman, calibration, histogram, scatter, ticks
+from cldm_runtime.report.charts import (
+    Axes,
+    CalibrationPoint,
+    bland_altman,
+    calibration,
+    histogram,
+    scatter,
+    shares,
+    ticks,
+)
 from cldm_runtime.report.contours import Box, case_picture, contours, enlarged_box, outline
 from cldm_runtime.report.heat_maps import Panel, grey, heat, panel_row
 
@@ -152,3 +161,13 @@ def test_grey_and_heat_span_their_range() -> None:
     assert grey(np.array([[2.0, 2.5]]), 2.0, 2.0).tolist() == [[0, 128]]
     assert heat(np.array([[0.5, 1.0, 0.75, 0.125]]), 2.0).tolist() == [
         [[80, 18, 105], [185, 54, 80], [132, 36, 92], [20, 4, 26]]]
+
+
+def test_shares_are_bars_as_high_as_they_say() -> None:
+    chart = shares([(0.0, 10.0), (10.0, 40.0)], [Estimate(0.5, 0.4, 0.6), NONE], ("Size (%)", "kept"))
+    assert 'aria-label="kept by Size (%)"' in chart
+    [bar], [interval] = elements(chart, "bar"), elements(chart, "bias")
+    assert numbers(bar, "x", "y", "width", "height") == pytest.approx([58.75, 143, 308 / 4 - 1.5, 129], abs=0.06)
+    assert numbers(interval, "x1", "y1", "y2") == pytest.approx(
+        [58 + 308 / 8, 272 - 0.4 * 258, 272 - 0.6 * 258], abs=0.06)
+    assert not elements(shares([(0.0, 0.0)], [NONE], ("Size (%)", "kept")), "bar")

@@ -1,4 +1,7 @@
-"""Charts as inline SVG: scatter with regression line, Bland-Altman plot, histogram, calibration. Text is escaped."""
+"""Charts as inline SVG: scatter with regression line, Bland-Altman plot, histogram, calibration, shares of bins.
+
+Text is escaped.
+"""
 
 import math
 from collections.abc import Sequence
@@ -113,6 +116,21 @@ def histogram(values: Values, label: str, bins: int = 20) -> str:
         bars.append(f'<text class="value" x="{axes.px(median) + (-5 if left else 5):.1f}" y="{TOP + 11}" '
                     f'text-anchor="{"end" if left else "start"}">median {median:.2f}</text>')
     return _frame(axes, (label, "samples"), bars, f"Histogram of {label}, {finite.size} samples")
+
+
+def shares(bins: Sequence[tuple[float, float]], rates: Sequence[Estimate], labels: tuple[str, str]) -> str:
+    """A bar for the share of each bin, from its low to its high edge, with its interval; no bar where it is NaN."""
+    low, high = min(edges[0] for edges in bins), max(edges[1] for edges in bins)
+    axes = Axes((low, high) if high > low else _padded(np.array([low])), (0.0, 1.0))
+    parts = []
+    for (first, last), rate in zip(bins, rates, strict=True):
+        if not math.isfinite(rate.value):
+            continue
+        left, right, top = axes.px(first) + 0.75, axes.px(last) - 0.75, axes.py(rate.value)
+        parts += [f'<rect class="bar" x="{left:.1f}" y="{top:.1f}" width="{max(right - left, 1.0):.1f}" '
+                  f'height="{axes.py(0.0) - top:.1f}"/>',
+                  _line(axes, ((first + last) / 2, rate.low), ((first + last) / 2, rate.high), "bias")]
+    return _frame(axes, labels, parts, f"{labels[1]} by {labels[0]}")
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:

@@ -4,6 +4,7 @@ from html import escape
 
 from ..metrics.agreement import rate_estimate
 from ..store import FilterBin, FilterRecord
+from .charts import shares
 from .tables import as_title, counted, number, shown_scale, shown_unit, table
 
 
@@ -26,7 +27,21 @@ def filter_section(record: FilterRecord) -> str:
     head = ["Attribute", "Bin", "Asked", "Kept", "Given up", "Candidates<br>rejected"]
     return (f"{intro}<p>Samples in bins of each attribute of the label map, or of the request where there is none. A "
             "bin with a low share kept is rarer in this file than it was asked for.</p>"
-            f"{table(head, _rows(record.bins))}")
+            f"{table(head, _rows(record.bins))}<div class=\"charts\">{_charts(record.bins)}</div>")
+
+
+def _charts(bins: tuple[FilterBin, ...]) -> str:
+    """The share kept in the bins of each attribute, for bins of some width."""
+    figures = []
+    for name in dict.fromkeys(each.attribute for each in bins):
+        own = [each for each in bins if each.attribute == name and each.high > each.low]
+        if own:
+            scale, unit = shown_scale(own[0].unit), shown_unit(own[0].unit)
+            chart = shares([(each.low * scale, each.high * scale) for each in own],
+                           [rate_estimate(each.accepted, each.asked) for each in own],
+                           (f"{as_title(name)} ({unit})", "share kept"))
+            figures.append(f"<figure>{chart}</figure>")
+    return "".join(figures)
 
 
 def _rows(bins: tuple[FilterBin, ...]) -> list[list[str]]:

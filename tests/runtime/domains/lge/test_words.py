@@ -183,6 +183,29 @@ def test_words_of_a_bin_ask_for_values_of_that_bin() -> None:
         assert low < read_words(f"{word} scar", GRID).numbers["infarct_size"] < high
 
 
+PARAPHRASES = {
+    "tiny": ("minuscule", "barely perceptible", "minimal"), "small": ("little", "minor", "modest", "limited"),
+    "moderate": ("medium size", "average-sized", "medium-sized"),
+    "large": ("sizeable", "considerable", "substantial"), "very large": ("enormous", "giant", "extensive"),
+    "subendocardial": ("beneath the endocardium", "along the inner surface", "adjacent to the blood pool",
+                       "innermost layer"),
+    "mid-wall": ("intramyocardial", "in the middle of the wall", "midmyocardial"),
+    "subepicardial": ("along the outer surface", "outermost layer", "under the epicardium"),
+    "transmural": ("through the full wall", "entire wall thickness", "from endocardium to epicardium"),
+    "basal": ("close to the mitral valve", "towards the atrium", "near the base"),
+    "mid-cavity": ("at papillary muscle level", "halfway down the ventricle"),
+    "apical": ("close to the tip", "near the apex"),
+    "inferior": ("diaphragmatic wall",), "septal": ("interventricular wall", "wall between the ventricles"),
+    "lateral": ("free wall", "lateral free wall"), "no scar": ("without any infarct", "healthy"),
+}
+
+
+@pytest.mark.parametrize(("word", "other"), [(word, other) for word, others in PARAPHRASES.items() for other in others])
+def test_other_words_ask_for_the_same(word: str, other: str) -> None:
+    known, found = read_words(word, EDITS), read_words(other, EDITS)
+    assert (found.numbers, found.words, found.unknown) == (known.numbers, known.words, ()), found
+
+
 @pytest.mark.parametrize(("text", "unknown"), [
     ("small purple scar", ["purple"]), ("posterior wall, large", ["posterior"]),
     ("smallish scar", ["smallish"]), ("large scar with 35 spots", ["35 spots"]),

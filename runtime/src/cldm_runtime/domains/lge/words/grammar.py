@@ -59,19 +59,31 @@ def _word(value: Any) -> Callable[[re.Match[str]], Any]:
 
 
 _LAYERS = {
-    "endocardial": r"sub-?endocardial(?:ly)?|endocardial", "mid-wall": r"mid-?wall|mid wall|mid-?myocardial|intramural",
-    "epicardial": r"sub-?epicardial(?:ly)?|epicardial", "transmural": r"transmural(?:ly)?|full-thickness"}
+    "endocardial": r"sub-?endocardial(?:ly)?|endocardial|inner(?:most)? layer|(?:beneath|under|along) the endocardium|"
+                   r"along the inner surface|(?:next|adjacent) to the blood pool",
+    "mid-wall": r"mid-?wall|mid wall|(?:mid|intra)-?myocardial|mid-?myocardium|intramural|middle layer|"
+                r"in the middle of the wall",
+    "epicardial": r"sub-?epicardial(?:ly)?|epicardial|outer(?:most)? layer|(?:beneath|under|along) the epicardium|"
+                  r"along the outer surface",
+    "transmural": r"transmural(?:ly)?|full-thickness|(?:full|entire|whole) wall thickness|"
+                  r"through the (?:full|entire|whole) wall|from (?:the )?endocardium to (?:the )?epicardium"}
+_AT = r"(?:at|near|close to|towards) the "
 _LEVELS = {
-    "apical": r"apical(?: level| slice)?|(?:at|near) the apex", "mid-cavity":
-    r"mid-?(?:cavity|ventricular|ventricle)(?: level| slice)?|mid (?:level|slice|ventricle|cavity)",
-    "basal": r"basal(?: level| slice)?|(?:at|near) the base"}
+    "apical": rf"apical(?: level| slice)?|{_AT}(?:apex|tip)",
+    "mid-cavity": r"mid-?(?:cavity|ventricular|ventricle)(?: level| slice)?|mid (?:level|slice|ventricle|cavity)|"
+                  r"(?:at (?:the )?)?papillary(?: muscles?)?(?: level)?|halfway down the (?:ventricle|heart)",
+    "basal": rf"basal(?: level| slice)?|{_AT}(?:base|mitral valve|atrium|atria)"}
 _SIZES = {
-    "tiny": r"tiny|minute", "small": r"small", "moderate": r"moderate(?:ly sized)?|medium(?:-sized)?|intermediate",
-    "large": r"large|big", "very large": r"very large|huge|extensive|massive"}
+    "tiny": r"tiny|minute|minuscule|minimal|barely (?:visible|perceptible)",
+    "small": r"small|little|minor|modest|limited",
+    "moderate": r"moderate(?:ly sized)?|medium(?:[ -]size|-sized)?|intermediate|(?:mid|average)-sized",
+    "large": r"large|big|sizeable|considerable|substantial",
+    "very large": r"very large|huge|extensive|massive|enormous|giant"}
 _WALL_SPELLINGS = {
     "anteroseptal": r"antero-?septal|anteroseptum", "inferoseptal": r"infero-?septal|inferoseptum",
-    "inferolateral": r"infero-?lateral", "anterolateral": r"antero-?lateral", "septal": r"septal|septum",
-    "lateral": r"lateral", "anterior": r"anterior", "inferior": r"inferior"}
+    "inferolateral": r"infero-?lateral", "anterolateral": r"antero-?lateral",
+    "septal": r"septal|(?:interventricular )?septum|interventricular|between the (?:two )?ventricles",
+    "lateral": r"lateral(?: free)?|free(?= wall)", "anterior": r"anterior", "inferior": r"inferior|diaphragmatic"}
 _PATTERNS: tuple[tuple[str, str, Callable[[re.Match[str]], Any]], ...] = (
     (BLOCKED_SHARE, _SHARE + r" (?:obstructed|obstruction|mvo)", _share),
     (BLOCKED, r"(?:with )?(?:micro-?vascular obstruction|mvo)", _word(True)),
