@@ -52,6 +52,12 @@ def wrong_values(folder: Path) -> Command:
     return prepare(folder)
 
 
+def no_label_maps(folder: Path) -> Command:
+    for file in layouts.acdc(folder / "raw").rglob("*_gt.nii.gz"):
+        file.unlink()
+    return prepare(folder)
+
+
 def two_grids(folder: Path) -> Command:
     pairs(folder / "raw", shape=(7, 60, 60))
     return prepare(folder)
@@ -251,6 +257,7 @@ WAYS: dict[str, Wrong] = {
 FOLDERS: dict[str, Wrong] = {
     "no such folder": prepare,
     "a folder in no layout": no_layout,
+    "no label map at all": no_label_maps,
     "an image without its label map, or the reverse": lacking(layouts.emidec, "Contours/*"),
     "the same name twice": same_name_twice,
     "an unknown layout": lambda folder: prepare(folder, 'layout = "acda"\n'),

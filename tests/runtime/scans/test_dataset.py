@@ -44,6 +44,27 @@ def test_a_wrong_folder_names_every_layout_and_the_first_thing_missing_in_each(t
     assert "folders: case a: images/a.nii.gz is there, labels/a{ending} is missing" in message
 
 
+def test_the_layout_whose_images_are_there_comes_first(tmp_path: Path) -> None:
+    """An ACDC folder without label maps: one line of twelve says what is wrong."""
+    for place in ("training/patient001/patient001", "training/patient002/patient002", "testing/patient101/patient101"):
+        (tmp_path / place).parent.mkdir(parents=True)
+        (tmp_path / f"{place}_frame01.nii.gz").touch()
+    with pytest.raises(InputError) as caught:
+        read(tmp_path)
+    headline, first, second, *_ = str(caught.value).splitlines()
+    assert "Its images are those of layout acdc." in headline and second == "  - nnunet: dataset.json is missing"
+    assert first == ("  - acdc: case patient001_frame01: training/patient001/patient001_frame01.nii.gz is there, "
+                     "patient001/patient001_frame01_gt.nii[.gz] is missing (and 1 more like it)")
+    assert str(caught.value).count("- acdc:") == 1
+
+
+def test_cases_of_the_test_subset_alone_need_a_label_map_too(tmp_path: Path) -> None:
+    (tmp_path / "testing" / "p1").mkdir(parents=True)
+    (tmp_path / "testing" / "p1" / "p1_frame01.nii.gz").touch()
+    with pytest.raises(InputError, match="acdc: none of its 1 cases of val and test has a label map, such as p1_frame"):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize(("settings", "message"), [
     ({"layout": "acdc"}, "holds no files, in no layout that was tried(?s:.*)acdc: no file is named like"),
     ({"layout": "acda"}, "prepare.layout: found 'acda', expected one of auto, nnunet, emidec, .*folders"),

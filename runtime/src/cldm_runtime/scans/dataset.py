@@ -129,14 +129,24 @@ def _notes(layout: FileLayout, found: FoundCases, settings: PrepareSettings, dom
 def _no_layout(folder: Path, settings: PrepareSettings, tried: Mapping[str, FoundCases], paths: Sequence[str],
                no_dicom: str) -> str:
     """One message: the layouts that were tried, and the first thing that is missing in each."""
-    missing = [f"{name}: {found.missing[0] if found.missing else 'no case has a label map'}"
-               for name, found in tried.items()]
+    near = {name: found for name, found in tried.items() if found.has_images}
+    missing = [f"{name}: {_first_missing(found)}" for name, found in {**near, **tried}.items()]
     if settings.layout in (AUTO, NNUNET) and not settings.image_files:
-        missing.insert(0, f"{NNUNET}: {_DESCRIPTION} is missing")
+        missing.insert(len(near), f"{NNUNET}: {_DESCRIPTION} is missing")
     if no_dicom:
         missing.append(f"{DICOM}: {no_dicom}")
     holds = f"holds {len(paths)} file(s), such as {', '.join(paths[:_MOST_NAMED])}" if paths else "holds no files"
+    nearest = "" if not near or settings.image_files else f" Its images are those of layout {' or '.join(near)}."
     return list_faults(
-        f"{folder}: {holds}, in no layout that was tried. Give the folder that holds all cases; or describe it with "
-        "prepare.image_files and prepare.label_files, such as \"images/{case}.nii.gz\" and \"labels/{case}.nii.gz\"; "
-        "the first thing missing in each layout:", missing)
+        f"{folder}: {holds}, in no layout that was tried.{nearest} Give the folder that holds all cases; or describe "
+        "it with prepare.image_files and prepare.label_files, such as \"images/{case}.nii.gz\" and "
+        "\"labels/{case}.nii.gz\"; the first thing missing in each layout:", missing)
+
+
+def _first_missing(found: FoundCases) -> str:
+    """Why no case could be taken."""
+    if not found.missing:
+        return (f"none of its {len(found.unlabelled)} cases of val and test has a label map, such as "
+                f"{found.unlabelled[0]}")
+    others = len(found.missing) - 1
+    return found.missing[0] + (f" (and {others} more like it)" if others else "")

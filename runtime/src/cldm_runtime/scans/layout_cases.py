@@ -32,11 +32,13 @@ class FileSet:
 @dataclass
 class FoundCases:
     """What a folder holds in a layout. missing: a sentence for each fault, the first of which says why nothing fits.
-    unlabelled: the cases of validation and test without a label map."""
+    unlabelled: the cases of validation and test without a label map. has_images: whether any file is named like an
+    image of the first channel."""
 
     cases: list[FileSet] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
+    has_images: bool = False
 
 
 def find_cases(layout: FileLayout, paths: Sequence[str]) -> FoundCases:
@@ -52,6 +54,7 @@ def find_cases(layout: FileLayout, paths: Sequence[str]) -> FoundCases:
     if not any(images):
         found.missing.append(f"no file is named like {image_patterns[0].text}")
         return found
+    found.has_images = bool(images[0])
     patterns, groups = [*image_patterns, *label_patterns], [*images, *labels]
     for key in sorted({key for group in groups for key in group}):
         values = dict(zip(parts, key, strict=True))

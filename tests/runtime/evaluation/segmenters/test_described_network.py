@@ -99,7 +99,7 @@ def test_a_graph_that_bundles_may_not_have_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("settings", "message"), [
-    ({"more": f'sha256 = "{"0" * 64}"'}, "it is another network, or was damaged"),
+    ({"more": f'sha256 = "{"0" * 64}"'}, "it is another network, or was damaged: copy the file again.*leave that key"),
     ({"frame": "size = [32, 32]"}, r"input.size: found \[32, 32\], the graph states \[64, 64\]"),
     ({"frame": "channels = [0, 0]"}, r"input.channels: found \[0, 0\], the graph takes 1"),
     ({"frame": 'layout = "NCDHW"'}, "expected one image of layout NCDHW"),

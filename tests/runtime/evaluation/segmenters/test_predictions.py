@@ -38,6 +38,19 @@ def test_missing_and_foreign_files_are_named(tmp_path: Path) -> None:
         assert words in str(error.value)
 
 
+def test_two_files_of_a_row_are_named(tmp_path: Path) -> None:
+    """None of them is taken silently, whatever the order of the endings."""
+    folder = save(tmp_path / "mine", [f"sample0000{row}" for row in range(4)])
+    np.save(folder / "sample00001.npy", MASKS[0])
+    (folder / "sample00003.nii").touch()
+    message = ("(?s)sample00001: is there 2 times: sample00001.npy, sample00001.png. Keep one.*"
+               "sample00003: is there 2 times: sample00003.nii, sample00003.png. Keep one")
+    with open_dataset(write_hearts(tmp_path / "hearts.h5")) as dataset:
+        for use in (lambda found: found.check_fit(dataset), lambda found: found.segment_rows(dataset, slice(1, 4), 16)):
+            with pytest.raises(InputError, match=message):
+                use(PredictionsFolder("mine", folder))
+
+
 def test_another_content_is_another_source(tmp_path: Path) -> None:
     folder = save(tmp_path / "mine", ["sample00000"])
     before = PredictionsFolder("mine", folder).source()

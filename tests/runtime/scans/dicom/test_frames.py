@@ -1,5 +1,7 @@
 """What a header has to say, and what a header that does not is answered."""
 
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,37 @@ def test_colour_and_inverted_pictures_are_refused() -> None:
     for name in ("SC_rgb_small_odd.dcm", "SC_rgb_rle.dcm"):
         with pytest.raises(InputError, match="is in colour"):
             read_frames(Path(write.pydicom.data.get_testdata_file(name, download=False)))
+
+
+def test_compressed_pixels_name_a_way_out_that_works(tmp_path: Path) -> None:
+    """Lossless JPEG of a scanner's archive; the program that the message names gives the pixels back."""
+    plain = Path(write.pydicom.data.get_testdata_file("MR_small.dcm", download=False))
+    extended = Path(write.pydicom.data.get_testdata_file("JPGExtended.dcm", download=False))
+    with pytest.raises(InputError, match=r"compressed \(JPEG Extended.*`dcmdjpeg IN OUT` .*install pylibjpeg pylib"):
+        read_frames(extended)
+    if not (shutil.which("dcmcjpeg") and shutil.which("dcmdjpeg")):
+        pytest.skip("dcmdjpeg: not installed. Run as root: apt-get install dcmtk")
+    packed, unpacked = tmp_path / "packed.dcm", tmp_path / "unpacked.dcm"
+    subprocess.run(["dcmcjpeg", "+e1", plain, packed], check=True)
+    with pytest.raises(InputError, match=r"JPEG Lossless.*`dcmdjpeg IN OUT`"):
+        read_frames(packed)
+    subprocess.run(["dcmdjpeg", packed, unpacked], check=True)
+    assert np.array_equal(read_frames(unpacked), read_frames(plain))
+    subprocess.run(["dcmdjpeg", extended, unpacked], check=True, capture_output=True)
+    assert read_frames(unpacked).shape == (1, 1024, 256)
+
+
+@pytest.mark.parametrize("name", ["MR_small_RLE.dcm", "MR_small_jpeg_ls_lossless.dcm", "MR_small_jp2klossless.dcm"])
+def test_other_compressions_are_unpacked(name: str) -> None:
+    plain, packed = (Path(write.pydicom.data.get_testdata_file(each, download=False))
+                     for each in ("MR_small.dcm", name))
+    assert np.array_equal(read_frames(packed), read_frames(plain))
+
+
+def test_a_damaged_compressed_file_names_the_program_that_tells_it() -> None:
+    name = "JPEG2000-embedded-sequence-delimiter.dcm"
+    with pytest.raises(InputError, match=r"JPEG 2000.*`gdcmconv --raw IN OUT`.*the file is damaged"):
+        read_frames(Path(write.pydicom.data.get_testdata_file(name, download=False)))
 
 
 def test_no_message_quotes_a_header(tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def export(config_path: str, what: str, nnunet: str, force: bool, torchscript: b
         config, what = replace(config, export=replace(config.export, nnunet=nnunet)), "segmenter"
     with BusyLines("export", aloud=True) as say:
         written = import_module("cldm_trainer.export").run(config, force=force, torchscript=torchscript, what=what,
-                                                           say=say)
+                                                           monai_compat=monai_compat, say=say)
     agreed = {Path(config.export.segmenter): "graphs agree with torch, labels with nnU-Net's own predictor",
               Path(config.export.anatomy): "graphs agree with torch"}
     for folder in written:

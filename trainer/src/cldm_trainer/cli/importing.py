@@ -33,6 +33,8 @@ def import_command(description: str, out: str, force: bool, torchscript: bool, m
     cldm-train import networks.toml --out exported/imported
     cldm verify exported/imported
     """
+    if monai_compat:
+        import_module("cldm_trainer.export.monai_bundle").refuse_to_replace(Path(out), force=force)
     module = import_module("cldm_trainer.adopt.networks_file")
     folder = module.import_networks(Path(description), Path(out), force=force, torchscript=torchscript)
     click.echo(f"{folder}: written; it computes what the original networks compute (see its MODEL_CARD.md).")

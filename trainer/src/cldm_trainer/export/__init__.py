@@ -18,14 +18,17 @@ Say = Callable[[str], object]
 
 
 def run(config: Config, *, force: bool = False, torchscript: bool = True, what: What = "all",
-        say: Say = len) -> list[Path]:
+        monai_compat: bool = False, say: Say = len) -> list[Path]:
     """Write the bundles of a finished run and return their folders. "all" is those that the configuration names, but
     for the segmenter of a run that uses another's codecs or distils a bundle: such a run trains none.
 
-    Raises BundleError where a bundle exists and `force` is not given, ParityError where a graph does not compute what
+    monai_compat: a folder for MONAI's tools comes beside each one afterwards, and must be free too.
+
+    Raises BundleError where a folder exists and `force` is not given, ParityError where a graph does not compute what
     torch computes, InputError where a stage has not been trained.
     """
     from .bundle_writer import refuse_to_overwrite  # here, because torch and nnU-Net take seconds to import
+    from .monai_bundle import refuse_to_replace
 
     section = config.export
     named = {"segmenter": section.segmenter, "generator": section.generator, "anatomy": section.anatomy}
@@ -37,6 +40,8 @@ def run(config: Config, *, force: bool = False, torchscript: bool = True, what: 
     reduced = {"int8": section.int8, "fp16": section.fp16} if "generator" in chosen else {}
     for target in (*(targets[kind] for kind in chosen), *(Path(folder) for folder in reduced.values() if folder)):
         refuse_to_overwrite(target, force=force)
+        if monai_compat:
+            refuse_to_replace(target, force=force)
     written = []
     if "segmenter" in chosen:
         from .segmenter import export_segmenter

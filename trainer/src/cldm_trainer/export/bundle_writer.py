@@ -114,7 +114,8 @@ def refuse_to_overwrite(target: Path, *, force: bool) -> None:
     if not target.exists():
         return
     if not force:
-        raise BundleError(f"{target} exists. Pass --force to replace it, or set another folder under [export].")
+        raise BundleError(f"{target} exists. Pass --force to replace it, or choose another folder, with "
+                          "--out or under [export].")
     if not (target / MANIFEST_FILE).is_file():
         raise BundleError(f"{target} exists and is not a bundle (no {MANIFEST_FILE} in it). Move it away.")
 

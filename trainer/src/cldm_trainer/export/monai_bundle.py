@@ -37,12 +37,25 @@ python -m monai.bundle run --config_file configs/inference.json --bundle_root .
 """
 
 
+def monai_folder(bundle: Path) -> Path:
+    """Where a bundle is described to MONAI's tools."""
+    return bundle.with_name(bundle.name + SUFFIX)
+
+
+def refuse_to_replace(bundle: Path, *, force: bool) -> None:
+    """Raise BundleError when the folder of a bundle's description may not be written. Even `force` replaces nothing but
+    such a folder."""
+    target = monai_folder(bundle)
+    if target.exists() and not (force and (target / _METADATA).is_file()):
+        told = "Move it away." if force else "Pass --force to replace it, or move it away."
+        raise BundleError(f"{target} exists{' and holds no ' + _METADATA if force else ''}. {told}")
+
+
 def write_monai_bundle(folder: Path, *, force: bool = False) -> Path:
     """Write `<folder>-monai` for the bundle `folder` and return it. Raises BundleError where it exists, unless `force`
     is given and it is such a folder."""
-    manifest, target = Bundle.load(folder).manifest, folder.with_name(folder.name + SUFFIX)
-    if target.exists() and not (force and (target / _METADATA).is_file()):
-        raise BundleError(f"{target} exists. Pass --force to replace it, or move it away.")
+    refuse_to_replace(folder, force=force)
+    manifest, target = Bundle.load(folder).manifest, monai_folder(folder)
     draft = target.with_name(f".{target.name}.partial")
     shutil.rmtree(draft, ignore_errors=True)
     try:

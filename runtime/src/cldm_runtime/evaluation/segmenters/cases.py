@@ -1,6 +1,6 @@
 """Rows of a dataset as image files and back: how they are named, and how label maps return."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,25 +26,43 @@ def write_images(dataset: Dataset, rows: range, folder: Path) -> list[Path]:
     return files
 
 
-def read_label_maps(dataset: Dataset, rows: Sequence[int], folder: Path) -> NDArray[np.generic]:
+def read_label_maps(dataset: Dataset, rows: Sequence[int], folder: Path, headline: str = "") -> NDArray[np.generic]:
     """(n, *spatial) values of sample00012.nii.gz, or another ending, for these rows, with the axes of the images.
-    Raises InputError that names every file that is missing, cannot be read or has another grid."""
-    files, faults, maps = label_map_files(folder), list[str](), []
+    headline: of the message, in place of one that names the folder.
+
+    Raises InputError that names every file that is missing, there twice, cannot be read or has another grid."""
+    files, maps = label_map_files(folder), []
+    faults = file_faults(files, [case_name(row) for row in rows])
     for row in rows:
-        file = files.get(case_name(row))
-        if file is None:
-            faults.append(f"{case_name(row)}: no file {case_name(row)}.nii.gz, or with another ending")
+        if len(found := files.get(case_name(row), [])) != 1:
             continue
         try:
-            maps.append(read_on_grid(file, dataset.shape, dataset.spacing_mm))
+            maps.append(read_on_grid(found[0], dataset.shape, dataset.spacing_mm))
         except InputError as error:
             faults.append(str(error))
     if faults:
-        raise InputError(list_faults(f"{folder}: the label maps do not fit the rows of {dataset.path}.", faults))
+        headline = headline or f"{folder}: the label maps do not fit the rows of {dataset.path}."
+        raise InputError(list_faults(headline, faults))
     return np.stack(maps) if maps else np.zeros((0, *dataset.shape), np.uint8)
 
 
-def label_map_files(folder: Path) -> dict[str, Path]:
-    """Name without ending -> file, of all files of a folder that may hold a label map."""
-    return {path.name[:-len(ending)]: path for path in list_folder(folder)
-            for ending in _ENDINGS if path.name.endswith(ending)}
+def label_map_files(folder: Path) -> dict[str, list[Path]]:
+    """Name without ending -> its files, of all files of a folder that may hold a label map."""
+    files: dict[str, list[Path]] = {}
+    for path in list_folder(folder):
+        for ending in _ENDINGS:
+            if path.name.endswith(ending):
+                files.setdefault(path.name[:-len(ending)], []).append(path)
+    return files
+
+
+def file_faults(files: Mapping[str, Sequence[Path]], names: Sequence[str]) -> list[str]:
+    """A sentence for each name without a file, and for each with several: nobody knows which of them is meant."""
+    faults = []
+    for name in names:
+        found = files.get(name, [])
+        if not found:
+            faults.append(f"{name}: no file {name}.nii.gz, or with another ending")
+        elif len(found) > 1:
+            faults.append(f"{name}: is there {len(found)} times: {', '.join(path.name for path in found)}. Keep one")
+    return faults

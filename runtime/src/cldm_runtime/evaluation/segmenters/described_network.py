@@ -219,7 +219,8 @@ def _checked_bytes(file: Path, description: SegmenterDescription) -> bytes:
     digest = sha256_of_bytes(data)
     if description.sha256 not in ("", digest):
         raise InputError(f"{file}: its sha256 is {digest}, the description says {description.sha256}. It is another "
-                         "network, or was damaged.")
+                         "network, or was damaged: copy the file again. If it is the one that you mean, write its "
+                         "sha256 into the description, or leave that key out.")
     faults = scan_model(data)
     if faults:
         raise InputError(list_faults(f"{file}: this network is refused.", faults))

@@ -1,6 +1,7 @@
 """A segmenter that is a program of the user's: it reads NIfTI files of a folder and writes label maps to another."""
 
 import os
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from .own_code import OwnCode
 IMAGES, LABELS = "{images}", "{labels}"  # folders
 IMAGE, LABEL = "{image}", "{label}"  # files, one call for each
 AT_ONCE = 256  # images of one call with folders: a program takes seconds to begin
+_KILL, _OF_MEMORY = 9, ", as a system does whose memory has run out"
 _LONGEST_TEXT = 2000  # of what the program said, its end
 
 
@@ -62,8 +64,9 @@ class OwnCommand(OwnCode):
             labels.mkdir()
             write_images(dataset, chosen, images)
             for places in self._calls(chosen, images, labels):
-                self._run([_filled(word, places) for word in self.words])
-            values = read_label_maps(dataset, chosen, labels)
+                self._run([_filled(word, places) for word in self.words], dataset)
+            values = read_label_maps(dataset, chosen, labels, f"{self.origin} ended, but what it wrote to {LABELS} or "
+                                     f"{LABEL} does not fit. {_by_hand(dataset)}")
             return self.in_domain(np.asarray(values), dataset, len(chosen))
 
     def with_threads(self, threads: int | None) -> Self:
@@ -75,7 +78,7 @@ class OwnCommand(OwnCode):
         return [{IMAGE: images / f"{case_name(row)}_0000.nii.gz", LABEL: labels / f"{case_name(row)}.nii.gz"}
                 for row in rows]
 
-    def _run(self, words: Sequence[str]) -> None:
+    def _run(self, words: Sequence[str], dataset: Dataset) -> None:
         try:
             done = subprocess.run(words, cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         except OSError as error:
@@ -83,7 +86,16 @@ class OwnCommand(OwnCode):
                              "full path.") from error
         if done.returncode:
             said = os.fsdecode(done.stderr or done.stdout).strip()[-_LONGEST_TEXT:]
-            raise InputError(f"{self.origin}: ended with exit code {done.returncode}. It said: {said or 'nothing'}")
+            ending = (f"ended with exit code {done.returncode}" if done.returncode > 0 else
+                      f"was ended by signal {-done.returncode}{_OF_MEMORY if done.returncode == -_KILL else ''}")
+            raise InputError(f"{self.origin}: {ending}. It said: {said or 'nothing'}\n{_by_hand(dataset)}")
+
+
+def _by_hand(dataset: Dataset) -> str:
+    """How to try the program on the same images."""
+    return (f"To find out why, run it by hand on the same images: `cldm convert {shlex.quote(str(dataset.path))} --to "
+            "nnunet --out FOLDER` writes them to FOLDER/imagesTr. Then mend the program, or `command` of the "
+            "description.")
 
 
 def _filled(word: str, places: dict[str, Path]) -> str:

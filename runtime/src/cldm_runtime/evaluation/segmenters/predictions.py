@@ -11,7 +11,7 @@ from ...engines.processor import available_cores
 from ...errors import InputError, list_faults
 from ...scans.sample_files import case_name
 from ...store import Dataset
-from .cases import label_map_files, read_label_maps
+from .cases import file_faults, label_map_files, read_label_maps
 from .own_code import OwnCode
 
 
@@ -43,8 +43,9 @@ class PredictionsFolder(OwnCode):
         """Raises InputError that names every row without a file, and every file without a row."""
         super().check_fit(dataset)
         files, names = label_map_files(self.folder), [case_name(row) for row in range(len(dataset))]
-        faults = [f"{name}: no file {name}.nii.gz, or with another ending" for name in names if name not in files]
-        faults += [f"{files[name].name}: belongs to no row" for name in sorted(files.keys() - set(names))]
+        faults = file_faults(files, names)
+        faults += [f"{file.name}: belongs to no row" for name in sorted(files.keys() - set(names))
+                   for file in files[name]]
         if faults:
             raise InputError(list_faults(f"{self.folder}: expected one label map for each of the {len(names)} rows of "
                                          f"{dataset.path}. For some of the rows make a dataset of these first: `cldm "
@@ -61,6 +62,7 @@ class PredictionsFolder(OwnCode):
     def _digest(self) -> str:
         """SHA-256 of all names and contents."""
         digest = hashlib.sha256()
-        for name, file in sorted(label_map_files(self.folder).items()):
-            digest.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+        for name, files in sorted(label_map_files(self.folder).items()):
+            for file in files:
+                digest.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
         return digest.hexdigest()

@@ -15,6 +15,12 @@ from ..volume_files import MOST_VOXELS, imported
 EXTRA = "dicom"
 _MARK_AT, _MARK = 128, b"DICM"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
+# Programs that were tried on each kind of compression.
+_JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
+_UNPACK_JPEG = ("Unpack each file with `dcmdjpeg IN OUT` (of dcmtk), or install what unpacks it here: pip install "
+                "pylibjpeg pylibjpeg-libjpeg")
+_UNPACK = ("Unpack each file with `gdcmconv --raw IN OUT` (of GDCM). Where that fails too, the file is damaged or of a "
+           "newer kind: export the series again without compression.")
 _LARGEST_HEADER = 2**20  # bytes of one element that is read with the header; longer ones wait until they are used
 
 
@@ -77,7 +83,6 @@ def read_frames(file: Path) -> NDArray[Any]:
         except (NotImplementedError, RuntimeError) as error:
             if not syntax.is_compressed:
                 raise
-            raise InputError(f"{file}: its pixels are compressed ({syntax.name}) and cannot be unpacked here. Write it "
-                             "again without compression (dcmdjpeg, dcmdrle), or install what pydicom names for this "
-                             "compression, such as pylibjpeg.") from error
+            raise InputError(f"{file}: its pixels are compressed ({syntax.name}) and cannot be unpacked here. "
+                             f"{_UNPACK_JPEG if syntax in _JPEG else _UNPACK}") from error
         return pixels.reshape(shape)
