@@ -52,6 +52,12 @@ def wrong_values(folder: Path) -> Command:
     return prepare(folder)
 
 
+def jpeg(folder: Path) -> Command:
+    pairs(folder / "raw")
+    (folder / "raw" / "images" / "a.nii.gz").rename(folder / "raw" / "images" / "a.jpg")
+    return prepare(folder)
+
+
 def no_label_maps(folder: Path) -> Command:
     for file in layouts.acdc(folder / "raw").rglob("*_gt.nii.gz"):
         file.unlink()
@@ -259,6 +265,7 @@ FOLDERS: dict[str, Wrong] = {
     "a folder in no layout": no_layout,
     "no label map at all": no_label_maps,
     "an image without its label map, or the reverse": lacking(layouts.emidec, "Contours/*"),
+    "an ending that is not read": jpeg,
     "the same name twice": same_name_twice,
     "an unknown layout": lambda folder: prepare(folder, 'layout = "acda"\n'),
     "a pattern without a case": WAYS["any other names"],

@@ -58,6 +58,21 @@ def test_the_layout_whose_images_are_there_comes_first(tmp_path: Path) -> None:
     assert str(caught.value).count("- acdc:") == 1
 
 
+def test_pictures_as_jpeg_are_named_first(tmp_path: Path) -> None:
+    for file in ("images/a.jpg", "labels/a.png"):
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).touch()
+    with pytest.raises(InputError, match=r"those of layout folders\..*:\n  - folders: images/a.jpg has an ending that"):
+        read(tmp_path)
+
+
+def test_dicom_without_a_drawing_comes_first(tmp_path: Path) -> None:
+    dicom_fixtures = pytest.importorskip("dicom_fixtures")
+    dicom_fixtures.save(tmp_path, *dicom_fixtures.series(np.zeros((2, 3, 4), np.uint16)))
+    with pytest.raises(InputError, match=r"those of layout dicom\..*:\n  - dicom: 1 series of images, and 0 SEG"):
+        read(tmp_path)
+
+
 def test_cases_of_the_test_subset_alone_need_a_label_map_too(tmp_path: Path) -> None:
     (tmp_path / "testing" / "p1").mkdir(parents=True)
     (tmp_path / "testing" / "p1" / "p1_frame01.nii.gz").touch()
@@ -92,7 +107,8 @@ def test_patterns_of_the_users_own_and_values_by_their_numbers(tmp_path: Path) -
     prepare(folder, tmp_path / "cohort.h5", settings, "lge")
     with open_dataset(tmp_path / "cohort.h5") as cohort:
         assert np.unique(cohort.masks()).tolist() == [0, 1, 2, 3, 4]
-    with pytest.raises(InputError, match=r'unknown label values \[10, 20, 30, 40\].*"10" = "LABEL"'):
+    with pytest.raises(InputError, match=r'(?s)1 fault.*\n  - 4 cases \(a_v1, a_v2, b_v1, c_v1\): unknown label values '
+                       r'\[10, 20, 30, 40\].*"10" = "LABEL", where LABEL is one of background, lv_cavity'):
         prepare(folder, tmp_path / "other.h5", PrepareSettings(workers=1, **OWN), "lge")
 
 

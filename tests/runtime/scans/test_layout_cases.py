@@ -26,6 +26,19 @@ def test_the_first_thing_missing(layout: FileLayout, paths: list[str], missing: 
     assert found.missing[0] == missing and not found.cases
 
 
+FOLDERS = FileLayout("folders", "two folders", {"image": "images/{case}{ending}"}, ("labels/{case}{ending}",))
+NOT_READ = "has an ending that is not read. Save it with one of .nii, .nii.gz, .mha, .nrrd, .gipl, .png, "
+
+
+def test_a_file_with_an_ending_that_is_not_read_is_named() -> None:
+    found = find_cases(FOLDERS, ["images/a.jpg", "images/b.v2.jpeg", "labels/a.png"])
+    assert found.missing[0].startswith(f"images/a.jpg {NOT_READ}") and found.has_images
+    found = find_cases(FOLDERS, ["images/a.png", "labels/a.mat", "images/b.png", "labels/b.png", "images/notes.txt"])
+    assert [case.name for case in found.cases] == ["b"] and len(found.missing) == 1
+    assert f"labels/a{{ending}} is missing: labels/a.mat {NOT_READ}" in found.missing[0]
+    assert not find_cases(PAIR, ["a.jpg", "a_seg.nii"]).has_images
+
+
 @pytest.mark.parametrize(("folder", "subset"), [
     ("training", "train"), ("train25", "train"), ("train_data/train_1", "train"), ("Testing/p1", "test"),
     ("emidec-segmentation-testset-1.0.0", "test"), ("BraTS20_Validation_001", "val"), ("latest", ""), ("a", ""),

@@ -15,7 +15,7 @@ from cldm_runtime.files.atomic import write_json
 from cldm_runtime.files.user_files import read_json
 from cldm_runtime.scans.counts import count_subsets
 from cldm_runtime.scans.nnunet_raw import _listed_files, write_nifti
-from cldm_runtime.scans.prepare import prepare
+from cldm_runtime.scans.prepare import prepare, same_faults_together
 from cldm_runtime.scans.settings import PrepareSettings
 from cldm_runtime.store import open_dataset
 
@@ -124,6 +124,11 @@ def test_all_faults_are_listed_in_one_error(tmp_path):
     assert list(tmp_path.glob("cohort*")) == []
 
 
+def test_what_is_wrong_with_several_cases_is_said_once() -> None:
+    faults = ["case a: too large", "no labels", "case b: its shape: (1, 2)", "case c: too large"]
+    assert same_faults_together(faults) == ["2 cases (a, c): too large", "no labels", "case b: its shape: (1, 2)"]
+
+
 def test_png_slices_are_read_and_a_broken_one_is_named(tmp_path):
     for name in ("one", "two"):
         for kind, pixels in (("images", heart()[1] * 60 + np.arange(48, dtype=np.uint8)), ("labels", heart()[1])):
@@ -132,7 +137,9 @@ def test_png_slices_are_read_and_a_broken_one_is_named(tmp_path):
     description = {"channel_names": {"0": "x"}, "labels": LABELS, "file_ending": ".png"}
     write_json(tmp_path / "raw" / "dataset.json", description)
     config = PrepareSettings(**{**vars(CONFIG), "spacing_mm": (1.0, 1.0)})
-    assert prepare(tmp_path / "raw", tmp_path / "cohort.h5", config, "lge")["train"].samples == 2
+    notes: list[str] = []
+    assert prepare(tmp_path / "raw", tmp_path / "cohort.h5", config, "lge", notes=notes)["train"].samples == 2
+    assert any(note.startswith("the pixels of 2 cases (one, two) are taken to be 1 mm wide") for note in notes)
     broken = tmp_path / "raw" / "imagesTr" / "two_0000.png"
     broken.write_bytes(b"no PNG")
     with pytest.raises(InputError, match=r"two_0000.png: this file cannot be read"):

@@ -8,7 +8,7 @@ from ..domains.domain import Domain
 from ..domains.layout import FileLayout
 from ..errors import InputError, list_faults
 from .dicom.dataset import LAYOUT as DICOM
-from .dicom.dataset import read_dicom_dataset
+from .dicom.dataset import NO_DICOM, read_dicom_dataset
 from .file_patterns import file_pattern, files_below
 from .layout_cases import FileSet, FoundCases, find_cases
 from .layouts import AUTO, FOLDERS, NNUNET, file_layouts
@@ -129,12 +129,14 @@ def _notes(layout: FileLayout, found: FoundCases, settings: PrepareSettings, dom
 def _no_layout(folder: Path, settings: PrepareSettings, tried: Mapping[str, FoundCases], paths: Sequence[str],
                no_dicom: str) -> str:
     """One message: the layouts that were tried, and the first thing that is missing in each."""
-    near = {name: found for name, found in tried.items() if found.has_images}
-    missing = [f"{name}: {_first_missing(found)}" for name, found in {**near, **tried}.items()]
+    reasons = {name: _first_missing(found) for name, found in tried.items()}
+    near = [name for name, found in tried.items() if found.has_images]
     if settings.layout in (AUTO, NNUNET) and not settings.image_files:
-        missing.insert(len(near), f"{NNUNET}: {_DESCRIPTION} is missing")
+        reasons = {NNUNET: f"{_DESCRIPTION} is missing"} | reasons
     if no_dicom:
-        missing.append(f"{DICOM}: {no_dicom}")
+        reasons[DICOM] = no_dicom
+        near += [DICOM] if no_dicom != NO_DICOM else []
+    missing = [f"{name}: {reasons[name]}" for name in dict.fromkeys([*near, *reasons])]
     holds = f"holds {len(paths)} file(s), such as {', '.join(paths[:_MOST_NAMED])}" if paths else "holds no files"
     nearest = "" if not near or settings.image_files else f" Its images are those of layout {' or '.join(near)}."
     return list_faults(

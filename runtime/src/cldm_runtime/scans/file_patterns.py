@@ -19,11 +19,13 @@ _ANY_ENDING = "(?:" + "|".join(re.escape(ending) for ending in sorted((*NIFTI_EN
 
 @dataclass(frozen=True)
 class FilePattern:
-    """`text`, as the user wrote it; `parts`, the words in braces other than ENDING."""
+    """`text`, as the user wrote it; `parts`, the words in braces other than ENDING. `loose` takes any ending for
+    ENDING, also of files that cannot be read."""
 
     text: str
     parts: tuple[str, ...]
     regex: re.Pattern[str]
+    loose: re.Pattern[str]
 
     def values(self, path: str) -> dict[str, str] | None:
         """The text of each part in a path that ends as the pattern says; None for another path."""
@@ -42,14 +44,18 @@ def file_pattern(text: str, where: str) -> FilePattern:
     if "".join(piece[0] for piece in pieces) != text or not parts or text.startswith("/") or "//" in text:
         raise InputError(f"{where}: found {text!r}, expected the end of a file's path with the case in braces, such as "
                          "images/{case}.nii.gz.")
+    return FilePattern(text, parts, _compiled(pieces, _ANY_ENDING), _compiled(pieces, r"\.[^/]+"))
+
+
+def _compiled(pieces: Sequence[re.Match[str]], ending: str) -> re.Pattern[str]:
     seen: set[str] = set()
-    return FilePattern(text, parts, re.compile("(?:.*/)?" + "".join(_expression(piece, seen) for piece in pieces)))
+    return re.compile("(?:.*/)?" + "".join(_expression(piece, seen, ending) for piece in pieces))
 
 
-def _expression(piece: re.Match[str], seen: set[str]) -> str:
+def _expression(piece: re.Match[str], seen: set[str], ending: str) -> str:
     word, optional, star, plain = piece.groups()
     if word == ENDING:
-        return _ANY_ENDING
+        return ending
     if word:
         expression = f"(?P={word})" if word in seen else f"(?P<{word}>[^/]+)"
         seen.add(word)
@@ -79,3 +85,17 @@ def match_files(pattern: FilePattern, paths: Sequence[str]) -> dict[str, dict[st
     """path -> the text of each part, of the paths that match."""
     found = ((path, pattern.values(path)) for path in paths)
     return {path: values for path, values in found if values is not None}
+
+
+def unread_files(pattern: FilePattern, paths: Sequence[str]) -> dict[str, dict[str, str]]:
+    """path -> the text of each part, of the paths that would match if their ending could be read."""
+    if pattern.loose == pattern.regex:
+        return {}
+    found = ((path, pattern.loose.fullmatch(path)) for path in paths if not pattern.regex.fullmatch(path))
+    return {path: match.groupdict() for path, match in found if match}
+
+
+def unread_sentence(path: str) -> str:
+    """What to do with such a file."""
+    return (f"{path} has an ending that is not read. Save it with one of {', '.join(NIFTI_ENDINGS + OTHER_ENDINGS)}; "
+            "not by way of JPEG, which changes values")

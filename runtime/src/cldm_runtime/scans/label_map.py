@@ -7,7 +7,7 @@ others. An entry of [prepare.labels] for the value's number decides over all nam
 is an error.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,15 +108,18 @@ def _listed(values: tuple[int, ...] | list[int]) -> str:
     return ", ".join(map(str, values))
 
 
-def translate(labels: NDArray[np.int64], lookup: Mapping[int, int]) -> NDArray[np.uint8]:
-    """Apply the label mapping. Raises InputError naming every unmapped value."""
+def translate(labels: NDArray[np.int64], lookup: Mapping[int, int], names: Sequence[str] = ()) -> NDArray[np.uint8]:
+    """Apply the label mapping. names: of the domain's labels, for the message. Raises InputError naming every unmapped
+    value."""
     present = [int(value) for value in np.unique(labels)]
     unknown = [value for value in present if value not in lookup]
     if unknown:
         brats = ("If this is BraTS from before 2023, 4 is the enhancing tumour: cldm prepare --et-label 4. Else say"
                  if unknown == [OLD_ENHANCING] and sorted(lookup) == [0, 1, 2, 3] else "Say")
+        one_of = f", where LABEL is one of {', '.join(names)}" if names else ""
         raise InputError(f"unknown label values {unknown}; known are {sorted(lookup)}. {brats} in [{SECTION}] what "
-                         f'they are: "{unknown[0]}" = "LABEL", or add them to the labels of dataset.json')
+                         f'they are: "{unknown[0]}" = "LABEL"{one_of}. In an nnU-Net raw dataset, name them in '
+                         "dataset.json")
     result = np.zeros(labels.shape, np.uint8)
     for value in present:
         result[labels == value] = lookup[value]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..domains.layout import FileLayout
-from .file_patterns import FilePattern, file_pattern, match_files
+from .file_patterns import FilePattern, file_pattern, match_files, unread_files, unread_sentence
 
 _SUBSET = re.compile(r"(?:^|[^a-z])(train|val|test)", re.I)  # such as training, train25, BraTS20_Validation_001
 
@@ -51,18 +51,22 @@ def find_cases(layout: FileLayout, paths: Sequence[str]) -> FoundCases:
     taken = {path for group in labels for files in group.values() for path in files}
     rest = [path for path in paths if path not in taken]
     images = [_grouped(pattern, parts, rest) for pattern in image_patterns]
+    patterns = [*image_patterns, *label_patterns]
+    unread = [_by_key(parts, unread_files(pattern, paths)) for pattern in patterns]
     if not any(images):
-        found.missing.append(f"no file is named like {image_patterns[0].text}")
+        nearly = next(iter(unread[0].values()), [""])[0]
+        found.has_images = bool(nearly)
+        found.missing.append(unread_sentence(nearly) if nearly else f"no file is named like {image_patterns[0].text}")
         return found
     found.has_images = bool(images[0])
-    patterns, groups = [*image_patterns, *label_patterns], [*images, *labels]
+    groups = [*images, *labels]
     for key in sorted({key for group in groups for key in group}):
         values = dict(zip(parts, key, strict=True))
         case = _file_set(layout, values, images, labels)
         if case.subset in ("val", "test") and all(case.images) and not any(case.label_maps):
             found.unlabelled.append(case.name)
             continue
-        faults = list(_faults(case.name, values, patterns, groups))
+        faults = list(_faults(case.name, values, patterns, groups, unread))
         found.missing.extend(faults)
         if not faults:
             found.cases.append(case)
@@ -71,8 +75,13 @@ def find_cases(layout: FileLayout, paths: Sequence[str]) -> FoundCases:
 
 def _grouped(pattern: FilePattern, parts: Sequence[str], paths: Sequence[str]) -> Group:
     """The files that match, by the values of `parts`."""
+    return _by_key(parts, match_files(pattern, paths))
+
+
+def _by_key(parts: Sequence[str], found: Mapping[str, Mapping[str, str]]) -> Group:
+    """found: path -> the text of each part."""
     group: Group = {}
-    for path, values in match_files(pattern, paths).items():
+    for path, values in found.items():
         group.setdefault(tuple(values[part] for part in parts), []).append(path)
     return group
 
@@ -92,14 +101,15 @@ def subset_of_path(path: str) -> str:
     return named[-1] if named else ""
 
 
-def _faults(name: str, values: dict[str, str], patterns: Sequence[FilePattern], groups: Sequence[Group]
-            ) -> Iterator[str]:
-    """What is missing of a case, and what is there twice."""
+def _faults(name: str, values: dict[str, str], patterns: Sequence[FilePattern], groups: Sequence[Group],
+            unread: Sequence[Group]) -> Iterator[str]:
+    """What is missing of a case, and what is there twice. unread: the files of each pattern that cannot be read."""
     key = tuple(values.values())
     files = [group.get(key, []) for group in groups]
     there = next((paths[0] for paths in files if paths), "")
-    for pattern, paths in zip(patterns, files, strict=True):
+    for pattern, paths, others in zip(patterns, files, unread, strict=True):
         if not paths:
-            yield f"case {name}: {there} is there, {pattern.filled(values)} is missing"
+            nearly = f": {unread_sentence(others[key][0])}" if key in others else ""
+            yield f"case {name}: {there} is there, {pattern.filled(values)} is missing{nearly}"
         elif len(paths) > 1:
             yield f"case {name}: is there {len(paths)} times: {', '.join(paths[:3])}"

@@ -36,6 +36,7 @@ from .pool import process_pool
 from .recipe import Recipe, described, make_recipe
 from .samples import PreparedCase, measure_samples, prepare_case
 from .settings import PrepareSettings
+from .volume_files import ARRAY_ENDING, PICTURE_ENDINGS
 
 CASES_A_PROCESS = 2  # in memory at once, for any size of case
 SOURCE = "cldm-train prepare"  # every cohort states it, whichever program made it: equal input gives equal bytes
@@ -102,7 +103,7 @@ def prepare(raw_folder: Path, target: Path, settings: PrepareSettings, domain_na
         return count_subsets(target, domain)
     target.parent.mkdir(parents=True, exist_ok=True)
     notes = [] if notes is None else notes
-    notes += [*raw.notes, *([raw.split] if raw.split else [])]
+    notes += [*raw.notes, *([raw.split] if raw.split else []), *pixels_note(raw.cases)]
     with create_dataset(target, dataset_spec(recipe, domain, origin), overwrite=overwrite) as writer:
         written = _write_cases(raw, recipe, settings, domain, writer, faults, notes, progress)
         if domain.stack:
@@ -110,12 +111,30 @@ def prepare(raw_folder: Path, target: Path, settings: PrepareSettings, domain_na
             check_directions(written.stacks, domain.stack, recipe.first_slice, stated=stated, faults=faults,
                              notes=notes)
         if faults:
+            faults = same_faults_together(faults)
             raise InputError(list_faults(f"{raw_folder} cannot be prepared, {len(faults)} fault(s):", faults))
         _check_written(written, raw_folder, settings, domain, notes)
         measured = Derivation({MASKS: written.masks.hexdigest()}, {"spacing_mm": list(recipe.window.spacing_mm)})
         writer.set_metadata({f"{DROPPED}{subset}": count for subset, count in written.dropped.items()}
                             | {MASK_ATTRIBUTES_FROM: measured.text()})
     return count_subsets(target, domain)
+
+
+def same_faults_together(faults: Sequence[str]) -> list[str]:
+    """One sentence for the cases that have the same fault: what is wrong with a whole dataset is said once."""
+    cases: dict[str, list[str]] = {}
+    for fault in faults:
+        name, case, text = fault.partition(": ") if fault.startswith("case ") else ("", "", fault)
+        cases.setdefault(text, []).append(name.removeprefix("case ") if case else "")
+    return [f"{some_cases(names)}: {text}" if all(names) else text for text, names in cases.items()]
+
+
+def pixels_note(cases: Sequence[Case]) -> list[str]:
+    """A note where files do not say how wide a pixel is."""
+    names = [case.name for case in cases
+             if str(case.image_files[0]).lower().endswith((*PICTURE_ENDINGS, ARRAY_ENDING))]
+    return [f"the pixels of {some_cases(names)} are taken to be 1 mm wide: pictures and arrays do not say it. Where "
+            "distances in mm matter, save the scans as NIfTI with the size of their pixels."] if names else []
 
 
 def _check_written(written: Written, raw_folder: Path, settings: PrepareSettings, domain: Domain, notes: list[str]

@@ -45,6 +45,7 @@ class Recipe:
     centre_on_labels: bool = True
     allow_nan: bool = False
     padding_apart: bool = False
+    label_names: tuple[str, ...] = ()  # of the domain, for messages
 
 
 def make_recipe(settings: PrepareSettings, raw: RawDataset, domain: Domain, domain_name: str = "") -> Recipe:
@@ -71,7 +72,7 @@ def make_recipe(settings: PrepareSettings, raw: RawDataset, domain: Domain, doma
     low, high = settings.percentiles
     return Recipe(domain_name or domain.name, lookup, window, (low, high), regions, _channels(settings, raw),
                   settings.image_order, settings.check_geometry, first, nature, settings.centre == "labels",
-                  settings.nan == NAN_IS_LOWEST, settings.padding == PADDING_APART)
+                  settings.nan == NAN_IS_LOWEST, settings.padding == PADDING_APART, domain.labels.names)
 
 
 def _out_of_range(settings: PrepareSettings) -> list[str]:

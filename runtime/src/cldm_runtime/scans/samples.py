@@ -56,7 +56,7 @@ def _prepare_slices(case: Case, recipe: Recipe, turn: Turn) -> PreparedCase:
 def slices_of(volume: Volume, recipe: Recipe, turn: Turn = AS_STORED) -> PreparedCase:
     """A sample for each labelled slice of a volume that the domain finds usable. Raises InputError for labels that do
     not fit, and for constant images."""
-    labels, spacing = translate(volume.labels, recipe.lookup), volume.spacing_mm[1:]
+    labels, spacing = translate(volume.labels, recipe.lookup, recipe.label_names), volume.spacing_mm[1:]
     centre = _centre(labels, spacing, recipe)
     labelled = np.flatnonzero(labels.any(axis=(1, 2)))
     numbers = turn.numbers(len(labels))
@@ -76,7 +76,7 @@ def slices_of(volume: Volume, recipe: Recipe, turn: Turn = AS_STORED) -> Prepare
 def _true_labels(truth: NDArray[np.int64], centre: NDArray[np.float64], spacing_mm: Sequence[float], recipe: Recipe
                  ) -> NDArray[np.uint8]:
     """(n, *shape) true label maps (n, *spatial), cut as their images are. Raises InputError where they do not fit."""
-    labels = translate(truth, recipe.lookup)
+    labels = translate(truth, recipe.lookup, recipe.label_names)
     check_fits(labelled_box(labels), centre, spacing_mm, recipe.window)
     return resample_labels(labels, centre, spacing_mm, recipe.window)
 
@@ -85,7 +85,7 @@ def other_images(pixels: NDArray[np.float32], volume: Volume, slices: Sequence[i
                  ) -> NDArray[np.float32]:
     """Other images (C, n, H, W) of these slices of a volume, prepared as `slices_of` prepares its own:
     (n, C, *shape)."""
-    labels, spacing = translate(volume.labels, recipe.lookup), volume.spacing_mm[1:]
+    labels, spacing = translate(volume.labels, recipe.lookup, recipe.label_names), volume.spacing_mm[1:]
     return _images(pixels.swapaxes(0, 1), _centre(labels, spacing, recipe), spacing, recipe,
                    [f"slice {number}" for number in slices], None)[0]
 
@@ -94,7 +94,7 @@ def _prepare_volume(case: Case, recipe: Recipe, turn: Turn) -> PreparedCase:
     """One sample: the whole volume."""
     volume = read_volume(case, recipe.channels, check_geometry=recipe.check_geometry,
                          allow_nan=recipe.allow_nan, turn=turn)
-    labels = translate(volume.labels, recipe.lookup)[None]
+    labels = translate(volume.labels, recipe.lookup, recipe.label_names)[None]
     centre = _centre(labels, volume.spacing_mm, recipe)
     images, padded = _images(volume.pixels[None], centre, volume.spacing_mm, recipe, ["the volume"],
                              None if volume.missing is None else volume.missing[None])

@@ -1,6 +1,7 @@
 """A folder of label maps that were predicted elsewhere, one file for each row of a dataset."""
 
 import hashlib
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,7 +50,8 @@ class PredictionsFolder(OwnCode):
         if faults:
             raise InputError(list_faults(f"{self.folder}: expected one label map for each of the {len(names)} rows of "
                                          f"{dataset.path}. For some of the rows make a dataset of these first: `cldm "
-                                         "convert --rows ROWS --to h5`.", faults))
+                                         f"convert {shlex.quote(str(dataset.path))} --to h5 --rows ROWS --out FILE`.",
+                                         faults))
 
     def segment_rows(self, dataset: Dataset, rows: slice, batch_size: int, mirror: bool | None = None) -> LabelMap:
         chosen = range(*rows.indices(len(dataset)))

@@ -21,6 +21,7 @@ from .segments import plain_name
 from .stacks import DicomStack, StackOrFault
 
 LAYOUT = "dicom"
+NO_DICOM = "no file is DICOM (DICM at byte 128)"
 _SERIES = "series"  # name of a case whose files lie in the folder itself
 
 
@@ -39,7 +40,7 @@ def read_dicom_dataset(folder: Path, paths: Sequence[str], settings: PrepareSett
     """The dataset with the faults found; or why there is none, a sentence without its full stop."""
     index = index_folder(folder, paths)
     if not index.files:
-        return "no file is DICOM (DICM at byte 128)"
+        return NO_DICOM
     faults, notes = list(index.unread), list[str]()
     labelled = list(_labelled(index, faults))
     if not labelled and not faults:
