@@ -56,7 +56,7 @@ def test_emidec_as_it_is_and_with_contours_that_lost_their_affine(tmp_path: Path
 
 def test_the_affine_of_emidec_contours_is_compared_unless_it_is_lost(tmp_path: Path) -> None:
     folder = write.emidec(tmp_path / "emidec", affine=np.diag([1.0, 1.5, 10.0, 1.0]))
-    with pytest.raises(InputError, match="case Case_P003: image and label map differ in geometry"):
+    with pytest.raises(InputError, match=r"3 cases \(Case_N002, Case_P001, Case_P003\): image and label map differ"):
         prepare(folder, tmp_path / "cohort.h5", SETTINGS, "lge")
 
 

@@ -131,8 +131,8 @@ def same_faults_together(faults: Sequence[str]) -> list[str]:
 
 def pixels_note(cases: Sequence[Case]) -> list[str]:
     """A note where files do not say how wide a pixel is."""
-    names = [case.name for case in cases
-             if str(case.image_files[0]).lower().endswith((*PICTURE_ENDINGS, ARRAY_ENDING))]
+    names = [case.name for case in cases for file in case.image_files[:1]
+             if isinstance(file, Path) and file.suffix.lower() in (*PICTURE_ENDINGS, ARRAY_ENDING)]
     return [f"the pixels of {some_cases(names)} are taken to be 1 mm wide: pictures and arrays do not say it. Where "
             "distances in mm matter, save the scans as NIfTI with the size of their pixels."] if names else []
 
