@@ -84,6 +84,7 @@ def test_the_report_shows_both_and_none_without_a_variance(tmp_path):
     files = write_report(written(tmp_path / "a.h5"), "mine", tmp_path / "out")
     page, scores = files.html.read_text(encoding="utf-8"), json.loads(files.json.read_text())
     assert "Lesion by lesion" in page and "The doubt of the segmenter" in page and "reliability near the region" in page
+    assert page.count(">variance</text>") == 4 and "Row 4, planes z" in page  # four of five volumes
     assert [region["region"] for region in scores["lesions"]] == ["et", "tc", "wt"]
     assert scores["doubt"][2]["near"]["auc"] > 0.95 and len(scores["doubt"][0]["near"]["bins"]) == 10
     assert "wt_dice_by_lesion" in files.csv.read_text().splitlines()[0]

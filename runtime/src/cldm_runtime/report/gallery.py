@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 from ..evaluation.summary import Samples
 from ..store import Dataset
 from .contours import case_picture
-from .planes import shown_plane, what_is_shown
+from .planes import ACROSS, lesion_planes, planes_shown, what_is_shown
 from .tables import as_title, number, shown_scale, shown_unit
 
 CASES = 4  # pictures in each of the three groups
 
 
 def gallery(dataset: Dataset, name: str, samples: Samples) -> str:
-    """The section as HTML; empty for no samples. It shows one plane of a volume, and the first of several channels."""
+    """The section as HTML; empty for no samples. It shows three planes of a volume, through its largest lesion, and the
+    first of several channels."""
     groups = choose_cases(samples)
     if not any(groups.values()):
         return ""
@@ -23,7 +24,8 @@ def gallery(dataset: Dataset, name: str, samples: Samples) -> str:
     legend = "&emsp;".join(f'<span class="key square" style="background:rgb{colour}"></span>{escape(as_title(label))}'
                            for label, colour in colours)
     views = "the reference mask, and with those of the segmentation" if "masks" in dataset else "the segmentation"
-    parts = [f"<h2>Pictures</h2><p>Each row: the slice, then enlarged with the contours of {views}. "
+    planes = "" if samples.domain.axes == 2 else "Three planes through the largest lesion, across z, y and x. "
+    parts = [f"<h2>Pictures</h2><p>{planes}Each row: the slice, then enlarged with the contours of {views}. "
              f'{_order(samples)}</p><p class="note">{legend}</p>']
     for group, positions in groups.items():
         cases = "".join(_case(dataset, name, samples, position) for position in positions)
@@ -74,14 +76,22 @@ def _order(samples: Samples) -> str:
 def _case(dataset: Dataset, name: str, samples: Samples, position: int) -> str:
     row = int(samples.rows[position])
     labels, mask = dataset.segmentation(name).masks(row), dataset.reference(row) if "masks" in dataset else None
-    plane = shown_plane(samples.domain, labels if mask is None or not mask.any() else mask)
-    image = dataset.images(row)[(0, *plane)]
+    image = dataset.images(row)[0]
     low, high = float(image.min()), float(image.max())
-    picture = case_picture(f"case{row}", image, None if mask is None else mask[plane], labels[plane],
-                           samples.domain.labels, (low, high if high > low else low + 1.0))
-    place = what_is_shown(dataset.shape, dataset.channels, plane)
+    intensity = (low, high if high > low else low + 1.0)
+    if labels.ndim == 2:
+        pictures = case_picture(f"case{row}", image, mask, labels, samples.domain.labels, intensity)
+        place = what_is_shown(dataset.shape, dataset.channels, ())
+    else:
+        planes = lesion_planes(samples.domain, labels if mask is None or not mask.any() else mask)
+        spacing = dataset.spacing_mm
+        pictures = "".join(
+            case_picture(f"case{row}{ACROSS[plane.axis]}", plane.of(image, spacing),
+                         None if mask is None else plane.of(mask, spacing), plane.of(labels, spacing),
+                         samples.domain.labels, intensity) for plane in planes)
+        place = planes_shown(dataset.shape, dataset.channels, planes)
     figures = _attributes(samples, position) if samples.scores is None else _dice(samples, position)
-    return f"<figure>{picture}<figcaption>Row {row}{place}. {escape(figures)}</figcaption></figure>"
+    return f"<figure>{pictures}<figcaption>Row {row}{place}. {escape(figures)}</figcaption></figure>"
 
 
 def _dice(samples: Samples, position: int) -> str:

@@ -3,10 +3,20 @@
 from collections.abc import Sequence
 from html import escape
 
+import numpy as np
+
+from ..evaluation.summary import Samples
 from ..metrics.doubt import NEAR_VOXELS, RegionDoubt
 from ..metrics.lesions import LesionSummary
+from ..store import Dataset
 from .charts import CalibrationPoint, calibration
+from .contours import contours, enlarged_box
+from .heat_maps import Panel, grey, heat, panel_row
+from .planes import lesion_planes, planes_shown
 from .tables import as_title, estimate, number, table
+
+_PICTURED = 4  # samples
+_HIGHEST = 0.25  # variance, in the lightest colour
 
 
 def lesions_section(lesions: Sequence[LesionSummary]) -> str:
@@ -24,8 +34,8 @@ def lesions_section(lesions: Sequence[LesionSummary]) -> str:
             f"and 0 mm; HD95 weighs the surface by its area.</p>{table(head, rows)}")
 
 
-def doubt_section(doubt: Sequence[RegionDoubt]) -> str:
-    """Calibration, detection of errors and selection of cases as HTML; empty without a variance."""
+def doubt_section(dataset: Dataset, name: str, samples: Samples, doubt: Sequence[RegionDoubt]) -> str:
+    """Calibration, detection of errors, selection of cases and pictures as HTML; empty without a variance."""
     if not doubt:
         return ""
     shares = [f"{100 * each.share:.0f} %" for each in doubt[0].selective]
@@ -42,7 +52,8 @@ def doubt_section(doubt: Sequence[RegionDoubt]) -> str:
             "AUC: how well the variance ranks wrong above right voxels (1 is best, 0.5 chance). Near: within "
             f"{NEAR_VOXELS} voxels of the answer, the reference or any doubt; most other voxels are background that "
             "nobody doubts. At best: the cases are chosen by their Dice itself.</p>"
-            f'{table(head, rows)}<div class="charts">{"".join(map(_chart, doubt))}</div>')
+            f'{table(head, rows)}<div class="charts">{"".join(map(_chart, doubt))}</div>'
+            f"{_pictures(dataset, name, samples, doubt[-1].region)}")
 
 
 def _chart(each: RegionDoubt) -> str:
@@ -50,3 +61,33 @@ def _chart(each: RegionDoubt) -> str:
     title = as_title(each.region)
     drawn = calibration(points, ("doubt", "wrong voxels"), title)
     return f"<figure><figcaption>{escape(title)}: reliability near the region</figcaption>{drawn}</figure>"
+
+
+def _pictures(dataset: Dataset, name: str, samples: Samples, region: str) -> str:
+    """Some volumes, evenly spaced in the file: the plane across z through the largest lesion, and where the segmenter
+    doubts; slices are not shown."""
+    if samples.domain.axes != 3:
+        return ""
+    chosen = np.unique(np.linspace(0, len(samples) - 1, min(_PICTURED, len(samples))).round().astype(int))
+    rows = "".join(_row(dataset, name, samples, int(row)) for row in samples.rows[chosen])
+    return ("<h3>Where the segmenter doubts</h3><p>The plane with most of the largest lesion. Each row: the image with "
+            "the contours of the reference, and of the segmentation; the variance of "
+            f"{escape(as_title(region).lower())}, from 0, black, to {_HIGHEST}; voxels whose label is wrong, white.</p>"
+            f'<div class="maps">{rows}</div>')
+
+
+def _row(dataset: Dataset, name: str, samples: Samples, row: int) -> str:
+    segmentation, labels = dataset.segmentation(name), samples.domain.labels
+    found, expected, image = segmentation.masks(row), dataset.reference(row), dataset.images(row)[0]
+    plane = lesion_planes(samples.domain, expected if expected.any() else found)[0]
+    answer, truth, seen, variance = (plane.of(each, dataset.spacing_mm) for each in (
+        found, expected, image, segmentation.variance(row)[-1]))
+    low, high = float(image.min()), float(image.max())
+    pixels = grey(seen, low, high)
+    panels = [Panel("reference", pixels, contours(truth, labels)), Panel("segmentation", pixels,
+                                                                         contours(answer, labels)),
+              Panel("variance", heat(variance, _HIGHEST)),
+              Panel("wrong", grey((answer != truth).astype(np.float32), 0.0, 1.0))]
+    place = planes_shown(dataset.shape, dataset.channels, (plane,))
+    drawn = panel_row(panels, enlarged_box(truth, answer))
+    return f"<figure>{drawn}<figcaption>Row {row}{place}.</figcaption></figure>"

@@ -156,7 +156,7 @@ def render(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> s
     uncertainty = summary.uncertainty
     notes, chosen = reading_notes(dataset, name, samples, summary), read_filter(dataset.metadata, dataset.path)
     sections = [_head(title, nature_sentences(dataset, name), notes, samples, summary), _overlap(samples, summary),
-                lesions_section(summary.lesions), doubt_section(summary.doubt),
+                lesions_section(summary.lesions), doubt_section(dataset, name, samples, summary.doubt),
                 strata_section(summary.strata), _agreement(samples, summary), gallery(dataset, name, samples),
                 "" if uncertainty is None else uncertainty_section(dataset, name, samples, uncertainty),
                 "" if summary.generator is None else generator_section(summary.generator),
