@@ -10,12 +10,14 @@ from .labels import LabelMap
 @dataclass(frozen=True)
 class Understood:
     """What a text asks for. numbers: name of a column of a grid -> its value in the user's units; words: likewise, for
-    columns of words. meanings: a line for each phrase that was understood, with what it stands for. unmet: phrases
-    that were understood, but that none of the columns takes, with the reason. unknown: the parts that were not
-    understood, in the order of the text. faults: contradictions."""
+    columns of words. assumed: numbers that the text does not state, and that a column of the row replaces. meanings: a
+    line for each phrase that was understood, with what it stands for. unmet: phrases that were understood, but that
+    none of the columns takes, with the reason. unknown: the parts that were not understood, in the order of the text.
+    faults: contradictions."""
 
     numbers: Mapping[str, float] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
+    assumed: Mapping[str, float] = field(default_factory=dict)
     meanings: tuple[str, ...] = ()
     unmet: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()

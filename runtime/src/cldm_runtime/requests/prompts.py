@@ -1,6 +1,7 @@
 """Requests in words: the column `prompt` of a grid, and one prompt for a whole run."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from ..domains.domain import Domain
 from ..domains.word_rules import Understood, WordRules
@@ -21,6 +22,8 @@ def read_prompt(text: str, domain: Domain, columns: Collection[str], given: Mapp
     faults += understood.faults
     if not understood.faults and not understood.numbers and not understood.words:
         faults.append(_nothing(text, understood, domain.words))
+    understood = replace(understood, assumed={name: value for name, value in understood.assumed.items()
+                                              if name in columns and name not in given})
     faults += [f"{PROMPT} asks for {name} {value:g}, the column {name} for {given[name]:g}. Leave one of them out"
                for name, value in understood.numbers.items() if abs(given.get(name, value) - value) > _SAME]
     return understood

@@ -136,7 +136,7 @@ def test_the_bins_of_sizes_are_without_gaps() -> None:
 
 @pytest.mark.parametrize(("text", "columns", "numbers", "words"), [
     ("small subendocardial scar in the inferior wall", EDITS,
-     {"infarct_size": 0.065, "angle_deg": 210.0, "rv_insertion_deg": 330.0}, {"layer": "endocardial"}),
+     {"infarct_size": 0.065, "angle_deg": 210.0}, {"layer": "endocardial"}),
     ("small subendocardial scar in the inferior wall", GRID, {"infarct_size": 0.065, "transmurality": 0.35}, {}),
     ("A large, transmural infarct; basal slice.", GRID,
      {"infarct_size": 0.275, "transmurality": 0.85, "slice_position": 5 / 6}, {}),
@@ -153,15 +153,17 @@ def test_the_bins_of_sizes_are_without_gaps() -> None:
     ("scar from 11 to 1 o’clock", EDITS, {"angle_deg": 0.0, "rv_insertion_deg": 0.0}, {}),
     ("scar between 2 and 5 o'clock", EDITS, {"angle_deg": 105.0, "rv_insertion_deg": 0.0}, {}),
     ("scar centred at 40 degrees", EDITS, {"angle_deg": 40.0, "rv_insertion_deg": 0.0}, {}),
-    ("septal scar", EDITS, {"angle_deg": 300.0, "rv_insertion_deg": 330.0}, {}),
-    ("apical septal scar", EDITS, {"angle_deg": 300.0, "rv_insertion_deg": 330.0, "slice_position": 1 / 6}, {}),
-    ("scar of the lateral wall", EDITS, {"angle_deg": 120.0, "rv_insertion_deg": 330.0}, {}),
-    ("antero-septal and inferoseptal wall", EDITS, {"angle_deg": 300.0, "rv_insertion_deg": 330.0}, {}),
+    ("septal scar", EDITS, {"angle_deg": 300.0}, {}),
+    ("apical septal scar", EDITS, {"angle_deg": 300.0, "slice_position": 1 / 6}, {}),
+    ("scar of the lateral wall", EDITS, {"angle_deg": 120.0}, {}),
+    ("antero-septal and inferoseptal wall", EDITS, {"angle_deg": 300.0}, {}),
     ("subepicardial", EDITS, {}, {"layer": "epicardial"}),
 ])
 def test_words_become_requests(text: str, columns: tuple[str, ...], numbers: dict, words: dict) -> None:
     found = read_words(text, columns)
     assert dict(found.numbers) == pytest.approx(numbers) and dict(found.words) == words
+    insertion = {"rv_insertion_deg": 330.0} if "angle_deg" in numbers and "rv_insertion_deg" not in numbers else {}
+    assert dict(found.assumed) == insertion
     assert not found.unknown and not found.faults and found.meanings
 
 

@@ -74,7 +74,8 @@ def read_words(text: str, columns: Collection[str]) -> Understood:
     reader = _Reading(phrases, columns)
     if not faults:
         reader.read()
-    return Understood(reader.numbers, reader.words, tuple(reader.meanings), tuple(reader.unmet), tuple(unknown), faults)
+    return Understood(reader.numbers, reader.words, reader.assumed, tuple(reader.meanings), tuple(reader.unmet),
+                      tuple(unknown), faults)
 
 
 def _contradictions(phrases: Sequence[Phrase]) -> Iterator[str]:
@@ -103,6 +104,7 @@ class _Reading:
         self.slots = _by_slot(phrases)
         self.numbers: dict[str, float] = {}
         self.words: dict[str, str] = {}
+        self.assumed: dict[str, float] = {}
         self.meanings, self.unmet = list[str](), list[str]()
 
     def read(self) -> None:
@@ -158,17 +160,20 @@ class _Reading:
             return
         if slot == ANGLE:
             angle, origin = self.slots[ANGLE][0]
-            insertion = STANDARD_INSERTION if origin == INSERTION else 0.0
+            insertion = origin == INSERTION
         elif slot == CLOCK:
             first, last = self.slots[CLOCK][0]
-            angle, insertion = (first * 30.0 + (last - first) % 12 * 15.0) % 360.0, 0.0
+            angle, insertion = (first * 30.0 + (last - first) % 12 * 15.0) % 360.0, False
         else:
-            angle, insertion = self._middle_of_walls(), STANDARD_INSERTION
+            angle, insertion = self._middle_of_walls(), True
         if math.isnan(angle):
             self.unmet.append(f"{self._text(slot)}: these walls have no common middle. Name neighbours")
             return
-        self._set({_ANGLE: angle, _INSERTION: insertion}, slot, "insertion as in the usual display"
-                  if insertion else "counted from 12 o'clock")
+        if insertion:
+            self.assumed |= {_INSERTION: STANDARD_INSERTION}
+            self._set({_ANGLE: angle}, slot, "from the insertion: at 11 o'clock, unless a column says otherwise")
+        else:
+            self._set({_ANGLE: angle, _INSERTION: 0.0}, slot, "from 12 o'clock")
 
     def _middle_of_walls(self) -> float:
         """Degrees clockwise from the insertion; NaN for walls that lie opposite to each other."""
