@@ -8,7 +8,7 @@ import pytest
 from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.bundle.checks import consistency_faults
 from cldm_runtime.bundle.conditions import encoder_inputs
-from cldm_runtime.bundle.outputs import output_of
+from cldm_runtime.bundle.outputs import LABELS, draws_labels, output_of
 from cldm_runtime.bundle.read_manifest import read_manifest
 from cldm_runtime.bundle.sources import SOURCES, Source, inputs_from, needed_attributes, needs_maps
 from cldm_runtime.domains.declared import Declaration
@@ -48,9 +48,9 @@ def test_what_a_source_lacks_is_named(manifest):
         encoder_inputs(of_source(manifest, "masks"), DOMAIN, None, np.zeros((1, 4), np.float32))
 
 
-def test_labels_are_refused_by_name_and_images_are_the_default(manifest):
+def test_images_are_the_default_and_another_output_is_named(manifest):
     assert output_of(manifest).name == "image" and '"output"' not in manifest.to_json()
-    with pytest.raises(BundleError, match="does not make labels yet, only image"):
+    with pytest.raises(BundleError, match="graphs.decoder.outputs: label_channels is missing"):
         read_manifest(replace(manifest, output="labels").to_json())
     with pytest.raises(BundleError, match="output: found 'sound', expected one of: image, labels"):
         read_manifest(replace(manifest, output="sound").to_json())
@@ -63,3 +63,30 @@ def test_without_an_anatomy_what_is_left_out_comes_from_the_training_data():
     found = list(completed({"organ_area": 99.0}, Stream(0, 0, Purpose.CONDITION), canvas).values())
     assert found[0] == 99 and found[1:] in ([*range(1, 8)], [*range(9, 16)])
     assert completed({}, Stream(0, 0, Purpose.CONDITION), replace(canvas, table=None)) == {}
+
+
+def drawing_labels(manifest, *shape):
+    """The manifest with a decoder that draws label maps of that shape."""
+    tensor = replace(manifest.graphs["decoder"].outputs[0], name="label_channels", shape=("N", *shape))
+    decoder = replace(manifest.graphs["decoder"], outputs=(tensor,))
+    return replace(manifest, output="labels", graphs={**manifest.graphs, "decoder": decoder})
+
+
+def test_label_maps_have_a_channel_for_each_region_or_label(manifest):
+    right = drawing_labels(manifest, 5, *manifest.image.shape)
+    assert not consistency_faults(right) and draws_labels(right)
+    assert (LABELS.channels(right), LABELS.value_range(right)) == (5, (0.0, 1.0))
+    assert any("a channel for each of background, lv_cavity" in fault
+               for fault in consistency_faults(drawing_labels(manifest, 3, *manifest.image.shape)))
+    scanned = replace(right, graphs={**right.graphs, "acquisition": right.graphs["decoder"]})
+    assert any("label maps have no scanner" in fault for fault in consistency_faults(scanned))
+    assert any("only generators have it" in fault for fault in consistency_faults(replace(right, kind="segmenter")))
+
+
+def test_given_images_are_what_the_encoder_takes(manifest):
+    of_images = of_source(manifest, "images")
+    images = np.random.default_rng(0).random((2, 1, *manifest.image.shape)).astype(np.float32)
+    assert np.array_equal(inputs_from(of_images, DOMAIN, {"images": images})["image"], images)
+    assert not needs_maps(of_images) and needed_attributes(of_images) == ()
+    with pytest.raises(InputError, match="makes images from images, and none are given"):
+        inputs_from(of_images, DOMAIN, {})

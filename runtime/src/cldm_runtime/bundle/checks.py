@@ -26,7 +26,7 @@ _REQUIRED_SECTIONS = {"generator": ("latent", "schedule", "sampling"), "segmente
 # conditions' encoders follow from the conditions.
 _TENSORS = {
     "denoiser": (("x", "timestep"), ("prediction",)),
-    "decoder": (("latent",), ("image",)),
+    "decoder": (("latent",), ()),  # its output: `outputs.py`
     "encoder": (("image",), ("latent",)),
     "segmenter": (("image",), ("logits",)),
     "features": (("image",), ("features",)),

@@ -62,11 +62,14 @@ class GraphSpec:
 
 @dataclass(frozen=True)
 class NormalisationSpec:
-    """How intensities were mapped to the value range: percentiles `low` and `high` (0..100) of each slice, clipped."""
+    """How intensities were mapped to the value range: percentiles `low` and `high` (0..100) of each slice, clipped.
+    outside: what the percentiles omit and becomes the least value: rims of one value (auto), nothing (none), or every 0
+    (zero); None if it is not stated."""
 
     kind: Literal["percentile"]
     low: float
     high: float
+    outside: Literal["auto", "none", "zero"] | None = None
 
 
 @dataclass(frozen=True)

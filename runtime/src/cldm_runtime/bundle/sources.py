@@ -7,6 +7,7 @@ must contain. All other code reads this table: a new kind is a new entry here.
     masks         one_hot (N, K, *spatial): 1 where the voxel has that label
     attributes    attributes (N, A), in the user's units and the order of the manifest, 0 where undefined or unknown;
                   defined (N, A): 1 where the value is known, else 0
+    images        image (N, C, *spatial): given images in the value range of the manifest's `image`
     both          "masks and attributes": all of these; `Manifest.sources` names the two, which give the inputs
 """
 
@@ -24,7 +25,7 @@ from .manifest import Manifest
 Float32 = NDArray[np.float32]
 Given = Mapping[str, NDArray[Any]]
 """Source -> its array for N samples: masks (N, *spatial) uint8; attributes (N, A) float32 in the domain's order, NaN
-where undefined or unknown; (N, A + B) where those of images are conditions too."""
+where undefined or unknown; (N, A + B) where those of images are conditions too; images (N, C, *spatial)."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,11 @@ BOTH = Source(
     f"{MASKS.name} and {ATTRIBUTES.name}", f"masks {MASKS.needs}; attributes requested, or sampled",
     shapes=lambda manifest: {**MASKS.shapes(manifest), **ATTRIBUTES.shapes(manifest)},
     inputs=lambda arrays, manifest, domain: {}, fault=ATTRIBUTES.fault, maps=True, attributes=True)
-SOURCES = {source.name: source for source in (MASKS, ATTRIBUTES, BOTH)}
+IMAGES = Source(
+    "images", "given: cldm segment takes cases or a dataset",
+    shapes=lambda manifest: {"image": (manifest.image.channels, *manifest.image.shape)},
+    inputs=lambda images, manifest, domain: {"image": np.asarray(images, np.float32)})
+SOURCES = {source.name: source for source in (MASKS, ATTRIBUTES, IMAGES, BOTH)}
 
 
 def sources_of(manifest: Manifest) -> list[Source]:

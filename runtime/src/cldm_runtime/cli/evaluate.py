@@ -11,7 +11,7 @@ from ..engines.engine import AUTO
 from ..errors import InputError
 from ..evaluation.run import Evaluation, evaluate_dataset
 from ..evaluation.segmenters.interface import AnySegmenter
-from ..evaluation.segmenters.load import load_predictions, load_segmenter
+from ..evaluation.segmenters.load import load_predictions
 from ..report.comparison_page import write_comparison
 from ..report.page import check_report, write_report
 from ..runs.run import plan_under_way
@@ -24,7 +24,7 @@ from .report import echo_comparison, echo_files
 from .run_log import note
 from .scaling import SCALING_NAMES, Scaling, scaling_options, share_out
 from .sections import SectionedCommand
-from .segmenter_forms import FORMS_HELP, bundles_of, say_segmenter
+from .segmenter_forms import FORMS_HELP, bundles_of, load_any_segmenter, say_segmenter
 
 _SECTIONS = {
     "Most needed": ("sources", "predictions", "out", "subset", "overwrite"),
@@ -106,7 +106,7 @@ def _loaded(dataset: Path, sources: tuple[str, ...], predictions: tuple[Path, ..
     if scaling.given and count > 1:
         raise InputError(f"{count} segmenters are given, but machines share the run of one. Repeat the command "
                          "for each, and compare at the end: cldm report with --segmentation NAME for each.")
-    segmenters = [load_segmenter(source, _provider(dataset, source, provider), threads) for source in sources]
+    segmenters = [load_any_segmenter(source, _provider(dataset, source, provider), threads) for source in sources]
     segmenters += [load_predictions(folder) for folder in predictions]
     names = [segmenter.name for segmenter in segmenters]
     if len(set(names)) < len(names):

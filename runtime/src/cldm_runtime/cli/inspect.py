@@ -13,6 +13,7 @@ from ..bundle.declarations import carried_domain
 from ..bundle.manifest import Manifest, TensorSpec
 from ..bundle.nature import trained_on_sentence
 from ..bundle.obedience import read_obedience, weakness
+from ..bundle.outputs import channels_of, draws_labels
 from ..bundle.sources import SOURCES
 from ..store import open_dataset
 from .inspect_dataset import dataset_facts, dataset_lines
@@ -107,9 +108,12 @@ def _generator_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
         domain = carried_domain(manifest.domain, manifest.declared_domain, manifest.name)
         if short := weakness(read_obedience(manifest.quality), domain):
             yield "falls short", short
+        if draws_labels(manifest):
+            yield "draws", f"label maps, a channel for each of {', '.join(channels_of(manifest).names)}"
         first = next((source for source in SOURCES.values() if source.name in manifest.sources), None)
         yield "needs", (f"{first.name} ({first.needs})" if first else
-                        "nothing (you cannot choose what the images show)")
+                        f"nothing (you cannot choose what the {'label maps' if draws_labels(manifest) else 'images'} "
+                        "show)")
     for condition in manifest.conditions:
         yield "condition", (f"{condition.name} ({condition.kind}, from {condition.source}; "
                             f"{'no null, so no guidance' if condition.null is None else 'with a null for guidance'})")

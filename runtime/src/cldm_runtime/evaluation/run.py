@@ -47,7 +47,7 @@ from ..store import (
 from ..version import __version__
 from .imaging import file_wants_images, must_measure_again
 from .scoring import score_names, score_units
-from .segmenters.interface import AnySegmenter
+from .segmenters.interface import AnySegmenter, drawn_names, segmented_columns
 from .segmenters.own_function import SegmentImages, as_segmenter
 from .steps import (
     described_source,
@@ -198,15 +198,16 @@ class Evaluation(Run):
         return np.array_equal(_read_part(part).get("checksum", ()), current)
 
     def write_part(self, part: Part, done: Callable[[int], None]) -> None:
-        rows, labels = slice(part.samples.start, part.samples.stop), list[NDArray[np.uint8]]()
+        rows, found = slice(part.samples.start, part.samples.stop), list[dict[str, NDArray[Any]]]()
         with open_dataset(self.out) as dataset:
             step = min(self.segmenter.images_at_once(self.batch_size), dataset.rows_at_once)
             for start in range(rows.start, rows.stop, step):
                 batch = slice(start, min(start + step, rows.stop))
-                labels.append(self.segmenter.segment_rows(dataset, batch, self.batch_size, self.mirror))
+                found.append(segmented_columns(self.segmenter, dataset, batch, self.batch_size, self.mirror))
                 done(batch.stop - batch.start)
-            domain, masks, checksums = dataset.load_domain(), np.concatenate(labels), row_checksums(dataset, rows)
-            measured = {"masks": masks, **measured_labels(dataset, domain, masks, rows, self.segmenter.name)}
+            segmented = {name: np.concatenate([columns[name] for columns in found]) for name in found[0]}
+            domain, masks, checksums = dataset.load_domain(), segmented["masks"], row_checksums(dataset, rows)
+            measured = {**segmented, **measured_labels(dataset, domain, masks, rows, self.segmenter.name)}
             if self.measures_masks:
                 measured |= measured_masks(dataset, domain, rows)
         columns = {name: values for name, values in measured.items() if isinstance(values, np.ndarray)}
@@ -257,7 +258,8 @@ class _SegmentationMerge(Merge):
         self._measured.add(columns)
         if self._run.measures_masks:
             self._editor.append(**{name: columns.pop(name) for name in ("mask_attributes", "mask_reasons")})
-        self._writer.append(**columns, score_names=score_names(self._domain), score_units=score_units(self._domain))
+        self._writer.append(**columns, score_names=score_names(self._domain), score_units=score_units(self._domain),
+                            channel_names=drawn_names(self._run.segmenter))
 
 
 def is_committed(plan_sha256: str, part: Part) -> bool:

@@ -35,7 +35,7 @@ from ..store import (
 from .fresh import is_of_these_images, measured_record, refuse_other_images
 from .imaging import measured_images, measured_with, takes_images, wants_images
 from .scoring import score_labels
-from .segmenters.interface import LACKS, AnySegmenter
+from .segmenters.interface import LACKS, AnySegmenter, drawn_names, segmented_columns
 
 Path = str | os.PathLike[str]
 
@@ -74,7 +74,8 @@ def segment_dataset(path: Path, segmenter: AnySegmenter, *, batch_size: int = BA
         writer = editor.segmentation(segmenter.name, {**described_source(dataset, segmenter, mirror),
                                                       DERIVED_FROM: made.text()})
         for chunk in _chunks(len(dataset), min(segmenter.images_at_once(batch_size), dataset.rows_at_once)):
-            writer.append(masks=segmenter.segment_rows(dataset, chunk, batch_size, mirror))
+            writer.append(**segmented_columns(segmenter, dataset, chunk, batch_size, mirror),
+                          channel_names=drawn_names(segmenter))
             progress(chunk.stop, len(dataset))
 
 

@@ -12,12 +12,12 @@ Images = NDArray[np.float32]
 
 class Batch(NamedTuple):
     """n samples: images (n, C, *spatial) float32 in the bundle's value range, masks (n, *spatial) uint8 or None if no
-    condition comes from label maps, requested (n, A) float32 in the domain's attribute order (NaN where undefined or
-    not requested), sample_index (n,) int64, grid_row (n,) int64, condition (n,) int64 or None if no two samples share
-    one, draws (n,) int64 how many label maps were sampled for each, or None if no map was sampled, imaging (n, B)
-    float32 the requested attributes of images, and the noise level that was drawn where none was requested, or None if
-    the bundle takes none, tries (n,) int64 how many images were generated for each until one was accepted, 0 where none
-    was, or None without a quality filter."""
+    condition comes from label maps; of a bundle that draws label maps, their channels and themselves; requested (n, A)
+    float32 in the domain's attribute order (NaN where undefined or not requested), sample_index (n,) int64, grid_row
+    (n,) int64, condition (n,) int64 or None if no two samples share one, draws (n,) int64 how many label maps were
+    sampled for each, or None if no map was sampled, imaging (n, B) float32 the requested attributes of images, and the
+    noise level that was drawn where none was requested, or None if the bundle takes none, tries (n,) int64 how many
+    images were generated for each until one was accepted, 0 where none was, or None without a quality filter."""
 
     images: Images
     masks: LabelMap | None

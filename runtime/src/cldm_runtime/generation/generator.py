@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..bundle.bundle import Bundle
 from ..bundle.manifest import Manifest, SamplingSpec
-from ..bundle.sources import Given, blank_inputs, inputs_from
+from ..bundle.outputs import LABELS, channels_of, output_of
+from ..bundle.sources import IMAGES, Given, blank_inputs, inputs_from
 from ..diffusion.guidance import Interval
 from ..diffusion.schedule import Spacing, StepTable
 from ..domains.domain import Domain
@@ -60,6 +61,9 @@ class Generator:
         self.choice = choice = (provider if isinstance(provider, Choice) else
                                 choose_provider(bundle, provider, threads, precision))
         self.manifest: Manifest = bundle.manifest
+        if IMAGES.name in bundle.manifest.sources:
+            raise InputError(f"bundle {bundle.path} draws label maps of given images. Give it some: cldm segment CASES "
+                             f"--bundle {bundle.path}")
         self.domain: Domain = bundle.domain() if anatomy is None else learned_domain(bundle, anatomy)
         self._pipeline = Pipeline.open(bundle, choice.provider, threads, choice.precision)
         self._encoder = GivenImageEncoder(bundle, choice, threads)
@@ -150,7 +154,8 @@ class Generator:
         pair. steps, sampler, spacing, batch_size, guidance: as in `settings`; None: the bundle's. like: images that
         samples are drawn towards, an array or a path, with similarity and from_step as in `given_files.drawn_towards`.
         Returns images (n, C, *spatial) float32, and masks (n, *spatial) uint8 or None if the bundle has no condition
-        from label maps (its images are made from attributes alone, or from nothing). Raises InputError.
+        from label maps (its images are made from attributes alone, or from nothing). A bundle that draws label maps
+        returns their channels, one for each region or label, as images. Raises InputError.
         """
         source, count = self._requests(attributes, masks, n)
         settings = self.settings(sampler=sampler, steps=steps, spacing=spacing, guidance=guidance,
@@ -268,8 +273,10 @@ class Generator:
             if not np.isfinite(images).all():
                 raise BundleError(f"bundle {self.bundle.path}: the decoder gave NaN or infinite intensities. Check the "
                                   "bundle with cldm verify.")
-            images = np.clip(images, *self.manifest.image.value_range)
-            return Batch(images[:count], None if masks is None else masks[:count], requested[:count], indices[:count],
+            output = output_of(self.manifest)
+            images = np.clip(images, *output.value_range(self.manifest))
+            shown = channels_of(self.manifest).decode(images) if output is LABELS else masks
+            return Batch(images[:count], None if shown is None else shown[:count], requested[:count], indices[:count],
                          np.array([request.grid_row for request in requests], dtype=np.int64),
                          np.array(conditions, dtype=np.int64) if conditions else None,
                          np.array(draws, dtype=np.int64) if any(draws) else None,

@@ -42,7 +42,8 @@ class SamplingPlan:
 
 @dataclass(frozen=True)
 class SampledBatch:
-    """`latent` (N, C, *latent shape), standardised; `image` (N, channels, *spatial) in the manifest's value range."""
+    """`latent` (N, C, *latent shape), standardised; `image` (N, channels, *spatial) in the manifest's value range, or
+    the channels of label maps, 0 to 1, where the bundle draws those."""
 
     latent: Float32
     image: Float32

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from ..bundle.manifest import SamplingSpec
+from ..bundle.outputs import draws_labels, output_of
 from ..engines.engine import CPU_PROVIDERS
 from ..errors import checked_count, checked_seed
 from ..files.blocks import samples_in_block
@@ -70,22 +71,22 @@ class Plan:
         """The samples of each part: whole batches and, unless that makes parts too large, whole chunks of the file,
         which are then merged without recompression."""
         batch, (rows, mask_rows) = self.settings.batch_size, self._chunk_rows()
-        image = self.generator.manifest.image
-        at_once = samples_in_block(image.channels * math.prod(image.shape))
+        manifest = self.generator.manifest
+        at_once = samples_in_block(output_of(manifest).channels(manifest) * math.prod(manifest.image.shape))
         return cut(self.samples, batch, math.lcm(batch, rows, mask_rows), at_once)
 
     def _chunk_rows(self) -> tuple[int, int]:
         """Rows of a chunk of images, and of label maps."""
-        image = self.generator.manifest.image
-        pixels = math.prod(image.shape)
-        return chunk_rows(2 * image.channels * pixels), chunk_rows(pixels)
+        manifest = self.generator.manifest
+        pixels = math.prod(manifest.image.shape)
+        return chunk_rows(2 * output_of(manifest).channels(manifest) * pixels), chunk_rows(pixels)
 
     @property
     def bytes_needed(self) -> int:
         """Most disk space that the run takes, in bytes: its parts, which stay until the end, and the merged file."""
-        image = self.generator.manifest.image
-        mask = _MASK_BYTES if self.generator.canvas.maps else 0.0
-        row = math.prod(image.shape) * (2 * image.channels + mask) + _ROW_BYTES
+        manifest = self.generator.manifest
+        mask = _MASK_BYTES if self.generator.canvas.maps or draws_labels(manifest) else 0.0
+        row = math.prod(manifest.image.shape) * (2 * output_of(manifest).channels(manifest) + mask) + _ROW_BYTES
         return 2 * math.ceil(self.samples * row)
 
     def on_one_thread(self) -> "Plan":
@@ -99,9 +100,11 @@ class Plan:
 
     def file_spec(self, metadata: dict[str, MetadataValue]) -> DatasetSpec:
         """Of the file, and of its parts."""
-        domain, image = self.generator.domain, self.generator.manifest.image
-        return DatasetSpec(domain, image.shape, image.spacing_mm, image.channels, image.value_range, metadata,
-                           checksums=True)
+        domain, manifest = self.generator.domain, self.generator.manifest
+        output, image = output_of(manifest), manifest.image
+        return DatasetSpec(domain, image.shape, image.spacing_mm, output.channels(manifest),
+                           output.value_range(manifest), metadata, checksums=True,
+                           compress_images=draws_labels(manifest))
 
     def provenance(self) -> dict[str, MetadataValue]:
         """How the file was made, as its metadata state it."""

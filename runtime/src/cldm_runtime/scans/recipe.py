@@ -18,6 +18,7 @@ from .settings import (
     NAN_IS_LOWEST,
     PADDING_APART,
     PADDING_IS_IMAGE,
+    ZERO_IS_OUTSIDE,
     PrepareSettings,
 )
 
@@ -30,6 +31,7 @@ class Recipe:
     each region that decides whether a slice is usable; empty: every slice is usable. first_slice: the end of the stack
     that the first slice shows; "" if the domain has no rules for stacks. nature: "" if it is not stated.
     allow_nan: voxels of NaN get the lowest value of their channel. padding_apart: rims of one value do not count.
+    zero_is_outside: no voxel of 0 counts.
     """
 
     domain: str
@@ -46,6 +48,7 @@ class Recipe:
     allow_nan: bool = False
     padding_apart: bool = False
     label_names: tuple[str, ...] = ()  # of the domain, for messages
+    zero_is_outside: bool = False
 
 
 def make_recipe(settings: PrepareSettings, raw: RawDataset, domain: Domain, domain_name: str = "") -> Recipe:
@@ -65,14 +68,16 @@ def make_recipe(settings: PrepareSettings, raw: RawDataset, domain: Domain, doma
         faults.append(f"prepare.centre: found {settings.centre!r}, expected one of {', '.join(CENTRES)}")
     if settings.nan not in (NAN_IS_AN_ERROR, NAN_IS_LOWEST):
         faults.append(f"prepare.nan: found {settings.nan!r}, expected {NAN_IS_AN_ERROR} or {NAN_IS_LOWEST}")
-    if settings.padding not in (PADDING_APART, PADDING_IS_IMAGE):
-        faults.append(f"prepare.padding: found {settings.padding!r}, expected {PADDING_APART} or {PADDING_IS_IMAGE}")
+    if settings.padding not in (PADDING_APART, PADDING_IS_IMAGE, ZERO_IS_OUTSIDE):
+        faults.append(f"prepare.padding: found {settings.padding!r}, expected {PADDING_APART}, {PADDING_IS_IMAGE} or "
+                      f"{ZERO_IS_OUTSIDE}")
     if faults:
         raise InputError(list_faults(f"{raw.folder} cannot be prepared:", faults))
     low, high = settings.percentiles
     return Recipe(domain_name or domain.name, lookup, window, (low, high), regions, _channels(settings, raw),
                   settings.image_order, settings.check_geometry, first, nature, settings.centre == "labels",
-                  settings.nan == NAN_IS_LOWEST, settings.padding == PADDING_APART, domain.labels.names)
+                  settings.nan == NAN_IS_LOWEST, settings.padding == PADDING_APART, domain.labels.names,
+                  settings.padding == ZERO_IS_OUTSIDE)
 
 
 def _out_of_range(settings: PrepareSettings) -> list[str]:

@@ -126,7 +126,9 @@ def _images(pixels: NDArray[np.float32], centre: NDArray[np.float64], spacing_mm
     neither missing nor padding; and the largest share of padding in one of them."""
     flat = pixels.reshape(-1, *pixels.shape[2:])
     rims = [padding(image) for image in flat] if recipe.padding_apart else []
-    if any(rim.any() for rim in rims):
+    if recipe.zero_is_outside:
+        rims = [image == 0 for image in flat]
+    elif any(rim.any() for rim in rims):
         flat = np.stack([without_padding(image) for image in flat])
     images = resample_image(flat, centre, spacing_mm, recipe.window, recipe.image_order)
     known = np.ones(images.shape, np.bool_)

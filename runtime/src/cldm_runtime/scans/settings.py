@@ -13,7 +13,7 @@ PHANTOM_RECIPE = "phantom.json"  # in a raw folder whose images were drawn
 ALL_CHANNELS = "all"
 CENTRES = ("labels", "image")
 NAN_IS_AN_ERROR, NAN_IS_LOWEST = "error", "lowest"
-PADDING_APART, PADDING_IS_IMAGE = "auto", "none"
+PADDING_APART, PADDING_IS_IMAGE, ZERO_IS_OUTSIDE = "auto", "none", "zero"
 _PATIENTS = "_patients"
 
 
@@ -45,7 +45,9 @@ class PrepareSettings:
     margin_mm: float = 4.0  # least distance of every label from the border; labels too large for it are an error
     percentiles: tuple[float, ...] = (0.5, 99.5)  # intensities that become 0 and 1, in each channel of a sample
     nan: str = NAN_IS_AN_ERROR  # or "lowest": voxels of NaN get the channel's lowest value; percentiles omit them
-    padding: str = PADDING_APART  # the percentiles omit rims of one value; "none" takes them for image
+    # The percentiles omit rims of one value; "none" takes them for image; "zero" omits every 0, as around a brain
+    # without its skull.
+    padding: str = PADDING_APART
     image_order: int = 3  # spline of the resampling: 1 linear, 3 cubic
     labels: dict[str, str] = field(default_factory=dict)  # name in the dataset, or value -> our name
     ring: tuple[str, ...] | None = None  # regions that make a slice usable; unset: the domain's; []: keep all slices

@@ -74,7 +74,8 @@ class DatasetSpec:
     shape: (height, width), or (depth, height, width). spacing_mm: mm between pixels, one for each axis of `shape`.
     intensity_range: least and greatest intensity that can be stored; 65536 even steps lie between them.
     metadata: further root attributes (text or numbers). checksums: write one for each sample, see `check.py`; images,
-    label maps and sample indices are then appended together.
+    label maps and sample indices are then appended together. compress_images: for images that are no scans, such as
+    channels of label maps; noise does not compress.
     """
 
     domain: Domain
@@ -84,6 +85,7 @@ class DatasetSpec:
     intensity_range: tuple[float, float] = (0.0, 1.0)
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
     checksums: bool = False
+    compress_images: bool = False
 
     def __post_init__(self) -> None:
         check_metadata(self.metadata, RESERVED)

@@ -4,6 +4,7 @@ The file is written under a temporary name in the same folder, synced, and then 
 run that is killed leaves `<name>.<random>.partial`, which is never read and may be deleted.
 """
 
+import dataclasses
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -117,6 +118,8 @@ class DatasetWriter(ColumnWriter):
             attributes["declared_domain"] = json.dumps(spec.domain.declaration)  # unsorted: regions have an order
         _set_attributes(self._file, spec.metadata)
         self._checksums = spec.checksums
+        if spec.compress_images:
+            self._columns = {**self._columns, "images": dataclasses.replace(self._columns["images"], compress=True)}
         low, high = spec.intensity_range
         images = self._dataset("images", (spec.channels, *spec.shape))
         images.attrs["rescale_slope"] = (high - low) / STORED_MAX

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from cldm_runtime.bundle.outputs import LABELS
 from cldm_runtime.cli.machine_errors import as_message
 from cldm_runtime.cli.numbers import WholeNumber
 from cldm_runtime.cli.progress import BusyLines
@@ -126,6 +127,8 @@ def _needed(stage: str, config: Config) -> bool:
     prepared, export, kind = config.cohort_file.exists(), config.export, KINDS[config.diffusion.condition]
     few, small = bool(config.distil.bundle), config.small_codec
     unneeded = dict.fromkeys(_OF_A_GENERATOR, not export.generator or few)
+    if config.run.output == LABELS.name:
+        unneeded |= {"mask-codec": True, "texture": True}
     unneeded["acquisition"] = unneeded["acquisition"] or not config.acquisition.detection or bool(config.run.codecs)
     unneeded |= dict.fromkeys(("trajectories", "distil"), not few) | {"finish": not (few and config.finish)}
     unneeded |= dict.fromkeys(("small-decoder", "small-texture"), not (few and small.decoder))

@@ -17,14 +17,17 @@ if TYPE_CHECKING:
     from ..networks import Denoiser
 
 
-class ControlCondition(Condition):
-    name, way = "control", "control"
-    facts = ConditionFacts(
-        "control", "spatial", "masks", "control_encoder", "control", "embedded label map; the same at every timestep",
-        "Images from label maps: unconditional latent diffusion, controlled by a ControlNet on the label map.")
+class Controlled(Condition):
+    """A condition through a ControlNet: its encoder leads to the latent's resolution."""
+
+    way = "control"
+
+    def stride(self, config: Config) -> int:
+        """By which the condition's encoder divides the resolution."""
+        return int(2 ** (len(config.control.channels) - 1))
 
     def faults(self, config: Config) -> list[str]:
-        faults, halved = [], 2 ** (len(config.control.channels) - 1)
+        faults, halved = [], self.stride(config)
         stride = config.image_codec.patch * 2 ** (len(config.image_codec.channels) - 1)
         if not config.control.base:
             faults.append("control.base: empty, expected the name of a run with diffusion.condition = \"none\".")
@@ -32,6 +35,23 @@ class ControlCondition(Condition):
             faults.append(f"control.channels: {len(config.control.channels)} levels halve to 1 / {halved}, the image "
                           f"codec to 1 / {stride}.")
         return faults
+
+    def depends_on(self, design: Design, trained: Trained) -> dict[str, Any]:
+        trained.base()  # says what to run where there is none
+        return {"control": plain(design.control), "base": trained.base_digest()}
+
+    def start(self, denoiser: Denoiser, trained: Trained) -> None:
+        denoiser.control(trained.base())
+
+    def parent(self, design: Design) -> str:
+        return design.control.base
+
+
+class ControlCondition(Controlled):
+    name = "control"
+    facts = ConditionFacts(
+        "control", "spatial", "masks", "control_encoder", "control", "embedded label map; the same at every timestep",
+        "Images from label maps: unconditional latent diffusion, controlled by a ControlNet on the label map.")
 
     def learned(self, design: Design) -> nn.Module:
         from ..networks import ControlEncoder
@@ -43,13 +63,3 @@ class ControlCondition(Condition):
 
         return {subset: Table((trained.label_maps(subset),), partial(one_hot, classes=design.classes))
                 for subset in SUBSETS}
-
-    def depends_on(self, design: Design, trained: Trained) -> dict[str, Any]:
-        trained.base()  # says what to run where there is none
-        return {"control": plain(design.control), "base": trained.base_digest()}
-
-    def start(self, denoiser: Denoiser, trained: Trained) -> None:
-        denoiser.control(trained.base())
-
-    def parent(self, design: Design) -> str:
-        return design.control.base

@@ -10,12 +10,12 @@ class ConditionFacts:
     """encoder: the role of the graph that takes the source and gives the tensor `feeds`, an input of the denoiser.
 
     source "masks": the encoder takes `one_hot` (N, K, *spatial); "attributes": `attributes` and `defined`, each (N, A);
-    "masks and attributes": all three.
+    "masks and attributes": all three; "images": `image` (N, C, *spatial).
     """
 
     name: str
     kind: Literal["spatial", "vector"]
-    source: Literal["masks", "attributes", "masks and attributes"]
+    source: Literal["masks", "attributes", "masks and attributes", "images"]
     encoder: str
     feeds: str
     meaning: str

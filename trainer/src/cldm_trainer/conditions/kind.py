@@ -77,6 +77,9 @@ class Trained(Protocol):
     def label_maps(self, subset: str) -> Tensor:
         """(N, *spatial) uint8."""
 
+    def images(self, subset: str) -> Tensor:
+        """The cohort's images (N, C, *spatial) in [0, 1], float16."""
+
     def attributes(self, subset: str) -> tuple[Tensor, Tensor]:
         """Values (N, A), 0 where undefined, and where they are defined, 0 or 1."""
 

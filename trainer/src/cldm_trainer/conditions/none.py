@@ -1,4 +1,5 @@
-"""No condition: the base of a ControlNet, or the start of another training. It is not exported."""
+"""No condition: the base of a ControlNet, the start of another training, or label maps that are drawn freely. Images
+without a condition are not exported."""
 
 from ..config import Config
 from .kind import Condition

@@ -5,6 +5,7 @@ from cldm_runtime.errors import InputError
 from .attributes import AttributeCondition
 from .control import ControlCondition
 from .facts import ConditionFacts
+from .image import ImageCondition
 from .kind import Condition
 from .label_vae import LabelVaeCondition
 from .mask import MaskCondition
@@ -13,7 +14,7 @@ from .none import NoCondition
 
 KINDS: dict[str, Condition] = {kind.name: kind for kind in (
     NoCondition(), MaskCondition(), AttributeCondition(), LabelVaeCondition(), ControlCondition(),
-    MaskAttributesCondition())}
+    MaskAttributesCondition(), ImageCondition())}
 
 
 def condition_facts(condition: str) -> ConditionFacts:

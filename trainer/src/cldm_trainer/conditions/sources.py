@@ -19,11 +19,11 @@ Limits = tuple[float, float] | None
 
 @dataclass(frozen=True)
 class EncoderInputs:
-    """tensors: meaning and limits of each input. from_cohort: inputs from one-hot maps (n, K, *spatial) and training
-    attributes (N, A). random: inputs of the same shapes, without anatomy."""
+    """tensors: meaning and limits of each input. from_cohort: inputs from one-hot maps (n, K, *spatial), training
+    attributes (N, A) and images (n, C, *spatial). random: inputs of the same shapes, without anatomy."""
 
     tensors: Mapping[str, tuple[str, Limits]]
-    from_cohort: Callable[[Tensor, NDArray[np.float32]], dict[str, Tensor]]
+    from_cohort: Callable[[Tensor, NDArray[np.float32], Tensor], dict[str, Tensor]]
     random: Callable[[Mapping[str, Tensor], torch.Generator], dict[str, Tensor]]
 
 
@@ -33,7 +33,7 @@ def _random_maps(like: Mapping[str, Tensor], generator: torch.Generator) -> dict
     return {"one_hot": one_hot(torch.randint(0, classes, (n, *spatial), generator=generator), classes)}
 
 
-def _cohort_attributes(one_hot: Tensor, attributes: NDArray[np.float32]) -> dict[str, Tensor]:
+def _cohort_attributes(one_hot: Tensor, attributes: NDArray[np.float32], images: Tensor) -> dict[str, Tensor]:
     rows = np.linspace(0, len(attributes) - 1, len(one_hot)).astype(int)
     return {name: torch.from_numpy(values) for name, values in attribute_inputs(attributes[rows]).items()}
 
@@ -48,12 +48,16 @@ def _random_attributes(like: Mapping[str, Tensor], generator: torch.Generator) -
 
 
 _MASKS = EncoderInputs({"one_hot": ("label map, one channel for each of labels.names, 0 or 1", (0.0, 1.0))},
-                       lambda one_hot, _: {"one_hot": one_hot}, _random_maps)
+                       lambda one_hot, attributes, images: {"one_hot": one_hot}, _random_maps)
 _ATTRIBUTES = EncoderInputs(
     {"attributes": ("values in the order and units of attributes; 0 where undefined", None),
      "defined": ("whether the attribute is defined, 0 or 1", (0.0, 1.0))},
     _cohort_attributes, _random_attributes)
 _BOTH = EncoderInputs({**_MASKS.tensors, **_ATTRIBUTES.tensors},
-                      lambda one_hot, attributes: {"one_hot": one_hot, **_cohort_attributes(one_hot, attributes)},
+                      lambda one_hot, attributes, images: {"one_hot": one_hot,
+                                                           **_cohort_attributes(one_hot, attributes, images)},
                       lambda like, generator: {**_random_maps(like, generator), **_random_attributes(like, generator)})
-SOURCES = {"masks": _MASKS, "attributes": _ATTRIBUTES, "masks and attributes": _BOTH}
+_IMAGES = EncoderInputs({"image": ("given image in image.value_range", (0.0, 1.0))},
+                        lambda one_hot, attributes, images: {"image": images},
+                        lambda like, generator: {"image": torch.rand(like["image"].shape, generator=generator)})
+SOURCES = {"masks": _MASKS, "attributes": _ATTRIBUTES, "masks and attributes": _BOTH, "images": _IMAGES}

@@ -20,6 +20,7 @@ class RunConfig:
     name: str  # of the run, and of its folder
     seed: int = 0  # of the first weights, the order of samples and all noise
     folder: str = "runs"  # everything that training writes goes to <folder>/<name>
+    output: str = "image"  # what the generator draws: image; labels: label maps, a channel for each region or label
     codecs: str = ""  # the run whose codecs, latents and texture are used, unchanged; empty: this run trains its own
     threads: int = 2  # CPU threads of torch, in each process
     accelerator: str = "cpu"  # cpu, cuda, or auto
@@ -58,6 +59,7 @@ class CodecConfig:
     attention: tuple[bool, ...] = ()  # whether each level has it; empty: none has
     middle_attention: bool = False  # attention at the lowest resolution
     norm_groups: int = 8  # of group normalisation; every number of channels is a multiple of it
+    recompute: bool = False  # activations, in the backward pass: less memory, a third more time
     augment: bool = True  # rotations by 90 degrees and mirroring
     kl_weight: float = 1e-6  # of the divergence of the latent from a normal distribution
     l1_weight: float = 1.0  # images: absolute error
@@ -68,7 +70,7 @@ class CodecConfig:
     adversarial_weight: float = 0.0  # images: loss against a critic of patches; 0: none
     adversarial_start: int = 0  # [step] from which the critic counts
     adversarial_rate: float = 8e-4  # learning rate of that critic
-    dice_weight: float = 1.0  # masks, added to a cross-entropy of weight 1
+    dice_weight: float = 1.0  # masks, added to a cross-entropy of weight 1; where run.output is labels, to the others
     relabel: float = 0.0  # masks: share of the maps whose foreground labels are permuted, so that rare ones are learned
 
 
@@ -141,6 +143,8 @@ class LabelVaeConfig:
 class ControlConfig:
     base: str = ""  # the run whose unconditional denoiser is frozen and controlled
     channels: tuple[int, ...] = (16, 32, 64)  # of the condition's encoder; each level but the first halves
+    image_channels: int = 1  # of the cohort's images; condition image alone
+    patch: int = 1  # pixel-unshuffle in front of it: 4 makes volumes ten times cheaper; condition image alone
 
 
 @dataclass(frozen=True)
@@ -247,9 +251,9 @@ class Config:
     run: RunConfig
     cohort: CohortSettings
     image_codec: CodecConfig
-    mask_codec: CodecConfig
-    texture: TextureConfig
     diffusion: DiffusionConfig
+    mask_codec: CodecConfig = CodecConfig(OptimiserConfig(3000, 8, 1e-3), 4, (16, 32))
+    texture: TextureConfig = TextureConfig(OptimiserConfig(3000, 8, 1e-3))
     prepare: PrepareSettings = dataclasses.field(default_factory=PrepareSettings)
     acquisition: AcquisitionConfig = AcquisitionConfig()
     latents: LatentsConfig = LatentsConfig()

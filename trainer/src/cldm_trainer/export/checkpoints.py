@@ -18,7 +18,7 @@ from ..conditions.registry import KINDS, condition_facts
 from ..config import AcquisitionConfig, TextureConfig
 from ..graphs.accurate_norm import use_accurate_norms
 from ..graphs.write import round_to_bytes, round_to_half
-from ..networks import Encoder, TexturedDecoder
+from ..networks import Encoder, LabelDecoder, TexturedDecoder
 from ..stages import bases, codec, diffusion, label_vae, latents, texture
 from ..stages.acquisition import NO_ACQUISITION, load_spec
 from ..stages.lineage import NO_INHERITANCE, Inheritance, inheritance, natures_of, recorded_inheritance
@@ -33,6 +33,7 @@ from .manifest_sections import TrainingFacts
 from .settings import BundleSettings
 
 _VALIDATION_SLICES = 128
+_VALIDATION_MAPS = 4  # volumes, for parity alone
 
 
 def load_generator(settings: BundleSettings, design: Design, section: TextureConfig,
@@ -40,20 +41,22 @@ def load_generator(settings: BundleSettings, design: Design, section: TextureCon
     """Everything for a generator bundle. Raises InputError naming the stage that has not been trained, or for an
     unconditional model."""
     run, codecs = settings.run, design.codecs
-    condition_facts(design.diffusion.condition)
+    if run.cohort.drawn_labels is None:
+        condition_facts(design.diffusion.condition)
     image_codec = codec.trained_image_codec(codecs.image, run)
     affine = latents.load_affines(codecs, run)[0]
     encoder = diffusion.trained_condition_encoder(design, run)
-    assert encoder is not None  # there is a condition
-    textures = texture.trained_texture(section, codecs, run, acquisition)
-    decoder = TexturedDecoder(image_codec, affine, textures)
+    decoder: TexturedDecoder | LabelDecoder = LabelDecoder(image_codec, affine)
+    if run.cohort.drawn_labels is None:
+        decoder = TexturedDecoder(image_codec, affine, texture.trained_texture(section, codecs, run, acquisition))
     networks = Networks(
         denoiser=diffusion.trained_denoiser(design, run),
         condition_encoder=encoder,
         decoder=decoder.eval().requires_grad_(False),
         encoder=Encoder(image_codec, affine).eval().requires_grad_(False),
     )
-    use_accurate_norms(encoder)  # it runs once a sample, so it need not be fast
+    if encoder is not None:
+        use_accurate_norms(encoder)  # it runs once a sample, so it need not be fast
     round_weights(networks, settings.export.weights)
     pictures = {}
     if label_vae.STAGE in KINDS[design.diffusion.condition].stages:
@@ -62,7 +65,7 @@ def load_generator(settings: BundleSettings, design: Design, section: TextureCon
     parent = KINDS[design.diffusion.condition].parent(design)
     inherited = recorded_inheritance(run.own(bases.STAGE)) or inheritance(run, parent)
     training = read_training(run, generator_stages(design, run), inherited, design.diffusion.image_attributes)
-    if spec := load_spec(acquisition, run):
+    if (spec := load_spec(acquisition, run)) and isinstance(networks.decoder, TexturedDecoder):
         networks = replace(networks, acquisition=acquisition_graph(
             spec, networks.decoder, networks.encoder, training.images, run.cohort.spacing_mm))
     schedule = diffusion.noise_schedule(design.diffusion)
@@ -84,7 +87,8 @@ def round_weights(networks: Networks, stored: str) -> None:
 def generator_stages(design: Design, run: RunFolder) -> dict[str, Path]:
     """The stages whose weights are in the bundle, and their folders."""
     kind = KINDS[design.diffusion.condition]
-    folders = {stage: run.lent(stage) for stage in (codec.IMAGE_STAGE, *kind.codecs, texture.STAGE)}
+    decoding = (texture.STAGE,) if run.cohort.drawn_labels is None else ()
+    folders = {stage: run.lent(stage) for stage in (codec.IMAGE_STAGE, *kind.codecs, *decoding)}
     return folders | {stage: run.own(stage) for stage in (*kind.stages, bases.STAGE)}
 
 
@@ -103,7 +107,8 @@ def read_training(run: RunFolder, folders: Mapping[str, Path], inherited: Inheri
                 f"{path}: /subset or /attributes/mask is missing. Make it with `cldm-train prepare`."
             )
         rows = dataset.rows("val")
-        rows = rows[np.linspace(0, len(rows) - 1, min(_VALIDATION_SLICES, len(rows))).astype(int)]
+        most = _VALIDATION_SLICES if run.cohort.drawn_labels is None else _VALIDATION_MAPS
+        rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
         images, masks = dataset.images(rows), dataset.masks(rows)
         counts, nature = count_slices(dataset), dataset.nature
     steps = {stage: int(checkpoint.metadata(folder / checkpoint.MODEL).get("step", "0"))

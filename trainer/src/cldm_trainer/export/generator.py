@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cldm_runtime.bundle.acquisition_spec import ROLE as ACQUISITION
 from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.bundle.manifest import TensorSpec
+from cldm_runtime.bundle.outputs import IMAGE, LABELS, Output
 from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.files.records import plain
 
@@ -18,7 +19,7 @@ from ..conditions.facts import ConditionFacts
 from ..conditions.registry import condition_facts
 from ..conditions.sources import SOURCES, Limits
 from ..graphs.write import BATCH, export_graph, trace
-from ..networks import Affine, Denoiser, Encoder, TexturedDecoder
+from ..networks import Affine, Denoiser, Encoder, LabelDecoder, TexturedDecoder
 from ..networks.scanner import AcquisitionGraph
 from ..networks.small import SmallTexturedDecoder
 from . import reference as reference_case
@@ -40,30 +41,37 @@ class Networks:
     """Everything that a generator bundle holds, in evaluation mode on the CPU. Latents are standardised."""
 
     denoiser: Denoiser
-    condition_encoder: nn.Module  # from label maps or attributes to what the denoiser takes
-    decoder: TexturedDecoder | SmallTexturedDecoder
+    condition_encoder: nn.Module | None  # from what is given to what the denoiser takes; None: no condition
+    decoder: TexturedDecoder | SmallTexturedDecoder | LabelDecoder
     encoder: Encoder
     acquisition: AcquisitionGraph | None = None  # None: the decoder draws the noise
 
     @property
-    def condition(self) -> ConditionFacts:
-        """Raises InputError for an unconditional denoiser."""
+    def condition(self) -> ConditionFacts | None:
+        """None for a denoiser that draws label maps freely. Raises InputError for one of images without a condition."""
+        if self.condition_encoder is None and self.output is LABELS:
+            return None
         return condition_facts(self.denoiser.condition)
 
     @property
+    def output(self) -> Output:
+        """What the decoder gives."""
+        return LABELS if isinstance(self.decoder, LabelDecoder) else IMAGE
+
+    @property
     def affine(self) -> Affine:
-        """Standardisation of the image's latents."""
+        """Standardisation of the latents of what is drawn."""
         return self.encoder.affine
 
     def modules(self) -> dict[str, nn.Module]:
-        """By graph role."""
-        return {
-            "denoiser": self.denoiser,
-            self.condition.encoder: self.condition_encoder,
-            "decoder": self.decoder,
-            **({ACQUISITION: self.acquisition} if self.acquisition else {}),
-            "encoder": self.encoder,
-        }
+        """By graph role. A bundle that draws label maps is given none to encode."""
+        modules: dict[str, nn.Module] = {"denoiser": self.denoiser}
+        if self.condition is not None and self.condition_encoder is not None:
+            modules[self.condition.encoder] = self.condition_encoder
+        modules["decoder"] = self.decoder
+        if self.acquisition is not None:
+            modules[ACQUISITION] = self.acquisition
+        return modules | ({"encoder": self.encoder} if self.output is IMAGE else {})
 
 
 @dataclass(frozen=True)
@@ -86,10 +94,13 @@ class GeneratorExport:
         examples = self.example_inputs()
         graphs = [self.graph(role, examples["random"][role]) for role in self.networks.modules()]
         affine = self.networks.affine
-        null = self.networks.denoiser.null
-        condition = self.networks.condition.section(None if null is None else null.flatten().tolist())
+        null, facts = self.networks.denoiser.null, self.networks.condition
+        conditions = [] if facts is None else [facts.section(None if null is None else null.flatten().tolist())]
+        described = _FREE if facts is None else facts.description
         sections = generator_sections(self.settings, affine, self.latent_shape, self.schedule, self.training,
-                                      self.networks.condition.description, condition) | dict(self.sections)
+                                      described, conditions) | dict(self.sections)
+        if self.networks.output is LABELS:
+            sections["output"] = LABELS.name
         if self.networks.acquisition is not None:
             sections["acquisition"] = plain(self.networks.acquisition.spec)
         tolerance = self.settings.export.parity_tolerance
@@ -105,13 +116,16 @@ class GeneratorExport:
         def check(bundle: Bundle) -> Mapping[str, Any]:
             parities = self.compare(bundle, examples)
             require(parities)
-            self.say("measuring its images of the cohort's label maps")
-            images, labels = self.training.images.numpy(), self.training.one_hot.argmax(1).to(torch.uint8).numpy()
-            measured = measure_generator(bundle, Path(self.settings.export.segmenter), images, labels)
+            measured = {} if self.networks.output is LABELS else self._measured(bundle)
             return {"parity": as_table(parities), "validation": dict(self.training.validation), "measured": measured}
 
         return write_bundle(target, sections, graphs, reference, generator_card, check=check, pictures=self.pictures,
                             force=force)
+
+    def _measured(self, bundle: Bundle) -> Mapping[str, float]:
+        self.say("measuring its images of the cohort's label maps")
+        images, labels = self.training.images.numpy(), self.training.one_hot.argmax(1).to(torch.uint8).numpy()
+        return measure_generator(bundle, Path(self.settings.export.segmenter), images, labels)
 
     def compare(self, bundle: Bundle, examples: Mapping[str, Mapping[str, Mapping[str, Tensor]]]) -> list[GraphParity]:
         """Every graph on random inputs and on the cohort's, and the reference with the whole loop."""
@@ -132,35 +146,52 @@ class GeneratorExport:
     def example_inputs(self) -> dict[str, dict[str, dict[str, Tensor]]]:
         """Inputs of every graph: kind -> role -> tensor name -> tensor, in the order of `forward`."""
         facts, affine = self.networks.condition, self.networks.affine
-        images = self.training.images[self._spread]
+        images = self.drawn()
         generator = torch.Generator().manual_seed(0)
         latent = affine.standardise(self.networks.encoder.codec.encode(2.0 * images - 1.0)[0])
-        source = SOURCES[facts.source]
-        sources = source.from_cohort(self.training.one_hot[self._spread], self.training.attributes)
-        condition = self.networks.condition_encoder(*sources.values())
+        sources, random, condition = self._sources(generator)
         steps = torch.linspace(0, len(self.schedule.alphas_cumprod) - 1, len(images)).round()
 
         def noise(like: Tensor) -> Tensor:
             return torch.randn(like.shape, generator=generator)
 
         texture, posterior, graph = noise(images), noise(latent), self.networks.acquisition
-        grain = {} if graph else {"texture_noise": texture}
+        grain = {} if graph or self.networks.output is LABELS else {"texture_noise": texture}
         numbers = example_numbers(graph, images, generator) if graph else {}
 
-        def inputs(image: Tensor, encoded: dict[str, Tensor], z: Tensor, fed: Tensor) -> dict[str, dict[str, Tensor]]:
+        def inputs(image: Tensor, encoded: dict[str, Tensor], z: Tensor,
+                   fed: Tensor | None) -> dict[str, dict[str, Tensor]]:
+            conditioned = {} if facts is None or fed is None else {facts.feeds: fed}
             return {
-                "denoiser": {"x": z, "timestep": steps, facts.feeds: fed},
-                facts.encoder: encoded,
+                "denoiser": {"x": z, "timestep": steps, **conditioned},
+                **({} if facts is None else {facts.encoder: encoded}),
                 "decoder": {"latent": z, **grain},
                 **({ACQUISITION: {"image": image, **numbers}} if graph else {}),
                 "encoder": {"image": image, "posterior_noise": posterior},
             }
 
-        uniform, random = torch.rand(images.shape, generator=generator), source.random(sources, generator)
+        uniform = torch.rand(images.shape, generator=generator)
         return {
-            "random": inputs(uniform, random, noise(latent), noise(condition)),
+            "random": inputs(uniform, random, noise(latent), None if condition is None else noise(condition)),
             "cohort": inputs(images, sources, latent, condition),
         }
+
+    def drawn(self) -> Tensor:
+        """What the generator draws, (n, C, *spatial), of a few validation samples: images, or channels of label maps.
+        """
+        channels = self.settings.run.cohort.drawn_labels
+        if channels is None:
+            return self.training.images[self._spread]
+        return torch.from_numpy(channels.encode(self.training.one_hot[self._spread].argmax(1).byte().numpy())).float()
+
+    def _sources(self, generator: torch.Generator) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor | None]:
+        """Inputs of the condition's encoder, of the cohort and random ones, and what it makes of the cohort's."""
+        facts, encoder = self.networks.condition, self.networks.condition_encoder
+        if facts is None or encoder is None:
+            return {}, {}, None
+        source, part = SOURCES[facts.source], self._spread
+        sources = source.from_cohort(self.training.one_hot[part], self.training.attributes, self.training.images[part])
+        return sources, source.random(sources, generator), encoder(*sources.values())
 
     @property
     def _spread(self) -> slice:
@@ -172,10 +203,14 @@ class GeneratorExport:
         module = self.networks.modules()[role]
         with torch.no_grad():
             shape = module(*inputs.values()).shape
-        facts = self.networks.condition
-        name, meaning, limits = _OUTPUTS.get(role, (facts.feeds, facts.meaning, None))
-        descriptions = _INPUTS | {facts.encoder: SOURCES[facts.source].tensors}
-        descriptions["denoiser"] = {**_INPUTS["denoiser"], facts.feeds: (f"output of {facts.encoder}", None)}
+        facts, outputs, descriptions = self.networks.condition, dict(_OUTPUTS), dict(_INPUTS)
+        if facts is not None:
+            outputs[facts.encoder] = (facts.feeds, facts.meaning, None)
+            descriptions[facts.encoder] = SOURCES[facts.source].tensors
+            descriptions["denoiser"] = {**_INPUTS["denoiser"], facts.feeds: (f"output of {facts.encoder}", None)}
+        if self.networks.output is LABELS:
+            outputs["decoder"] = (LABELS.tensor, _CHANNELS, (0.0, 1.0))
+        name, meaning, limits = outputs[role]
         return GraphFile(
             role,
             export_graph(module, inputs, [name]),
@@ -185,7 +220,9 @@ class GeneratorExport:
         )
 
 
-_LATENT = "standardised latent of the image codec"
+_FREE = "Label maps without a condition: latent diffusion."
+_CHANNELS = "one channel for each region where regions are nested, else for each label; 1 inside"
+_LATENT = "standardised latent of the codec of what is drawn"
 _INPUTS: dict[str, Mapping[str, tuple[str, Limits]]] = {
     "denoiser": {
         "x": (f"noisy {_LATENT}: alpha * x0 + sigma * noise", None),

@@ -15,6 +15,7 @@ from cldm_runtime.bundle.nature import NOT_STATED, joined_nature
 from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.domains.attributes import Attribute
 from cldm_runtime.domains.domain import Domain
+from cldm_runtime.scans.settings import PADDING_APART
 
 from ..networks import Affine
 from .settings import BundleSettings
@@ -59,9 +60,9 @@ class TrainingFacts:
 
 def generator_sections(
     settings: BundleSettings, affine: Affine, latent_shape: Sequence[int], schedule: NoiseSchedule,
-    training: TrainingFacts, description: str, condition: Mapping[str, Any],
+    training: TrainingFacts, description: str, conditions: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Everything in a generator's manifest but its files and quality. condition: its entry in `conditions`."""
+    """Everything in a generator's manifest but its files and quality. conditions: the section of that name."""
     export = settings.export
     return {
         "name": export.generator.rstrip("/").rsplit("/", 1)[-1],
@@ -80,7 +81,7 @@ def generator_sections(
             "train_timesteps": len(schedule.alphas_cumprod),
             "alphas_cumprod": schedule.alphas_cumprod.tolist(),
         },
-        "conditions": [dict(condition)],
+        "conditions": [dict(condition) for condition in conditions],
         "sampling": {
             "sampler": export.sampler,
             "steps": export.steps,
@@ -118,7 +119,8 @@ def common_sections(settings: BundleSettings, training: TrainingFacts) -> dict[s
             "layout": LAYOUTS[cohort.dims],
             "value_range": [0.0, 1.0],
             "spacing_mm": list(cohort.spacing_mm),
-            "normalisation": {"kind": "percentile", "low": low, "high": high},
+            "normalisation": {"kind": "percentile", "low": low, "high": high,
+                              **({} if settings.padding == PADDING_APART else {"outside": settings.padding})},
         },
         "labels": {
             "names": list(domain.labels.names),

@@ -7,6 +7,7 @@ from cldm_runtime.bundle.declarations import carried_domain
 from cldm_runtime.bundle.manifest import GraphSpec, Manifest
 from cldm_runtime.bundle.nature import trained_on_sentence
 from cldm_runtime.bundle.obedience import read_obedience, weakness
+from cldm_runtime.bundle.outputs import draws_labels
 from cldm_runtime.domains.domain import Domain
 
 _SEEN = "It has seen the training cohort and nothing else: "
@@ -25,6 +26,11 @@ _ATTRIBUTE_LIMITS = (
     "Obedience is not perfect: what an image shows differs from the attributes that it was made from, and no label map "
     "says where. Measure it with a segmenter (`cldm evaluate`) before you draw conclusions.",
     *_GENERATOR_LIMITS[2:],
+)
+_LABEL_LIMITS = (
+    "Its codec rounds off what is smaller than a few voxels; see the Dice of its reconstructions among the figures.",
+    "Few sampling steps shrink samples towards the mean label map. Keep the default number, or look at the sizes too.",
+    "The variance over samples of one image shows the doubt of this network, not that of a reader.",
 )
 _ANATOMY_LIMITS = (
     "It has seen the label maps of the training cohort and nothing else: it draws anatomies as that cohort has them, "
@@ -53,8 +59,18 @@ def generator_card(manifest: Manifest, captions: Mapping[str, str]) -> str:
                               "serves these steps only")
     short = weakness(read_obedience(manifest.quality), _domain(manifest))
     general = _GENERATOR_LIMITS if "masks" in manifest.sources else _ATTRIBUTE_LIMITS
+    if draws_labels(manifest):
+        use, general = _use_of_labels(manifest), _LABEL_LIMITS
     limits = (*filter(None, [short]), _seen(manifest), *general, *_of_the_domain(manifest))
     return _card(manifest, facts, use, limits, captions)
+
+
+def _use_of_labels(manifest: Manifest) -> str:
+    """Commands for a bundle that draws label maps."""
+    if "images" in manifest.sources:
+        return f"cldm segment cases/ --bundle {manifest.name} --samples 30\ncldm verify {manifest.name}"
+    asked = "--attributes grid.csv " if manifest.conditions else ""
+    return f"cldm-gen --bundle {manifest.name} --n 250 {asked}--out labels.h5\ncldm verify {manifest.name}"
 
 
 def segmenter_card(manifest: Manifest, captions: Mapping[str, str]) -> str:

@@ -15,13 +15,14 @@ from torch import nn
 
 from cldm_runtime.bundle.acquisition_spec import ROLE as ACQUISITION
 from cldm_runtime.bundle.conditions import encoder_inputs
-from cldm_runtime.bundle.manifest import GraphSpec, Manifest
+from cldm_runtime.bundle.manifest import GraphSpec, ImageSpec, Manifest
+from cldm_runtime.bundle.outputs import output_of
 from cldm_runtime.bundle.reference import Reference, ReferenceCase
 from cldm_runtime.domains.attributes import Reason
 from cldm_runtime.domains.domain import Domain
 from cldm_runtime.domains.labels import LabelMap
 from cldm_runtime.generation.pipeline import Pipeline, decoder_noise, initial_noise, scan_noise
-from cldm_runtime.noise import Purpose, Stream
+from cldm_runtime.noise import Purpose, Stream, normals
 
 SEED = 20240
 SAMPLES = 2
@@ -72,7 +73,8 @@ def make_reference(manifest: Manifest, modules: Mapping[str, nn.Module], domain:
         decoded = engines["decoder"].run({"latent": batch.latent, **noise})["image"]
         inputs[ACQUISITION] = {"image": decoded, **scan}
     cases = {role: ReferenceCase(inputs[role], engine.run(inputs[role])) for role, engine in engines.items()}
-    loop = ReferenceCase({"x": x, **sources, **noise, **scan}, {"latent": batch.latent, "image": batch.image})
+    drawn = {"latent": batch.latent, output_of(manifest).tensor: batch.image}
+    loop = ReferenceCase({"x": x, **sources, **noise, **scan}, drawn)
     return Reference(cases, loop, sampling.steps)
 
 
@@ -96,7 +98,17 @@ def draw_sources(manifest: Manifest, domain: Domain, seed: int, count: int) -> A
     known = {spec.name: spec.mean for spec in manifest.attributes}
     usual = np.array([[known.get(name, np.nan) for name in domain.image_attribute_names]] * count)
     given = np.concatenate([values, usual], axis=1) if domain.image_attributes else values
-    return {**encoder_inputs(manifest, domain, labels, given.astype(np.float32))}
+    images = {"images": draw_images(labels, manifest.image, seed)} if "images" in manifest.sources else {}
+    return {**encoder_inputs(manifest, domain, labels, given.astype(np.float32), images)}
+
+
+def draw_images(labels: LabelMap, image: ImageSpec, seed: int) -> NDArray[np.float32]:
+    """(N, C, *spatial) images without anatomy: label maps as grey values, with noise, in the value range."""
+    low, high = image.value_range
+    shape = (image.channels, *image.shape)
+    noise = normals(seed, np.arange(len(labels)), Purpose.CONDITION, shape)
+    shares = np.clip(0.2 * labels[:, None] + 0.05 * noise, 0.0, 1.0)
+    return (low + (high - low) * shares).astype(np.float32)
 
 
 def draw_ellipsoids(classes: int, shape: tuple[int, ...], stream: Stream) -> LabelMap:

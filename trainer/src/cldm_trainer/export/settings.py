@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cldm_runtime.files.records import plain
+from cldm_runtime.scans.settings import PADDING_APART
 
 from ..config import Config, ExportConfig
 from ..training.run_folder import RunFolder
@@ -22,11 +23,12 @@ class BundleSettings:
     percentiles: tuple[float, ...]
     config: Mapping[str, Any]
     prepare_labels: Mapping[str, str] = field(default_factory=dict)  # [prepare.labels]
+    padding: str = PADDING_APART  # prepare.padding
 
     @classmethod
     def of(cls, config: Config) -> "BundleSettings":
         return cls(config.export, RunFolder.of(config), config.prepare.percentiles, without_paths(config.resolved()),
-                   config.prepare.labels)
+                   config.prepare.labels, config.prepare.padding)
 
     def exported_as(self, section: ExportConfig) -> "BundleSettings":
         """The same with another [export] section."""

@@ -4,8 +4,8 @@ Images are in [-1, 1] inside the networks and in [0, 1] at the modules that are 
 for the diffusion model are standardised per channel: (z - mean) / std.
 """
 
-from .codec import Affine, Codec, Encoder, MaskEncoder, discriminator
-from .control import ControlEncoder
+from .codec import Affine, Codec, Encoder, LabelDecoder, MaskEncoder, discriminator
+from .control import ControlEncoder, ImageEncoder
 from .denoiser import Conditioned, ConditionInput, Denoiser
 from .label_vae import LabelVae, LabelVectorEncoder
 from .texture import Texture, TextureCritic, TexturedDecoder
@@ -20,6 +20,8 @@ __all__ = [
     "ControlEncoder",
     "Denoiser",
     "Encoder",
+    "ImageEncoder",
+    "LabelDecoder",
     "LabelVae",
     "LabelVectorEncoder",
     "MaskEncoder",

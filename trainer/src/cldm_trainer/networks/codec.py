@@ -1,10 +1,24 @@
 """Codecs, the discriminator that may sharpen one, and the encoders that are exported."""
 
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import torch
 from monai.networks.nets import AutoencoderKL, PatchDiscriminator
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..config import CodecConfig
 from .rank import CONVOLUTION, DepthToSpace, SpaceToDepth
+
+
+class RecomputedBlocks(nn.ModuleList):
+    """Blocks that keep only their inputs in training, and are computed again in the backward pass."""
+
+    def __iter__(self) -> Iterator[Any]:
+        for block in super().__iter__():
+            yield partial(checkpoint, block, use_reentrant=False) if self.training else block
 
 
 class Codec(nn.Module):
@@ -31,6 +45,9 @@ class Codec(nn.Module):
             with_encoder_nonlocal_attn=config.middle_attention,
             with_decoder_nonlocal_attn=config.middle_attention,
         )
+        if config.recompute:
+            for half in (self.autoencoder.encoder, self.autoencoder.decoder):
+                half.blocks = RecomputedBlocks(half.blocks)
         self.unfold = DepthToSpace(patch)
         self.join: nn.Module = nn.Identity()
         if patch > 1:
@@ -100,6 +117,18 @@ class Encoder(nn.Module):
     def forward(self, image: Tensor, posterior_noise: Tensor) -> Tensor:
         mean, deviation = self.codec.encode(2.0 * image - 1.0)
         return self.affine.standardise(mean + deviation * posterior_noise)
+
+
+class LabelDecoder(nn.Module):
+    """Standardised latent -> channels of a label map, in [0, 1]."""
+
+    def __init__(self, codec: Codec, affine: Affine) -> None:
+        super().__init__()
+        self.codec, self.affine = codec, affine
+
+    def forward(self, latent: Tensor) -> Tensor:
+        channels: Tensor = torch.clamp(0.5 * (self.codec.decode(self.affine.restore(latent)) + 1.0), 0.0, 1.0)
+        return channels
 
 
 class MaskEncoder(nn.Module):

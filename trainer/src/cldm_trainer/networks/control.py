@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from monai.networks.nets.controlnet import ControlNetConditioningEmbedding
 from torch import Tensor, nn
 
+from .rank import CONVOLUTION, SpaceToDepth
+
 
 class ControlEncoder(nn.Module):
     """One-hot label map (N, K, *spatial) -> control (N, C, *(spatial / stride)), C the width of the U-Net's first
@@ -21,4 +23,29 @@ class ControlEncoder(nn.Module):
 
     def forward(self, one_hot: Tensor) -> Tensor:
         control: Tensor = self.embedding(one_hot)
+        return control
+
+
+class ImageEncoder(nn.Module):
+    """Given image (N, C, *spatial) in [0, 1] -> control (N, Cc, *(spatial / stride)), Cc the width of the U-Net's first
+    level.
+
+    With `patch` > 1, pixels are moved to channels first and mixed down to `channels[0]`, so that no convolution runs at
+    full resolution. Then as `ControlEncoder`: stride = patch * 2^(len(channels) - 1).
+    """
+
+    def __init__(self, image_channels: int, patch: int, channels: Sequence[int], control_channels: int,
+                 dims: int) -> None:
+        super().__init__()
+        self.shape = (control_channels,)
+        self.fold: nn.Module = nn.Identity()
+        taken = image_channels
+        if patch > 1:
+            taken = channels[0]
+            self.fold = nn.Sequential(SpaceToDepth(patch), CONVOLUTION[dims](image_channels * patch**dims, taken, 1),
+                                      nn.SiLU())
+        self.embedding = ControlNetConditioningEmbedding(dims, taken, control_channels, channels)
+
+    def forward(self, image: Tensor) -> Tensor:
+        control: Tensor = self.embedding(self.fold(2.0 * image - 1.0))
         return control

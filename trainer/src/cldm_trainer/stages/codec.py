@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cldm_runtime.domains.domain import Domain
+from cldm_runtime.domains.label_channels import LabelChannels
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.files.records import plain
@@ -16,10 +17,19 @@ from cldm_runtime.files.records import plain
 from ..config import CodecConfig
 from ..networks import Codec, discriminator
 from ..training import checkpoint
-from ..training.batches import Slices, in_batches, load_slices, one_hot, permute_labels, turn_and_mirror
+from ..training.batches import (
+    Slices,
+    in_batches,
+    load_slices,
+    one_hot,
+    permute_labels,
+    samples_at_once,
+    turn_and_mirror,
+)
 from ..training.log import grey, montage, planes
 from ..training.loop import Step, train_shared
 from ..training.losses import (
+    channel_dice,
     cross_entropy,
     gradient_l1,
     kl_divergence,
@@ -32,6 +42,7 @@ from .label_scores import Reconstruct, score_labels
 
 IMAGE_STAGE, MASK_STAGE = "image-codec", "mask-codec"
 _PICTURES = 8
+_VALIDATED = 32  # samples at once, at most
 
 
 def _noise(codec: CodecConfig, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -50,10 +61,14 @@ def _scripted(path: str) -> nn.Module:
 
 
 class ImageCodecTask:
-    """L1 + gradients + KL, optionally perceptual and adversarial."""
+    """L1 + gradients + KL, optionally perceptual and adversarial; soft Dice too where label maps are drawn.
 
-    def __init__(self, config: CodecConfig, training: Slices, validation: Slices) -> None:
-        self.config, self.training, self.validation = config, training, validation
+    drawn_labels: what the channels of the samples stand for, where they are label maps.
+    """
+
+    def __init__(self, config: CodecConfig, training: Slices, validation: Slices,
+                 drawn_labels: LabelChannels | None = None) -> None:
+        self.config, self.training, self.validation, self.labels = config, training, validation, drawn_labels
         channels, dims = training.images.shape[1], training.images.ndim - 2
         self.model: nn.Module = Codec(channels, config, dims)
         self.critic = discriminator(channels, dims) if config.adversarial_weight > 0 else None
@@ -72,6 +87,9 @@ class ImageCodecTask:
         parts = {"l1": d.abs().mean(), "mse": d.square().mean()}
         parts |= {"gradient": gradient_l1(y, x), "kl": kl_divergence(mu, s)}
         weights = {"l1": c.l1_weight, "mse": c.mse_weight, "gradient": c.gradient_weight, "kl": c.kl_weight}
+        if self.labels is not None:
+            parts["dice_loss"] = channel_dice(0.5 * (y + 1.0), 0.5 * (x + 1.0))
+            weights["dice_loss"] = c.dice_weight
         loss = torch.stack([weight * parts[name] for name, weight in weights.items()]).sum()
         if self.perceptual is not None:
             perceptual = self.perceptual.to(step.device)
@@ -90,13 +108,17 @@ class ImageCodecTask:
         return least_squares_critic(critic(x)[-1], critic(y)[-1])
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
-        total = torch.zeros(2, dtype=torch.float64)
-        for part in in_batches(len(self.validation), 32):
+        total, shared = torch.zeros(2, dtype=torch.float64), []
+        for part in in_batches(len(self.validation), samples_at_once(self.validation.images, _VALIDATED)):
             x = self.validation.images[part]
-            d = _reconstruct(model, x, device) - x
-            total += torch.stack([d.abs().sum(), d.square().sum()]).double()
+            y = _reconstruct(model, x, device)
+            total += torch.stack([(y - x).abs().sum(), (y - x).square().sum()]).double()
+            if self.labels is not None:
+                shared.append(_overlap(self.labels.binary(y.numpy()), x.numpy() > 0.5))
         l1, mse = (total / self.validation.images.numel()).tolist()
-        return {"l1": l1, "psnr_db": -10.0 * float(np.log10(max(mse, 1e-12)))}
+        dice = {} if self.labels is None else dict(zip(self.labels.names, _dice(np.sum(shared, axis=0)), strict=True))
+        return {"l1": l1, "psnr_db": -10.0 * float(np.log10(max(mse, 1e-12))),
+                **{f"dice_{name}": value for name, value in dice.items()}}
 
     def picture(self, model: nn.Module, device: torch.device) -> NDArray[np.uint8]:
         """Slices, their reconstructions, and five times the difference."""
@@ -109,6 +131,19 @@ def _reconstruct(model: nn.Module, images: Tensor, device: torch.device) -> Tens
     """Images in [0, 1] through the mean of the latent."""
     assert isinstance(model, Codec)
     return 0.5 * (model.decode(model.encode(2.0 * images.to(device) - 1.0)[0]) + 1.0).cpu()
+
+
+def _overlap(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(3, C) voxels of each channel in both, and in each, of maps (N, C, *spatial)."""
+    axes = (0, *range(2, found.ndim))
+    return np.stack([(found & truth).sum(axes), found.sum(axes), truth.sum(axes)])
+
+
+def _dice(overlap: NDArray[np.int64]) -> list[float]:
+    """Of each channel, pooled; NaN where it is empty in both."""
+    both, found, truth = overlap.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        return list((2.0 * both / (found + truth)).tolist())
 
 
 def _spread(x: Tensor) -> Tensor:
@@ -173,17 +208,18 @@ def _reconstruct_labels(model: nn.Module, labels: Tensor, classes: int, device: 
 
 
 def run_image_codec(section: CodecConfig, run: RunFolder) -> None:
-    """Train the image codec on the training subset."""
-    path = run.cohort.file
-    train_shared(lambda: ImageCodecTask(section, load_slices(path, "train"), load_slices(path, "val")), IMAGE_STAGE,
-                 section.optimiser, run, image_codec_made_from(section, run))
+    """Train the codec of what the generator draws, images or label maps, on the training subset."""
+    cohort = run.cohort
+    train_shared(lambda: ImageCodecTask(section, cohort.drawn("train"), cohort.drawn("val"), cohort.drawn_labels),
+                 IMAGE_STAGE, section.optimiser, run, image_codec_made_from(section, run))
 
 
 def image_codec_made_from(section: CodecConfig, run: RunFolder) -> dict[str, Any]:
     """What the weights depend on, with the content of the perceptual network."""
     used = section.perceptual_weight > 0 and Path(section.perceptual_network).is_file()
     perceptual = {"perceptual_sha256": sha256_of(Path(section.perceptual_network))} if used else {}
-    return {**plain(section), **perceptual, **run.record}
+    drawn = {} if run.cohort.drawn_labels is None else {"drawn": list(run.cohort.drawn_labels.names)}
+    return {**plain(section), **perceptual, **drawn, **run.record}
 
 
 def run_mask_codec(section: CodecConfig, run: RunFolder) -> None:
@@ -200,7 +236,7 @@ def mask_codec_made_from(section: CodecConfig, run: RunFolder) -> dict[str, Any]
 
 def trained_image_codec(section: CodecConfig, run: RunFolder) -> Codec:
     """The trained image codec, frozen, in evaluation mode. Raises InputError if there is none."""
-    codec = Codec(run.cohort.channels, section, run.cohort.dims)
+    codec = Codec(run.cohort.drawn_channels, section, run.cohort.dims)
     checkpoint.load_weights(codec, run.lent(IMAGE_STAGE), IMAGE_STAGE, image_codec_made_from(section, run))
     return codec
 

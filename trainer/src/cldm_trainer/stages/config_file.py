@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cldm_runtime.bundle.acquisition_spec import NOISE_LEVEL
+from cldm_runtime.bundle.outputs import LABELS, OUTPUTS
 from cldm_runtime.diffusion.samplers import SAMPLERS
 from cldm_runtime.diffusion.schedule import SPACINGS
 from cldm_runtime.errors import InputError, list_faults
@@ -13,6 +14,7 @@ from cldm_runtime.scans.settings import gather_patients
 from ..conditions.registry import KINDS
 from ..config import STRONG, Config, DiffusionConfig
 
+DRAW_LABELS = ("none", "attributes", "image")  # conditions of generators that draw label maps
 OBJECTIVES = ("v", "epsilon", "sample", "flow")
 SCHEDULES = ("linear", "scaled_linear", "cosine", "flow")
 _POSITIVE = ("steps", "batch_size", "log_every", "validate_every", "picture_every", "checkpoint_every")
@@ -39,6 +41,7 @@ def _rule_faults(config: Config) -> list[str]:
     faults = []
     diffusion = config.diffusion
     choices = {
+        "run.output": (config.run.output, tuple(OUTPUTS)),
         "diffusion.objective": (diffusion.objective, OBJECTIVES),
         "diffusion.schedule": (diffusion.schedule, SCHEDULES),
         "diffusion.condition": (diffusion.condition, tuple(KINDS)),
@@ -54,7 +57,7 @@ def _rule_faults(config: Config) -> list[str]:
             faults.append(f"{key}: found {value!r}, expected one of {', '.join(allowed)}.")
     faults += [f"run.{key}: found {count}, expected at least 1."
                for key, count in (("devices", config.run.devices), ("nodes", config.run.nodes)) if count < 1]
-    faults += [*_schedule_faults(config.diffusion), *_condition_faults(config)]
+    faults += [*_schedule_faults(config.diffusion), *_condition_faults(config), *_output_faults(config)]
     if config.distil.states % config.distil.steps or config.distil.teacher_steps % config.distil.states:
         faults.append(f"distil: found {config.distil.steps} steps, {config.distil.states} states, "
                       f"{config.distil.teacher_steps} teacher_steps, expected each to be a multiple of the one before.")
@@ -86,6 +89,21 @@ def _schedule_faults(diffusion: DiffusionConfig) -> list[str]:
     if schedule == "flow" and diffusion.zero_terminal_snr:
         return ["diffusion.zero_terminal_snr: found True, expected False: the schedule flow ends in pure noise anyway."]
     return []
+
+
+def _output_faults(config: Config) -> list[str]:
+    """What a run that draws label maps cannot have."""
+    if config.run.output != LABELS.name:
+        return []
+    faults = []
+    if config.diffusion.condition not in DRAW_LABELS:
+        faults.append(f"diffusion.condition: found {config.diffusion.condition!r} where run.output is labels, expected "
+                      f"one of {', '.join(DRAW_LABELS)}: label maps are what is drawn.")
+    for key, value in (("distil.bundle", config.distil.bundle), ("export.int8", config.export.int8),
+                       ("export.fp16", config.export.fp16), ("acquisition.detection", config.acquisition.detection)):
+        if value:
+            faults.append(f"{key}: found {value!r} where run.output is labels, expected nothing: it is for images.")
+    return faults
 
 
 def _condition_faults(config: Config) -> list[str]:

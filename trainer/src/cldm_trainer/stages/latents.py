@@ -11,13 +11,14 @@ its label maps: a cohort has few slices for a generative model.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from cldm_runtime.domains.label_channels import LabelChannels
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.files.records import plain
@@ -25,7 +26,7 @@ from cldm_runtime.files.records import plain
 from ..config import CodecSections, LatentsConfig
 from ..networks import Affine, Codec
 from ..training import checkpoint
-from ..training.batches import Slices, in_batches, load_slices, move, one_hot, step_generator
+from ..training.batches import Slices, in_batches, move, one_hot, samples_at_once, step_generator
 from ..training.derived_tensors import is_fresh, load_derived, save_derived
 from ..training.processes import by_first
 from ..training.run_folder import RunFolder
@@ -47,7 +48,8 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Latents:
-    """Raw latents of one subset, float16: mean and deviation (N, C, *latent) of the images, mask (N, Cm, *latent)."""
+    """Raw latents of one subset, float16: mean and deviation (N, C, *latent) of what is drawn, mask (N, Cm, *latent),
+    Cm = 0 where label maps are drawn: then there is no mask codec."""
 
     mean: Tensor
     deviation: Tensor
@@ -80,8 +82,9 @@ def _load(sections: CodecSections, run: RunFolder) -> dict[str, Tensor]:
 def fingerprint(sections: CodecSections, run: RunFolder) -> dict[str, str]:
     """What the latents depend on; a difference means that they are out of date. Raises InputError where a codec has not
     been trained, or was made from something else than the configuration says."""
-    codecs = {IMAGE_STAGE: image_codec_made_from(sections.image, run),
-              MASK_STAGE: mask_codec_made_from(sections.mask, run)}
+    codecs = {IMAGE_STAGE: image_codec_made_from(sections.image, run)}
+    if run.cohort.drawn_labels is None:
+        codecs[MASK_STAGE] = mask_codec_made_from(sections.mask, run)
     kept = run.lent(STAGE) / _KEPT
     return {
         "config": json.dumps(plain(sections.latents), sort_keys=True),
@@ -100,10 +103,13 @@ def run(sections: CodecSections, run: RunFolder) -> None:
     Raises InputError where `run.codecs` names a run whose latents are missing or out of date.
     """
     torch.set_num_threads(run.settings.threads)
-    images, maps = trained_image_codec(sections.image, run), trained_mask_codec(sections.mask, run)
+    images = trained_image_codec(sections.image, run)
+    maps = trained_mask_codec(sections.mask, run) if run.cohort.drawn_labels is None else None
     section, path, made_from = sections.latents, run.lent(STAGE) / _FILE, fingerprint(sections, run)
     if run.settings.codecs:
         for stage, codec in zip(_CODECS, (sections.image, sections.mask), strict=True):
+            if stage == MASK_STAGE and maps is None:
+                continue
             checkpoint.require(run.lent(stage), stage, codec.optimiser.steps, {**plain(codec), **run.record})
     if is_fresh(path, made_from):
         return
@@ -112,8 +118,9 @@ def run(sections: CodecSections, run: RunFolder) -> None:
         raise InputError(f"{path}: {state}. Make it first: {checkpoint.command(STAGE, path.parent)}.")
     tensors: dict[str, Tensor] = {}
     for subset in _SUBSETS:
-        latents = encode(images, maps, load_slices(run.cohort.file, subset), section,
-                         copies=section.copies if subset == "train" else 1, seed=run.settings.seed)
+        moved = moved_slices(run.cohort.drawn(subset), run.cohort.classes, section,
+                             section.copies if subset == "train" else 1, run.settings.seed, run.cohort.drawn_labels)
+        latents = encode(images, maps, moved)
         tensors |= {f"{subset}.{name}": getattr(latents, name) for name in ("mean", "deviation", "mask")}
         if subset == "train":
             tensors |= statistics(latents)
@@ -134,36 +141,53 @@ def statistics(latents: Latents) -> dict[str, Tensor]:
     mean, deviation, mask = latents.mean.float(), latents.deviation.float(), latents.mask.float()
     axes = (0, *range(2, mean.ndim))
     variance = mean.var(axes, correction=0) + deviation.square().mean(axes)
-    return {"image_mean": mean.mean(axes), "image_std": variance.sqrt(),
-            "mask_mean": mask.mean(axes), "mask_std": mask.std(axes, correction=0)}
+    mask_mean = mask.mean(axes)
+    mask_std = mask.std(axes, correction=0) if len(mask_mean) else mask_mean
+    return {"image_mean": mean.mean(axes), "image_std": variance.sqrt(), "mask_mean": mask_mean, "mask_std": mask_std}
 
 
 @torch.no_grad()
-def encode(image_codec: Codec, mask_codec: Codec, slices: Slices, config: LatentsConfig, copies: int,
-           seed: int) -> Latents:
-    """`copies` encodings of each slice, the first of them plain, copy after copy."""
+def encode(image_codec: Codec, mask_codec: Codec | None, moved: Iterable[tuple[Tensor, Tensor]]) -> Latents:
+    """Encodings of batches of images and one-hot maps, as `moved_slices` gives them."""
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    for image, mask in moved_slices(slices, mask_codec.image_channels, config, copies, seed):
-        mean, deviation = image_codec.encode(2.0 * image - 1.0)
-        parts.append((mean.half(), deviation.half(), mask_codec.encode(mask)[0].half()))
+    for batch in moved:
+        for part in in_batches(len(batch[0]), samples_at_once(batch[0], BATCH)):
+            image, mask = (tensor[part] for tensor in batch)
+            mean, deviation = image_codec.encode(2.0 * image - 1.0)
+            mask_latent = mean[:, :0] if mask_codec is None else mask_codec.encode(mask)[0]
+            parts.append((mean.half(), deviation.half(), mask_latent.half()))
     mean, deviation, mask = (torch.cat(column) for column in zip(*parts, strict=True))
     return Latents(mean, deviation, mask)
 
 
-def moved_slices(slices: Slices, classes: int, config: LatentsConfig, copies: int,
-                 seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of images (n, C, *spatial) and one-hot maps, copy after copy, the first of them as they are."""
+def moved_slices(slices: Slices, classes: int, config: LatentsConfig, copies: int, seed: int,
+                 drawn_labels: LabelChannels | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of images (n, C, *spatial) and one-hot maps, copy after copy, the first of them as they are.
+
+    drawn_labels: what the images' channels stand for, where they are label maps: they are made of the moved maps again,
+    so that they stay 0 or 1.
+    """
     for copy in range(copies):
         for number, part in enumerate(in_batches(len(slices), BATCH)):
-            image, mask = slices.images[part], one_hot(slices.masks[part], classes)
-            yield (image, mask) if copy == 0 else _move_both(image, mask, config, (seed, number, copy))
+            image, mask, key = slices.images[part], one_hot(slices.masks[part], classes), (seed, number, copy)
+            if copy == 0:
+                yield image, mask
+            elif drawn_labels is None:
+                yield _move_both(image, mask, config, key)
+            else:
+                labels = move_labels(mask, config, key)
+                yield torch.from_numpy(drawn_labels.encode(labels.numpy())), one_hot(labels, classes)
+
+
+def move_images(image: Tensor, config: LatentsConfig, key: tuple[int, int, int]) -> Tensor:
+    """Images (N, C, *spatial) in [0, 1], moved as `move_labels` moves their maps with the same key."""
+    limits = (config.rotation_deg, config.shift_pixels, config.scale)
+    return move(image, *limits, generator=step_generator(*key), mode="bicubic").clamp(0.0, 1.0)
 
 
 def _move_both(image: Tensor, mask: Tensor, config: LatentsConfig, key: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
     """The same random motion for images and one-hot maps; the maps become one-hot again."""
-    limits = (config.rotation_deg, config.shift_pixels, config.scale)
-    image = move(image, *limits, generator=step_generator(*key), mode="bicubic").clamp(0.0, 1.0)
-    return image, one_hot(move_labels(mask, config, key), mask.shape[1])
+    return move_images(image, config, key), one_hot(move_labels(mask, config, key), mask.shape[1])
 
 
 def move_labels(mask: Tensor, config: LatentsConfig, key: tuple[int, int, int]) -> Tensor:

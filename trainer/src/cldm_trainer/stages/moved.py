@@ -16,19 +16,33 @@ from cldm_runtime.errors import DatasetError
 from cldm_runtime.store import open_dataset
 
 from ..config import LatentsConfig
-from ..training.batches import in_batches, load_slices, one_hot
+from ..training.batches import in_batches, load_masks, load_slices, one_hot
 from ..training.run_folder import Cohort, RunFolder
-from .latents import BATCH, move_labels
+from .latents import BATCH, move_images, move_labels
 
 
 def label_maps(section: LatentsConfig, run: RunFolder, subset: str) -> Tensor:
     """The label maps (copies * N, *spatial) uint8 of a subset, in the order of its latents and moved as they were."""
-    masks = load_slices(run.cohort.file, subset).masks
+    masks = load_masks(run.cohort.file, subset)
     parts = [masks]
     for copy in range(1, section.copies if subset == "train" else 1):
         for number, part in enumerate(in_batches(len(masks), BATCH)):
             key = (run.settings.seed, number, copy)
             parts.append(move_labels(one_hot(masks[part], run.cohort.classes), section, key).to(torch.uint8))
+    return torch.cat(parts)
+
+
+def images(section: LatentsConfig, run: RunFolder, subset: str) -> Tensor:
+    """The images (copies * N, C, *spatial) of a subset in float16, in the order of its latents and moved as they were.
+    """
+    with open_dataset(run.cohort.file) as dataset:
+        rows = dataset.rows(subset)
+        plain = torch.cat([torch.from_numpy(dataset.images(rows[part])).half()
+                           for part in in_batches(len(rows), dataset.rows_at_once)])
+    parts = [plain]
+    for copy in range(1, section.copies if subset == "train" else 1):
+        for number, part in enumerate(in_batches(len(plain), BATCH)):
+            parts.append(move_images(plain[part].float(), section, (run.settings.seed, number, copy)).half())
     return torch.cat(parts)
 
 

@@ -15,7 +15,7 @@ from ..training.processes import by_first
 from ..training.run_folder import RunFolder
 from . import codec, label_vae, latents
 from .bases import STAGE, base_folder, unconditional_base
-from .moved import label_maps, measured_attributes
+from .moved import images, label_maps, measured_attributes
 
 FOLDER = "conditions"
 
@@ -28,6 +28,9 @@ class TrainedStages:
 
     def label_maps(self, subset: str) -> Tensor:
         return label_maps(self.design.codecs.latents, self.run, subset)
+
+    def images(self, subset: str) -> Tensor:
+        return images(self.design.codecs.latents, self.run, subset)
 
     def attributes(self, subset: str) -> tuple[Tensor, Tensor]:
         return measured_attributes(self.design.codecs.latents, self.run, subset, self.design.diffusion.image_attributes)

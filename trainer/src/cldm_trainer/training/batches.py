@@ -1,5 +1,6 @@
 """Cohorts in memory, seeded batches, and cheap augmentation."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,13 @@ from torch import Tensor
 from cldm_runtime.errors import DatasetError
 from cldm_runtime.store import open_dataset
 
+_PLACES_AT_ONCE = 2**21  # pixels or voxels, of one channel
+
 
 @dataclass(frozen=True)
 class Slices:
-    """The images of one subset: images (N, C, *spatial) float32 in [0, 1], masks (N, *spatial) uint8."""
+    """The images of one subset: images (N, C, *spatial) float32 in [0, 1], or uint8 of 0 and 1 where they are channels
+    of label maps; masks (N, *spatial) uint8."""
 
     images: Tensor
     masks: Tensor
@@ -39,6 +43,13 @@ def load_slices(path: Path, subset: str) -> Slices:
     return Slices(torch.from_numpy(images), torch.from_numpy(masks))
 
 
+def load_masks(path: Path, subset: str) -> Tensor:
+    """The label maps (N, *spatial) of a subset. Raises what `load_slices` does."""
+    require_cohort(path)
+    with open_dataset(path) as dataset:
+        return torch.from_numpy(dataset.masks(dataset.rows(subset)))
+
+
 def batch_rows(count: int, batch: int, step: int, seed: int) -> NDArray[np.int64]:
     """Rows of batch number `step`: seeded permutations of `count` rows, one after the other.
 
@@ -60,6 +71,11 @@ def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
 def in_batches(count: int, batch: int) -> Iterator[slice]:
     for start in range(0, count, batch):
         yield slice(start, min(start + batch, count))
+
+
+def samples_at_once(x: Tensor, most: int) -> int:
+    """How many of (N, C, *spatial) go through a network together: fewer than `most` where they are large volumes."""
+    return max(1, min(most, _PLACES_AT_ONCE // math.prod(x.shape[2:])))
 
 
 def one_hot(masks: Tensor, classes: int) -> Tensor:

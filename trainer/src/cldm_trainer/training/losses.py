@@ -46,6 +46,17 @@ def soft_dice(logits: Tensor, one_hot: Tensor) -> Tensor:
     return loss
 
 
+def channel_dice(y: Tensor, x: Tensor) -> Tensor:
+    """1 - soft Dice of channels (N, C, *spatial) between 0 and 1, pooled over the batch of all processes, and averaged
+    over the channels that are not empty in it. y may leave that range: it is cut off there."""
+    y, axes = y.clamp(0.0, 1.0), (0, *range(2, y.ndim))
+    hits, predicted, size = total(torch.stack([(y * x).sum(axes), y.sum(axes), x.sum(axes)]))
+    present = (size > 0).to(y.dtype)
+    dice = 2.0 * hits / (predicted + size).clamp_min(1e-6)
+    loss: Tensor = 1.0 - (dice * present).sum() / present.sum().clamp_min(1.0)
+    return loss
+
+
 def least_squares_critic(reference: Tensor, fake: Tensor) -> Tensor:
     """LSGAN (Mao et al., ICCV 2017), the discriminator's side: reference to 1, fake to 0."""
     return 0.5 * ((reference - 1.0).square().mean() + fake.square().mean())

@@ -1,7 +1,7 @@
 """What an evaluation needs of a segmenter, whatever its form. `segmentation.segmenter.Segmenter` is one of them."""
 
 from collections.abc import Mapping
-from typing import Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 from ...domains.labels import LabelMap
 from ...store import Dataset
@@ -59,3 +59,28 @@ class AnySegmenter(Protocol):
 
     def with_threads(self, threads: int | None) -> Self:
         """This segmenter for another number of threads."""
+
+
+@runtime_checkable
+class DrawsSamples(Protocol):
+    """A segmenter that draws several label maps of each image, and so knows where it doubts."""
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """Regions or labels that the channels of its variance stand for."""
+
+    def drawn_columns(self, dataset: Dataset, rows: slice, batch_size: int) -> dict[str, Any]:
+        """masks, variance and sample_dice of these rows, as `SegmentationWriter.append` takes them."""
+
+
+def segmented_columns(segmenter: AnySegmenter, dataset: Dataset, rows: slice, batch_size: int,
+                      mirror: bool | None = None) -> dict[str, Any]:
+    """What a segmenter says of these rows: columns for `SegmentationWriter.append`, without names of channels."""
+    if isinstance(segmenter, DrawsSamples):
+        return segmenter.drawn_columns(dataset, rows, batch_size)
+    return {"masks": segmenter.segment_rows(dataset, rows, batch_size, mirror)}
+
+
+def drawn_names(segmenter: AnySegmenter) -> tuple[str, ...]:
+    """Names of the channels of the variance; empty for a segmenter that draws no samples."""
+    return segmenter.channel_names if isinstance(segmenter, DrawsSamples) else ()
