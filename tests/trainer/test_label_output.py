@@ -1,6 +1,7 @@
 """Label maps as what is drawn, the whole way: codec, latents, diffusion, bundle, the file that cldm-gen writes; then a
 ControlNet on images, its bundle, cldm segment of datasets and cases, and the evaluation."""
 
+import pickle
 from pathlib import Path
 
 import nibabel
@@ -17,8 +18,11 @@ from cldm_runtime.cli.evaluate import evaluate
 from cldm_runtime.cli.gen import gen
 from cldm_runtime.cli.segment import segment
 from cldm_runtime.domains.label_channels import LabelChannels
+from cldm_runtime.evaluation.run import evaluate_dataset
 from cldm_runtime.generation.ensemble import EnsembleSegmenter
 from cldm_runtime.generation.generator import Generator
+from cldm_runtime.requests.canvas import Canvas
+from cldm_runtime.requests.sources import read_masks
 from cldm_runtime.store import open_dataset
 from cldm_runtime.verification.replay import verify_bundle
 from cldm_trainer.cli.commands import _needed
@@ -112,6 +116,9 @@ def test_cldm_gen_writes_label_maps(labels_bundle: Path, tmp_path: Path) -> None
         drawn = Generator(Bundle.load(labels_bundle)).sample(n=5, seed=0)
         assert np.array_equal(dataset.masks(), drawn[1]) and drawn[1].any()
         assert np.array_equal(dataset.masks(), channels.decode(drawn[0]))
+        canvas = Canvas(dataset.load_domain(), brain_run.SHAPE, (1.0, 1.0, 1.0))
+    given = read_masks(out, canvas).request(0, 3)  # of a generator of images from label maps
+    assert np.array_equal(given.mask, drawn[1][3]) and np.isfinite(given.requested[0])
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +184,19 @@ def test_cldm_segment_then_evaluate(segments_bundle: Path, runs: tuple[Config, C
         assert dataset.segmentation("ldm-seg").scores.shape[0] == 8
         assert np.array_equal(dataset.segmentation("ldm-seg").masks(6), first.labels)  # what was drawn is used
     assert (tmp_path / "report.html").exists()
+
+
+def test_an_evaluation_of_a_new_file_draws_too(segments_bundle: Path, runs: tuple[Config, Config], tmp_path: Path
+                                               ) -> None:
+    cohort, segmenter = tmp_path / "cohort.h5", EnsembleSegmenter.load(segments_bundle, samples=2)
+    cohort.write_bytes(runs[0].cohort_file.read_bytes())
+    assert evaluate_dataset(cohort, segmenter) == "ldm-seg"
+    with open_dataset(cohort) as dataset:
+        found, first = dataset.segmentation("ldm-seg"), segmenter.draw(dataset.images(6), 6)
+        assert np.array_equal(found.masks(6), first.labels)
+        assert np.allclose(found.variance(6), first.variance, atol=1e-3)
+        assert found.variance_names == ("et", "tc", "wt") and found.scores is not None
+    assert pickle.loads(pickle.dumps(segmenter)).source() == segmenter.source()  # as worker processes get it
 
 
 def write_cases(folder: Path, count: int = 2) -> np.ndarray:

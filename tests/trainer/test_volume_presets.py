@@ -1,5 +1,5 @@
 """Presets that draw label maps of volumes: their networks fit the volumes of the configuration, and those of the paper
-take two steps, on volumes of 24 x 24 x 24 voxels: the whole ones need a GPU."""
+take two steps, on volumes of 24 (codec) and 32 (denoisers) voxels a side: the whole ones need a GPU."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from torch import nn
 from cldm_runtime.domains.label_channels import LabelChannels
 from cldm_trainer.conditions.kind import Table
 from cldm_trainer.config import Config
-from cldm_trainer.networks import Affine, Codec, Conditioned, ConditionInput, Denoiser, ImageEncoder
+from cldm_trainer.networks import Affine, Codec, Conditioned, ConditionInput, ControlImageEncoder, Denoiser
 from cldm_trainer.stages.codec import ImageCodecTask
 from cldm_trainer.stages.config_file import load_config
 from cldm_trainer.stages.diffusion import DiffusionTask
@@ -22,13 +22,13 @@ from cldm_trainer.training.loop import Task, _Trainer
 CONFIGS = Path(__file__).parents[2] / "trainer" / "configs"
 PRESETS = {path.stem: config for path in sorted(CONFIGS.glob("*.toml"))
            if len((config := load_config(path)).prepare.shape) == 3}
-SIDE = 24
+SIDE, LATENT = 24, 8  # the denoisers halve latents twice
 BRATS = LabelChannels("regions", ("et", "tc", "wt"), ((3,), (1, 3), (1, 2, 3)))
 
 
-def image_encoder(config: Config) -> ImageEncoder:
+def image_encoder(config: Config) -> ControlImageEncoder:
     control = config.control
-    return ImageEncoder(control.image_channels, control.patch, control.channels, config.diffusion.channels[0], 3)
+    return ControlImageEncoder(control.image_channels, control.patch, control.channels, config.diffusion.channels[0], 3)
 
 
 def denoiser(config: Config) -> Denoiser | Conditioned:
@@ -36,15 +36,18 @@ def denoiser(config: Config) -> Denoiser | Conditioned:
     taken = ConditionInput()
     if config.diffusion.condition == "image":
         taken = ConditionInput("image", "control", (config.diffusion.channels[0],))
+    if config.diffusion.condition == "mask":
+        taken = ConditionInput("mask", "channels", (config.mask_codec.latent_channels,))
     model = Denoiser(config.image_codec.latent_channels, taken, config.diffusion, 3)
     for parameter in model.unet.parameters():
         if not parameter.is_meta:
             nn.init.normal_(parameter, std=0.05)
-    return Conditioned(model, image_encoder(config)) if taken.shape else model
+    return Conditioned(model, image_encoder(config)) if taken.way == "control" else model
 
 
 def test_every_volume_preset_is_here() -> None:
-    assert set(PRESETS) == {"brain-labels-cpu", "ldm-seg-cpu", "brain-paper-labels", "ldm-seg-paper"}
+    assert set(PRESETS) == {"brain-labels-cpu", "ldm-seg-cpu", "brain-images-cpu", "brain-paper-labels",
+                            "ldm-seg-paper"}
     for name in ("ldm-seg-cpu", "ldm-seg-paper"):
         base = PRESETS[PRESETS[name].control.base]
         assert PRESETS[name].run.codecs == base.run.name and PRESETS[name].image_codec == base.image_codec
@@ -55,12 +58,14 @@ def test_the_networks_fit_the_volume(preset: str) -> None:
     config = PRESETS[preset]
     shape, latent = config.prepare.shape, tuple(size // 4 for size in config.prepare.shape)
     with torch.device("meta"):
-        codec, model = Codec(3, config.image_codec, 3).eval(), denoiser(config)
-        mean = codec.encode(torch.zeros(1, 3, *shape))[0]
+        drawn = 3 if config.run.output == "labels" else 4
+        codec, model = Codec(drawn, config.image_codec, 3).eval(), denoiser(config)
+        mean = codec.encode(torch.zeros(1, drawn, *shape))[0]
         assert mean.shape == (1, config.image_codec.latent_channels, *latent)
-        assert codec.decode(mean).shape == (1, 3, *shape)
-        given = (torch.zeros(1, 4, *shape),) if config.diffusion.condition == "image" else ()
-        assert model(mean, torch.zeros(1), *given).shape == mean.shape
+        assert codec.decode(mean).shape == (1, drawn, *shape)
+        given = {"none": (), "image": (torch.zeros(1, 4, *shape),),
+                 "mask": (torch.zeros(1, config.mask_codec.latent_channels, *latent),)}
+        assert model(mean, torch.zeros(1), *given[config.diffusion.condition]).shape == mean.shape
 
 
 def two_steps(task: Task, config: Config, optimiser: object, folder: Path) -> None:
@@ -84,9 +89,9 @@ def test_the_codec_of_the_paper_takes_two_steps(tmp_path: Path) -> None:
 @pytest.mark.parametrize("preset", ["brain-paper-labels", "ldm-seg-paper"])
 def test_the_denoisers_of_the_paper_take_two_steps(preset: str, tmp_path: Path) -> None:
     config = PRESETS[preset]
-    z = torch.randn(2, 4, *(SIDE // 4,) * 3)
+    z = torch.randn(2, 4, *(LATENT,) * 3)
     latents = {subset: Latents(z, 0.1 * torch.ones_like(z), z[:, :0]) for subset in ("train", "val")}
-    columns = (torch.rand(2, 4, *(SIDE,) * 3).half(),) if config.diffusion.condition == "image" else ()
+    columns = (torch.rand(2, 4, *(4 * LATENT,) * 3).half(),) if config.diffusion.condition == "image" else ()
     table = Table(columns, torch.Tensor.float)
     model, affine = denoiser(config), Affine(torch.zeros(4), torch.ones(4), 3)
     if isinstance(model, Conditioned):

@@ -50,7 +50,7 @@ def test_what_a_source_lacks_is_named(manifest):
 
 def test_images_are_the_default_and_another_output_is_named(manifest):
     assert output_of(manifest).name == "image" and '"output"' not in manifest.to_json()
-    with pytest.raises(BundleError, match="graphs.decoder.outputs: label_channels is missing"):
+    with pytest.raises(BundleError, match=r"graphs\.decoder\.outputs: label_channels is missing"):
         read_manifest(replace(manifest, output="labels").to_json())
     with pytest.raises(BundleError, match="output: found 'sound', expected one of: image, labels"):
         read_manifest(replace(manifest, output="sound").to_json())

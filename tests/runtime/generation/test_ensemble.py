@@ -27,6 +27,6 @@ def test_two_empty_maps_are_no_pair() -> None:
     assert np.isnan(pairwise_dice(packed(np.ones((1, 1, 8), np.bool_)))).all()  # one map alone agrees with none
 
 
-def test_a_bundle_of_images_is_refused(tiny_bundle: Path) -> None:
+def test_a_bundle_of_images_is_refused(tiny_generator: Path) -> None:
     with pytest.raises(BundleError, match="draws no label maps of given images"):
-        EnsembleSegmenter.load(tiny_bundle)
+        EnsembleSegmenter.load(tiny_generator)

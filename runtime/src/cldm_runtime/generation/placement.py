@@ -12,7 +12,7 @@ Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Placement:
+class GridPlacement:
     """Which part of an image's grid lies where in the grid of a bundle. size: of the bundle's grid."""
 
     image: tuple[slice, ...]
@@ -34,7 +34,7 @@ class Placement:
         return whole
 
 
-def place(image: Float32, size: tuple[int, ...]) -> Placement:
+def place(image: Float32, size: tuple[int, ...]) -> GridPlacement:
     """Where a bundle's grid of that size lies on an image (C, *spatial): centred along an axis that is shorter, and on
     what is not 0 along a longer one. Raises InputError for an image with more than fits."""
     inside, window = list[slice](), list[slice]()
@@ -54,4 +54,4 @@ def place(image: Float32, size: tuple[int, ...]) -> Placement:
         start = int(np.clip((found[0] + found[-1] + 1 - room) // 2, 0, length - room))
         inside.append(slice(start, start + room))
         window.append(slice(0, room))
-    return Placement(tuple(inside), tuple(window), shape, size)
+    return GridPlacement(tuple(inside), tuple(window), shape, size)

@@ -35,11 +35,11 @@ class ImageCondition(Controlled):
         return faults
 
     def learned(self, design: Design) -> nn.Module:
-        from ..networks import ImageEncoder
+        from ..networks import ControlImageEncoder
 
         control = design.control
-        return ImageEncoder(control.image_channels, control.patch, control.channels, design.diffusion.channels[0],
-                            design.dims)
+        return ControlImageEncoder(control.image_channels, control.patch, control.channels,
+                                   design.diffusion.channels[0], design.dims)
 
     def tables(self, design: Design, trained: Trained) -> dict[str, Table]:
         import torch

@@ -16,6 +16,7 @@ from typing import Any
 
 from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.bundle.manifest import Manifest, TensorSpec
+from cldm_runtime.bundle.outputs import LABELS, channels_of, draws_labels
 from cldm_runtime.bundle.sources import SOURCES
 from cldm_runtime.errors import BundleError
 
@@ -130,6 +131,8 @@ def _generator_inputs(manifest: Manifest) -> dict[str, Any]:
             if spec.name in SOURCES["masks"].shapes(manifest):
                 names = {str(value): name for value, name in enumerate(manifest.labels.names)}
                 inputs[spec.name] = _tensor(spec, "image", "labels", names)
+            elif spec.name in SOURCES["images"].shapes(manifest):
+                inputs[spec.name] = _image(manifest, spec)
             else:
                 names = {str(number): f"{each.name} ({each.unit})" for number, each in enumerate(manifest.attributes)}
                 inputs[spec.name] = _tensor(spec, "tuples", "raw", names)
@@ -144,6 +147,9 @@ def _generator_outputs(manifest: Manifest) -> dict[str, Any]:
     if manifest.kind == "anatomy":
         names = {str(value): name for value, name in enumerate(manifest.labels.names)}
         return {"pred": _tensor(manifest.graphs["decoder"].output("logits"), "image", "labels", names)}
+    if draws_labels(manifest):
+        names = {str(number): name for number, name in enumerate(channels_of(manifest).names)}
+        return {"pred": _tensor(manifest.graphs["decoder"].output(LABELS.tensor), "image", "labels", names)}
     return {"image": _image(manifest, manifest.graphs["decoder"].output("image"))}
 
 

@@ -5,7 +5,7 @@ for the diffusion model are standardised per channel: (z - mean) / std.
 """
 
 from .codec import Affine, Codec, Encoder, LabelDecoder, MaskEncoder, discriminator
-from .control import ControlEncoder, ImageEncoder
+from .control import ControlEncoder, ControlImageEncoder
 from .denoiser import Conditioned, ConditionInput, Denoiser
 from .label_vae import LabelVae, LabelVectorEncoder
 from .texture import Texture, TextureCritic, TexturedDecoder
@@ -18,9 +18,9 @@ __all__ = [
     "ConditionInput",
     "Conditioned",
     "ControlEncoder",
+    "ControlImageEncoder",
     "Denoiser",
     "Encoder",
-    "ImageEncoder",
     "LabelDecoder",
     "LabelVae",
     "LabelVectorEncoder",

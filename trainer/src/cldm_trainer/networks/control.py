@@ -26,7 +26,7 @@ class ControlEncoder(nn.Module):
         return control
 
 
-class ImageEncoder(nn.Module):
+class ControlImageEncoder(nn.Module):
     """Given image (N, C, *spatial) in [0, 1] -> control (N, Cc, *(spatial / stride)), Cc the width of the U-Net's first
     level.
 
