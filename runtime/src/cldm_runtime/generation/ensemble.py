@@ -103,7 +103,7 @@ class EnsembleSegmenter:
         bundle = Bundle.load(path)
         if not draws_labels_of_images(bundle):
             raise BundleError(f"bundle {path} draws no label maps of given images. Pass one whose conditions come from "
-                              "images (cldm inspect); a segmenter bundle goes to --segmenter.")
+                              "images (cldm inspect); a segmenter bundle goes to cldm segment --segmenter.")
         if not 1 <= checked_count("samples", samples) < _DRAWS:
             raise InputError(f"samples = {samples}: expected 1 to {_DRAWS - 1}.")
         return cls._open(bundle, choose_provider(bundle, provider, threads, precision), samples, checked_seed(seed),

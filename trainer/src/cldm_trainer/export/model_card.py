@@ -69,8 +69,10 @@ def _use_of_labels(manifest: Manifest) -> str:
     """Commands for a bundle that draws label maps."""
     if "images" in manifest.sources:
         return f"cldm segment cases/ --bundle {manifest.name} --samples 30\ncldm verify {manifest.name}"
-    asked = "--attributes grid.csv " if manifest.conditions else ""
-    return f"cldm-gen --bundle {manifest.name} --n 250 {asked}--out labels.h5\ncldm verify {manifest.name}"
+    if manifest.conditions:
+        return (f"cldm-gen --bundle {manifest.name} --n 250 --attributes grid.csv --out labels.h5\n"
+                f"cldm verify {manifest.name}")
+    return f"cldm-gen --bundle {manifest.name} --n 250 --out labels.h5\ncldm verify {manifest.name}"
 
 
 def segmenter_card(manifest: Manifest, captions: Mapping[str, str]) -> str:
