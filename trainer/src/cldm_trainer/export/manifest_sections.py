@@ -15,7 +15,6 @@ from cldm_runtime.bundle.nature import NOT_STATED, joined_nature
 from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.domains.attributes import Attribute
 from cldm_runtime.domains.domain import Domain
-from cldm_runtime.scans.settings import PADDING_APART
 
 from ..networks import Affine
 from .settings import BundleSettings
@@ -120,7 +119,7 @@ def common_sections(settings: BundleSettings, training: TrainingFacts) -> dict[s
             "value_range": [0.0, 1.0],
             "spacing_mm": list(cohort.spacing_mm),
             "normalisation": {"kind": "percentile", "low": low, "high": high,
-                              **({} if settings.padding == PADDING_APART else {"outside": settings.padding})},
+                              **({} if cohort.drawn_labels is None else {"outside": settings.padding})},
         },
         "labels": {
             "names": list(domain.labels.names),
