@@ -82,5 +82,17 @@ def test_where_there_is_no_rim_nothing_changes(tmp_path: Path) -> None:
 
 
 def test_another_word_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"prepare\.padding: found 'zero', expected auto or none"):
-        prepared(tmp_path, PLAIN, LABELS, padding="zero")
+    with pytest.raises(InputError, match=r"prepare\.padding: found 'rim', expected auto, none or zero"):
+        prepared(tmp_path, PLAIN, LABELS, padding="rim")
+
+
+def test_the_percentiles_of_a_brain_without_its_skull_are_those_of_the_brain(tmp_path: Path) -> None:
+    y, x = np.mgrid[:64, :64] - 31.5
+    brain, notes = (np.hypot(y, x) < 24) * np.ones((3, 1, 1), bool), []
+    image = np.where(brain, PLAIN, 0)
+    images = prepared(tmp_path, image, LABELS, notes, padding="zero", percentiles=(0.0, 99.5), **CENTRED)
+    for shown, source in zip(images, image, strict=True):
+        low, high = np.percentile(source[source > 0], (0.0, 99.5))
+        expected = np.where(source > 0, np.clip((source - low) / (high - low), 0, 1), 0)
+        np.testing.assert_allclose(shown, expected, atol=3e-5)
+    assert not any("padding" in note for note in notes)

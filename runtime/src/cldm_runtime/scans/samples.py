@@ -146,7 +146,7 @@ def _images(pixels: NDArray[np.float32], centre: NDArray[np.float64], spacing_mm
             except InputError as error:
                 which = f", channel {channel}" if len(recipe.channels) > 1 else ""
                 raise InputError(f"{name}{which}: {error}") from error
-    return images, max((float(rim.mean()) for rim in rims), default=0.0)
+    return images, max((float(rim.mean()) for rim in rims), default=0.0) if recipe.padding_apart else 0.0
 
 
 def usable_slices(labels: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.bool_]:
