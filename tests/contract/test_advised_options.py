@@ -35,6 +35,8 @@ OTHERWISE = {
     ("cldm doctor", "engines/", "--provider"),  # cut off by engines/probe.py
     ("cldm engine build", "engines/", "--provider"),  # of the commands that are to use the engine
     ("cldm evaluate", "runs/execute.py", "--resume"),  # it always goes on: nothing says that a run is unfinished
+    *((name, "requests/grid.py", "--attributes")  # segmenters that draw label maps take no grid
+      for name in ("cldm segment", "cldm evaluate", "cldm segmenter check")),
 }
 CHOSEN = RUNTIME / "cli/machine_errors.py"  # advises what the command has: tests/cli/test_machine_errors.py
 # Options that are named only where they were given: "leave --precision out".
