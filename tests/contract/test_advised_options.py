@@ -28,15 +28,15 @@ NEVER = {
     "cldm measure": ("engines/", "runs/", "evaluation/steps.py"),  # runs no network
     "cldm verify": ("requests/", "runs/"),  # draws no sample of its own
     "cldm distance": ("runs/",),
-    "cldm evaluate": ("cli/report.py",),  # of a segmentation that it has just made
+    "cldm evaluate": ("cli/report.py", "requests/"),  # of a segmentation that it has just made
+    "cldm segment": ("requests/",),  # draws label maps of images, not of a grid
+    "cldm segmenter check": ("requests/",),
 }
 # Command, files and an option that it lacks, and that they may advise.
 OTHERWISE = {
     ("cldm doctor", "engines/", "--provider"),  # cut off by engines/probe.py
     ("cldm engine build", "engines/", "--provider"),  # of the commands that are to use the engine
     ("cldm evaluate", "runs/execute.py", "--resume"),  # it always goes on: nothing says that a run is unfinished
-    *((name, "requests/grid.py", "--attributes")  # segmenters that draw label maps take no grid
-      for name in ("cldm segment", "cldm evaluate", "cldm segmenter check")),
 }
 CHOSEN = RUNTIME / "cli/machine_errors.py"  # advises what the command has: tests/cli/test_machine_errors.py
 # Options that are named only where they were given: "leave --precision out".
