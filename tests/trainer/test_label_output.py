@@ -2,6 +2,7 @@
 ControlNet on images, its bundle, cldm segment of datasets and cases, and the evaluation."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -25,6 +26,7 @@ from cldm_runtime.requests.canvas import Canvas
 from cldm_runtime.requests.sources import read_masks
 from cldm_runtime.store import open_dataset
 from cldm_runtime.verification.replay import verify_bundle
+from cldm_trainer.cli import arguments, run_stage
 from cldm_trainer.cli.commands import _needed
 from cldm_trainer.conditions.kind import Design
 from cldm_trainer.config import Config
@@ -119,6 +121,17 @@ def test_cldm_gen_writes_label_maps(labels_bundle: Path, tmp_path: Path) -> None
         canvas = Canvas(dataset.load_domain(), brain_run.SHAPE, (1.0, 1.0, 1.0))
     given = read_masks(out, canvas).request(0, 3)  # of a generator of images from label maps
     assert np.array_equal(given.mask, drawn[1][3]) and np.isfinite(given.requested[0])
+
+
+def test_label_maps_for_attributes_train_on_the_same_codec(runs: tuple[Config, Config]) -> None:
+    config = replace(runs[0], run=replace(runs[0].run, name="asked", codecs="brain-labels"),
+                     diffusion=replace(runs[0].diffusion, condition="attributes", context_width=8))
+    run_stage("diffusion", config)
+    parts = arguments("diffusion", config)
+    task, model = diffusion.make_task(*parts), diffusion.trained_model(*parts)
+    asked = task.conditions["val"](slice(2))
+    assert asked[0].shape[0] == 2 and asked[0].shape[1] == len(RunFolder.of(config).cohort.domain.attributes)
+    assert task.sample(model, asked, 2, 0, torch.device("cpu")).shape == (2, 2, 2, 4, 4)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """The dataset format: what is written is read back, atomically, and unsafe files are refused."""
 
+import dataclasses
 import hashlib
 import subprocess
 import sys
@@ -54,6 +55,19 @@ def test_images_read_back_within_half_a_step(tmp_path: Path) -> None:
         assert dataset.images(1).shape == (1, 8, 8)
         assert np.array_equal(dataset.masks(slice(1, 3)), MASKS[1:3])
         assert np.array_equal(dataset.masks(np.array([2, 0, 2])), MASKS[[2, 0, 2]])
+
+
+def test_images_that_are_no_scans_may_be_compressed(tmp_path: Path) -> None:
+    spec = dataclasses.replace(SPEC, compress_images=True)
+    for name in ("part.h5", "whole.h5"):
+        with create_dataset(tmp_path / name, spec) as writer:
+            if name == "part.h5":
+                writer.append(images=IMAGES)
+            else:
+                with open_dataset(tmp_path / "part.h5") as part:
+                    writer.append_dataset(part)
+    with h5py.File(tmp_path / "whole.h5") as file, open_dataset(write(tmp_path / "plain.h5")) as plain:
+        assert file["images"].compression == "gzip" and np.array_equal(file["images"][:], plain.stored_images())
 
 
 def test_intensities_of_any_range_read_back(tmp_path: Path) -> None:
