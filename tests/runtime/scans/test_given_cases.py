@@ -9,6 +9,9 @@ import pytest
 from cldm_runtime.bundle.manifest import ImageSpec, NormalisationSpec
 from cldm_runtime.errors import InputError
 from cldm_runtime.scans.given_cases import find_given_cases, read_given_case, write_on_grid
+from cldm_runtime.scans.prepare import prepare
+from cldm_runtime.scans.settings import PrepareSettings
+from cldm_runtime.store import open_dataset
 
 CHANNELS = ("t1n", "t1c", "t2w", "t2f")
 SHAPE = (3, 4, 5)  # z, y, x
@@ -100,3 +103,36 @@ def test_sequences_of_another_place_or_spacing_are_refused(tmp_path: Path) -> No
         nibabel.save(wide, case / f"{case.name}-{channel}.nii.gz")
     with pytest.raises(InputError, match="voxels are 2 x 2 x 2 mm"):
         read_only_case(tmp_path)
+
+
+DOMAIN = """name = "brain"
+axes = 3
+[labels]
+necrotic_core = 1
+edema = 2
+enhancing_tumour = 3
+"""
+
+
+@pytest.mark.parametrize("voxel_mm", [1.0, 3.958])
+def test_given_images_are_as_those_that_a_cohort_was_prepared_of(tmp_path: Path, voxel_mm: float) -> None:
+    """Up to the border: a header keeps 3.958 mm as 3.9579999 mm."""
+    rng, shape, affine = np.random.default_rng(0), (6, 7, 8), np.diag([-voxel_mm, -voxel_mm, voxel_mm, 1.0])
+    name, labels = "BraTS-GLI-00001-000", np.zeros(shape, np.uint8)
+    labels[2:4, 2:4, 2:4] = 2
+    folder = tmp_path / "raw" / name
+    folder.mkdir(parents=True)
+    for channel in CHANNELS:
+        brain = rng.integers(100, 1000, shape) * (rng.random(shape) < 0.7)
+        nibabel.save(nibabel.Nifti1Image(brain.astype(np.int16).transpose(2, 1, 0), affine),
+                     folder / f"{name}-{channel}.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(labels.transpose(2, 1, 0), affine), folder / f"{name}-seg.nii.gz")
+    (tmp_path / "brain.toml").write_text(DOMAIN)
+    settings = PrepareSettings(shape=shape, spacing_mm=(voxel_mm,) * 3, centre="image", margin_mm=0.0, channels="all",
+                               percentiles=(0.0, 99.5), padding="zero", workers=1, validation_share=0.0)
+    prepare(tmp_path / "raw", tmp_path / "cohort.h5", settings, str(tmp_path / "brain.toml"))
+    spec = ImageSpec(4, shape, "NCDHW", (0.0, 1.0), (voxel_mm,) * 3,
+                     NormalisationSpec("percentile", 0.0, 99.5, "zero"))
+    given = read_given_case(find_given_cases(tmp_path / "raw", 4)[0], spec).image
+    with open_dataset(tmp_path / "cohort.h5") as cohort:
+        assert np.abs(cohort.images(0) - given).max() < 1e-4

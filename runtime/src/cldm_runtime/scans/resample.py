@@ -9,6 +9,8 @@ from scipy import ndimage
 
 from ..errors import InputError
 
+_ROUNDING = 1e-6  # headers keep spacings in single precision; a border would else lie just outside the image
+
 
 @dataclass(frozen=True)
 class Window:
@@ -49,6 +51,7 @@ def _sampling(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scale and offset of the affine map from result pixels to source pixels."""
     scale = np.asarray(window.spacing_mm) / np.asarray(spacing_mm)
+    scale = np.where(np.abs(scale - 1) < _ROUNDING, 1.0, scale)
     return scale, centre - scale * (np.asarray(window.shape) - 1) / 2
 
 
