@@ -37,6 +37,7 @@ OTHERWISE = {
     ("cldm doctor", "engines/", "--provider"),  # cut off by engines/probe.py
     ("cldm engine build", "engines/", "--provider"),  # of the commands that are to use the engine
     ("cldm evaluate", "runs/execute.py", "--resume"),  # it always goes on: nothing says that a run is unfinished
+    ("cldm-train export", "export/bundle_writer.py", "--out"),  # of cldm-train import, which writes bundles too
 }
 CHOSEN = RUNTIME / "cli/machine_errors.py"  # advises what the command has: tests/cli/test_machine_errors.py
 # Options that are named only where they were given: "leave --precision out".

@@ -23,7 +23,7 @@ FOREIGN = {
     "--array", "--chdir", "--cpus-per-task", "--dependency", "--gres", "--job-name", "--kill-on-bad-exit",
     "--kill-on-invalid-dep", "--nnodes", "--nproc-per-node", "--ntasks", "--ntasks-per-node", "--output", "--parsable",
     "--query-gpu", "--rdzv-backend", "--rdzv-endpoint", "--requeue", "--upgrade", "--format", "--images",
-    "--config_file", "--bundle_root"}
+    "--config_file", "--bundle_root", "--raw"}
 PROSE = {"bundle", "engine"}  # "a cldm bundle"
 # Sections of descriptions of segmenters and of networks from elsewhere.
 OF_DESCRIPTIONS = {field.name for record in (SegmenterDescription, Description) for field in dataclasses.fields(record)}
