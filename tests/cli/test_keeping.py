@@ -24,7 +24,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_generator: Path
     return tmp_path
 
 
-def test_kept_and_given_up_samples_are_told(cli: Cli, folder: Path, tiny_segmenter: Path) -> None:
+def test_kept_and_given_up_samples_are_told(cli: Cli, folder: Path, tiny_segmenter: Path,
+                                            capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--n", 6, "--masks", "masks.npy", "--attributes", "turns.csv", "--segmenter", tiny_segmenter,
              "--tries", 2, "--keep-if", "infarct_size_reference < 0.2 and infarct_dice >= 0.9"]
     plan = json.loads(cli(*flags, "--dry-run", "--json")[1])
@@ -36,7 +37,8 @@ def test_kept_and_given_up_samples_are_told(cli: Cli, folder: Path, tiny_segment
     with open_dataset(folder / "samples.h5") as dataset:
         record = read_filter(dataset.metadata, "samples.h5")
         assert record is not None and record.given_up == (4, 5) and dataset.sample_index.tolist() == [0, 1, 2, 3]
-    assert run(cldm, ["verify", "samples.h5"]) == 0
+    assert run(cldm, ["verify", "samples.h5"]) == 0 and run(cldm, ["inspect", "samples.h5"]) == 0
+    assert "(4 of 6 samples; judge: tiny-segmenter)" in capsys.readouterr().out
     code = run(cldm, ["evaluate", "samples.h5", "--segmenter", str(tiny_segmenter), "--out", "report",
                       "--workers", "1"])
     page = (folder / "report" / "report.html").read_text()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..bundle.nature import images_sentence, nature_sentence, stated_nature, stated_sentence
-from ..store import Dataset, Segmentation
+from ..store import Dataset, Segmentation, read_filter
 
 Facts = dict[str, Any]
 
@@ -13,7 +13,7 @@ Facts = dict[str, Any]
 def dataset_facts(dataset: Dataset) -> Facts:
     """What a file holds, as JSON values; what it does not hold is None or empty."""
     metadata, subset, patients = dataset.metadata, dataset.subset, dataset.patients
-    generated = "manifest" in metadata
+    generated, chosen = "manifest" in metadata, read_filter(metadata, dataset.path)
     return {
         "file": str(dataset.path), "samples": len(dataset), "channels": dataset.channels, "shape": list(dataset.shape),
         "spacing_mm": list(dataset.spacing_mm), "domain": dataset.domain, "generated": generated,
@@ -23,6 +23,8 @@ def dataset_facts(dataset: Dataset) -> Facts:
         "patients": None if patients is None else len(set(patients.tolist())),
         "labels": list(dataset.label_names) if "masks" in dataset else None,
         "attributes": dict(zip(dataset.attribute_names, dataset.attribute_units, strict=False)),
+        "kept_if": None if chosen is None else {"rule": chosen.rule, "segmenter": chosen.segmenter,
+                                                "accepted": chosen.accepted, "asked": chosen.asked},
         "requested": "requested" in dataset, "measured": "mask_attributes" in dataset,
         "segmentations": {name: _segmentation(segmentation) for name, segmentation in dataset.segmentations.items()},
         **{key: metadata[key] for key in ("seed", "provider_obtained", "runtime_version") if key in metadata},
@@ -53,6 +55,8 @@ def dataset_lines(facts: Facts) -> Iterator[tuple[str, str]]:
     for name, entry in facts["segmentations"].items():
         states = ["measured" if entry["measured"] else "not measured", *(["scored"] if entry["scored"] else [])]
         yield "segmentation", f"{name} ({', '.join(states)}). Segmenter: {nature_sentence(entry['nature'])}"
+    if kept := facts["kept_if"]:
+        yield "kept if", f"{kept['rule']} ({kept['accepted']} of {kept['asked']} samples; judge: {kept['segmenter']})"
     for key, title in (("seed", "seed"), ("provider_obtained", "provider"), ("runtime_version", "runtime")):
         if key in facts:
             yield title, str(facts[key])
