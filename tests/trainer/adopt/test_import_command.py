@@ -1,6 +1,7 @@
 """`cldm-train import`: a bundle of each source; for each bad input one message, an exit code, and nothing written."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -161,6 +162,13 @@ def test_each_bad_input_is_one_message_and_nothing_is_written(
     told = capsys.readouterr()
     assert told.err.startswith("error: ") and told.err.count("error: ") == 1 and message in told.err and not told.out
     assert listing(tmp_path) == before
+
+
+def test_the_page_says_what_a_wrong_input_says() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "weights-from-elsewhere.md").read_text()
+    table = page.partition("| what is wrong | it says |\n|---|---|\n")[2].partition("\n\n")[0]
+    shown = [re.findall("`([^`]+)`", row)[-1] for row in table.splitlines()]
+    assert len(shown) == 8 and set(shown) <= {message for *_, message in BAD}
 
 
 def test_force_replaces_a_bundle_and_nothing_else(tmp_path: Path, unet: nn.Module, import_to: Callable[..., int],
