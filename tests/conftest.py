@@ -42,7 +42,7 @@ def _bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     onnx_fixtures.make_generator(folder / "generator")
     onnx_fixtures.make_generator(folder / "guided", null=0.0, guidance=2.0, name="tiny-guided")
     for name, conditions in {"attributes": ("attributes",), "shares": ("shares",), "both": ("mask", "attributes"),
-                             "free": ()}.items():
+                             "partly": ("partly",), "free": ()}.items():
         onnx_fixtures.make_generator(folder / name, conditions=conditions, null=0.0, name=f"tiny-{name}")
     onnx_fixtures.make_segmenter(folder / "segmenter")
     anatomy_fixtures.make_anatomy(folder / "lge-anatomy")
@@ -80,6 +80,13 @@ def tiny_both(_bundles: Path) -> Path:
     """Folder of a bundle conditioned on masks, as `tiny_generator`, and on attributes, as `tiny_attributes`: what both
     add to the grey 0.4 adds up. Read only."""
     return _bundles / "both"
+
+
+@pytest.fixture
+def tiny_partly(_bundles: Path) -> Path:
+    """Folder of a bundle as `tiny_generator` that may leave classes free: each one adds `FREE` to the grey. Read only.
+    """
+    return _bundles / "partly"
 
 
 @pytest.fixture

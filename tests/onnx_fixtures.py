@@ -39,11 +39,13 @@ from cldm_runtime.generation.pipeline import Pipeline, decoder_noise, initial_no
 
 GREYS = np.array([0.20, 0.50, 0.05, 0.95, 0.75], dtype=np.float32)  # of the five labels of the lge domain
 CENTRE, X_SHARE, TIME_SHARE, TEXTURE = (np.float32(value) for value in (0.4, 0.02, 0.01, 0.01))
+FREE = np.float32(0.02)  # what each class that is left free adds to the grey
 TRAIN_STEPS = 100
 SEED = 7
 CONDITIONS = {
     "mask": ConditionSpec("mask", "spatial", "masks", "mask_encoder", "mask_latent"),
     "attributes": ConditionSpec("attributes", "vector", "attributes", "attribute_encoder", "attribute_tokens"),
+    "partly": ConditionSpec("partly", "spatial", "masks and classes", "partly_encoder", "mask_latent"),
     "shares": ConditionSpec("shares", "vector", "masks", "share_encoder", "share_tokens"),
 }
 # What tokens add to the grey of the whole image: 0.5 for each unit of the first attribute (infarct size) and 0.2 where
@@ -106,6 +108,27 @@ def _mask_encoder(shape: tuple[int, int], latent: tuple[int, int]) -> Graph:
         return {"mask_latent": space_to_depth(grey, block)}
 
     constants = {"greys": GREYS.reshape(1, -1, 1, 1), "centre": CENTRE}
+    return Graph(model(nodes, inputs, outputs, constants), inputs, outputs, function)
+
+
+def _partly_encoder(shape: tuple[int, int], latent: tuple[int, int]) -> Graph:
+    """As the mask encoder, and brighter for each class that is free."""
+    block = shape[0] // latent[0]
+    nodes = [make_node("Conv", ["one_hot", "greys"], ["grey"]),
+             make_node("Sub", ["one", "known"], ["free"]), make_node("MatMul", ["free", "weights"], ["sum"]),
+             make_node("Reshape", ["sum", "per_sample"], ["light"]), make_node("Add", ["grey", "light"], ["lit"]),
+             make_node("Sub", ["lit", "centre"], ["centred"]),
+             make_node("SpaceToDepth", ["centred"], ["mask_latent"], blocksize=block)]
+    inputs = (tensor("one_hot", len(GREYS), *shape), tensor("known", len(GREYS)))
+    outputs = (tensor("mask_latent", block * block, *latent),)
+
+    def function(one_hot: np.ndarray, known: np.ndarray) -> dict[str, np.ndarray]:
+        light = FREE * (1 - known).sum(axis=1).reshape(-1, 1, 1, 1)
+        grey = np.einsum("nchw,c->nhw", one_hot, GREYS)[:, None] + light - CENTRE
+        return {"mask_latent": space_to_depth(grey.astype(np.float32), block)}
+
+    constants = {"greys": GREYS.reshape(1, -1, 1, 1), "centre": CENTRE, "one": np.float32(1),
+                 "weights": np.full((len(GREYS), 1), FREE), "per_sample": np.array([-1, 1, 1, 1])}
     return Graph(model(nodes, inputs, outputs, constants), inputs, outputs, function)
 
 
@@ -261,8 +284,8 @@ def make_generator(folder: Path, *, shape: tuple[int, int] = (128, 128), latent:
     folder.mkdir(parents=True)
     channels, domain = (shape[0] // latent[0]) ** 2, get_domain("lge")
     specs = [CONDITIONS[key] for key in conditions]
-    encoders = {"mask_encoder": _mask_encoder(shape, latent), "share_encoder": _share_encoder(shape),
-                "attribute_encoder": _attribute_encoder(len(domain.attributes))}
+    encoders = {"mask_encoder": _mask_encoder(shape, latent), "partly_encoder": _partly_encoder(shape, latent),
+                "share_encoder": _share_encoder(shape), "attribute_encoder": _attribute_encoder(len(domain.attributes))}
     graphs = {"denoiser": _denoiser(channels, latent, specs),
               **{spec.encoder: encoders[spec.encoder] for spec in specs}, "decoder": _decoder(shape, latent),
               **({"encoder": _encoder(shape, latent)} if encoder else {}),

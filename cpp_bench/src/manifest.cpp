@@ -114,7 +114,7 @@ void require_served(const json& value) {
     for (std::size_t i = 0; i < conditions.size(); ++i) {
         const std::string where = "conditions[" + std::to_string(i) + "].";
         require_one_of(conditions[i].at("kind"), {"spatial", "vector"}, where + "kind");
-        require_one_of(conditions[i].at("source"), {"masks", "attributes"}, where + "source");
+        require_one_of(conditions[i].at("source"), {"masks", "attributes", "masks and attributes", "masks and classes"}, where + "source");
     }
 }
 

@@ -45,6 +45,21 @@ def test_four_steps_of_ten(spacing, expected):
     assert table.timesteps.tolist() == expected
 
 
+def test_a_shift_for_large_images_is_added_to_the_log_snr():
+    """Against the sigmoid of the shifted log SNR, and by hand: a share of 1/2 at 64 is 1/5 at 128."""
+    schedule = NoiseSchedule.cosine(prediction_type="v")
+    share = schedule.alphas_cumprod
+    log_snr = np.log(share) - np.log1p(-share) + 2.0 * np.log(64 / 256)
+    np.testing.assert_allclose(schedule.shifted(256).alphas_cumprod, 1.0 / (1.0 + np.exp(-log_snr)), rtol=1e-12)
+    assert NoiseSchedule("v", np.array([0.5])).shifted(128).alphas_cumprod[0] == pytest.approx(0.2)
+    np.testing.assert_allclose(schedule.shifted(64).alphas_cumprod, share, rtol=1e-15)
+
+
+def test_a_shifted_schedule_keeps_its_last_step_of_pure_noise():
+    schedule = NoiseSchedule.cosine(prediction_type="v").zero_terminal_snr()
+    assert schedule.shifted(128).alphas_cumprod[-1] == 0.0
+
+
 def with_noise(levels):
     """A schedule of the given sigma / alpha."""
     return NoiseSchedule("v", 1.0 / (1.0 + np.asarray(levels, float) ** 2))

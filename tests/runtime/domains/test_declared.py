@@ -108,7 +108,7 @@ def test_volumes_with_given_segmentations_are_measured(tmp_path: Path) -> None:
         found = dataset.segmentation("mine")
         assert found.attributes[0, 0] == 32 * 5 and found.scores[0, found.score_names.index("organ_dice")] == 1
         assert [as_text.split()[1] for as_text in found._texts("attribute_reasons", "reasons")] == [
-            "measured", "no_region", "no_foreground", "needs_stack"]
+            "measured", "no_region", "no_foreground", "needs_stack", "free_class"]
 
 
 def test_an_unknown_domain_without_declaration_is_named(tmp_path: Path) -> None:

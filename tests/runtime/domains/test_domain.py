@@ -17,7 +17,8 @@ def without_anatomy() -> Domain:
 
 
 def test_reasons_of_a_domain_stand_between_the_common_ones() -> None:
-    assert LGE.reason_names == {0: "measured", 1: "no_infarct", 2: "no_wall", 3: "no_endocardium", 4: "needs_stack"}
+    assert LGE.reason_names == {0: "measured", 1: "no_infarct", 2: "no_wall", 3: "no_endocardium", 4: "needs_stack",
+                                200: "free_class"}
 
 
 def test_a_domain_cannot_redefine_the_common_reasons() -> None:

@@ -8,7 +8,8 @@ must contain. All other code reads this table: a new kind is a new entry here.
     attributes    attributes (N, A), in the user's units and the order of the manifest, 0 where undefined or unknown;
                   defined (N, A): 1 where the value is known, else 0
     images        image (N, C, *spatial): given images in the value range of the manifest's `image`
-    both          "masks and attributes": all of these; `Manifest.sources` names the two, which give the inputs
+    classes       known (N, K): 1 for a label that the map tells, 0 for one that is left free
+    both          "masks and attributes", "masks and classes": the inputs of both; `Manifest.sources` names the two
 """
 
 from collections.abc import Callable, Mapping
@@ -25,7 +26,8 @@ from .manifest import Manifest
 Float32 = NDArray[np.float32]
 Given = Mapping[str, NDArray[Any]]
 """Source -> its array for N samples: masks (N, *spatial) uint8; attributes (N, A) float32 in the domain's order, NaN
-where undefined or unknown; (N, A + B) where those of images are conditions too; images (N, C, *spatial)."""
+where undefined or unknown; (N, A + B) where those of images are conditions too; images (N, C, *spatial); classes (N, K)
+bool."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Source:
 
     name: in manifests and in `Given`. needs: a text that says where its arrays come from. shapes: inputs of the encoder
     -> shapes of one sample. inputs: these inputs from the source's array. fault: what a manifest lacks for the source,
-    "" if nothing. maps, attributes: whether a request must contain a label map, or attributes.
+    "" if nothing. maps, attributes: whether a request must contain a label map, or attributes. default: what N samples
+    take that are given none; None: it must be given.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Source:
     fault: Callable[[Manifest], str] = lambda manifest: ""
     maps: bool = False
     attributes: bool = False
+    default: Callable[[Manifest, int], NDArray[Any]] | None = None
 
 
 def attribute_inputs(values: NDArray[np.floating]) -> dict[str, Float32]:
@@ -76,7 +80,16 @@ IMAGES = Source(
     "images", "given: cldm segment takes cases or a dataset",
     shapes=lambda manifest: {"image": (manifest.image.channels, *manifest.image.shape)},
     inputs=lambda images, manifest, domain: {"image": np.asarray(images, np.float32)})
-SOURCES = {source.name: source for source in (MASKS, ATTRIBUTES, IMAGES, BOTH)}
+CLASSES = Source(
+    "classes", "all, unless some are left free",
+    shapes=lambda manifest: {"known": (len(manifest.labels.names),)},
+    inputs=lambda kept, manifest, domain: {"known": kept.astype(np.float32)},
+    default=lambda manifest, samples: np.ones((samples, len(manifest.labels.names)), dtype=bool))
+PARTLY = Source(
+    f"{MASKS.name} and {CLASSES.name}", f"masks {MASKS.needs}; classes {CLASSES.needs}",
+    shapes=lambda manifest: {**MASKS.shapes(manifest), **CLASSES.shapes(manifest)},
+    inputs=lambda arrays, manifest, domain: {}, maps=True)
+SOURCES = {source.name: source for source in (MASKS, ATTRIBUTES, IMAGES, BOTH, CLASSES, PARTLY)}
 
 
 def sources_of(manifest: Manifest) -> list[Source]:
@@ -99,9 +112,12 @@ def inputs_from(manifest: Manifest, domain: Domain, arrays: Given) -> dict[str, 
     """The inputs of every condition's encoder by name, for N samples. Raises InputError for a missing source."""
     inputs: dict[str, Float32] = {}
     for source in sources_of(manifest):
-        if source.name not in arrays:
+        given = arrays.get(source.name)
+        if given is None and source.default is not None:
+            given = source.default(manifest, max(map(len, arrays.values()), default=0))
+        if given is None:
             raise InputError(f"bundle {manifest.name} makes images from {source.name}, and none are given.")
-        inputs |= source.inputs(arrays[source.name], manifest, domain)
+        inputs |= source.inputs(given, manifest, domain)
     return inputs
 
 

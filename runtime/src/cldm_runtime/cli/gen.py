@@ -16,6 +16,7 @@ from ..bundle.obedience import read_obedience, weakness
 from ..bundle.sources import needs_maps
 from ..diffusion.samplers import SAMPLERS
 from ..diffusion.schedule import SPACINGS, Spacing
+from ..domains.free_classes import split_names
 from ..engines.choose import Choice, choose_provider
 from ..engines.engine import AUTO, CPU_PROVIDERS
 from ..engines.processor import default_workers
@@ -35,6 +36,7 @@ from ..generation.run import (
     is_finished,
     provider_under_way,
 )
+from ..requests.free_classes import keeping
 from ..requests.grid import read_grid
 from ..requests.infeasible import POLICIES, settle
 from ..requests.moved_maps import MaskGridRequests
@@ -63,6 +65,7 @@ Examples:
   cldm-gen --n 640 --masks cohort.h5 --subset d8 --attributes examples/rotations.csv
   cldm-gen --n 256 --attributes grid.csv --anatomy learned
   cldm-gen --n 256 --like cohort.h5 --similarity 0.5 --from-step 240 --bundle exported/lge-teacher
+  cldm-gen --n 100 --masks cohort.h5 --keep-classes lv_cavity,healthy_myocardium --bundle out/segguided/lge
   cldm-gen --n 256 --attributes grid.csv --infeasible skip
   cldm-gen --n 256 --attributes grid.csv --keep-if "infarct_dice >= 0.7" --tries 8
   cldm-gen --n 512 --per-condition 8 --attributes examples/grid.csv --out out/repeated.h5
@@ -78,7 +81,7 @@ _SECTIONS = {
     "Most needed": ("samples", "grid_file", "masks_file", "out", "bundle_folder", "seed", "steps", "dry_run", "resume",
                     "overwrite"),
     "Sampling": ("prompt", "sampler", "spacing", "guidance", "guidance_interval", "per_condition", "subset",
-                 "infeasible", "anatomy", "anatomy_folder", *LIKE_NAMES, *KEEP_NAMES),
+                 "keep_classes", "infeasible", "anatomy", "anatomy_folder", *LIKE_NAMES, *KEEP_NAMES),
     "Machine": ("provider", "precision", "batch_size", "workers"),
     "Runs on many machines": (*SCALING_NAMES, "repair"),
 }
@@ -103,6 +106,8 @@ class _Gen(SectionedCommand, AuditedCommand):
                    "map. With --attributes, every map is combined with every row of the grid.")
 @click.option("--subset", default="", metavar="NAME", help="Use only this /subset of the dataset of --masks, "
               "and of that of --like, such as test. (d8 of the phantom imitates patients eight days after infarction.)")
+@click.option("--keep-classes", metavar="A,B", help="Only these classes of the label maps count; the images may show "
+              "any others or none. Needs a bundle that was trained so.  [default: all]")
 @click.option("--infeasible", type=click.Choice(POLICIES), default=POLICIES[0], show_default=True,
               help="What to do with rows that no anatomy can meet. error: list them and write nothing. skip: leave "
                    "them out. nearest: move them to values nearby that can be met.")
@@ -147,12 +152,13 @@ class _Gen(SectionedCommand, AuditedCommand):
 @click.option("--overwrite", is_flag=True, help="Replace an existing file or unfinished run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan or the result as JSON.")
 @click.version_option(__version__, package_name="cldm-runtime")
-def gen(samples: int, grid_file: Path | None, prompt: str | None, masks_file: Path | None, subset: str, infeasible: str,
-        anatomy: str, anatomy_folder: Path | None, like: LikeOptions, keep: KeepOptions, per_condition: int,
-        bundle_folder: Path, out: Path, seed: int, steps: int | None, sampler: str | None, spacing: Spacing | None,
-        guidance: float | None, guidance_interval: tuple[float, float] | None, batch_size: int | Literal["auto"] | None,
-        workers: int | None, provider: str, precision: str, dry_run: bool, resume: bool, scaling: Scaling, repair: bool,
-        overwrite: bool, as_json: bool) -> None:
+def gen(samples: int, grid_file: Path | None, prompt: str | None, masks_file: Path | None, subset: str,
+        keep_classes: str | None, infeasible: str, anatomy: str, anatomy_folder: Path | None, like: LikeOptions,
+        keep: KeepOptions, per_condition: int, bundle_folder: Path, out: Path, seed: int, steps: int | None,
+        sampler: str | None, spacing: Spacing | None, guidance: float | None,
+        guidance_interval: tuple[float, float] | None, batch_size: int | Literal["auto"] | None, workers: int | None,
+        provider: str, precision: str, dry_run: bool, resume: bool, scaling: Scaling, repair: bool, overwrite: bool,
+        as_json: bool) -> None:
     """Generate N images into one HDF5 dataset, with the requested attributes and the label maps, if there are any.
 
     The same command gives the same file, bit for bit, for any --workers, also after it was stopped and resumed.
@@ -173,6 +179,7 @@ def gen(samples: int, grid_file: Path | None, prompt: str | None, masks_file: Pa
     masks_file = like.masks_file(masks_file, grid_file, generator)
     source = _requests(generator, conditions_of(samples, per_condition), grid_file, masks_file, subset,
                        infeasible, like.like_file, prompt)
+    source = keeping(source, split_names(keep_classes), bundle, generator.domain)
     source = repeated(like.applied(source, generator, settings, subset), per_condition)
     plan = Plan(generator, source, samples, seed, settings, keep.filter_for(generator))
     audit_log.note(bundle, *filter(None, [learned]), seed=seed, plan_sha256=plan.sha256, asked=samples,

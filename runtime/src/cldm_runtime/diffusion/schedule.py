@@ -2,7 +2,8 @@
 
 Papers: DDPM (Ho et al., arXiv 2006.11239), DDIM (Song et al., 2010.02502), v-prediction (Salimans & Ho, 2202.00512),
 cosine schedule (Nichol & Dhariwal, 2102.09672), spacings and zero terminal SNR (Lin et al., 2305.08891, table 2 and
-algorithm 1), Karras spacing (Karras et al., 2206.00364, equation 5), rectified flow (Liu et al., 2209.03003).
+algorithm 1), Karras spacing (Karras et al., 2206.00364, equation 5), rectified flow (Liu et al., 2209.03003), shift for
+large images (Hoogeboom et al., 2301.11093, equation 4).
 
     here                paper
     alphas_cumprod[t]   alpha-bar_t of DDPM (alpha_t of DDIM)
@@ -93,6 +94,12 @@ class NoiseSchedule:
         alpha = np.sqrt(self.alphas_cumprod)
         scaled = (alpha - alpha[-1]) * (alpha[0] / (alpha[0] - alpha[-1]))
         return replace(self, alphas_cumprod=scaled**2)
+
+    def shifted(self, side: float, reference: float = 64.0) -> Self:
+        """The same schedule with more noise: log SNR + 2 log(reference / side) at every step. In an image of `side`
+        pixels, averages over side / reference pixels then have the SNR that this schedule gives to a pixel."""
+        signal = self.alphas_cumprod * (reference / side) ** 2
+        return replace(self, alphas_cumprod=signal / (signal + (1.0 - self.alphas_cumprod)))
 
     def alpha_sigma(self, timesteps: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """alpha and sigma of training steps, each of the shape of `timesteps`."""

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from ..errors import UnknownName
 
+LABELLED = "*"  # in place of a region: everything that has a label
+
 
 class Reason(IntEnum):
     """Why a measured value is NaN, in every domain. A domain adds its own numbers (`Domain.reasons`). The numbers are
@@ -19,12 +21,14 @@ class Reason(IntEnum):
 
     MEASURED = 0
     NEEDS_STACK = 4  # not measurable on one sample: it needs the whole stack, or a scan that the file lacks
+    FREE_CLASS = 200  # depends on a class of the label map that was left free
 
 
 @dataclass(frozen=True)
 class Attribute:
     """One attribute: its name in CSV, HDF5 and API, its unit, the range a user may ask for, and the tolerance
-    within which a drawn anatomy meets the request."""
+    within which a drawn anatomy meets the request. regions: of the label map, which decide its value, `LABELLED` for
+    everything that has a label; None: not stated, so that every label may count."""
 
     name: str
     unit: str
@@ -32,6 +36,7 @@ class Attribute:
     high: float
     tolerance: float
     description: str
+    regions: tuple[str, ...] | None = None
 
     @property
     def measurable(self) -> bool:

@@ -10,6 +10,8 @@
     [regions]                  # optional: the regions that are measured and scored; default: one for each label
     organ = ["spleen", "tumour"]
     tumour = ["tumour"]
+    [within]                   # optional: label -> the label around it, which stands for it where it is left free
+    tumour = "spleen"
 
 `bundle/declarations.py` reads the file. Bundles and datasets contain the declaration, without its phantoms.
 """
@@ -36,7 +38,8 @@ _GOLDEN = 0.618034  # of a turn between the hues of neighbouring labels, which k
 class Declaration:
     """A user's declaration of a domain. labels: name -> value, 0 is the background. regions: name -> names of labels.
     colours: label -> red, green and blue 0..255. ranges: attribute -> least and greatest value that may be requested.
-    lesion_size: the attribute that is 0 where the lesion is absent; None: the lesion's area or volume."""
+    lesion_size: the attribute that is 0 where the lesion is absent; None: the lesion's area or volume. within: label ->
+    the label around it; the background if it is left out."""
 
     name: str
     axes: int
@@ -48,6 +51,7 @@ class Declaration:
     lesion_size: str | None = None
     limits: str = ""
     phantoms: tuple[str, ...] = ()
+    within: Mapping[str, str] = field(default_factory=dict)
 
     def domain(self) -> Domain:
         """The domain. It has no anatomy: users supply the label maps."""
@@ -56,7 +60,8 @@ class Declaration:
         regions = self.regions or {as_identifier(name): (name,) for name in names[1:]}
         labels = LabelSet(names, {region: tuple(sorted(values[name] for name in members))
                                   for region, members in regions.items()},
-                          tuple(self.colours.get(name, _colour(value)) for value, name in enumerate(names)))
+                          tuple(self.colours.get(name, _colour(value)) for value, name in enumerate(names)),
+                          {values[inner]: values[outer] for inner, outer in self.within.items()})
         lesion_size = self.lesion_size or (self.lesion and size_name(self.lesion, self.axes))
         return Domain(self.name, labels, generic_attributes(tuple(regions), self.axes, self.ranges),
                       GenericMeasure(labels, self.axes), lesion=self.lesion, lesion_size=lesion_size, axes=self.axes,
@@ -70,9 +75,11 @@ class Declaration:
         return {name: PHANTOM_KINDS[name].rules(self.labels) for name in self.phantoms}
 
     def as_json(self) -> dict[str, Any]:
-        """The declaration as JSON values; what is None is left out, and so are the phantoms: a cohort may be of
-        patients, and which phantoms a version of this package draws concerns no file."""
-        stated = {name: value for name, value in vars(self).items() if value is not None and name != "phantoms"}
+        """The declaration as JSON values; what is None is left out, and so are an empty `within`, which earlier
+        versions do not know, and the phantoms: a cohort may be of patients, and which phantoms a version of this
+        package draws concerns no file."""
+        stated = {name: value for name, value in vars(self).items()
+                  if value is not None and name != "phantoms" and (name != "within" or value)}
         values: dict[str, Any] = json.loads(json.dumps(stated))
         return values
 
@@ -114,7 +121,23 @@ def _faults(declared: Declaration) -> Iterator[str]:
         if name not in declared.labels or not all(0 <= part <= 255 for part in colour):
             yield f"colours.{name}: expected a label's name, and three integers 0..255."
     yield from _region_faults(declared)
+    yield from _within_faults(declared)
     yield from _phantom_faults(declared)
+
+
+def _within_faults(declared: Declaration) -> Iterator[str]:
+    foreground = [name for name, value in declared.labels.items() if value != 0]
+    for inner, outer in declared.within.items():
+        if not {inner, outer} <= set(foreground):
+            yield f"within.{inner}: found {outer!r}, expected two of the labels: {', '.join(foreground)}."
+            return
+    for name in declared.within:
+        around = name
+        for _ in declared.within:
+            around = declared.within.get(around, "")
+        if around:
+            yield f"within.{name}: goes in a circle. A label lies within another, and that in no label inside it."
+            return
 
 
 def _phantom_faults(declared: Declaration) -> Iterator[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .attributes import Attribute, Measurement, Reason
+from .attributes import LABELLED, Attribute, Measurement, Reason
 from .labels import LabelMap, LabelSet
 
 Region = NDArray[np.bool_]
@@ -43,7 +43,8 @@ def generic_attributes(regions: tuple[str, ...], axes: int,
     for region in regions:
         for name, unit, high, tolerance, text in _described(region, axes):
             low, most = ranges.get(name, (0.0, high))
-            every.append(Attribute(name, unit, low, most, tolerance * (most - low), text))
+            measured_on = (region, LABELLED) if name == f"{region}_share" else (region,)
+            every.append(Attribute(name, unit, low, most, tolerance * (most - low), text, measured_on))
     return tuple(every)
 
 

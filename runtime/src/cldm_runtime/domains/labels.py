@@ -1,7 +1,7 @@
 """Label maps: the meaning of each integer, and the regions that are scored."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
@@ -18,15 +18,18 @@ class LabelSet:
     """The labels of a domain. `names[v]` is the name of label value `v`; 0 is the background.
 
     `regions` maps the name of a scored region to the label values that form it; `colours[v]` is an RGB triple
-    (0..255) for pictures.
+    (0..255) for pictures. `within` maps a label value to the one that surrounds it, and that stands in its place where
+    it is left free (`free_classes.py`); the background surrounds the others.
     """
 
     names: tuple[str, ...]
     regions: Mapping[str, tuple[int, ...]]
     colours: tuple[tuple[int, int, int], ...]
+    within: Mapping[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "regions", MappingProxyType(dict(self.regions)))
+        object.__setattr__(self, "within", MappingProxyType(dict(self.within)))
 
     def __len__(self) -> int:
         return len(self.names)

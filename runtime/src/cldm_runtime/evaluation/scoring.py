@@ -1,12 +1,15 @@
 """All scores of label maps against a reference: those of `metrics/overlap.py` and, for volumes whose regions are nested
 as those of BraTS, the lesion-wise ones of `metrics/lesions.py` too."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from ..domains.domain import Domain
 from ..domains.labels import LabelMap
-from ..metrics.lesions import has_nested_regions, lesion_names, lesion_units, score_lesions
-from ..metrics.overlap import Scores, score
+from ..metrics.lesions import LESION_METRICS, has_nested_regions, lesion_names, lesion_units, score_lesions
+from ..metrics.overlap import METRICS, ScoreReason, Scores, score
 from ..metrics.overlap import score_names as overlap_names
 from ..metrics.overlap import score_units as overlap_units
 
@@ -35,3 +38,11 @@ def score_labels(prediction: LabelMap, reference: LabelMap, domain: Domain, spac
     return Scores(whole.names + lesions.names, whole.units + lesions.units,
                   np.concatenate([whole.values, lesions.values], axis=1),
                   np.concatenate([whole.reasons, lesions.reasons], axis=1))
+
+
+def without_free(scores: Scores, free: Sequence[str]) -> Scores:
+    """The scores without those of regions that the reference leaves free."""
+    names = {f"{region}_{metric}" for region in free for metric in (*METRICS, *LESION_METRICS)}
+    columns = np.array([name in names for name in scores.names])
+    return replace(scores, values=np.where(columns, np.float32(np.nan), scores.values),
+                   reasons=np.where(columns, np.uint8(ScoreReason.FREE_CLASS), scores.reasons))

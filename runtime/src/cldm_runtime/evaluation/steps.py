@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..domains.attributes import Measurement, Reason
 from ..domains.domain import Domain
+from ..domains.free_classes import KEPT_CLASSES, is_region_known, kept_of, without_unknown
 from ..domains.labels import LabelMap
 from ..errors import DatasetError
 from ..metrics.overlap import DEFINITION
@@ -34,7 +35,7 @@ from ..store import (
 )
 from .fresh import is_of_these_images, measured_record, refuse_other_images
 from .imaging import measured_images, measured_with, takes_images, wants_images
-from .scoring import score_labels
+from .scoring import score_labels, without_free
 from .segmenters.interface import LACKS, AnySegmenter, drawn_names, segmented_columns
 
 Path = str | os.PathLike[str]
@@ -128,7 +129,10 @@ def measured_masks(dataset: Dataset, domain: Domain, rows: slice, *, images: boo
     """Attributes of /masks and their reasons, and of `images` with them: columns for `DatasetWriter.append`."""
     recorded, masks = dataset.mask_attributes, _checked(dataset.masks(rows), domain, f"{dataset.path}: /masks")
     merged = _keep_recorded(domain.measure(masks, dataset.spacing_mm), None if recorded is None else recorded[rows])
-    return {"mask_attributes": merged.values, "mask_reasons": merged.reasons,
+    values, reasons = merged.values, merged.reasons
+    if (kept := kept_of(dataset.metadata.get(KEPT_CLASSES), domain.labels)) is not None:
+        values, reasons = without_unknown(values, reasons, kept, domain)
+    return {"mask_attributes": values, "mask_reasons": reasons,
             **(measured_images(dataset, domain, masks, rows) if images else {})}
 
 
@@ -143,6 +147,9 @@ def measured_labels(dataset: Dataset, domain: Domain, labels: LabelMap, rows: sl
     if "masks" in dataset:
         reference = _checked(dataset.reference(rows), domain, f"{dataset.path}: /masks or /annotations")
         scores = score_labels(labels, reference, domain, dataset.spacing_mm)
+        if (kept := kept_of(dataset.metadata.get(KEPT_CLASSES), domain.labels)) is not None:
+            scores = without_free(scores, [region for region in domain.labels.regions
+                                           if not is_region_known(region, kept, domain.labels)])
         columns |= {"scores": scores.values, "score_reasons": scores.reasons, "score_names": scores.names,
                     "score_units": scores.units}
     return columns

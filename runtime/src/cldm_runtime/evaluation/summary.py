@@ -241,13 +241,15 @@ def compare(samples: Samples, seed: int = 0, replicates: int = REPLICATES) -> tu
 
 
 def outcome(samples: Samples, region: str) -> list[str]:
-    """The outcome of a region in each sample: found, missed, false, absent, or "" if its reference is undefined.
+    """The outcome of a region in each sample: found, missed, false, absent, or "" if its reference is undefined or
+    free.
 
     Without masks only the lesion has an outcome, from the attribute that is its size. The list is empty for a region
     without a reference.
     """
     words = {ScoreReason.MEASURED: "found", ScoreReason.PREDICTION_EMPTY: "missed",
-             ScoreReason.REFERENCE_EMPTY: "false", ScoreReason.BOTH_EMPTY: "absent"}
+             ScoreReason.REFERENCE_EMPTY: "false", ScoreReason.BOTH_EMPTY: "absent",
+             ScoreReason.FREE_CLASS: ""}
     if samples.scores is not None:
         return [words[ScoreReason(reason)] for reason in samples.scores.why(f"{region}_hd_mm")]
     size = _lesion_size(samples.domain, samples.mask, samples.requested)
@@ -281,9 +283,9 @@ def _lesion_size(domain: Domain, *tables: AttributeTable | None) -> NDArray[np.f
 
 def _with_lesion(scores: Scores | None, size: NDArray[np.float32] | None,
                  domain: Domain) -> NDArray[np.bool_] | None:
-    if scores is None or domain.lesion is None:
+    reasons = None if scores is None or domain.lesion is None else scores.why(f"{domain.lesion}_hd_mm")
+    if reasons is None or (reasons == ScoreReason.FREE_CLASS).all():
         return None if size is None else size > 0
-    reasons = scores.why(f"{domain.lesion}_hd_mm")
     return np.isin(reasons, (ScoreReason.MEASURED, ScoreReason.PREDICTION_EMPTY))
 
 

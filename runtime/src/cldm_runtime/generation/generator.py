@@ -22,17 +22,11 @@ from ..domains.labels import LabelMap
 from ..engines.choose import Choice, choose_provider
 from ..errors import BundleError, InputError, checked_count, checked_number, checked_seed, list_faults
 from ..requests.canvas import Canvas, untaken
+from ..requests.free_classes import keeping
 from ..requests.given_maps import array_masks
 from ..requests.grid import free_grid, grid_from_mapping, row_from_request
 from ..requests.moved_maps import MaskGridRequests
-from ..requests.sources import (
-    FreeRequests,
-    GridRequests,
-    RequestSource,
-    SampleRequest,
-    draw_request,
-    mask_requests,
-)
+from ..requests.sources import FreeRequests, GridRequests, RequestSource, SampleRequest, draw_request, mask_requests
 from .batch import Batch, Images
 from .canvas import canvas_of
 from .encodings import Encodings
@@ -144,7 +138,8 @@ class Generator:
                masks: ArrayLike | None = None, seed: int = 0, n: int | None = None, steps: int | None = None,
                sampler: str | None = None, spacing: Spacing | None = None, batch_size: int | None = None,
                guidance: float | None = None, like: GivenImages | None = None, similarity: float = SIMILARITY,
-               from_step: int | None = None) -> tuple[Images, LabelMap | None]:
+               from_step: int | None = None, keep_classes: Sequence[str] | None = None
+               ) -> tuple[Images, LabelMap | None]:
         """Images and their label maps, for attributes or for given label maps.
 
         attributes: name -> a number, or one number a row; those left out are sampled, all of them for None. masks:
@@ -153,6 +148,7 @@ class Generator:
         widened. n: number of samples, spread over the rows as `cldm-gen` does; None: one for each row or mask, or each
         pair. steps, sampler, spacing, batch_size, guidance: as in `settings`; None: the bundle's. like: images that
         samples are drawn towards, an array or a path, with similarity and from_step as in `given_files.drawn_towards`.
+        keep_classes: the classes of the label maps that count, None for all; the masks returned have no others.
         Returns images (n, C, *spatial) float32, and masks (n, *spatial) uint8 or None if the bundle has no condition
         from label maps (its images are made from attributes alone, or from nothing). A bundle that draws label maps
         returns their channels, one for each region or label, as images. Raises InputError.
@@ -160,6 +156,7 @@ class Generator:
         source, count = self._requests(attributes, masks, n)
         settings = self.settings(sampler=sampler, steps=steps, spacing=spacing, guidance=guidance,
                                  batch_size=min(count, self.sampling.batch_size) if batch_size is None else batch_size)
+        source = keeping(source, keep_classes, self.bundle, self.domain)
         if like is not None:
             source = drawn_towards(source, self.bundle, self.step_table(settings), like, similarity=similarity,
                                    from_step=from_step)

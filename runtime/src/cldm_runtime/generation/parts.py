@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..domains.domain import Domain
+from ..domains.free_classes import Kept, without_unknown
 from ..errors import DatasetError
 from ..requests.sources import measured_attributes
 from ..runs.run import Merge, Part
@@ -42,7 +43,7 @@ def write_part(plan: Plan, part: Part, done: Callable[[int], None]) -> None:
     with create_dataset(part.path, plan.file_spec({"plan_sha256": plan.sha256}), overwrite=True,
                         verify=part.samples) as writer:
         for batch in _batches(plan, part.samples, writer):
-            writer.append(**_columns(batch, plan.generator))
+            writer.append(**_columns(batch, plan.generator, plan.kept))
             done(len(batch.images))
 
 
@@ -56,7 +57,7 @@ def _batches(plan: Plan, samples: range, writer: DatasetWriter) -> Iterator[Batc
     yield batch
 
 
-def _columns(batch: Batch, generator: Generator) -> dict[str, NDArray[Any]]:
+def _columns(batch: Batch, generator: Generator, kept: Kept | None) -> dict[str, NDArray[Any]]:
     columns: dict[str, NDArray[Any]] = {"images": batch.images, "grid_row": batch.grid_row,
                                         "sample_index": batch.sample_index}
     for name, values in (("condition", batch.condition), ("draws", batch.draws), ("tries", batch.tries),
@@ -66,9 +67,11 @@ def _columns(batch: Batch, generator: Generator) -> dict[str, NDArray[Any]]:
     if generator.manifest.conditions:
         columns["requested"] = batch.requested
     if batch.masks is not None:
-        columns["masks"] = batch.masks
-        columns["mask_attributes"], columns["mask_reasons"] = measured_attributes(
-            batch.masks, list(batch.requested), generator.domain, generator.manifest.image.spacing_mm)
+        measured, reasons = measured_attributes(batch.masks, list(batch.requested), generator.domain,
+                                                generator.manifest.image.spacing_mm)
+        if kept is not None:
+            measured, reasons = without_unknown(measured, reasons, kept, generator.domain)
+        columns |= {"masks": batch.masks, "mask_attributes": measured, "mask_reasons": reasons}
     return columns
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from ..bundle.manifest import SamplingSpec
 from ..bundle.outputs import draws_labels, output_of
+from ..domains.free_classes import KEPT_CLASSES, Kept, kept_of
 from ..engines.engine import CPU_PROVIDERS
-from ..errors import checked_count, checked_seed
+from ..errors import InputError, checked_count, checked_seed
 from ..files.blocks import samples_in_block
 from ..requests.sources import RequestSource
 from ..runs.run import cut
@@ -20,8 +21,8 @@ from .generator import Generator
 from .quality_filter import QualityFilter
 
 _MASK_BYTES = 0.25  # of a pixel of a compressed label map, at most: maps of phantoms take a tenth of it
-# What begins so in a source's identity is an attribute too.
-_STATED = ("anatomy", "prompt", "like", "similarity", "from_step")
+# What begins so in a source's identity is an attribute of the file too.
+_STATED = ("anatomy", "prompt", "like", "similarity", "from_step", KEPT_CLASSES)
 _ROW_BYTES = 256  # attributes, indices and chunk tables
 
 
@@ -37,9 +38,12 @@ class Plan:
     keep: QualityFilter | None = None
 
     def __post_init__(self) -> None:
-        """Raises InputError for numbers of samples and seeds that are none."""
+        """Raises InputError for numbers of samples and seeds that are none, and for a filter with classes left free."""
         object.__setattr__(self, "samples", checked_count("samples", self.samples))
         object.__setattr__(self, "seed", checked_seed(self.seed))
+        if self.keep is not None and self.kept is not None:
+            raise InputError("a quality filter compares images with their whole label maps, but some classes are left "
+                             "free. Leave one of the two out.")
 
     def __reduce__(self) -> tuple[object, ...]:
         return Plan, (self.generator, self.source, self.samples, self.seed, self.settings, self.keep)
@@ -65,6 +69,11 @@ class Plan:
     @cached_property
     def sha256(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def kept(self) -> Kept | None:
+        """The classes that the label maps tell; None where they tell all."""
+        return kept_of(self.source.identity().get(KEPT_CLASSES), self.generator.domain.labels)
 
     @cached_property
     def parts(self) -> list[range]:

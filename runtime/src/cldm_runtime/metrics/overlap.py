@@ -36,6 +36,7 @@ class ScoreReason(IntEnum):
     BOTH_EMPTY = 1  # neither side has the region: agreement on absence, a true negative
     REFERENCE_EMPTY = 2  # only the segmentation has the region: a false detection
     PREDICTION_EMPTY = 3  # only the reference has the region: a miss
+    FREE_CLASS = 4  # the reference leaves the region free, so it has none
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,8 @@ def _summarise_region(scores: Scores, region: str) -> RegionSummary:
     distances = {metric: spread(scores[f"{region}_{metric}"]) for metric in METRICS if metric != "dice"}
     n_empty, n_false = int(empty_reference.sum()), int(false.sum())
     return RegionSummary(
-        region, n=len(dice), n_empty_reference=n_empty, n_empty_prediction=int((both | missed).sum()),
+        region, n=int((reasons != ScoreReason.FREE_CLASS).sum()), n_empty_reference=n_empty,
+        n_empty_prediction=int((both | missed).sum()),
         n_both_empty=int(both.sum()), n_missed=int(missed.sum()), n_false=n_false,
         false_rate=n_false / n_empty if n_empty else float("nan"),
         dice=spread(dice[~empty_reference]), dice_with_absence=spread(np.where(both, 1.0, dice)), **distances)

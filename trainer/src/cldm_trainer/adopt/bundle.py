@@ -44,6 +44,9 @@ def adopt(design: Design, section: TextureConfig, run: RunFolder, folder: Path, 
     if not kind.adoptable or kind.facts is None or roles != [kind.facts.encoder]:
         raise InputError(f"{folder}: conditioned by {', '.join(roles) or 'nothing'}, the configuration by "
                          f"{kind.name}. Only bundles conditioned by the mask's latent can be adopted.")
+    if design.codecs.image.is_identity:
+        raise InputError(f"{folder}: a run with the codec identity takes no weights from a bundle. To begin with "
+                         "another run's denoiser, set diffusion.start.")
     stages = (codec.IMAGE_STAGE, codec.MASK_STAGE, latents.STAGE, texture.STAGE, bases.STAGE)
     trained = [name for name in stages if any((home / name).glob("*"))]
     if trained:

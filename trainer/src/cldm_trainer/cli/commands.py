@@ -27,7 +27,7 @@ from ..stages.table import SHARED, STAGES, arguments, run_stage
 from ..training import launch
 from ..training.faults import explain
 from .importing import MONAI_COMPAT, describe_to_monai, import_command
-from .measuring import audit, judge, spread
+from .measuring import audit, judge, spread, utility
 from .settings import settings
 
 __all__ = ["STAGES", "arguments", "cli", "main", "run_stage"]
@@ -98,6 +98,7 @@ cli.add_command(import_command)
 cli.add_command(judge)
 cli.add_command(spread)
 cli.add_command(settings)
+cli.add_command(utility)
 _add_shared("all", "Run every stage that the configuration needs, in order; finished ones return at once.", _run_all)
 
 
@@ -129,6 +130,8 @@ def _needed(stage: str, config: Config) -> bool:
     unneeded = dict.fromkeys(_OF_A_GENERATOR, not export.generator or few)
     if config.run.output == LABELS.name:
         unneeded |= {"mask-codec": True, "texture": True}
+    if config.image_codec.is_identity:
+        unneeded |= dict.fromkeys(("image-codec", "mask-codec", "texture"), True)
     unneeded["acquisition"] = unneeded["acquisition"] or not config.acquisition.detection or bool(config.run.codecs)
     unneeded |= dict.fromkeys(("trajectories", "distil"), not few) | {"finish": not (few and config.finish)}
     unneeded |= dict.fromkeys(("small-decoder", "small-texture"), not (few and small.decoder))

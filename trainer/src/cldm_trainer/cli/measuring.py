@@ -94,6 +94,22 @@ def audit(config_path: str, samples: str | None, seeds: int, out: str | None, qu
     click.echo("\n".join(str(path) for path in (result.page, result.card) if path))
 
 
+@click.command()
+@click.option("--config", "config_path", required=True, type=click.Path(), metavar="FILE",
+              help="TOML file, such as trainer/configs/segguided-cpu.toml.")
+@click.option("--out", default=None, type=click.Path(), metavar="DIR",
+              help="Where utility.md and utility.json go. [default: the run's folder]")
+def utility(config_path: str, out: str | None) -> None:
+    """Train one small segmenter on generated images, on the cohort's, and on both, and test it on the cohort's other
+    patients. Continues where it was stopped."""
+    config, command = load_config(config_path), f"cldm-train utility --config {config_path}"
+    cohort = import_module("cldm_trainer.results.new_patients").cohort_of_results(config)
+    target = Path(out) if out else config.run_folder / "utility"
+    with BusyLines("utility", aloud=True) as say:
+        page = import_module("cldm_trainer.results.utility.run").run(config, command, cohort, target, say)
+    click.echo(str(page))
+
+
 def _command(name: str, config_path: str, bundles: tuple[str, ...], samples: str | None) -> str:
     """The command as pages state it."""
     options = [f"--bundle {bundle}" for bundle in bundles] + ([f"--samples {Path(samples).name}"] if samples else [])

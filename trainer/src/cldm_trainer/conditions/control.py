@@ -27,8 +27,9 @@ class Controlled(Condition):
         return int(2 ** (len(config.control.channels) - 1))
 
     def faults(self, config: Config) -> list[str]:
-        faults, halved = [], self.stride(config)
-        stride = config.image_codec.patch * 2 ** (len(config.image_codec.channels) - 1)
+        faults, halved, stride = [], self.stride(config), config.image_codec.stride
+        if config.diffusion.patch > 1:
+            faults.append(f"diffusion.patch: found {config.diffusion.patch}, expected 1 for the condition {self.name}.")
         if not config.control.base:
             faults.append("control.base: empty, expected the name of a run with diffusion.condition = \"none\".")
         if halved != stride:

@@ -57,6 +57,11 @@ class Design:
     def classes(self) -> int:
         return len(self.domain.labels)
 
+    @property
+    def mask_channels(self) -> int:
+        """Of what stands for a label map: its latent, or the map itself, one-hot."""
+        return self.classes if self.codecs.mask.is_identity else self.codecs.mask.latent_channels
+
 
 @dataclass(frozen=True)
 class Table:
@@ -86,8 +91,8 @@ class Trained(Protocol):
     def mask_latents(self, subset: str) -> Tensor:
         """Raw latents of the label maps, (N, C, *latent), float16."""
 
-    def mask_codec(self) -> Codec:
-        """The mask codec, frozen."""
+    def mask_codec(self) -> Codec | None:
+        """The mask codec, frozen; None for the identity."""
 
     def mask_affine(self) -> Affine:
         """The standardisation of the mask codec's latents."""

@@ -9,6 +9,7 @@ from ..config import Config
 from .attributes import hidden, unknown_images
 from .facts import ConditionFacts
 from .kind import SUBSETS, Condition, Design, Table, Trained
+from .mask import mask_column, mask_encoder, untrained_mask_encoder
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,7 @@ class MaskAttributesCondition(Condition):
     def learned(self, design: Design) -> nn.Module:
         from ..networks.planes import AttributePlanes
 
-        return AttributePlanes(design.codecs.mask.latent_channels, len(design.diffusion.image_attributes))
+        return AttributePlanes(design.mask_channels, len(design.diffusion.image_attributes))
 
     def fit(self, encoder: nn.Module, training: Table) -> None:
         from ..networks.planes import AttributePlanes
@@ -42,33 +43,27 @@ class MaskAttributesCondition(Condition):
         encoder.standardise_by(*training.columns[1:])
 
     def tables(self, design: Design, trained: Trained) -> dict[str, Table]:
-        affine, kept = trained.mask_affine(), trained.kept(self.name, trained.attributes, {
+        kept = trained.kept(self.name, trained.attributes, {
             "image_attributes": ",".join(design.diffusion.image_attributes)})
 
-        def prepare(column: Tensor) -> Tensor:
-            return column.float() if column.ndim == 2 else affine.standardise(column.float())
+        def table(subset: str) -> Table:
+            masks, prepare = mask_column(design, trained, subset)
+            return Table((masks, kept[f"{subset}.values"], kept[f"{subset}.defined"]),
+                         lambda column: column.float() if column.ndim == 2 else prepare(column))
 
-        return {subset: Table((trained.mask_latents(subset), kept[f"{subset}.values"], kept[f"{subset}.defined"]),
-                              prepare) for subset in SUBSETS}
+        return {subset: table(subset) for subset in SUBSETS}
 
     def hide(self, sources: tuple[Tensor, ...], share: float, generator: torch.Generator) -> tuple[Tensor, ...]:
         return (sources[0], *hidden(sources[1:], share, generator))
 
     def exported(self, design: Design, learned: nn.Module | None) -> nn.Module:
-        import torch
-
-        from ..networks import Affine, Codec, MaskEncoder
         from ..networks.planes import AttributePlanes, MaskAndAttributesEncoder
 
         assert isinstance(learned, AttributePlanes)
-        channels = design.codecs.mask.latent_channels
-        masks = MaskEncoder(Codec(design.classes, design.codecs.mask, design.dims),
-                            Affine(torch.zeros(channels), torch.ones(channels), design.dims))
-        return MaskAndAttributesEncoder(masks, learned)
+        return MaskAndAttributesEncoder(untrained_mask_encoder(design), learned)
 
     def trained_encoder(self, learned: nn.Module | None, trained: Trained) -> nn.Module:
-        from ..networks import MaskEncoder
         from ..networks.planes import AttributePlanes, MaskAndAttributesEncoder
 
         assert isinstance(learned, AttributePlanes)
-        return MaskAndAttributesEncoder(MaskEncoder(trained.mask_codec(), trained.mask_affine()), learned)
+        return MaskAndAttributesEncoder(mask_encoder(trained), learned)

@@ -2,6 +2,7 @@
 
 from cldm_runtime.errors import InputError
 
+from .ablated_mask import AblatedMaskCondition
 from .attributes import AttributeCondition
 from .control import ControlCondition
 from .facts import ConditionFacts
@@ -14,7 +15,7 @@ from .none import NoCondition
 
 KINDS: dict[str, Condition] = {kind.name: kind for kind in (
     NoCondition(), MaskCondition(), AttributeCondition(), LabelVaeCondition(), ControlCondition(),
-    MaskAttributesCondition(), ImageCondition())}
+    MaskAttributesCondition(), ImageCondition(), AblatedMaskCondition())}
 
 
 def condition_facts(condition: str) -> ConditionFacts:

@@ -47,6 +47,12 @@ def _random_attributes(like: Mapping[str, Tensor], generator: torch.Generator) -
             "defined": defined}
 
 
+def _alternating(one_hot: Tensor) -> Tensor:
+    """Which classes (n, K) count: all in the first sample, then each third one does not."""
+    rows, classes = (torch.arange(size) for size in one_hot.shape[:2])
+    return ((rows[:, None] == 0) | ((rows[:, None] + classes) % 3 > 0) | (classes == 0)).float()
+
+
 _MASKS = EncoderInputs({"one_hot": ("label map, one channel for each of labels.names, 0 or 1", (0.0, 1.0))},
                        lambda one_hot, attributes, images: {"one_hot": one_hot}, _random_maps)
 _ATTRIBUTES = EncoderInputs(
@@ -60,4 +66,10 @@ _BOTH = EncoderInputs({**_MASKS.tensors, **_ATTRIBUTES.tensors},
 _IMAGES = EncoderInputs({"image": ("given image in image.value_range", (0.0, 1.0))},
                         lambda one_hot, attributes, images: {"image": images},
                         lambda like, generator: {"image": torch.rand(like["image"].shape, generator=generator)})
-SOURCES = {"masks": _MASKS, "attributes": _ATTRIBUTES, "masks and attributes": _BOTH, "images": _IMAGES}
+_PARTLY = EncoderInputs(
+    {**_MASKS.tensors, "known": ("whether the label map tells a class, 1, or leaves it free, 0", (0.0, 1.0))},
+    lambda one_hot, attributes, images: {"one_hot": one_hot, "known": _alternating(one_hot)},
+    lambda like, generator: {**_random_maps(like, generator),
+                             "known": (torch.rand(like["known"].shape, generator=generator) < 0.5).float()})
+SOURCES = {"masks": _MASKS, "attributes": _ATTRIBUTES, "masks and attributes": _BOTH, "images": _IMAGES,
+           "masks and classes": _PARTLY}

@@ -12,7 +12,34 @@ from cldm_runtime.files.records import plain
 from cldm_runtime.scans.settings import CohortSettings, PrepareSettings
 
 from .bench import BenchConfig
+from .codec import CodecConfig, CodecSections, LatentsConfig, TextureConfig
+from .optimiser import OptimiserConfig
+from .utility import UtilityConfig
 from .validity import ValidityConfig
+
+__all__ = [
+    "STRONG",
+    "AcquisitionConfig",
+    "BenchConfig",
+    "CodecConfig",
+    "CodecSections",
+    "Config",
+    "ControlConfig",
+    "DiffusionConfig",
+    "DistilConfig",
+    "ExportConfig",
+    "FinishConfig",
+    "LabelVaeConfig",
+    "LatentsConfig",
+    "OptimiserConfig",
+    "ResultsConfig",
+    "RunConfig",
+    "SegmenterConfig",
+    "SmallCodecConfig",
+    "TextureConfig",
+    "UtilityConfig",
+    "ValidityConfig"
+]
 
 
 @dataclass(frozen=True)
@@ -31,60 +58,6 @@ class RunConfig:
 
 
 @dataclass(frozen=True)
-class OptimiserConfig:
-    steps: int  # of training in all; a higher number continues a run that is finished
-    batch_size: int  # [samples] of one step, over all devices
-    learning_rate: float  # of AdamW, after the warm-up
-    warmup_steps: int = 100  # over which the rate rises from 0
-    final_rate: float = 0.0  # of the cosine decay, as a share of learning_rate; 1 holds the rate constant
-    weight_decay: float = 0.0  # of AdamW
-    momentum: float = 0.9  # Adam's first beta; 0 where a critic is trained against the model
-    second_momentum: float = 0.999  # Adam's second beta
-    gradient_clip: float = 1.0  # largest norm of the gradient; a larger one is shortened to it
-    ema_decay: float = 0.999  # of the moving average of the weights, which is what is exported
-    log_every: int = 50  # [steps] between rows of log.csv
-    validate_every: int = 500  # [steps] between measurements on the subset val
-    picture_every: int = 1000  # [steps] between pictures in samples/
-    checkpoint_every: int = 500  # [steps] between checkpoints
-
-
-@dataclass(frozen=True)
-class CodecConfig:
-    optimiser: OptimiserConfig
-    latent_channels: int  # of the latent
-    channels: tuple[int, ...]  # of each level; each but the first halves the resolution
-    patch: int = 1  # pixel-unshuffle in front: 2 moves the convolutions from 128x128 to 64x64
-    hidden_channels: int = 8  # at full resolution behind the pixel-shuffle; unused where patch is 1
-    residual_blocks: int = 1  # of each level
-    attention: tuple[bool, ...] = ()  # whether each level has it; empty: none has
-    middle_attention: bool = False  # attention at the lowest resolution
-    norm_groups: int = 8  # of group normalisation; every number of channels is a multiple of it
-    recompute: bool = False  # activations, in the backward pass: less memory, a third more time
-    augment: bool = True  # rotations by 90 degrees and mirroring
-    kl_weight: float = 1e-6  # of the divergence of the latent from a normal distribution
-    l1_weight: float = 1.0  # images: absolute error
-    mse_weight: float = 0.0  # images: squared error
-    gradient_weight: float = 0.0  # images: L1 between image gradients
-    perceptual_weight: float = 0.0  # images: distance in features of perceptual_network
-    perceptual_network: str = ""  # a TorchScript file, image in [-1, 1] -> features; nothing is downloaded
-    adversarial_weight: float = 0.0  # images: loss against a critic of patches; 0: none
-    adversarial_start: int = 0  # [step] from which the critic counts
-    adversarial_rate: float = 8e-4  # learning rate of that critic
-    dice_weight: float = 1.0  # masks, added to a cross-entropy of weight 1; where run.output is labels, to the others
-    relabel: float = 0.0  # masks: share of the maps whose foreground labels are permuted, so that rare ones are learned
-
-
-@dataclass(frozen=True)
-class TextureConfig:
-    optimiser: OptimiserConfig
-    channels: int = 32  # of the texture's network
-    window: int = 64  # [pixels] what the critic sees at once; a whole slice where that is smaller
-    coarse_weight: float = 400.0  # of what the texture changes beyond fine detail
-    critic_channels: int = 24  # of the critic's first level
-    critic_penalty: float = 0.05  # weight, on the critic's squared gradient at the cohort's slices
-
-
-@dataclass(frozen=True)
 class AcquisitionConfig:
     """Generators draw the noise, resolution and rim of their images from the distribution over the training slices,
     and apply them in a last graph; the texture then adds no noise."""
@@ -94,19 +67,13 @@ class AcquisitionConfig:
 
 
 @dataclass(frozen=True)
-class LatentsConfig:
-    copies: int = 1  # encodings of each training slice: the first plain, the others moved
-    rotation_deg: float = 15.0  # at most, either way
-    shift_pixels: float = 4.0  # at most, either way, along each axis
-    scale: float = 0.08  # share of the size, either way
-
-
-@dataclass(frozen=True)
 class DiffusionConfig:
     optimiser: OptimiserConfig
     channels: tuple[int, ...] = (32, 64)  # of each level of the denoiser; each but the first halves the resolution
     residual_blocks: int = 1  # of each level
     attention: tuple[bool, ...] = (False, True)  # whether each level has it
+    patch: int = 1  # pixel-unshuffle in front: 4 moves the U-Net from 128x128 to 32x32
+    hidden_channels: int = 16  # at full resolution behind the pixel-shuffle; unused where patch is 1
     head_channels: int = 64  # of each attention head
     norm_groups: int = 32  # of group normalisation; every number of channels is a multiple of it
     objective: str = "v"  # v, epsilon, sample, or flow, which has the schedule flow
@@ -115,12 +82,13 @@ class DiffusionConfig:
     beta_start: float = 1e-4  # of the schedules linear and scaled_linear, at the first timestep
     beta_end: float = 2e-2  # the same at the last timestep
     zero_terminal_snr: bool = False  # the schedule is rescaled to end in pure noise, for v and sample
+    shifted_for: int = 0  # [pixels] of a side: more noise, log SNR + 2 log(64 / side); 0: not shifted
     min_snr_gamma: float = 0.0  # 0: every timestep weighs the same
     condition: str = "mask"  # a name in conditions.registry.KINDS: none, mask, attributes, label-vae, control, ...
     condition_dropout: float = 0.0  # share of training samples without their condition; above 0 allows guidance
     tokens: str = "corrected"  # of attributes: each value knows its attribute; "as-released": bare numbers
     image_attributes: tuple[str, ...] = ()  # conditions attributes, mask-attributes: of the image, such as its contrast
-    value_dropout: float = 0.0  # share of the attributes hidden in training: unknown ones may then be left out
+    value_dropout: float = 0.0  # share of attributes, or of classes of ablated-mask, hidden in training
     context_width: int = 64  # of the tokens of attributes and label-vae, in cross-attention
     sample_steps: int = 50  # DDIM steps of the pictures
     noisy_timesteps: float = 0.0  # 0: uniform; up to 1: noisier timesteps more often, density 1 + x (2 t / T - 1)
@@ -236,15 +204,6 @@ class ResultsConfig:
 
 
 @dataclass(frozen=True)
-class CodecSections:
-    """What the latents of a cohort depend on."""
-
-    image: CodecConfig
-    mask: CodecConfig
-    latents: LatentsConfig
-
-
-@dataclass(frozen=True)
 class Config:
     """Everything that a run depends on. Sections are named as in the file."""
 
@@ -252,8 +211,9 @@ class Config:
     cohort: CohortSettings
     image_codec: CodecConfig
     diffusion: DiffusionConfig
-    mask_codec: CodecConfig = CodecConfig(OptimiserConfig(3000, 8, 1e-3), 4, (16, 32))
-    texture: TextureConfig = TextureConfig(OptimiserConfig(3000, 8, 1e-3))
+    mask_codec: CodecConfig = CodecConfig(
+        optimiser=OptimiserConfig(3000, 8, 1e-3), latent_channels=4, channels=(16, 32))
+    texture: TextureConfig = TextureConfig()
     prepare: PrepareSettings = dataclasses.field(default_factory=PrepareSettings)
     acquisition: AcquisitionConfig = AcquisitionConfig()
     latents: LatentsConfig = LatentsConfig()
@@ -266,6 +226,7 @@ class Config:
     export: ExportConfig = ExportConfig()
     results: ResultsConfig = ResultsConfig()
     validity: ValidityConfig = dataclasses.field(default_factory=ValidityConfig)
+    utility: UtilityConfig = dataclasses.field(default_factory=UtilityConfig)
     bench: BenchConfig = dataclasses.field(default_factory=BenchConfig)
 
     @property

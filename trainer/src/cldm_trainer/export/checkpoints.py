@@ -18,7 +18,7 @@ from ..conditions.registry import KINDS, condition_facts
 from ..config import AcquisitionConfig, TextureConfig
 from ..graphs.accurate_norm import use_accurate_norms
 from ..graphs.write import round_to_bytes, round_to_half
-from ..networks import Encoder, LabelDecoder, TexturedDecoder
+from ..networks import Encoder, IdentityCodec, LabelDecoder, PlainDecoder, TexturedDecoder
 from ..stages import bases, codec, diffusion, label_vae, latents, texture
 from ..stages.acquisition import NO_ACQUISITION, load_spec
 from ..stages.lineage import NO_INHERITANCE, Inheritance, inheritance, natures_of, recorded_inheritance
@@ -46,8 +46,12 @@ def load_generator(settings: BundleSettings, design: Design, section: TextureCon
     image_codec = codec.trained_image_codec(codecs.image, run)
     affine = latents.load_affines(codecs, run)[0]
     encoder = diffusion.trained_condition_encoder(design, run)
-    decoder: TexturedDecoder | LabelDecoder = LabelDecoder(image_codec, affine)
-    if run.cohort.drawn_labels is None:
+    decoder: TexturedDecoder | LabelDecoder | PlainDecoder
+    if isinstance(image_codec, IdentityCodec):
+        decoder = PlainDecoder(affine)
+    elif run.cohort.drawn_labels is not None:
+        decoder = LabelDecoder(image_codec, affine)
+    else:
         decoder = TexturedDecoder(image_codec, affine, texture.trained_texture(section, codecs, run, acquisition))
     networks = Networks(
         denoiser=diffusion.trained_denoiser(design, run),
@@ -88,7 +92,8 @@ def generator_stages(design: Design, run: RunFolder) -> dict[str, Path]:
     """The stages whose weights are in the bundle, and their folders."""
     kind = KINDS[design.diffusion.condition]
     decoding = (texture.STAGE,) if run.cohort.drawn_labels is None else ()
-    folders = {stage: run.lent(stage) for stage in (codec.IMAGE_STAGE, *kind.codecs, *decoding)}
+    lent = () if design.codecs.image.is_identity else (codec.IMAGE_STAGE, *kind.codecs, *decoding)
+    folders = {stage: run.lent(stage) for stage in lent}
     return folders | {stage: run.own(stage) for stage in (*kind.stages, bases.STAGE)}
 
 

@@ -12,7 +12,7 @@ from cldm_runtime.bundle.nature import stated_natures
 from ..conditions.registry import KINDS, condition_facts
 from ..config import FinishConfig
 from ..graphs.accurate_norm import use_accurate_norms
-from ..networks import Encoder, TexturedDecoder
+from ..networks import Encoder, PlainDecoder, TexturedDecoder
 from ..networks.small import SmallTexturedDecoder
 from ..stages import distil, finish, small_codec
 from ..stages.small_codec import SmallSections
@@ -66,7 +66,7 @@ def load_networks(sections: SmallSections, run: RunFolder, finishes: Sequence[Fi
         use_accurate_norms(condition_encoder)
     encoder = sections.module("encoder")
     decoder = small_codec.trained_decoder(sections, run) if small.decoder else sections.module("decoder")
-    assert isinstance(encoder, Encoder) and isinstance(decoder, TexturedDecoder | SmallTexturedDecoder)
+    assert isinstance(encoder, Encoder) and isinstance(decoder, TexturedDecoder | SmallTexturedDecoder | PlainDecoder)
     student = finish.trained_student(finishes, sections.distil, sections.design, run)
     return Networks(student, condition_encoder, decoder, encoder)
 

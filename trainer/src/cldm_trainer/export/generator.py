@@ -19,7 +19,7 @@ from ..conditions.facts import ConditionFacts
 from ..conditions.registry import condition_facts
 from ..conditions.sources import SOURCES, Limits
 from ..graphs.write import BATCH, export_graph, trace
-from ..networks import Affine, Denoiser, Encoder, LabelDecoder, TexturedDecoder
+from ..networks import Affine, Denoiser, Encoder, LabelDecoder, PlainDecoder, TexturedDecoder
 from ..networks.scanner import AcquisitionGraph
 from ..networks.small import SmallTexturedDecoder
 from . import reference as reference_case
@@ -42,7 +42,7 @@ class Networks:
 
     denoiser: Denoiser
     condition_encoder: nn.Module | None  # from what is given to what the denoiser takes; None: no condition
-    decoder: TexturedDecoder | SmallTexturedDecoder | LabelDecoder
+    decoder: TexturedDecoder | SmallTexturedDecoder | LabelDecoder | PlainDecoder
     encoder: Encoder
     acquisition: AcquisitionGraph | None = None  # None: the decoder draws the noise
 
@@ -51,7 +51,8 @@ class Networks:
         """None for a denoiser that draws label maps freely. Raises InputError for one of images without a condition."""
         if self.condition_encoder is None and self.output is LABELS:
             return None
-        return condition_facts(self.denoiser.condition)
+        facts = condition_facts(self.denoiser.condition)
+        return facts.in_pixels() if isinstance(self.decoder, PlainDecoder) else facts
 
     @property
     def output(self) -> Output:
@@ -156,7 +157,8 @@ class GeneratorExport:
             return torch.randn(like.shape, generator=generator)
 
         texture, posterior, graph = noise(images), noise(latent), self.networks.acquisition
-        grain = {} if graph or self.networks.output is LABELS else {"texture_noise": texture}
+        draws = graph is None and isinstance(self.networks.decoder, TexturedDecoder | SmallTexturedDecoder)
+        grain = {"texture_noise": texture} if draws else {}
         numbers = example_numbers(graph, images, generator) if graph else {}
 
         def inputs(image: Tensor, encoded: dict[str, Tensor], z: Tensor,

@@ -4,9 +4,11 @@ Images are in [-1, 1] inside the networks and in [0, 1] at the modules that are 
 for the diffusion model are standardised per channel: (z - mean) / std.
 """
 
-from .codec import Affine, Codec, Encoder, LabelDecoder, MaskEncoder, discriminator
+from .affine import Affine
+from .codec import Codec, Encoder, LabelDecoder, MaskEncoder, discriminator, make_image_codec
 from .control import ControlEncoder, ControlImageEncoder
 from .denoiser import Conditioned, ConditionInput, Denoiser
+from .identity import IdentityCodec, OneHotEncoder, PlainDecoder
 from .label_vae import LabelVae, LabelVectorEncoder
 from .texture import Texture, TextureCritic, TexturedDecoder
 from .tokens import AttributeTokens
@@ -21,12 +23,16 @@ __all__ = [
     "ControlImageEncoder",
     "Denoiser",
     "Encoder",
+    "IdentityCodec",
     "LabelDecoder",
     "LabelVae",
     "LabelVectorEncoder",
     "MaskEncoder",
+    "OneHotEncoder",
+    "PlainDecoder",
     "Texture",
     "TextureCritic",
     "TexturedDecoder",
     "discriminator",
+    "make_image_codec",
 ]

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..config import CodecConfig
+from .affine import Affine
+from .identity import IdentityCodec
 from .rank import CONVOLUTION, DepthToSpace, SpaceToDepth
 
 
@@ -80,28 +82,15 @@ class Codec(nn.Module):
         return self.decode(mean + deviation * noise), mean, deviation
 
 
+def make_image_codec(section: CodecConfig, channels: int, dims: int) -> Codec | IdentityCodec:
+    """The untrained codec for images with that number of channels and spatial dimensions."""
+    return IdentityCodec(channels, dims) if section.is_identity else Codec(channels, section, dims)
+
+
 def discriminator(channels: int = 1, dims: int = 2) -> nn.Module:
     """The PatchGAN of the cLDM paper for images with that number of channels; use the last entry of its output."""
     critic: nn.Module = PatchDiscriminator(spatial_dims=dims, channels=64, in_channels=channels, num_layers_d=3)
     return critic
-
-
-class Affine(nn.Module):
-    """Per-channel mean and std of raw latents. Kept as buffers, so that they travel with the weights."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: Tensor, std: Tensor, dims: int = 2) -> None:
-        super().__init__()
-        self.register_buffer("mean", mean.reshape(1, -1, *(1,) * dims).clone())
-        self.register_buffer("std", std.reshape(1, -1, *(1,) * dims).clone())
-
-    def standardise(self, z: Tensor) -> Tensor:
-        return (z - self.mean) / self.std
-
-    def restore(self, z: Tensor) -> Tensor:
-        return z * self.std + self.mean
 
 
 class Encoder(nn.Module):
@@ -110,7 +99,7 @@ class Encoder(nn.Module):
     Zeros instead of the noise give the mean. Draws, not means, are what the diffusion model learns.
     """
 
-    def __init__(self, codec: Codec, affine: Affine) -> None:
+    def __init__(self, codec: Codec | IdentityCodec, affine: Affine) -> None:
         super().__init__()
         self.codec, self.affine = codec, affine
 

@@ -15,7 +15,7 @@ from monai.networks.nets import ControlNet, DiffusionModelUNet
 from torch import Tensor, nn
 
 from ..config import DiffusionConfig
-from .rank import spatial_axes
+from .rank import CONVOLUTION, DepthToSpace, SpaceToDepth, spatial_axes
 
 Way = Literal["nothing", "channels", "tokens", "control"]
 
@@ -30,6 +30,27 @@ class ConditionInput:
     way: Way = "nothing"
     shape: tuple[int, ...] = ()
     extends: str = ""
+
+
+class FoldedUNet(nn.Module):
+    """A U-Net at 1/patch of the resolution, between an input and a head that see every pixel: pixels become channels in
+    front of it, and are put back behind it; two convolutions then join its answer with the input (the stem of "simple
+    diffusion", Hoogeboom et al., arXiv 2301.11093)."""
+
+    def __init__(self, in_channels: int, out_channels: int, config: DiffusionConfig, dims: int,
+                 **settings: Any) -> None:
+        super().__init__()
+        hidden, pixels, convolution = config.hidden_channels, config.patch**dims, CONVOLUTION[dims]
+        self.fold, self.unfold = SpaceToDepth(config.patch), DepthToSpace(config.patch)
+        self.inner = DiffusionModelUNet(in_channels=in_channels * pixels, out_channels=hidden * pixels, **settings)
+        self.head = nn.Sequential(convolution(hidden + in_channels, hidden, 3, padding=1), nn.SiLU(),
+                                  convolution(hidden, out_channels, 3, padding=1))
+
+    def forward(self, x: Tensor, timesteps: Tensor, context: Tensor | None = None) -> Tensor:
+        """x (N, in channels, *spatial) -> (N, out channels, *spatial)."""
+        hidden = self.unfold(self.inner(self.fold(x), timesteps=timesteps, context=context))
+        prediction: Tensor = self.head(torch.cat([hidden, x], dim=1))
+        return prediction
 
 
 class Denoiser(nn.Module):
@@ -52,13 +73,11 @@ class Denoiser(nn.Module):
             "norm_num_groups": config.norm_groups,
             "num_head_channels": config.head_channels,
         }
-        self.unet = DiffusionModelUNet(
-            in_channels=latent_channels + (taken.shape[0] if taken.way == "channels" else 0),
-            out_channels=latent_channels,
-            with_conditioning=tokens,
-            cross_attention_dim=taken.shape[1] if tokens else None,
-            **common,
-        )
+        in_channels = latent_channels + (taken.shape[0] if taken.way == "channels" else 0)
+        taking = common | {"with_conditioning": tokens, "cross_attention_dim": taken.shape[1] if tokens else None}
+        self.unet: nn.Module = (
+            FoldedUNet(in_channels, latent_channels, config, dims, **taking) if config.patch > 1 else
+            DiffusionModelUNet(in_channels=in_channels, out_channels=latent_channels, **taking))
         null_shape = taken.shape if tokens else taken.shape[:1]
         self.null = nn.Parameter(torch.zeros(null_shape)) if config.condition_dropout > 0 else None
         self.controlnet: nn.Module | None = None
@@ -98,9 +117,12 @@ class Denoiser(nn.Module):
         A trunk that takes another condition as channels begins this one as it predicts with its null condition, which
         its first convolution then holds as a bias (at the border of the image that differs: the convolution's zeros).
         A condition that extends the trunk's begins as the trunk predicts with its own: what it adds does nothing yet.
-        Raises ValueError where the widths differ or the trunk takes another condition in another way.
+        Raises ValueError where the widths differ, or the trunk takes another condition: in another way, or with
+        diffusion.patch above 1.
         """
         another = trunk.condition != self.condition
+        if another and isinstance(self.unet, FoldedUNet):
+            raise ValueError(f"conditioned by {trunk.condition}, which only diffusion.patch = 1 can exchange")
         if another and trunk.way not in ("nothing", "channels"):
             raise ValueError(f"conditioned by {trunk.condition}")
         weights, own, first = trunk.unet.state_dict(), self.unet.state_dict(), "conv_in.conv."

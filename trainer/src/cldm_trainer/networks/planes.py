@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from .codec import MaskEncoder
+from .identity import OneHotEncoder
 
 
 class AttributePlanes(nn.Module):
@@ -41,7 +42,7 @@ class AttributePlanes(nn.Module):
 class MaskAndAttributesEncoder(nn.Module):
     """One-hot label map, attributes and where they are defined -> what `AttributePlanes` gives."""
 
-    def __init__(self, masks: MaskEncoder, planes: AttributePlanes) -> None:
+    def __init__(self, masks: MaskEncoder | OneHotEncoder, planes: AttributePlanes) -> None:
         super().__init__()
         self.masks, self.planes = masks, planes
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .codec import Affine, Codec
+from .affine import Affine
+from .codec import Codec
 from .rank import CONVOLUTION, SMOOTH, depth_to_space, per_channel, space_to_depth, spatial_axes
 
 _GREY, _IMAGE, _FINE, _LOST = 0.25, 4.0, 20.0, 15.0  # bring [0, 1] images, their details and residuals to about 1

@@ -16,7 +16,7 @@ from . import latents as latents_stage
 
 STAGE = "diffusion"
 _OF_THE_TRUNK = ("channels", "residual_blocks", "norm_groups", "objective", "schedule", "timesteps", "beta_start",
-                 "beta_end", "zero_terminal_snr")
+                 "beta_end", "zero_terminal_snr", "patch", "hidden_channels", "shifted_for")
 _OF_THE_BASE = (*_OF_THE_TRUNK, "attention", "head_channels")
 
 

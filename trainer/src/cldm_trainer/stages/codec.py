@@ -14,8 +14,8 @@ from cldm_runtime.errors import InputError
 from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.files.records import plain
 
-from ..config import CodecConfig
-from ..networks import Codec, discriminator
+from ..config import CodecConfig, CodecSections
+from ..networks import Codec, IdentityCodec, discriminator, make_image_codec
 from ..training import checkpoint
 from ..training.batches import (
     Slices,
@@ -47,8 +47,8 @@ _VALIDATED = 32  # samples at once, at most
 
 def _noise(codec: CodecConfig, x: Tensor, generator: torch.Generator) -> Tensor:
     """Of the latent's shape for images or label maps (N, channels, *spatial)."""
-    stride = codec.patch * 2 ** (len(codec.channels) - 1)
-    return torch.randn((len(x), codec.latent_channels, *(size // stride for size in x.shape[2:])), generator=generator)
+    sizes = (size // codec.stride for size in x.shape[2:])
+    return torch.randn((len(x), codec.latent_channels, *sizes), generator=generator)
 
 
 def _scripted(path: str) -> nn.Module:
@@ -208,7 +208,9 @@ def _reconstruct_labels(model: nn.Module, labels: Tensor, classes: int, device: 
 
 
 def run_image_codec(section: CodecConfig, run: RunFolder) -> None:
-    """Train the codec of what the generator draws, images or label maps, on the training subset."""
+    """Train the codec of what the generator draws, images or label maps, on the training subset. Raises InputError for
+    an identity."""
+    _require_network(section, IMAGE_STAGE)
     cohort = run.cohort
     train_shared(lambda: ImageCodecTask(section, cohort.drawn("train"), cohort.drawn("val"), cohort.drawn_labels),
                  IMAGE_STAGE, section.optimiser, run, image_codec_made_from(section, run))
@@ -223,7 +225,8 @@ def image_codec_made_from(section: CodecConfig, run: RunFolder) -> dict[str, Any
 
 
 def run_mask_codec(section: CodecConfig, run: RunFolder) -> None:
-    """Train the mask codec on the training subset."""
+    """Train the mask codec on the training subset. Raises InputError for an identity."""
+    _require_network(section, MASK_STAGE)
     path, domain = run.cohort.file, run.cohort.domain
     train_shared(lambda: MaskCodecTask(section, domain, load_slices(path, "train"), load_slices(path, "val")),
                  MASK_STAGE, section.optimiser, run, mask_codec_made_from(section, run))
@@ -234,9 +237,28 @@ def mask_codec_made_from(section: CodecConfig, run: RunFolder) -> dict[str, Any]
     return {**plain(section), **run.record}
 
 
-def trained_image_codec(section: CodecConfig, run: RunFolder) -> Codec:
-    """The trained image codec, frozen, in evaluation mode. Raises InputError if there is none."""
-    codec = Codec(run.cohort.drawn_channels, section, run.cohort.dims)
+def _require_network(section: CodecConfig, stage: str) -> None:
+    if section.is_identity:
+        raise InputError(f"{stage}: the codec is the identity, which has nothing to train. Leave the stage out.")
+
+
+def codec_stages(sections: CodecSections, run: RunFolder) -> dict[str, CodecConfig]:
+    """The stages that train a codec of the run, and their sections; none for identities, and none of label maps where
+    these are drawn."""
+    stages = {IMAGE_STAGE: sections.image} | ({MASK_STAGE: sections.mask} if run.cohort.drawn_labels is None else {})
+    return {stage: section for stage, section in stages.items() if not section.is_identity}
+
+
+def trained_image_codec(section: CodecConfig, run: RunFolder) -> Codec | IdentityCodec:
+    """The trained image codec, frozen, in evaluation mode. Raises InputError if there is none, or if an identity is
+    for another number of channels than the cohort's images have."""
+    codec = make_image_codec(section, run.cohort.drawn_channels, run.cohort.dims)
+    if isinstance(codec, IdentityCodec):
+        if codec.latent_channels != section.latent_channels:
+            raise InputError(f"image_codec.latent_channels: found {section.latent_channels}, but the images of "
+                             f"{run.cohort.file} have {codec.latent_channels} channel(s), and the codec is the "
+                             f"identity. Set latent_channels = {codec.latent_channels}.")
+        return codec.eval()
     checkpoint.load_weights(codec, run.lent(IMAGE_STAGE), IMAGE_STAGE, image_codec_made_from(section, run))
     return codec
 

@@ -13,6 +13,7 @@ from cldm_runtime.scans.settings import gather_patients
 
 from ..conditions.registry import KINDS
 from ..config import STRONG, Config, DiffusionConfig
+from ..config.codec import CODECS
 
 DRAW_LABELS = ("none", "attributes", "image")  # conditions of generators that draw label maps
 OBJECTIVES = ("v", "epsilon", "sample", "flow")
@@ -42,6 +43,8 @@ def _rule_faults(config: Config) -> list[str]:
     diffusion = config.diffusion
     choices = {
         "run.output": (config.run.output, tuple(OUTPUTS)),
+        "image_codec.codec": (config.image_codec.codec, CODECS),
+        "mask_codec.codec": (config.mask_codec.codec, (config.image_codec.codec,)),
         "diffusion.objective": (diffusion.objective, OBJECTIVES),
         "diffusion.schedule": (diffusion.schedule, SCHEDULES),
         "diffusion.condition": (diffusion.condition, tuple(KINDS)),
@@ -57,7 +60,8 @@ def _rule_faults(config: Config) -> list[str]:
             faults.append(f"{key}: found {value!r}, expected one of {', '.join(allowed)}.")
     faults += [f"run.{key}: found {count}, expected at least 1."
                for key, count in (("devices", config.run.devices), ("nodes", config.run.nodes)) if count < 1]
-    faults += [*_schedule_faults(config.diffusion), *_condition_faults(config), *_output_faults(config)]
+    faults += [*_codec_faults(config), *_schedule_faults(config.diffusion), *_condition_faults(config),
+               *_output_faults(config)]
     if config.distil.states % config.distil.steps or config.distil.teacher_steps % config.distil.states:
         faults.append(f"distil: found {config.distil.steps} steps, {config.distil.states} states, "
                       f"{config.distil.teacher_steps} teacher_steps, expected each to be a multiple of the one before.")
@@ -78,6 +82,32 @@ def _rule_faults(config: Config) -> list[str]:
     return faults
 
 
+def _codec_faults(config: Config) -> list[str]:
+    """What a codec lacks, what the identity cannot go with, and images that the networks cannot divide."""
+    faults, image, diffusion = [], config.image_codec, config.diffusion
+    if image.latent_channels < 1:
+        faults.append("image_codec.latent_channels: found 0, expected 1 or more.")
+    for name, section in (("image_codec", image), ("mask_codec", config.mask_codec)):
+        if not section.is_identity and not section.channels:
+            faults.append(f"{name}.channels: found none, expected the channels of each level.")
+    if not config.mask_codec.is_identity and config.mask_codec.latent_channels < 1:
+        faults.append("mask_codec.latent_channels: found 0, expected 1 or more.")
+    if image.is_identity and config.acquisition.detection:
+        faults.append("acquisition.detection: images of the codec identity have their noise already. Leave it out.")
+    if image.is_identity and config.distil.bundle and (config.small_codec.decoder or config.small_codec.mask_encoder):
+        faults.append("small_codec: the codec identity has nothing to imitate. Set decoder = false and mask_encoder = "
+                      "false.")
+    if diffusion.patch < 1 or diffusion.hidden_channels < 1 or diffusion.shifted_for < 0:
+        faults.append(f"diffusion: found patch {diffusion.patch}, hidden_channels {diffusion.hidden_channels}, "
+                      f"shifted_for {diffusion.shifted_for}, expected at least 1, 1 and 0.")
+        return faults
+    divisor = image.stride * diffusion.patch * 2 ** (len(diffusion.channels) - 1)
+    if any(size % divisor for size in config.prepare.shape):
+        faults.append(f"prepare.shape: found {list(config.prepare.shape)}, expected multiples of {divisor}: the codec, "
+                      "diffusion.patch and the levels of the denoiser divide it.")
+    return faults
+
+
 def _schedule_faults(diffusion: DiffusionConfig) -> list[str]:
     """Contradictions between what is predicted and the noise that it is predicted from."""
     objective, schedule = diffusion.objective, diffusion.schedule
@@ -86,6 +116,8 @@ def _schedule_faults(diffusion: DiffusionConfig) -> list[str]:
     if objective == "epsilon" and (schedule == "flow" or diffusion.zero_terminal_snr):
         return ["diffusion.objective: found 'epsilon', which tells nothing of the image in the pure noise that this "
                 "schedule ends in. Use v or sample, or another schedule without zero_terminal_snr."]
+    if schedule == "flow" and diffusion.shifted_for:
+        return [f"diffusion.shifted_for: found {diffusion.shifted_for}, expected 0: the schedule flow is not shifted."]
     if schedule == "flow" and diffusion.zero_terminal_snr:
         return ["diffusion.zero_terminal_snr: found True, expected False: the schedule flow ends in pure noise anyway."]
     return []
@@ -99,6 +131,9 @@ def _output_faults(config: Config) -> list[str]:
     if config.diffusion.condition not in DRAW_LABELS:
         faults.append(f"diffusion.condition: found {config.diffusion.condition!r} where run.output is labels, expected "
                       f"one of {', '.join(DRAW_LABELS)}: label maps are what is drawn.")
+    if config.image_codec.is_identity:
+        faults.append("image_codec.codec: found 'identity' where run.output is labels, expected kl: the identity is "
+                      "for images.")
     for key, value in (("distil.bundle", config.distil.bundle), ("export.int8", config.export.int8),
                        ("export.fp16", config.export.fp16), ("acquisition.detection", config.acquisition.detection)):
         if value:

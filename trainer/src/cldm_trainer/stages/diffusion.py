@@ -24,7 +24,7 @@ from ..conditions.kind import SUBSETS, Design, Rows, Table
 from ..conditions.models import make_model
 from ..conditions.registry import KINDS
 from ..config import DiffusionConfig
-from ..networks import Affine, Codec, Conditioned, Denoiser
+from ..networks import Affine, Codec, Conditioned, Denoiser, IdentityCodec
 from ..networks.rank import per_channel, spatial_axes
 from ..training import checkpoint
 from ..training.batches import in_batches, step_generator
@@ -54,6 +54,7 @@ def noise_schedule(config: DiffusionConfig) -> NoiseSchedule:
     else:
         make = NoiseSchedule.linear if config.schedule == "linear" else NoiseSchedule.scaled_linear
         schedule = make(config.timesteps, config.beta_start, config.beta_end, prediction_type=objective)
+    schedule = schedule.shifted(config.shifted_for) if config.shifted_for else schedule
     return schedule.zero_terminal_snr() if config.zero_terminal_snr else schedule
 
 
@@ -64,7 +65,8 @@ class DiffusionTask:
     critic_rate = 0.0
 
     def __init__(self, config: DiffusionConfig, model: nn.Module, latents: Mapping[str, Latents],
-                 conditions: Mapping[str, Table], image: Affine, image_codec: Codec) -> None:
+                 conditions: Mapping[str, Table], image: Affine,
+                 image_codec: Codec | IdentityCodec) -> None:
         """latents and conditions: of "train" and "val", in one order."""
         self.config, self.kind, self.model, self.conditions = config, KINDS[config.condition], model, conditions
         self.training, self.validation = latents["train"], latents["val"]

@@ -9,11 +9,12 @@ from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.errors import InputError
 
 from ..conditions.kind import Design
+from ..conditions.mask import untrained_mask_encoder
 from ..conditions.models import make_model
 from ..conditions.registry import KINDS, condition_facts
 from ..config import DiffusionConfig, TextureConfig
 from ..graphs.read_weights import fill
-from ..networks import Affine, Codec, Denoiser, Encoder, MaskEncoder, TexturedDecoder
+from ..networks import Affine, Denoiser, Encoder, IdentityCodec, PlainDecoder, TexturedDecoder, make_image_codec
 from .texture import make_texture
 
 _CODEC_ROLES = ("encoder", "decoder", "mask_encoder")
@@ -73,15 +74,9 @@ def untrained(design: Design, texture: TextureConfig, channels: int) -> dict[str
 
 def _codec_modules(design: Design, texture: TextureConfig, channels: int) -> dict[str, nn.Module]:
     """The networks of the codecs by graph role. Encoder and decoder share the image codec."""
-    codecs, dims = design.codecs, design.dims
-    image, masks = Codec(channels, codecs.image, dims), Codec(design.classes, codecs.mask, dims)
-    affine = _no_affine(image)
-    return {
-        "encoder": Encoder(image, affine),
-        "decoder": TexturedDecoder(image, affine, make_texture(texture, codecs.image, channels, dims)),
-        "mask_encoder": MaskEncoder(masks, _no_affine(masks)),
-    }
-
-
-def _no_affine(codec: Codec) -> Affine:
-    return Affine(torch.zeros(codec.latent_channels), torch.ones(codec.latent_channels), codec.dims)
+    section, dims = design.codecs.image, design.dims
+    image = make_image_codec(section, channels, dims)
+    affine = Affine(torch.zeros(image.latent_channels), torch.ones(image.latent_channels), dims)
+    decoder = PlainDecoder(affine) if isinstance(image, IdentityCodec) else TexturedDecoder(
+        image, affine, make_texture(texture, section, channels, dims))
+    return {"encoder": Encoder(image, affine), "decoder": decoder, "mask_encoder": untrained_mask_encoder(design)}

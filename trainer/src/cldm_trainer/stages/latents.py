@@ -24,7 +24,8 @@ from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.files.records import plain
 
 from ..config import CodecSections, LatentsConfig
-from ..networks import Affine, Codec
+from ..config.codec import IDENTITY
+from ..networks import Affine, Codec, IdentityCodec
 from ..training import checkpoint
 from ..training.batches import Slices, in_batches, move, one_hot, samples_at_once, step_generator
 from ..training.derived_tensors import is_fresh, load_derived, save_derived
@@ -33,6 +34,7 @@ from ..training.run_folder import RunFolder
 from .codec import (
     IMAGE_STAGE,
     MASK_STAGE,
+    codec_stages,
     image_codec_made_from,
     mask_codec_made_from,
     trained_image_codec,
@@ -42,14 +44,14 @@ from .codec import (
 STAGE = "latents"
 _FILE, _KEPT = "latents.safetensors", "standardisation.safetensors"
 _SUBSETS = ("train", "val")
-_CODECS = (IMAGE_STAGE, MASK_STAGE)
 BATCH = 32
 
 
 @dataclass(frozen=True)
 class Latents:
     """Raw latents of one subset, float16: mean and deviation (N, C, *latent) of what is drawn, mask (N, Cm, *latent),
-    Cm = 0 where label maps are drawn: then there is no mask codec."""
+    Cm = 0 where label maps are drawn or codecs are identities: then there is no mask codec. Of an identity, the mean is
+    the image in [-1, 1], and the deviation (N, C, 1, ...) is 0."""
 
     mean: Tensor
     deviation: Tensor
@@ -62,7 +64,7 @@ class Latents:
 def load_affines(sections: CodecSections, run: RunFolder) -> tuple[Affine, Affine]:
     """Standardisation of the image's and of the mask's latents. Raises InputError as `load_latents`."""
     tensors = _load(sections, run)
-    dims = tensors["val.mask"].ndim - 2
+    dims = tensors["val.mean"].ndim - 2
     return (Affine(tensors["image_mean"], tensors["image_std"], dims),
             Affine(tensors["mask_mean"], tensors["mask_std"], dims))
 
@@ -82,9 +84,8 @@ def _load(sections: CodecSections, run: RunFolder) -> dict[str, Tensor]:
 def fingerprint(sections: CodecSections, run: RunFolder) -> dict[str, str]:
     """What the latents depend on; a difference means that they are out of date. Raises InputError where a codec has not
     been trained, or was made from something else than the configuration says."""
-    codecs = {IMAGE_STAGE: image_codec_made_from(sections.image, run)}
-    if run.cohort.drawn_labels is None:
-        codecs[MASK_STAGE] = mask_codec_made_from(sections.mask, run)
+    made = {IMAGE_STAGE: image_codec_made_from, MASK_STAGE: mask_codec_made_from}
+    codecs = {stage: made[stage](section, run) for stage, section in codec_stages(sections, run).items()}
     kept = run.lent(STAGE) / _KEPT
     return {
         "config": json.dumps(plain(sections.latents), sort_keys=True),
@@ -92,6 +93,7 @@ def fingerprint(sections: CodecSections, run: RunFolder) -> dict[str, str]:
         "seed": str(run.settings.seed),
         **{stage.replace("-", "_"): checkpoint.weights_sha256(run.lent(stage), stage, made_from)
            for stage, made_from in codecs.items()},
+        **({"codec": IDENTITY} if sections.image.is_identity else {}),
         **({"standardisation": sha256_of(kept)} if kept.exists() else {}),
     }
 
@@ -104,12 +106,10 @@ def run(sections: CodecSections, run: RunFolder) -> None:
     """
     torch.set_num_threads(run.settings.threads)
     images = trained_image_codec(sections.image, run)
-    maps = trained_mask_codec(sections.mask, run) if run.cohort.drawn_labels is None else None
+    maps = trained_mask_codec(sections.mask, run) if MASK_STAGE in codec_stages(sections, run) else None
     section, path, made_from = sections.latents, run.lent(STAGE) / _FILE, fingerprint(sections, run)
     if run.settings.codecs:
-        for stage, codec in zip(_CODECS, (sections.image, sections.mask), strict=True):
-            if stage == MASK_STAGE and maps is None:
-                continue
+        for stage, codec in codec_stages(sections, run).items():
             checkpoint.require(run.lent(stage), stage, codec.optimiser.steps, {**plain(codec), **run.record})
     if is_fresh(path, made_from):
         return
@@ -147,7 +147,8 @@ def statistics(latents: Latents) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def encode(image_codec: Codec, mask_codec: Codec | None, moved: Iterable[tuple[Tensor, Tensor]]) -> Latents:
+def encode(image_codec: Codec | IdentityCodec, mask_codec: Codec | None,
+           moved: Iterable[tuple[Tensor, Tensor]]) -> Latents:
     """Encodings of batches of images and one-hot maps, as `moved_slices` gives them."""
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for batch in moved:
@@ -155,7 +156,8 @@ def encode(image_codec: Codec, mask_codec: Codec | None, moved: Iterable[tuple[T
             image, mask = (tensor[part] for tensor in batch)
             mean, deviation = image_codec.encode(2.0 * image - 1.0)
             mask_latent = mean[:, :0] if mask_codec is None else mask_codec.encode(mask)[0]
-            parts.append((mean.half(), deviation.half(), mask_latent.half()))
+            deviation = deviation.half().expand(len(image), *deviation.shape[1:])
+            parts.append((mean.half(), deviation, mask_latent.half()))
     mean, deviation, mask = (torch.cat(column) for column in zip(*parts, strict=True))
     return Latents(mean, deviation, mask)
 

@@ -239,15 +239,11 @@ def _large_decoder(sections: SmallSections) -> TexturedDecoder:
 
 def _small_decoder(sections: SmallSections, image_channels: int) -> SmallDecoder:
     section, codec = sections.small, sections.design.codecs.image
-    return SmallDecoder(codec.latent_channels, section.channels, section.blocks, _stride(codec.patch, codec.channels),
+    return SmallDecoder(codec.latent_channels, section.channels, section.blocks, codec.stride,
                         image_channels, sections.design.dims)
 
 
 def _small_mask_encoder(sections: SmallSections) -> SmallMaskEncoder:
     section, design, codec = sections.small, sections.design, sections.design.codecs.mask
     return SmallMaskEncoder(design.classes, codec.latent_channels, section.channels, section.blocks,
-                            _stride(codec.patch, codec.channels), design.dims)
-
-
-def _stride(patch: int, channels: tuple[int, ...]) -> int:
-    return int(patch * 2 ** (len(channels) - 1))
+                            codec.stride, design.dims)

@@ -175,12 +175,16 @@ def make_task(section: TextureConfig, codecs: CodecSections, acquisition: Acquis
     training, validation = ((load_slices(run.cohort.file, subset), load_latents(codecs, run, subset))
                             for subset in ("train", "val"))
     affine = load_affines(codecs, run)[0]
-    return TextureTask(section, trained_image_codec(codecs.image, run), affine, training, validation,
+    codec = trained_image_codec(codecs.image, run)
+    return TextureTask(section, codec, affine, training, validation,
                        run.cohort.spacing_mm, load_spec(acquisition, run))
 
 
 def run(section: TextureConfig, codecs: CodecSections, acquisition: AcquisitionConfig, run: RunFolder) -> None:
-    """Encode the cohort if that is not done, then train the texture of the image codec."""
+    """Encode the cohort if that is not done, then train the texture of the image codec. Raises InputError for an
+    identity."""
+    if codecs.image.is_identity:
+        raise InputError("texture: the image codec is the identity, which leaves nothing out. Leave the stage out.")
     latents_stage.run(codecs, run)
     train_shared(lambda: make_task(section, codecs, acquisition, run), STAGE, section.optimiser, run,
                  made_from(section, codecs, acquisition, run))
@@ -212,5 +216,4 @@ def trained_texture(section: TextureConfig, codecs: CodecSections, run: RunFolde
 
 def make_texture(section: TextureConfig, codec: CodecConfig, channels: int, dims: int) -> Texture:
     """The untrained texture of a codec for images with that number of channels and spatial dimensions."""
-    stride = codec.patch * 2 ** (len(codec.channels) - 1)
-    return Texture(codec.latent_channels, section.channels, stride, channels, dims)
+    return Texture(codec.latent_channels, section.channels, codec.stride, channels, dims)

@@ -38,8 +38,9 @@ class TrainedStages:
     def mask_latents(self, subset: str) -> Tensor:
         return latents.load_latents(self.design.codecs, self.run, subset).mask
 
-    def mask_codec(self) -> Codec:
-        return codec.trained_mask_codec(self.design.codecs.mask, self.run)
+    def mask_codec(self) -> Codec | None:
+        section = self.design.codecs.mask
+        return None if section.is_identity else codec.trained_mask_codec(section, self.run)
 
     def mask_affine(self) -> Affine:
         return latents.load_affines(self.design.codecs, self.run)[1]

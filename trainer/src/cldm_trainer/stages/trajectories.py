@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from cldm_runtime.bundle.conditions import encoder_inputs
 from cldm_runtime.bundle.manifest import GraphSpec, SamplingSpec
+from cldm_runtime.bundle.sources import CLASSES
 from cldm_runtime.cli.progress import show_progress
 from cldm_runtime.diffusion.samplers import Denoise, Noise
 from cldm_runtime.diffusion.schedule import Array, StepTable
@@ -122,8 +123,10 @@ class Teacher:
         rows = indices % len(masks)
         manifest = self.bundle.manifest
         requested = np.zeros((len(rows), 0), np.float32) if attributes is None else attributes[rows]
-        fed = self.pipeline.encode(encoder_inputs(manifest, self.bundle.domain(), masks[rows], requested))
-        seed = _SEEDS[subset]
+        seed, others = _SEEDS[subset], dict[str, NDArray[Any]]()
+        if CLASSES.name in manifest.sources:
+            others[CLASSES.name] = classes_told(seed, indices, len(manifest.labels.names))
+        fed = self.pipeline.encode(encoder_inputs(manifest, self.bundle.domain(), masks[rows], requested, others))
         start = initial_noise(manifest.graphs["denoiser"], seed, indices)
         plan = self.pipeline.plan(self.settings)
         states: list[Array] = []
@@ -166,6 +169,13 @@ class AutocastEngine:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
             output = self._module(*tensors)
         return {self._graph.outputs[0].name: output.float().cpu().numpy()}
+
+
+def classes_told(seed: int, indices: NDArray[np.int64], classes: int) -> NDArray[np.bool_]:
+    """Which classes (n, K) of their label maps trajectories are told: all in every second one, else each by chance."""
+    drawn = np.stack([np.random.default_rng([seed, int(index)]).random(classes) for index in indices])
+    told: NDArray[np.bool_] = (drawn < 0.5) | (indices % 2 == 0)[:, None] | (np.arange(classes) == 0)
+    return told
 
 
 def order_told(seed: int, count: int) -> NDArray[np.int64]:

@@ -22,15 +22,18 @@ LABELS = LabelSet(
     names=("background", "lv_cavity", "healthy_myocardium", "infarct", "mvo"),
     regions={"lv_cavity": (LV_CAVITY,), "myocardium": (HEALTHY, INFARCT, MVO), "infarct": (INFARCT, MVO)},
     colours=((0, 0, 0), (70, 130, 220), (90, 190, 110), (230, 70, 60), (250, 200, 40)),
+    within={INFARCT: HEALTHY, MVO: INFARCT},
 )
 
 ATTRIBUTES = (
-    Attribute("infarct_size", "fraction", 0.0, 1.0, 0.02, "infarct pixels / myocardium pixels"),
+    Attribute("infarct_size", "fraction", 0.0, 1.0, 0.02, "infarct pixels / myocardium pixels",
+              ("infarct", "myocardium")),
     Attribute("transmurality", "fraction", 0.0, 1.0, 0.04,
-              "mean infarct share of the wall over the 10-degree sections that hold infarct"),
+              "mean infarct share of the wall over the 10-degree sections that hold infarct",
+              ("infarct", "myocardium", "lv_cavity")),
     Attribute("endocardial_surface_length", "fraction", 0.0, 1.0, 0.04,
-              "infarct share of the inner quarter of the wall"),
-    Attribute("slice_position", "fraction", 0.0, 1.0, 1.0, "0 apex, 1 base"),
+              "infarct share of the inner quarter of the wall", ("infarct", "myocardium", "lv_cavity")),
+    Attribute("slice_position", "fraction", 0.0, 1.0, 1.0, "0 apex, 1 base", ()),
 )
 NAMES = tuple(attribute.name for attribute in ATTRIBUTES)
 

@@ -68,10 +68,11 @@ def split_patients(cohort: Path, settings: ValidityConfig) -> tuple[Rows, Rows]:
     if min(len(one), len(two)) < 2:
         raise InputError(f"{cohort}: {len(one)} patients give reference slices and {len(two)} label maps, expected two "
                          "or more each. Use larger subsets.")
-    return _thinned(rows, settings.most_slices), _thinned(other, settings.most_slices)
+    return thinned(rows, settings.most_slices), thinned(other, settings.most_slices)
 
 
-def _thinned(rows: Rows, most: int) -> Rows:
+def thinned(rows: Rows, most: int) -> Rows:
+    """At most that many of the rows, evenly picked."""
     picked: Rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int)]
     return picked
 
