@@ -191,3 +191,16 @@ def test_a_network_that_computes_something_else_is_not_written(
     before = listing(tmp_path)
     assert import_to() != 0 and "differs from torch" in capsys.readouterr().err
     assert listing(tmp_path) == before
+
+
+def test_export_refuses_a_description_that_is_there_before_it_begins(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = Path(__file__).parents[3] / "trainer" / "configs" / "phantom-tiny.toml"
+    (tmp_path / "my.toml").write_text(f'extends = "{tiny}"\n[export]\ngenerator = "lge"\nsegmenter = "lge-segmenter"\n')
+    (tmp_path / "lge-monai").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["cldm-train", "export", "--config", "my.toml", "--monai-compat"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 3 and "lge-monai exists. Pass --force" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lge-monai", "my.toml"]
