@@ -8,13 +8,15 @@ import pytest
 
 from cldm_runtime.domains.declared import Declaration
 from cldm_runtime.errors import DatasetError
+from cldm_runtime.evaluation.comparing import REFERENCE, compare_segmentations, known_answers
 from cldm_runtime.evaluation.doubt import read_doubt
 from cldm_runtime.evaluation.scoring import is_scored_by_lesion, score_labels, score_names, score_units
 from cldm_runtime.evaluation.steps import measure_dataset
 from cldm_runtime.evaluation.summary import read_samples
 from cldm_runtime.metrics.lesions import summarise_lesions
+from cldm_runtime.report.comparison_page import write_comparison
 from cldm_runtime.report.page import write_report
-from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
+from cldm_runtime.store import DatasetSpec, create_dataset, edit_dataset, open_dataset
 from lesion_volumes import SHAPE, volume_pair
 
 BRAIN = Declaration("brain", 3, {"core": 1, "edema": 2, "et": 3},
@@ -91,3 +93,23 @@ def test_the_report_shows_both_and_none_without_a_variance(tmp_path):
     plain = write_report(written(tmp_path / "b.h5", variance=False), "mine", tmp_path / "plain")
     assert "The doubt of the segmenter" not in plain.html.read_text(encoding="utf-8")
     assert "doubt" not in json.loads(plain.json.read_text())
+
+
+def test_two_segmenters_are_compared_by_lesion(tmp_path):
+    """One finds what it found; the other misses all: each sample counts, also the one without a lesion."""
+    path = written(tmp_path / "a.h5", variance=False)
+    with edit_dataset(path) as editor:
+        editor.segmentation("blind").append(masks=np.zeros((len(PAIRS), *SHAPE), np.uint8))
+    measure_dataset(path, segmentations=["blind"])
+    with open_dataset(path) as dataset:
+        compared = compare_segmentations(dataset, ["mine", "blind"], replicates=50)
+        reference = dict(known_answers(dataset, read_samples(dataset, "mine")))[REFERENCE]
+    figures = {(each.figure, each.of): each for each in compared.pairs[0].figures}
+    dice, false = figures["dice_by_lesion", "wt"], figures["lesions_false", "wt"]
+    assert dice.paired.n == len(PAIRS) and not dice.lower_is_better and false.lower_is_better
+    assert (dice.paired.one, dice.paired.other) == (pytest.approx(0.388976, abs=1e-5), pytest.approx(1 / 5))
+    assert (false.paired.one, false.paired.other) == (pytest.approx(3 / 5), 0.0)
+    assert figures["hd95_by_lesion_mm", "wt"].paired.other == pytest.approx(374 * 4 / 5)
+    assert reference.scores is not None and (reference.scores["wt_dice_by_lesion"] == 1).all()
+    page = write_comparison(path, ["mine", "blind"], tmp_path / "out").html.read_text(encoding="utf-8")
+    assert "Dice by lesion WT" in page or "Dice by lesion wt" in page

@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..files.records import without_nan
 from ..metrics.agreement import Estimate, clustered_rate, mean_estimate
-from ..metrics.overlap import DEFINITION, Scores, score
+from ..metrics.overlap import DEFINITION, Scores
 from ..metrics.paired import PairedDifference, paired_difference, paired_differences
 from ..metrics.strata import FEWEST, bin_edges, bins_of
 from ..store import Dataset
 from .fresh import refuse_stale
+from .scoring import score_labels
 from .strata import attribute_columns, looked_at, region_outcomes
 from .summary import REPLICATES, ImageValues, Samples, outcome, read_samples
 
 FORMAT, FORMAT_VERSION = "cldm-comparison", 1
 REFERENCE, EMPTY = "the reference itself", "an empty segmentation"
+HIGHER_IS_BETTER = ("dice", "dice_by_lesion")
 Values = NDArray[np.float64]
 
 
@@ -42,8 +44,8 @@ class ComparedRow:
 
 @dataclass(frozen=True)
 class ComparedFigure:
-    """A figure of one segmentation minus that of the other. figure: dice, hd95_mm, missed, false (of a region) or error
-    (of an attribute)."""
+    """A figure of one segmentation minus that of the other. figure: dice, hd95_mm, missed, false, dice_by_lesion,
+    hd95_by_lesion_mm, lesions_false (of a region) or error (of an attribute)."""
 
     figure: str
     of: str
@@ -135,7 +137,7 @@ def _measured(dataset: Dataset, samples: Samples, name: str, rows: NDArray[np.in
     reference = dataset.reference(rows) if "masks" in dataset else np.zeros((len(rows), *dataset.shape), np.uint8)
     labels = reference if name == REFERENCE else np.zeros_like(reference)
     measured = samples.domain.measure(labels, dataset.spacing_mm)
-    scores = score(labels, reference, samples.domain.labels, dataset.spacing_mm)
+    scores = score_labels(labels, reference, samples.domain, dataset.spacing_mm)
     return measured.values, measured.reasons, scores.values, scores.reasons
 
 
@@ -161,8 +163,9 @@ class _Bootstrapping:
     def pair(self, one: str, other: str, first: Samples, second: Samples) -> SegmentationPair:
         ours, theirs = list(_sample_figures(first)), list(_sample_figures(second))
         figures = tuple(
-            ComparedFigure(figure, of, unit, figure != "dice", paired_difference(
-                a, b, self.clusters, lower_is_better=figure != "dice", replicates=self.replicates, seed=self.seed))
+            ComparedFigure(figure, of, unit, figure not in HIGHER_IS_BETTER, paired_difference(
+                a, b, self.clusters, lower_is_better=figure not in HIGHER_IS_BETTER, replicates=self.replicates,
+                seed=self.seed))
             for (figure, of, unit, a), (_, _, _, b) in zip(ours, theirs, strict=True))
         return SegmentationPair(one, other, figures, tuple(self._bins(first, second)))
 
@@ -191,6 +194,13 @@ class _Bootstrapping:
                             for place, paired in zip(places, found, strict=True))
 
 
+def _lesion_figures(scores: Scores, region: str) -> Iterator[tuple[str, str, str, Values]]:
+    """As `_sample_figures`, by lesion, where the scores have it: every sample counts."""
+    for figure, unit in (("dice_by_lesion", ""), ("hd95_by_lesion_mm", "mm"), ("lesions_false", "count")):
+        if f"{region}_{figure}" in scores.names:
+            yield figure, region, unit, scores[f"{region}_{figure}"].astype(np.float64)
+
+
 def _sample_figures(samples: Samples) -> Iterator[tuple[str, str, str, Values]]:
     """(figure, region or attribute, unit, (N,) values) of one segmentation; NaN where a sample has none."""
     for region in samples.domain.labels.regions:
@@ -201,6 +211,7 @@ def _sample_figures(samples: Samples) -> Iterator[tuple[str, str, str, Values]]:
         if samples.scores is not None:
             yield "dice", region, "", np.where(held, samples.scores[f"{region}_dice"], np.nan).astype(np.float64)
             yield "hd95_mm", region, "mm", samples.scores[f"{region}_hd95_mm"].astype(np.float64)
+            yield from _lesion_figures(samples.scores, region)
         yield "missed", region, "fraction", np.where(held, words == "missed", np.nan)
         yield "false", region, "fraction", np.where(without, words == "false", np.nan)
     table = samples.requested if samples.mask is None else samples.mask

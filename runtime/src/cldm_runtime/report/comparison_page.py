@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ..evaluation.comparing import (
+    HIGHER_IS_BETTER,
     ComparedBin,
     ComparedFigure,
     SegmentationComparison,
@@ -27,7 +28,8 @@ from .page import Say, check_report, segmentation_notes
 from .score_files import safe_text
 from .tables import as_title, estimate, number, percent, shown_scale, shown_unit, table
 
-_FIGURES = {"dice": "Dice", "hd95_mm": "HD95", "missed": "Missed", "false": "False", "error": "Error", "found": "Found"}
+_FIGURES = {"dice": "Dice", "hd95_mm": "HD95", "missed": "Missed", "false": "False", "error": "Error", "found": "Found",
+            "dice_by_lesion": "Dice by lesion", "hd95_by_lesion_mm": "HD95 by lesion", "lesions_false": "False lesions"}
 MOST_PLACES = 3
 _COLUMNS = ("one", "other", "figure", "of", "attribute", "low", "high", "n", "mean_one", "mean_other", "difference",
             "interval_low", "interval_high", "simultaneous_low", "simultaneous_high", "probability_better",
@@ -162,7 +164,7 @@ def _pair_section(pair: SegmentationPair) -> str:
     rows = []
     for figure in pair.figures:
         scale, unit = shown_scale(figure.unit), f" ({shown_unit(figure.unit)})" if figure.unit else ""
-        digits = 3 if figure.figure == "dice" else 1
+        digits = 3 if figure.figure in HIGHER_IS_BETTER else 2 if figure.figure == "lesions_false" else 1
         name = f"{_FIGURES[figure.figure]} {_words(figure.of)}{unit}"
         rows.append([escape(name), *_paired_cells(figure.paired, scale, digits)])
     section = (f"<h2>{escape(pair.one)} minus {escape(pair.other)}</h2>{table(head, rows)}")
