@@ -139,7 +139,7 @@ def _needed(stage: str, config: Config) -> bool:
     raw = raw_folder(config.cohort, config.prepare)
     comparable = raw.is_dir() if config.prepare.raw else (raw / "dataset.json").exists()  # with what it was made from
     unneeded |= {"phantom": prepared or bool(config.prepare.raw), "prepare": prepared and not comparable,
-                 "segmenter": bool(config.run.codecs) or few,
+                 "segmenter": bool(config.run.codecs) or few or not export.segmenter,
                  "label-vae": not export.anatomy and "label-vae" not in kind.stages}
     return not unneeded.get(stage, False)
 

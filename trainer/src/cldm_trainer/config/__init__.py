@@ -171,7 +171,7 @@ class SegmenterConfig:
 @dataclass(frozen=True)
 class ExportConfig:
     generator: str = "exported/lge"  # its bundle; empty: no diffusion, and what only that needs is not trained
-    segmenter: str = "exported/lge-segmenter"  # its bundle
+    segmenter: str = "exported/lge-segmenter"  # its bundle; empty: none is trained
     int8: str = ""  # a second bundle of the generator, whose denoiser and decoder compute in int8; empty: none
     fp16: str = ""  # a second bundle of the generator, whose denoiser and decoder compute in fp16; empty: none
     anatomy: str = ""  # bundle of the label VAE, which draws label maps for attributes; empty: none
