@@ -40,18 +40,19 @@ from ..requests.free_classes import keeping
 from ..requests.grid import read_grid
 from ..requests.infeasible import POLICIES, settle
 from ..requests.moved_maps import MaskGridRequests
-from ..requests.prompted import grid_from_prompt
 from ..requests.repeats import conditions_of, repeated
-from ..requests.sources import FreeRequests, GridRequests, RequestSource, read_masks
+from ..requests.sources import FreeRequests, RequestSource, read_masks
 from ..version import __version__
 from . import run_log as audit_log
 from .audited import AuditedCommand
+from .edits import EDIT_NAMES, EditOptions, edit_options
 from .generated import say_made, say_merged
 from .keeping import KEEP_NAMES, KeepOptions, keep_options
 from .likeness import LIKE_NAMES, LikeOptions, like_options
 from .numbers import Number, WholeNumber
 from .options import bundle_option, load_generator_bundle, parse_batch_size
 from .progress import show_progress
+from .prompts import prompted_requests
 from .provider import precision_option, provider_option, say_choice
 from .scaling import SCALING_NAMES, Scaling, scaling_options, share_out
 from .sections import SectionedCommand
@@ -66,6 +67,7 @@ Examples:
   cldm-gen --n 256 --attributes grid.csv --anatomy learned
   cldm-gen --n 256 --like cohort.h5 --similarity 0.5 --from-step 240 --bundle exported/lge-teacher
   cldm-gen --n 100 --masks cohort.h5 --keep-classes lv_cavity,healthy_myocardium --bundle out/segguided/lge
+  cldm-gen --n 64 --like cohort.h5 --subset test --edit scar --attributes edits.csv --pairs
   cldm-gen --n 256 --attributes grid.csv --infeasible skip
   cldm-gen --n 256 --attributes grid.csv --keep-if "infarct_dice >= 0.7" --tries 8
   cldm-gen --n 512 --per-condition 8 --attributes examples/grid.csv --out out/repeated.h5
@@ -81,7 +83,7 @@ _SECTIONS = {
     "Most needed": ("samples", "grid_file", "masks_file", "out", "bundle_folder", "seed", "steps", "dry_run", "resume",
                     "overwrite"),
     "Sampling": ("prompt", "sampler", "spacing", "guidance", "guidance_interval", "per_condition", "subset",
-                 "keep_classes", "infeasible", "anatomy", "anatomy_folder", *LIKE_NAMES, *KEEP_NAMES),
+                 "keep_classes", "infeasible", "anatomy", "anatomy_folder", *LIKE_NAMES, *EDIT_NAMES, *KEEP_NAMES),
     "Machine": ("provider", "precision", "batch_size", "workers"),
     "Runs on many machines": (*SCALING_NAMES, "repair"),
 }
@@ -118,6 +120,7 @@ class _Gen(SectionedCommand, AuditedCommand):
               envvar="CLDM_ANATOMY", show_envvar=True, help="Bundle for --anatomy learned.  [default: "
               "<domain>-anatomy next to the generator bundle]")
 @like_options
+@edit_options
 @keep_options
 @click.option("--per-condition", type=WholeNumber(min=1), default=1, show_default=True, metavar="K",
               help="Images of each condition (label map, attributes, grid row). They differ only in their noise.")
@@ -154,8 +157,8 @@ class _Gen(SectionedCommand, AuditedCommand):
 @click.version_option(__version__, package_name="cldm-runtime")
 def gen(samples: int, grid_file: Path | None, prompt: str | None, masks_file: Path | None, subset: str,
         keep_classes: str | None, infeasible: str, anatomy: str, anatomy_folder: Path | None, like: LikeOptions,
-        keep: KeepOptions, per_condition: int, bundle_folder: Path, out: Path, seed: int, steps: int | None,
-        sampler: str | None, spacing: Spacing | None, guidance: float | None,
+        edits: EditOptions, keep: KeepOptions, per_condition: int, bundle_folder: Path, out: Path, seed: int,
+        steps: int | None, sampler: str | None, spacing: Spacing | None, guidance: float | None,
         guidance_interval: tuple[float, float] | None, batch_size: int | Literal["auto"] | None, workers: int | None,
         provider: str, precision: str, dry_run: bool, resume: bool, scaling: Scaling, repair: bool, overwrite: bool,
         as_json: bool) -> None:
@@ -176,11 +179,16 @@ def gen(samples: int, grid_file: Path | None, prompt: str | None, masks_file: Pa
                                   guidance_interval=guidance_interval)
     if batch_size == "auto":
         settings = _with_best_batch_size(generator, settings, out, resume)
-    masks_file = like.masks_file(masks_file, grid_file, generator)
-    source = _requests(generator, conditions_of(samples, per_condition), grid_file, masks_file, subset,
-                       infeasible, like.like_file, prompt)
-    source = keeping(source, split_names(keep_classes), bundle, generator.domain)
-    source = repeated(like.applied(source, generator, settings, subset), per_condition)
+    edits.check(per_condition, prompt, keep.keep_if, keep_classes)
+    conditions = edits.conditions(conditions_of(samples, per_condition))
+    if edits.edit:
+        source = edits.source(generator, conditions, grid_file, masks_file, subset, infeasible, seed, like)
+    else:
+        masks_file = like.masks_file(masks_file, grid_file, generator)
+        source = _requests(generator, conditions, grid_file, masks_file, subset, infeasible, like, prompt, edits)
+        source = keeping(source, split_names(keep_classes), bundle, generator.domain)
+        source = like.applied(source, generator, settings, subset)
+    source = edits.paired(repeated(source, per_condition), generator.canvas, settings.batch_size)
     plan = Plan(generator, source, samples, seed, settings, keep.filter_for(generator))
     audit_log.note(bundle, *filter(None, [learned]), seed=seed, plan_sha256=plan.sha256, asked=samples,
                    output=os.path.abspath(out))
@@ -235,12 +243,12 @@ def _anatomy_bundle(bundle: Bundle, folder: Path | None, masks_file: Path | None
     return Bundle.load(folder or os.path.normpath(bundle.path / os.pardir / f"{bundle.manifest.domain}-anatomy"))
 
 
-def _requests(generator: Generator, conditions: int, grid_file: Path | None, masks_file: Path | None,
-              subset: str, infeasible: str, like_file: Path | None, prompt: str | None) -> RequestSource:
+def _requests(generator: Generator, conditions: int, grid_file: Path | None, masks_file: Path | None, subset: str,
+              infeasible: str, like: LikeOptions, prompt: str | None, edits: EditOptions) -> RequestSource:
     """Where the requests come from. Raises InputError where the files given are not what the bundle takes."""
     if prompt is not None:
-        return _prompted(generator, conditions, prompt, grid_file or masks_file, infeasible)
-    if subset and masks_file is None and like_file is None:
+        return prompted_requests(generator, conditions, prompt, grid_file or masks_file, infeasible)
+    if subset and masks_file is None and like.like_file is None:
         raise InputError(f"--subset {subset} is a part of a dataset of label maps. Give the dataset: --masks FILE.")
     if infeasible != POLICIES[0] and (grid_file is None or masks_file is not None):
         raise InputError(f"--infeasible {infeasible} is for a grid whose label maps are drawn. Leave it out, or pass "
@@ -256,8 +264,8 @@ def _requests(generator: Generator, conditions: int, grid_file: Path | None, mas
             grid = read_grid(grid_file, generator.domain, masks_file is not None, infeasible == POLICIES[0], progress)
             grid = grid if masks_file is not None else settle(grid, generator.domain, infeasible, progress)
     if masks_file is not None:
-        if like_file is not None:
-            check_pairs(like_file, masks_file)
+        if like.like_file is not None:
+            check_pairs(like.like_file, masks_file)
         elif subset and is_of_files(masks_file):
             raise InputError(f"{masks_file}: files have no subset {subset!r}. Give a dataset (.h5), or leave --subset "
                              "out.")
@@ -265,18 +273,7 @@ def _requests(generator: Generator, conditions: int, grid_file: Path | None, mas
                  read_masks(masks_file, generator.canvas, subset))
         return masks if grid is None else MaskGridRequests.spread(grid, conditions, masks)
     assert grid is not None
-    return GridRequests.spread(grid, conditions, generator.canvas)
-
-
-def _prompted(generator: Generator, conditions: int, prompt: str, other: Path | None,
-              infeasible: str) -> RequestSource:
-    """One row in words. other: a file that also says what to draw."""
-    if other is not None:
-        raise InputError(f"--prompt and {other} both say what to draw. Pass one of them; a grid may have a column "
-                         "prompt.")
-    generator.check_asked(True)
-    grid = settle(grid_from_prompt(prompt, generator.domain, infeasible == POLICIES[0]), generator.domain, infeasible)
-    return GridRequests.spread(grid, conditions, generator.canvas)
+    return edits.drawn(grid, conditions, generator.canvas)
 
 
 def _print_plan(plan: Plan, out: Path, existing: Existing, workers: int, as_json: bool) -> None:

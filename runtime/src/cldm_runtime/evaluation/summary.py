@@ -17,6 +17,7 @@ from ..metrics.doubt import RegionDoubt
 from ..metrics.label_order import LabelPermutation
 from ..metrics.lesions import LesionSummary, summarise_lesions
 from ..metrics.overlap import DEFINITION, RegionSummary, ScoreReason, Scores, summarise
+from ..metrics.pair_response import PairResponse
 from ..metrics.strata import Strata
 from ..metrics.uncertainty import Uncertainty
 from ..store import Dataset, Segmentation
@@ -126,7 +127,7 @@ class Summary:
     condition or sample. uncertainty: None if no condition has several samples. strata: None without a
     reference. generator: what the bundle of generated images states, None for a cohort; generator_weakness: where it
     falls short of its cohort, "" if nowhere. label_permutation: None if the label values look right. lesions: by
-    lesion, for volumes with nested regions. doubt: of a segmenter that gives a variance."""
+    lesion, for volumes with nested regions. doubt: of a segmenter that gives a variance. pairs: None without pairs."""
 
     run: Mapping[str, str | int | float]
     n_samples: int
@@ -145,6 +146,7 @@ class Summary:
     label_permutation: LabelPermutation | None = None
     lesions: tuple[LesionSummary, ...] = ()
     doubt: tuple[RegionDoubt, ...] = ()
+    pairs: PairResponse | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, None for NaN; the keys are part of the format."""
@@ -154,16 +156,15 @@ class Summary:
             "bootstrap": {"unit": self.unit, "replicates": self.replicates, "seed": self.seed, "level": 0.95},
             "regions": [asdict(region) for region in self.regions],
             "false_detections": {region: asdict(rate) for region, rate in self.false_detections.items()},
-            "detection": _record(self.detection),
-            "agreement": [_flat(comparison) for comparison in self.comparisons],
+            "detection": _record(self.detection), "agreement": [_flat(each) for each in self.comparisons],
             "uncertainty": _record(self.uncertainty), "strata": _record(self.strata),
             "generator": self.generator and {**asdict(self.generator), "weakness": self.generator_weakness},
             "label_permutation": _record(self.label_permutation),
             **({"lesions": [asdict(region) for region in self.lesions]} if self.lesions else {}),
             **({"doubt": [asdict(region) for region in self.doubt]} if self.doubt else {}),
+            **({"pairs": asdict(self.pairs)} if self.pairs else {}),
         }
-        cleaned: dict[str, Any] = without_nan(document)
-        return cleaned
+        return dict(without_nan(document))
 
 
 def read_samples(dataset: Dataset, name: str, subset: str | None = None) -> Samples:

@@ -27,11 +27,12 @@ from ..requests.given_maps import array_masks
 from ..requests.grid import free_grid, grid_from_mapping, row_from_request
 from ..requests.moved_maps import MaskGridRequests
 from ..requests.sources import FreeRequests, GridRequests, RequestSource, SampleRequest, draw_request, mask_requests
-from .batch import Batch, Images
+from .batch import Batch, Images, linked
 from .canvas import canvas_of
 from .encodings import Encodings
 from .given_files import SIMILARITY, GivenImages, drawn_towards
 from .imaging import image_requests, requested_noise, with_drawn_noise
+from .inpainting import composed_images, known_latents
 from .learned_anatomy import learned_domain
 from .likeness import GivenImageEncoder, likeness_of
 from .pipeline import Pipeline
@@ -251,6 +252,7 @@ class Generator:
         """Begin a batch, and return a function that waits for it and returns it."""
         padded = [*requests, *[requests[-1]] * (settings.batch_size - len(requests))]
         indices = np.array([request.index for request in padded], dtype=np.int64)
+        noise = np.array([request.noise_index for request in padded], dtype=np.int64)
         maps = [request.mask for request in padded if request.mask is not None]
         masks, requested = np.stack(maps) if maps else None, np.stack([request.requested for request in padded])
         imaging = image_requests(self.canvas, padded)
@@ -259,26 +261,25 @@ class Generator:
         encoded = encodings.of(self._encoded_from(arrays, len(padded)), lambda: self._pipeline.encode(
             inputs_from(self.manifest, self.domain, arrays)))
         levels = requested_noise(self.manifest, self.domain, imaging)
-        wait = self._pipeline.begin(encoded, self._pipeline.plan(settings), seed, indices, levels,
-                                    likeness_of(padded, self._encoder))
+        wait = self._pipeline.begin(encoded, self._pipeline.plan(settings), seed, noise, levels,
+                                    likeness_of(padded, self._encoder),
+                                    known_latents(padded, self._encoder, self._pipeline.latent_shape))
         count = len(requests)
-        conditions = [request.condition for request in requests if request.condition is not None]
-        draws = [request.draws for request in requests]
 
         def finish() -> Batch:
-            images = wait().image
+            sampled = wait()
+            images = sampled.image
             if not np.isfinite(images).all():
                 raise BundleError(f"bundle {self.bundle.path}: the decoder gave NaN or infinite intensities. Check the "
                                   "bundle with cldm verify.")
             output = output_of(self.manifest)
-            images = np.clip(images, *output.value_range(self.manifest))
+            value_range = output.value_range(self.manifest)
+            images = composed_images(requests, np.clip(images, *value_range), sampled.unpainted, value_range)
             shown = channels_of(self.manifest).decode(images) if output is LABELS else masks
             return Batch(images[:count], None if shown is None else shown[:count], requested[:count], indices[:count],
                          np.array([request.grid_row for request in requests], dtype=np.int64),
-                         np.array(conditions, dtype=np.int64) if conditions else None,
-                         np.array(draws, dtype=np.int64) if any(draws) else None,
-                         None if imaging is None else with_drawn_noise(
-                             self.manifest, self.domain, imaging, seed, indices)[:count])
+                         imaging=None if imaging is None else with_drawn_noise(
+                             self.manifest, self.domain, imaging, seed, noise)[:count], **linked(requests))
 
         return finish
 

@@ -61,7 +61,8 @@ def _columns(batch: Batch, generator: Generator, kept: Kept | None) -> dict[str,
     columns: dict[str, NDArray[Any]] = {"images": batch.images, "grid_row": batch.grid_row,
                                         "sample_index": batch.sample_index}
     for name, values in (("condition", batch.condition), ("draws", batch.draws), ("tries", batch.tries),
-                         ("image_requested", batch.imaging)):
+                         ("image_requested", batch.imaging), ("pair", batch.pair), ("given_row", batch.given_row),
+                         ("painted", batch.painted)):
         if values is not None:
             columns[name] = values
     if generator.manifest.conditions:

@@ -23,6 +23,7 @@ from ..engines.engine import Engine
 from ..engines.open import open_graph
 from ..errors import BundleError, InputError
 from ..noise import Purpose, normals
+from .inpainting import KnownLatents, denoise_around
 from .likeness import Likeness, likened
 from .shapes import sample_shape
 
@@ -43,10 +44,12 @@ class SamplingPlan:
 @dataclass(frozen=True)
 class SampledBatch:
     """`latent` (N, C, *latent shape), standardised; `image` (N, channels, *spatial) in the manifest's value range, or
-    the channels of label maps, 0 to 1, where the bundle draws those."""
+    the channels of label maps, 0 to 1, where the bundle draws those; `unpainted` the same for the given images of
+    `KnownLatents`, None without them."""
 
     latent: Float32
     image: Float32
+    unpainted: Float32 | None = None
 
 
 def initial_noise(denoiser_graph: GraphSpec, seed: int, indices: Indices) -> Float32:
@@ -107,6 +110,11 @@ class Pipeline:
         return cls(bundle.manifest, {role: open_graph(bundle, role, provider, threads, precision) for role in roles})
 
     @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """(C, *spatial) of what the denoiser works on."""
+        return sample_shape(self.manifest.graphs["denoiser"].input("x"))
+
+    @property
     def provider(self) -> str:
         """The provider that every graph runs on."""
         return self._engines["denoiser"].provider
@@ -137,7 +145,7 @@ class Pipeline:
         return latent
 
     def _walk(self, x: Float32, fed: Mapping[str, Array], plan: SamplingPlan, seed: int, indices: Indices,
-              likeness: Likeness | None = None) -> Tensor:
+              likeness: Likeness | None = None, given: KnownLatents | None = None) -> Tensor:
         """`latents`, which stay on the device."""
         put = self._device.put
         conditions = self._put(fed)
@@ -161,7 +169,9 @@ class Pipeline:
         guided = guide(predict, predict_both, plan.guidance, plan.guidance_interval, train_timesteps)
         sampler = plan.sampler if likeness is None else likened(likeness, plan.sampler, plan.table, train_timesteps,
                                                                 put(normals(seed, indices, Purpose.LIKE, x.shape[1:])))
-        return sampler(denoiser(guided, self.schedule), put(x), plan.table, noise)
+        denoise = denoiser(guided, self.schedule)
+        return sampler(denoise if given is None else denoise_around(denoise, given, x, self._device), put(x),
+                       plan.table, noise)
 
     def _predict(self, x: Tensor, timestep: int, conditions: Mapping[str, Tensor]) -> Tensor:
         """One call of the denoiser."""
@@ -215,19 +225,24 @@ class Pipeline:
         return self._device.ahead
 
     def begin(self, fed: Mapping[str, Array], plan: SamplingPlan, seed: int, indices: Sequence[int] | Indices,
-              noise_levels: NDArray[np.floating] | None = None, likeness: Likeness | None = None
-              ) -> Callable[[], SampledBatch]:
+              noise_levels: NDArray[np.floating] | None = None, likeness: Likeness | None = None,
+              given: KnownLatents | None = None) -> Callable[[], SampledBatch]:
         """Begin a batch, and return a function that waits for it and returns it. On a GPU, latents stay there until
         they are decoded, and images are copied to the host while the next batch is computed. noise_levels: as in
-        `scan_noise`. likeness: given images that the samples are drawn towards."""
+        `scan_noise`. likeness: given images that the samples are drawn towards. given: images that the samples equal
+        outside a region."""
         indices = np.asarray(indices, dtype=np.int64)
         graphs, device = self.manifest.graphs, self._device
         x = initial_noise(graphs["denoiser"], seed, indices)
-        latent = self._walk(x, fed, plan, seed, indices, likeness)
+        latent = self._walk(x, fed, plan, seed, indices, likeness, given)
         noise = self._put(decoder_noise(graphs["decoder"], seed, indices))
-        image = launch(self._engines["decoder"], {"latent": latent, **noise})[self._output]
-        image = self.acquire(image, scan_noise(self.manifest, seed, indices, noise_levels))
-        copies = device.fetch(latent), device.fetch(image)
+        scan = scan_noise(self.manifest, seed, indices, noise_levels)
+
+        def image_of(latent: Tensor) -> Tensor:
+            return self.acquire(launch(self._engines["decoder"], {"latent": latent, **noise})[self._output], scan)
+
+        copies = [device.fetch(tensor) for tensor in (latent, image_of(latent))]
+        copies += [] if given is None else [device.fetch(image_of(given.latent))]
         return lambda: SampledBatch(*(copy() for copy in copies))
 
     def seconds_a_sample(self, sources: Mapping[str, Array], plan: SamplingPlan, indices: Indices) -> float:

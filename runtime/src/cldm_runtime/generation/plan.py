@@ -22,7 +22,7 @@ from .quality_filter import QualityFilter
 
 _MASK_BYTES = 0.25  # of a pixel of a compressed label map, at most: maps of phantoms take a tenth of it
 # What begins so in a source's identity is an attribute of the file too.
-_STATED = ("anatomy", "prompt", "like", "similarity", "from_step", KEPT_CLASSES)
+_STATED = ("anatomy", "edit", "prompt", "like", "similarity", "from_step", KEPT_CLASSES)
 _ROW_BYTES = 256  # attributes, indices and chunk tables
 
 

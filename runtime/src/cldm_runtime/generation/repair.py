@@ -10,6 +10,7 @@ from ..errors import InputError
 from ..runs.execute import carry_out, prepare
 from ..runs.run import Part, Progress
 from ..store import Dataset, check_samples, create_dataset, expected_samples, open_dataset, read_filter
+from ..store.links import painted
 from .plan import Plan
 from .run import Generation
 
@@ -52,8 +53,11 @@ def _copy(plan: Plan, part: Part, dataset: Dataset) -> None:
     rows = slice(part.samples.start, part.samples.stop)
     whole = {"requested": dataset.requested, "mask_attributes": dataset.mask_attributes, "draws": dataset.draws,
              "mask_reasons": dataset.mask_reasons, "grid_row": dataset.grid_row, "condition": dataset.condition,
-             "image_requested": dataset.image_requested, "sample_index": dataset.sample_index}
+             "image_requested": dataset.image_requested, "sample_index": dataset.sample_index,
+             "pair": dataset.pair, "given_row": dataset.given_row}
+    region = painted(dataset, rows)
     columns = {name: None if values is None else values[rows] for name, values in whole.items()}
     with create_dataset(part.path, plan.file_spec({"plan_sha256": plan.sha256}), overwrite=True,
                         verify=part.samples) as writer:
-        writer.append(images=dataset.images(rows), masks=dataset.masks(rows) if "masks" in dataset else None, **columns)
+        writer.append(images=dataset.images(rows), masks=dataset.masks(rows) if "masks" in dataset else None,
+                      painted=None if region is None else region.astype(np.uint8), **columns)

@@ -19,6 +19,7 @@ from ..errors import InputError
 from ..evaluation.doubt import read_doubt
 from ..evaluation.fresh import refuse_stale, unknown_origins
 from ..evaluation.label_order import permutation_note, read_permutation
+from ..evaluation.pair_response import read_pair_response
 from ..evaluation.repeated_conditions import read_uncertainty
 from ..evaluation.segmenters.interface import LACKS
 from ..evaluation.strata import read_strata
@@ -33,6 +34,7 @@ from .filtered import filter_section, filter_sentence
 from .gallery import gallery
 from .generator import generator_section
 from .lesions import doubt_section, lesions_section
+from .pair_response import pair_section
 from .score_files import scores_csv, scores_json
 from .strata import strata_section, worst_sentence
 from .tables import (
@@ -105,7 +107,8 @@ def summarise_all(dataset: Dataset, name: str, samples: Samples, run: Mapping[st
                    strata=read_strata(samples, seed), generator=generator,
                    generator_weakness="" if generator is None else weakness(generator, samples.domain),
                    label_permutation=read_permutation(dataset, name, samples),
-                   doubt=read_doubt(dataset, name, samples, seed))
+                   doubt=read_doubt(dataset, name, samples, seed),
+                   pairs=read_pair_response(dataset, name, samples, seed))
 
 
 def reading_notes(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> tuple[str, ...]:
@@ -157,7 +160,8 @@ def render(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> s
     notes, chosen = reading_notes(dataset, name, samples, summary), read_filter(dataset.metadata, dataset.path)
     sections = [_head(title, nature_sentences(dataset, name), notes, samples, summary), _overlap(samples, summary),
                 lesions_section(summary.lesions), doubt_section(dataset, name, samples, summary.doubt),
-                strata_section(summary.strata), _agreement(samples, summary), gallery(dataset, name, samples),
+                strata_section(summary.strata), _agreement(samples, summary),
+                pair_section(summary.pairs, samples.domain.lesion or "lesion"), gallery(dataset, name, samples),
                 "" if uncertainty is None else uncertainty_section(dataset, name, samples, uncertainty),
                 "" if summary.generator is None else generator_section(summary.generator),
                 "" if chosen is None else filter_section(chosen),

@@ -44,7 +44,8 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True)
 class GridRow:
     """One grid point. `request` holds its attributes in the user's units, `imaging` those of the image with its label
-    map; `line` is its line in the file; `told` is what was understood of its prompt."""
+    map; `line` is its line in the file; `told` is what was understood of its prompt. words: of a grid of edits, by
+    column."""
 
     line: int
     request: Mapping[str, float]
@@ -54,6 +55,7 @@ class GridRow:
     widening_mm: float = 0.0
     imaging: Mapping[str, float] = field(default_factory=dict)
     told: tuple[str, ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ def _header_faults(names: list[str], line: int, domain: Domain, for_masks: bool 
             yield f"line {line}: column {blank} has no name. Name it, or delete it"
             continue
         if name not in columns and not (misplaced and name in (*domain.attribute_names, *TRANSFORMATIONS)):
-            hint = _column_hint(name, columns)
+            hint = column_hint(name, columns)
             yield f"line {line}: unknown column {name!r}. Known: {', '.join(columns)}.{hint}"
         if names.count(name) > 1:
             yield f"line {line}: column {name!r} stands {names.count(name)} times"
@@ -175,7 +177,7 @@ def _header_faults(names: list[str], line: int, domain: Domain, for_masks: bool 
         yield f"line {line}: no {kind} column. Expected at least one of: {', '.join(expected)}"
 
 
-def _column_hint(name: str, columns: Sequence[str]) -> str:
+def column_hint(name: str, columns: Sequence[str]) -> str:
     """What was probably meant by an unknown column."""
     if name.startswith("sep="):
         return " Delete this line, which is for Excel alone."
@@ -204,17 +206,18 @@ def _row(line: int, names: list[str], cells: list[str], domain: Domain, faults: 
         return None
     cell = dict(zip(names, cells, strict=True))
     before = len(faults)
-    request, imaging = ({each.name: _number(line, each.name, cell[each.name], each.low, each.high, faults)
+    request, imaging = ({each.name: number_cell(line, each.name, cell[each.name], each.low, each.high, faults)
                          for each in attributes if cell.get(each.name)}
                         for attributes in (domain.attributes, domain.image_attributes))
-    rotation, widening, weight = (_number(line, name, cell.get(name) or default, *_RANGES[name], faults)
+    rotation, widening, weight = (number_cell(line, name, cell.get(name) or default, *_RANGES[name], faults)
                                   for name, default in (("rotation_deg", "0"), ("widening_mm", "0"), ("weight", "1")))
     label, understood = cell.get("label", ""), read_cell(line, cell.get(PROMPT, ""), domain, request, faults)
     row = GridRow(line, {**request, **understood.numbers}, rotation, weight, label, widening, imaging, told(understood))
     return row if len(faults) == before else None
 
 
-def _number(line: int, name: str, text: str, low: float, high: float, faults: list[str]) -> float:
+def number_cell(line: int, name: str, text: str, low: float, high: float, faults: list[str]) -> float:
+    """The number of a cell; a fault if it is none, or outside low..high."""
     try:
         value = finite_number(text)
     except ValueError as error:

@@ -29,7 +29,10 @@ class RepeatedRequests:
 
     def request(self, seed: int, index: int) -> SampleRequest:
         condition = index // self.per_condition
-        return replace(self._cached(seed, condition), index=index, condition=condition)
+        request, noise = self._cached(seed, condition), None
+        if request.noise_number is not None:
+            noise = request.noise_number * self.per_condition + index % self.per_condition
+        return replace(request, index=index, condition=condition, noise_number=noise)
 
     def identity(self) -> Mapping[str, str | int | float]:
         return {**self.source.identity(), "per_condition": self.per_condition}

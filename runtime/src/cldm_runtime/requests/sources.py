@@ -21,6 +21,7 @@ from .canvas import Canvas, imaging_of, untaken
 from .given_maps import MaskRows, dataset_masks, npy_masks
 from .grid import Grid, GridRow
 from .like import Like
+from .painting import Painting
 from .turns import row_of
 
 NO_GRID_ROW = -1
@@ -37,7 +38,9 @@ class SampleRequest:
     draws: how many label maps were sampled until one met the request; 0 if none was sampled. given: further inputs of
     the image, by the name of their source (`bundle/sources.py`). imaging: (B,) attributes of the image with its label
     map, NaN where undefined or not requested; None if the bundle takes none. like: a given image that the sample is
-    drawn towards.
+    drawn towards. noise_number: samples with the same number have the same noise; None: noise of its own. given_row:
+    number of the given label map; None if it was drawn. before: (*spatial) that map before its lesion was edited; None
+    if it was not. pair: number of the pair that the sample belongs to. painting: what of the image is painted anew.
     """
 
     index: int
@@ -50,6 +53,16 @@ class SampleRequest:
     given: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     imaging: NDArray[np.float32] | None = None
     like: Like | None = None
+    noise_number: int | None = None
+    given_row: int | None = None
+    before: LabelMap | None = None
+    pair: int | None = None
+    painting: Painting | None = None
+
+    @property
+    def noise_index(self) -> int:
+        """The index whose streams the sample's noise comes from."""
+        return self.index if self.noise_number is None else self.noise_number
 
 
 class RequestSource(Protocol):

@@ -64,7 +64,7 @@ class ColumnWriter:
 
     def _check_shape(self, name: str, column: Column, array: NDArray[np.generic]) -> None:
         spatial = self._group.file["images"].shape[2:]
-        expected = {"mask": spatial, "attributes": (len(self._domain.attributes),),
+        expected = {"mask": spatial, "region": spatial, "attributes": (len(self._domain.attributes),),
                     "imaging": (len(self._domain.image_attributes),), "": ()}.get(column.trailing)
         if column.trailing == "channels":
             expected = (*array.shape[1:2], *spatial)

@@ -30,7 +30,7 @@ class Column:
 
     path: str
     dtype: str
-    trailing: str  # "image", "mask", "channels", "attributes", "imaging", "scores" or "" for one number a row
+    trailing: str  # "image", "mask", "region", "channels", "attributes", "imaging", "scores" or "" for one number a row
     compress: bool = True
 
 
@@ -49,6 +49,9 @@ COLUMNS = {
     "condition": Column("condition", "i8", ""),
     "draws": Column("draws", "i4", ""),
     "tries": Column("tries", "i4", ""),
+    "pair": Column("pair", "i8", ""),
+    "given_row": Column("given_row", "i8", ""),
+    "painted": Column("painted", "u1", "region"),
     "checksum": Column("checksum", "u4", ""),
     "patients": Column("patients", f"S{TEXT_BYTES}", ""),
     "slices": Column("slices", "i4", ""),

@@ -19,7 +19,7 @@ MAX_ROWS = 2**31
 _DEFLATE_RATIO = 1100  # no stream of deflate unpacks to more than 1032 times its size
 _HEAP, _HEAP_HEADER, _SMALLEST_HEAP = b"GCOL\x01", 16, 4096
 _SEARCHED = 32 * 1024**2
-_READ_BY_ROWS = ("images", "masks", "annotations", "variance")
+_READ_BY_ROWS = ("images", "masks", "annotations", "variance", "painted")
 _ALLOWED_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 
 

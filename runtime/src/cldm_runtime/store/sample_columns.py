@@ -37,6 +37,16 @@ class SampleColumns(StoredColumns):
         return self._integers("tries")
 
     @property
+    def pair(self) -> NDArray[np.int64] | None:
+        """(N,) number of the pair that each sample belongs to; None without pairs."""
+        return self._integers("pair")
+
+    @property
+    def given_row(self) -> NDArray[np.int64] | None:
+        """(N,) number of the given label map that each sample shows; None if label maps were drawn."""
+        return self._integers("given_row")
+
+    @property
     def checksum(self) -> NDArray[np.uint32] | None:
         """(N,) checksum of each sample, see `check.py`; None if the file has none."""
         values = self._all("checksum")

@@ -8,6 +8,7 @@ import pytest
 from cldm_runtime.domains.lge.attributes import HEALTHY, INFARCT, LV_CAVITY, MVO
 from cldm_runtime.domains.lge.place import (
     LAYERS,
+    compare_places,
     from_theta,
     level_of,
     level_of_segment,
@@ -84,6 +85,15 @@ def test_angles_and_places_are_each_others_inverse() -> None:
     assert from_theta(math.pi / 2) == pytest.approx(0) and from_theta(0.0) == pytest.approx(90)
     for place in (0.0, 12.5, 200.0, 359.0):
         assert from_theta(to_theta(place, 40.0), 40.0) == pytest.approx(place)
+
+
+def test_places_are_compared_where_both_maps_hold_a_scar() -> None:
+    pairs = [(ring(0), ring(10)), (ring(90), ring(70)), (ring(0), ring(5, 20, 19, 22)), (ring(0), ring(0, 0)),
+             (ring(0, 181), ring(0))]
+    centre, layer = compare_places(pairs)
+    assert centre.n == 3 and centre.value == pytest.approx(10, abs=1.5)  # of 5, 10 and 20
+    assert layer.n == 4 and layer.value == 0.75
+    assert [math.isnan(figure.value) for figure in compare_places([])] == [True, True]
 
 
 def test_no_scar_among_wall_pixels_has_no_angle() -> None:

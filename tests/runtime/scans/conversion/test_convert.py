@@ -51,7 +51,8 @@ def cohort(path: Path) -> Path:
         writer.append(images=np.random.default_rng(1).random((6, 2, 20, 24)) * 4 - 1, masks=MASKS,
                       annotations=np.roll(MASKS, 1, 1), mask_attributes=measured.values * [[1, np.nan, 1, 1]],
                       mask_reasons=measured.reasons, subset=["train"] * 3 + ["val"] + ["test"] * 2,
-                      patients=["P1", "P1", "P2", "P3", "Ä4", "P5"], slices=np.arange(6))
+                      patients=["P1", "P1", "P2", "P3", "Ä4", "P5"], slices=np.arange(6), pair=[0, 0, 1, 1, 2, 2],
+                      given_row=[4, 4, 7, 7, 4, 4])
     with open_dataset(path) as dataset:
         made = read_content(dataset).only("masks").text()
     with edit_dataset(path) as editor:

@@ -6,11 +6,13 @@ insertion of the right ventricle where it is known, else from 12 o'clock. Segmen
 17-segment model (Cerqueira et al., Circulation 2002;105:539-542).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..edit_rules import PlaceFigure
 from ..labels import LabelMap
 from .attributes import INFARCT, SECTIONS, Wall, find_wall
 
@@ -100,6 +102,21 @@ def segment_of(angle_deg: float, slice_position: float) -> int:
     level = level_of(slice_position)
     segments = [segment for segment in _CENTRES if level_of_segment(segment) == level]
     return min(segments, key=lambda segment: abs(turned(angle_deg - _CENTRES[segment])))
+
+
+def compare_places(pairs: Iterable[tuple[LabelMap, LabelMap]]) -> tuple[PlaceFigure, ...]:
+    """See `ComparePlaces`: over pairs in which both label maps hold a scar."""
+    angles, layers = [], []
+    for reference, measured in pairs:
+        expected, found = measure_place(reference), measure_place(measured)
+        if expected.layer and found.layer:
+            layers.append(expected.layer == found.layer)
+            angles.append(abs(turned(found.angle_deg - expected.angle_deg)))
+    centred = [angle for angle in angles if np.isfinite(angle)]
+    off = float(np.median(centred)) if centred else float("nan")
+    right = float(np.mean(layers)) if layers else float("nan")
+    return (PlaceFigure("centre of the scar off by, median", "degrees", off, len(centred)),
+            PlaceFigure("scars in the right layer", "fraction", right, len(layers)))
 
 
 def turned(angle_deg: float) -> float:

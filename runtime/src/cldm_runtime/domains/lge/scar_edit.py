@@ -23,6 +23,7 @@ from .lesion_fit import TOLERANCE, LesionFit, LesionStyle, WallCanvas, painted
 from .place import (
     APEX,
     LAYERS,
+    compare_places,
     level_of,
     level_of_segment,
     measure_place,
@@ -257,4 +258,4 @@ def _wanted_angle(numbers: Mapping[str, float]) -> float | None:
 
 
 SCAR_EDIT = EditRules("scar", PLACE_ATTRIBUTES, {OPERATION: OPERATIONS, LAYER: LAYERS}, edit_faults, map_faults,
-                      edit_scar, EditRequest(words={OPERATION: REMOVE}))
+                      edit_scar, EditRequest(words={OPERATION: REMOVE}), compare_places)

@@ -32,7 +32,8 @@ HEADER_FILE, TABLE_FILE = "samples.json", "samples.csv"
 FORMAT, FORMAT_VERSION = "cldm-samples", 1
 NAME, CHECKSUM = "name", "checksum"
 _LARGEST_TABLE, _LARGEST_HEADER = 2**30, 2**26  # bytes
-_IN_FILES = ("images", "masks", "annotations", "checksum")  # columns that are not of the table, or are its own
+# Columns that are not of the table, or are its own. Where images were painted anew is not carried along.
+_IN_FILES = ("images", "masks", "annotations", "painted", "checksum")
 
 Columns = Mapping[str, NDArray[Any]]
 

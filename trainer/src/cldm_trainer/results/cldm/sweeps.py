@@ -1,6 +1,7 @@
-"""Pictures of control: one attribute swept with the seed held fixed, and a turning anatomy (the paper's figure 3)."""
+"""Pictures of control: one attribute swept in one heart and one noise, and a turning anatomy (the paper's figure 3)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import numpy as np
 from cldm_runtime.errors import InputError
 from cldm_runtime.generation.batch import Batch
 from cldm_runtime.generation.generator import Generator
+from cldm_runtime.requests.grid import grid_from_mapping
+from cldm_runtime.requests.held_anatomy import HeldAnatomyRequests
 from cldm_runtime.segmentation.segmenter import Segmenter
 
 SEED = 3
@@ -43,18 +46,30 @@ def picture(path: Path, generator: Generator, segmenter: Segmenter, seed: int = 
     rows = [sweep for sweep in SWEEPS if generator.canvas.maps or sweep.name != "rotation_deg"]
     figure, axes = plt.subplots(len(rows), COLUMNS, figsize=(1.5 * COLUMNS, 1.85 * len(rows)), squeeze=False)
     for line, sweep in zip(axes, rows, strict=True):
-        for axis, value in zip(line, np.linspace(sweep.low, sweep.high, COLUMNS), strict=True):
+        values = np.linspace(sweep.low, sweep.high, COLUMNS).tolist()
+        for axis, value, batch in zip(line, values, swept(generator, sweep, values, seed), strict=True):
             axis.set_axis_off()
-            batch = _sample(generator, {**sweep.fixed, sweep.name: float(value)}, seed)
             if batch is not None:
                 image = batch.images[0, 0, _CROP:-_CROP, _CROP:-_CROP]
                 axis.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            axis.set_title(_caption(generator, segmenter, sweep.name, float(value), batch), fontsize=6.5)
+            axis.set_title(_caption(generator, segmenter, sweep.name, value, batch), fontsize=6.5)
         line[0].text(0.02, 0.04, sweep.name, transform=line[0].transAxes, color="white", fontsize=7)
     figure.subplots_adjust(left=0.005, right=0.995, top=0.95, bottom=0.005, wspace=0.02, hspace=0.18)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)
+
+
+def swept(generator: Generator, sweep: Sweep, values: Sequence[float], seed: int) -> list[Batch | None]:
+    """The image for each value. The heart is held where lesions can be drawn in given label maps and one takes all of
+    them; otherwise sample 0 of the seed is drawn for each value, and None stands where no anatomy meets it."""
+    domain, canvas = generator.domain, generator.canvas
+    if sweep.name in domain.attribute_names and domain.edit is not None and canvas.maps:
+        with suppress(InputError):
+            grid = grid_from_mapping({**sweep.fixed, sweep.name: list(values)}, domain)
+            held = HeldAnatomyRequests.spread(grid, len(values), canvas)
+            return list(generator.batches(held, range(len(values)), seed, generator.settings(batch_size=1)))
+    return [_sample(generator, {**sweep.fixed, sweep.name: value}, seed) for value in values]
 
 
 def _sample(generator: Generator, request: Mapping[str, float], seed: int) -> Batch | None:

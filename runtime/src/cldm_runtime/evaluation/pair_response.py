@@ -1,0 +1,32 @@
+"""The pairs of a file, and what a segmentation makes of them."""
+
+import numpy as np
+
+from ..metrics.pair_response import PairResponse, pair_response, size_bins
+from ..store import Dataset
+from ..store.links import pairs_of
+from .summary import REPLICATES, Samples
+
+
+def read_pair_response(dataset: Dataset, name: str, samples: Samples, seed: int = 0,
+                       replicates: int = REPLICATES) -> PairResponse | None:
+    """The response of the segmentation `name`; None for a file without pairs, without masks or without a lesion size,
+    and where only a part of the file is reported.
+
+    Doses are the rows of the grid, where it has several, else bins of painted size. Intervals resample given images as
+    a whole where they are known, else pairs.
+    """
+    size = samples.domain.lesion_size
+    if "pair" not in dataset or samples.mask is None or size is None or len(samples) != len(dataset):
+        return None
+    column, pairs = samples.domain.attribute_names.index(size), pairs_of(dataset)
+    painted, measured = (table[pairs, column].astype(np.float64) for table in (samples.mask, samples.attributes))
+    given, rows = dataset.given_row, dataset.grid_row
+    clusters = np.arange(len(pairs)) if given is None else given[pairs[:, 1]]
+    by_row = rows is not None and len(np.unique(rows)) > 1
+    groups = rows[pairs[:, 1]] if rows is not None and by_row else size_bins(painted[:, 1])
+    unit = samples.domain.attributes[column].unit
+    found, edit = dataset.segmentation(name), samples.domain.edit
+    places = () if edit is None or "masks" not in dataset else edit.compare(
+        (dataset.masks(int(row)), found.masks(int(row))) for row in pairs[:, 1])
+    return pair_response(size, unit, painted, measured, groups, clusters, replicates, seed, places)

@@ -1,0 +1,26 @@
+"""The response to pairs, counted by hand."""
+
+import numpy as np
+import pytest
+
+from cldm_runtime.metrics.pair_response import pair_response, size_bins
+
+PAINTED = np.array([[0, 0.1], [0, 0.1], [0, 0.2], [0.05, 0.2], [0, 0.0]])
+MEASURED = np.array([[0, 0.08], [0.02, 0.0], [0, 0.16], [0.05, 0.24], [0, 0.0]])
+
+
+def test_counts_and_doses() -> None:
+    found = pair_response("size", "fraction", PAINTED, MEASURED, np.array([7, 7, 3, 3, 9]), np.arange(5), 100)
+    assert (found.n, found.without_before, found.n_false_before) == (5, 4, 1) and found.false_before.value == 0.25
+    assert (found.with_after, found.n_found_after) == (4, 3) and found.found_after.value == 0.75
+    assert [(dose.painted, dose.n) for dose in found.doses] == [(0.0, 1), (0.1, 2), (0.2, 2)]
+    assert [dose.measured.value for dose in found.doses] == pytest.approx([0, 0.04, 0.2])
+    assert [dose.before.value for dose in found.doses] == pytest.approx([0, 0.01, 0.025])
+    slope = np.polyfit(np.diff(PAINTED)[:, 0], np.diff(MEASURED)[:, 0], 1)[0]
+    assert found.change.slope.value == pytest.approx(slope)
+    assert found.change.bias.value == pytest.approx(np.mean(np.diff(MEASURED) - np.diff(PAINTED)))
+
+
+def test_bins_hold_about_as_many_pairs_each() -> None:
+    assert np.bincount(size_bins(np.linspace(0, 1, 60))).tolist() == [10] * 6
+    assert size_bins(np.full(4, 0.3)).tolist() == [0] * 4
