@@ -134,15 +134,28 @@ def test_skip_leaves_out_the_maps_that_a_row_cannot_be_drawn_in(cli: Cli) -> Non
     (["--edit", "scar", "--like", "given.h5", "--infeasible", "nearest"], "Pass skip"),
     (["--edit", "scar", "--like", "pictures.npy"], "Pass --masks FILE, or a dataset"),
     (["--pairs", "--attributes", "sizes.csv", "--per-condition", "2"], "pass one of the two"),
-    (["--pairs", "--attributes", "sizes.csv", "--keep-if", "infarct_dice > 0"], "a rule could part the two"),
     (["--edit", "scar", "--like", "given.h5", "--keep-classes", "lv_cavity"], "Leave --keep-classes out"),
-    (["--prompt", "small scar", "--hold-anatomy"], "Pass --attributes CSV instead"),
+    (["--prompt", "small scar", "--hold-anatomy"], "Pass --attributes CSV with a column prompt"),
+    (["--prompt", "small scar", *EDIT], "--prompt and edits.csv both say what to edit"),
+    (["--prompt", "ein Infarkt", "--edit", "scar", "--like", "given.h5"], "nothing of 'ein Infarkt' was understood"),
     (["--pairs", "--attributes", "sizes.csv", "--batch-size", "3"], "Pass an even number"),
 ])
 def test_what_does_not_go_together_is_refused(cli: Cli, folder: Path, flags: list[str], message: str) -> None:
     (folder / "sizes.csv").write_text("infarct_size\n0.1\n")
     code, _, err = cli("--n", 2, *flags)
     assert code == 2 and message in err and not Path("samples.h5").exists()
+
+
+def test_a_prompt_says_where_a_scar_lies(cli: Cli) -> None:
+    text = "small subendocardial scar in the inferior wall"
+    code, _, err = cli("--n", 2, *EDIT[:6], "--prompt", text, "--workers", 1)
+    assert code == 0 and "understood: 'inferior': angle_deg 210 (from the insertion: at 11 o'clock" in err, err
+    with open_dataset("samples.h5") as dataset:
+        assert dataset.metadata["prompt"] == text
+        for labels in dataset.masks():
+            place = measure_place(labels)  # from 12 o'clock: 180 degrees is the bottom of the image
+            assert place.layer == "endocardial" and abs(place.angle_deg - 180) < 15
+            assert 0.03 <= measure(labels[None])["infarct_size"][0] <= 0.1
 
 
 def test_odd_numbers_of_pairs_are_refused(cli: Cli) -> None:

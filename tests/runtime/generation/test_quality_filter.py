@@ -22,6 +22,7 @@ from cldm_runtime.noise import seed_of_try
 from cldm_runtime.requests.given_maps import ArrayMasks
 from cldm_runtime.requests.grid import grid_from_mapping
 from cldm_runtime.requests.moved_maps import MaskGridRequests
+from cldm_runtime.requests.pairs import paired
 from cldm_runtime.requests.sources import MaskRequests, SampleRequest, mask_requests
 from cldm_runtime.runs.shards import Shard
 from cldm_runtime.store import FILTER, FilterRecord, check_samples, expected_samples, open_dataset, read_filter
@@ -218,6 +219,27 @@ def test_rows_of_a_grid_that_were_given_up_are_named(model: Generator, segmenter
     keep = QualityFilter.of("infarct_size_reference > 0.3", model, segmenter, 2)
     record = record_of(generate_dataset(Plan(model, source, 8, SEED, model.settings(), keep), tmp_path / "kept.h5"))
     assert record.accepted == 4 and record.given_up_rows == {"0": 2, "1": 2}
+
+
+def test_the_two_of_a_pair_are_kept_in_the_same_try(model: Generator, segmenter: Segmenter, tmp_path: Path) -> None:
+    """The first has no scar, and the noise of the second."""
+    source = paired(hearts(model), model.canvas, 4)
+    keep = QualityFilter.of("infarct_size_error <= 0.005", model, segmenter, 3)
+    out = generate_dataset(Plan(model, source, 24, SEED, model.settings(), keep), tmp_path / "kept.h5")
+    with open_dataset(out) as dataset:
+        tries, images = dataset.tries, dataset.images()[:, 0]
+        assert 0 < len(tries) < 24 and (dataset.sample_index[::2] + 1).tolist() == dataset.sample_index[1::2].tolist()
+        assert np.array_equal(tries[::2], tries[1::2]) and len(set(tries.tolist())) > 1
+        outside = np.abs(np.arange(32) - 15.5) > 12  # of the hearts
+        assert np.allclose(images[::2][:, outside], images[1::2][:, outside], atol=1e-4)
+        for pair in range(len(tries) // 2):
+            number = dataset.sample_index[2 * pair] // 2
+            verdicts = []
+            for attempt in range(3):
+                requests = [source.request(SEED, 2 * int(number) + second) for second in (0, 1)]
+                batch = model.batch(requests, seed_of_try(SEED, attempt), model.settings(batch_size=2))
+                verdicts.append(bool(keep.rule.holds(keep.values(batch, model)).all()))
+            assert verdicts.index(True) + 1 == tries[2 * pair]
 
 
 def test_a_filter_that_nothing_passes_writes_nothing(model: Generator, segmenter: Segmenter, tmp_path: Path) -> None:

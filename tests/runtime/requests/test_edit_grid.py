@@ -6,7 +6,13 @@ import pytest
 
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
-from cldm_runtime.requests.edit_grid import edit_of, edit_rules, open_edit_grid, read_edit_grid
+from cldm_runtime.requests.edit_grid import (
+    edit_grid_from_prompt,
+    edit_of,
+    edit_rules,
+    open_edit_grid,
+    read_edit_grid,
+)
 from cldm_runtime.requests.grid import Grid
 
 DOMAIN = get_domain("lge")
@@ -57,3 +63,28 @@ def test_faults_are_named(tmp_path: Path, text: str, fault: str) -> None:
 def test_only_the_lesion_of_the_domain_can_be_edited() -> None:
     with pytest.raises(InputError, match="--edit tumour: in given label maps of the domain lge there is scar to edit"):
         edit_rules(DOMAIN, "tumour")
+
+
+def test_a_prompt_asks_for_place_and_layer(tmp_path: Path) -> None:
+    grid = read(tmp_path, "prompt,rv_insertion_deg,transmurality\nlarge mid-wall scar in the septal wall,,\n"
+                          "\"scar in the septal wall, basal level\",300,0.5\nscar at 5 o'clock,,\n")
+    assert [(dict(row.request), dict(row.words)) for row in grid.rows] == [
+        ({"rv_insertion_deg": 330.0, "infarct_size": pytest.approx(0.275), "angle_deg": 300.0}, {"layer": "mid-wall"}),
+        ({"rv_insertion_deg": 300.0, "transmurality": 0.5, "angle_deg": 300.0}, {}),
+        ({"angle_deg": 150.0, "rv_insertion_deg": 0.0}, {})]
+    assert "line 3: understood, but not requested: 'basal level': a given slice has its own level" in grid.notes
+    asked = edit_grid_from_prompt("large mid-wall scar in the septal wall", DOMAIN, edit_rules(DOMAIN, "scar"))
+    assert (asked.rows[0].request, asked.rows[0].words) == (grid.rows[0].request, grid.rows[0].words)
+
+
+@pytest.mark.parametrize(("text", "fault"), [
+    ("prompt,layer\nmid-wall scar,transmural\n", "line 2: prompt asks for layer mid-wall, the column for transmural"),
+    ("prompt,angle_deg\nscar in the septal wall,10\n",
+     "line 2: prompt asks for angle_deg 300, the column angle_deg for"),
+    ("prompt,operation\nlarge transmural scar,remove\n", "line 2: "),
+    ("prompt,aha_segment\nscar in the septal wall,3\n", "line 2: "),
+    ("prompt\nein Infarkt\n", "line 2: nothing of 'ein Infarkt' was understood"),
+])
+def test_a_prompt_and_columns_may_not_contradict_each_other(tmp_path: Path, text: str, fault: str) -> None:
+    with pytest.raises(InputError, match=fault):
+        read(tmp_path, text)

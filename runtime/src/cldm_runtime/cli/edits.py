@@ -8,12 +8,14 @@ from typing import Any
 
 import click
 
+from ..domains.domain import Domain
+from ..domains.edit_rules import EditRules
 from ..errors import InputError
 from ..generation.generator import Generator
 from ..generation.given_files import check_pairs, given_images, is_of_files, maps_of_files
 from ..generation.likeness import check_encoder
 from ..requests.canvas import Canvas
-from ..requests.edit_grid import edit_rules, open_edit_grid, read_edit_grid
+from ..requests.edit_grid import edit_grid_from_prompt, edit_rules, open_edit_grid, read_edit_grid
 from ..requests.edited_maps import EditedMapRequests
 from ..requests.grid import Grid
 from ..requests.held_anatomy import HeldAnatomyRequests
@@ -48,15 +50,13 @@ class EditOptions:
         """How many requests a run has for that many samples. Raises InputError."""
         return both_of_each(samples) if self.pairs else samples
 
-    def check(self, per_condition: int, prompt: str | None, keep_if: str | None, keep_classes: str | None) -> None:
+    def check(self, per_condition: int, prompt: str | None, keep_classes: str | None) -> None:
         """Raises InputError for options that do not go together."""
         if self.pairs and per_condition > 1:
             raise InputError(f"--pairs with --per-condition {per_condition}: pass one of the two.")
-        if self.pairs and keep_if is not None:
-            raise InputError("--pairs with --keep-if: a rule could part the two of a pair. Pass one of the two.")
-        if prompt is not None and (self.edit or self.hold_anatomy):
-            raise InputError("--prompt with --edit or --hold-anatomy: their grid says what to draw. Pass --attributes "
-                             "CSV instead of --prompt.")
+        if prompt is not None and self.hold_anatomy:
+            raise InputError("--prompt with --hold-anatomy: one prompt is one row, and there is nothing to hold. Pass "
+                             "--attributes CSV with a column prompt.")
         if keep_classes is not None and (self.edit or self.pairs or self.hold_anatomy):
             raise InputError("--keep-classes with --edit, --pairs or --hold-anatomy: lesions are drawn into whole "
                              "label maps. Leave --keep-classes out.")
@@ -68,12 +68,12 @@ class EditOptions:
         return source
 
     def source(self, generator: Generator, conditions: int, grid_file: Path | None, masks_file: Path | None,
-               subset: str, infeasible: str, seed: int, like: LikeOptions) -> RequestSource:
+               subset: str, infeasible: str, seed: int, like: LikeOptions, prompt: str | None) -> RequestSource:
         """Requests for edits of given label maps, and of given images. Raises InputError."""
         assert self.edit is not None
         self._check(masks_file, infeasible, like)
         rules, images_file, canvas = edit_rules(generator.domain, self.edit), like.like_file, generator.canvas
-        grid = open_edit_grid() if grid_file is None else read_edit_grid(grid_file, generator.domain, rules)
+        grid = _grid(generator.domain, rules, grid_file, prompt)
         maps_file = masks_file or images_file
         assert maps_file is not None  # as checked
         if images_file is not None and masks_file is not None:
@@ -108,6 +108,16 @@ class EditOptions:
     def paired(self, source: RequestSource, canvas: Canvas, batch_size: int) -> RequestSource:
         """The requests, each as a pair if pairs are asked for. Raises InputError."""
         return paired(source, canvas, batch_size) if self.pairs else source
+
+
+def _grid(domain: Domain, rules: EditRules, grid_file: Path | None, prompt: str | None) -> Grid:
+    """What to edit. Raises InputError."""
+    if grid_file is not None and prompt is not None:
+        raise InputError(f"--prompt and {grid_file} both say what to edit. Pass one of them; a grid may have a column "
+                         "prompt.")
+    if prompt is not None:
+        return edit_grid_from_prompt(prompt, domain, rules)
+    return open_edit_grid() if grid_file is None else read_edit_grid(grid_file, domain, rules)
 
 
 def edit_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -179,10 +179,10 @@ def gen(samples: int, grid_file: Path | None, prompt: str | None, masks_file: Pa
                                   guidance_interval=guidance_interval)
     if batch_size == "auto":
         settings = _with_best_batch_size(generator, settings, out, resume)
-    edits.check(per_condition, prompt, keep.keep_if, keep_classes)
+    edits.check(per_condition, prompt, keep_classes)
     conditions = edits.conditions(conditions_of(samples, per_condition))
     if edits.edit:
-        source = edits.source(generator, conditions, grid_file, masks_file, subset, infeasible, seed, like)
+        source = edits.source(generator, conditions, grid_file, masks_file, subset, infeasible, seed, like, prompt)
     else:
         masks_file = like.masks_file(masks_file, grid_file, generator)
         source = _requests(generator, conditions, grid_file, masks_file, subset, infeasible, like, prompt, edits)

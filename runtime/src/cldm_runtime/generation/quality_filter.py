@@ -2,7 +2,8 @@
 
 A sample is generated up to `tries` times, and the first candidate that meets the rule is kept. Its request stays the
 same; only its noise is new (`noise.seed_of_try`). Try 0 is the sample of a run without a filter. So a candidate depends
-on bundle, seed, index and try, and on nothing else.
+on bundle, seed, index and try, and on nothing else. The two of a pair are kept in the same try, if both meet the rule:
+their noise is the same.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -133,7 +134,8 @@ class Sums:
 def filtered(generator: Generator, source: RequestSource, keep: QualityFilter, samples: range, seed: int,
              settings: SamplingSpec) -> tuple[Batch, dict[str, Sums]]:
     """All of `samples` with their `tries`, and sums of the values in the rule over all candidates. Of samples without
-    an accepted candidate the last one is given, with 0 tries. Those still without one share batches in each try."""
+    an accepted candidate the last one is given, with 0 tries. Those still without one share batches in each try. Pairs
+    are not cut by the ends of `samples`."""
     chosen: dict[int, Batch] = {}
     sums = dict.fromkeys(keep.rule.names, Sums())
     requests: Iterable[SampleRequest] = (source.request(seed, index) for index in samples)
@@ -145,10 +147,18 @@ def filtered(generator: Generator, source: RequestSource, keep: QualityFilter, s
             accepted = keep.rule.holds(values)
             for row, index in enumerate(batch.sample_index.tolist()):
                 chosen[index] = _only(batch, row, number + 1 if accepted[row] else 0)
-        requests = [request for index, request in asked.items() if not chosen[index].tries]
+        rejected = {_group(request) for index, request in asked.items() if not chosen[index].tries}
+        requests = [request for request in asked.values() if _group(request) in rejected]
+        for request in requests:
+            chosen[request.index] = chosen[request.index]._replace(tries=np.zeros(1, dtype=np.int64))
         if not requests:
             break
     return _joined([chosen[index] for index in samples]), sums
+
+
+def _group(request: SampleRequest) -> tuple[str, int]:
+    """The samples that are kept together have the same."""
+    return ("sample", request.index) if request.pair is None else ("pair", request.pair)
 
 
 def _noted(requests: Iterable[SampleRequest], asked: dict[int, SampleRequest]) -> Iterator[SampleRequest]:

@@ -1,12 +1,14 @@
 """A grid of edits: what is done to the lesions of given label maps, one edit a row.
 
-Its columns are the attributes of the domain, those of the lesion's place, and words such as what is done; besides
-`weight` and `label`, as in any grid. A cell left empty leaves it open. Without a grid, one edit leaves all open.
+Its columns are the attributes of the domain, those of the lesion's place, words such as what is done, and `prompt`,
+which asks for these in words; besides `weight` and `label`, as in any grid. A cell left empty leaves it open. Without a
+grid, one edit leaves all open.
 """
 
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from ..errors import InputError, list_faults
 from ..files.user_files import decode_text
 from .csv_file import MOST_ROWS, filled_lines, read_bytes, without_blank_end
 from .grid import Grid, GridRow, column_hint, number_cell, shortened
+from .prompts import PROMPT, read_prompt, told
 
 _WITHOUT_EFFECT = ("weight", "label")
 _MOST_WEIGHT = 1e9
@@ -37,7 +40,28 @@ def read_edit_grid(path: str | os.PathLike[str], domain: Domain, rules: EditRule
     rows = _parsed(decode_text(data, source), domain, rules, faults)
     if faults:
         raise InputError(list_faults(f"{source}: {len(faults)} fault(s); nothing was written.", shortened(faults)))
-    return Grid(source.name, tuple(rows), hashlib.sha256(data).hexdigest())
+    notes = shortened([f"line {row.line}: {line}" for row in rows for line in row.told])
+    return Grid(source.name, tuple(rows), hashlib.sha256(data).hexdigest(), notes=tuple(notes))
+
+
+def edit_grid_from_prompt(text: str, domain: Domain, rules: EditRules) -> Grid:
+    """One edit that a text asks for; `notes` say what was understood. Raises InputError."""
+    faults: list[str] = []
+    row = _with_prompt(GridRow(1, {}), text, domain, rules, faults)
+    faults = faults or rules.faults(edit_of(row))
+    if faults:
+        raise InputError(list_faults(f"--{PROMPT}: nothing was written.", [*faults, *row.told]))
+    return Grid(PROMPT, (row,), hashlib.sha256(text.encode()).hexdigest(), notes=row.told, prompt=text)
+
+
+def _with_prompt(row: GridRow, text: str, domain: Domain, rules: EditRules, faults: list[str]) -> GridRow:
+    """The row with what a text asks for."""
+    columns = (*domain.attribute_names, *(attribute.name for attribute in rules.attributes), *rules.words)
+    asked = read_prompt(text, domain, columns, row.request, faults)
+    faults += [f"{PROMPT} asks for {name} {word}, the column for {row.words[name]}. Leave one of them out"
+               for name, word in asked.words.items() if row.words.get(name, word) != word]
+    return replace(row, request={**asked.assumed, **row.request, **asked.numbers}, words={**row.words, **asked.words},
+                   told=told(asked))
 
 
 def open_edit_grid() -> Grid:
@@ -68,7 +92,8 @@ def _parsed(text: str, domain: Domain, rules: EditRules, faults: list[str]) -> l
 
 
 def _header_faults(names: list[str], line: int, domain: Domain, rules: EditRules) -> Iterator[str]:
-    expected = [*domain.attribute_names, *(attribute.name for attribute in rules.attributes), *rules.words]
+    expected = [*domain.attribute_names, *(attribute.name for attribute in rules.attributes), *rules.words,
+                *([PROMPT] if domain.words else [])]
     columns = [*expected, *_WITHOUT_EFFECT]
     for name in dict.fromkeys(names):
         if name not in columns:
@@ -92,6 +117,10 @@ def _row(line: int, names: list[str], cells: list[str], domain: Domain, rules: E
                for name, word in words.items() if word not in rules.words[name]]
     weight = number_cell(line, "weight", cell.get("weight", "1"), 0.0, _MOST_WEIGHT, faults)
     row = GridRow(line, numbers, weight=weight, label=cell.get("label", ""), words=words)
+    if PROMPT in cell:
+        wrong: list[str] = []
+        row = _with_prompt(row, cell[PROMPT], domain, rules, wrong)
+        faults += [f"line {line}: {fault}" for fault in wrong]
     if len(faults) == before:
         faults += [f"line {line}: {fault}" for fault in rules.faults(edit_of(row))]
     return row

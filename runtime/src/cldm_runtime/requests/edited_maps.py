@@ -112,10 +112,11 @@ class EditedMapRequests:
         return np.array(stated, dtype=np.float32)
 
     def identity(self) -> dict[str, str | int]:
-        left_out = {"infeasible": "skip"} if self.left_out else {}
+        stated = {"infeasible": "skip"} if self.left_out else {}
+        stated |= {"prompt": self.grid.prompt} if self.grid.prompt else {}
         return {**self.masks.identity(), "edit": self.rules.name, "grid_sha256": self.grid.sha256,
-                "grid_rows": len(self.grid), **left_out}
+                "grid_rows": len(self.grid), **stated}
 
     def notes(self) -> list[str]:
-        return [*self.masks.notes(), *self.left_out]
+        return [*self.masks.notes(), *(f"{self.grid.name}, {note}" for note in self.grid.notes), *self.left_out]
 

@@ -115,7 +115,9 @@ class _Reading:
         for slot, column in ((DEPTH, _DEPTH), (SURFACE, _SURFACE)):
             if slot in self.slots:
                 self._set({column: self.slots[slot][0]}, slot)
-        if LEVEL in self.slots:
+        if LEVEL in self.slots and _ANGLE in self.columns:
+            self.unmet.append(f"{self._text(LEVEL)}: a given slice has its own level")
+        elif LEVEL in self.slots:
             third = LEVELS.index(self.slots[LEVEL][0])
             self._set({_POSITION: (2 * third + 1) / 6}, LEVEL, f"the middle of {third}/3 to {third + 1}/3")
         self._place()
