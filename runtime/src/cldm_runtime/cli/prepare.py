@@ -17,6 +17,7 @@ from ..scans.prepare import prepare as prepare_scans
 from ..scans.settings import CohortSettings, PrepareSettings, raw_folder, read_settings
 from ..store import open_dataset
 from .audited import AuditedCommand
+from .numbers import WholeNumber
 from .progress import show_progress
 from .run_log import note
 
@@ -24,7 +25,7 @@ from .run_log import note
 @click.command(cls=AuditedCommand)
 @click.option("--config", "config", required=True, type=click.Path(path_type=Path), metavar="FILE",
               help="TOML file with [cohort] and [prepare]; the trainer's, for example.")
-@click.option("--et-label", type=click.IntRange(1, 255), metavar="VALUE",
+@click.option("--et-label", type=WholeNumber(1, 255), metavar="VALUE",
               help="Value of the enhancing tumour in label maps of BraTS from before 2023: 4.")
 @click.option("--overwrite", is_flag=True, help="Replace a cohort.h5 that is there.")
 def prepare(config: Path, et_label: int | None, overwrite: bool) -> None:
