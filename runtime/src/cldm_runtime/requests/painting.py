@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from ..domains.labels import LabelMap
 
@@ -34,6 +33,8 @@ def painting_of(before: LabelMap, after: LabelMap, spacing_mm: tuple[float, ...]
     if not changed.any():
         nowhere = np.zeros(changed.shape, np.float32)
         return Painting(changed, nowhere, nowhere, image)
+    from scipy import ndimage  # slow to import
+
     outwards = ndimage.distance_transform_edt(~changed, sampling=spacing_mm)
     region, detail = outwards <= MARGIN_MM, np.clip(outwards / _DETAIL_MM, 0.0, 1.0)
     inwards = ndimage.distance_transform_edt(np.pad(region, 1), sampling=spacing_mm)[(slice(1, -1),) * region.ndim]
