@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_fill_holes, zoom
 
 from ..bundle.segmenter_spec import ChannelNormalisation, SegmenterSpec
 from ..errors import InputError
@@ -40,6 +39,8 @@ def prepare(image: Image, spacing_mm: Spacing, spec: SegmenterSpec) -> Prepared:
     """Crop, normalise and resample one image (C, *spatial), whose axes are already in the network's order."""
     nonzero = (image != 0).any(axis=0)
     if nonzero.ndim == 3:
+        from scipy.ndimage import binary_fill_holes  # slow to import
+
         nonzero = binary_fill_holes(nonzero)  # nnU-Net fills slices too, but as volumes of one, which have no holes
     box = bounding_box(nonzero) if spec.crop_to_nonzero else tuple(slice(0, size) for size in image.shape[1:])
     cropped, inside = image[:, *box], nonzero[box]
@@ -121,6 +122,8 @@ def resample(images: NDArray[np.float32], shape: tuple[int, ...], order: int, ax
         return images
     if axis is not None:
         return _resample_slices(images, shape, order, axis)
+    from scipy.ndimage import zoom  # slow to import
+
     factors = [new / old for new, old in zip(shape, images.shape[1:], strict=True)]
     out = np.empty((len(images), *shape), dtype=np.float32)
     for image, result in zip(images, out, strict=True):

@@ -10,7 +10,6 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from ..bundle.segmenter_spec import SegmenterSpec
 
@@ -30,6 +29,8 @@ def tile_starts(size: int, tile: int, step: float) -> list[int]:
 
 def gaussian_weights(patch: tuple[int, ...], sigma_scale: float) -> NDArray[np.float32]:
     """Weight of each voxel of a tile: a Gaussian around its centre voxel, largest 1, never 0."""
+    from scipy.ndimage import gaussian_filter  # slow to import
+
     impulse = np.zeros(patch)
     impulse[tuple(side // 2 for side in patch)] = 1
     weights = gaussian_filter(impulse, [side * sigma_scale for side in patch], mode="constant")
