@@ -74,7 +74,7 @@ def test_progress_counts_the_batches_of_all_workers(model: Generator, tmp_path: 
 
 def test_a_killed_worker_is_an_error_and_the_run_resumes_to_the_same_bytes(model: Generator, tmp_path: Path) -> None:
     def kill(done: int, total: int) -> None:
-        if done >= 8:
+        if done >= 20:
             os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
 
     whole = generate_dataset(make_plan(model, 40), tmp_path / "whole.h5")
