@@ -3,13 +3,12 @@ brightness from repeat to repeat by a known deviation."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from cldm_runtime.domains.domain import Domain
-from cldm_runtime.domains.phantom_rules import PhantomRules
+from cldm_runtime.domains.phantom_rules import DrawnVolume, PhantomRules
 from cldm_runtime.domains.registry import DOMAINS, get_domain
 from onnx_fixtures import GREYS
 
@@ -17,9 +16,9 @@ SLICES, SIZE = 3, 72
 LESION_SD, NOISE_SD = 0.05, 0.01
 
 
-def draw_rings(seed: int, patient: int, subset: str) -> SimpleNamespace:
+def draw_rings(seed: int, patient: int, subset: str) -> DrawnVolume:
     random = np.random.default_rng([seed, patient, len(subset)])
-    return SimpleNamespace(image=paint(random, range(SLICES)), labels=rings(), spacing_mm=(8.0, 1.5, 1.5))
+    return DrawnVolume(paint(random, range(SLICES)), rings(), (8.0, 1.5, 1.5))
 
 
 def rerender_rings(seed: int, patient: int, subset: str, repeat: int, slices: Sequence[int]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """`cldm gen` in this process."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -19,3 +20,10 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
         return code, printed.out, printed.err
 
     return call
+
+
+@pytest.fixture(scope="module")
+def encoding(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny bundle with an encoder: 4 of 100 steps, which are 99, 74, 49 and 24. Images show 2 % of their noise."""
+    onnx_fixtures = pytest.importorskip("onnx_fixtures")
+    return onnx_fixtures.make_generator(tmp_path_factory.mktemp("bundle") / "encoding", encoder=True)

@@ -24,12 +24,6 @@ def heart(index: int, size: float) -> np.ndarray:
     return anatomy.draw(request, Stream(4, index, Purpose.ANATOMY), shape=(128, 128), spacing_mm=(1.0, 1.0)).labels
 
 
-@pytest.fixture(scope="module")
-def encoding(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    onnx_fixtures = pytest.importorskip("onnx_fixtures")
-    return onnx_fixtures.make_generator(tmp_path_factory.mktemp("bundle") / "encoding", encoder=True)
-
-
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: Path) -> Path:
     """A working folder with three noisy images and their maps: healthy, scarred, and with an open wall."""

@@ -18,13 +18,6 @@ from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
 Cli = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(scope="module")
-def encoding(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny bundle with an encoder: 4 of 100 steps, which are 99, 74, 49 and 24. Images show 2 % of their noise."""
-    onnx_fixtures = pytest.importorskip("onnx_fixtures")
-    return onnx_fixtures.make_generator(tmp_path_factory.mktemp("bundle") / "encoding", encoder=True)
-
-
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: Path) -> Path:
     """A working folder with three images and their maps as a dataset, an array, and a folder of pictures."""

@@ -3,12 +3,12 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import nibabel
 import numpy as np
 import pytest
 
+from cldm_runtime.domains.phantom_rules import DrawnVolume
 from cldm_runtime.domains.registry import DOMAINS, get_domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.scans.nnunet_raw import read_raw_dataset
@@ -36,25 +36,25 @@ def cohort(folder: Path, seed: int = 0, **changes: int) -> CohortSettings:
     return CohortSettings(str(folder), "rings", seed, {**COUNTS, **changes})
 
 
-def small_volume(seed: int, patient: int, subset: str) -> SimpleNamespace:
+def small_volume(seed: int, patient: int, subset: str) -> DrawnVolume:
     """Three slices of a ring; the patient's number is the intensity of the background."""
     y, x = np.mgrid[:40, :40]
     radius = np.hypot(y - 20, x - 20)
     ring = np.where(radius < 5, 1, np.where(radius < 9, 2, 0)).astype(np.uint8)
     labels = np.stack([ring] * 3)
     image = (labels * 10.0 + patient).astype(np.float32)
-    return SimpleNamespace(image=image, labels=labels, spacing_mm=(8.0, 1.5, 1.5))
+    return DrawnVolume(image, labels, (8.0, 1.5, 1.5))
 
 
-def thick_volume(seed: int, patient: int, subset: str) -> SimpleNamespace:
-    return SimpleNamespace(**vars(small_volume(seed, patient, subset)) | {"spacing_mm": (9.0, 1.5, 1.5)})
+def thick_volume(seed: int, patient: int, subset: str) -> DrawnVolume:
+    return replace(small_volume(seed, patient, subset), spacing_mm=(9.0, 1.5, 1.5))
 
 
-def read_volume(seed: int, patient: int, subset: str) -> SimpleNamespace:
+def read_volume(seed: int, patient: int, subset: str) -> DrawnVolume:
     """A volume whose reader outlines an infarct that is not there."""
     volume = small_volume(seed, patient, subset)
     read = np.where((volume.labels == 2) & (np.arange(40) > 24), 3, volume.labels).astype(np.uint8)
-    return SimpleNamespace(**vars(volume) | {"labels": read, "true_labels": volume.labels})
+    return replace(volume, labels=read, true_labels=volume.labels)
 
 
 def test_layout_and_spacing(tmp_path):

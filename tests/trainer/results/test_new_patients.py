@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from cldm_runtime.domains.phantom_rules import DrawnVolume
 from cldm_runtime.domains.registry import DOMAINS, get_domain
 from cldm_runtime.errors import InputError
 from cldm_runtime.scans.phantom_cohort import write_phantom_cohort
@@ -19,14 +19,14 @@ from cldm_trainer.stages.config_file import load_config
 ROOT = Path(__file__).parents[3]
 
 
-def draw(seed: int, patient: int, subset: str) -> SimpleNamespace:
+def draw(seed: int, patient: int, subset: str) -> DrawnVolume:
     """Two slices of a ring whose cavity has a radius of 5 for old patients, of 7 for those from number 50 on."""
     y, x = np.mgrid[:40, :40]
     radius = np.hypot(y - 20, x - 20)
     inner = 7 if patient >= 50 else 5
     labels = np.stack([np.where(radius < inner, 1, np.where(radius < 10, 2, 0)).astype(np.uint8)] * 2)
     labels[:, 18:23, 27:30] = 3
-    return SimpleNamespace(image=labels * np.float32(10), labels=labels, spacing_mm=(8.0, 1.0, 1.0))
+    return DrawnVolume(labels * np.float32(10), labels, (8.0, 1.0, 1.0))
 
 
 @pytest.fixture

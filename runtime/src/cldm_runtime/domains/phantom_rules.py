@@ -2,39 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-class DrawnVolume(Protocol):
+@dataclass(frozen=True)
+class DrawnVolume:
     """image (Z, H, W), or (C, Z, H, W) of several channels, float32; labels (Z, H, W) uint8; spacing (z, y, x) in mm.
-    A stack begins with the first of `StackRules.ends`."""
+    A stack begins with the first of `StackRules.ends`. true_labels (Z, H, W) uint8: the truth, where a reader drew the
+    labels; None: the labels are the truth."""
+
+    image: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    spacing_mm: tuple[float, float, float]
+    true_labels: NDArray[np.uint8] | None = None
 
     @property
-    def image(self) -> NDArray[np.float32]: ...
-
-    @property
-    def labels(self) -> NDArray[np.uint8]: ...
-
-    @property
-    def spacing_mm(self) -> tuple[float, float, float]: ...
-
-
-@runtime_checkable
-class AnnotatedVolume(Protocol):
-    """A drawn volume whose labels are what a reader drew; true_labels (Z, H, W) uint8 are the truth."""
-
-    @property
-    def true_labels(self) -> NDArray[np.uint8]: ...
-
-
-def true_labels(volume: DrawnVolume) -> NDArray[np.uint8] | None:
-    """The truth of a volume whose labels are a reader's; None where the labels are the truth."""
-    if not isinstance(volume, AnnotatedVolume) or np.array_equal(volume.true_labels, volume.labels):
-        return None
-    return volume.true_labels
+    def truth(self) -> NDArray[np.uint8] | None:
+        """The truth where a reader drew other labels, else None."""
+        same = self.true_labels is None or np.array_equal(self.true_labels, self.labels)
+        return None if same else self.true_labels
 
 
 class DrawVolume(Protocol):

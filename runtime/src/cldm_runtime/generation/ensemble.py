@@ -23,10 +23,9 @@ from ..bundle.sources import IMAGES
 from ..domains.label_channels import LabelChannels
 from ..domains.labels import LabelMap
 from ..engines.choose import Choice, choose_provider
-from ..engines.engine import AUTO, CPU_PROVIDERS
-from ..engines.processor import default_workers
 from ..errors import BundleError, InputError, checked_count, checked_seed
 from ..files.blocks import samples_in_block
+from ..segmentation.bundled import BundledSegmenter
 from ..store import Dataset
 from .pipeline import Pipeline, decoder_noise, initial_noise
 from .placement import place
@@ -83,9 +82,12 @@ def pairwise_dice(bits: NDArray[np.uint8]) -> Float32:
 
 
 @dataclass(frozen=True, repr=False)
-class EnsembleSegmenter:
+class EnsembleSegmenter(BundledSegmenter):
     """A segmenter as `evaluation.segmenters.interface.AnySegmenter` has it, by a bundle that draws label maps of given
-    images. settings: of sampling. samples: label maps of each image."""
+    images. settings: of sampling. samples: label maps of each image. What was drawn once is evaluated as it is, with
+    any number of samples and steps and any seed."""
+
+    FREE = ("samples", "seed", "steps")
 
     bundle: Bundle
     choice: Choice
@@ -132,53 +134,17 @@ class EnsembleSegmenter:
         return f"<EnsembleSegmenter {self.name} on {self.choice.provider}: {self.samples} samples of each image>"
 
     @property
-    def name(self) -> str:
-        return self.bundle.manifest.name
-
-    @property
     def channels(self) -> LabelChannels:
         """What is drawn: a channel for each region or label."""
         return channels_of(self.bundle.manifest)
 
     @property
-    def origin(self) -> str:
-        return f"the bundle {self.bundle.path}"
-
-    @property
-    def on_gpu(self) -> bool:
-        return self.choice.provider not in CPU_PROVIDERS
-
-    @property
-    def default_workers(self) -> int:
-        return default_workers(self.choice.provider)
-
-    @property
-    def is_repeatable(self) -> bool:
-        return True
-
-    @property
     def channel_names(self) -> tuple[str, ...]:
         return self.channels.names
 
-    def source(self, mirror: bool | None = None) -> dict[str, str | int | float]:
-        """The metadata of a segmentation: what its label maps depend on besides the images."""
-        manifest = self.bundle.manifest
-        return {"bundle": manifest.name, "bundle_version": manifest.bundle_version,
-                "manifest_sha256": self.bundle.manifest_sha256, "provider": self.pipeline.provider,
-                "precision": self.choice.precision, "samples": self.samples, "seed": self.seed,
-                "sampler": self.settings.sampler, "steps": self.settings.steps,
-                **({"nature": manifest.nature} if manifest.nature else {})}
-
-    def made(self, stored: Mapping[str, str | int | float], mirror: bool | None = None) -> bool:
-        """Whether a segmentation with these metadata is by this bundle, provider and precision, with any number of
-        samples and steps and any seed: what was drawn once is evaluated as it is."""
-        expected = self.source()
-        for free in ("samples", "seed", "steps", *(["provider"] if self.choice.requested == AUTO else [])):
-            del expected[free]
-        return all(stored.get(key) == value for key, value in expected.items())
-
-    def lacking_regions(self, dataset: Dataset) -> list[str]:
-        return []
+    def settings_used(self, mirror: bool | None) -> dict[str, str | int | float]:
+        return {"samples": self.samples, "seed": self.seed, "sampler": self.settings.sampler,
+                "steps": self.settings.steps}
 
     def check_fit(self, dataset: Dataset) -> None:
         """Raise InputError for images of other labels, channels or spacing, or of fewer axes."""

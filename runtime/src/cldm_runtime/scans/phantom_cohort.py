@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..bundle.declarations import find_domain
 from ..domains.domain import Domain
-from ..domains.phantom_rules import PhantomRules, true_labels
+from ..domains.phantom_rules import PhantomRules
 from ..errors import InputError
 from ..files.atomic import write_json
 from ..files.user_files import read_json
@@ -179,9 +179,8 @@ def _write_volume(settings: CohortSettings, folder: Path, case: PhantomCase) -> 
 
     for file, image in zip(case.images, channels, strict=True):
         write(file, image.astype(kind))
-    truth = true_labels(volume)
-    if truth is not None:
-        write(case.truth, truth.astype(np.uint8))
+    if volume.truth is not None:
+        write(case.truth, volume.truth.astype(np.uint8))
     write(case.label, volume.labels.astype(np.uint8))
 
 

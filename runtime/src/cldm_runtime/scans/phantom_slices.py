@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..bundle.declarations import find_domain
 from ..domains.domain import Domain
-from ..domains.phantom_rules import PhantomRules, true_labels
+from ..domains.phantom_rules import PhantomRules
 from ..errors import InputError
 from .nnunet_raw import RawDataset
 from .phantom_cohort import chosen_rules, describe_cohort, subset_sizes
@@ -65,9 +65,8 @@ class PhantomSource:
         """One patient, numbered from 0 within the subset."""
         drawn = self.rules.draw(self.seed, patient, subset)
         pixels = drawn.image if drawn.image.ndim == 4 else drawn.image[None]
-        truth = true_labels(drawn)
         volume = Volume(pixels[list(self.recipe.channels)].astype(np.float32), drawn.labels.astype(np.int64),
-                        drawn.spacing_mm, truth=None if truth is None else truth.astype(np.int64))
+                        drawn.spacing_mm, truth=None if drawn.truth is None else drawn.truth.astype(np.int64))
         return PhantomStack(subset, patient, volume, slices_of(volume, self.recipe))
 
     def rerendered(self, stack: PhantomStack, repeat: int, rows: Sequence[int] | None = None) -> NDArray[np.float32]:

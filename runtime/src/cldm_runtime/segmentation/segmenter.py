@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
@@ -17,11 +17,12 @@ from ..bundle.segmenter_spec import SegmenterSpec
 from ..domains.domain import Domain
 from ..domains.labels import LabelMap
 from ..engines.choose import Choice, choose_provider
-from ..engines.engine import AUTO, CPU_PROVIDERS, Engine
+from ..engines.engine import Engine
 from ..engines.open import open_graph
-from ..engines.processor import available_cores, default_workers
+from ..engines.processor import available_cores
 from ..errors import BundleError, InputError, as_array, checked_count
 from ..store import Dataset
+from .bundled import BundledSegmenter
 from .prepare import Image, Prepared, Spacing, coarse_axis, prepare, resample
 from .window import Pixels, pad_to_patch, predict_logits, tiles
 
@@ -31,7 +32,7 @@ CPU_SLICES = 2
 
 
 @dataclass(frozen=True, repr=False)
-class Segmenter:
+class Segmenter(BundledSegmenter):
     """A loaded segmenter bundle. `spacing_mm` is that of the images it was exported for. `workers`: threads that work
     on different slices; on the CPU each of them computes all of a slice by itself."""
 
@@ -82,47 +83,11 @@ class Segmenter:
         return f"<Segmenter {self.name} on {self.choice.provider}, for {self.spec.axes}-D images of {self.domain.name}>"
 
     @property
-    def name(self) -> str:
-        return self.bundle.manifest.name
-
-    @property
     def spacing_mm(self) -> Spacing:
         return self.bundle.manifest.image.spacing_mm
 
-    @property
-    def origin(self) -> str:
-        return f"the bundle {self.bundle.path}"
-
-    @property
-    def on_gpu(self) -> bool:
-        return self.choice.provider not in CPU_PROVIDERS
-
-    @property
-    def default_workers(self) -> int:
-        return default_workers(self.choice.provider)
-
-    @property
-    def is_repeatable(self) -> bool:
-        return True
-
-    def source(self, mirror: bool | None = None) -> dict[str, str | int | float]:
-        """The metadata of a segmentation: everything that decides whether segmenting again would give the same."""
-        manifest = self.bundle.manifest
-        used = self.spec.mirror_by_default if mirror is None else mirror
-        return {"bundle": manifest.name, "bundle_version": manifest.bundle_version,
-                "manifest_sha256": self.bundle.manifest_sha256, "provider": self.engine.provider,
-                "precision": self.choice.precision, "mirror": int(used),
-                **({"nature": manifest.nature} if manifest.nature else {})}
-
-    def made(self, stored: Mapping[str, str | int | float], mirror: bool | None = None) -> bool:
-        """Whether a segmentation with these metadata is by this bundle, provider, precision and mirroring."""
-        expected = self.source(mirror)
-        if self.choice.requested == AUTO:
-            del expected["provider"]  # auto may choose another one each time
-        return all({"precision": "fp32", **stored}.get(key) == value for key, value in expected.items())
-
-    def lacking_regions(self, dataset: Dataset) -> list[str]:
-        return []
+    def settings_used(self, mirror: bool | None) -> dict[str, str | int | float]:
+        return {"mirror": int(self.spec.mirror_by_default if mirror is None else mirror)}
 
     def check_fit(self, dataset: Dataset) -> None:
         """Raises InputError if the bundle is not made for the images of the file."""

@@ -3,9 +3,9 @@
 import pytest
 
 from brain_phantoms import brain_phantom
-from cldm_runtime.domains.brain.phantom import DrawnHead
+from cldm_runtime.domains.phantom_rules import DrawnVolume
 
 
 @pytest.fixture(scope="session")
-def drawn() -> DrawnHead:
+def drawn() -> DrawnVolume:
     return brain_phantom().draw(0, 0, "train")

@@ -3,7 +3,7 @@
 import pytest
 
 from cldm_runtime.domains.organs import KINDS
-from cldm_runtime.domains.organs.phantom import DrawnStack
+from cldm_runtime.domains.phantom_rules import DrawnVolume
 from organ_phantoms import phantom
 
 
@@ -13,5 +13,5 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def stack(name: str) -> DrawnStack:
+def stack(name: str) -> DrawnVolume:
     return phantom(name).draw(0, 1, "train")

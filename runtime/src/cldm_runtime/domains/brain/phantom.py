@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...noise import Purpose, Stream
-from ..phantom_rules import PhantomRules
+from ..phantom_rules import DrawnVolume, PhantomRules
 from .glioma import LABELS, LesionCanvas, Load, draw_gliomas, pushing
 from .head import EXTENT_MM, MIDDLE_MM, Head
 from .lookalikes import Lookalikes
@@ -37,15 +37,6 @@ class BrainKind:
 
 
 @dataclass(frozen=True)
-class DrawnHead:
-    """image (4, Z, Y, X) float32 in the order of `SEQUENCES`, whole numbers; labels (Z, Y, X) uint8; spacing_mm."""
-
-    image: NDArray[np.float32]
-    labels: NDArray[np.uint8]
-    spacing_mm: tuple[float, float, float]
-
-
-@dataclass(frozen=True)
 class BrainPhantom:
     """Draws a kind of cohort with the label values of a domain, on a grid of `shape` voxels."""
 
@@ -58,7 +49,7 @@ class BrainPhantom:
         """The side of a voxel: the head fills the grid."""
         return round(max(extent / size for extent, size in zip(EXTENT_MM, self.shape, strict=True)), 3)
 
-    def draw(self, seed: int, patient: int, subset: str) -> DrawnHead:
+    def draw(self, seed: int, patient: int, subset: str) -> DrawnVolume:
         """See `DrawVolume`."""
         number = _FIRST_PATIENT[subset] + patient
         block = 2 if self.voxel_mm > _FINE_MM else 1
@@ -81,7 +72,7 @@ class BrainPhantom:
         inside = averaged((brain.hull > 0).astype(np.float32), block) >= 0.5
         image = np.where(inside, np.maximum(np.rint(images), 1.0), 0.0).astype(np.float32)
         labels = _largest(canvas.labels, [self.values[name] for name in LABELS], block)
-        return DrawnHead(image, np.where(inside, labels, 0).astype(np.uint8), (self.voxel_mm,) * 3)
+        return DrawnVolume(image, np.where(inside, labels, 0).astype(np.uint8), (self.voxel_mm,) * 3)
 
     def rules(self) -> PhantomRules:
         kind = self.kind

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...noise import Purpose, Stream
-from ..phantom_rules import PhantomRules
+from ..phantom_rules import DrawnVolume, PhantomRules
 from .scanners import Modality
 from .shapes import Points
 from .tissue import Matter, Paper
@@ -64,25 +64,16 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class DrawnStack:
-    """image (Z, H, W) float32: HU or arbitrary units; labels (Z, H, W) uint8; spacing_mm (z, y, x)."""
-
-    image: NDArray[np.float32]
-    labels: NDArray[np.uint8]
-    spacing_mm: tuple[float, float, float]
-
-
-@dataclass(frozen=True)
 class Phantom:
     """Draws a kind with the label values of a domain."""
 
     kind: Kind
     values: Mapping[str, int]
 
-    def draw(self, seed: int, patient: int, subset: str) -> DrawnStack:
+    def draw(self, seed: int, patient: int, subset: str) -> DrawnVolume:
         """See `DrawVolume`."""
         images, labels = self._slices(seed, patient, subset, 0, None)
-        return DrawnStack(images, labels, (self.kind.pitch_mm, self.kind.pixel_mm, self.kind.pixel_mm))
+        return DrawnVolume(images, labels, (self.kind.pitch_mm, self.kind.pixel_mm, self.kind.pixel_mm))
 
     def rerender(self, seed: int, patient: int, subset: str, repeat: int, slices: Sequence[int]
                  ) -> NDArray[np.float32]:

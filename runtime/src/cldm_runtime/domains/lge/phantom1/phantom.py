@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....noise import Purpose, Stream
+from ...phantom_rules import DrawnVolume
 from ..attributes import HEALTHY, INFARCT, LV_CAVITY, MVO
 from ..ventricle import Field, Lesion, Roughness, ScarCourse, Ventricle, Waves, draw_territory, polar
 from .signal import Protocol, Tissue, acquire, coil_sensitivity, smooth_field
@@ -20,15 +21,6 @@ _FIELD_OF_VIEW_MM = 176.0
 _FINE_PIXELS = 288
 _FIRST_PATIENT = {"train": 0, "val": 100_000, "test": 200_000, "d8": 300_000}
 _STACKS_IN_3D = {"train": 0.86, "val": 0.42, "test": 0.24, "d8": 0.0}
-
-
-@dataclass(frozen=True)
-class PhantomVolume:
-    """image (Z, H, W) float32 in arbitrary units, labels (Z, H, W) uint8, apex first; spacing_mm (z, y, x)."""
-
-    image: NDArray[np.float32]
-    labels: NDArray[np.uint8]
-    spacing_mm: tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -250,7 +242,7 @@ def image_slice(who: Patient, protocol: Protocol, size: int, index: int, jitter_
     return acquire((slab[0] + slab[1]) / 2, _FIELD_OF_VIEW_MM, size, protocol, scan)
 
 
-def phantom_volume(seed: int, patient: int, subset: str) -> PhantomVolume:
+def phantom_volume(seed: int, patient: int, subset: str) -> DrawnVolume:
     """The stack of one patient: a pure function of its arguments.
 
     patient: 0 .. SUBSETS[subset] - 1, or more for a larger cohort.
@@ -264,4 +256,4 @@ def phantom_volume(seed: int, patient: int, subset: str) -> PhantomVolume:
         images.append(image_slice(who, protocol, size, index, jitter, scan))
         labels.append(label_slice(slice_geometry(who, who.level(index), jitter, size), who.obstruction))
     spacing = _FIELD_OF_VIEW_MM / size
-    return PhantomVolume(np.stack(images), np.stack(labels), (who.thickness_mm, spacing, spacing))
+    return DrawnVolume(np.stack(images), np.stack(labels), (who.thickness_mm, spacing, spacing))

@@ -4,12 +4,11 @@ The subsets and their sizes are those of the first phantom. Labels are the conto
 borders as readers do; true_labels are the truth.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ....noise import Purpose, Stream
+from ...phantom_rules import DrawnVolume
 from .acquisition import SLAB, acquire_slice, matrix
 from .body import anatomy_slice
 from .contours import read_contours
@@ -21,17 +20,6 @@ from .tissue import FIELD_OF_VIEW_MM
 FINE_PIXELS = 256  # .9 mm
 _FIRST_PATIENT = {"train": 0, "val": 100_000, "test": 200_000, "d8": 300_000}
 _JITTER_MM = 0.7  # between the breath-holds of two slices; measured on two public cases: .3 to 1.2 mm with the drift
-
-
-@dataclass(frozen=True)
-class StackVolume:
-    """image (Z, H, W) float32 in arbitrary units, labels and true_labels (Z, H, W) uint8, the apex first; spacing_mm
-    (z, y, x)."""
-
-    image: NDArray[np.float32]
-    labels: NDArray[np.uint8]
-    true_labels: NDArray[np.uint8]
-    spacing_mm: tuple[float, float, float]
 
 
 def patient_number(patient: int, subset: str) -> int:
@@ -67,7 +55,7 @@ def level(who: PhantomPatient, index: int) -> float:
     return (index + 0.5) / who.slices
 
 
-def phantom_volume(seed: int, patient: int, subset: str, *, reader: bool = True) -> StackVolume:
+def phantom_volume(seed: int, patient: int, subset: str, *, reader: bool = True) -> DrawnVolume:
     """The stack of one patient: a pure function of its arguments.
 
     patient: 0 .. SUBSETS[subset] - 1, or more for a larger cohort. reader: False gives the true label maps as labels.
@@ -82,4 +70,4 @@ def phantom_volume(seed: int, patient: int, subset: str, *, reader: bool = True)
         labels.append(anatomy_slice(who, level(who, index), jitter, size).labels)
     spacing, truth = FIELD_OF_VIEW_MM / size, np.stack(labels)
     drawn = read_contours(truth, spacing, Stream(seed, number, Purpose.READER)) if reader else truth
-    return StackVolume(np.stack(images), drawn, truth, (who.pitch_mm, spacing, spacing))
+    return DrawnVolume(np.stack(images), drawn, (who.pitch_mm, spacing, spacing), truth)
