@@ -191,7 +191,8 @@ def test_nothing_to_measure_is_an_error(tmp_path: Path) -> None:
 
 def test_auto_uses_what_another_provider_said(tmp_path: Path, segmenter: Segmenter) -> None:
     """It may choose differently every time; asked for by name, a provider is what it is."""
-    segment_dataset(path := write(tmp_path / "a.h5"), dataclasses.replace(segmenter, engine=Elsewhere()))
+    elsewhere = dataclasses.replace(segmenter, engine=Elsewhere(), choice=Choice("openvino", "openvino"))
+    segment_dataset(path := write(tmp_path / "a.h5"), elsewhere)
     chosen = dataclasses.replace(segmenter, choice=Choice("auto", "cpu"))
     assert is_segmented(path, chosen) and not is_segmented(path, segmenter)
     assert not is_segmented(path, dataclasses.replace(chosen, choice=Choice("auto", "openvino", "bf16")))
