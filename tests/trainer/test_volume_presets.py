@@ -21,7 +21,7 @@ from cldm_trainer.training.loop import Task, _Trainer
 
 CONFIGS = Path(__file__).parents[2] / "trainer" / "configs"
 PRESETS = {path.stem: config for path in sorted(CONFIGS.glob("*.toml"))
-           if len((config := load_config(path)).prepare.shape) == 3}
+           if len((config := load_config(path)).prepare.shape) == 3 and config.export.generator}
 SIDE, LATENT = 24, 8  # the denoisers halve latents twice
 BRATS = LabelChannels("regions", ("et", "tc", "wt"), ((3,), (1, 3), (1, 2, 3)))
 

@@ -18,7 +18,9 @@ from .utility import UtilityConfig
 from .validity import ValidityConfig
 
 __all__ = [
+    "MEDNEXT",
     "STRONG",
+    "UNET",
     "AcquisitionConfig",
     "BenchConfig",
     "CodecConfig",
@@ -152,13 +154,15 @@ class SmallCodecConfig:
 
 
 STRONG = "strong"
+UNET, MEDNEXT = "unet", "mednext"
 
 
 @dataclass(frozen=True)
 class SegmenterConfig:
-    planned: bool = True  # nnU-Net's own plan; False: features, convolutions and batch_size replace its own
+    planned: bool = True  # nnU-Net's own plan; False: network, features, convolutions and batch_size replace its own
+    network: str = "unet"  # or "mednext": MONAI's MedNeXt, trained as nnU-Net's own network is
     features: tuple[int, ...] = (16, 32, 64, 128, 128)  # channels of each stage
-    convolutions: int = 2  # for each stage, in encoder and decoder
+    convolutions: int = 2  # for each stage, in encoder and decoder; of MedNeXt the blocks
     batch_size: int = 12  # [samples] of one iteration
     epochs: int = 1000  # of training in all
     iterations_per_epoch: int = 250  # training steps

@@ -11,17 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from cldm_runtime.errors import DatasetError
+from cldm_runtime.errors import DatasetError, InputError
 from cldm_runtime.files.atomic import write_json, write_text
 from cldm_runtime.files.user_files import read_json
 from cldm_runtime.store import Dataset, open_dataset
 
-from ..config import SegmenterConfig
+from ..config import MEDNEXT, SegmenterConfig
 
 DATASET_ID = 1
 DATASET_NAME = f"Dataset{DATASET_ID:03d}_Cohort"
 ENDING = ".mha"  # read by nnU-Net as an image with spacing, lossless, and not compressed
 PLANNED, REDUCED = "nnUNetPlans", "ReducedPlans"
+MEDNEXT_CLASS = "cldm_trainer.nnunet.mednext.PlannedMedNeXt"
 
 
 CONFIGURATIONS = {2: "2d", 3: "3d_fullres"}
@@ -122,21 +123,36 @@ def read_plan(file: Path) -> dict[str, Any]:
 
 
 def reduced_plan(plan: Mapping[str, Any], config: SegmenterConfig, configuration: str) -> dict[str, Any]:
-    """The same plan with the features, depth and batch size of the configuration; the data it names stay the same."""
+    """The same plan with the network, depth and batch size of the configuration; the data it names stay the same."""
     stages = len(config.features)
     planned = dict(plan["configurations"][configuration])
     architecture, dims = dict(planned["architecture"]), len(planned["patch_size"])
-    architecture["arch_kwargs"] = {
-        **architecture["arch_kwargs"],
-        "n_stages": stages,
-        "features_per_stage": list(config.features),
-        "kernel_sizes": [[3] * dims] * stages,
-        "strides": halving_strides(planned["patch_size"], stages),
-        "n_conv_per_stage": [config.convolutions] * stages,
-        "n_conv_per_stage_decoder": [config.convolutions] * (stages - 1),
-    }
+    strides = halving_strides(planned["patch_size"], stages)
+    if config.network == MEDNEXT:
+        architecture = _mednext(config, strides, planned["patch_size"])
+    else:
+        architecture["arch_kwargs"] = {
+            **architecture["arch_kwargs"],
+            "n_stages": stages,
+            "features_per_stage": list(config.features),
+            "kernel_sizes": [[3] * dims] * stages,
+            "strides": strides,
+            "n_conv_per_stage": [config.convolutions] * stages,
+            "n_conv_per_stage_decoder": [config.convolutions] * (stages - 1),
+        }
     planned |= {"architecture": architecture, "batch_size": config.batch_size}
     return {**plan, "plans_name": REDUCED, "configurations": {configuration: planned}}
+
+
+def _mednext(config: SegmenterConfig, strides: list[list[int]], patch: Sequence[int]) -> dict[str, Any]:
+    """The plan's architecture for MedNeXt. Raises InputError for a patch that it cannot halve so often."""
+    if any(step == 1 for stage in strides[1:] for step in stage):
+        halvings = len(strides) - 1
+        raise InputError(f"segmenter.network = \"{MEDNEXT}\" with {len(strides)} features halves every axis {halvings} "
+                         f"times, but nnU-Net's patch is {list(patch)}. Give fewer features, or images whose sides are "
+                         f"multiples of {2**halvings} (prepare.shape).")
+    return {"network_class_name": MEDNEXT_CLASS, "_kw_requires_import": [],
+            "arch_kwargs": {"features": list(config.features), "strides": strides, "blocks": config.convolutions}}
 
 
 def halving_strides(patch: Sequence[int], stages: int) -> list[list[int]]:

@@ -23,6 +23,8 @@ from cldm_runtime.files.user_files import read_json
 from cldm_runtime.scans.label_map import map_labels
 from cldm_runtime.scans.nnunet_raw import RawDataset
 
+from .plan import MEDNEXT_CLASS
+
 RESAMPLING = "resample_data_or_seg_to_shape"
 GAUSSIAN_SIGMA_SCALE = 1 / 8  # of nnU-Net's sliding window
 TILE_STEP_SIZE = 0.5  # default of nnUNetPredictor
@@ -127,7 +129,7 @@ def check_architecture(file: Path, plans: Mapping[str, Any]) -> None:
         called = [options.get(key) for key in imported if isinstance(key, str)] if isinstance(imported, list) else []
         strange = [value for value in called if value is not None and not _LAYER.fullmatch(str(value))]
         network = str(architecture.get("network_class_name", _NETWORKS)) if isinstance(architecture, dict) else "?"
-        if strange or not _NETWORK.fullmatch(network):
+        if strange or not (_NETWORK.fullmatch(network) or network == MEDNEXT_CLASS):
             raise InputError(f"{file}: configuration {name} would call {[network, *strange]}. Only networks of "
                              f"{_NETWORKS} with layers of torch.nn are used.")
         if not _are_small(options):

@@ -59,6 +59,11 @@ class CohortTrainer(nnUNetTrainer):  # type: ignore[misc]
     def plot_network_architecture(self) -> None:
         """Nothing: hiddenlayer, which it needs, no longer works."""
 
+    def set_deep_supervision_enabled(self, enabled: bool) -> None:
+        """As nnU-Net does, also for a network without a decoder of its own."""
+        network: Any = getattr(self.network, "_orig_mod", self.network)  # of a compiled network
+        getattr(network, "decoder", network).deep_supervision = enabled
+
     def save_checkpoint(self, filename: str) -> None:
         """As nnU-Net does, but the file appears whole or not at all. Raises InputError where the weights are not
         finite: the checkpoint of the epoch before stays."""

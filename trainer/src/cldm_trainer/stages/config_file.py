@@ -12,7 +12,7 @@ from cldm_runtime.files.toml_file import read_toml
 from cldm_runtime.scans.settings import gather_patients
 
 from ..conditions.registry import KINDS
-from ..config import STRONG, Config, DiffusionConfig
+from ..config import MEDNEXT, STRONG, UNET, Config, DiffusionConfig, SegmenterConfig
 from ..config.codec import CODECS
 
 DRAW_LABELS = ("none", "attributes", "image")  # conditions of generators that draw label maps
@@ -50,6 +50,7 @@ def _rule_faults(config: Config) -> list[str]:
         "diffusion.condition": (diffusion.condition, tuple(KINDS)),
         "diffusion.tokens": (diffusion.tokens, ("corrected", "as-released")),
         "acquisition.detection": (config.acquisition.detection, ("", "real", "magnitude")),
+        "segmenter.network": (config.segmenter.network, (UNET, MEDNEXT)),
         "segmenter.augmentation": (config.segmenter.augmentation, ("nnunet", STRONG)),
         "run.accelerator": (config.run.accelerator, ("cpu", "cuda", "auto")),
         "export.sampler": (config.export.sampler, tuple(SAMPLERS)),
@@ -75,11 +76,25 @@ def _rule_faults(config: Config) -> list[str]:
     if not config.segmenter.planned and len(config.segmenter.features) < 3:
         faults.append(f"segmenter.features: found {list(config.segmenter.features)}, expected at least 3 numbers: "
                       "nnU-Net's loss leaves out the output of lowest resolution, and two stages have no other.")
+    faults += _mednext_faults(config.segmenter)
     for name in ("image_codec", "mask_codec", "texture", "diffusion", "label_vae"):
         optimiser = getattr(config, name).optimiser
         faults += [f"{name}.optimiser.{key}: found {getattr(optimiser, key)}, expected at least 1."
                    for key in _POSITIVE if getattr(optimiser, key) < 1]
     return faults
+
+
+def _mednext_faults(segmenter: SegmenterConfig) -> list[str]:
+    if segmenter.network != MEDNEXT:
+        return []
+    if segmenter.planned:
+        return [f"segmenter.network: found {MEDNEXT!r} with planned = true, which is nnU-Net's own network. Set "
+                "planned = false, and features."]
+    first = segmenter.features[0] if segmenter.features else 32
+    doubling = [first << stage for stage in range(len(segmenter.features))]
+    return [] if list(segmenter.features) == doubling else [
+        f"segmenter.features: found {list(segmenter.features)}, expected {doubling}: MedNeXt doubles its channels from "
+        "stage to stage."]
 
 
 def _codec_faults(config: Config) -> list[str]:
