@@ -44,7 +44,8 @@ class DiffusersLoop:
         self._denoise, self._decode, self._encode = (
             _wrapped(self._modules[role], compiled) for role in ("denoiser", "decoder", "mask_encoder"))
         self._null = torch.tensor(manifest.conditions[0].null or ()).reshape(1, -1, 1, 1)
-        self._one_hot, self._noise, self._texture = torch.zeros(0), torch.zeros(0), torch.zeros(0)
+        self._one_hot, self._noise = torch.zeros(0), torch.zeros(0)
+        self._texture: tuple[Tensor, ...] = ()  # a decoder that only scales takes none
         self.prepare(1)
 
     def facts(self) -> dict[str, Any]:
@@ -52,7 +53,7 @@ class DiffusersLoop:
         modules, image = self._modules, self._sample(self._steps)
         condition = self._null.expand(1, -1, *self._noise.shape[-2:])
         once = call_flops(lambda: modules["mask_encoder"](self._one_hot))
-        once += call_flops(lambda: modules["decoder"](self._noise, self._texture))
+        once += call_flops(lambda: modules["decoder"](self._noise, *self._texture))
         each = call_flops(lambda: modules["denoiser"](self._noise, torch.tensor([1.0]), condition))
         evaluations = self._steps * (2 if self._guidance != 1 else 1)
         return {"networks": self._bundle.identity, "sampler": self._name, "steps": self._steps,
@@ -63,10 +64,10 @@ class DiffusersLoop:
     def prepare(self, batch: int) -> None:
         sources, graphs = example_sources(self._bundle, batch, self._seed), self._bundle.manifest.graphs
         indices = np.arange(batch, dtype=np.int64)
-        (texture,) = decoder_noise(graphs["decoder"], self._seed, indices).values()
+        texture = decoder_noise(graphs["decoder"], self._seed, indices).values()
         noise = initial_noise(graphs["denoiser"], self._seed, indices)
         self._one_hot = torch.from_numpy(np.array(sources["one_hot"]))
-        self._noise, self._texture = torch.from_numpy(noise), torch.from_numpy(texture)
+        self._noise, self._texture = torch.from_numpy(noise), tuple(map(torch.from_numpy, texture))
 
     def complete(self) -> int:
         self._sample(self._steps)
@@ -80,13 +81,13 @@ class DiffusersLoop:
         parts["condition encoder"], started = self._clock() - started, self._clock()
         latent = self._walk(condition, steps)
         parts["denoiser and sampler"], started = (self._clock() - started) * self._steps / steps, self._clock()
-        self._decode(latent, self._texture)
+        self._decode(latent, *self._texture)
         parts["decoder"] = self._clock() - started
         return parts
 
     @torch.inference_mode()
     def _sample(self, steps: int) -> Tensor:
-        image: Tensor = self._decode(self._walk(self._encode(self._one_hot), steps), self._texture)
+        image: Tensor = self._decode(self._walk(self._encode(self._one_hot), steps), *self._texture)
         return image
 
     def _walk(self, condition: Tensor, steps: int) -> Tensor:

@@ -1,4 +1,5 @@
-"""`cldm-train judge`, `spread` and `audit`: what synthetic images are like next to reference images."""
+"""`cldm-train judge`, `spread`, `audit`, `utility` and `faithfulness`: what synthetic images are like next to reference
+images."""
 
 from importlib import import_module
 from pathlib import Path
@@ -107,6 +108,21 @@ def utility(config_path: str, out: str | None) -> None:
     target = Path(out) if out else config.run_folder / "utility"
     with BusyLines("utility", aloud=True) as say:
         page = import_module("cldm_trainer.results.utility.run").run(config, command, cohort, target, say)
+    click.echo(str(page))
+
+
+@click.command()
+@click.option("--config", "config_path", required=True, type=click.Path(), metavar="FILE",
+              help="TOML file, such as trainer/configs/segguided-cpu.toml.")
+@click.option("--out", default="docs", show_default=True, type=click.Path(), metavar="DIR",
+              help="Where results-segguided.md and segguided/<run>.json go. The page shows every run of that folder.")
+def faithfulness(config_path: str, out: str) -> None:
+    """Measure whether synthetic images show the label maps they were made from: Dice of the segmenter's label map of
+    each against its label map, and against the segmenter's of the original. Continues where it was stopped."""
+    config, command = load_config(config_path), f"cldm-train faithfulness --config {config_path}"
+    cohort = import_module("cldm_trainer.results.new_patients").cohort_of_results(config)
+    with BusyLines("faithfulness", aloud=True) as say:
+        page = import_module("cldm_trainer.results.segguided.run").run(config, command, cohort, Path(out), say)
     click.echo(str(page))
 
 

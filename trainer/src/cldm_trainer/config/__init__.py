@@ -13,6 +13,7 @@ from cldm_runtime.scans.settings import CohortSettings, PrepareSettings
 
 from .bench import BenchConfig
 from .codec import CodecConfig, CodecSections, LatentsConfig, TextureConfig
+from .faithfulness import FaithfulnessConfig
 from .optimiser import OptimiserConfig
 from .utility import UtilityConfig
 from .validity import ValidityConfig
@@ -30,6 +31,7 @@ __all__ = [
     "DiffusionConfig",
     "DistilConfig",
     "ExportConfig",
+    "FaithfulnessConfig",
     "FinishConfig",
     "LabelVaeConfig",
     "LatentsConfig",
@@ -231,6 +233,7 @@ class Config:
     results: ResultsConfig = ResultsConfig()
     validity: ValidityConfig = dataclasses.field(default_factory=ValidityConfig)
     utility: UtilityConfig = dataclasses.field(default_factory=UtilityConfig)
+    faithfulness: FaithfulnessConfig = dataclasses.field(default_factory=FaithfulnessConfig)
     bench: BenchConfig = dataclasses.field(default_factory=BenchConfig)
 
     @property

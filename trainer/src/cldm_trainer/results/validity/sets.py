@@ -19,6 +19,7 @@ from cldm_runtime.files.npz import npz_bytes, read_npz
 from cldm_runtime.generation.generator import Generator
 from cldm_runtime.generation.run import Plan, generate_dataset
 from cldm_runtime.metrics.overlap import DEFINITION
+from cldm_runtime.requests.free_classes import keeping
 from cldm_runtime.requests.given_maps import DatasetMasks
 from cldm_runtime.requests.sources import mask_requests
 from cldm_runtime.store import cohort_digest, open_dataset
@@ -84,10 +85,12 @@ def cohort_set(cohort: Path, rows: Rows, name: str) -> SegmentedSet:
     return SegmentedSet(name, cohort, rows, read_truth(cohort, rows, outlined=True), _digest(digest, rows))
 
 
-def synthetic_slices(cohort: Path, rows: Rows, generator: Generator, folder: Path, say: Say) -> SegmentedSet:
-    """One image for each of the cohort's rows, from its label map or its attributes; made once.
+def synthetic_slices(cohort: Path, rows: Rows, generator: Generator, folder: Path, say: Say,
+                     kept: Sequence[str] | None = None) -> SegmentedSet:
+    """One image for each of the cohort's rows, from its label map or its attributes; made once. kept: the classes of
+    the label maps that are not left free; None: all.
 
-    Raises InputError for a cohort that does not fit the generator.
+    Raises InputError for a cohort that does not fit the generator, or classes that it cannot leave free.
     """
     bundle, conditions = generator.bundle, generator.manifest.conditions
     if not generator.manifest.sources:
@@ -96,7 +99,8 @@ def synthetic_slices(cohort: Path, rows: Rows, generator: Generator, folder: Pat
     with open_dataset(cohort) as dataset:
         attributes = dataset.mask_attributes
         masks = DatasetMasks(dataset, rows, None if attributes is None else attributes[rows])
-        plan = Plan(generator, mask_requests(masks, generator.canvas, str(cohort)), len(rows), 0, generator.settings())
+        source = keeping(mask_requests(masks, generator.canvas, str(cohort)), kept, bundle, generator.domain)
+        plan = Plan(generator, source, len(rows), 0, generator.settings())
         path = folder / f"{bundle.path.name}-{plan.sha256[:12]}.h5"
         remove_if_changed(path)
         if not path.exists():
