@@ -57,6 +57,21 @@ def test_pixels_outside_come_back_bit_for_bit(cli: Cli) -> None:
         assert (dataset.requested[:, 3] == 0.5).all()  # the position that the file knows
 
 
+def test_where_a_scar_was_requested_and_where_it_lies_are_in_the_file(cli: Cli, folder: Path) -> None:
+    (folder / "edits.csv").write_text("infarct_size,aha_segment,angle_deg,rv_insertion_deg,layer\n"
+                                      "0.1,8,,320,epicardial\n0.1,,200,,\n")
+    assert cli("--n", 8, *EDIT, "--pairs", "--workers", 1)[0] == 0
+    with open_dataset("samples.h5") as dataset:
+        requested, measured = dataset.place_requested, dataset.place
+        np.testing.assert_array_equal(requested, np.tile(np.float32(
+            [[np.nan] * 4, [np.nan, 8, 2, 320], [np.nan] * 4, [200, np.nan, np.nan, np.nan]]), (2, 1)))
+        np.testing.assert_array_equal(measured[[1, 5], 1:], [[8, 2, 320]] * 2)
+        assert (np.abs(measured[[3, 7], 0] - 200) < 10).all() and np.isnan(measured[0]).all()
+        assert dataset.place_reasons[[0, 3]].tolist() == [[1, 1, 1, 9], [0, 9, 0, 9]]
+    names = h5py.File("samples.h5")["attributes/place"].attrs["names"].tolist()
+    assert names == ["angle_deg", "aha_segment", "layer", "rv_insertion_deg"]
+
+
 def test_pairs_of_given_images_are_the_image_itself_and_its_edit(cli: Cli) -> None:
     assert cli("--n", 8, *EDIT, "--pairs", "--workers", 1)[0] == 0
     assert cli("--n", 4, *EDIT, "--out", "alone.h5", "--workers", 1)[0] == 0

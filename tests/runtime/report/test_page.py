@@ -124,7 +124,7 @@ def test_the_keys_of_the_summary_are_pinned(dataset: Path, tmp_path: Path) -> No
     summary = json.loads(write_report(dataset, "nnunet", tmp_path).json.read_text())
     assert list(summary) == ["format", "format_version", "metric_definition", "run", "counts", "bootstrap", "regions",
                              "false_detections", "detection", "agreement", "uncertainty", "strata", "generator",
-                             "label_permutation"]
+                             "label_permutation", "places"]
     assert summary["uncertainty"] is summary["generator"] is summary["label_permutation"] is None
     assert list(summary["strata"]) == ["reference", "rows", "worst", "undefined", "bins", "minimum_n", "edges"]
     assert list(summary["strata"]["rows"][0]) == [

@@ -16,6 +16,7 @@ from .edit_rules import EditRules
 from .labels import LabelMap, LabelSet
 from .layout import FileLayout
 from .phantom_rules import PhantomRules
+from .place_rules import PlaceRules
 from .stack_rules import StackRules
 from .word_rules import WordRules
 
@@ -118,6 +119,7 @@ class Domain:
     image_reasons: Mapping[int, str] = field(default_factory=dict)  # why one of those is NaN, besides `reasons`
     measure_images: MeasureImages | None = None  # None: there are none
     words: WordRules | None = None  # None: nothing is requested or described in words
+    place: PlaceRules | None = None  # None: where its lesions lie is not measured
 
     def __post_init__(self) -> None:
         clash = sorted(set(self.reasons) & set(Reason))
@@ -144,6 +146,11 @@ class Domain:
         """Every reason that a measurement of a label map can give, in the order of their numbers."""
         every = {int(reason): reason.name.lower() for reason in Reason} | dict(self.reasons)
         return dict(sorted(every.items()))
+
+    @property
+    def place_reason_names(self) -> dict[int, str]:
+        """Every reason that a measurement of the place of a lesion can give."""
+        return self.reason_names | dict(self.place.reasons if self.place else {})
 
     @property
     def image_reason_names(self) -> dict[int, str]:

@@ -1,6 +1,6 @@
 """How a domain edits the lesion of a given label map."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -43,26 +43,9 @@ class MapFaults(Protocol):
 
 
 @dataclass(frozen=True)
-class PlaceFigure:
-    """A figure of how well the place of lesions was found. meaning: in words; value: in `unit`, NaN where undefined; n:
-    lesions that it rests on."""
-
-    meaning: str
-    unit: str
-    value: float
-    n: int
-
-
-class ComparePlaces(Protocol):
-    def __call__(self, pairs: Iterable[tuple[LabelMap, LabelMap]]) -> tuple[PlaceFigure, ...]:
-        """Figures of pairs of a reference and a measured (*spatial) label map."""
-
-
-@dataclass(frozen=True)
 class EditRules:
     """name: what is edited, as `--edit` has it. attributes: columns of a grid of edits, besides the domain's own
-    attributes. words: columns that hold words, and the words. removal: the request that leaves no lesion. compare: of
-    where lesions lie in two label maps."""
+    attributes. words: columns that hold words, and the words. removal: the request that leaves no lesion."""
 
     name: str
     attributes: tuple[Attribute, ...]
@@ -71,7 +54,6 @@ class EditRules:
     map_faults: MapFaults
     draw: DrawEdit
     removal: EditRequest
-    compare: ComparePlaces
 
 
 def edit_stream(seed: int, number: int, attempt: int) -> Stream:

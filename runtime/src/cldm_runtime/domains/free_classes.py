@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .attributes import LABELLED, Reason
+from .attributes import LABELLED, Attribute, Reason
 from .domain import Domain
 from .labels import LabelMap, LabelSet
 
@@ -70,18 +70,19 @@ def is_region_known(region: str, kept: Kept, labels: LabelSet) -> bool:
     return all((value in inside) == (int(target) in inside) for value, target in enumerate(closing(kept, labels)))
 
 
-def unknown_attributes(kept: Kept, domain: Domain) -> NDArray[np.bool_]:
-    """(A,) whether each attribute depends on a free class."""
+def unknown_attributes(kept: Kept, domain: Domain, attributes: Sequence[Attribute] | None = None) -> NDArray[np.bool_]:
+    """(A,) whether each attribute depends on a free class. attributes: None for those of the domain."""
+    attributes = domain.attributes if attributes is None else attributes
     if kept.all():
-        return np.zeros(len(domain.attributes), dtype=bool)
+        return np.zeros(len(attributes), dtype=bool)
     return np.array([attribute.regions is None or not all(is_region_known(region, kept, domain.labels)
                                                           for region in attribute.regions)
-                     for attribute in domain.attributes])
+                     for attribute in attributes])
 
 
-def without_unknown(values: NDArray[np.float32], reasons: NDArray[np.uint8], kept: Kept,
-                    domain: Domain) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+def without_unknown(values: NDArray[np.float32], reasons: NDArray[np.uint8], kept: Kept, domain: Domain,
+                    attributes: Sequence[Attribute] | None = None) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Attributes (N, A) that were measured on closed maps, and their reasons; what depends on a free class is NaN."""
-    unknown = unknown_attributes(kept, domain)
+    unknown = unknown_attributes(kept, domain, attributes)
     return (np.where(unknown, np.float32(np.nan), values),
             np.where(unknown, np.uint8(Reason.FREE_CLASS), reasons))

@@ -22,7 +22,8 @@ from ..store import Dataset
 from .fresh import refuse_stale
 from .scoring import score_labels
 from .strata import attribute_columns, looked_at, region_outcomes
-from .summary import REPLICATES, ImageValues, Samples, outcome, read_samples
+from .summary import REPLICATES, Samples, outcome, read_samples
+from .value_tables import NOTHING
 
 FORMAT, FORMAT_VERSION = "cldm-comparison", 1
 REFERENCE, EMPTY = "the reference itself", "an empty segmentation"
@@ -130,7 +131,8 @@ def known_answers(dataset: Dataset, samples: Samples) -> Iterator[tuple[str, Sam
             scores = Scores(samples.scores.names, samples.scores.units, np.concatenate([part[2] for part in parts]),
                             np.concatenate([part[3] for part in parts]))
         yield name, replace(samples, attributes=np.concatenate([part[0] for part in parts]),
-                            reasons=np.concatenate([part[1] for part in parts]), scores=scores, imaging=ImageValues())
+                            reasons=np.concatenate([part[1] for part in parts]), scores=scores,
+                            imaging=NOTHING, places=NOTHING)
 
 
 def _measured(dataset: Dataset, samples: Samples, name: str, rows: NDArray[np.int64]) -> tuple[Any, Any, Any, Any]:

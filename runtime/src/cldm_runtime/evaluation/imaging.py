@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ..domains.domain import Domain
 from ..domains.labels import LabelMap
 from ..store import Dataset, are_attributes_stale, open_dataset, read_content
+from .places import lacks_places
 
 
 def takes_images(dataset: Dataset, domain: Domain) -> bool:
@@ -33,10 +34,11 @@ def lacks_images(path: Path) -> bool:
 
 
 def must_measure_again(path: Path) -> bool:
-    """Whether the file lacks attributes of images, or holds attributes of other images or label maps; reads all of it.
-    """
+    """Whether the file lacks attributes of images or places, or holds those of other images or label maps; reads all of
+    it."""
     with open_dataset(path) as dataset:
-        return lacks_images(path) or are_attributes_stale(dataset, read_content(dataset))
+        lacks = lacks_images(path) or lacks_places(dataset, dataset.load_domain())
+        return lacks or are_attributes_stale(dataset, read_content(dataset))
 
 
 def measured_images(dataset: Dataset, domain: Domain, labels: LabelMap, rows: slice) -> dict[str, NDArray[Any]]:

@@ -26,7 +26,7 @@ def read_pair_response(dataset: Dataset, name: str, samples: Samples, seed: int 
     by_row = rows is not None and len(np.unique(rows)) > 1
     groups = rows[pairs[:, 1]] if rows is not None and by_row else size_bins(painted[:, 1])
     unit = samples.domain.attributes[column].unit
-    found, edit = dataset.segmentation(name), samples.domain.edit
-    places = () if edit is None or "masks" not in dataset else edit.compare(
-        (dataset.masks(int(row)), found.masks(int(row))) for row in pairs[:, 1])
+    place, known, found = samples.domain.place, samples.places.mask, samples.places.segmentation
+    places = () if place is None or known is None or found is None else place.compare(known[pairs[:, 1]],
+                                                                                      found[pairs[:, 1]])
     return pair_response(size, unit, painted, measured, groups, clusters, replicates, seed, places)

@@ -6,7 +6,6 @@ a generated file (`runs/run.py`).
 The result goes into the dataset file, under /segmentations/<name>; the file is replaced when the result is complete.
 """
 
-import hashlib
 import json
 import math
 import os
@@ -35,7 +34,6 @@ from ..store import (
     MASK_ATTRIBUTES_FROM,
     MASKS,
     MEASUREMENTS,
-    Dataset,
     MeasurementsDigest,
     RowsDigest,
     are_attributes_stale,
@@ -43,9 +41,11 @@ from ..store import (
     open_dataset,
     read_content,
     row_checksums,
+    samples_digest,
 )
 from ..version import __version__
 from .imaging import file_wants_images, must_measure_again
+from .places import lacks_places
 from .scoring import score_names, score_units
 from .segmenters.interface import AnySegmenter, drawn_names, segmented_columns
 from .segmenters.own_function import SegmentImages, as_segmenter
@@ -62,6 +62,8 @@ from .steps import (
 Stage = Callable[[str], AbstractContextManager[Progress]]
 _MASK_BYTES = 0.25  # of a pixel of a compressed label map, at most
 _ROW_BYTES = 512  # attributes and scores
+_BESIDE = "beside "  # in a part, before the names of columns that are of /masks
+_OF_MASKS = [f"attributes/{name}" for name in ("mask", "mask_reasons", "place", "place_reasons")]
 
 
 def silent_stage(name: str) -> AbstractContextManager[Progress]:
@@ -125,7 +127,7 @@ class Evaluation(Run):
     def text(self) -> str:
         with open_dataset(self.out) as dataset:
             self.segmenter.check_fit(dataset)
-            content = {"samples": len(dataset), "samples_sha256": _samples_sha256(dataset),
+            content = {"samples": len(dataset), "samples_sha256": samples_digest(dataset),
                        "spacing_mm": list(dataset.spacing_mm)}
         return json.dumps({**content, **self.segmenter.source(self.mirror), "batch_size": self.batch_size,
                            "measures_masks": self.measures_masks, "metric_definition": DEFINITION,
@@ -133,9 +135,10 @@ class Evaluation(Run):
 
     @cached_property
     def measures_masks(self) -> bool:
-        """Whether attributes of /masks must be measured too: the file holds masks without attributes."""
+        """Whether attributes of /masks must be measured too: the file holds masks without them."""
         with open_dataset(self.out) as dataset:
-            return "masks" in dataset and "mask_attributes" not in dataset
+            return "masks" in dataset and ("mask_attributes" not in dataset
+                                           or lacks_places(dataset, dataset.load_domain()))
 
     @cached_property
     def ranges(self) -> Sequence[range]:
@@ -209,7 +212,8 @@ class Evaluation(Run):
             domain, masks, checksums = dataset.load_domain(), segmented["masks"], row_checksums(dataset, rows)
             measured = {**segmented, **measured_labels(dataset, domain, masks, rows, self.segmenter.name)}
             if self.measures_masks:
-                measured |= measured_masks(dataset, domain, rows)
+                of_masks = measured_masks(dataset, domain, rows)
+                measured |= {f"{_BESIDE}{name}": values for name, values in of_masks.items()}
         columns = {name: values for name, values in measured.items() if isinstance(values, np.ndarray)}
         _commit(part.path, {**columns, "checksum": checksums,
                             "plan": np.frombuffer(bytes.fromhex(self.sha256), np.uint8)})
@@ -232,7 +236,7 @@ class _SegmentationMerge(Merge):
         run, name = self._run, self._run.segmenter.name
         if replace(run).text != run.text:  # a new object reads the file and the bundle again
             raise run.altered()
-        replaced = [f"segmentations/{name}", *(["attributes/mask_reasons"] if run.measures_masks else [])]
+        replaced = [f"segmentations/{name}", *(_OF_MASKS if run.measures_masks else [])]
         with open_dataset(run.out) as dataset:
             self._content = read_content(dataset)
             stale, self._domain = are_attributes_stale(dataset, self._content), dataset.load_domain()
@@ -257,7 +261,8 @@ class _SegmentationMerge(Merge):
         self._labels.add(columns["masks"])
         self._measured.add(columns)
         if self._run.measures_masks:
-            self._editor.append(**{name: columns.pop(name) for name in ("mask_attributes", "mask_reasons")})
+            self._editor.append(**{name.removeprefix(_BESIDE): columns.pop(name) for name in list(columns)
+                                   if name.startswith(_BESIDE)})
         self._writer.append(**columns, score_names=score_names(self._domain), score_units=score_units(self._domain),
                             channel_names=drawn_names(self._run.segmenter))
 
@@ -270,15 +275,6 @@ def is_committed(plan_sha256: str, part: Part) -> bool:
         return False
     plan = columns.pop("plan", np.empty(0)).tobytes()
     return plan == bytes.fromhex(plan_sha256) and {len(rows) for rows in columns.values()} == {len(part.samples)}
-
-
-def _samples_sha256(dataset: Dataset) -> str:
-    """SHA-256 of the checksums of all samples; they are computed if the file does not store them, as in a cohort."""
-    stored, digest = dataset.checksum, hashlib.sha256()
-    for start in range(0, len(dataset), dataset.rows_at_once):
-        rows = slice(start, min(start + dataset.rows_at_once, len(dataset)))
-        digest.update((row_checksums(dataset, rows) if stored is None else stored[rows]).tobytes())
-    return digest.hexdigest()
 
 
 def _read_part(part: Part) -> dict[str, NDArray[Any]]:

@@ -17,6 +17,7 @@ from ..domains.attributes import Measurement, Reason
 from ..domains.domain import Domain
 from ..domains.free_classes import KEPT_CLASSES, is_region_known, kept_of, without_unknown
 from ..domains.labels import LabelMap
+from ..domains.places import measured_places
 from ..errors import DatasetError
 from ..metrics.overlap import DEFINITION
 from ..runs.run import Progress
@@ -102,9 +103,9 @@ def measure_dataset(path: Path, *, masks: bool = True, segmentations: Sequence[s
         raise DatasetError(f"{path}: holds neither masks nor segmentations. Run cldm segment first.")
     replaced = [f"segmentations/{name}/{column}" for name in names
                 for column in ("attributes", "attribute_reasons", "image_attributes", "image_attribute_reasons",
-                               "scores", "score_reasons")]
-    replaced += ["attributes/mask", "attributes/mask_reasons", "attributes/image",
-                 "attributes/image_reasons"] if masks else []
+                               "place", "place_reasons", "scores", "score_reasons")]
+    replaced += ["attributes/mask", "attributes/mask_reasons", "attributes/image", "attributes/image_reasons",
+                 "attributes/place", "attributes/place_reasons"] if masks else []
     done = 0
     with edit_dataset(path, replace=replaced) as editor, open_dataset(path) as dataset:
         if masks:
@@ -126,23 +127,29 @@ def measure_dataset(path: Path, *, masks: bool = True, segmentations: Sequence[s
 
 
 def measured_masks(dataset: Dataset, domain: Domain, rows: slice, *, images: bool = False) -> dict[str, NDArray[Any]]:
-    """Attributes of /masks and their reasons, and of `images` with them: columns for `DatasetWriter.append`."""
-    recorded, masks = dataset.mask_attributes, _checked(dataset.masks(rows), domain, f"{dataset.path}: /masks")
-    merged = _keep_recorded(domain.measure(masks, dataset.spacing_mm), None if recorded is None else recorded[rows])
+    """Attributes of /masks and their reasons, places of lesions, and attributes of `images` with them: columns for
+    `DatasetWriter.append`."""
+    masks = _checked(dataset.masks(rows), domain, f"{dataset.path}: /masks")
+    merged = _keep_recorded(domain.measure(masks, dataset.spacing_mm), _of_rows(dataset.mask_attributes, rows))
     values, reasons = merged.values, merged.reasons
     if (kept := kept_of(dataset.metadata.get(KEPT_CLASSES), domain.labels)) is not None:
         values, reasons = without_unknown(values, reasons, kept, domain)
     return {"mask_attributes": values, "mask_reasons": reasons,
+            **measured_places(domain, masks, values, _of_rows(dataset.place_requested, rows), kept),
             **(measured_images(dataset, domain, masks, rows) if images else {})}
 
 
 def measured_labels(dataset: Dataset, domain: Domain, labels: LabelMap, rows: slice, name: str, *,
                     images: bool = False) -> dict[str, Any]:
-    """Attributes of the label maps of a segmentation, of `images` with them and, if the file has /masks, their scores
-    against the reference (`Dataset.reference`): columns for `SegmentationWriter.append`."""
+    """Attributes of the label maps of a segmentation, places of lesions, attributes of `images` with them and, if the
+    file has /masks, their scores against the reference (`Dataset.reference`): columns for `SegmentationWriter.append`.
+    """
     measured = domain.measure(_checked(labels, domain, f"{dataset.path}: /segmentations/{name}/masks"),
                               dataset.spacing_mm)
+    known = dataset.requested if dataset.mask_attributes is None else dataset.mask_attributes
     columns: dict[str, Any] = {"attributes": measured.values, "attribute_reasons": measured.reasons,
+                               **measured_places(domain, labels, _of_rows(known, rows),
+                                                 _of_rows(dataset.place_requested, rows)),
                                **(measured_with(dataset, domain, labels, rows) if images else {})}
     if "masks" in dataset:
         reference = _checked(dataset.reference(rows), domain, f"{dataset.path}: /masks or /annotations")
@@ -153,6 +160,10 @@ def measured_labels(dataset: Dataset, domain: Domain, labels: LabelMap, rows: sl
         columns |= {"scores": scores.values, "score_reasons": scores.reasons, "score_names": scores.names,
                     "score_units": scores.units}
     return columns
+
+
+def _of_rows(values: NDArray[np.float32] | None, rows: slice) -> NDArray[np.float32] | None:
+    return None if values is None else values[rows]
 
 
 def _keep_recorded(measured: Measurement, recorded: NDArray[np.float32] | None) -> Measurement:

@@ -21,6 +21,8 @@ from ..metrics.pair_response import PairResponse
 from ..metrics.strata import Strata
 from ..metrics.uncertainty import Uncertainty
 from ..store import Dataset, Segmentation
+from .places import PlaceComparison, compare_places, places_json
+from .value_tables import NOTHING, ValueTables
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -34,27 +36,13 @@ AttributeTable = NDArray[np.float32]  # (N, A), NaN where undefined
 
 
 @dataclass(frozen=True)
-class ImageValues:
-    """Attributes of the images, (N, B): requested; measured with the masks; with the segmentation, where `reasons` says
-    why one is NaN. None for what the file does not hold."""
-
-    requested: AttributeTable | None = None
-    mask: AttributeTable | None = None
-    segmentation: AttributeTable | None = None
-    reasons: NDArray[np.uint8] | None = None
-
-    @property
-    def tables(self) -> dict[str, AttributeTable | None]:
-        return {"requested": self.requested, "mask": self.mask, "segmentation": self.segmentation}
-
-
-@dataclass(frozen=True)
 class Samples:
     """The data of every reported sample except its images and label maps, row by row.
 
     rows: row of each sample in the file. attributes: measured on the segmentation; `reasons` says why one is NaN.
     requested: the requested attributes; mask: those measured on the mask; None if the file has none. with_lesion:
     whether the mask holds the domain's lesion or, in a file without masks, the request does; None if neither is known.
+    imaging: attributes of the images; places: where the lesions lie.
     """
 
     domain: Domain
@@ -71,7 +59,8 @@ class Samples:
     grid_row: NDArray[np.int64] | None
     sample_index: NDArray[np.int64] | None
     condition: NDArray[np.int64] | None = None
-    imaging: ImageValues = ImageValues()
+    imaging: ValueTables = NOTHING
+    places: ValueTables = NOTHING
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -127,7 +116,8 @@ class Summary:
     condition or sample. uncertainty: None if no condition has several samples. strata: None without a
     reference. generator: what the bundle of generated images states, None for a cohort; generator_weakness: where it
     falls short of its cohort, "" if nowhere. label_permutation: None if the label values look right. lesions: by
-    lesion, for volumes with nested regions. doubt: of a segmenter that gives a variance. pairs: None without pairs."""
+    lesion, for volumes with nested regions. doubt: of a segmenter that gives a variance. pairs: None without pairs.
+    places: where the lesions lie."""
 
     run: Mapping[str, str | int | float]
     n_samples: int
@@ -147,6 +137,7 @@ class Summary:
     lesions: tuple[LesionSummary, ...] = ()
     doubt: tuple[RegionDoubt, ...] = ()
     pairs: PairResponse | None = None
+    places: tuple[PlaceComparison, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, None for NaN; the keys are part of the format."""
@@ -162,7 +153,7 @@ class Summary:
             "label_permutation": _record(self.label_permutation),
             **({"lesions": [asdict(region) for region in self.lesions]} if self.lesions else {}),
             **({"doubt": [asdict(region) for region in self.doubt]} if self.doubt else {}),
-            **({"pairs": asdict(self.pairs)} if self.pairs else {}),
+            **({"pairs": asdict(self.pairs)} if self.pairs else {}), **places_json(self.places),
         }
         return dict(without_nan(document))
 
@@ -188,9 +179,10 @@ def read_samples(dataset: Dataset, name: str, subset: str | None = None) -> Samp
         domain, rows, attributes[rows], reasons[rows], requested, mask, scores,
         _with_lesion(scores, _lesion_size(domain, mask, requested), domain), chosen(dataset.patients),
         chosen(dataset.slices), chosen(dataset.subset), chosen(dataset.grid_row), chosen(dataset.sample_index),
-        chosen(dataset.condition), ImageValues(*map(chosen, (
+        chosen(dataset.condition), ValueTables(*map(chosen, (
             dataset.image_requested, dataset.image_attributes, segmentation.image_attributes,
-            segmentation.image_attribute_reasons))))
+            segmentation.image_attribute_reasons))), ValueTables(*map(chosen, (
+                dataset.place_requested, dataset.place, segmentation.place, segmentation.place_reasons))))
 
 
 def summarise_samples(samples: Samples, run: Mapping[str, str | int | float], seed: int = 0,
@@ -202,7 +194,7 @@ def summarise_samples(samples: Samples, run: Mapping[str, str | int | float], se
     patients = None if samples.patients is None else len(np.unique(samples.patients))
     compared = compare(samples, seed, replicates)
     return Summary(run, len(samples), patients, regions, rates, detect(samples), compared, seed, replicates,
-                   samples.clusters[0],
+                   samples.clusters[0], places=compare_places(samples.domain, samples.places),
                    lesions=() if samples.scores is None else summarise_lesions(samples.scores, samples.clusters[1]))
 
 

@@ -21,7 +21,8 @@ class Batch(NamedTuple):
     noise level that was drawn where none was requested, or None if the bundle takes none, tries (n,) int64 how many
     images were generated for each until one was accepted, 0 where none was, or None without a quality filter, pair (n,)
     int64 number of the pair that each belongs to, given_row (n,) int64 number of the given label map, painted
-    (n, *spatial) uint8 1 where the image was painted anew; these three None if there are none."""
+    (n, *spatial) uint8 1 where the image was painted anew, place (n, P) float32 where the lesion was requested to lie;
+    these four None if there are none."""
 
     images: Images
     masks: LabelMap | None
@@ -35,6 +36,7 @@ class Batch(NamedTuple):
     pair: NDArray[np.int64] | None = None
     given_row: NDArray[np.int64] | None = None
     painted: NDArray[np.uint8] | None = None
+    place: NDArray[np.float32] | None = None
 
     def __repr__(self) -> str:
         return f"<Batch of samples {self.sample_index.min()} to {self.sample_index.max()}, images {self.images.shape}>"
@@ -47,12 +49,14 @@ def linked(requests: Sequence[SampleRequest]) -> dict[str, Any]:
     draws = [request.draws for request in requests]
     pairs = [request.pair for request in requests if request.pair is not None]
     rows = [request.given_row for request in requests if request.given_row is not None]
+    places = [request.place for request in requests if request.place is not None]
     regions = [_painted(request) for request in requests] if any(request.painting for request in requests) else []
     return {"condition": np.array(conditions, np.int64) if conditions else None,
             "draws": np.array(draws, np.int64) if any(draws) else None,
             "pair": np.array(pairs, np.int64) if pairs else None,
             "given_row": np.array(rows, np.int64) if rows else None,
-            "painted": np.stack(regions) if regions else None}
+            "painted": np.stack(regions) if regions else None,
+            "place": np.stack(places) if places else None}
 
 
 def _painted(request: SampleRequest) -> NDArray[np.uint8]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..domains.domain import Domain
 from ..domains.free_classes import Kept, without_unknown
+from ..domains.places import measured_places
 from ..errors import DatasetError
 from ..requests.sources import measured_attributes
 from ..runs.run import Merge, Part
@@ -62,7 +63,7 @@ def _columns(batch: Batch, generator: Generator, kept: Kept | None) -> dict[str,
                                         "sample_index": batch.sample_index}
     for name, values in (("condition", batch.condition), ("draws", batch.draws), ("tries", batch.tries),
                          ("image_requested", batch.imaging), ("pair", batch.pair), ("given_row", batch.given_row),
-                         ("painted", batch.painted)):
+                         ("painted", batch.painted), ("place_requested", batch.place)):
         if values is not None:
             columns[name] = values
     if generator.manifest.conditions:
@@ -72,7 +73,8 @@ def _columns(batch: Batch, generator: Generator, kept: Kept | None) -> dict[str,
                                                 generator.manifest.image.spacing_mm)
         if kept is not None:
             measured, reasons = without_unknown(measured, reasons, kept, generator.domain)
-        columns |= {"masks": batch.masks, "mask_attributes": measured, "mask_reasons": reasons}
+        columns |= {"masks": batch.masks, "mask_attributes": measured, "mask_reasons": reasons,
+                    **measured_places(generator.domain, batch.masks, measured, batch.place, kept)}
     return columns
 
 

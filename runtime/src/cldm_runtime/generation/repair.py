@@ -54,7 +54,8 @@ def _copy(plan: Plan, part: Part, dataset: Dataset) -> None:
     whole = {"requested": dataset.requested, "mask_attributes": dataset.mask_attributes, "draws": dataset.draws,
              "mask_reasons": dataset.mask_reasons, "grid_row": dataset.grid_row, "condition": dataset.condition,
              "image_requested": dataset.image_requested, "sample_index": dataset.sample_index,
-             "pair": dataset.pair, "given_row": dataset.given_row}
+             "pair": dataset.pair, "given_row": dataset.given_row, "place": dataset.place,
+             "place_requested": dataset.place_requested, "place_reasons": dataset.place_reasons}
     region = painted(dataset, rows)
     columns = {name: None if values is None else values[rows] for name, values in whole.items()}
     with create_dataset(part.path, plan.file_spec({"plan_sha256": plan.sha256}), overwrite=True,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..domains.edit_rules import PlaceFigure
+from ..domains.place_rules import PlaceFigure
 from .agreement import Agreement, Estimate, agreement, mean_estimate, rate_estimate
 
 Shares = NDArray[np.float64]

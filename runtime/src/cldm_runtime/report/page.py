@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ..bundle.nature import images_sentence, nature_sentence, stated_sentence
 from ..bundle.obedience import stated_obedience, weakness
 from ..domains.attributes import Attribute
 from ..errors import InputError
@@ -34,7 +33,9 @@ from .filtered import filter_section, filter_sentence
 from .gallery import gallery
 from .generator import generator_section
 from .lesions import doubt_section, lesions_section
+from .nature import nature_sentences
 from .pair_response import pair_section
+from .places import places_section
 from .score_files import scores_csv, scores_json
 from .strata import strata_section, worst_sentence
 from .tables import (
@@ -172,18 +173,6 @@ def render(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> s
             f"<style>\n{style}</style></head>\n<body><main>\n{body}\n</main></body></html>\n")
 
 
-def nature_sentences(dataset: Dataset, name: str) -> list[str]:
-    """The nature of the cohort's images, or of the images that their generator was trained on; and of those that the
-    anatomy and the segmenter were trained on."""
-    metadata, segmentation = dataset.metadata, dataset.segmentation(name).metadata
-    trained = {"Generator": stated_sentence(str(metadata["manifest"]))} if "manifest" in metadata else {}
-    if "anatomy_bundle" in metadata:
-        trained["Label maps"] = nature_sentence(str(metadata.get("anatomy_nature", "")))
-    trained["Segmenter"] = nature_sentence(str(segmentation.get("nature", "")))
-    images = [] if "manifest" in metadata else [images_sentence(dataset.nature)]
-    return [*images, *(f"{who}: {sentence}" for who, sentence in trained.items())]
-
-
 def _head(title: str, natures: list[str], notes: Sequence[str], samples: Samples, summary: Summary) -> str:
     patients = f" of {summary.n_patients} patients" if summary.n_patients is not None else ""
     tiles = "".join(f'<div class="tile"><span>{escape(label)}</span><b>{escape(value)}</b><small>{escape(detail)}'
@@ -226,6 +215,7 @@ def _agreement(samples: Samples, summary: Summary) -> str:
         parts.append(f"<h3>{who} against {_REFERENCES[reference]}</h3>{agreement_table(chosen)}")
         if measured == "segmentation":
             parts.append(_charts(samples, chosen))
+    parts.append(places_section(summary.places, _REFERENCES))
     if not summary.comparisons:
         parts.append("<p>The file holds neither masks nor requested attributes to compare with.</p>")
     return "".join(parts)

@@ -4,6 +4,7 @@ from html import escape
 
 from ..metrics.pair_response import PairResponse
 from .charts import CalibrationPoint, calibration
+from .places import place_row
 from .tables import as_title, counted, estimate, number, shown_scale, shown_unit, table
 
 
@@ -21,9 +22,7 @@ def pair_section(response: PairResponse | None, lesion: str) -> str:
          counted(response.n_false_before, response.false_before)],
         [f"{name.capitalize()} found after it was painted", str(response.with_after),
          counted(response.n_found_after, response.found_after)]])
-    places = [[escape(figure.meaning.capitalize()), str(figure.n),
-               f"{number(shown_scale(figure.unit) * figure.value, 1)} {shown_unit(figure.unit)}"]
-              for figure in response.places]
+    places = [place_row(figure) for figure in response.places]
     rates += table(["Place", "Pairs", "Figure"], places) if places else ""
     change = response.change
     within = (f"<p>Change of {title.lower()} within pairs, segmented against painted: slope "

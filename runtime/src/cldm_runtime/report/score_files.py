@@ -49,6 +49,7 @@ def _columns(samples: Samples) -> Iterator[tuple[str, Iterable[Cell]]]:
         yield f"segmentation_{attribute}_undefined", [reason_text(samples.domain.reason_names, int(code))
                                                       for code in samples.reasons[:, number]]
     yield from _image_columns(samples)
+    yield from _place_columns(samples)
     if samples.scores is not None:
         for number, name in enumerate(samples.scores.names):
             yield name, samples.scores.values[:, number].tolist()
@@ -67,6 +68,22 @@ def _image_columns(samples: Samples) -> Iterator[tuple[str, Iterable[Cell]]]:
             names = samples.domain.image_reason_names
             yield (f"segmentation_{attribute}_undefined",
                    [reason_text(names, int(code)) for code in samples.imaging.reasons[:, number]])
+
+
+def _place_columns(samples: Samples) -> Iterator[tuple[str, Iterable[Cell]]]:
+    """Where the lesions lie, words as words."""
+    rules = samples.domain.place
+    for number, name in enumerate(rules.names if rules else ()):
+        words = None if rules is None else rules.words.get(name)
+        for source, table in samples.places.tables.items():
+            if table is not None:
+                values = table[:, number].tolist()
+                yield f"{source}_{name}", values if words is None else [
+                    "" if math.isnan(value) else words[int(value)] for value in values]
+        if samples.places.reasons is not None:
+            names = samples.domain.place_reason_names
+            yield (f"segmentation_{name}_undefined",
+                   [reason_text(names, int(code)) for code in samples.places.reasons[:, number]])
 
 
 def _cell(value: Cell) -> str:

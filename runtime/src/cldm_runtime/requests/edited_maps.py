@@ -102,7 +102,9 @@ class EditedMapRequests:
         given = self.masks.rows.mask(source)
         edited = self.rules.draw(given, self.asked(row, source), seed, source, self.masks.canvas.table)
         request = self.masks.request_for(edited, source, seed, index, row)
-        return replace(request, requested=self._stated(request.requested, row), grid_row=number,
+        rules = self.masks.canvas.domain.place
+        place = None if rules is None else rules.values(row.request, row.words)
+        return replace(request, requested=self._stated(request.requested, row), grid_row=number, place=place,
                        noise_number=source + turn * len(self.masks.rows), given_row=source, before=given)
 
     def _stated(self, values: NDArray[np.float32], row: GridRow) -> NDArray[np.float32]:

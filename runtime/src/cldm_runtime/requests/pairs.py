@@ -7,6 +7,8 @@ that was painted anew their pixels are the same.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ..domains.edit_rules import EditRules
 from ..domains.labels import LabelMap
 from ..errors import InputError
@@ -35,7 +37,8 @@ class PairedRequests:
             return replace(common, painting=painting_of(before, request.mask, self.canvas.spacing_mm, image))
         values, _ = measured_attributes(before[None], [request.requested], self.canvas.domain, self.canvas.spacing_mm)
         unpainted = None if image is None else painting_of(before, before, self.canvas.spacing_mm, image)
-        return replace(common, mask=before, requested=values[0], painting=unpainted)
+        nowhere = None if request.place is None else np.full_like(request.place, np.nan)
+        return replace(common, mask=before, requested=values[0], painting=unpainted, place=nowhere)
 
     def _before(self, mask: LabelMap, request: SampleRequest, seed: int, pair: int) -> LabelMap:
         if request.before is not None:

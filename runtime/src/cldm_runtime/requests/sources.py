@@ -41,6 +41,7 @@ class SampleRequest:
     drawn towards. noise_number: samples with the same number have the same noise; None: noise of its own. given_row:
     number of the given label map; None if it was drawn. before: (*spatial) that map before its lesion was edited; None
     if it was not. pair: number of the pair that the sample belongs to. painting: what of the image is painted anew.
+    place: (P,) where the lesion is to lie, NaN where that is not requested; None where no place can be.
     """
 
     index: int
@@ -58,6 +59,7 @@ class SampleRequest:
     before: LabelMap | None = None
     pair: int | None = None
     painting: Painting | None = None
+    place: NDArray[np.float32] | None = None
 
     @property
     def noise_index(self) -> int:

@@ -31,6 +31,7 @@ from .content import (
     read_content,
     references_digests,
     row_checksums,
+    samples_digest,
 )
 from .filter_record import FILTER, FilterBin, FilterRecord, expected_samples, read_filter
 from .format import DERIVED_FROM, DatasetSpec, MetadataValue, chunk_rows, stored_values
@@ -46,5 +47,5 @@ __all__ = [
     "check_samples", "chunk_rows", "cohort_digest", "create_dataset", "edit_dataset", "expected_samples",
     "is_origin_of_mask_attributes_known", "label_maps_digest", "measurements_digest", "open_dataset", "read_content",
     "read_filter", "references_digests", "row_checksums", "sample_checksums",
-    "stored_values",
+    "samples_digest", "stored_values",
 ]

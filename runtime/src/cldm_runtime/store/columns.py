@@ -65,7 +65,9 @@ class ColumnWriter:
     def _check_shape(self, name: str, column: Column, array: NDArray[np.generic]) -> None:
         spatial = self._group.file["images"].shape[2:]
         expected = {"mask": spatial, "region": spatial, "attributes": (len(self._domain.attributes),),
-                    "imaging": (len(self._domain.image_attributes),), "": ()}.get(column.trailing)
+                    "imaging": (len(self._domain.image_attributes),),
+                    "place": (len(self._domain.place.names) if self._domain.place else 0,),
+                    "": ()}.get(column.trailing)
         if column.trailing == "channels":
             expected = (*array.shape[1:2], *spatial)
         if array.ndim < 1 or (expected is not None and array.shape[1:] != expected):
@@ -96,16 +98,16 @@ class ColumnWriter:
         return dataset
 
     def _describe(self, dataset: h5py.Dataset, name: str, column: Column) -> None:
-        if column.trailing == "attributes":
-            dataset.attrs["names"] = list(self._domain.attribute_names)
-            dataset.attrs["units"] = [attribute.unit for attribute in self._domain.attributes]
-        if column.trailing == "imaging":
-            dataset.attrs["names"] = list(self._domain.image_attribute_names)
-            dataset.attrs["units"] = [attribute.unit for attribute in self._domain.image_attributes]
+        domain = self._domain
+        places = domain.place.attributes if domain.place else ()
+        if values := {"attributes": domain.attributes, "imaging": domain.image_attributes,
+                      "place": places}.get(column.trailing):
+            dataset.attrs["names"] = [attribute.name for attribute in values]
+            dataset.attrs["units"] = [attribute.unit for attribute in values]
         if name.endswith("reasons"):
             of_scores = {int(reason): reason.name.lower() for reason in ScoreReason}
-            of_maps = self._domain.image_reason_names if column.trailing == "imaging" else self._domain.reason_names
-            reasons = of_scores if name.startswith("score") else of_maps
+            reasons = {"imaging": domain.image_reason_names, "place": domain.place_reason_names,
+                       "scores": of_scores}.get(column.trailing, domain.reason_names)
             dataset.attrs["reasons"] = [f"{number} {text}" for number, text in reasons.items()]
         if column.trailing == "mask":
             dataset.attrs["labels"] = list(self._domain.labels.names)
@@ -129,13 +131,14 @@ class SegmentationWriter(ColumnWriter):
 
     def append(self, *, masks: ArrayLike | None = None, attributes: ArrayLike | None = None,
                attribute_reasons: ArrayLike | None = None, image_attributes: ArrayLike | None = None,
-               image_attribute_reasons: ArrayLike | None = None, scores: ArrayLike | None = None,
+               image_attribute_reasons: ArrayLike | None = None, place: ArrayLike | None = None,
+               place_reasons: ArrayLike | None = None, scores: ArrayLike | None = None,
                score_reasons: ArrayLike | None = None, score_names: Sequence[str] = (),
                score_units: Sequence[str] = (), variance: ArrayLike | None = None,
                sample_dice: ArrayLike | None = None, channel_names: Sequence[str] = ()) -> None:
         """Add rows: masks (n, *spatial) uint8, attributes and their reasons (n, A), those of images with these masks
-        and their reasons (n, B), scores and their reasons (n, S), variance (n, C, *spatial) and Dice (n, C) of the
-        samples of an ensemble.
+        and their reasons (n, B), places of lesions and their reasons (n, P), scores and their reasons (n, S), variance
+        (n, C, *spatial) and Dice (n, C) of the samples of an ensemble.
 
         The names and units of the scores, and the names of the channels, are needed with the first rows.
         """
@@ -151,6 +154,7 @@ class SegmentationWriter(ColumnWriter):
                                "of each.")
         self._append({"masks": masks, "attributes": attributes, "attribute_reasons": attribute_reasons,
                       "image_attributes": image_attributes, "image_attribute_reasons": image_attribute_reasons,
+                      "place": place, "place_reasons": place_reasons,
                       "scores": scores, "score_reasons": score_reasons, "variance": variance,
                       "sample_dice": sample_dice})
         if drawn:

@@ -24,8 +24,8 @@ MASK_ATTRIBUTES_FROM = f"mask_attributes_{DERIVED_FROM}"  # root attribute: what
 IMAGE_ATTRIBUTES_FROM = f"image_attributes_{DERIVED_FROM}"  # root attribute: what /attributes/image was measured on
 IMAGES, MASKS, ANNOTATIONS = "images", "masks", "annotations"  # sources
 LABEL_MAPS, MEASUREMENTS = "label maps", "measurements"  # sources, of a segmentation; the last: attributes and scores
-_MEASURED = ("attributes", "attribute_reasons", "image_attributes", "image_attribute_reasons", "scores",
-             "score_reasons")
+_MEASURED = ("attributes", "attribute_reasons", "image_attributes", "image_attribute_reasons", "place",
+             "place_reasons", "scores", "score_reasons")
 _COHORT_COLUMNS = ("mask_attributes", "patients", "slices", "subset")  # that trainings read, besides images and masks
 
 
@@ -104,6 +104,14 @@ def row_checksums(dataset: Dataset, rows: slice) -> NDArray[np.uint32]:
     return sample_checksums(dataset.stored_images(rows), masks, _indices(dataset)[rows])
 
 
+def samples_digest(dataset: Dataset) -> str:
+    """SHA-256 of the checksums of all samples; they are computed if the file does not store them, as in a cohort."""
+    stored, digest = dataset.checksum, hashlib.sha256()
+    for rows in _blocks(dataset):
+        digest.update((row_checksums(dataset, rows) if stored is None else stored[rows]).tobytes())
+    return digest.hexdigest()
+
+
 def _indices(dataset: Dataset) -> NDArray[np.int64]:
     """(N,) of the samples; of a cohort, its rows."""
     stored = dataset.sample_index
@@ -127,7 +135,7 @@ def measurements_digest(segmentation: Segmentation) -> str:
 
 def references_digests(dataset: Dataset) -> dict[str, str]:
     """Of the attributes that a report compares measurements with: column -> SHA-256."""
-    compared = ("requested", "image_requested", "mask_attributes", "image_attributes")
+    compared = ("requested", "image_requested", "mask_attributes", "image_attributes", "place_requested", "place")
     return {name: sha256_of_bytes(getattr(dataset, name).tobytes()) for name in compared if name in dataset}
 
 

@@ -30,7 +30,7 @@ class Column:
 
     path: str
     dtype: str
-    trailing: str  # "image", "mask", "region", "channels", "attributes", "imaging", "scores" or "" for one number a row
+    trailing: str  # "image", "mask", "region", "channels", "attributes", "imaging", "place", "scores"; "": one number
     compress: bool = True
 
 
@@ -44,6 +44,9 @@ COLUMNS = {
     "image_requested": Column("attributes/image_requested", "f4", "imaging"),
     "image_attributes": Column("attributes/image", "f4", "imaging"),
     "image_reasons": Column("attributes/image_reasons", "u1", "imaging"),
+    "place_requested": Column("attributes/place_requested", "f4", "place"),
+    "place": Column("attributes/place", "f4", "place"),
+    "place_reasons": Column("attributes/place_reasons", "u1", "place"),
     "grid_row": Column("grid_row", "i8", ""),
     "sample_index": Column("sample_index", "i8", ""),
     "condition": Column("condition", "i8", ""),
@@ -63,6 +66,8 @@ SEGMENTATION_COLUMNS = {
     "attribute_reasons": Column("attribute_reasons", "u1", "attributes"),
     "image_attributes": Column("image_attributes", "f4", "imaging"),
     "image_attribute_reasons": Column("image_attribute_reasons", "u1", "imaging"),
+    "place": Column("place", "f4", "place"),
+    "place_reasons": Column("place_reasons", "u1", "place"),
     "scores": Column("scores", "f4", "scores"),
     "score_reasons": Column("score_reasons", "u1", "scores"),
     "variance": Column("variance", "f2", "channels"),

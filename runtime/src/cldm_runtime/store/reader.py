@@ -216,6 +216,11 @@ class Dataset(SampleColumns):
         column = next((name for name in ("image_attributes", "image_requested") if name in self), "")
         return self._texts(column, "names") if column else ()
 
+    @property
+    def place_requested(self) -> NDArray[np.float32] | None:
+        """(N, P) requested places of lesions, NaN where not requested; None if the file has none."""
+        return self._floats("place_requested")
+
     def image_shares(self, rows: Rows = slice(None)) -> NDArray[np.float32]:
         """(n, C, *spatial) intensities as shares of the range that the file can store."""
         return (self.stored_images(rows).astype(np.float64) / STORED_MAX).astype(np.float32)

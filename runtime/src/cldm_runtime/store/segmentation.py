@@ -49,6 +49,18 @@ class StoredColumns:
         values = self._all(column)
         return None if values is None else values.astype(np.float32, copy=False)
 
+    @property
+    def place(self) -> NDArray[np.float32] | None:
+        """(N, P) where the lesion of each label map lies, in the order of the domain's `PlaceRules`, NaN where
+        undefined; None if not measured."""
+        return self._floats("place")
+
+    @property
+    def place_reasons(self) -> NDArray[np.uint8] | None:
+        """(N, P) why each value of `place` is NaN."""
+        values = self._all("place_reasons")
+        return None if values is None else values.astype(np.uint8, copy=False)
+
     def _texts(self, column: str, attribute: str) -> tuple[str, ...]:
         with reading(self.path):
             return tuple(as_text(value) for value in np.asarray(self._dataset(column).attrs.get(attribute, [])).ravel())

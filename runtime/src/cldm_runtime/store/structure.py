@@ -78,7 +78,7 @@ def _column_faults(group: h5py.Group, columns: dict[str, Column], images: h5py.D
         expected["channels"] = (images.shape[0], *item.shape[1:2], *images.shape[2:])
         if item.shape != expected.get(column.trailing, (images.shape[0], *item.shape[1:])):
             faults.append(f"{where} has shape {item.shape}, which does not fit /images {images.shape}")
-        elif column.trailing in ("attributes", "imaging", "scores"):
+        elif column.trailing in ("attributes", "imaging", "place", "scores"):
             names = np.asarray(item.attrs.get("names", []))
             if item.ndim != 2 or (not column.path.endswith("reasons") and names.shape != item.shape[1:]):
                 faults.append(f"{where} has shape {item.shape} and {names.size} names, expected (N, one for each name)")

@@ -151,25 +151,27 @@ class DatasetWriter(ColumnWriter):
                annotations: ArrayLike | None = None, requested: ArrayLike | None = None,
                mask_attributes: ArrayLike | None = None, mask_reasons: ArrayLike | None = None,
                image_requested: ArrayLike | None = None, image_attributes: ArrayLike | None = None,
-               image_reasons: ArrayLike | None = None, grid_row: ArrayLike | None = None,
-               sample_index: ArrayLike | None = None, condition: ArrayLike | None = None,
-               draws: ArrayLike | None = None, tries: ArrayLike | None = None, patients: ArrayLike | None = None,
-               slices: ArrayLike | None = None, subset: ArrayLike | None = None, pair: ArrayLike | None = None,
-               given_row: ArrayLike | None = None, painted: ArrayLike | None = None) -> None:
+               image_reasons: ArrayLike | None = None, place_requested: ArrayLike | None = None,
+               place: ArrayLike | None = None, place_reasons: ArrayLike | None = None,
+               grid_row: ArrayLike | None = None, sample_index: ArrayLike | None = None,
+               condition: ArrayLike | None = None, draws: ArrayLike | None = None, tries: ArrayLike | None = None,
+               patients: ArrayLike | None = None, slices: ArrayLike | None = None, subset: ArrayLike | None = None,
+               pair: ArrayLike | None = None, given_row: ArrayLike | None = None, painted: ArrayLike | None = None
+               ) -> None:
         """Add n rows to each of the given columns.
 
         images (n, C, *spatial) float in the intensity range; masks, annotations (n, *spatial) uint8; requested,
         mask_attributes (n, A) float, mask_reasons (n, A) uint8, in the domain's order; image_requested,
-        image_attributes, image_reasons (n, B) likewise; painted (n, *spatial) 0 or 1; the others (n,). At the end all
-        columns must have the same number of rows.
+        image_attributes, image_reasons (n, B) and place_requested, place, place_reasons (n, P) likewise; painted
+        (n, *spatial) 0 or 1; the others (n,). At the end all columns must have the same number of rows.
         """
         self._append({"images": images, "masks": masks, "annotations": annotations, "requested": requested,
                       "mask_attributes": mask_attributes, "mask_reasons": mask_reasons,
                       "image_requested": image_requested, "image_attributes": image_attributes,
-                      "image_reasons": image_reasons, "grid_row": grid_row,
-                      "sample_index": sample_index, "condition": condition, "draws": draws, "tries": tries,
-                      "patients": patients, "slices": slices, "subset": subset, "pair": pair, "given_row": given_row,
-                      "painted": painted})
+                      "image_reasons": image_reasons, "place_requested": place_requested, "place": place,
+                      "place_reasons": place_reasons, "grid_row": grid_row, "sample_index": sample_index,
+                      "condition": condition, "draws": draws, "tries": tries, "patients": patients, "slices": slices,
+                      "subset": subset, "pair": pair, "given_row": given_row, "painted": painted})
 
     def _encoded(self, columns: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.generic]]:
         encoded = super()._encoded(columns)

@@ -5,14 +5,18 @@ import math
 import numpy as np
 import pytest
 
-from cldm_runtime.domains.lge.attributes import HEALTHY, INFARCT, LV_CAVITY, MVO
+from cldm_runtime.domains.attributes import Reason
+from cldm_runtime.domains.lge.attributes import HEALTHY, INFARCT, LV_CAVITY, MVO, LgeReason
 from cldm_runtime.domains.lge.place import (
     LAYERS,
+    NO_CENTRE,
+    NO_INSERTION,
     compare_places,
     from_theta,
     level_of,
     level_of_segment,
     measure_place,
+    measure_places,
     scar_angle,
     segment_centre,
     segment_of,
@@ -87,13 +91,48 @@ def test_angles_and_places_are_each_others_inverse() -> None:
         assert from_theta(to_theta(place, 40.0), 40.0) == pytest.approx(place)
 
 
+def table(*rings: np.ndarray, insertion: float = math.nan, position: float = math.nan) -> np.ndarray:
+    given, attributes = np.full((len(rings), 4), math.nan), np.full((len(rings), 4), math.nan)
+    given[:, 3], attributes[:, 3] = insertion, position
+    return measure_places(np.stack(rings), attributes, given).values
+
+
 def test_places_are_compared_where_both_maps_hold_a_scar() -> None:
-    pairs = [(ring(0), ring(10)), (ring(90), ring(70)), (ring(0), ring(5, 20, 19, 22)), (ring(0), ring(0, 0)),
-             (ring(0, 181), ring(0))]
-    centre, layer = compare_places(pairs)
+    reference = table(ring(0), ring(90), ring(0), ring(0), ring(0, 181))
+    centre, layer = compare_places(reference, table(ring(10), ring(70), ring(5, 20, 19, 22), ring(0, 0), ring(0)))
     assert centre.n == 3 and centre.value == pytest.approx(10, abs=1.5)  # of 5, 10 and 20
     assert layer.n == 4 and layer.value == 0.75
-    assert [math.isnan(figure.value) for figure in compare_places([])] == [True, True]
+    assert [math.isnan(figure.value) for figure in compare_places(reference[:0], reference[:0])] == [True, True]
+
+
+def test_segments_are_compared_where_the_insertion_is_known() -> None:
+    reference = table(ring(0), ring(60), insertion=330.0, position=0.9)
+    assert reference[:, 1].tolist() == [1, 6]  # 30 and 90 degrees from the insertion
+    *_, segment = compare_places(reference, table(ring(10), ring(120), insertion=330.0, position=0.9))
+    assert segment.meaning == "scars in the right segment" and (segment.n, segment.value) == (2, 0.5)
+
+
+def test_places_that_are_undefined_say_why() -> None:
+    wall = np.where(ring(half_width=0) == LV_CAVITY, 0, ring(half_width=0))
+    wall[SIZE // 2, :] = 0  # open, and without a cavity
+    maps = np.stack([ring(0), ring(0, 181), ring(half_width=0), np.zeros_like(wall), wall])
+    measured = measure_places(maps)
+    none, wallless, open_ring = (int(LgeReason[name]) for name in ("NO_INFARCT", "NO_WALL", "NO_ENDOCARDIUM"))
+    assert measured.reasons.tolist() == [
+        [0, NO_INSERTION, 0, NO_INSERTION], [NO_CENTRE, NO_CENTRE, 0, NO_INSERTION], [none] * 3 + [NO_INSERTION],
+        [wallless] * 3 + [NO_INSERTION], [open_ring] * 3 + [NO_INSERTION]]
+    np.testing.assert_array_equal(np.isnan(measured.values), measured.reasons > 0)
+    given = np.full((5, 4), math.nan)
+    given[:, 3] = 330.0
+    assert measure_places(maps, None, given).reasons[0].tolist() == [0, Reason.NEEDS_STACK, 0, 0]
+
+
+@pytest.mark.parametrize("insertion", [math.nan, 300.0])
+def test_the_table_holds_what_one_map_measures(insertion: float) -> None:
+    maps = [ring(77, 30, 10, 14), ring(200, 30, 19, 22), ring(10, 60)]
+    for row, labels in zip(table(*maps, insertion=insertion), maps, strict=True):
+        place = measure_place(labels, 0.0 if math.isnan(insertion) else insertion)
+        assert row[0] == pytest.approx(place.angle_deg, abs=1e-4) and LAYERS[int(row[2])] == place.layer
 
 
 def test_no_scar_among_wall_pixels_has_no_angle() -> None:

@@ -9,7 +9,7 @@ import pytest
 from cldm_runtime import describe
 from cldm_runtime.domains.lge.anatomy import LgeAnatomy
 from cldm_runtime.domains.lge.attributes import MVO
-from cldm_runtime.domains.lge.place import LAYERS, LEVELS
+from cldm_runtime.domains.lge.place import LAYERS, LEVELS, measure_place
 from cldm_runtime.domains.lge.words import RULES, ScarFacts, caption, facts_from, measure_facts, read_words, rounded
 from cldm_runtime.domains.lge.words.facts import APICAL_WALLS, SIZES, WALLS, size_bin, size_word
 from cldm_runtime.domains.registry import get_domain
@@ -125,6 +125,25 @@ def test_drawn_hearts_are_described_by_their_attributes() -> None:
         if facts.layer:
             assert facts.transmurality == pytest.approx(values[1], abs=0.0006)
             assert facts.endocardial_surface_length == pytest.approx(values[2], abs=0.0006)
+
+
+@pytest.mark.parametrize(("inner", "outer"), [(0, 0.3), (0, 0.6), (0.4, 0.6), (0.3, 1), (0.7, 1), (0.2, 0.8), (0, 1)])
+def test_the_word_for_a_layer_is_that_of_the_measured_place(inner: float, outer: float) -> None:
+    labels = ring(40, 75, inner, outer)
+    assert measure_facts(labels).layer == measure_place(labels).layer != ""
+    assert facts_from(RULES.describe(labels)).layer == measure_place(labels).layer
+
+
+@pytest.mark.parametrize(("word", "layer"), [("subendocardial", "endocardial"), ("mid-wall", "mid-wall"),
+                                             ("subepicardial", "mid-wall"), ("transmural", "transmural")])
+def test_hearts_that_are_drawn_for_a_layer_have_their_scar_there(word: str, layer: str) -> None:
+    """Drawn hearts have no subepicardial scars, and the request says so."""
+    asked = read_words(f"moderate {word} scar", GRID)
+    for index in range(4):
+        request = LgeAnatomy().complete(asked.numbers, Stream(3, index, Purpose.CONDITION))
+        drawn = LgeAnatomy().draw(request, Stream(3, index, Purpose.ANATOMY), shape=(128, 128), spacing_mm=(1.0, 1.0))
+        assert measure_place(drawn.labels).layer == layer
+    assert any("--edit scar" in meaning for meaning in asked.meanings) == (word == "subepicardial")
 
 
 def test_the_bins_of_sizes_are_without_gaps() -> None:

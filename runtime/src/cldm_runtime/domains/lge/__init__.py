@@ -9,6 +9,7 @@ from .layouts import LAYOUTS
 from .phantom1.rerender import PHANTOM as PHANTOM_1
 from .phantom2.rerender import PHANTOM as PHANTOM_2
 from .phantom2.rerender import PHANTOM_WITH_TRUE_LABELS
+from .place import PLACE
 from .scar_edit import SCAR_EDIT
 from .stack import STACK
 from .tidy import tidy
@@ -23,5 +24,5 @@ def lge_domain() -> Domain:
     return Domain("lge", LABELS, ATTRIBUTES, measure_slices, LgeAnatomy(), lesion="infarct", lesion_size="infarct_size",
                   tidy=tidy, widen=widen_infarct, edit=SCAR_EDIT, reasons=REASONS, limits=LIMITS,
                   stack=STACK, layouts=LAYOUTS, appearance=APPEARANCE, image_attributes=IMAGE_ATTRIBUTES,
-                  image_reasons=IMAGE_REASONS, measure_images=measure_contrast, words=WORDS,
+                  image_reasons=IMAGE_REASONS, measure_images=measure_contrast, words=WORDS, place=PLACE,
                   phantoms={"lge-1": PHANTOM_1, "lge-2": PHANTOM_2, "lge-2-true-labels": PHANTOM_WITH_TRUE_LABELS})

@@ -14,16 +14,19 @@ from scipy.spatial import cKDTree
 
 from ...errors import InputError
 from ...noise import Stream
-from ..attributes import Attribute
 from ..edit_rules import EditRequest, EditRules, edit_stream
 from ..labels import LabelMap
 from .attributes import HEALTHY, INFARCT, LV_CAVITY, NAMES, Wall, find_wall
 from .contradictions import contradictions
 from .lesion_fit import TOLERANCE, LesionFit, LesionStyle, WallCanvas, painted
 from .place import (
+    ANGLE,
     APEX,
+    INSERTION,
+    LAYER,
     LAYERS,
-    compare_places,
+    PLACE_ATTRIBUTES,
+    SEGMENT,
     level_of,
     level_of_segment,
     measure_place,
@@ -39,14 +42,7 @@ from .stack import is_closed_ring
 
 REPLACE, ADD, GROW, SHRINK, MOVE, REMOVE = OPERATIONS = ("replace", "add", "grow", "shrink", "move", "remove")
 SIZE, DEPTH, SURFACE, POSITION = NAMES
-ANGLE, SEGMENT, INSERTION = "angle_deg", "aha_segment", "rv_insertion_deg"
-LAYER, OPERATION = "layer", "operation"
-PLACE_ATTRIBUTES = (
-    Attribute(ANGLE, "degrees", -360.0, 360.0, 10.0,
-              "centre of the scar, clockwise from the anterior RV insertion where it is given, else from 12 o'clock"),
-    Attribute(SEGMENT, "number", 1.0, 17.0, 0.0, "segment of the 17-segment model that holds the scar's centre"),
-    Attribute(INSERTION, "degrees", -360.0, 360.0, 0.0, "anterior RV insertion, clockwise from 12 o'clock"),
-)
+OPERATION = "operation"
 _ANGLE_TOLERANCE = PLACE_ATTRIBUTES[0].tolerance
 _TAKEN = {GROW: (SIZE,), SHRINK: (SIZE,), MOVE: (ANGLE, SEGMENT), REMOVE: ()}  # by the operations that draw no scar
 _ATTEMPTS, _CORRECTIONS = 8, 3
@@ -257,5 +253,6 @@ def _wanted_angle(numbers: Mapping[str, float]) -> float | None:
     return segment_centre(int(numbers[SEGMENT])) if SEGMENT in numbers else numbers.get(ANGLE)
 
 
-SCAR_EDIT = EditRules("scar", PLACE_ATTRIBUTES, {OPERATION: OPERATIONS, LAYER: LAYERS}, edit_faults, map_faults,
-                      edit_scar, EditRequest(words={OPERATION: REMOVE}), compare_places)
+SCAR_EDIT = EditRules("scar", tuple(each for each in PLACE_ATTRIBUTES if each.name != LAYER),
+                      {OPERATION: OPERATIONS, LAYER: LAYERS}, edit_faults, map_faults, edit_scar,
+                      EditRequest(words={OPERATION: REMOVE}))

@@ -37,7 +37,7 @@ from .table import HEADER_FILE, TABLE_FILE, read_header, read_table, write_table
 
 DATASET = "h5"
 SOURCE = "cldm convert"
-_MEASURED = ("mask_attributes", "mask_reasons", "image_attributes", "image_reasons")
+_MEASURED = ("mask_attributes", "mask_reasons", "image_attributes", "image_reasons", "place", "place_reasons")
 _OF_A_RUN = ("plan", "plan_sha256", "part_samples", "anatomy_draws", "derived_from")
 _BESIDES = {HEADER_FILE, TABLE_FILE, DESCRIPTION, PATIENTS, SPLITS, SUBSETS}
 _MOST_NAMED = 5
@@ -144,8 +144,8 @@ def _settled(samples: SampleSource, seen: _Seen, notes: list[str]
         return ({name: values for name, values in columns.items() if name not in _MEASURED},
                 {"source": SOURCE, **{name: metadata[name] for name in ("nature",) if name in metadata}})
     if not header.has_masks:
-        return {name: values for name, values in columns.items() if not name.startswith("image_a")
-                and name != "image_reasons"}, metadata
+        return {name: values for name, values in columns.items()
+                if name not in ("image_attributes", "image_reasons", "place", "place_reasons")}, metadata
     settings, masks = {"spacing_mm": list(header.spacing_mm)}, {MASKS: seen.masks.hexdigest()}
     if known and "mask_attributes" in columns:
         metadata[MASK_ATTRIBUTES_FROM] = Derivation(masks, settings).text()

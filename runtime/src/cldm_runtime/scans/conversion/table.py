@@ -98,7 +98,8 @@ def write_table(folder: Path, header: Header, names: Sequence[str], columns: Col
 
 
 def _titles(column: Column, domain: Domain) -> list[str]:
-    names = {"attributes": domain.attribute_names, "imaging": domain.image_attribute_names}.get(column.trailing)
+    names = {"attributes": domain.attribute_names, "imaging": domain.image_attribute_names,
+             "place": domain.place.names if domain.place else ()}.get(column.trailing)
     return [column.path] if names is None else [f"{column.path}/{name}" for name in names]
 
 

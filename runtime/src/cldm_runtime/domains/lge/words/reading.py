@@ -150,7 +150,9 @@ class _Reading:
             self._set({_DEPTH: round(max((low + high) / 2, (size + high) / 2 if size < high else high), 4)}, LAYER,
                       f"of {low:g} to {high:g}")
         if layer in _SPARES_THE_ENDOCARDIUM and SURFACE not in self.slots:
-            self._set({_SURFACE: 0.0}, LAYER, "drawn hearts do not tell mid-wall from subepicardial")
+            outer = layer == "epicardial"
+            self._set({_SURFACE: 0.0}, LAYER, "drawn hearts have such a scar in the middle of the wall; --edit scar "
+                      "draws it in the outer layer" if outer else "the scar spares the endocardium")
 
     def _place(self) -> None:
         """A direction: as stated, else the hours' middle, else the middle of the walls that are named."""
