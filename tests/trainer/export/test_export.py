@@ -161,6 +161,22 @@ def test_parity_fails_on_nan() -> None:
         require([GraphParity("decoder", "cohort", 1, float("nan"), 1e-4)])
 
 
+def test_weights_in_int8_are_measured_and_the_bundle_says_so(
+        untrained: GeneratorExport, bundle: Bundle, tmp_path: Path) -> None:
+    settings = untrained.settings
+    section = dataclasses.replace(settings.export, weights="int8")
+    export = dataclasses.replace(untrained, settings=dataclasses.replace(settings, export=section), torchscript=False)
+    small = Bundle.load(export.write(tmp_path / "small"))
+    figures = small.manifest.quality["rounding"]
+    assert figures["stored"] == "int8" and set(figures["change"]) == set(small.manifest.graphs)
+    assert 0.001 < figures["change"]["denoiser"] < figures["limit"] and figures["change"]["decoder"] < 0.001
+    kinds = [{tensor.data_type for tensor in onnx.load(str(small.path / f"{role}.onnx")).graph.initializer}
+             for role in ("denoiser", "decoder")]
+    assert onnx.TensorProto.INT8 in kinds[0] and onnx.TensorProto.FLOAT16 in kinds[1]
+    assert "| denoiser | 0.0" in (small.path / "MODEL_CARD.md").read_text()
+    assert "rounding" not in bundle.manifest.quality
+
+
 def test_attention_becomes_matmul_with_the_same_result() -> None:
     class Attention(torch.nn.Module):
         def forward(self, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:

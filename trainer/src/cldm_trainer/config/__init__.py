@@ -182,7 +182,7 @@ class ExportConfig:
     fp16: str = ""  # a second bundle of the generator, whose denoiser and decoder compute in fp16; empty: none
     anatomy: str = ""  # bundle of the label VAE, which draws label maps for attributes; empty: none
     version: str = "1.0"  # revision of the bundles' content
-    weights: str = "fp32"  # fp16, int8: large weights of the generator are rounded, and stored in fewer bytes
+    weights: str = "fp32"  # fp16, int8: large weights are rounded, stored in fewer bytes; int8 the denoiser's alone
     sampler: str = "ddim"  # default of the bundle: ddim, ddpm, dpm++2m or unipc
     steps: int = 50  # [sampling steps] default of the bundle
     spacing: str = "trailing"  # which timesteps are visited: trailing, leading, linspace, log-snr or karras

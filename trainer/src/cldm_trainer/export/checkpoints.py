@@ -17,7 +17,6 @@ from ..conditions.kind import Design
 from ..conditions.registry import KINDS, condition_facts
 from ..config import AcquisitionConfig, TextureConfig
 from ..graphs.accurate_norm import use_accurate_norms
-from ..graphs.write import round_to_bytes, round_to_half
 from ..networks import Encoder, IdentityCodec, LabelDecoder, PlainDecoder, TexturedDecoder
 from ..stages import bases, codec, diffusion, label_vae, latents, texture
 from ..stages.acquisition import NO_ACQUISITION, load_spec
@@ -61,7 +60,6 @@ def load_generator(settings: BundleSettings, design: Design, section: TextureCon
     )
     if encoder is not None:
         use_accurate_norms(encoder)  # it runs once a sample, so it need not be fast
-    round_weights(networks, settings.export.weights)
     pictures = {}
     if label_vae.STAGE in KINDS[design.diffusion.condition].stages:
         vae = label_vae.trained_label_vae(design.label_vae, codecs.latents, run)
@@ -74,18 +72,6 @@ def load_generator(settings: BundleSettings, design: Design, section: TextureCon
             spec, networks.decoder, networks.encoder, training.images, run.cohort.spacing_mm))
     schedule = diffusion.noise_schedule(design.diffusion)
     return GeneratorExport(settings, networks, schedule, training, torchscript, pictures)
-
-
-def round_weights(networks: Networks, stored: str) -> None:
-    """Round large weights in place for storage as "fp32", "fp16" or "int8". The last is the denoiser's alone: the
-    others stay in fp16, since they are small and run once."""
-    if stored == "fp32":
-        return
-    for role, module in networks.modules().items():
-        if stored == "int8" and role == "denoiser":
-            round_to_bytes(module)
-        else:
-            round_to_half(module)
 
 
 def generator_stages(design: Design, run: RunFolder) -> dict[str, Path]:

@@ -18,7 +18,7 @@ from ..stages import distil, finish, small_codec
 from ..stages.small_codec import SmallSections
 from ..training.run_folder import RunFolder
 from .acquisition import acquisition_graph
-from .checkpoints import read_training, round_weights
+from .checkpoints import read_training
 from .generator import GeneratorExport, Networks
 from .settings import BundleSettings
 
@@ -31,7 +31,6 @@ def load_few_steps(settings: BundleSettings, sections: SmallSections, finishes: 
     manifest = teacher.manifest
     assert manifest.schedule is not None and manifest.sampling is not None  # a generator has them
     networks = load_networks(sections, run, finishes)
-    round_weights(networks, settings.export.weights)
     sampling = replace(settings.export, sampler="ddim", steps=section.steps, spacing="trailing", eta=0.0,
                        guidance=1.0, guidance_interval=(0.0, 1.0))
     guidance = section.guidance or manifest.sampling.guidance

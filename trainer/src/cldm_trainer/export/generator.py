@@ -1,7 +1,7 @@
 """Trained codecs, texture and denoiser to a generator bundle."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,15 @@ from .manifest_sections import TrainingFacts, generator_sections
 from .model_card import generator_card
 from .parity import GraphParity, as_table, compare_graph, compare_reference, require
 from .quality import measure_generator
+from .rounding import rounded, rounding_figures
 from .settings import BundleSettings
 
 PARITY_SLICES = 8  # about: slices of the cohort that every graph is compared on
 LOOP_FACTOR = 10  # rounding adds up over the steps of a whole run, so it may be that many times a graph's tolerance
 _ELSEWHERE_FACTOR = 5  # what another machine or provider may add to the tolerance at export
+
+Examples = dict[str, dict[str, dict[str, Tensor]]]
+"""Inputs of every graph: kind -> role -> tensor name -> tensor."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,15 @@ class Networks:
             modules[ACQUISITION] = self.acquisition
         return modules | ({"encoder": self.encoder} if self.output is IMAGE else {})
 
+    def rounded(self, stored: str) -> "Networks":
+        """Copies with large weights rounded for storage as "fp16" or "int8"; the denoiser's alone in int8, since the
+        others are small and run once. The scanner's graph holds tables and no weights."""
+        others = "fp16" if stored == "int8" else stored
+        encoder = self.condition_encoder
+        return replace(self, denoiser=rounded(self.denoiser, stored), decoder=rounded(self.decoder, others),
+                       condition_encoder=None if encoder is None else rounded(encoder, others),
+                       encoder=rounded(self.encoder, others))
+
 
 @dataclass(frozen=True)
 class GeneratorExport:
@@ -89,10 +102,20 @@ class GeneratorExport:
     say: Callable[[str], object] = len  # gets what is being done
 
     def write(self, target: Path, *, force: bool = False) -> Path:
-        """Write the bundle. Raises ParityError, and writes nothing, where a graph or the loop differs from torch."""
+        """Write the bundle. Raises ParityError, and writes nothing, where a graph or the loop differs from torch, or
+        where the storage of weights changes too much."""
         refuse_to_overwrite(target, force=force)
+        examples, stored = self.example_inputs(), self.settings.export.weights
+        if stored == "fp32":
+            return self._write(target, examples, {}, force=force)
+        self.say(f"measuring what weights in {stored} change")
+        small = self.networks.rounded(stored)
+        change = rounding_figures(stored, self.networks.modules(), small.modules(), examples["cohort"])
+        return replace(self, networks=small)._write(target, examples, {"rounding": change}, force=force)
+
+    def _write(self, target: Path, examples: Examples, quality: Mapping[str, Any], *, force: bool) -> Path:
+        """quality: figures that were measured before."""
         self.say("writing the graphs")
-        examples = self.example_inputs()
         graphs = [self.graph(role, examples["random"][role]) for role in self.networks.modules()]
         affine = self.networks.affine
         null, facts = self.networks.denoiser.null, self.networks.condition
@@ -118,7 +141,8 @@ class GeneratorExport:
             parities = self.compare(bundle, examples)
             require(parities)
             measured = {} if self.networks.output is LABELS else self._measured(bundle)
-            return {"parity": as_table(parities), "validation": dict(self.training.validation), "measured": measured}
+            return {"parity": as_table(parities), "validation": dict(self.training.validation), "measured": measured,
+                    **quality}
 
         return write_bundle(target, sections, graphs, reference, generator_card, check=check, pictures=self.pictures,
                             force=force)
@@ -128,7 +152,7 @@ class GeneratorExport:
         images, labels = self.training.images.numpy(), self.training.one_hot.argmax(1).to(torch.uint8).numpy()
         return measure_generator(bundle, Path(self.settings.export.segmenter), images, labels)
 
-    def compare(self, bundle: Bundle, examples: Mapping[str, Mapping[str, Mapping[str, Tensor]]]) -> list[GraphParity]:
+    def compare(self, bundle: Bundle, examples: Examples) -> list[GraphParity]:
         """Every graph on random inputs and on the cohort's, and the reference with the whole loop."""
         tolerance, parities = self.settings.export.parity_tolerance, []
         for role, module in self.networks.modules().items():
@@ -144,7 +168,7 @@ class GeneratorExport:
         return tuple(size // stride for size in self.settings.run.cohort.shape)
 
     @torch.no_grad()
-    def example_inputs(self) -> dict[str, dict[str, dict[str, Tensor]]]:
+    def example_inputs(self) -> Examples:
         """Inputs of every graph: kind -> role -> tensor name -> tensor, in the order of `forward`."""
         facts, affine = self.networks.condition, self.networks.affine
         images = self.drawn()

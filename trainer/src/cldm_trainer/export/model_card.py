@@ -194,6 +194,8 @@ def _quality(quality: Mapping[str, Any]) -> str:
         parts.append(
             "Measured with the exported bundles:\n\n" + _table(("figure", "value"), quality["measured"].items())
         )
+    if quality.get("rounding"):
+        parts.append(_rounding(quality["rounding"]))
     if quality.get("parity"):
         rows = [
             (p["what"], p["inputs"], p["samples"], f"{p['max_abs']:.1e}", f"{p['tolerance']:.0e}")
@@ -202,6 +204,12 @@ def _quality(quality: Mapping[str, Any]) -> str:
         head = ("graph or output", "inputs", "samples", "largest difference", "allowed")
         parts.append("Exported graphs against torch, on the machine of the export:\n\n" + _table(head, rows))
     return "\n\n".join(parts) or "Nothing was measured at export."
+
+
+def _rounding(figures: Mapping[str, Any]) -> str:
+    rows = [(role, f"{change:.2g}", f"{figures['limit']:g}") for role, change in figures["change"].items()]
+    return (f"Weights are stored in {figures['stored']}. What rounding them changes in each graph's output, as a share "
+            "of the output's standard deviation:\n\n" + _table(("graph", "change", "allowed"), rows))
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from .manifest_sections import TrainingFacts, common_sections
 from .model_card import segmenter_card
 from .nnunet_agreement import compare_predictors, require_agreement
 from .parity import GraphParity, ParityError, as_table, compare_graph, compare_reference, require
+from .rounding import rounded, rounding_figures
 from .settings import BundleSettings
 
 SEED = 20241
@@ -66,7 +68,8 @@ class SegmenterExport:
 
     images: (n, C, *spatial) float32 images as the bundle's user would give them; they are not written anywhere.
     sections: the manifest without what follows from the network. tolerance: largest difference of a graph's output from
-    torch's, as a share of the output's range. say: gets what is being done.
+    torch's, as a share of the output's range. stored: how its weights are, "fp32" or "fp16". say: gets what is being
+    done.
     """
 
     result: NnunetResult
@@ -78,10 +81,16 @@ class SegmenterExport:
     torchscript: bool = True
     validation: Mapping[str, Any] = field(default_factory=dict)
     say: Callable[[str], object] = len
+    stored: str = "fp32"
 
-    def modules(self) -> dict[str, nn.Module]:
+    @cached_property
+    def network(self) -> nn.Module:
+        """nnU-Net's, with rounded weights where the bundle stores them in fewer bytes."""
+        return rounded(self.result.network, self.stored)
+
+    def modules(self, network: nn.Module | None = None) -> dict[str, nn.Module]:
         """By graph role. A network without a separate encoder gives no features."""
-        network = self.result.network
+        network = self.network if network is None else network
         encoder = getattr(network, "encoder", None)
         features = {"features": EncoderFeatures(encoder)} if isinstance(encoder, nn.Module) else {}
         return {"segmenter": network, **features}
@@ -92,6 +101,7 @@ class SegmenterExport:
         the tolerance are reported: the labels decide."""
         refuse_to_overwrite(target, force=force)
         random, cohort = self.random_inputs(), self.cohort_inputs()
+        rounding = self._rounding(cohort)
         self.say("writing the graphs")
         graphs = [self._graph(role, module, random) for role, module in self.modules().items()]
         expected = {role: ReferenceCase({"image": random.numpy()}, {_OUTPUTS[role][0]: _run(module, random)})
@@ -109,10 +119,17 @@ class SegmenterExport:
                 parities += compare_graph(bundle, role, module, cases, limits[role])
             self._judge(parities[len(allowed):])
             return {"parity": as_table(parities), "measured": self.measure(Segmenter.load(bundle.path)),
-                    "validation": self.validation}
+                    "validation": self.validation, **rounding}
 
         sections = {**self.sections, "name": target.name, "segmenter": plain(self.spec)}
         return write_bundle(target, sections, graphs, reference, segmenter_card, check=check, force=force)
+
+    def _rounding(self, cohort: Tensor) -> dict[str, Any]:
+        """What the storage of weights changes, for the manifest's quality. Raises ParityError where it is too much."""
+        if self.stored == "fp32":
+            return {}
+        exact, inputs = self.modules(self.result.network), {role: {"image": cohort} for role in self.modules()}
+        return {"rounding": rounding_figures(self.stored, exact, self.modules(), inputs)}
 
     def _judge(self, parities: Sequence[GraphParity]) -> None:
         """Raise ParityError, or report logits that only differ by more than the tolerance."""
@@ -214,7 +231,7 @@ def export_segmenter(settings: BundleSettings, section: SegmenterConfig, target:
     bundle = SegmenterExport(
         result, spec, run.cohort.domain, sections, check_images(run.cohort), export.parity_tolerance, torchscript,
         {} if export.nnunet else validation_figures(run.own(stage.STAGE)),
-        lambda now: say(f"{target.name}: {now}"))
+        lambda now: say(f"{target.name}: {now}"), "fp32" if export.weights == "fp32" else "fp16")
     return bundle.write(target, force=force)
 
 
