@@ -67,6 +67,12 @@ def test_min_snr_weight(objective: str, weight: float) -> None:
     assert losses.min_snr_weight(objective, a, sig, 0.0).item() == 1.0
 
 
+def test_noisy_samples_keep_a_least_weight() -> None:
+    a, sig = torch.tensor([0.1, 0.8, 0.99]), torch.tensor([0.995, 0.6, 0.141])
+    weights = losses.min_snr_weight("sample", a, sig, 10.0, 1.0)
+    assert weights.tolist() == pytest.approx([1.0, 0.64 / 0.36, 10.0])
+
+
 def test_the_relativistic_loss_compares_each_image_with_its_partner() -> None:
     real, drawn = (torch.tensor([2.0, -1.0]),), (torch.tensor([0.0, -3.0]),)  # each preferred by 2
     assert losses.relativistic(real, drawn).item() == pytest.approx(math.log1p(math.exp(-2.0)))

@@ -87,7 +87,8 @@ class DiffusionConfig:
     beta_end: float = 2e-2  # the same at the last timestep
     zero_terminal_snr: bool = False  # the schedule is rescaled to end in pure noise, for v and sample
     shifted_for: int = 0  # [pixels] of a side: more noise, log SNR + 2 log(64 / side); 0: not shifted
-    min_snr_gamma: float = 0.0  # 0: every timestep weighs the same
+    min_snr_gamma: float = 0.0  # most weight of an error of x0, which is its SNR; 0: every timestep weighs the same
+    least_snr_weight: float = 0.0  # least weight of an error of x0, where min_snr_gamma is not 0
     condition: str = "mask"  # a name in conditions.registry.KINDS: none, mask, attributes, label-vae, control, ...
     condition_dropout: float = 0.0  # share of training samples without their condition; above 0 allows guidance
     tokens: str = "corrected"  # of attributes: each value knows its attribute; "as-released": bare numbers

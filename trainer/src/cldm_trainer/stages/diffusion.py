@@ -94,7 +94,8 @@ class DiffusionTask:
         target = diffusion_target(self.config.objective, x0, eps, a, sig)
         inputs = [(a * x0 + sig * eps), t.float(), *sources]
         prediction = model(*(own(value) for value in inputs), dropped=None if dropped is None else own(dropped))
-        weight = min_snr_weight(self.config.objective, a, sig, self.config.min_snr_gamma)
+        config = self.config
+        weight = min_snr_weight(config.objective, a, sig, config.min_snr_gamma, config.least_snr_weight)
         errors: Tensor = own(weight) * (prediction - own(target)).square()
         return errors.mean((1, *spatial_axes(errors)))
 

@@ -112,17 +112,18 @@ def diffusion_target(objective: str, x0: Tensor, eps: Tensor, a: Tensor, sig: Te
     return x0 if objective == "sample" else a * eps - sig * x0
 
 
-def min_snr_weight(objective: str, a: Tensor, sig: Tensor, gamma: float) -> Tensor:
+def min_snr_weight(objective: str, a: Tensor, sig: Tensor, gamma: float, least: float = 0.0) -> Tensor:
     """Min-SNR-gamma (Hang et al., ICCV 2023), as a weight on the squared error of the given target.
 
     With snr = a^2 / sig^2, the squared error of x0 gets min(snr, gamma); one unit of it is 1/snr units of eps and
-    1/(snr + 1) units of v and 1/(sqrt(snr) + 1)^2 units of a flow's velocity. gamma 0: weight 1. Pure noise, snr 0, has
-    the weight 0 unless gamma is 0.
+    1/(snr + 1) units of v and 1/(sqrt(snr) + 1)^2 units of a flow's velocity. gamma 0: weight 1.
+    least: what the squared error of x0 gets at least (truncated SNR, Salimans and Ho, arXiv 2202.00512). Pure noise,
+    snr 0, has the weight 0 unless gamma is 0, or x0 itself is predicted and has a least weight.
     """
     if gamma <= 0.0:
         return torch.ones_like(a)
     snr = (a / sig).square()
-    clipped = snr.clamp_max(gamma)
+    clipped = snr.clamp(least, gamma)
     if objective == "sample":
         return clipped
     if objective == "flow":
