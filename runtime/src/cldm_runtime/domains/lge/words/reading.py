@@ -151,8 +151,8 @@ class _Reading:
                       f"of {low:g} to {high:g}")
         if layer in _SPARES_THE_ENDOCARDIUM and SURFACE not in self.slots:
             outer = layer == "epicardial"
-            self._set({_SURFACE: 0.0}, LAYER, "drawn hearts have such a scar in the middle of the wall; cldm-gen --edit "
-                      "scar draws it in the outer layer" if outer else "the scar spares the endocardium")
+            self._set({_SURFACE: 0.0}, LAYER, "drawn hearts have such a scar in the middle of the wall; cldm-gen "
+                      "--edit scar draws it in the outer layer" if outer else "the scar spares the endocardium")
 
     def _place(self) -> None:
         """A direction: as stated, else the hours' middle, else the middle of the walls that are named."""
