@@ -71,7 +71,26 @@ def test_the_affine_comes_back(tmp_path: Path) -> None:
 
 def test_a_missing_sequence_is_named(tmp_path: Path) -> None:
     (write_case(tmp_path) / "BraTS-GLI-00001-000-t2w.nii.gz").unlink()
-    with pytest.raises(InputError, match=r"case BraTS-GLI-00001-000: t2w \(BraTS-GLI-00001-000/BraTS-GLI-00001-000-t2"):
+    with pytest.raises(InputError, match=r"case BraTS-GLI-00001-000: .*-000-t2w.nii\[.gz\] is missing"):
+        find_given_cases(tmp_path, 4)
+
+
+def test_a_case_in_two_folders_is_named_not_dropped(tmp_path: Path) -> None:
+    for folder, value in (("a", 1.0), ("b", 2.0)):
+        write_case(tmp_path / folder, t1n=volume(0) * value)
+    with pytest.raises(InputError, match=r"case BraTS-GLI-00001-000: is there 2 times: .*a/.*-t1n.nii.gz, .*b/"):
+        find_given_cases(tmp_path, 4)
+
+
+@pytest.mark.parametrize("subset", ["validation", "test"])
+def test_cases_of_a_folder_that_names_a_subset_need_no_label_map(tmp_path: Path, subset: str) -> None:
+    write_case(tmp_path / subset)
+    assert [case.name for case in find_given_cases(tmp_path / subset, 4)] == ["BraTS-GLI-00001-000"]
+
+
+def test_without_the_first_sequence_the_others_are_named(tmp_path: Path) -> None:
+    (write_case(tmp_path) / "BraTS-GLI-00001-000-t1n.nii.gz").unlink()
+    with pytest.raises(InputError, match=r"holds no case.*\s.*BraTS from 2023: case BraTS-GLI-00001-000: .*-t1n"):
         find_given_cases(tmp_path, 4)
 
 

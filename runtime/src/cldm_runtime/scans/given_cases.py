@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle.manifest import ImageSpec
-from ..domains.layout import FileLayout
 from ..errors import InputError, list_faults
 from ..files.atomic import whole_stream
 from ..metrics.padding import padding
-from .file_patterns import file_pattern, files_below, match_files
+from .file_patterns import files_below
+from .layout_cases import find_cases
 from .layouts import file_layouts
 from .resample import normalise
 from .volume_files import imported, read_array
@@ -46,37 +46,25 @@ class GivenScan:
 def find_given_cases(folder: Path, channels: int) -> list[GivenCase]:
     """The cases of a folder, or the one that the folder is, by the layouts whose images have that many sequences.
 
-    Raises InputError that names every sequence that is missing, and for a folder without cases.
+    Raises InputError that names every sequence that is missing or there twice, and for a folder without cases.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder. Give a folder of cases, or a dataset (.h5).")
     layouts = [layout for layout in file_layouts() if len(layout.images) == channels]
-    paths = [f"{folder.resolve().name}/{path}" for path in files_below(folder)]
+    home, first_missing = folder.resolve(), []
+    paths = [f"{home.name}/{path}" for path in files_below(folder)]
     for layout in layouts:
-        found, missing = _cases(layout, paths, folder.resolve().parent)
-        if missing:
-            raise InputError(list_faults(f"{folder}: {len(missing)} sequence(s) are missing, as {layout.title} names "
-                                         "them. Add the files, or move these cases away.", missing))
-        if found:
-            return found
+        found = find_cases(layout, paths, labelled=False)
+        if found.has_images and found.missing:
+            raise InputError(list_faults(f"{folder}: {len(found.missing)} fault(s), with sequences named as in "
+                                         f"{layout.title}. Have each once, or move these cases away.", found.missing))
+        if found.cases:
+            return [GivenCase(case.name, dict(zip(layout.images, [home.parent / path for path in case.images],
+                                                  strict=True))) for case in found.cases]
+        first_missing.append(f"{layout.title}: {found.missing[0]}")
     shown = "; ".join(" ".join(list(layout.images.values())[:_SHOWN]) + " ..." for layout in layouts)
-    raise InputError(f"{folder}: holds no case with {channels} sequences. Expected files named like {shown or 'none'}")
-
-
-def _cases(layout: FileLayout, paths: list[str], root: Path) -> tuple[list[GivenCase], list[str]]:
-    """The complete cases, and a line for each file that is missing of another."""
-    patterns = {name: file_pattern(text, f"layout {layout.name}") for name, text in layout.images.items()}
-    cases: dict[str, dict[str, Path]] = {}
-    values: dict[str, dict[str, str]] = {}
-    for name, pattern in patterns.items():
-        for path, parts in match_files(pattern, paths).items():
-            case = layout.case.format(**parts) if layout.case else "_".join(parts.values())
-            cases.setdefault(case, {})[name] = root / path
-            values[case] = parts
-    missing = [f"case {case}: {name} ({patterns[name].filled(values[case])})"
-               for case in sorted(cases) for name in patterns if name not in cases[case]]
-    return [GivenCase(case, {name: cases[case][name] for name in patterns if name in cases[case]})
-            for case in sorted(cases)], missing
+    raise InputError(list_faults(f"{folder}: holds no case with {channels} sequences. Expected files named like "
+                                 f"{shown or 'none'}", first_missing))
 
 
 def read_given_case(case: GivenCase, spec: ImageSpec) -> GivenScan:

@@ -41,8 +41,11 @@ class FoundCases:
     has_images: bool = False
 
 
-def find_cases(layout: FileLayout, paths: Sequence[str]) -> FoundCases:
-    """The complete cases among `paths`, and the faults. A file that is a label map by its name is no image."""
+def find_cases(layout: FileLayout, paths: Sequence[str], labelled: bool = True) -> FoundCases:
+    """The complete cases among `paths`, and the faults. A file that is a label map by its name is no image.
+
+    labelled: whether a case needs its label maps, which are not looked for otherwise.
+    """
     where = f"layout {layout.name}"
     image_patterns = [file_pattern(text, where) for text in layout.images.values()]
     label_patterns = [file_pattern(text, where) for text in layout.label_maps]
@@ -51,6 +54,8 @@ def find_cases(layout: FileLayout, paths: Sequence[str]) -> FoundCases:
     taken = {path for group in labels for files in group.values() for path in files}
     rest = [path for path in paths if path not in taken]
     images = [_grouped(pattern, parts, rest) for pattern in image_patterns]
+    if not labelled:
+        labels, label_patterns = [], []
     patterns = [*image_patterns, *label_patterns]
     unread = [_by_key(parts, unread_files(pattern, paths)) for pattern in patterns]
     if not any(images):
@@ -63,7 +68,7 @@ def find_cases(layout: FileLayout, paths: Sequence[str]) -> FoundCases:
     for key in sorted({key for group in groups for key in group}):
         values = dict(zip(parts, key, strict=True))
         case = _file_set(layout, values, images, labels)
-        if case.subset in ("val", "test") and all(case.images) and not any(case.label_maps):
+        if labelled and case.subset in ("val", "test") and all(case.images) and not any(case.label_maps):
             found.unlabelled.append(case.name)
             continue
         faults = list(_faults(case.name, values, patterns, groups, unread))
