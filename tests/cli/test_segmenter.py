@@ -10,6 +10,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
 from cldm_runtime import evaluate_dataset
+from cldm_runtime.cli import segmenter_forms
 from cldm_runtime.cli.main import cldm, run
 from cldm_runtime.store import open_dataset
 from segmenter_fixtures import describe, describe_program, read_greys, write_hearts
@@ -29,6 +30,18 @@ def hearts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in (("mine", GOOD), ("blind", BAD)):
         (tmp_path / f"{name}_module.py").write_text(FUNCTION.format(text))
     return write_hearts(tmp_path / "hearts.h5")
+
+
+@pytest.mark.parametrize("command", [("segment", "DATASET", "--segmenter", "BUNDLE"),
+                                     ("segmenter", "check", "BUNDLE", "DATASET"),
+                                     ("evaluate", "DATASET", "--segmenter", "BUNDLE")])
+def test_every_command_opens_bundles_that_draw_label_maps(
+        command: tuple[str, ...], hearts: Path, tiny_segmenter: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(segmenter_forms, "draws_labels_of_images", lambda bundle: True)
+    places = {"DATASET": hearts, "BUNDLE": tiny_segmenter}
+    assert call(*(places.get(word, word) for word in command)) == 3
+    assert "draws no label maps of given images" in capsys.readouterr().err  # said by the ensemble, which was asked
 
 
 def dice(out: Path) -> list[float]:

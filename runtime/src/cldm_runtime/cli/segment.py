@@ -7,7 +7,6 @@ import click
 
 from ..errors import InputError
 from ..evaluation.segmenters.interface import AnySegmenter
-from ..evaluation.segmenters.load import load_segmenter
 from ..evaluation.steps import segment_dataset
 from ..generation.ensemble import SAMPLES, EnsembleSegmenter
 from ..segmentation.segmenter import BATCH_SIZE
@@ -18,7 +17,7 @@ from .provider import precision_option, provider_option
 from .run_log import note
 from .sections import SectionedCommand
 from .segment_cases import segment_cases
-from .segmenter_forms import FORMS_HELP, bundles_of, say_segmenter
+from .segmenter_forms import FORMS_HELP, bundles_of, load_any_segmenter, say_segmenter
 
 _DRAWING = ("samples", "seed", "steps", "out")
 _SECTIONS = {
@@ -75,7 +74,7 @@ def segment(images: Path, source: str | None, bundle_folder: Path | None, sample
         if unused := [name for name, value in given.items() if value is not None]:
             raise InputError(f"{', '.join(unused)}: only with --bundle, for segmenters that draw label maps.")
         assert source is not None
-        _segment(images, load_segmenter(source, provider, threads, precision), batch_size, mirror, overwrite)
+        _segment(images, load_any_segmenter(source, provider, threads, precision), batch_size, mirror, overwrite)
         return
     drawing = EnsembleSegmenter.load(bundle_folder, provider, threads, precision, steps=steps, seed=seed or 0,
                                      samples=SAMPLES if samples is None else samples)

@@ -6,13 +6,12 @@ import click
 
 from ..errors import InputError
 from ..evaluation.checking import SHOWN, check_segmenter
-from ..evaluation.segmenters.load import load_segmenter
 from ..files.atomic import write_bytes
 from ..report.segmenter_sheet import segmenter_sheet
 from ..store import open_dataset
 from .numbers import WholeNumber
 from .provider import provider_option
-from .segmenter_forms import say_segmenter
+from .segmenter_forms import load_any_segmenter, say_segmenter
 
 
 @click.group()
@@ -39,7 +38,7 @@ def check(source: str, dataset: Path, out: Path, count: int, provider: str) -> N
     Example:
       cldm segmenter check my_network.toml out/samples.h5
     """
-    loaded = load_segmenter(source, provider)
+    loaded = load_any_segmenter(source, provider)
     say_segmenter(dataset, loaded)
     with open_dataset(dataset) as opened:
         found = check_segmenter(opened, loaded, count)

@@ -9,12 +9,13 @@ from ..bundle.manifest import MANIFEST_FILE
 from ..evaluation.segmenters.interface import AnySegmenter
 from ..evaluation.segmenters.load import load_segmenter
 from ..generation.ensemble import EnsembleSegmenter, draws_labels_of_images
-from ..segmentation.segmenter import Segmenter
+from ..segmentation.bundled import BundledSegmenter
 from ..store import open_dataset
 from .provider import say_choice
 
-FORMS_HELP = ("Bundle; a .toml file that describes an ONNX file, a command, a function or a folder of label maps; "
-              "module:function; or a folder of label maps, sample00000.nii.gz for the first row.")
+FORMS_HELP = ("Bundle, of a segmenter or one that draws label maps of images; a .toml file that describes an ONNX "
+              "file, a command, a function or a folder of label maps; module:function; or a folder of label maps, "
+              "sample00000.nii.gz for the first row.")
 
 
 def load_any_segmenter(source: str, provider: str = "cpu", threads: int | None = None,
@@ -27,13 +28,13 @@ def load_any_segmenter(source: str, provider: str = "cpu", threads: int | None =
 
 def bundles_of(segmenter: AnySegmenter) -> list[Bundle]:
     """For the audit log, which knows other forms by the arguments of the command alone."""
-    return [segmenter.bundle] if isinstance(segmenter, Segmenter | EnsembleSegmenter) else []
+    return [segmenter.bundle] if isinstance(segmenter, BundledSegmenter) else []
 
 
 def say_segmenter(dataset: Path, segmenter: AnySegmenter) -> None:
     """On stderr: what auto chose, and the regions that a segmenter has no label for. Raises InputError for one that
     does not fit the dataset."""
-    if isinstance(segmenter, Segmenter | EnsembleSegmenter):
+    if isinstance(segmenter, BundledSegmenter):
         say_choice(segmenter.choice)
     with open_dataset(dataset) as opened:
         segmenter.check_fit(opened)
