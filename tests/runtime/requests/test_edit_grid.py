@@ -52,7 +52,8 @@ def test_without_a_grid_all_is_open() -> None:
     ("layer\nmid-wall,0.1\n", "2 cells, the header has 1"),
     ("layer\n", "there is no row below the header"),
     ("layer,weight\nmid-wall,0\n", "every weight is 0"),
-    ("", "no column says what to edit"),
+    ("", "the file is empty. Expected a header with some of: infarct_size"),
+    ("layer,,infarct_size\nmid,,0.1\n", "line 1: column 2 has no name. Name it, or delete it"),
 ])
 def test_faults_are_named(tmp_path: Path, text: str, fault: str) -> None:
     with pytest.raises(InputError) as error:

@@ -9,19 +9,19 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import islice
+from functools import partial
 from pathlib import Path
 
 from ..domains.domain import Domain
 from ..domains.edit_rules import EditRequest, EditRules
 from ..errors import InputError, list_faults
 from ..files.user_files import decode_text
-from .csv_file import MOST_ROWS, filled_lines, read_bytes, without_blank_end
-from .grid import Grid, GridRow, column_hint, number_cell, shortened
+from .csv_file import read_bytes
+from .grid import Grid, GridRow
+from .grid_table import WEIGHTS, checked_notes, column_faults, filled_cells, number_cell, read_rows
 from .prompts import PROMPT, read_prompt, told
 
 _WITHOUT_EFFECT = ("weight", "label")
-_MOST_WEIGHT = 1e9
 
 
 def edit_rules(domain: Domain, name: str) -> EditRules:
@@ -37,11 +37,12 @@ def read_edit_grid(path: str | os.PathLike[str], domain: Domain, rules: EditRule
     source = Path(path)
     data = read_bytes(source)
     faults: list[str] = []
-    rows = _parsed(decode_text(data, source), domain, rules, faults)
-    if faults:
-        raise InputError(list_faults(f"{source}: {len(faults)} fault(s); nothing was written.", shortened(faults)))
-    notes = shortened([f"line {row.line}: {line}" for row in rows for line in row.told])
-    return Grid(source.name, tuple(rows), hashlib.sha256(data).hexdigest(), notes=tuple(notes))
+    expected = _expected(domain, rules)
+    rows = read_rows(decode_text(data, source), faults, expected,
+                     lambda names, line: _header_faults(names, line, expected),
+                     partial(_row, domain=domain, rules=rules), "edit")
+    notes = checked_notes(source, rows, faults)
+    return Grid(source.name, tuple(rows), hashlib.sha256(data).hexdigest(), notes=notes)
 
 
 def edit_grid_from_prompt(text: str, domain: Domain, rules: EditRules) -> Grid:
@@ -74,48 +75,29 @@ def edit_of(row: GridRow, known: Mapping[str, float] | None = None) -> EditReque
     return EditRequest({**(known or {}), **row.request}, row.words)
 
 
-def _parsed(text: str, domain: Domain, rules: EditRules, faults: list[str]) -> list[GridRow]:
-    lines = filled_lines(text, faults)
-    line, header = next(lines, (1, []))
-    names = without_blank_end([cell.lower() for cell in header], 1)
-    faults += list(_header_faults(names, line, domain, rules))
-    if faults:
-        return []
-    rows = [_row(number, names, cells, domain, rules, faults) for number, cells in islice(lines, MOST_ROWS)]
-    if next(lines, None) is not None:
-        faults.append(f"more than {MOST_ROWS} rows. Split the grid")
-    if not rows and not faults:
-        faults.append("there is no row below the header. Expected at least one edit")
-    if not faults and not any(row.weight for row in rows):
-        faults.append("every weight is 0. Give at least one row a weight above 0")
-    return rows
+def _expected(domain: Domain, rules: EditRules) -> list[str]:
+    """The columns that say what to edit, of which a grid has at least one."""
+    return [*domain.attribute_names, *(attribute.name for attribute in rules.attributes), *rules.words,
+            *([PROMPT] if domain.words else [])]
 
 
-def _header_faults(names: list[str], line: int, domain: Domain, rules: EditRules) -> Iterator[str]:
-    expected = [*domain.attribute_names, *(attribute.name for attribute in rules.attributes), *rules.words,
-                *([PROMPT] if domain.words else [])]
-    columns = [*expected, *_WITHOUT_EFFECT]
-    for name in dict.fromkeys(names):
-        if name not in columns:
-            yield f"line {line}: unknown column {name!r}. Known: {', '.join(columns)}.{column_hint(name, columns)}"
-        if names.count(name) > 1:
-            yield f"line {line}: column {name!r} stands {names.count(name)} times"
+def _header_faults(names: list[str], line: int, expected: list[str]) -> Iterator[str]:
+    yield from column_faults(names, line, [*expected, *_WITHOUT_EFFECT])
     if not set(names) & set(expected):
         yield f"line {line}: no column says what to edit. Expected at least one of: {', '.join(expected)}"
 
 
-def _row(line: int, names: list[str], cells: list[str], domain: Domain, rules: EditRules, faults: list[str]) -> GridRow:
-    cells, before = without_blank_end(cells, len(names)), len(faults)
-    if len(cells) != len(names):
-        faults.append(f"line {line}: {len(cells)} cells, the header has {len(names)}")
-        return GridRow(line, {})
-    cell = {name: value for name, value in zip(names, cells, strict=True) if value}
+def _row(line: int, names: list[str], cells: list[str], faults: list[str], domain: Domain,
+         rules: EditRules) -> GridRow | None:
+    cell, before = filled_cells(line, names, cells, faults), len(faults)
+    if cell is None:
+        return None
     numbers = {each.name: number_cell(line, each.name, cell[each.name], each.low, each.high, faults)
                for each in (*domain.attributes, *rules.attributes) if each.name in cell}
     words = {name: cell[name].lower() for name in rules.words if name in cell}
     faults += [f"line {line}: {name} = {word!r} is unknown. Known: {', '.join(rules.words[name])}"
                for name, word in words.items() if word not in rules.words[name]]
-    weight = number_cell(line, "weight", cell.get("weight", "1"), 0.0, _MOST_WEIGHT, faults)
+    weight = number_cell(line, "weight", cell.get("weight", "1"), *WEIGHTS, faults)
     row = GridRow(line, numbers, weight=weight, label=cell.get("label", ""), words=words)
     if PROMPT in cell:
         wrong: list[str] = []

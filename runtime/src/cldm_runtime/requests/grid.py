@@ -14,12 +14,10 @@ A grid for given label maps has no columns of their attributes, because the maps
 import hashlib
 import math
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from fractions import Fraction
-from itertools import islice
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,14 +27,13 @@ from ..domains.domain import Domain
 from ..errors import InputError, as_array, list_faults
 from ..files.numbers import finite_number
 from ..files.user_files import decode_text
-from .csv_file import MOST_ROWS, filled_lines, read_bytes, without_blank_end
+from .csv_file import read_bytes
+from .grid_table import WEIGHTS, checked_notes, column_faults, filled_cells, number_cell, read_rows, shortened
 from .prompts import PROMPT, read_cell, told
 
 OPTIONAL_COLUMNS = ("rotation_deg", "weight", "label")
 TRANSFORMATIONS = ("rotation_deg", "widening_mm")  # of given label maps
-_RANGES = {"rotation_deg": (-360.0, 360.0), "widening_mm": (-50.0, 50.0), "weight": (0.0, 1e9)}
-_MOST_FAULTS = 50
-_MOST_COLUMNS = 100
+_RANGES = {"rotation_deg": (-360.0, 360.0), "widening_mm": (-50.0, 50.0), "weight": WEIGHTS}
 
 Progress = Callable[[int, int], None]
 
@@ -96,19 +93,13 @@ def read_grid(path: str | os.PathLike[str], domain: Domain, for_masks: bool = Fa
     data = read_bytes(source)
     text = decode_text(data, source)
     faults: list[str] = []
-    rows = _parse(text, domain, faults, for_masks)
+    rows = read_rows(text, faults, _expected(domain, for_masks),
+                     lambda names, line: _header_faults(names, line, domain, for_masks),
+                     partial(_row, domain=domain), "grid point")
     if feasible and not faults and not for_masks:
         faults = list(infeasible_rows(rows, domain, progress))
-    if faults:
-        raise InputError(list_faults(f"{source}: {len(faults)} fault(s); nothing was written.", shortened(faults)))
-    notes = shortened([f"line {row.line}: {line}" for row in rows for line in row.told])
-    return Grid(source.name, tuple(rows), hashlib.sha256(data).hexdigest(), notes=tuple(notes))
-
-
-def shortened(lines: list[str]) -> list[str]:
-    """The first lines, and how many there are more."""
-    more = len(lines) - _MOST_FAULTS
-    return [*lines[:_MOST_FAULTS], *([f"... and {more} more"] if more > 0 else [])]
+    notes = checked_notes(source, rows, faults)
+    return Grid(source.name, tuple(rows), hashlib.sha256(data).hexdigest(), notes=notes)
 
 
 def infeasible_rows(rows: Sequence[GridRow], domain: Domain,
@@ -125,32 +116,6 @@ def infeasible_rows(rows: Sequence[GridRow], domain: Domain,
         progress(number, len(rows))
 
 
-def _parse(text: str, domain: Domain, faults: list[str], for_masks: bool) -> list[GridRow]:
-    lines = filled_lines(text, faults)
-    header = next(lines, None)
-    if header is None:
-        if not faults:
-            expected = _expected(domain, for_masks)
-            faults.append(f"the file is empty. Expected a header with some of: {', '.join(expected)}")
-        return []
-    names = without_blank_end([cell.lower() for cell in header[1]], 1)
-    if len(names) > _MOST_COLUMNS:
-        faults.append(f"line {header[0]}: {len(names)} columns, expected at most {_MOST_COLUMNS}")
-        return []
-    faults.extend(_header_faults(names, header[0], domain, for_masks))
-    if faults:
-        return []
-    parsed = [_row(line, names, cells, domain, faults) for line, cells in islice(lines, MOST_ROWS)]
-    if next(lines, None) is not None:
-        faults.append(f"more than {MOST_ROWS} rows. Request several images of each row, by --n, or split the grid")
-    rows = [row for row in parsed if row is not None]
-    if not parsed and not faults:
-        faults.append("there is no row below the header. Expected at least one grid point")
-    if not faults and not any(row.weight for row in rows):
-        faults.append("every weight is 0. Give at least one row a weight above 0")
-    return rows
-
-
 def _expected(domain: Domain, for_masks: bool) -> tuple[str, ...]:
     """The columns of which a grid has at least one."""
     words = (PROMPT,) if domain.words and not for_masks else ()
@@ -162,28 +127,10 @@ def _header_faults(names: list[str], line: int, domain: Domain, for_masks: bool 
     columns = sorted(dict.fromkeys((*expected, *OPTIONAL_COLUMNS)), key=domain.image_attribute_names.__contains__)
     misplaced = list(_misplaced(names, domain, for_masks))
     yield from (f"line {line}: {fault}" for fault in misplaced)
-    for name in dict.fromkeys(names):
-        if not name:
-            blank = ", ".join(str(number) for number, other in enumerate(names, 1) if not other)
-            yield f"line {line}: column {blank} has no name. Name it, or delete it"
-            continue
-        if name not in columns and not (misplaced and name in (*domain.attribute_names, *TRANSFORMATIONS)):
-            hint = column_hint(name, columns)
-            yield f"line {line}: unknown column {name!r}. Known: {', '.join(columns)}.{hint}"
-        if names.count(name) > 1:
-            yield f"line {line}: column {name!r} stands {names.count(name)} times"
+    yield from column_faults(names, line, columns, (*domain.attribute_names, *TRANSFORMATIONS) if misplaced else ())
     if not misplaced and not set(names) & set(expected):
         kind = "transformation" if for_masks else "attribute"
         yield f"line {line}: no {kind} column. Expected at least one of: {', '.join(expected)}"
-
-
-def column_hint(name: str, columns: Sequence[str]) -> str:
-    """What was probably meant by an unknown column."""
-    if name.startswith("sep="):
-        return " Delete this line, which is for Excel alone."
-    close = [column for column in columns if re.sub(r"\W+", "_", name) == column] or get_close_matches(name, columns, 1)
-    separated = " Separate columns by commas." if ";" in name or "\t" in name else ""
-    return separated or (f" Did you mean {close[0]}?" if close else "")
 
 
 def _misplaced(names: list[str], domain: Domain, for_masks: bool) -> Iterator[str]:
@@ -199,37 +146,19 @@ def _misplaced(names: list[str], domain: Domain, for_masks: bool) -> Iterator[st
         yield f"widening_mm: the domain {domain.name} has nothing that could be widened"
 
 
-def _row(line: int, names: list[str], cells: list[str], domain: Domain, faults: list[str]) -> GridRow | None:
-    cells = without_blank_end(cells, len(names))
-    if len(cells) != len(names):
-        faults.append(f"line {line}: {len(cells)} cells, the header has {len(names)}")
+def _row(line: int, names: list[str], cells: list[str], faults: list[str], domain: Domain) -> GridRow | None:
+    cell = filled_cells(line, names, cells, faults)
+    if cell is None:
         return None
-    cell = dict(zip(names, cells, strict=True))
     before = len(faults)
     request, imaging = ({each.name: number_cell(line, each.name, cell[each.name], each.low, each.high, faults)
-                         for each in attributes if cell.get(each.name)}
+                         for each in attributes if each.name in cell}
                         for attributes in (domain.attributes, domain.image_attributes))
-    rotation, widening, weight = (number_cell(line, name, cell.get(name) or default, *_RANGES[name], faults)
+    rotation, widening, weight = (number_cell(line, name, cell.get(name, default), *_RANGES[name], faults)
                                   for name, default in (("rotation_deg", "0"), ("widening_mm", "0"), ("weight", "1")))
     label, understood = cell.get("label", ""), read_cell(line, cell.get(PROMPT, ""), domain, request, faults)
     row = GridRow(line, {**request, **understood.numbers}, rotation, weight, label, widening, imaging, told(understood))
     return row if len(faults) == before else None
-
-
-def number_cell(line: int, name: str, text: str, low: float, high: float, faults: list[str]) -> float:
-    """The number of a cell; a fault if it is none, or outside low..high."""
-    try:
-        value = finite_number(text)
-    except ValueError as error:
-        hint = f" Write {text[:-1].strip()} percent as a fraction." if text.endswith("%") else (
-            " Leave the cell empty to leave it out" if "finite" in str(error) else
-            " Write decimals with a point: 0.1." if re.fullmatch(r"[0-9]*,[0-9]+", text) else "")
-        faults.append(f"line {line}: {name} = {text!r} {error}.{hint}")
-        return math.nan
-    if not low <= value <= high:
-        hint = f" Values are fractions: write {value / 100:g} for {value:g} %." if high == 1 < value <= 100 else ""
-        faults.append(f"line {line}: {name} = {text} is outside {low:g}..{high:g}.{hint}")
-    return value
 
 
 def grid_from_mapping(attributes: Mapping[str, float | Sequence[float]], domain: Domain,
@@ -256,12 +185,12 @@ def grid_from_mapping(attributes: Mapping[str, float | Sequence[float]], domain:
     for index in range(max(lengths, default=1) if not faults else 0):
         cells = {name: float(values[index % len(values)]) for name, values in columns.items()}
         text = [repr(value) for value in cells.values()]
-        row = _row(index + 1, list(cells), text, domain, faults)
+        row = _row(index + 1, list(cells), text, faults, domain)
         rows += [row] if row else []
     faults = faults or ([] if for_masks else list(infeasible_rows(rows, domain)))
     faults = [fault.replace("line ", "row ", 1) for fault in faults]
     if faults:
-        raise InputError(list_faults("attributes cannot be met:", faults[:_MOST_FAULTS]))
+        raise InputError(list_faults("attributes cannot be met:", shortened(faults)))
     canonical = repr([(sorted(row.request.items()), row.rotation_deg, row.weight, *([row.widening_mm] * for_masks),
                        *([sorted(row.imaging.items())] if row.imaging else []))
                       for row in rows])
@@ -286,7 +215,7 @@ def row_from_request(request: Mapping[str, float], number: int, domain: Domain) 
         raise InputError(f"request: found {request!r}, expected names with numbers, such as {{'tumour_share': 0.2}}.")
     faults = list(_header_faults(list(request), number, domain)) if request else []
     cells = [repr(_float(name, value)) for name, value in request.items()]
-    row = None if faults else _row(number, list(request), cells, domain, faults)
+    row = None if faults else _row(number, list(request), cells, faults, domain)
     faults = faults or list(infeasible_rows([row] if row else [], domain))
     if row is None or faults:
         faults = [fault.replace("line", "request", 1) for fault in faults]

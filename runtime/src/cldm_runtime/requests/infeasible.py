@@ -6,7 +6,8 @@ from functools import cache
 
 from ..domains.domain import Anatomy, Domain
 from ..errors import InputError, list_faults
-from .grid import Grid, GridRow, Progress, shortened
+from .grid import Grid, GridRow, Progress
+from .grid_table import shortened
 
 POLICIES = ERROR, SKIP, NEAREST = ("error", "skip", "nearest")
 _Request = tuple[tuple[str, float], ...]
