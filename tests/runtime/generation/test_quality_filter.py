@@ -13,8 +13,9 @@ import pytest
 
 from cldm_runtime import Generator, Segmenter
 from cldm_runtime.errors import DatasetError, InputError, InterruptedRun
-from cldm_runtime.generation import filter_counts
-from cldm_runtime.generation.quality_filter import QualityFilter, known_names
+from cldm_runtime.generation import filter_counts, quality_filter
+from cldm_runtime.generation.batch import Batch
+from cldm_runtime.generation.quality_filter import QualityFilter, Values, known_names, reference_attributes
 from cldm_runtime.generation.repair import repair_dataset
 from cldm_runtime.generation.run import Plan, generate_dataset, generate_shard, merge_shards, parts_folder
 from cldm_runtime.metrics.overlap import score
@@ -238,8 +239,27 @@ def test_the_two_of_a_pair_are_kept_in_the_same_try(model: Generator, segmenter:
             for attempt in range(3):
                 requests = [source.request(SEED, 2 * int(number) + second) for second in (0, 1)]
                 batch = model.batch(requests, seed_of_try(SEED, attempt), model.settings(batch_size=2))
-                verdicts.append(bool(keep.rule.holds(keep.values(batch, model)).all()))
+                verdicts.append(bool(keep.rule.holds(values_of(keep, model, batch)).all()))
             assert verdicts.index(True) + 1 == tries[2 * pair]
+
+
+def values_of(keep: QualityFilter, model: Generator, batch: Batch) -> Values:
+    return keep.values(batch, model, reference_attributes(batch, model))
+
+
+def test_the_reference_is_measured_once_whatever_the_tries(model: Generator, segmenter: Segmenter, tmp_path: Path,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[int] = []
+    original = quality_filter.reference_attributes
+
+    def counted(batch: Batch, generator: Generator) -> np.ndarray:
+        measured.extend(batch.sample_index.tolist())
+        return original(batch, generator)
+
+    monkeypatch.setattr(quality_filter, "reference_attributes", counted)
+    plan = make_plan(model, segmenter)
+    _, sums = quality_filter.filtered(model, plan.source, plan.keep, range(20), SEED, plan.settings)
+    assert sorted(measured) == list(range(20)) and max(each.count for each in sums.values()) > 20
 
 
 def test_a_filter_that_nothing_passes_writes_nothing(model: Generator, segmenter: Segmenter, tmp_path: Path) -> None:
@@ -275,7 +295,7 @@ def test_scores_and_errors_are_decided_for_every_sample(model: Generator, segmen
                             model, segmenter)
     batch = model.batch([mask_requests(ArrayMasks(asked), model.canvas, "m").request(0, i) for i in range(4)], 0,
                         model.settings())._replace(images=greys[shown][:, None])
-    values = keep.values(batch, model)
+    values = values_of(keep, model, batch)
     assert values["infarct_dice"][:3].tolist() == [1.0, 0.0, 0.0] and values["infarct_dice"][3] == pytest.approx(2 / 3,
                                                                                                             abs=0.02)
     assert values["infarct_hd_mm"][:3].tolist() == [0.0, np.inf, np.inf] and 5 < values["infarct_hd_mm"][3] < 20
@@ -300,7 +320,7 @@ def test_images_without_label_maps_are_judged_by_the_request(tiny_attributes: Pa
     batch = model.batch([request], 0, model.settings())
     images = np.full((1, 1, 128, 128), 0.2, np.float32)
     images[0, 0, 40:80, 40:80], images[0, 0, 50:70, 50:70], images[0, 0, 40:50, 40:80] = 0.05, 0.5, 0.95
-    values = keep.values(batch._replace(images=images), model)
+    values = values_of(keep, model, batch._replace(images=images))
     assert values["infarct_size_error"] == pytest.approx([400 / 1200 - 0.2], abs=1e-4)
 
 

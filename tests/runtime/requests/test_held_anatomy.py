@@ -74,6 +74,24 @@ def test_pairs_differ_in_the_scar_alone() -> None:
         assert without.requested[3] == scarred.requested[3]
 
 
+def test_the_two_of_a_pair_are_drawn_once() -> None:
+    drawn: list[int] = []
+
+    class Counted(GridRequests):
+        def request(self, seed, index):
+            drawn.append(index)
+            return super().request(seed, index)
+
+    grid = grid_from_mapping({"infarct_size": [0.1]}, DOMAIN)
+    source = paired(Counted.spread(grid, 2, CANVAS), CANVAS, 4)
+    shown = [source.request(5, index) for index in range(4)]
+    assert drawn == [0, 1]
+    again = pickle.loads(pickle.dumps(paired(GridRequests.spread(grid, 2, CANVAS), CANVAS, 4)))  # as workers get it
+    np.testing.assert_array_equal(again.request(5, 1).mask, shown[1].mask)
+    assert source.request(6, 3).mask is not shown[3].mask  # another seed, another heart
+    assert not np.array_equal(source.request(6, 3).mask, shown[3].mask)
+
+
 def test_pairs_need_even_numbers_and_label_maps() -> None:
     assert both_of_each(6) == 3
     with pytest.raises(InputError, match="Pass an even number"):

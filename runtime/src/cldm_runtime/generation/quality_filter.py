@@ -58,16 +58,17 @@ class QualityFilter:
         return replace(self, segmenter=self.segmenter.with_threads(1)) if (
             provider in CPU_PROVIDERS and threads != 1) else self
 
-    def values(self, batch: Batch, generator: Generator) -> Values:
-        """(n,) for each name in the rule. The images are judged as a file stores them."""
+    def values(self, batch: Batch, generator: Generator, asked: NDArray[np.float32]) -> Values:
+        """(n,) for each name in the rule. The images are judged as a file stores them. asked: (n, A), of
+        `reference_attributes`."""
         domain, image = generator.domain, generator.manifest.image
         labels = self.segmenter.segment(stored_values(batch.images, *image.value_range), image.spacing_mm)
         found = domain.measure(labels, image.spacing_mm).values.astype(np.float64)
-        asked = reference_attributes(batch, generator).astype(np.float64)
         values: dict[str, NDArray[np.floating]] = {}
         for column, name in enumerate(domain.attribute_names):
-            values |= {name: found[:, column], f"{name}_reference": asked[:, column],
-                       f"{name}_error": _errors(found[:, column], asked[:, column])}
+            reference = asked[:, column].astype(np.float64)
+            values |= {name: found[:, column], f"{name}_reference": reference,
+                       f"{name}_error": _errors(found[:, column], reference)}
         scored = set(self.rule.names) & set(score_names(domain.labels))
         if scored and batch.masks is not None:
             scores = score(labels, batch.masks, domain.labels, image.spacing_mm)
@@ -136,16 +137,19 @@ def filtered(generator: Generator, source: RequestSource, keep: QualityFilter, s
     """All of `samples` with their `tries`, and sums of the values in the rule over all candidates. Of samples without
     an accepted candidate the last one is given, with 0 tries. Those still without one share batches in each try. Pairs
     are not cut by the ends of `samples`."""
-    chosen: dict[int, Batch] = {}
+    chosen, references = dict[int, Batch](), dict[int, NDArray[np.float32]]()
     sums = dict.fromkeys(keep.rule.names, Sums())
     requests: Iterable[SampleRequest] = (source.request(seed, index) for index in samples)
     for number in range(keep.tries):
         asked: dict[int, SampleRequest] = {}
         for batch in generator.of_requests(_noted(requests, asked), seed_of_try(seed, number), settings):
-            values = keep.values(batch, generator)
+            indices = batch.sample_index.tolist()
+            if not number:  # later tries have the same requests
+                references |= zip(indices, reference_attributes(batch, generator), strict=True)
+            values = keep.values(batch, generator, np.stack([references[index] for index in indices]))
             sums = {name: sums[name].with_values(values[name]) for name in sums}
             accepted = keep.rule.holds(values)
-            for row, index in enumerate(batch.sample_index.tolist()):
+            for row, index in enumerate(indices):
                 chosen[index] = _only(batch, row, number + 1 if accepted[row] else 0)
         rejected = {_group(request) for index, request in asked.items() if not chosen[index].tries}
         requests = [request for request in asked.values() if _group(request) in rejected]

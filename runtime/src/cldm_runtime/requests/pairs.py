@@ -5,7 +5,7 @@ that was painted anew their pixels are the same.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,12 +24,13 @@ class PairedRequests:
     source: RequestSource
     canvas: Canvas
     rules: EditRules
+    _last: dict[tuple[int, int], tuple[SampleRequest, LabelMap]] = field(default_factory=dict, repr=False,
+                                                                         compare=False)
 
     def request(self, seed: int, index: int) -> SampleRequest:
         pair, second = divmod(index, 2)
-        request = self.source.request(seed, pair)
+        request, before = self._pair(seed, pair)
         assert request.mask is not None  # the bundle is conditioned on maps
-        before = self._before(request.mask, request, seed, pair)
         common = replace(request, index=index, pair=pair, before=None,
                          noise_number=pair if request.noise_number is None else request.noise_number)
         image = None if request.painting is None else request.painting.image
@@ -40,10 +41,18 @@ class PairedRequests:
         nowhere = None if request.place is None else np.full_like(request.place, np.nan)
         return replace(common, mask=before, requested=values[0], painting=unpainted, place=nowhere)
 
-    def _before(self, mask: LabelMap, request: SampleRequest, seed: int, pair: int) -> LabelMap:
-        if request.before is not None:
-            return request.before
-        return self.rules.draw(mask, self.rules.removal, seed, pair)
+    def _pair(self, seed: int, pair: int) -> tuple[SampleRequest, LabelMap]:
+        """The request of a pair, and the label map before. The last one is kept: its two samples come one after the
+        other."""
+        drawn = self._last.get((seed, pair))
+        if drawn is None:
+            request = self.source.request(seed, pair)
+            assert request.mask is not None  # the bundle is conditioned on maps
+            before = request.before
+            drawn = request, self.rules.draw(request.mask, self.rules.removal, seed, pair) if before is None else before
+            self._last.clear()
+            self._last[seed, pair] = drawn
+        return drawn
 
     def identity(self) -> Mapping[str, str | int | float]:
         return {**self.source.identity(), "pairs": 1}
