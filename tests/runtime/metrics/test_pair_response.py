@@ -23,4 +23,4 @@ def test_counts_and_doses() -> None:
 
 def test_bins_hold_about_as_many_pairs_each() -> None:
     assert np.bincount(size_bins(np.linspace(0, 1, 60))).tolist() == [10] * 6
-    assert size_bins(np.full(4, 0.3)).tolist() == [0] * 4
+    assert len(set(size_bins(np.full(4, 0.3)).tolist())) == 1

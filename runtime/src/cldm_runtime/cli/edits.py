@@ -1,10 +1,7 @@
 """The options of `cldm gen` for lesions in given or held hearts, and for pairs."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -24,6 +21,7 @@ from ..requests.painted_images import PaintedImageRequests
 from ..requests.pairs import both_of_each, paired
 from ..requests.sources import GridRequests, RequestSource, read_masks
 from .likeness import LikeOptions
+from .option_group import option_group
 
 _OPTIONS = {
     "edit": click.option(
@@ -120,14 +118,5 @@ def _grid(domain: Domain, rules: EditRules, grid_file: Path | None, prompt: str 
     return open_edit_grid() if grid_file is None else read_edit_grid(grid_file, domain, rules)
 
 
-def edit_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command the options, and their values as `edits`."""
-
-    @wraps(command)
-    def gathered(**values: Any) -> Any:
-        return command(edits=EditOptions(**{name: values.pop(name) for name in _OPTIONS}), **values)
-
-    decorated: Callable[..., Any] = gathered
-    for option in reversed(_OPTIONS.values()):
-        decorated = option(decorated)
-    return decorated
+edit_options = option_group("edits", EditOptions, _OPTIONS)
+"""Gives a command the options, and their values as `edits`."""

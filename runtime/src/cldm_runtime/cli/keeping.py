@@ -1,11 +1,8 @@
 """The options of `cldm gen` for keeping only images that a segmenter reads as they were asked for."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -14,6 +11,7 @@ from ..generation.generator import Generator
 from ..generation.quality_filter import TRIES, QualityFilter
 from ..segmentation.segmenter import Segmenter
 from .numbers import WholeNumber
+from .option_group import option_group
 
 _OPTIONS = {
     "keep_if": click.option(
@@ -52,14 +50,5 @@ class KeepOptions:
         return QualityFilter.of(self.keep_if, generator, segmenter, TRIES if self.tries is None else self.tries)
 
 
-def keep_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command the options, and their values as `keep`."""
-
-    @wraps(command)
-    def gathered(**values: Any) -> Any:
-        return command(keep=KeepOptions(**{name: values.pop(name) for name in _OPTIONS}), **values)
-
-    decorated: Callable[..., Any] = gathered
-    for option in reversed(_OPTIONS.values()):
-        decorated = option(decorated)
-    return decorated
+keep_options = option_group("keep", KeepOptions, _OPTIONS)
+"""Gives a command the options, and their values as `keep`."""

@@ -1,10 +1,7 @@
 """The options of `cldm gen` for given images."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -14,6 +11,7 @@ from ..generation.generator import Generator
 from ..generation.given_files import SHARE, SIMILARITY, drawn_towards
 from ..requests.sources import RequestSource
 from .numbers import Number, WholeNumber
+from .option_group import option_group
 
 _OPTIONS = {
     "like_file": click.option(
@@ -61,14 +59,5 @@ class LikeOptions:
                              from_step=self.from_step, subset=subset if self.like_file.suffix == ".h5" else "")
 
 
-def like_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command the options, and their values as `like`."""
-
-    @wraps(command)
-    def gathered(**values: Any) -> Any:
-        return command(like=LikeOptions(**{name: values.pop(name) for name in _OPTIONS}), **values)
-
-    decorated: Callable[..., Any] = gathered
-    for option in reversed(_OPTIONS.values()):
-        decorated = option(decorated)
-    return decorated
+like_options = option_group("like", LikeOptions, _OPTIONS)
+"""Gives a command the options, and their values as `like`."""

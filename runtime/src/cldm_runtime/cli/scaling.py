@@ -4,10 +4,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import wraps
-from typing import Any
 
 import click
 
@@ -19,6 +17,7 @@ from ..runs.run import Run
 from ..runs.shards import Shard, as_ranges, parse_shard, shard_of_this_task
 from . import run_log as audit_log
 from .numbers import WholeNumber
+from .option_group import option_group
 from .progress import show_progress
 
 ENGINES = ("local", "ray", "slurm")
@@ -70,17 +69,8 @@ class Scaling:
                              "--submit with slurm alone.")
 
 
-def scaling_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command the options, and their values as `scaling`."""
-
-    @wraps(command)
-    def gathered(**values: Any) -> Any:
-        return command(scaling=Scaling(**{name: values.pop(name) for name in _OPTIONS}), **values)
-
-    decorated: Callable[..., Any] = gathered
-    for option in reversed(_OPTIONS.values()):
-        decorated = option(decorated)
-    return decorated
+scaling_options = option_group("scaling", Scaling, _OPTIONS)
+"""Gives a command the options, and their values as `scaling`."""
 
 
 def share_out(run: Run, scaling: Scaling, command: str, workers: int, as_json: bool) -> bool:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .labels import LabelMap
+from .labels import LabelMap, nested_chain
 
 _INSIDE = 0.5
 
@@ -71,7 +71,5 @@ def label_channels(names: tuple[str, ...], regions: Mapping[str, tuple[int, ...]
 
 def _tell_labels_apart(count: int, regions: Mapping[str, tuple[int, ...]]) -> bool:
     """Whether the regions are nested, and each has one label more than the next smaller one, until all are in."""
-    chain = sorted((set(values) for values in regions.values()), key=len)
-    sizes = [len(values) for values in chain]
-    nested = all(small < large for small, large in pairwise(chain))
-    return nested and sizes == list(range(1, count)) and 0 not in chain[-1]
+    chain = nested_chain(regions)
+    return bool(chain) and [len(values) for values in chain] == list(range(1, count)) and 0 not in chain[-1]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
@@ -54,3 +55,9 @@ class LabelSet:
             expected = ", ".join(f"{value} {name}" for value, name in enumerate(self.names))
             listed = ", ".join(map(str, unknown[:_MOST_SHOWN])) + (", ..." if len(unknown) > _MOST_SHOWN else "")
             raise InputError(f"{where}: unknown label values [{listed}]. Known: {expected}. Map the labels first.")
+
+
+def nested_chain(regions: Mapping[str, tuple[int, ...]]) -> list[set[int]]:
+    """The label values of regions, each within the next larger one, as those of BraTS are; empty where they are not."""
+    chain = sorted((set(values) for values in regions.values()), key=len)
+    return chain if all(small < large for small, large in pairwise(chain)) else []

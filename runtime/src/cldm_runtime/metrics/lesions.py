@@ -15,12 +15,11 @@ HD95 is that of `surface_elements.py`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..domains.labels import LabelMap, LabelSet
+from ..domains.labels import LabelMap, LabelSet, nested_chain
 from ..errors import InputError
 from .agreement import Estimate, mean_estimate
 from .overlap import ScoreReason, Scores
@@ -46,8 +45,7 @@ class LesionScore:
 
 def has_nested_regions(labels: LabelSet) -> bool:
     """Whether each region of at least two lies within the next larger one, as those of BraTS do."""
-    regions = sorted((set(values) for values in labels.regions.values()), key=len)
-    return len(regions) > 1 and all(small < large for small, large in pairwise(regions))
+    return len(nested_chain(labels.regions)) > 1
 
 
 def lesion_names(labels: LabelSet) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from ..domains.labels import LabelMap, LabelSet
 from ..errors import InputError
+from .boxes import bounding_box
 
 METRICS: Mapping[str, str] = {"dice": "1", "hd_mm": "mm", "hd95_mm": "mm", "assd_mm": "mm"}
 DEFINITION = 1  # increased whenever one of the definitions above or the rule for empty masks changes
@@ -155,7 +156,7 @@ def surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def surface_distances(a: NDArray[np.bool_], b: NDArray[np.bool_],
                       spacing_mm: tuple[float, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Distances in mm of every surface pixel of `a` to the surface of `b`, and the other way. Neither may be empty."""
-    box = _bounding_box(a | b)  # a tight box is enough: all pixels outside it are background for both
+    box = bounding_box(a | b)  # a tight box is enough: all pixels outside it are background for both
     surface_a, surface_b = surface(a[box]), surface(b[box])
     from scipy.ndimage import distance_transform_edt
 
@@ -194,12 +195,3 @@ def _summarise_region(scores: Scores, region: str) -> RegionSummary:
         n_both_empty=int(both.sum()), n_missed=int(missed.sum()), n_false=n_false,
         false_rate=n_false / n_empty if n_empty else float("nan"),
         dice=spread(dice[~empty_reference]), dice_with_absence=spread(np.where(both, 1.0, dice)), **distances)
-
-
-def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """The smallest box around a non-empty mask."""
-    box = []
-    for axis in range(mask.ndim):
-        occupied = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
-        box.append(slice(int(occupied[0]), int(occupied[-1]) + 1))
-    return tuple(box)

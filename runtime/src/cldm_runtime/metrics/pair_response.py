@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ..domains.place_rules import PlaceFigure
 from .agreement import Agreement, Estimate, agreement, mean_estimate, rate_estimate
+from .strata import bin_edges, bins_of
 
 Shares = NDArray[np.float64]
 MOST_DOSES = 6  # bins of painted size
@@ -71,5 +72,4 @@ def _dose(painted: Shares, measured: Shares, clusters: NDArray[np.int64], replic
 
 def size_bins(painted: Shares) -> NDArray[np.int64]:
     """(P,) the bin of each painted size, of at most MOST_DOSES with about as many pairs each."""
-    edges = np.unique(np.quantile(painted, np.linspace(0, 1, MOST_DOSES + 1)))
-    return np.clip(np.searchsorted(edges, painted, side="right") - 1, 0, max(0, len(edges) - 2)).astype(np.int64)
+    return bins_of(painted, bin_edges(painted, np.ones(len(painted), np.bool_), MOST_DOSES))

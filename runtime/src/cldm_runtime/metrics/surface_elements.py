@@ -20,6 +20,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from .boxes import bounding_box
+
 Corner = tuple[int, int, int]
 Vertex = tuple[float, float, float]
 
@@ -35,9 +37,7 @@ def weighted_hd95_mm(prediction: NDArray[np.bool_], reference: NDArray[np.bool_]
 
     if not prediction.any() or not reference.any():
         return np.inf if prediction.any() or reference.any() else 0.0
-    both = prediction | reference
-    box = tuple(slice(rows[0], rows[-1] + 1) for rows in (
-        np.flatnonzero(both.any(axis=tuple(other for other in range(3) if other != axis))) for axis in range(3)))
+    box = bounding_box(prediction | reference)
     codes = [_codes(mask[box]) for mask in (prediction, reference)]
     surfaces = [(code > 0) & (code < _FULL) for code in codes]
     areas = _element_areas(spacing_mm)

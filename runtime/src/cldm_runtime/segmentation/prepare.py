@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..bundle.segmenter_spec import ChannelNormalisation, SegmenterSpec
 from ..errors import InputError
+from ..metrics.boxes import bounding_box
 
 Image = NDArray[np.float32]
 Spacing = tuple[float, ...]
@@ -49,15 +50,6 @@ def prepare(image: Image, spacing_mm: Spacing, spec: SegmenterSpec) -> Prepared:
     target = resampled_shape(shape, spacing_mm, spec.spacing_mm)
     axis = coarse_axis(spacing_mm, spec.spacing_mm)
     return Prepared(resample(np.stack(channels), target, spec.image_order, axis), box, shape)
-
-
-def bounding_box(mask: NDArray[np.bool_]) -> Cut:
-    """The smallest box around the mask; the whole image where the mask is empty."""
-    occupied = [np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
-             for axis in range(mask.ndim)]
-    if occupied[0].size == 0:
-        return tuple(slice(0, size) for size in mask.shape)
-    return tuple(slice(int(places[0]), int(places[-1]) + 1) for places in occupied)
 
 
 def normalise(channel: Image, inside: NDArray[np.bool_], rule: ChannelNormalisation) -> Image:

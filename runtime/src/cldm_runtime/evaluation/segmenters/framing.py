@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from ...segmentation.prepare import Cut, Image, Spacing, bounding_box, resample
+from ...metrics.boxes import bounding_box
+from ...segmentation.prepare import Cut, Image, Spacing, resample
 from .description import AXES, Intensity, NetworkInput, Pad
 
 _MOST_PIXELS = 2**26
