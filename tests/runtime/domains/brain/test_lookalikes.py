@@ -48,7 +48,20 @@ def test_an_old_infarct_is_a_cavity_with_a_rim():
     assert share[(away > 8.2) & (away < 9)].min() > 0.5 and (tissue[away > 8.5] == BrainTissue.WHITE).all()
 
 
-def test_vessels_and_dura_are_drawn():
+def test_vessels_are_drawn():
     tissue, _ = painted(vessels=(((-20.0, 0.0, 0.0, 2.0), (20.0, 0.0, 0.0, 2.0)),))
     assert tissue[20, 20, 20] == BrainTissue.VESSEL and (tissue == BrainTissue.VESSEL).mean() < 0.02
     assert len(Lookalikes.draw(Stream(0, 0, Purpose.COHORT)).vessels) >= 12
+
+
+def test_dura_is_drawn_in_liquor_near_the_hull():
+    flat = RandomField(np.zeros((6, 6, 6), np.float32), 10.0)
+    hull = np.broadcast_to(GRID.coordinates[0] + 10.0, GRID.shape).astype(np.float32)  # mm inside of z = -10
+    tissue = np.full(GRID.shape, BrainTissue.LIQUOR, np.uint8)
+    tissue[:, :, :5] = BrainTissue.WHITE
+    nothing = np.zeros(GRID.shape, np.float32)
+    brain = BrainMap(tissue, hull, nothing, nothing, np.zeros(GRID.shape, np.bool_))
+    Lookalikes(0.0, flat, (), (), (), 10.0, flat).paint(GRID, brain)
+    expected = (hull > 0) & (hull < 6.0)  # 0.6 of the thickness where the field is 0
+    assert np.array_equal(tissue[:, :, 5:] == BrainTissue.DURA, expected[:, :, 5:]) and expected.any()
+    assert (tissue[:, :, :5] == BrainTissue.WHITE).all()

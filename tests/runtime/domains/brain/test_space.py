@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cldm_runtime.domains.brain.space import RandomField, VoxelGrid, ellipsoid, smooth_union, tube
+from cldm_runtime.domains.brain.space import RandomField, VoxelGrid, ellipsoid, tube
 from cldm_runtime.noise import Purpose, Stream
 
 GRID = VoxelGrid.around((33, 33, 33), 1.0, (0.0, 0.0, 0.0))
@@ -22,11 +22,6 @@ def test_a_tube_narrows_along_its_course():
     assert depth[26, 16, 16] == pytest.approx(4.0) and depth[28, 16, 16] == pytest.approx(2.0)
     with pytest.raises(ValueError, match="two places"):
         tube(*GRID.coordinates, ((0.0, 0.0, 0.0, 1.0),))
-
-
-def test_a_seam_is_filled_where_both_shapes_are_near():
-    near, far = np.array([-1.0, -1.0]), np.array([-1.0, -50.0])
-    np.testing.assert_allclose(smooth_union(near, far, 8.0), [1.0, -1.0])
 
 
 def test_boxes_hold_what_they_should():

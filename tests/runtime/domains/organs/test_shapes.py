@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cldm_runtime.domains.organs.shapes import OUTSIDE_MM, Ellipsoid, Points, Swell, joined
+from cldm_runtime.domains.organs.shapes import OUTSIDE_MM, Ellipsoid, Points, Swell
 from cldm_runtime.noise import Purpose, Stream
 
 
@@ -31,8 +31,3 @@ def test_waves_are_the_sum_of_cosines():
     phases = [kx * at.x + ky * at.y + kz * 7.0 + phase
               for (kx, ky, kz), phase in zip(waves.waves, waves.phase, strict=True)]
     np.testing.assert_allclose(waves(at), np.sqrt(0.5) * np.sum(np.cos(phases), axis=0), atol=1e-5)
-
-
-def test_a_seam_is_filled_where_both_shapes_are_near():
-    near, far = np.array([-1.0, -1.0]), np.array([-1.0, -50.0])
-    np.testing.assert_allclose(joined(near, far, 8.0), [1.0, -1.0])

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...noise import Stream
-from .space import RandomField, Volume3D, VoxelGrid, ellipsoid, smooth_union, tube
+from ..phantom_parts import smooth_union
+from .space import RandomField, Volume3D, VoxelGrid, ellipsoid, tube
 from .tissue import BrainTissue
 
 EXTENT_MM = (155.0, 190.0, 154.0)  # z, y, x: what holds every head

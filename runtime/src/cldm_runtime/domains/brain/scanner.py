@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ...noise import Stream
+from ..phantom_parts import spin_echo, t1_with_agent
 from .space import RandomField, Volume3D, VoxelGrid
 from .tissue import BRAIN_SIGNALS, BrainTissue
 
 SEQUENCES = ("t1n", "t1c", "t2w", "t2f")
-_RELAXIVITY = 4.5  # of common gadolinium agents, 1/(s mM): Rohrer et al., Invest Radiol 2005;40:715-724, about 4 to 5
 _T1, _T2, _DENSITY, _AGENT, _TEXTURE = np.array([BRAIN_SIGNALS[tissue] for tissue in BrainTissue]).T
 _GRAINS_MM = (1.4, 5.0)  # of the texture within tissues
 _FIRST_OF_DISEASE = BrainTissue.GLIOSIS
@@ -54,7 +54,7 @@ class MrProtocol:
         spread = np.where(np.arange(len(BrainTissue)) < _FIRST_OF_DISEASE, 0.035, 0.08)
         t1, t2 = (times * np.exp(spread * stream.normals(spread.shape).astype(np.float64))
                   for times in (shorter * _T1, _T2))
-        levels = np.stack([*_t1_weighted(stream, t1, t2, stream.uniform(*fleet.dose)), _spin_echo(stream, t1, t2),
+        levels = np.stack([*_t1_weighted(stream, t1, t2, stream.uniform(*fleet.dose)), _t2_weighted(stream, t1, t2),
                            _flair(stream, t1, t2)])
         levels /= levels[:, [BrainTissue.WHITE]]
         thick = np.array([stream.uniform(*fleet.slices_mm) for _ in SEQUENCES])
@@ -107,20 +107,18 @@ def _t1_weighted(stream: Stream, t1: Volume3D, t2: Volume3D, dose: float) -> tup
     found, inverted = [], stream.uniform() < 0.6
     for agent in (0.0, dose):
         inverted ^= agent > 0 and stream.uniform() < 0.25
-        shortened = 1.0 / (1.0 / t1 + _RELAXIVITY * agent * _AGENT / 1000.0)
-        echo = np.exp(-stream.uniform(3.0, 12.0) / t2)
+        shortened, echo_ms = t1_with_agent(t1, agent, _AGENT), stream.uniform(3.0, 12.0)
         if inverted:
             after, repetition = stream.uniform(850.0, 1050.0), stream.uniform(2000.0, 2600.0)
             signal = 1.0 - 2.0 * np.exp(-after / shortened) / (1.0 + np.exp(-repetition / shortened))
-            found.append(_DENSITY * np.maximum(signal, 0.04) * echo)
+            found.append(_DENSITY * np.maximum(signal, 0.04) * np.exp(-echo_ms / t2))
         else:
-            found.append(_DENSITY * (1.0 - np.exp(-stream.uniform(450.0, 750.0) / shortened)) * echo)
+            found.append(spin_echo(_DENSITY, shortened, t2, stream.uniform(450.0, 750.0), echo_ms))
     return found[0], found[1]
 
 
-def _spin_echo(stream: Stream, t1: Volume3D, t2: Volume3D) -> Volume3D:
-    recovered = 1.0 - np.exp(-stream.uniform(3000.0, 6000.0) / t1)
-    return np.asarray(_DENSITY * recovered * np.exp(-stream.uniform(80.0, 110.0) / t2))
+def _t2_weighted(stream: Stream, t1: Volume3D, t2: Volume3D) -> Volume3D:
+    return spin_echo(_DENSITY, t1, t2, stream.uniform(3000.0, 6000.0), stream.uniform(80.0, 110.0))
 
 
 def _flair(stream: Stream, t1: Volume3D, t2: Volume3D) -> Volume3D:

@@ -132,9 +132,3 @@ def tube(z: Volume3D, y: Volume3D, x: Volume3D, course: Course) -> Volume3D:
     if depth is None:
         raise ValueError("a tube needs two places")
     return np.asarray(depth, dtype=np.float32)
-
-
-def smooth_union(one: Volume3D, other: Volume3D, blend_mm: float) -> Volume3D:
-    """Depth in the union of two shapes, whose seam is rounded over about `blend_mm`."""
-    near = np.maximum(blend_mm - np.abs(one - other), 0.0) / blend_mm
-    return np.asarray(np.maximum(one, other) + near**2 * (blend_mm / 4))

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...noise import Stream
+from ..phantom_parts import smooth_union
 from .masses import Mass, draw_masses
-from .shapes import Bending, Ellipsoid, Field, Points, Swell, joined
+from .shapes import Bending, Ellipsoid, Field, Points, Swell
 from .tissue import Matter, Paper
 from .vessels import Branching, Tubes, grow
 
@@ -100,7 +101,7 @@ class Spine:
             arm = Ellipsoid((side * (wide + 4.0), y + deep + 8.0, 0.0), (15.0, 4.5, 1e6), side * 0.35)(at)
             canvas.paint(arm, Matter.COMPACT_BONE)
             canvas.paint(arm - 1.8, Matter.MARROW)
-        spinous = joined(Ellipsoid((0.0, y + deep + 26.0, 0.0), (4.5, 15.0, 1e6))(at),
+        spinous = smooth_union(Ellipsoid((0.0, y + deep + 26.0, 0.0), (4.5, 15.0, 1e6))(at),
                          Ellipsoid((0.0, y + deep + 9.0, 0.0), (17.0, 12.0, 1e6))(at), 4.0)
         spinous = np.minimum(spinous, room)
         canvas.paint(spinous, Matter.COMPACT_BONE)
@@ -165,7 +166,7 @@ class Liver:
 
     def __call__(self, at: Points) -> Field:
         right, left, caudate = (lobe(at) for lobe in self.lobes)
-        return joined(joined(right, left, 22.0), caudate, 8.0)
+        return smooth_union(smooth_union(right, left, 22.0), caudate, 8.0)
 
 
 @dataclass(frozen=True)

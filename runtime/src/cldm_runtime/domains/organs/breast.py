@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...noise import Stream
+from ..phantom_parts import smooth_union
 from .masses import Mass, draw_masses
-from .shapes import Bending, Ellipsoid, Points, Swell, joined
+from .shapes import Bending, Ellipsoid, Points, Swell
 from .tissue import Matter, Paper
 from .vessels import Branching, Tubes, grow
 
@@ -46,7 +47,7 @@ class Breast:
                    (Swell.draw(stream, 30.0, 9), Swell.draw(stream, 11.0, 12)), vessels)
 
     def paint(self, canvas: Paper, at: Points) -> None:
-        depth = joined(self.outline(at), self.nipple(at), 6.0)
+        depth = smooth_union(self.outline(at), self.nipple(at), 6.0)
         canvas.paint(depth, Matter.SKIN)
         canvas.paint(depth - _SKIN_MM, Matter.FAT)
         large, small = (wave(at) for wave in self.lobes)

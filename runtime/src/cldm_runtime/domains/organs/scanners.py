@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ...noise import Stream
+from ..phantom_parts import spin_echo, t1_with_agent
 from .shapes import Field, Points, Swell
 from .tissue import SIGNALS, Matter, Paper
 
 CT_WINDOW_HU = (-200.0, 300.0)  # values beyond are cut off, as a viewer of soft tissue does
 _COUNT = len(Matter)
 _GRAINS_MM = (3.0, 11.0)
-_RELAXIVITY = 4.5  # of common gadolinium agents, 1/(s mM): Rohrer et al., Invest Radiol 2005;40:715-724, about 4 to 5
 _TABLE = np.array([SIGNALS[tissue] for tissue in Matter])
 _T1, _T2, _DENSITY, _CT, _AGENT, _FINE, _COARSE = _TABLE.T
 
@@ -111,18 +111,17 @@ def _gradient_echo(stream: Stream, t1: Field, t2: Field, agent: bool) -> Field:
     """A spoiled gradient echo; repetition 4 to 8 ms, flip angle 9 to 15 degrees. The agent shortens T1."""
     repetition, flip = stream.uniform(4.0, 8.0), np.deg2rad(stream.uniform(9.0, 15.0))
     dose = stream.uniform(0.6, 1.3) if agent else 0.0
-    t1 = 1.0 / (1.0 / t1 + _RELAXIVITY * dose * _AGENT / 1000.0)
-    kept = np.exp(-repetition / t1)
+    kept = np.exp(-repetition / t1_with_agent(t1, dose, _AGENT))
     return np.asarray(_DENSITY * np.sin(flip) * (1 - kept) / (1 - np.cos(flip) * kept) * np.exp(-1.5 / t2))
 
 
 def _spin_echo(stream: Stream, t1: Field, t2: Field) -> Field:
     """A fast spin echo, weighted by T2; repetition 2.5 to 5 s, echo 70 to 100 ms. Flowing blood is dark."""
-    levels = _DENSITY * (1 - np.exp(-stream.uniform(2500.0, 5000.0) / t1)) * np.exp(-stream.uniform(70.0, 100.0) / t2)
+    levels = spin_echo(_DENSITY, t1, t2, stream.uniform(2500.0, 5000.0), stream.uniform(70.0, 100.0))
     levels[[Matter.FAT, Matter.INNER_FAT]] *= 1.5  # a train of refocusing pulses brightens fat
     levels[Matter.BLOOD] *= stream.uniform(0.1, 0.35)
     levels[Matter.HEART] *= 0.5
-    return np.asarray(levels)
+    return levels
 
 
 def _textures(canvas: Paper, stream: Stream) -> tuple[Field, Field]:

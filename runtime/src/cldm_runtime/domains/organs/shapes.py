@@ -131,9 +131,3 @@ class Ellipsoid:
     def contains(self, point: Point) -> float:
         """The depth of one point."""
         return float(self(Points.of_point(point))[0, 0])
-
-
-def joined(one: Field, other: Field, blend_mm: float) -> Field:
-    """The depth in the union of two shapes, whose seam is rounded over about `blend_mm`."""
-    near = np.maximum(blend_mm - np.abs(one - other), 0.0) / blend_mm
-    return np.asarray(np.maximum(one, other) + near**2 * blend_mm / 4)
