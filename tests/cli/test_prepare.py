@@ -54,6 +54,18 @@ def test_the_first_three_sections_of_the_preset_are_enough(folder: Path, capsys:
     assert "data/own-data/cohort.h5" in capsys.readouterr().out
 
 
+def test_a_folder_alone_is_told_what_to_write(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(cldm, ["prepare", "raw"]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert "cldm prepare --config my.toml" in told[-1]
+    lines = [line for line in told if line.startswith(("cohort.", "prepare."))]
+    assert lines == ['cohort.folder = "data/my-cohort"', 'prepare.raw = "raw"']
+    more = ["prepare.shape = [32, 32]", "prepare.spacing_mm = [2.0, 2.0]", 'prepare.labels = { cavity = "lv_cavity" }']
+    (folder / "my.toml").write_text("\n".join([*lines, *more]))
+    assert run(cldm, ["prepare", "--config", "my.toml"]) == 0  # what was told can be run
+    assert run(cldm, ["prepare"]) == 2 and 'prepare.raw = "FOLDER WITH THE SCANS"' in capsys.readouterr().err
+
+
 def test_another_cohort_is_replaced_only_where_that_is_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]
                                                                  ) -> None:
     assert run(cldm, ["prepare", "--config", "my.toml"]) == 0

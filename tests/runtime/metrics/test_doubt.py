@@ -1,6 +1,5 @@
 """Calibration, detection of errors, selection and energy distance, against brute force and scikit-learn."""
 
-from itertools import product
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from cldm_runtime.metrics.doubt import (
     BINS,
     DoubtTally,
     case_doubt,
-    generalised_energy_distance,
     minority_share,
     near_region,
     selective_dice,
@@ -99,21 +97,3 @@ def test_near_is_within_three_voxels_of_anything():
     variance, answer = np.zeros(nothing.shape), nothing.copy()
     variance[7, 7, 7] = 0.2
     assert near_region(variance, answer, nothing).sum() == 7**3 and not near_region(0 * variance, answer, nothing).any()
-
-
-def test_the_energy_distance_is_that_of_all_pairs():
-    samples, annotations = RNG.random((4, 3, 6, 6)) > 0.5, RNG.random((3, 3, 6, 6)) > 0.6
-    samples[0] = annotations[0] = False
-
-    def away(one, other):
-        union = (one | other).sum()
-        return 1 - (one & other).sum() / union if union else 0.0
-
-    cross, own, theirs = (np.mean([away(a, b) for a, b in product(first, second)]) for first, second in (
-        (samples, annotations), (samples, samples), (annotations, annotations)))
-    assert generalised_energy_distance(samples, annotations) == pytest.approx(2 * cross - own - theirs)
-    assert generalised_energy_distance(samples, samples) == pytest.approx(0.0, abs=1e-12)
-    one = samples[1:2]
-    assert generalised_energy_distance(one, ~one) == pytest.approx(2.0)
-    with pytest.raises(InputError, match="at least one of each"):
-        generalised_energy_distance(samples[:0], annotations)

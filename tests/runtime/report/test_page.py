@@ -57,6 +57,12 @@ def page(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_report(dataset, "nnunet", tmp_path_factory.mktemp("out")).html.read_text(encoding="utf-8")
 
 
+def test_an_unknown_segmentation_leaves_no_folder(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="nobody"):
+        write_report(dataset, "nobody", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_page_stands_alone(page: str) -> None:
     assert "<script" not in page and "javascript:" not in page
     assert not re.search(r'(?:src|href)="(?!data:|#)', page)

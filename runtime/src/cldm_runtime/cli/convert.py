@@ -37,13 +37,14 @@ def convert(source: Path, layout: str, target: Path, rows: str | None, subset: s
     """Convert a dataset file to the files of other programs, or a folder of such files back to a dataset file.
 
     The folder appears whole or not at all. samples.csv has the attributes of every sample, and samples.json what all
-    share: with them, the way back gives the same dataset. Segmentations stay behind. nnunet and nifti need the extra
-    `scans`, dicom needs `dicom`.
+    share: with them, the way back gives the same dataset. DICOM images are marked as synthetic or derived, their label
+    maps are SEG. Segmentations stay behind. nnunet and nifti need the extra `scans`, dicom needs `dicom`.
 
     \b
     Examples:
       cldm convert out/samples.h5 --to nnunet --out out/nnunet
       cldm convert cohort.h5 --to png --subset test --no-labels --out out/png
+      cldm convert out/samples.h5 --to dicom --out out/dicom
       cldm convert out/nnunet --to h5 --out out/again.h5
     """
     def choose(count: int, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:

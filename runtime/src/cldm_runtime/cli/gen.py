@@ -99,7 +99,8 @@ class _Gen(SectionedCommand, AuditedCommand):
 @click.option("--attributes", "grid_file", type=click.Path(path_type=Path), metavar="CSV",
               help="Grid of attributes (fractions 0..1), one grid point a row. If the bundle needs label maps (see "
                    "cldm inspect), one is drawn for each image. With --masks the columns are rotation_deg and "
-                   "widening_mm.")
+                   "widening_mm; with --edit scar they are operation, the attributes, angle_deg, aha_segment, "
+                   "rv_insertion_deg and layer.")
 @click.option("--prompt", metavar="TEXT", help="One request in words, in place of a grid: size, layer and level of a "
               "scar, such as \"small subendocardial scar, basal level\". A grid may have a column prompt.")
 @click.option("--masks", "masks_file", type=click.Path(path_type=Path), metavar="FILE",

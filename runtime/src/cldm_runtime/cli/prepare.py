@@ -9,6 +9,7 @@ import click
 
 from ..bundle.declarations import find_domain
 from ..domains.domain import Domain
+from ..errors import InputError
 from ..files.atomic import whole_stream
 from ..report.contact_sheet import contact_sheet
 from ..scans.counts import count_lines, warnings
@@ -23,12 +24,13 @@ from .run_log import note
 
 
 @click.command(cls=AuditedCommand)
-@click.option("--config", "config", required=True, type=click.Path(path_type=Path), metavar="FILE",
-              help="TOML file with [cohort] and [prepare]; the trainer's, for example.")
+@click.argument("folder", required=False, metavar="", type=click.Path(path_type=Path))
+@click.option("--config", "config", type=click.Path(path_type=Path), metavar="FILE",
+              help="TOML file with [cohort] and [prepare]; the trainer's, for example.  [required]")
 @click.option("--et-label", type=WholeNumber(1, 255), metavar="VALUE",
               help="Value of the enhancing tumour in label maps of BraTS from before 2023: 4.")
 @click.option("--overwrite", is_flag=True, help="Replace a cohort.h5 that is there.")
-def prepare(config: Path, et_label: int | None, overwrite: bool) -> None:
+def prepare(folder: Path | None, config: Path | None, et_label: int | None, overwrite: bool) -> None:
     """Crop, resample and normalise a folder of scans and label maps into the file cohort.h5 of the cohort's folder.
 
     docs/your-own-data.md lists the datasets that are read as they are. All other sections of FILE are ignored. Needs
@@ -38,6 +40,12 @@ def prepare(config: Path, et_label: int | None, overwrite: bool) -> None:
     Example:
       cldm prepare --config my.toml
     """
+    if folder is not None or config is None:
+        raise InputError("prepare: what is prepared, and how, stands in a TOML file. For the defaults, write\n"
+                         'cohort.folder = "data/my-cohort"\n'
+                         f'prepare.raw = "{folder or "FOLDER WITH THE SCANS"}"\n'
+                         f"into {config or 'my.toml'}, and run: cldm prepare --config {config or 'my.toml'}. All keys: "
+                         "docs/settings.md.")
     settings = read_settings(config)
     scans = settings.prepare
     if et_label is not None:

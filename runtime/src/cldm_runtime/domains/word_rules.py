@@ -38,10 +38,9 @@ class DescribeMap(Protocol):
 
 @dataclass(frozen=True)
 class WordRules:
-    """version: raised whenever a sentence or a bin changes. example: a text that is understood. vocabulary: kinds of
+    """example: a text that is understood. vocabulary: kinds of
     words, each with the words and what they stand for, for messages and documentation."""
 
-    version: int
     example: str
     read: ReadWords
     describe: DescribeMap

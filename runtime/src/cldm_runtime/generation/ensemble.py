@@ -30,7 +30,7 @@ from ..store import Dataset
 from .pipeline import Pipeline, decoder_noise, initial_noise
 from .placement import place
 
-SAMPLES = 30  # label maps of an image; the Dice of LDM-seg rises no further with more
+SAMPLES = 30  # label maps of an image, as the authors of LDM-seg average
 _DRAWS = 2**16  # indices of one image
 _SAME_SPACING = 0.01  # relative
 Float32 = NDArray[np.float32]

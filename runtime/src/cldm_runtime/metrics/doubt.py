@@ -149,20 +149,3 @@ def selective_dice(dice: NDArray[np.floating], doubt: NDArray[np.floating], shar
     order = np.asarray(dice, np.float64)[counted][np.argsort(np.asarray(doubt)[counted], kind="stable")]
     chosen = [(share, int(np.ceil(share * len(order) - 1e-9))) for share in shares]
     return tuple(SelectiveDice(share, n, float(order[:n].mean()) if n else float("nan")) for share, n in chosen)
-
-
-def generalised_energy_distance(samples: NDArray[np.bool_], annotations: NDArray[np.bool_]) -> float:
-    """Squared distance of two sets (n, *spatial) of masks of one region; at least 0 but for rounding. Raises InputError
-    for an empty set."""
-    if not len(samples) or not len(annotations):
-        raise InputError(f"energy distance: found {len(samples)} samples and {len(annotations)} annotations, expected "
-                         "at least one of each.")
-    one, other = (masks.reshape(len(masks), -1).astype(np.float32) for masks in (samples, annotations))
-    return float(2 * _distances(one, other).mean() - _distances(one, one).mean() - _distances(other, other).mean())
-
-
-def _distances(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(n, m) 1 - IoU of every two of the masks (n, voxels) and (m, voxels)."""
-    both = (one @ other.T).astype(np.float64)
-    either = one.sum(axis=1, dtype=np.float64)[:, None] + other.sum(axis=1, dtype=np.float64) - both
-    return np.asarray(np.where(either > 0, 1.0 - both / np.maximum(either, 1.0), 0.0))

@@ -80,6 +80,8 @@ def write_report(path: str | os.PathLike[str], name: str, folder: str | os.PathL
     the measurements are of other images or label maps than the file holds now.
     """
     out = Path(folder)
+    with open_dataset(path) as dataset:
+        dataset.segmentation(name)  # before a folder is made
     check_report(path, out, subset)
     written = ReportFiles(out / "report.html", out / "scores.csv", out / "scores.json")
     with open_dataset(path) as dataset:

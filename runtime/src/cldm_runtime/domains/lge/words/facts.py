@@ -9,7 +9,6 @@ from ...labels import LabelMap
 from ..attributes import INFARCT, MVO, SECTIONS, find_wall, measure_slices
 from ..place import LAYERS, level_of, measure_place, segment_of
 
-VERSION = 1  # raised whenever a sentence, or a bin of a word, changes
 WALLS = ("anterior", "anteroseptal", "inferoseptal", "inferior", "inferolateral", "anterolateral")  # segments 1..6
 APICAL_WALLS = ("anterior", "septal", "inferior", "lateral")  # segments 13..16
 # Each word of size stands for the shares of the wall from its own bound to the next one.

@@ -10,7 +10,7 @@ from ...word_rules import Understood, WordRules
 from ..attributes import NAMES as ATTRIBUTE_NAMES
 from ..place import LEVELS, segment_centre
 from .caption import caption
-from .facts import APICAL_WALLS, LARGEST, LAYER_WORDS, SIZES, VERSION, WALLS, ScarFacts, measure_facts, size_bin
+from .facts import APICAL_WALLS, LARGEST, LAYER_WORDS, SIZES, WALLS, ScarFacts, measure_facts, size_bin
 from .grammar import (
     ABSENT,
     ANGLE,
@@ -205,7 +205,7 @@ def segments_of(wall: str, apical: bool) -> tuple[int, ...]:
 
 
 RULES = WordRules(
-    VERSION, "small subendocardial scar in the inferior wall, basal level", read_words,
+    "small subendocardial scar in the inferior wall, basal level", read_words,
     lambda labels, slice_position=None, insertion_deg=None: caption(
         measure_facts(labels, slice_position, insertion_deg)),
     {"size": tuple(word for word, _ in SIZES), "layer": tuple(LAYER_WORDS.values()), "level": NAMES[LEVEL],
