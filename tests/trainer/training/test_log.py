@@ -1,7 +1,9 @@
 """Logs that cannot be written end no training: one warning, and rows that are whole or not there."""
 
+import importlib.util
 import resource
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from cldm_trainer.training.log import Records
 
+FIND_SPEC = importlib.util.find_spec
 FIGURES = {"loss": 0.5, "rate": 0.125}
 
 
@@ -43,6 +46,19 @@ def test_a_full_disk_is_one_warning_and_leaves_whole_rows(tmp_path: Path, limite
     assert text.count("log.csv cannot be written (") == 1
     assert text.count("samples cannot be written (File too large). Training goes on without it.") == 1
     assert (tmp_path / "log.csv").read_text() == "" and list((tmp_path / "samples").glob("*.png")) == []
+
+
+def test_a_full_disk_is_no_traceback_of_tensorboard(tmp_path: Path, limited: None, monkeypatch: pytest.MonkeyPatch,
+                                                    capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tensorboard")
+    monkeypatch.setattr("importlib.util.find_spec", FIND_SPEC)
+    hook = threading.excepthook
+    with records(tmp_path) as log:
+        for step in range(1, 4):
+            log.training(step, FIGURES)
+    text = capsys.readouterr().err
+    assert text.count("tensorboard cannot be written (File too large). Training goes on without it.") == 1
+    assert "Traceback" not in text and threading.excepthook is hook
 
 
 def test_rows_go_on_when_there_is_space_again(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 class AttributeCondition(OfTokens):
     name = "attributes"
+    draws_labels = True
     facts = ConditionFacts(
         "attributes", "vector", "attributes", "attribute_encoder", "context", "one token for each attribute",
         "Images from attributes: latent diffusion, conditioned on one token for each attribute by cross-attention.")

@@ -4,8 +4,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
-_IN_PIXELS = {"latent diffusion": "diffusion on the pixels", "the latent of the label map": "the label map",
-              "mean of the standardised latent of the mask codec": "the label map, one-hot"}
+_PIXELS = {
+    "mask": (
+        "the label map, one-hot",
+        "Images from label maps: diffusion on the pixels, conditioned on the label map."),
+    "mask_attributes": (
+        "the label map, one-hot, then attributes of the image, the same at every place",
+        "Images from label maps and attributes of the image: diffusion on the pixels, conditioned on the label map and "
+        "on planes of attributes."),
+    "control": (
+        "embedded label map; the same at every timestep",
+        "Images from label maps: unconditional diffusion on the pixels, controlled by a ControlNet on the label map."),
+    "attributes": (
+        "one token for each attribute",
+        "Images from attributes: diffusion on the pixels, conditioned on one token for each attribute by "
+        "cross-attention."),
+    "label_vector": (
+        "one token for each dimension of the label VAE's latent vector",
+        "Images from label maps: diffusion on the pixels, conditioned on a short latent vector of the label map by "
+        "cross-attention."),
+}
+"""Meaning and description where image and mask codec are identities, by the name of the condition."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +46,7 @@ class ConditionFacts:
 
     def in_pixels(self) -> Self:
         """The same where image and mask codec are identities."""
-        meaning, description = self.meaning, self.description
-        for of_latents, of_pixels in _IN_PIXELS.items():
-            meaning, description = (text.replace(of_latents, of_pixels) for text in (meaning, description))
+        meaning, description = _PIXELS.get(self.name, (self.meaning, self.description))
         return replace(self, meaning=meaning, description=description)
 
     def section(self, null: Sequence[float] | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 class ImageCondition(Controlled):
     name = "image"
+    draws_labels = True
     facts = ConditionFacts(
         "image", "spatial", "images", "image_encoder", "control", "embedded image; the same at every timestep",
         "Label maps from images: unconditional latent diffusion, controlled by a ControlNet on the image.")

@@ -125,6 +125,7 @@ class Condition:
     codecs: ClassVar[tuple[str, ...]] = ()  # of the run that lends the codecs, likewise
     small_stage: ClassVar[str] = ""  # that trains a small stand-in for the encoder; empty: there is none
     extends: ClassVar[str] = ""  # the kind whose channels come first among those of this one
+    draws_labels: ClassVar[bool] = False  # whether label maps can be drawn with it, not images alone
     adoptable: ClassVar[bool] = False  # whether a bundle holds all that is needed to train on with it
 
     def faults(self, config: Config) -> list[str]:

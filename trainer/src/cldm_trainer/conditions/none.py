@@ -7,6 +7,7 @@ from .kind import Condition
 
 class NoCondition(Condition):
     name = "none"
+    draws_labels = True
 
     def faults(self, config: Config) -> list[str]:
         dropout = config.diffusion.condition_dropout

@@ -15,7 +15,6 @@ from ..conditions.registry import KINDS
 from ..config import MEDNEXT, STRONG, UNET, Config, DiffusionConfig, SegmenterConfig
 from ..config.codec import CODECS
 
-DRAW_LABELS = ("none", "attributes", "image")  # conditions of generators that draw label maps
 OBJECTIVES = ("v", "epsilon", "sample", "flow")
 SCHEDULES = ("linear", "scaled_linear", "cosine", "flow")
 _POSITIVE = ("steps", "batch_size", "log_every", "validate_every", "picture_every", "checkpoint_every")
@@ -143,9 +142,10 @@ def _output_faults(config: Config) -> list[str]:
     if config.run.output != LABELS.name:
         return []
     faults = []
-    if config.diffusion.condition not in DRAW_LABELS:
+    if not KINDS[config.diffusion.condition].draws_labels:
+        fitting = [name for name, kind in KINDS.items() if kind.draws_labels]
         faults.append(f"diffusion.condition: found {config.diffusion.condition!r} where run.output is labels, expected "
-                      f"one of {', '.join(DRAW_LABELS)}: label maps are what is drawn.")
+                      f"one of {', '.join(fitting)}: label maps are what is drawn.")
     if config.image_codec.is_identity:
         faults.append("image_codec.codec: found 'identity' where run.output is labels, expected kl: the identity is "
                       "for images.")

@@ -6,8 +6,9 @@ import importlib.util
 import io
 import os
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ class Records:
         self._started = self._spoken = time.monotonic()
         self._paused = 0.0
         self._board: Any = None
+        self._hook = threading.excepthook
         self._warned: set[str] = set()
         if writes:
             for name in ("log.csv", "validation.csv"):
@@ -43,6 +45,7 @@ class Records:
                     _drop_rows(folder / name, first_step)
             if importlib.util.find_spec("tensorboard") is not None:
                 from torch.utils.tensorboard import SummaryWriter  # optional, and slow to import
+                self._hook, threading.excepthook = threading.excepthook, _without_board(threading.excepthook)
                 with self._going_on("tensorboard"):
                     self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
 
@@ -54,6 +57,7 @@ class Records:
         if self._board is not None:
             with self._going_on("tensorboard"):
                 self._board.close()
+        threading.excepthook = self._hook
 
     @contextmanager
     def _going_on(self, name: str) -> Iterator[None]:
@@ -103,6 +107,17 @@ class Records:
             with self._going_on("tensorboard"):
                 for key, value in figures.items():
                     self._board.add_scalar(f"{group}/{key}", value, step)
+
+
+def _without_board(hook: Callable[[threading.ExceptHookArgs], object]) -> Callable[[threading.ExceptHookArgs], None]:
+    """A hook that leaves out what TensorBoard's own thread cannot write: that is raised again where a row is added, and
+    is told there, in a line instead of a traceback."""
+    def told(raised: threading.ExceptHookArgs) -> None:
+        of_board = type(raised.thread).__module__.startswith("tensorboard.")
+        if not (of_board and isinstance(raised.exc_value, OSError)):
+            hook(raised)
+
+    return told
 
 
 def _append_row(path: Path, row: Mapping[str, str]) -> None:

@@ -37,13 +37,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 def soft_dice(logits: Tensor, one_hot: Tensor) -> Tensor:
     """1 - soft Dice, pooled over the batch, of all processes, and averaged over the classes that are present in it."""
-    p = torch.softmax(logits, dim=1)
-    axes = (0, *range(2, p.ndim))
-    hits, predicted, size = total(torch.stack([(p * one_hot).sum(axes), p.sum(axes), one_hot.sum(axes)]))
-    dice = 2.0 * hits / (predicted + size).clamp_min(1e-6)
-    present = (size > 0).to(dice.dtype)
-    loss: Tensor = 1.0 - (dice * present).sum() / present.sum()
-    return loss
+    return channel_dice(torch.softmax(logits, dim=1), one_hot)
 
 
 def channel_dice(y: Tensor, x: Tensor) -> Tensor:
