@@ -24,7 +24,7 @@ REPEATING = ("cldm run merge", "cldm run repair", "cldm run status")  # take the
 # What a command imports of a file, but never calls where such a message arises.
 NEVER = {
     "cldm doctor": ("engines/choose.py", "engines/open.py"),  # chooses no provider, opens no bundle
-    "cldm grid": ("requests/grid.py",),  # writes grids and reads none
+    "cldm grid": ("requests/grid.py", "requests/grid_table.py"),  # writes grids and reads none
     "cldm measure": ("engines/", "runs/", "evaluation/steps.py"),  # runs no network
     "cldm verify": ("requests/", "runs/"),  # draws no sample of its own
     "cldm distance": ("runs/",),

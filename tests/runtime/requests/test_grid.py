@@ -14,8 +14,7 @@ from cldm_runtime.domains.domain import Domain
 from cldm_runtime.domains.labels import LabelSet
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
-from cldm_runtime.requests import csv_file
-from cldm_runtime.requests import grid as grid_module
+from cldm_runtime.requests import csv_file, grid_table
 from cldm_runtime.requests.grid import (
     Grid,
     GridRow,
@@ -143,8 +142,8 @@ def test_fifty_faults_are_listed_and_the_others_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("module", "limit", "most", "fault"), [
-    (grid_module, "MOST_ROWS", 2, "more than 1 rows"), (csv_file, "_MOST_LINES", 3, "more than 2 lines"),
-    (grid_module, "_MOST_COLUMNS", 2, "2 columns"), (csv_file, "_LARGEST_FILE", 25, "is larger than")])
+    (grid_table, "MOST_ROWS", 2, "more than 1 rows"), (csv_file, "_MOST_LINES", 3, "more than 2 lines"),
+    (grid_table, "_MOST_COLUMNS", 2, "2 columns"), (csv_file, "_LARGEST_FILE", 25, "is larger than")])
 def test_a_file_may_reach_its_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, limit: str,
                                      most: int, fault: str) -> None:
     monkeypatch.setattr(module, limit, most)
