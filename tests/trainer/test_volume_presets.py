@@ -117,7 +117,7 @@ def test_recomputed_blocks_give_the_same_gradients() -> None:
                 module.register_forward_hook(lambda module, *_, counted=counted: counted.append(module))
         codec(x, noise)[0].square().mean().backward()
         calls.append(len(counted))
-    assert calls[1] > 1.5 * calls[0]  # most are computed again
+    assert calls[1] > calls[0]  # those whose outputs the backward pass needs
     gradients = [{name: value.grad for name, value in codec.named_parameters() if value.grad is not None}
                  for codec in (plain, again)]
     assert gradients[0].keys() == gradients[1].keys() and len(gradients[0]) > 20
