@@ -18,6 +18,7 @@ from cldm_runtime.bundle.manifest import (
 )
 from cldm_runtime.bundle.segmenter_spec import ChannelNormalisation, SegmenterSpec
 from cldm_runtime.domains.declared import Declaration
+from cldm_runtime.engines import free_memory
 from cldm_runtime.engines.choose import Choice
 from cldm_runtime.errors import InputError
 from cldm_runtime.segmentation.prepare import coarse_axis, prepare, resample
@@ -142,6 +143,34 @@ def test_labels_come_back_in_the_order_of_the_given_axes() -> None:
     labels = segmenter(first_axis, turned).segment(noise(1, 6, 8, 4), mirror=False)
     assert labels.shape == (1, 6, 8, 4)
     assert [np.unique(labels[0, :, :, x]).tolist() for x in (0, 3)] == [[0], [2]]
+
+
+@pytest.mark.parametrize(("spacing", "voxels"), [((1.0, 1.0, 1.0), 512), ((1.0, 1.0, 2.0), 512 + 1024)])
+def test_a_volume_too_large_for_memory_is_refused_before_the_network_runs(
+        spacing: tuple[float, ...], voxels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three logits of 4 bytes for each voxel, at both grids where they differ."""
+    runs: list[int] = []
+
+    def network(image: np.ndarray) -> np.ndarray:
+        runs.append(len(image))
+        return bands(image)
+
+    needed = 3 * 4 * voxels
+    monkeypatch.setattr(free_memory, "free_bytes", lambda: needed - 1.0)
+    with pytest.raises(InputError, match=r"a volume of \[8, 8, 8\] voxels, .* needs at least .* GiB are free. Cut the"):
+        segmenter(network).segment(noise(1, 8, 8, 8), spacing, mirror=False)
+    assert not runs
+    monkeypatch.setattr(free_memory, "free_bytes", lambda: float(needed))
+    assert segmenter(network).segment(noise(1, 8, 8, 8), spacing, mirror=False).shape == (1, 8, 8, 8) and runs
+
+
+def test_free_memory_is_what_linux_says_within_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal:  2048 kB\nMemAvailable:  1024 kB\n")
+    monkeypatch.setattr(free_memory, "memory_limit_bytes", lambda: float("inf"))
+    assert free_memory.free_bytes(tmp_path / "meminfo") == 2**20
+    assert free_memory.free_bytes(tmp_path / "nowhere") == float("inf")
+    monkeypatch.setattr(free_memory, "memory_limit_bytes", lambda: 1000.0)
+    assert free_memory.free_bytes(tmp_path / "meminfo") == 1000.0
 
 
 def test_slices_are_refused_with_the_shapes_expected() -> None:

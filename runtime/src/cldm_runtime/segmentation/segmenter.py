@@ -3,6 +3,7 @@
     labels = Segmenter.load("exported/lge-segmenter").segment(images)      # (N, *spatial) -> (N, *spatial) uint8
 """
 
+import math
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from ..domains.domain import Domain
 from ..domains.labels import LabelMap
 from ..engines.choose import Choice, choose_provider
 from ..engines.engine import Engine
+from ..engines.free_memory import require_memory
 from ..engines.open import open_graph
 from ..engines.processor import available_cores
 from ..errors import BundleError, InputError, as_array, checked_count
@@ -27,6 +29,7 @@ from .prepare import Image, Prepared, Spacing, coarse_axis, prepare, resample
 from .window import Pixels, pad_to_patch, predict_logits, tiles
 
 BATCH_SIZE = 16
+_VOLUME = 3  # axes
 CPU_SLICES = 2
 """Slices that one thread computes at once on the CPU: their activations then stay in the cache."""
 
@@ -152,12 +155,24 @@ class Segmenter(BundledSegmenter):
             return logits
 
         for rows, group in self._groups(images, spacing_mm):
+            self._require_memory(group)
             stack = np.stack([prepared.image for prepared in group])
             logits = predict_logits(network, stack, self.spec, mirror)
             for row, prepared, scores in zip(rows, group, logits, strict=True):
                 back = resample(scores, prepared.cropped_shape, self.spec.logits_order, axis)
                 labels[row][prepared.box] = decide(back, self.spec)
         return labels
+
+    def _require_memory(self, group: list[Prepared]) -> None:
+        """Raise InputError for a volume whose logits alone are larger than the free memory: summed over tiles at the
+        network's spacing, and at the volume's own."""
+        if self.spec.axes < _VOLUME:
+            return
+        network, own = group[0].image.shape[1:], group[0].cropped_shape
+        values = math.prod(network) + (0 if network == own else math.prod(own))
+        require_memory(len(self.spec.label_values) * values * np.dtype(np.float32).itemsize * len(group),
+                       f"a volume of {list(own)} voxels, {list(network)} at the spacing of {self.name},",
+                       "Cut the volume, or use a machine with more memory.")
 
     def features(self, images: ArrayLike, spacing_mm: Spacing | None = None,
                  batch_size: int = BATCH_SIZE) -> NDArray[np.float32]:
