@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
+from cldm_runtime.cli.main import cldm, run
 from cldm_runtime.domains.lge.place import measure_place
 from cldm_runtime.domains.lge.scar_edit import healed
 from cldm_runtime.domains.registry import get_domain, measure
@@ -170,3 +171,10 @@ def test_a_prompt_says_where_a_scar_lies(cli: Cli) -> None:
 def test_odd_numbers_of_pairs_are_refused(cli: Cli) -> None:
     code, _, err = cli("--n", 3, *EDIT, "--pairs")
     assert code == 2 and "counts both images of each pair" in err
+
+
+def test_the_help_names_the_columns_of_edits(capsys: pytest.CaptureFixture[str]) -> None:
+    rules = get_domain("lge").edit
+    assert rules is not None and run(cldm, ["gen", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert [name for name in (*rules.words, *(each.name for each in rules.attributes)) if name not in text] == []
