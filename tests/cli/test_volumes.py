@@ -30,6 +30,7 @@ from cldm_runtime.cli.main import cldm
 from cldm_runtime.cli.main import run as run_command
 from cldm_runtime.diffusion.schedule import NoiseSchedule
 from cldm_runtime.domains.declared import Declaration
+from cldm_runtime.engines import free_memory
 from cldm_runtime.generation.pipeline import Pipeline, initial_noise
 from cldm_runtime.store import open_dataset
 from onnx_fixtures import Graph, NumpyEngine, _finish, model, tensor
@@ -133,6 +134,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "--out", folder / "a.h5") == 0
     assert call("evaluate", folder / "a.h5", "--segmenter", segmenter(folder / "s"), "--out", folder / "out") == 0
     return folder
+
+
+def test_a_batch_that_does_not_fit_in_memory_is_refused_before_it_is_generated(
+        run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The denoiser's tensors: three of two channels, and the timestep, of two volumes."""
+    needed = 2 * 4 * (3 * 2 * np.prod(SHAPE) + 1)
+    command = ("gen", "--bundle", run / "g", "--masks", run / "maps.npy", "--n", 2, "--out", tmp_path / "a.h5")
+    monkeypatch.setattr(free_memory, "free_bytes", lambda: needed - 1.0)
+    assert call(*command) == 2 and not list(tmp_path.iterdir())
+    assert "a batch of 2 volumes of [6, 16, 12] voxels needs at least" in capsys.readouterr().err
+    monkeypatch.setattr(free_memory, "free_bytes", lambda: float(needed))
+    assert call(*command) == 0
 
 
 def test_both_bundles_verify(run: Path) -> None:

@@ -27,6 +27,7 @@ from ..errors import BundleError, InputError, checked_count, checked_seed
 from ..files.blocks import samples_in_block
 from ..segmentation.bundled import BundledSegmenter
 from ..store import Dataset
+from .batch_memory import require_batch_memory
 from .pipeline import Pipeline, decoder_noise, initial_noise
 from .placement import place
 
@@ -159,6 +160,7 @@ class EnsembleSegmenter(BundledSegmenter):
         if not np.allclose(dataset.spacing_mm, image.spacing_mm, rtol=_SAME_SPACING):
             raise InputError(f"{dataset.path}: its voxels are {dataset.spacing_mm} mm, bundle {manifest.name} takes "
                              f"{image.spacing_mm}. Resample the images.")
+        require_batch_memory(manifest, 1)
 
     def images_at_once(self, batch_size: int) -> int:
         return 1

@@ -28,6 +28,7 @@ from ..requests.grid import free_grid, grid_from_mapping, row_from_request
 from ..requests.moved_maps import MaskGridRequests
 from ..requests.sources import FreeRequests, GridRequests, RequestSource, SampleRequest, draw_request, mask_requests
 from .batch import Batch, Images, linked
+from .batch_memory import require_batch_memory
 from .canvas import canvas_of
 from .encodings import Encodings
 from .given_files import SIMILARITY, GivenImages, drawn_towards
@@ -124,6 +125,7 @@ class Generator:
                          guidance_interval=default.guidance_interval if guidance_interval is None else
                          guidance_interval)
         self._pipeline.plan(chosen)
+        require_batch_memory(self.manifest, chosen.batch_size)
         return chosen
 
     def step_table(self, settings: SamplingSpec) -> StepTable:
