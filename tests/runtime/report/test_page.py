@@ -18,6 +18,7 @@ from cldm_runtime.evaluation.summary import read_samples
 from cldm_runtime.files.png import png_bytes
 from cldm_runtime.metrics.agreement import agreement
 from cldm_runtime.report.charts import bland_altman, histogram, scatter, ticks
+from cldm_runtime.report.comparison_page import write_comparison
 from cldm_runtime.report.contours import case_picture, enlarged_box, outline
 from cldm_runtime.report.gallery import choose_cases
 from cldm_runtime.report.page import write_report
@@ -60,6 +61,10 @@ def page(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_an_unknown_segmentation_leaves_no_folder(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="nobody"):
         write_report(dataset, "nobody", tmp_path / "out")
+    with pytest.raises(DatasetError, match="nobody"):
+        write_comparison(dataset, ["nnunet", "nobody"], tmp_path / "out")
+    with pytest.raises(InputError, match="elsewhere"):
+        write_report(dataset, "nnunet", tmp_path / "out", subset="elsewhere")
     assert list(tmp_path.iterdir()) == []
 
 

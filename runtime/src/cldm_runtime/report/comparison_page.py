@@ -55,7 +55,7 @@ def write_comparison(path: str | os.PathLike[str], names: Sequence[str], folder:
     for a segmentation that is missing, not measured, or of other images or label maps than the file holds now.
     """
     out = Path(folder)
-    check_report(path, out, subset)
+    check_report(path, out, subset, names)
     say(f"comparing {' and '.join(names)}")
     with open_dataset(path) as dataset:
         compared = compare_segmentations(dataset, names, subset, seed)

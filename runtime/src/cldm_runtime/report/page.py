@@ -4,7 +4,7 @@ The page is one file without scripts or outside references: charts and contours 
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from importlib.resources import files
@@ -80,9 +80,7 @@ def write_report(path: str | os.PathLike[str], name: str, folder: str | os.PathL
     the measurements are of other images or label maps than the file holds now.
     """
     out = Path(folder)
-    with open_dataset(path) as dataset:
-        dataset.segmentation(name)  # before a folder is made
-    check_report(path, out, subset)
+    check_report(path, out, subset, [name])
     written = ReportFiles(out / "report.html", out / "scores.csv", out / "scores.json")
     with open_dataset(path) as dataset:
         say(f"{name}: reading the measurements")
@@ -130,9 +128,14 @@ def segmentation_notes(dataset: Dataset, name: str) -> tuple[str, ...]:
     return (*unknown_origins(dataset, name), *([lacking] if lacks else []))
 
 
-def check_report(path: str | os.PathLike[str], folder: str | os.PathLike[str], subset: str | None = None) -> None:
-    """Make the folder. Raises InputError if it cannot be written, or if the dataset has no such subset: checked first,
-    because segmenting may take hours."""
+def check_report(path: str | os.PathLike[str], folder: str | os.PathLike[str], subset: str | None = None,
+                 names: Iterable[str] = ()) -> None:
+    """Make the folder. Raises InputError if it cannot be written, or if the dataset has no such subset, and
+    DatasetError where it lacks one of the segmentations `names`: checked first, because segmenting may take hours."""
+    with open_dataset(path) as dataset:
+        dataset.rows(subset)
+        for name in names:
+            dataset.segmentation(name)
     out = Path(folder)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -140,8 +143,6 @@ def check_report(path: str | os.PathLike[str], folder: str | os.PathLike[str], s
         raise InputError(f"{out}: cannot be made ({error.strerror or error}). Choose another folder.") from error
     if not os.access(out, os.W_OK | os.X_OK):
         raise InputError(f"{out}: you may not write there. Choose another folder.")
-    with open_dataset(path) as dataset:
-        dataset.rows(subset)
 
 
 def describe_run(dataset: Dataset, name: str, subset: str | None = None) -> dict[str, str | int | float]:
