@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
 from cldm_trainer.config import Config, UtilityConfig
-from cldm_trainer.config.validity import SegmenterRecipe
-from cldm_trainer.results.utility.figures import KINDS, dice_of, share_estimate, utility_figures
+from cldm_trainer.config.validity import HiddenLesions, SegmenterRecipe
+from cldm_trainer.results.utility.figures import KINDS, share_estimate, utility_figures
 from cldm_trainer.results.utility.run import chosen_rows, run
+from cldm_trainer.results.validity.training import TrainingPairs, task_on
 from cldm_trainer.stages.config_file import load_config
 from cldm_trainer.training import loop
+from cldm_trainer.training.run_folder import RunFolder
 from cohort_fixtures import write_drawn_cohort
 
 ROOT = Path(__file__).parents[4]
@@ -52,15 +53,6 @@ def test_the_same_figures_are_the_whole_share() -> None:
     share = share_estimate(np.array([0.5, 0.7]), np.array([0.5, 0.7]), np.array(["a", "b"]), 50)
     assert (share.value, share.low, share.high) == (1.0, 1.0, 1.0)
     assert math.isnan(share_estimate(np.zeros(2), np.zeros(2), np.array(["a", "b"]), 50).value)
-
-
-def test_dice_counts_slices_that_hold_the_region() -> None:
-    """A miss is 0; a false detection where there is none does not count."""
-    truth = np.array([[[2, 3]], [[2, 3]], [[2, 2]]], np.uint8)
-    found = np.array([[[2, 3]], [[2, 2]], [[3, 2]]], np.uint8)
-    dice = dice_of(found, truth, get_domain("lge"), (1.0, 1.0))
-    assert dice["infarct"].tolist()[:2] == [1.0, 0.0] and math.isnan(dice["infarct"][2])
-    assert dice["myocardium"].tolist() == [1.0, 1.0, 1.0] and np.isnan(dice["lv_cavity"]).all()
 
 
 @pytest.fixture
@@ -107,8 +99,37 @@ def test_a_generator_without_label_maps_is_refused(config: Config, tmp_path: Pat
 @pytest.mark.parametrize(("changes", "message"), [
     ({"seeds": 0}, "found 0 seeds"),
     ({"segmenter": SegmenterRecipe(bundle="x")}, "expected 1 or more, and no bundle"),
-    ({"segmenter": dataclasses.replace(TINY, network="vnet")}, "expected one of unet")])
+    ({"segmenter": dataclasses.replace(TINY, network="vnet")}, r"utility.segmenter.network: .* expected one of unet"),
+    ({"segmenter": dataclasses.replace(TINY, share=0.0)}, "utility.segmenter.share: found 0"),
+    ({"segmenter": dataclasses.replace(TINY, hidden=HiddenLesions("size"))}, "hidden.attribute is 'size'")])
 def test_contradictions_are_named(config: Config, tmp_path: Path, changes: dict, message: str) -> None:
     section = dataclasses.replace(config.utility, **changes)
     with pytest.raises(InputError, match=message):
         run(dataclasses.replace(config, utility=section), "", config.cohort_file, tmp_path / "out")
+
+
+def pairs() -> TrainingPairs:
+    masks = np.full((4, 16, 16), 2, np.uint8)
+    masks[:, 4:8, 4:8] = 3
+    return TrainingPairs("p", np.full((4, 1, 16, 16), 0.5, np.float32), masks, np.full((4, 4), 0.1), PATIENTS)
+
+
+@pytest.mark.parametrize(("changes", "images", "value", "lesion"), [
+    ({}, 4, 0.5, True), ({"share": 0.4}, None, 0.5, True), ({"gamma": 2.0}, 4, 0.25, True),
+    ({"inverted": True, "gamma": 2.0}, 4, 0.75, True), ({"hidden": HiddenLesions("infarct_size")}, 4, 0.5, False)])
+def test_every_key_of_the_segmenter_counts(config: Config, changes: dict, images: int | None, value: float,
+                                           lesion: bool) -> None:
+    """A share of 0.4 of three patients is one of them."""
+    task = task_on(pairs(), dataclasses.replace(TINY, **changes), RunFolder.of(config))
+    learned, maps = task.training
+    assert len(learned) in ([1, 2] if images is None else [images])
+    assert learned.unique().tolist() == [pytest.approx(value)] and bool((maps == 3).any()) == lesion
+
+
+def test_what_is_found_is_cleaned_as_the_segmenter_says(config: Config, tmp_path: Path) -> None:
+    """Dropping every piece of the lesion leaves none."""
+    recipe = dataclasses.replace(TINY, fewest_pixels=10**6)
+    section = dataclasses.replace(config.utility, segmenter=recipe, seeds=1)
+    run(dataclasses.replace(config, utility=section), "", config.cohort_file, tmp_path / "out")
+    found = json.loads((tmp_path / "out" / "utility.json").read_text())["regions"]["infarct"]
+    assert [found[kind]["dice"]["value"] for kind in KINDS] == [0, 0, 0]

@@ -1,5 +1,5 @@
 """`cldm-train judge`, `spread`, `audit`, `utility` and `faithfulness`: what synthetic images are like next to reference
-images."""
+images, and what segmenters learn from them."""
 
 from importlib import import_module
 from pathlib import Path
@@ -96,30 +96,38 @@ def audit(config_path: str, samples: str | None, seeds: int, out: str | None, qu
 
 
 @click.command()
-@click.option("--config", "config_path", required=True, type=click.Path(), metavar="FILE",
-              help="TOML file, such as trainer/configs/segguided-cpu.toml.")
+@_CONFIG
+@click.option("--augment", is_flag=True, help="Train on few slices alone, and with generated images of the same hearts "
+              "with other lesions: unfiltered and filtered, at several ratios.")
 @click.option("--out", default=None, type=click.Path(), metavar="DIR",
-              help="Where utility.md and utility.json go. [default: the run's folder]")
-def utility(config_path: str, out: str | None) -> None:
+              help="Where the page and its numbers go. [default: the run's folder]")
+def utility(config_path: str, augment: bool, out: str | None) -> None:
     """Train one small segmenter on generated images, on the cohort's, and on both, and test it on the cohort's other
-    patients. Continues where it was stopped."""
-    config, command = load_config(config_path), f"cldm-train utility --config {config_path}"
+    patients. Continues where it was stopped.
+
+    \b
+    Examples:
+      cldm-train utility --config trainer/configs/segguided-cpu.toml
+      cldm-train utility --config trainer/configs/phantom2-cpu-teacher.toml --augment
+    """
+    config, command = load_config(config_path), _command("utility", config_path, (), None)
     cohort = import_module("cldm_trainer.results.new_patients").cohort_of_results(config)
     target = Path(out) if out else config.run_folder / "utility"
+    name = "augmentation" if augment else "utility"
     with BusyLines("utility", aloud=True) as say:
-        page = import_module("cldm_trainer.results.utility.run").run(config, command, cohort, target, say)
+        page = import_module(f"cldm_trainer.results.{name}.run").run(
+            config, f"{command} --augment" if augment else command, cohort, target, say)
     click.echo(str(page))
 
 
 @click.command()
-@click.option("--config", "config_path", required=True, type=click.Path(), metavar="FILE",
-              help="TOML file, such as trainer/configs/segguided-cpu.toml.")
+@_CONFIG
 @click.option("--out", default="docs", show_default=True, type=click.Path(), metavar="DIR",
               help="Where results-segguided.md and segguided/<run>.json go. The page shows every run of that folder.")
 def faithfulness(config_path: str, out: str) -> None:
     """Measure whether synthetic images show the label maps they were made from: Dice of the segmenter's label map of
     each against its label map, and against the segmenter's of the original. Continues where it was stopped."""
-    config, command = load_config(config_path), f"cldm-train faithfulness --config {config_path}"
+    config, command = load_config(config_path), _command("faithfulness", config_path, (), None)
     cohort = import_module("cldm_trainer.results.new_patients").cohort_of_results(config)
     with BusyLines("faithfulness", aloud=True) as say:
         page = import_module("cldm_trainer.results.segguided.run").run(config, command, cohort, Path(out), say)

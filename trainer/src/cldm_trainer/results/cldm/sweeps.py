@@ -75,7 +75,7 @@ def swept(generator: Generator, sweep: Sweep, values: Sequence[float], seed: int
 def _sample(generator: Generator, request: Mapping[str, float], seed: int) -> Batch | None:
     """Sample 0 of the seed; None where no anatomy meets the request."""
     try:
-        return next(generator.stream([request], seed=seed))
+        return next(generator.stream([request], seed=seed, batch_size=1))
     except InputError:
         return None
 

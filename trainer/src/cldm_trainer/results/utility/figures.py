@@ -12,23 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cldm_runtime.domains.domain import Domain
-from cldm_runtime.domains.labels import LabelMap
 from cldm_runtime.metrics.agreement import bootstrap, mean_estimate
-from cldm_runtime.metrics.overlap import score
 from cldm_runtime.metrics.paired import paired_difference
 
 Json = dict[str, Any]
 Values = NDArray[np.float64]
 REFERENCE, GENERATED, BOTH = "reference", "generated", "both"
 KINDS = (REFERENCE, GENERATED, BOTH)
-
-
-def dice_of(found: LabelMap, truth: LabelMap, domain: Domain, spacing_mm: tuple[float, ...]) -> dict[str, Values]:
-    """(N,) Dice of each region, 0 where it is missed; NaN where the truth has none."""
-    scores, axes = score(found, truth, domain.labels, spacing_mm), tuple(range(1, truth.ndim))
-    return {region: np.where(domain.labels.region(truth, region).any(axis=axes),
-                             scores[f"{region}_dice"].astype(np.float64), np.nan) for region in domain.labels.regions}
 
 
 def utility_figures(dice: Mapping[str, Mapping[str, Values]], patients: NDArray[np.generic], replicates: int) -> Json:

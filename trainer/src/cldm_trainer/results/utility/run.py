@@ -2,6 +2,7 @@
 again."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,14 @@ from cldm_runtime.store import open_dataset
 from ...config import Config
 from ...config.utility import UtilityConfig
 from ...training.run_folder import RunFolder
+from ..validity.lesions import check_lesion, clean
 from ..validity.networks import check_networks
-from ..validity.sets import Rows, SegmentedSet, cohort_set, synthetic_slices, thinned
-from ..validity.training import predict
-from .figures import BOTH, GENERATED, REFERENCE, Json, Values, dice_of, utility_figures
+from ..validity.outcomes import compare
+from ..validity.sets import Rows, SegmentedSet, cohort_set, separate_rows, synthetic_slices, thinned
+from ..validity.training import TrainingPairs, predict
+from .figures import BOTH, GENERATED, REFERENCE, Json, Values, utility_figures
 from .page import utility_page
-from .training import STAGE, TrainingPairs, trained_on
+from .training import STAGE, trained_on
 
 Say = Callable[[str], None]
 UTILITY_FILE = "utility.json"
@@ -35,10 +38,7 @@ def run(config: Config, command: str, cohort: Path, out: Path, say: Say = lambda
     are missing or damaged.
     """
     section, folder = config.utility, RunFolder.of(config)
-    if section.seeds < 1 or section.segmenter.bundle:
-        raise InputError(f"utility: found {section.seeds} seeds and the segmenter {section.segmenter.bundle!r}, "
-                         "expected 1 or more, and no bundle: the command trains its segmenter.")
-    check_networks({"utility": section.segmenter}, folder.cohort.shape)
+    check_segmenter(section, section.seeds, folder)
     torch.set_num_threads(config.run.threads)
     learned, tested = chosen_rows(cohort, section)
     generator = Generator.load(section.generator or config.export.generator)
@@ -46,28 +46,31 @@ def run(config: Config, command: str, cohort: Path, out: Path, say: Say = lambda
         raise InputError(f"{generator.bundle.path}: takes no label maps, so its images have none to learn. Name a "
                          "generator that does as utility.generator.")
     made = synthetic_slices(cohort, learned, generator, folder.own(STAGE) / "images", say)
-    reference = TrainingPairs.of(cohort_set(cohort, learned, REFERENCE))
-    found = TrainingPairs.of(made)
-    generated = TrainingPairs(GENERATED, found.images, found.masks, found.origin)
-    test = cohort_set(cohort, tested, "test")
+    domain = folder.cohort.domain
+    with open_dataset(cohort) as dataset:
+        reference = TrainingPairs.of(REFERENCE, dataset, learned, domain, cohort_set(cohort, learned, "").origin)
+    with open_dataset(made.path) as dataset:
+        generated = replace(TrainingPairs.of(GENERATED, dataset, made.rows, domain, made.origin),
+                            attributes=made.truth.attributes, patients=made.truth.patients)
+    test = cohort_set(cohort, tested, "test", annotated=True)
     dice = {pairs.name: _trainings(pairs, test, config, say)
             for pairs in (reference, generated, reference.joined(generated, BOTH))}
     regions = utility_figures(dice, test.truth.patients, section.replicates)
     return _write(config, command, regions, generator, learned, test, out)
 
 
+def check_segmenter(section: UtilityConfig, seeds: int, folder: RunFolder) -> None:
+    """Raises InputError for a segmenter that cannot be trained, and for too few trainings."""
+    if seeds < 1 or section.segmenter.bundle:
+        raise InputError(f"utility: found {seeds} seeds and the segmenter {section.segmenter.bundle!r}, expected 1 or "
+                         "more, and no bundle: the command trains its segmenter.")
+    check_networks({"utility.segmenter": section.segmenter}, folder.cohort.shape)
+    check_lesion(section.segmenter, folder.cohort.domain)
+
+
 def chosen_rows(cohort: Path, section: UtilityConfig) -> tuple[Rows, Rows]:
-    """Rows to train and to test on. Raises InputError for subsets that share a patient, and for a cohort that does not
-    say whose slices it holds."""
-    with open_dataset(cohort) as dataset:
-        learned, tested, patients = dataset.rows(section.train), dataset.rows(section.test), dataset.patients
-        if patients is None or dataset.mask_attributes is None:
-            raise InputError(f"{cohort}: does not say whose slices it holds, or their attributes. Prepare it with "
-                             "`cldm prepare`.")
-        shared = set(patients[learned].tolist()) & set(patients[tested].tolist())
-    if shared:
-        raise InputError(f"utility: {len(shared)} patients are in {section.train} and in {section.test}. Name subsets "
-                         "without common patients.")
+    """Rows to train and to test on. Raises InputError as `separate_rows`."""
+    learned, tested = separate_rows(cohort, "utility", section.train, section.test)
     return thinned(learned, section.most_slices), thinned(tested, section.most_test_slices)
 
 
@@ -75,13 +78,14 @@ def _trainings(pairs: TrainingPairs, test: SegmentedSet, config: Config, say: Sa
     """Region -> Dice (seeds, N) on the tested slices."""
     section, folder, rows = config.utility, RunFolder.of(config), []
     with open_dataset(test.path) as dataset:
-        images, truth = dataset.images(test.rows), dataset.reference(test.rows)
-        spacing_mm = dataset.spacing_mm
+        images = dataset.images(test.rows)
     for number in range(section.seeds):
         say(f"training on {pairs.name} images, {number + 1} of {section.seeds} ...")
         network = trained_on(pairs, section.segmenter, config.run.seed + number, folder)
-        rows.append(dice_of(predict(network, images), truth, folder.cohort.domain, spacing_mm))
-    return {region: np.stack([row[region] for row in rows]) for region in rows[0]}
+        found = clean(predict(network, images), images, section.segmenter, folder.cohort.domain)
+        rows.append(compare(found, test.truth).dice)
+    dice = np.stack(rows)
+    return {region: dice[..., column] for column, region in enumerate(folder.cohort.domain.labels.regions)}
 
 
 def _write(config: Config, command: str, regions: Json, generator: Generator, learned: Rows, test: SegmentedSet,

@@ -18,11 +18,17 @@ def surrounding_label(domain: Domain) -> int:
     """The label that a lesion's pixels get when the lesion is taken out: the first label of the smallest region that
     holds the lesion and more, else the background. Raises InputError for a domain without a lesion."""
     if domain.lesion is None:
-        raise InputError(f"validity: domain {domain.name} has no lesion that could be hidden or cleaned. Leave out the "
-                         "keys hidden, largest_piece, fewest_pixels and darker_than.")
+        raise InputError(f"segmenters: domain {domain.name} has no lesion that could be hidden or cleaned. Leave out "
+                         "the keys hidden, largest_piece, fewest_pixels and darker_than.")
     lesion = set(domain.labels.regions[domain.lesion])
     around = sorted((values for values in domain.labels.regions.values() if set(values) > lesion), key=len)
     return min(set(around[0]) - lesion) if around else 0
+
+
+def check_lesion(recipe: SegmenterRecipe, domain: Domain) -> None:
+    """Raises InputError for a recipe that cleans the lesion of a domain without one."""
+    if recipe.largest_piece or recipe.fewest_pixels or recipe.darker_than > 0:
+        surrounding_label(domain)
 
 
 def hide(masks: LabelMap, images: Images, attributes: NDArray[np.floating], hidden: HiddenLesions,
@@ -32,7 +38,7 @@ def hide(masks: LabelMap, images: Images, attributes: NDArray[np.floating], hidd
     gone = np.zeros(masks.shape, dtype=bool)
     if hidden.attribute:
         if hidden.attribute not in domain.attribute_names:
-            raise InputError(f"validity: hidden.attribute is {hidden.attribute!r}, expected one of "
+            raise InputError(f"segmenters: hidden.attribute is {hidden.attribute!r}, expected one of "
                              f"{', '.join(domain.attribute_names)}.")
         values = attributes[:, domain.attribute_names.index(hidden.attribute)]
         gone[(values >= hidden.low) & (values < hidden.high)] = True

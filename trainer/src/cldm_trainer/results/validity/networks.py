@@ -60,9 +60,9 @@ class FoldedNetwork(nn.Module):
         return logits
 
 
-def network_faults(name: str, recipe: SegmenterRecipe, shape: tuple[int, ...]) -> list[str]:
-    """What keeps a recipe's network from segmenting images of this shape (*spatial)."""
-    where, faults = f"validity.segmenters.{name}", []
+def network_faults(where: str, recipe: SegmenterRecipe, shape: tuple[int, ...]) -> list[str]:
+    """What keeps a recipe's network from segmenting images of this shape (*spatial). where: its section."""
+    faults = []
     if recipe.network not in NETWORKS:
         faults.append(f"{where}.network: found {recipe.network!r}, expected one of {', '.join(NETWORKS)}.")
     if len(recipe.channels) < 2 or min(recipe.channels, default=0) < 1:
@@ -87,13 +87,13 @@ def label_maps(network: nn.Module, images: Tensor, batch: int = 16) -> Any:
 
 
 def check_networks(recipes: Mapping[str, SegmenterRecipe], shape: tuple[int, ...]) -> None:
-    """Raises InputError that lists what is wrong with the recipes."""
+    """Raises InputError that lists what is wrong with the recipes, by the names of their sections."""
     faults = [fault for name, recipe in recipes.items() if not recipe.bundle
               for fault in network_faults(name, recipe, shape)]
-    faults += [f"validity.segmenters.{name}.share: found {recipe.share:g}, expected above 0, at most 1."
+    faults += [f"{name}.share: found {recipe.share:g}, expected above 0, at most 1."
                for name, recipe in recipes.items() if not 0 < recipe.share <= 1]
-    faults += [f"validity.segmenters.{name}.{key}: found {getattr(recipe, key):g}, expected above 0."
+    faults += [f"{name}.{key}: found {getattr(recipe, key):g}, expected above 0."
                for name, recipe in recipes.items() for key in ("steps", "batch_size", "learning_rate", "gamma")
                if getattr(recipe, key) <= 0]
     if faults:
-        raise InputError("\n  - ".join(["validity: the segmenters cannot be trained:", *faults]))
+        raise InputError("\n  - ".join(["the segmenters cannot be trained:", *faults]))

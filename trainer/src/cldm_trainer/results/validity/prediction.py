@@ -53,9 +53,13 @@ class FigureTerms:
         names, numbers = np.unique(self.patients, return_inverse=True)
         sums = np.zeros((len(names), len(table), *table.shape[2:]))
         np.add.at(sums, numbers, table.swapaxes(0, 1))
-        drawn = np.random.default_rng([_SEED, seed]).multinomial(len(names), [1 / len(names)] * len(names), replicates)
-        weights = np.concatenate([np.ones((1, len(names))), drawn])
-        return values_of(np.tensordot(weights, sums, axes=1))
+        return values_of(np.tensordot(drawn_patients(len(names), replicates, seed), sums, axes=1))
+
+
+def drawn_patients(count: int, replicates: int, seed: int = 0) -> Values:
+    """(1 + replicates, count) how often each patient counts: once, then as each draw with replacement has it."""
+    drawn = np.random.default_rng([_SEED, seed]).multinomial(count, [1 / count] * count, replicates)
+    return np.concatenate([np.ones((1, count)), drawn])
 
 
 def predict_validity(reference: FigureTerms, synthetic: Mapping[str, FigureTerms], ceiling: str,

@@ -40,7 +40,8 @@ def run(config: Config, command: str, cohort: Path, out: Path, say: Say = lambda
     if len(section.segmenters) < FEWEST:
         raise InputError(f"validity.segmenters: found {len(section.segmenters)}, expected at least {FEWEST}, better 12 "
                          "of varied quality. trainer/configs/phantom-cpu-validity.toml has a list to copy.")
-    check_networks(section.segmenters, folder.cohort.shape)
+    check_networks({f"validity.segmenters.{name}": recipe for name, recipe in section.segmenters.items()},
+                   folder.cohort.shape)
     torch.set_num_threads(config.run.threads)
     segmenters = compared_segmenters(section.segmenters, folder)
     rows, other = split_patients(cohort, section)

@@ -17,7 +17,7 @@ from cldm_runtime.segmentation.segmenter import Segmenter
 
 from ...config.validity import SegmenterRecipe
 from ...training.run_folder import RunFolder
-from .lesions import clean, surrounding_label
+from .lesions import check_lesion, clean
 from .training import derivation, predict, trained
 
 Images = NDArray[np.float32]
@@ -61,7 +61,6 @@ def _finished(name: str, identity: Mapping[str, Any], segment: Callable[[Images]
               domain: Domain) -> ComparedSegmenter:
     """With the recipe's post-processing. Raises InputError where the domain has no lesion to process."""
     post = {key: plain(getattr(recipe, key)) for key in ("largest_piece", "fewest_pixels", "darker_than")}
-    if any(post.values()):
-        surrounding_label(domain)
+    check_lesion(recipe, domain)
     return ComparedSegmenter(name, {**identity, **post},
                              lambda images: clean(segment(images), images, recipe, domain))

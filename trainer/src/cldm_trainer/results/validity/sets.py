@@ -53,23 +53,43 @@ def split_patients(cohort: Path, settings: ValidityConfig) -> tuple[Rows, Rows]:
     Without a subset for the label maps, every second patient of the reference subset gives his. Raises InputError where
     a side has fewer than two patients, or both share one.
     """
-    with open_dataset(cohort) as dataset:
-        rows, patients = dataset.rows(settings.reference), dataset.patients
-        if patients is None or dataset.mask_attributes is None:
-            raise InputError(f"{cohort}: does not say whose slices it holds, or their attributes, which validity "
-                             "needs. Prepare it with `cldm prepare`.")
-        other = dataset.rows(settings.label_maps) if settings.label_maps else None
-    if other is None:
-        second = np.isin(patients[rows], np.unique(patients[rows])[1::2])
-        rows, other = rows[~second], rows[second]
+    if settings.label_maps:
+        rows, other = separate_rows(cohort, "validity", settings.reference, settings.label_maps)
+        patients = patients_of(cohort)
+    else:
+        every, patients = rows_of(cohort, settings.reference), patients_of(cohort)
+        second = np.isin(patients[every], np.unique(patients[every])[1::2])
+        rows, other = every[~second], every[second]
     one, two = (set(patients[chosen].tolist()) for chosen in (rows, other))
-    if one & two:
-        raise InputError(f"validity: {len(one & two)} patients are in {settings.reference} and in "
-                         f"{settings.label_maps}. Name subsets without common patients.")
     if min(len(one), len(two)) < 2:
         raise InputError(f"{cohort}: {len(one)} patients give reference slices and {len(two)} label maps, expected two "
                          "or more each. Use larger subsets.")
     return thinned(rows, settings.most_slices), thinned(other, settings.most_slices)
+
+
+def rows_of(cohort: Path, subset: str) -> Rows:
+    """Of a subset. Raises InputError if the cohort has none of that name."""
+    with open_dataset(cohort) as dataset:
+        return dataset.rows(subset)
+
+
+def patients_of(cohort: Path) -> NDArray[np.str_]:
+    """(N,) of all rows. Raises InputError for a cohort that does not say whose slices it holds, or what they show."""
+    with open_dataset(cohort) as dataset:
+        if dataset.patients is None or dataset.mask_attributes is None:
+            raise InputError(f"{cohort}: does not say whose slices it holds, or their attributes. Prepare it with "
+                             "`cldm prepare`.")
+        return dataset.patients
+
+
+def separate_rows(cohort: Path, section: str, one: str, other: str) -> tuple[Rows, Rows]:
+    """Rows of two subsets. Raises InputError where they share a patient, and as `patients_of`."""
+    patients, rows = patients_of(cohort), (rows_of(cohort, one), rows_of(cohort, other))
+    shared = set(patients[rows[0]].tolist()) & set(patients[rows[1]].tolist())
+    if shared:
+        raise InputError(f"{section}: {len(shared)} patients are in {one} and in {other}. Name subsets without common "
+                         "patients.")
+    return rows
 
 
 def thinned(rows: Rows, most: int) -> Rows:
@@ -78,11 +98,12 @@ def thinned(rows: Rows, most: int) -> Rows:
     return picked
 
 
-def cohort_set(cohort: Path, rows: Rows, name: str) -> SegmentedSet:
-    """The cohort's own slices."""
+def cohort_set(cohort: Path, rows: Rows, name: str, *, annotated: bool = False) -> SegmentedSet:
+    """The cohort's own slices. annotated: their truth is what a reader drew, where the file has that too."""
     with open_dataset(cohort) as dataset:
         digest = cohort_digest(dataset)
-    return SegmentedSet(name, cohort, rows, read_truth(cohort, rows, outlined=True), _digest(digest, rows))
+    return SegmentedSet(name, cohort, rows, read_truth(cohort, rows, outlined=True, annotated=annotated),
+                        _digest(digest, rows))
 
 
 def synthetic_slices(cohort: Path, rows: Rows, generator: Generator, folder: Path, say: Say,
@@ -101,23 +122,31 @@ def synthetic_slices(cohort: Path, rows: Rows, generator: Generator, folder: Pat
         masks = DatasetMasks(dataset, rows, None if attributes is None else attributes[rows])
         source = keeping(mask_requests(masks, generator.canvas, str(cohort)), kept, bundle, generator.domain)
         plan = Plan(generator, source, len(rows), 0, generator.settings())
-        path = folder / f"{bundle.path.name}-{plan.sha256[:12]}.h5"
-        remove_if_changed(path)
-        if not path.exists():
-            say(f"{bundle.path.name}: generating {len(rows)} images ...")
-            path.parent.mkdir(parents=True, exist_ok=True)
-        with show_progress("generating", len(rows), sys.stderr, brief=True) as progress:
-            generate_dataset(plan, path, "resume", progress, default_workers(generator.provider))
+        path = made_file(plan, folder, say)
     outlined = any(condition.kind == "spatial" for condition in conditions)
     return SegmentedSet(bundle.path.name, path, np.arange(len(rows), dtype=np.int64),
                         read_truth(cohort, rows, outlined=outlined), _digest(plan.sha256, rows), bundle.identity)
 
 
-def read_truth(cohort: Path, rows: Rows, *, outlined: bool) -> Truth:
-    """What the cohort's rows show; without label maps where images do not follow their outlines."""
+def made_file(plan: Plan, folder: Path, say: Say) -> Path:
+    """The generated file of a plan in `folder`; made once, and again where its samples were changed."""
+    name = plan.generator.bundle.path.name
+    path = folder / f"{name}-{plan.sha256[:12]}.h5"
+    remove_if_changed(path)
+    if not path.exists():
+        say(f"{name}: generating {plan.samples} images ...")
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with show_progress("generating", plan.samples, sys.stderr, brief=True) as progress:
+        generate_dataset(plan, path, "resume", progress, default_workers(plan.generator.provider))
+    return path
+
+
+def read_truth(cohort: Path, rows: Rows, *, outlined: bool, annotated: bool = False) -> Truth:
+    """What the cohort's rows show; without label maps where images do not follow their outlines. annotated: as a reader
+    drew it, where the file has that too."""
     with open_dataset(cohort) as dataset:
         domain, attributes, patients = dataset.load_domain(), dataset.mask_attributes, dataset.patients
-        masks = dataset.masks(rows)
+        masks = dataset.reference(rows) if annotated else dataset.masks(rows)
         spacing_mm = dataset.spacing_mm
     assert attributes is not None and patients is not None  # `split_patients` has checked
     held = holds_lesion(domain, masks)

@@ -1,10 +1,12 @@
-"""Trains the small segmenters of `validity` on the cohort's training patients; a trained one is used again.
+"""Trains small segmenters from recipes: those of `validity` on the cohort's training patients. A trained one is used
+again.
 
     <run folder>/validity/<name>-<digest>/    as every stage leaves it; the digest is that of recipe, seed and cohort
 """
 
 import re
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from cldm_runtime.domains.domain import Domain
 from cldm_runtime.domains.labels import LabelMap
 from cldm_runtime.files.derived import Derivation
 from cldm_runtime.files.records import plain
-from cldm_runtime.store import open_dataset
+from cldm_runtime.store import Dataset, open_dataset
 
 from ...config import OptimiserConfig
 from ...config.validity import SegmenterRecipe
@@ -99,7 +101,7 @@ def as_seen(images: NDArray[np.float32], recipe: SegmenterRecipe) -> NDArray[np.
     return np.asarray(1.0 - changed if recipe.inverted else changed, dtype=np.float32)
 
 
-def chosen_patients(patients: NDArray[np.str_], share: float, seed: int) -> NDArray[np.bool_]:
+def chosen_patients(patients: NDArray[np.generic], share: float, seed: int) -> NDArray[np.bool_]:
     """(N,) the slices of a share of the patients, at least one; a smaller share is part of a larger one."""
     names = np.unique(patients)
     order = np.random.default_rng([seed, len(names)]).permutation(len(names))
@@ -107,44 +109,90 @@ def chosen_patients(patients: NDArray[np.str_], share: float, seed: int) -> NDAr
     return np.isin(patients, names[order[:count]])
 
 
+@dataclass(frozen=True)
+class TrainingPairs:
+    """What a segmenter learns from: images (N, C, *spatial) float32 with their label maps (N, *spatial), the attributes
+    (N, A) of these and their patients (N,). origin: digest of what all that depends on."""
+
+    name: str
+    images: NDArray[np.float32]
+    masks: LabelMap
+    attributes: NDArray[np.floating]
+    patients: NDArray[np.generic]
+    origin: str = ""
+
+    @classmethod
+    def of(cls, name: str, dataset: Dataset, rows: NDArray[np.int64], domain: Domain,
+           origin: str = "") -> "TrainingPairs":
+        """Rows of a file, with what a segmenter is to find in them. Where nobody says whose they are, each is a patient
+        of its own."""
+        masks, measured = dataset.reference(rows), dataset.mask_attributes
+        values = domain.measure(masks, dataset.spacing_mm).values if measured is None else measured[rows]
+        patients = np.arange(len(dataset)) if dataset.patients is None else dataset.patients
+        return cls(name, dataset.images(rows), masks, values, patients[rows], origin)
+
+    def joined(self, other: "TrainingPairs", name: str) -> "TrainingPairs":
+        """These pairs and others."""
+        images, masks, attributes, patients = (np.concatenate([getattr(self, field), getattr(other, field)])
+                                               for field in ("images", "masks", "attributes", "patients"))
+        return TrainingPairs(name, images, masks, attributes, patients, f"{self.origin} {other.origin}")
+
+
 def make_task(recipe: SegmenterRecipe, run: RunFolder) -> RecipeTask:
     """The task on the cohort's training patients."""
-    domain = run.cohort.domain
     with open_dataset(run.cohort.file) as dataset:
         rows = dataset.rows("train")
-        if dataset.patients is not None:
+        if dataset.patients is not None:  # read no others
             rows = rows[chosen_patients(dataset.patients[rows], recipe.share, run.settings.seed)]
-        images, masks, attributes = dataset.images(rows), dataset.reference(rows), dataset.mask_attributes
+        pairs = TrainingPairs.of("train", dataset, rows, run.cohort.domain)
+    return task_on(pairs, replace(recipe, share=1.0), run)
+
+
+def task_on(pairs: TrainingPairs, recipe: SegmenterRecipe, run: RunFolder) -> RecipeTask:
+    """The task on any pairs, as the recipe sees them: a share of the patients, lesions hidden, another contrast. Some
+    slices of the subset val are what the log is written for; nothing is chosen by them."""
+    domain = run.cohort.domain
+    chosen = chosen_patients(pairs.patients, recipe.share, run.settings.seed)
+    images, measured = pairs.images[chosen], pairs.attributes[chosen]
+    masks = hide(pairs.masks[chosen], images, measured, recipe.hidden, domain)
+    with open_dataset(run.cohort.file) as dataset:
         checked = dataset.rows("val")
         checked = checked[np.linspace(0, len(checked) - 1, min(_CHECKED, len(checked))).round().astype(int)]
         validation = dataset.images(checked), dataset.reference(checked)
-    measured = domain.measure(masks, run.cohort.spacing_mm).values if attributes is None else attributes[rows]
-    masks = hide(masks, images, measured, recipe.hidden, domain)
-    pairs = [(torch.from_numpy(as_seen(x, recipe)), torch.from_numpy(y)) for x, y in ((images, masks), validation)]
-    return RecipeTask(recipe, domain, pairs[0], pairs[1])
+    learned, looked_at = ((torch.from_numpy(as_seen(x, recipe)), torch.from_numpy(y))
+                          for x, y in ((images, masks), validation))
+    return RecipeTask(recipe, domain, learned, looked_at)
+
+
+def weights_settings(recipe: SegmenterRecipe) -> dict[str, Any]:
+    """The keys of a recipe that its weights depend on."""
+    return {key: value for key, value in plain(recipe).items() if key not in _AFTERWARDS}
 
 
 def derivation(recipe: SegmenterRecipe, run: RunFolder) -> Derivation:
     """What a trained segmenter depends on."""
-    settings = {key: value for key, value in plain(recipe).items() if key not in _AFTERWARDS}
-    return Derivation({"cohort": run.cohort.sha256}, {**settings, "seed": run.settings.seed})
+    return Derivation({"cohort": run.cohort.sha256}, {**weights_settings(recipe), "seed": run.settings.seed})
 
 
 def trained(name: str, recipe: SegmenterRecipe, run: RunFolder) -> nn.Module:
     """The network of a recipe, trained now unless it was before, in evaluation mode on the CPU."""
     made = derivation(recipe, run)
-    folder = _folder(name, made, run)
-    alone = replace(run.settings, devices=1, nodes=1)
+    plain_name = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "segmenter"
+    folder = run.own(STAGE) / f"{plain_name}-{made.sha256[:12]}"
+    return fitted(lambda: make_task(recipe, run), recipe, run, folder, made, run.settings.seed)
+
+
+def fitted(make: Callable[[], RecipeTask], recipe: SegmenterRecipe, run: RunFolder, folder: Path, made: Derivation,
+           seed: int) -> nn.Module:
+    """The network of a recipe, trained in `folder` unless it was before from what `made` states, in evaluation mode on
+    the CPU. seed: of its first weights and of the order of its batches."""
+    alone = replace(run.settings, devices=1, nodes=1, seed=seed)
     optimiser = OptimiserConfig(recipe.steps, recipe.batch_size, recipe.learning_rate, warmup_steps=20, ema_decay=0.99,
                                 validate_every=recipe.steps, picture_every=recipe.steps, checkpoint_every=100)
-    train(lambda: make_task(recipe, run), optimiser, alone, folder, {"derived_from": made.text()})
+    record = {"derived_from": made.text()}
+    train(make, optimiser, alone, folder, record)
     network = FoldedNetwork(recipe, run.cohort.dims, run.cohort.channels, run.cohort.classes)
-    return checkpoint.load_weights(network, folder, STAGE, {"derived_from": made.text()})
-
-
-def _folder(name: str, made: Derivation, run: RunFolder) -> Path:
-    plain_name = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "segmenter"
-    return run.own(STAGE) / f"{plain_name}-{made.sha256[:12]}"
+    return checkpoint.load_weights(network, folder, folder.parent.name, record)
 
 
 def predict(network: nn.Module, images: NDArray[Any]) -> LabelMap:
