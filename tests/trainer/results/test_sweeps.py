@@ -28,3 +28,13 @@ def test_a_value_that_no_heart_meets_is_left_out(tiny_generator: Path) -> None:
     shallow, deep = swept(Generator.load(tiny_generator), depths, [0.2, 0.7], 3)
     assert shallow is None  # it would be below the size
     assert deep is not None and abs(measure(deep.masks)["transmurality"][0] - 0.7) < 0.05
+
+
+def test_one_map_is_turned_in_one_noise(tiny_generator: Path) -> None:
+    """Turned by right angles no pixel changes its label."""
+    (rotation,) = (sweep for sweep in SWEEPS if sweep.name == "rotation_deg")
+    upright, quarter, half = swept(Generator.load(tiny_generator), rotation, [0.0, 90.0, 180.0], 3)
+    np.testing.assert_array_equal(quarter.masks[0], np.rot90(upright.masks[0]))
+    np.testing.assert_array_equal(half.masks[0], np.rot90(upright.masks[0], 2))
+    same = upright.masks == half.masks
+    assert np.abs(upright.images[:, 0] - half.images[:, 0])[same].max() < 0.05

@@ -51,8 +51,9 @@ def strategies_text(figures: Json) -> str:
         budgets(compared),
         *_label_vaes(compared, attributes, lesion),
         "### Control",
-        "One attribute changes at a time; the seed and everything else are fixed: `figures/sweep-<bundle>.png`; last "
-        "row: the anatomy turned.",
+        "One attribute changes at a time: `figures/sweep-<bundle>.png`. Generators that take label maps keep heart and "
+        "noise along a row, and draw the scar elsewhere where it does not fit; their last row is one label map, "
+        "turned. The others keep the noise, and choose the heart themselves.",
         *(f"![{title(key)}](figures/sweep-{folder}.png)" for key, folder in compared["folders"].items()),
     ]
     if figures.get("trade"):
