@@ -9,6 +9,7 @@ import pytest
 
 from cldm_runtime import Generator
 from cldm_runtime.cli.main import cldm, run
+from cldm_runtime.evaluation.run import evaluate_dataset
 from cldm_runtime.store import open_dataset
 from onnx_fixtures import FREE, GREYS
 
@@ -83,6 +84,67 @@ def test_remeasuring_keeps_them_unknown(cli: Cli) -> None:
     assert run(cldm, ["measure", "samples.h5"]) == 0
     with open_dataset("samples.h5") as dataset:
         assert dataset.mask_reasons.tolist() == [[200, 200, 200, 4]]
+
+
+def freed(cli: Cli, segmenter: Path) -> None:
+    """samples.h5 with a free infarct, evaluated by a segmenter."""
+    assert cli("--n", 2, "--masks", "masks.npy", "--keep-classes", KEPT)[0] == 0
+    assert run(cldm, ["evaluate", "samples.h5", "--segmenter", str(segmenter), "--out", "report"]) == 0
+
+
+def test_what_a_segmenter_finds_stands_in_for_free_classes_on_request(cli: Cli, folder: Path,
+                                                                     tiny_segmenter: Path) -> None:
+    freed(cli, tiny_segmenter)
+    assert run(cldm, ["measure", "samples.h5", "--free-from", "tiny-segmenter"]) == 0
+    with open_dataset("samples.h5") as dataset:
+        found = dataset.segmentation("tiny-segmenter")
+        assert np.array_equal(dataset.mask_attributes, found.attributes, equal_nan=True)
+        assert np.array_equal(dataset.mask_reasons, found.attribute_reasons)
+        assert dataset.metadata["free_classes_from"] == "tiny-segmenter"
+        assert np.isfinite(dataset.mask_attributes[:, 0]).all()
+    assert run(cldm, ["report", "samples.h5", "--out", "again"]) == 0
+    compared = json.loads((folder / "again" / "scores.json").read_text())["agreement"]
+    assert "infarct_size" not in {item["attribute"] for item in compared if item["reference"] == "mask"}  # with itself
+    assert run(cldm, ["measure", "samples.h5"]) == 0
+    with open_dataset("samples.h5") as dataset:
+        assert dataset.mask_reasons.tolist() == [[200, 200, 200, 4]] * 2 and not dataset.metadata["free_classes_from"]
+
+
+def test_another_segmenter_is_compared_with_what_stands_in(cli: Cli, folder: Path, tiny_segmenter: Path) -> None:
+    freed(cli, tiny_segmenter)
+    assert run(cldm, ["measure", "samples.h5", "--free-from", "tiny-segmenter"]) == 0
+    evaluate_dataset("samples.h5", lambda images, spacing_mm: np.stack([label_map()] * len(images)), name="other")
+    assert run(cldm, ["report", "samples.h5", "--segmentation", "other", "--out", "other-report"]) == 0
+    page = (folder / "other-report" / "report.html").read_text()
+    assert "are what tiny-segmenter finds: the images were made with these classes left free" in page
+    compared = json.loads((folder / "other-report" / "scores.json").read_text())["agreement"]
+    assert "infarct_size" in {item["attribute"] for item in compared if item["reference"] == "mask"}
+
+
+def test_a_new_segmentation_by_the_one_that_stands_in_makes_the_attributes_unknown_again(
+        cli: Cli, tiny_segmenter: Path) -> None:
+    freed(cli, tiny_segmenter)
+    assert run(cldm, ["measure", "samples.h5", "--free-from", "tiny-segmenter"]) == 0
+    assert run(cldm, ["evaluate", "samples.h5", "--segmenter", str(tiny_segmenter), "--out", "r", "--overwrite"]) == 0
+    with open_dataset("samples.h5") as dataset:
+        assert dataset.mask_reasons.tolist() == [[200, 200, 200, 4]] * 2
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--free-from", "none"], "none"), (["--free-from", "tiny-segmenter", "--no-masks"], "Pass one of the two")])
+def test_what_cannot_stand_in_is_named(cli: Cli, tiny_segmenter: Path, capsys: pytest.CaptureFixture[str],
+                                       arguments: list[str], message: str) -> None:
+    freed(cli, tiny_segmenter)
+    before = Path("samples.h5").read_bytes()
+    assert run(cldm, ["measure", "samples.h5", *arguments]) in (2, 4)
+    assert message in capsys.readouterr().err and Path("samples.h5").read_bytes() == before
+
+
+def test_whole_label_maps_need_no_stand_in(cli: Cli, tiny_segmenter: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli("--n", 1, "--masks", "masks.npy")[0] == 0
+    assert run(cldm, ["evaluate", "samples.h5", "--segmenter", str(tiny_segmenter), "--out", "report"]) == 0
+    assert run(cldm, ["measure", "samples.h5", "--free-from", "tiny-segmenter"]) == 2
+    assert "no attribute of its masks depends on a free class" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("classes", "message"), [

@@ -30,6 +30,7 @@ from ..runs.run import Merge, Part, Progress, Run, cut
 from ..segmentation.segmenter import BATCH_SIZE
 from ..store import (
     DERIVED_FROM,
+    FREE_FROM,
     LABEL_MAPS,
     MASK_ATTRIBUTES_FROM,
     MASKS,
@@ -181,9 +182,8 @@ class Evaluation(Run):
         return self.segmenter.is_repeatable and is_segmented(self.out, self.segmenter, self.mirror)
 
     def for_workers(self, count: int) -> "Evaluation":
-        if count < 2 or self.segmenter.threads == 1 or self.on_gpu:
-            return self
-        return replace(self, segmenter=self.segmenter.with_threads(1))
+        alone = count < 2 or self.segmenter.threads == 1 or self.on_gpu
+        return self if alone else replace(self, segmenter=self.segmenter.with_threads(1))
 
     def absolute(self) -> Self:
         return replace(self, out=self.out.absolute())
@@ -238,8 +238,9 @@ class _SegmentationMerge(Merge):
             raise run.altered()
         replaced = [f"segmentations/{name}", *(_OF_MASKS if run.measures_masks else [])]
         with open_dataset(run.out) as dataset:
-            self._content = read_content(dataset)
-            stale, self._domain = are_attributes_stale(dataset, self._content), dataset.load_domain()
+            self._content, self._domain = read_content(dataset), dataset.load_domain()
+            stands_in = str(dataset.metadata.get(FREE_FROM, ""))
+            stale = are_attributes_stale(dataset, self._content) or stands_in == name
             source = {**described_source(dataset, run.segmenter, run.mirror), "metric_definition": DEFINITION}
         with edit_dataset(run.out, replace=replaced) as self._editor:
             self._writer = self._editor.segmentation(name, source)
@@ -249,9 +250,8 @@ class _SegmentationMerge(Merge):
             self._editor.segmentation(name, {DERIVED_FROM: Derivation(sources, made.settings).text()})
             if run.measures_masks:
                 self._editor.set_metadata({MASK_ATTRIBUTES_FROM: self._content.only(MASKS).text()})
-        images = file_wants_images(run.out)
-        if stale or images:
-            measure_dataset(run.out, segmentations=[name] if images else [])
+        if stale or file_wants_images(run.out):
+            measure_dataset(run.out, segmentations=[name], free_from=None if stale else stands_in or None)
 
     def copy(self, part: Part) -> None:
         columns: dict[str, Any] = _read_part(part)

@@ -38,6 +38,7 @@ from .fresh import is_of_these_images, measured_record, refuse_other_images
 from .imaging import measured_images, measured_with, takes_images, wants_images
 from .scoring import score_labels, without_free
 from .segmenters.interface import LACKS, AnySegmenter, drawn_names, segmented_columns
+from .stand_in import StandIn, no_record
 
 Path = str | os.PathLike[str]
 
@@ -82,9 +83,11 @@ def segment_dataset(path: Path, segmenter: AnySegmenter, *, batch_size: int = BA
 
 
 def measure_dataset(path: Path, *, masks: bool = True, segmentations: Sequence[str] | None = None,
-                    images: bool | None = None, progress: Progress = no_progress) -> None:
+                    images: bool | None = None, free_from: str | None = None,
+                    progress: Progress = no_progress) -> None:
     """Measure attributes of /masks (`masks`) and of the named segmentations (None: all), and score those on the
-    reference.
+    reference. free_from: a segmentation, whose label maps stand in where an attribute of /masks depends on a free
+    class; without, it is NaN there.
 
     images: also measure attributes of the images with these label maps, where the domain has some; None: if the file
     holds some, requested or measured. Earlier measurements are replaced. Raises DatasetError for a segmentation that
@@ -96,7 +99,10 @@ def measure_dataset(path: Path, *, masks: bool = True, segmentations: Sequence[s
         for name in names:
             refuse_other_images(dataset, name, content)
         masks = masks and "masks" in dataset
-        domain = dataset.load_domain()
+        domain, stand_in = dataset.load_domain(), None
+        if free_from is not None:
+            stand_in = StandIn.of(dataset, free_from)
+            refuse_other_images(dataset, free_from, content)
         images = wants_images(dataset, domain) if images is None else images and takes_images(dataset, domain)
         total = len(dataset) * (len(names) + masks)
     if total == 0:
@@ -110,9 +116,10 @@ def measure_dataset(path: Path, *, masks: bool = True, segmentations: Sequence[s
     with edit_dataset(path, replace=replaced) as editor, open_dataset(path) as dataset:
         if masks:
             editor.set_metadata({MASK_ATTRIBUTES_FROM: content.only(MASKS).text(),
+                                 **(no_record(dataset) if stand_in is None else stand_in.record(dataset)),
                                  **({IMAGE_ATTRIBUTES_FROM: content.only(IMAGES, MASKS).text()} if images else {})})
             for rows in _chunks(len(dataset), dataset.rows_at_once):
-                editor.append(**measured_masks(dataset, domain, rows, images=images))
+                editor.append(**measured_masks(dataset, domain, rows, images=images, stand_in=stand_in))
                 progress(done := done + rows.stop - rows.start, total)
         for name in names:
             writer, digest = editor.segmentation(name, {"metric_definition": DEFINITION}), MeasurementsDigest()
@@ -126,7 +133,8 @@ def measure_dataset(path: Path, *, masks: bool = True, segmentations: Sequence[s
             editor.segmentation(name, {DERIVED_FROM: made.text()})
 
 
-def measured_masks(dataset: Dataset, domain: Domain, rows: slice, *, images: bool = False) -> dict[str, NDArray[Any]]:
+def measured_masks(dataset: Dataset, domain: Domain, rows: slice, *, images: bool = False,
+                   stand_in: StandIn | None = None) -> dict[str, NDArray[Any]]:
     """Attributes of /masks and their reasons, places of lesions, and attributes of `images` with them: columns for
     `DatasetWriter.append`."""
     masks = _checked(dataset.masks(rows), domain, f"{dataset.path}: /masks")
@@ -134,8 +142,10 @@ def measured_masks(dataset: Dataset, domain: Domain, rows: slice, *, images: boo
     values, reasons = merged.values, merged.reasons
     if (kept := kept_of(dataset.metadata.get(KEPT_CLASSES), domain.labels)) is not None:
         values, reasons = without_unknown(values, reasons, kept, domain)
-    return {"mask_attributes": values, "mask_reasons": reasons,
-            **measured_places(domain, masks, values, _of_rows(dataset.place_requested, rows), kept),
+    places = measured_places(domain, masks, values, _of_rows(dataset.place_requested, rows), kept)
+    if stand_in is not None:
+        values, reasons = stand_in.put_in(values, reasons, dataset, domain, rows)
+    return {"mask_attributes": values, "mask_reasons": reasons, **places,
             **(measured_images(dataset, domain, masks, rows) if images else {})}
 
 

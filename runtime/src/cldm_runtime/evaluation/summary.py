@@ -22,6 +22,7 @@ from ..metrics.strata import Strata
 from ..metrics.uncertainty import Uncertainty
 from ..store import Dataset, Segmentation
 from .places import PlaceComparison, compare_places, places_json
+from .stand_in import mask_attributes_for
 from .value_tables import NOTHING, ValueTables
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def read_samples(dataset: Dataset, name: str, subset: str | None = None) -> Samp
     def chosen(values: NDArray[Any] | None) -> NDArray[Any] | None:
         return None if values is None else values[rows]
 
-    requested, mask = chosen(dataset.requested), chosen(dataset.mask_attributes)
+    requested, mask = chosen(dataset.requested), chosen(mask_attributes_for(dataset, name))
     return Samples(
         domain, rows, attributes[rows], reasons[rows], requested, mask, scores,
         _with_lesion(scores, _lesion_size(domain, mask, requested), domain), chosen(dataset.patients),
@@ -241,8 +242,7 @@ def outcome(samples: Samples, region: str) -> list[str]:
     without a reference.
     """
     words = {ScoreReason.MEASURED: "found", ScoreReason.PREDICTION_EMPTY: "missed",
-             ScoreReason.REFERENCE_EMPTY: "false", ScoreReason.BOTH_EMPTY: "absent",
-             ScoreReason.FREE_CLASS: ""}
+             ScoreReason.REFERENCE_EMPTY: "false", ScoreReason.BOTH_EMPTY: "absent", ScoreReason.FREE_CLASS: ""}
     if samples.scores is not None:
         return [words[ScoreReason(reason)] for reason in samples.scores.why(f"{region}_hd_mm")]
     size = _lesion_size(samples.domain, samples.mask, samples.requested)

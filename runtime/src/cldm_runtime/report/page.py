@@ -21,12 +21,13 @@ from ..evaluation.label_order import permutation_note, read_permutation
 from ..evaluation.pair_response import read_pair_response
 from ..evaluation.repeated_conditions import read_uncertainty
 from ..evaluation.segmenters.interface import LACKS
+from ..evaluation.stand_in import stand_in_notes
 from ..evaluation.strata import read_strata
 from ..evaluation.summary import Comparison, Samples, Summary, read_samples, summarise_samples
 from ..files.atomic import write_text
 from ..metrics.overlap import ScoreReason, Scores
 from ..metrics.strata import FEWEST
-from ..store import DERIVED_FROM, FILTER, MASK_ATTRIBUTES_FROM, Dataset, open_dataset, read_filter
+from ..store import DERIVED_FROM, FILTER, FREE_MAPS, MASK_ATTRIBUTES_FROM, Dataset, open_dataset, read_filter
 from ..version import __version__
 from .charts import bland_altman, histogram, scatter
 from .filtered import filter_section, filter_sentence
@@ -54,7 +55,7 @@ from .uncertainty import HOW_TO, uncertainty_section
 
 _REFERENCES = {"mask": "the reference mask", "requested": "what was requested"}
 _HIDDEN_RUN_KEYS = ("manifest", "step_table", "plan", "format", "format_version", "complete", "domain", DERIVED_FROM,
-                    MASK_ATTRIBUTES_FROM, FILTER)
+                    MASK_ATTRIBUTES_FROM, FILTER, FREE_MAPS)
 _LONGEST_RUN_VALUE = 200
 Say = Callable[[str], None]  # told what is done next
 _INTENDED_USE = ("research on segmentation of medical images: comparing segmenters and finding where they fail. Not a "
@@ -125,7 +126,7 @@ def segmentation_notes(dataset: Dataset, name: str) -> tuple[str, ...]:
     """That it is not known what was measured, and the regions that the segmenter has no label for."""
     lacks = dataset.segmentation(name).metadata.get(LACKS)
     lacking = f"{name} has no label for {lacks}, which it never finds: figures on that mean nothing."
-    return (*unknown_origins(dataset, name), *([lacking] if lacks else []))
+    return (*unknown_origins(dataset, name), *stand_in_notes(dataset, name), *([lacking] if lacks else []))
 
 
 def check_report(path: str | os.PathLike[str], folder: str | os.PathLike[str], subset: str | None = None,
@@ -169,7 +170,7 @@ def render(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> s
                 "" if uncertainty is None else uncertainty_section(dataset, name, samples, uncertainty),
                 "" if summary.generator is None else generator_section(summary.generator),
                 "" if chosen is None else filter_section(chosen),
-                _reading(samples, summary), _run(summary)]
+                _reading(samples, summary), f"<h2>What was run</h2>{run_table(summary)}"]
     body = "\n".join(sections)
     return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -287,7 +288,3 @@ def _reading(samples: Samples, summary: Summary) -> str:
         entries["Uncertainty"] = HOW_TO
     listed = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in entries.items())
     return f"<h2>How to read this</h2><dl>{listed}</dl>"
-
-
-def _run(summary: Summary) -> str:
-    return f"<h2>What was run</h2>{run_table(summary)}"

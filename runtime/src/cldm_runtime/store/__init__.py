@@ -12,6 +12,8 @@ from .check import SampleFaults, check_samples, sample_checksums
 from .columns import SegmentationWriter
 from .content import (
     ANNOTATIONS,
+    FREE_FROM,
+    FREE_MAPS,
     IMAGE_ATTRIBUTES_FROM,
     IMAGES,
     LABEL_MAPS,
@@ -40,8 +42,8 @@ from .segmentation import Segmentation
 from .writer import DatasetWriter, create_dataset, edit_dataset
 
 __all__ = [
-    "ANNOTATIONS", "DERIVED_FROM", "FILTER", "IMAGES", "IMAGE_ATTRIBUTES_FROM", "LABEL_MAPS", "MASKS",
-    "MASK_ATTRIBUTES_FROM", "MEASUREMENTS", "Content", "Dataset", "DatasetSpec", "DatasetWriter", "FilterBin",
+    "ANNOTATIONS", "DERIVED_FROM", "FILTER", "FREE_FROM", "FREE_MAPS", "IMAGES", "IMAGE_ATTRIBUTES_FROM", "LABEL_MAPS",
+    "MASKS", "MASK_ATTRIBUTES_FROM", "MEASUREMENTS", "Content", "Dataset", "DatasetSpec", "DatasetWriter", "FilterBin",
     "FilterRecord", "MeasurementsDigest", "MetadataValue", "RowsDigest", "SampleFaults", "Segmentation",
     "SegmentationWriter", "are_attributes_stale", "are_image_attributes_stale", "are_mask_attributes_stale",
     "check_samples", "chunk_rows", "cohort_digest", "create_dataset", "edit_dataset", "expected_samples",

@@ -22,6 +22,8 @@ from .segmentation import Segmentation
 
 MASK_ATTRIBUTES_FROM = f"mask_attributes_{DERIVED_FROM}"  # root attribute: what /attributes/mask was measured on
 IMAGE_ATTRIBUTES_FROM = f"image_attributes_{DERIVED_FROM}"  # root attribute: what /attributes/image was measured on
+FREE_FROM = "free_classes_from"  # root attribute: the segmentation that free classes are measured on, if any
+FREE_MAPS = "free_classes_label_maps"  # root attribute: `label_maps_digest` of that segmentation then
 IMAGES, MASKS, ANNOTATIONS = "images", "masks", "annotations"  # sources
 LABEL_MAPS, MEASUREMENTS = "label maps", "measurements"  # sources, of a segmentation; the last: attributes and scores
 _MEASURED = ("attributes", "attribute_reasons", "image_attributes", "image_attribute_reasons", "place",
@@ -165,7 +167,17 @@ def are_mask_attributes_stale(dataset: Dataset, content: Content) -> bool:
     if "mask_attributes" not in dataset or "masks" not in dataset:
         return False
     made = _mask_attributes_record(dataset)
-    return content.is_as_generated is False if made is None else made != content.only(MASKS)
+    changed = content.is_as_generated is False if made is None else made != content.only(MASKS)
+    return changed or _is_stand_in_stale(dataset)
+
+
+def _is_stand_in_stale(dataset: Dataset) -> bool:
+    """Whether the segmentation that free classes were measured on is gone, or has other label maps now."""
+    name = str(dataset.metadata.get(FREE_FROM, ""))
+    if not name:
+        return False
+    found = dataset.segmentations.get(name)
+    return found is None or label_maps_digest(dataset, found) != dataset.metadata.get(FREE_MAPS)
 
 
 def are_attributes_stale(dataset: Dataset, content: Content) -> bool:
