@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.cli.anatomy import anatomy_bundle
 from cldm_runtime.cli.main import cldm, run
 from cldm_runtime.store import open_dataset
 
@@ -73,3 +76,15 @@ def test_inspect_and_verify(tiny_anatomy: Path, capsys: pytest.CaptureFixture[st
     assert "tiny-anatomy 1 (anatomy, domain lge)" in text
     assert "3 dimensions, 2 Gaussians; of the slices 80% with a lesion" in text
     assert run(cldm, ["verify", str(tiny_anatomy)]) == 0 and "decoder/logits" in capsys.readouterr().out
+
+
+def test_a_domain_that_draws_nothing_takes_the_bundle_beside_the_generator(tiny_generator: Path) -> None:
+    """Where attributes are asked for, and neither where label maps are given nor in a domain with formulas."""
+    lge = Bundle.load(tiny_generator)
+    without = SimpleNamespace(path=lge.path, manifest=lge.manifest, domain=lambda: replace(lge.domain(), anatomy=None))
+    grid, masks = Path("grid.csv"), Path("maps.npy")
+    found = anatomy_bundle(without, "parametric", None, grid, None)
+    assert found is not None and found.path == lge.path.parent / "lge-anatomy"
+    assert anatomy_bundle(without, "parametric", Path("no-such"), grid, None) is None
+    assert [anatomy_bundle(bundle, "parametric", None, *files) for bundle, files in (
+        (without, (grid, masks)), (without, (None, masks)), (lge, (grid, None)))] == [None] * 3

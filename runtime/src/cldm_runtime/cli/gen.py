@@ -13,7 +13,6 @@ import click
 from ..bundle.bundle import Bundle
 from ..bundle.manifest import SamplingSpec
 from ..bundle.obedience import read_obedience, weakness
-from ..bundle.sources import needs_maps
 from ..diffusion.samplers import SAMPLERS
 from ..diffusion.schedule import SPACINGS, Spacing
 from ..domains.free_classes import split_names
@@ -44,6 +43,7 @@ from ..requests.repeats import conditions_of, repeated
 from ..requests.sources import FreeRequests, RequestSource, read_masks
 from ..version import __version__
 from . import run_log as audit_log
+from .anatomy import ANATOMIES, anatomy_bundle
 from .audited import AuditedCommand
 from .edits import EDIT_NAMES, EditOptions, edit_options
 from .generated import say_made, say_merged
@@ -57,7 +57,6 @@ from .provider import precision_option, provider_option, say_choice
 from .scaling import SCALING_NAMES, Scaling, scaling_options, share_out
 from .sections import SectionedCommand
 
-ANATOMIES = ("parametric", "learned")
 EXAMPLES = """\b
 Examples:
   cldm-gen --n 256 --attributes examples/grid.csv --out out/samples.h5
@@ -116,7 +115,7 @@ class _Gen(SectionedCommand, AuditedCommand):
                    "them out. nearest: move them to values nearby that can be met.")
 @click.option("--anatomy", type=click.Choice(ANATOMIES), default=ANATOMIES[0], show_default=True,
               help="How label maps are drawn for attributes: by the domain's own model, or by an anatomy bundle that "
-                   "learned from a cohort.")
+                   "learned from a cohort. A domain without a model of its own takes the bundle, where it is there.")
 @click.option("--anatomy-bundle", "anatomy_folder", type=click.Path(path_type=Path), metavar="DIR",
               envvar="CLDM_ANATOMY", show_envvar=True, help="Bundle for --anatomy learned.  [default: "
               "<domain>-anatomy next to the generator bundle]")
@@ -172,7 +171,7 @@ def gen(samples: int, grid_file: Path | None, prompt: str | None, masks_file: Pa
     scaling.check({"--resume": resume, "--overwrite": overwrite, "--repair": repair})
     existing: Existing = "resume" if resume else "overwrite" if overwrite else "refuse"
     bundle = load_generator_bundle(bundle_folder)
-    learned = _anatomy_bundle(bundle, anatomy_folder, masks_file) if anatomy == "learned" else None
+    learned = anatomy_bundle(bundle, anatomy, anatomy_folder, grid_file, masks_file)
     choice = say_choice(_choice(bundle, provider, precision, out, existing))
     generator = Generator(bundle, choice, 1 if choice.provider in CPU_PROVIDERS else None, anatomy=learned)
     settings = generator.settings(sampler=sampler, steps=steps, spacing=spacing, guidance=guidance,
@@ -232,16 +231,6 @@ def _with_best_batch_size(generator: Generator, settings: SamplingSpec, out: Pat
     size = (batch_size_under_way(out) if resume else None) or best_batch_size(generator, settings)
     click.echo(f"batch size: {size}", err=True)
     return replace(settings, batch_size=size)
-
-
-def _anatomy_bundle(bundle: Bundle, folder: Path | None, masks_file: Path | None) -> Bundle:
-    """The bundle of --anatomy learned. Raises InputError where no label map is to be drawn."""
-    if masks_file is not None:
-        raise InputError("--anatomy learned draws label maps, --masks gives them. Pass one of the two.")
-    if not needs_maps(bundle.manifest):
-        raise InputError(f"--anatomy learned: bundle {bundle.path} needs no label maps (see cldm inspect). Leave "
-                         "--anatomy out.")
-    return Bundle.load(folder or os.path.normpath(bundle.path / os.pardir / f"{bundle.manifest.domain}-anatomy"))
 
 
 def _requests(generator: Generator, conditions: int, grid_file: Path | None, masks_file: Path | None, subset: str,

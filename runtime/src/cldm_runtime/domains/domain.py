@@ -161,5 +161,6 @@ class Domain:
         """The anatomy that draws label maps. Raises InputError if the domain has none."""
         if self.anatomy is None:
             raise InputError(f"domain {self.name!r} draws no label maps. Give some: cldm-gen --masks maps.npy, or "
-                             "--masks with a dataset file that holds label maps.")
+                             "--masks with a dataset file that holds label maps. Or pass --anatomy learned, with a "
+                             "bundle that draws them.")
         return self.anatomy

@@ -17,6 +17,7 @@ from .attributes import LABELLED, Attribute, Measurement, Reason
 from .labels import LabelMap, LabelSet
 
 Region = NDArray[np.bool_]
+COUNT = "count"  # the unit of whole numbers
 AXES = ("z", "y", "x")  # depth, height, width: the last two are those of a slice
 
 
@@ -33,6 +34,11 @@ REASONS = {int(reason): reason.name.lower() for reason in GenericReason}
 def size_name(region: str, axes: int) -> str:
     """The name of the attribute for the size of a region."""
     return f"{region}_{'area' if axes == 2 else 'volume'}"
+
+
+def components_name(region: str) -> str:
+    """The name of the attribute for the number of pieces of a region."""
+    return f"{region}_components"
 
 
 def generic_attributes(regions: tuple[str, ...], axes: int,
@@ -53,7 +59,7 @@ def _described(region: str, axes: int) -> Iterator[tuple[str, str, float, float,
     size, unit, high = ("area", "mm2", 1e5) if axes == 2 else ("volume", "mm3", 1e7)
     yield size_name(region, axes), unit, high, 0.02, f"{size} of {region}"
     yield f"{region}_share", "fraction", 1.0, 0.02, f"share of {region} in everything that is labelled"
-    yield f"{region}_components", "count", 1000.0, 0.001, f"connected pieces of {region}"
+    yield components_name(region), COUNT, 1000.0, 0.001, f"connected pieces of {region}"
     for axis in AXES[-axes:]:
         yield f"{region}_centroid_{axis}", "fraction", 1.0, 0.02, f"centre of {region} along {axis}, 0 to 1"
     for axis in AXES[-axes:]:

@@ -22,6 +22,7 @@ from ..bundle.bundle import Bundle
 from ..bundle.latent_prior_spec import Vector
 from ..bundle.sources import needs_maps
 from ..domains.domain import Anatomy, Domain, Drawn
+from ..domains.generic import COUNT
 from ..domains.labels import LabelMap
 from ..domains.nearest import UnmetRequest, nearest_request
 from ..domains.rotation import rotate_labels
@@ -46,14 +47,14 @@ _BY_CONSTRUCTION = 1e-3  # the same for an attribute that cannot be measured on 
 class LearnedAnatomy:
     """Samples label maps with a decoder; see `cldm_runtime.domains.domain.Anatomy`.
 
-    base: the domain's own anatomy, which finds contradictory requests. Measurable attributes that a request leaves out
-    are free: the sampled map decides them.
+    base: the domain's own anatomy, which finds contradictory requests; None for a domain without one. Measurable
+    attributes that a request leaves out are free: the sampled map decides them.
     """
 
     decoder: Engine
     prior: LatentPrior
     domain: Domain
-    base: Anatomy
+    base: Anatomy | None
     shape: tuple[int, ...]
     spacing_mm: tuple[float, ...]
     bundle: Bundle
@@ -80,7 +81,7 @@ class LearnedAnatomy:
                      for a in domain.attributes}
         return cls(open_graph(bundle, "decoder", threads=1),
                    LatentPrior(manifest.latent_prior, names, exactness), domain,
-                   domain.require_anatomy(), manifest.image.shape, manifest.image.spacing_mm, bundle)
+                   domain.anatomy, manifest.image.shape, manifest.image.spacing_mm, bundle)
 
     def identity(self) -> dict[str, str]:
         nature = self.bundle.manifest.nature
@@ -89,7 +90,9 @@ class LearnedAnatomy:
                 **({"anatomy_nature": nature} if nature else {})}
 
     def contradictions(self, request: Mapping[str, float]) -> list[str]:
-        return self.base.contradictions(request)
+        faults = [f"{name} cannot be requested of anatomy {self.name}. It takes: {', '.join(self.prior.names)}"
+                  for name in request if name in self.domain.attribute_names and name not in self.prior.names]
+        return faults or ([] if self.base is None else self.base.contradictions(request))
 
     def faults(self, request: Mapping[str, float]) -> list[str]:
         """Contradictions of the request, or the fault that no completion of it was met in a few trials."""
@@ -99,7 +102,8 @@ class LearnedAnatomy:
         return [] if unmet is None else [str(unmet)]
 
     def nearest(self, request: Mapping[str, float]) -> dict[str, float] | None:
-        consistent = self.base.nearest(request) if self.contradictions(request) else request
+        contradicts = bool(self.contradictions(request))
+        consistent = (None if self.base is None else self.base.nearest(request)) if contradicts else request
         return None if consistent is None else nearest_request(consistent, self._trial)
 
     def _trial(self, request: Mapping[str, float]) -> UnmetRequest | None:
@@ -232,6 +236,7 @@ class _Search:
         self.columns = [anatomy.domain.attribute_names.index(name) for name in names]
         self.target = np.array([request[name] for name in names])
         self.tolerance = anatomy.domain.tolerances[self.columns]
+        self.counts = np.array([anatomy.domain.attributes[column].unit == COUNT for column in self.columns], bool)
         self.lesion = bool(anatomy.prior.lesion[component])
         self.start = anatomy.prior.latent(component, request)
         self.gain = self.start.gain[:, [requested.index(name) for name in names]] * self.tolerance
@@ -256,7 +261,8 @@ class _Search:
         return None
 
     def _error(self, labels: LabelMap) -> Vector | None:
-        """e of a map; None if it lacks a requested attribute, or if only one of map and request has a lesion."""
+        """e of a map; None if it lacks a requested attribute, if only one of map and request has a lesion, or if it has
+        another number of pieces: nothing moves that by degrees."""
         domain = self.anatomy.domain
         values = domain.measure(labels[None], self.anatomy.spacing_mm).values[0].astype(np.float64)
         holds = domain.lesion is not None and bool(domain.labels.region(labels, domain.lesion).any())
@@ -267,4 +273,4 @@ class _Search:
         largest = float(np.abs(error).max(initial=0.0))
         if self.best is None or largest < self.best[0]:
             self.best = largest, measured
-        return error
+        return None if (np.abs(error[self.counts]) > 1.0).any() else error

@@ -28,7 +28,7 @@ from ..manifest_sections import common_sections
 from ..model_card import anatomy_card
 from ..parity import as_table, compare_graph, compare_reference, require
 from ..settings import BundleSettings
-from .prior import encode, fit_prior
+from .prior import drawn_columns, encode, fit_prior
 from .quality import MeasuredSlices, measure_anatomy
 from .traversal import traversal_of
 
@@ -123,12 +123,14 @@ def export_anatomy(settings: BundleSettings, section: LabelVaeConfig, latents: L
     latent = encode(vae, torch.from_numpy(slices.validation[:PARITY_SLICES]), classes)[0]
     common = common_sections(settings, training)
     del common["attribute_distribution"]  # the prior holds it
+    common["attributes"] = [common["attributes"][column] for column in drawn_columns(domain)]
     sections = {**common, "bundle_version": export.version, "kind": KIND, "description": _DESCRIPTION}
     prior = fit_prior(means, deviations, slices.training_attributes, domain)
     decoder = SmoothDecoder(vae.decoder, classes, run.cohort.dims).eval()
     bundle = AnatomyExport(
         decoder, prior, sections, torch.from_numpy(latent).float(), slices, training.validation,
-        export.parity_tolerance, torchscript, traversal_of(run.cohort, vae, decoder))
+        export.parity_tolerance, torchscript, traversal_of(run.cohort, vae, decoder) if domain.declaration is None
+        else {})  # the picture has a row for each attribute, and these are dozens
     return bundle.write(target, force=force)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cldm_runtime.bundle.latent_prior_spec import LatentComponent, LatentPriorSpec, triangle_of
 from cldm_runtime.domains.domain import Domain
+from cldm_runtime.domains.generic import components_name, size_name
 
 from ...networks import LabelVae
 from ...training.batches import in_batches, one_hot
@@ -31,17 +32,29 @@ def encode(vae: LabelVae, masks: Tensor, classes: int) -> tuple[Array, Array]:
     return means, deviations
 
 
+def drawn_columns(domain: Domain) -> list[int]:
+    """Numbers of the attributes that label maps are drawn for: all, or of a declared domain, whose regions have many
+    each, the size and the number of pieces of every region."""
+    if domain.declaration is None:
+        return list(range(len(domain.attributes)))
+    chosen = {name for region in domain.labels.regions
+              for name in (size_name(region, domain.axes), components_name(region))}
+    return [number for number, name in enumerate(domain.attribute_names) if name in chosen]
+
+
 def fit_prior(means: Array, deviations: Array, attributes: NDArray[np.floating], domain: Domain) -> LatentPriorSpec:
     """The prior of latent vectors N(means, deviations^2), each (N, d), with the attributes (N, A) of their slices, in
-    the domain's order and NaN where undefined. Slices with and without the lesion have components of their own."""
+    the domain's order and NaN where undefined: those of them that are `drawn_columns`. Slices with and without the
+    lesion have components of their own."""
     has_lesion = np.zeros(len(means), dtype=bool)
     if domain.lesion_size is not None:
         has_lesion = attributes[:, domain.attribute_names.index(domain.lesion_size)] > 0
     groups = [(lesion, has_lesion == lesion) for lesion in (True, False)
               if (has_lesion == lesion).sum() >= _FEWEST_SLICES]
     count = sum(int(rows.sum()) for _, rows in groups)
+    chosen = attributes[:, drawn_columns(domain)].astype(np.float64)
     components = [component for lesion, rows in groups for component in _fit_group(
-        means[rows], deviations[rows], attributes[rows].astype(np.float64), lesion, float(rows.sum()) / count)]
+        means[rows], deviations[rows], chosen[rows], lesion, float(rows.sum()) / count)]
     return LatentPriorSpec(means.shape[1], tuple(components))
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from cldm_runtime.bundle.nature import cohort_noun
 from cldm_runtime.domains.domain import Domain
+from cldm_runtime.domains.generic import components_name, size_name
 from cldm_runtime.domains.labels import LabelMap
 from cldm_runtime.errors import InputError
 from cldm_runtime.generation.learned_anatomy import LearnedAnatomy
@@ -40,14 +41,15 @@ def measure_anatomy(anatomy: LearnedAnatomy, slices: MeasuredSlices) -> Figures:
     draws, errors = 0, []
     for row in rows:
         try:
-            drawn = anatomy.attempt(_request(anatomy.domain, requested[row]), Stream(_SEED, int(row), Purpose.ANATOMY),
-                                    limit=_DRAWS)
+            asked = _request(anatomy, requested[row], int(row))
+            drawn = anatomy.attempt(asked, Stream(_SEED, int(row), Purpose.ANATOMY), limit=_DRAWS)
         except InputError:
             draws += _DRAWS
             continue
         draws, maps[int(row)] = draws + drawn.draws, drawn.labels
-        errors.append(np.abs(anatomy.domain.measure(drawn.labels[None], anatomy.spacing_mm).values[0] - requested[row]))
-    figures: Figures = {"requests (attributes of validation slices)": float(len(rows)),
+        error = np.abs(anatomy.domain.measure(drawn.labels[None], anatomy.spacing_mm).values[0] - requested[row])
+        errors.append(np.where([name in asked for name in anatomy.domain.attribute_names], error, np.nan))
+    figures: Figures = {f"requests ({_asked_words(anatomy.domain)} of validation slices)": float(len(rows)),
                         "requests met": float(len(maps)), "acceptance, share of draws": len(maps) / draws}
     if errors:
         figures |= _mean_errors(anatomy.domain, np.stack(errors))
@@ -55,8 +57,23 @@ def measure_anatomy(anatomy: LearnedAnatomy, slices: MeasuredSlices) -> Figures:
     return {name: round(value, 4) for name, value in figures.items() if np.isfinite(value)}
 
 
-def _request(domain: Domain, values: AttributeTable) -> dict[str, float]:
-    return {name: float(value) for name, value in zip(domain.attribute_names, values, strict=True) if value == value}
+def _request(anatomy: LearnedAnatomy, values: AttributeTable, row: int) -> dict[str, float]:
+    """What is asked for: all attributes of a slice (A,) or, in a declared domain, size and number of pieces of the
+    regions that it has, one region a slice in turn."""
+    domain = anatomy.domain
+    known = {name: float(value) for name, value in zip(domain.attribute_names, values, strict=True)
+             if value == value and name in anatomy.prior.names}
+    if domain.declaration is None:
+        return known
+    present = [region for region in domain.labels.regions if known.get(size_name(region, domain.axes), 0.0) > 0]
+    if not present:
+        return {}
+    region = present[row % len(present)]
+    return {name: known[name] for name in (size_name(region, domain.axes), components_name(region))}
+
+
+def _asked_words(domain: Domain) -> str:
+    return "attributes" if domain.declaration is None else "size and number of pieces of one region in turn,"
 
 
 def _mean_errors(domain: Domain, errors: AttributeTable) -> Figures:
@@ -71,7 +88,7 @@ def _variety(anatomy: LearnedAnatomy, slices: MeasuredSlices, rows: list[int]) -
     drawn: dict[str, list[float]] = {region: [] for region in domain.labels.regions}
     cohort: dict[str, list[float]] = {region: [] for region in domain.labels.regions}
     for row in rows:
-        maps = _draw_several(anatomy, _request(domain, requested[row]), row)
+        maps = _draw_several(anatomy, _request(anatomy, requested[row], row), row)
         like = slices.training[_nearest(slices.training_attributes, requested[row])]
         for region in domain.labels.regions:
             drawn[region] += [_dice(domain, region, a, b) for i, a in enumerate(maps) for b in maps[:i]]
