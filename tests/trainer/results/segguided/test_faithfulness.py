@@ -137,6 +137,19 @@ def test_contradictions_are_named_and_nothing_is_written(config: Config, tmp_pat
     assert not (tmp_path / "docs").exists() and not (tmp_path / "runs").exists()
 
 
+def test_a_bundle_that_is_not_there_is_left_out_and_named(config: Config, tmp_path: Path) -> None:
+    section = dataclasses.replace(config.faithfulness, judge_steps=0, generators={
+        "whole": config.faithfulness.generators["whole"], "free": "out/none"})
+    said: list[str] = []
+    run(dataclasses.replace(config, faithfulness=section), "", config.cohort_file, tmp_path / "docs", said.append)
+    figures = json.loads((tmp_path / "docs" / "segguided" / "phantom-tiny.json").read_text())
+    assert list(figures["generators"]) == ["whole"] and figures["compared"] == []
+    assert "out/none: no such bundle, so free is left out. Train and export it first." in said
+    nothing = FaithfulnessConfig({"free": "out/none"}, segmenter=section.segmenter)
+    with pytest.raises(InputError, match="none of the bundles out/none exists"):
+        run(dataclasses.replace(config, faithfulness=nothing), "", config.cohort_file, tmp_path / "docs")
+
+
 def test_a_generator_without_outlines_is_refused(config: Config, tmp_path: Path, tiny_attributes: Path) -> None:
     section = FaithfulnessConfig({"numbers": str(tiny_attributes)}, segmenter=config.faithfulness.segmenter)
     with pytest.raises(InputError, match="follows no outlines"):

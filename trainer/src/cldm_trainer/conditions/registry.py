@@ -11,11 +11,12 @@ from .kind import Condition
 from .label_vae import LabelVaeCondition
 from .mask import MaskCondition
 from .mask_attributes import MaskAttributesCondition
+from .mask_value import MaskValueCondition
 from .none import NoCondition
 
 KINDS: dict[str, Condition] = {kind.name: kind for kind in (
     NoCondition(), MaskCondition(), AttributeCondition(), LabelVaeCondition(), ControlCondition(),
-    MaskAttributesCondition(), ImageCondition(), AblatedMaskCondition())}
+    MaskAttributesCondition(), ImageCondition(), AblatedMaskCondition(), MaskValueCondition())}
 
 
 def condition_facts(condition: str) -> ConditionFacts:

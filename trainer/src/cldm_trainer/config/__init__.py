@@ -14,6 +14,7 @@ from cldm_runtime.scans.settings import CohortSettings, PrepareSettings
 from .bench import BenchConfig
 from .codec import CodecConfig, CodecSections, LatentsConfig, TextureConfig
 from .faithfulness import FaithfulnessConfig
+from .gan import GanConfig
 from .optimiser import OptimiserConfig
 from .utility import UtilityConfig
 from .validity import ValidityConfig
@@ -33,6 +34,7 @@ __all__ = [
     "ExportConfig",
     "FaithfulnessConfig",
     "FinishConfig",
+    "GanConfig",
     "LabelVaeConfig",
     "LatentsConfig",
     "OptimiserConfig",
@@ -226,6 +228,7 @@ class Config:
     latents: LatentsConfig = LatentsConfig()
     label_vae: LabelVaeConfig = LabelVaeConfig()
     control: ControlConfig = ControlConfig()
+    gan: GanConfig = dataclasses.field(default_factory=GanConfig)
     distil: DistilConfig = DistilConfig()
     finish: tuple[FinishConfig, ...] = ()
     small_codec: SmallCodecConfig = SmallCodecConfig()

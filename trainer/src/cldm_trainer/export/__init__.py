@@ -67,9 +67,12 @@ def generator_export(config: Config, *, torchscript: bool = True) -> "GeneratorE
     from ..stages.small_codec import SmallSections
     from .checkpoints import load_generator
     from .few_steps import load_few_steps
+    from .gan import load_gan
     from .settings import BundleSettings
 
     settings, design = BundleSettings.of(config), Design.of(config)
+    if config.gan.channels:
+        return load_gan(settings, design, config.gan, torchscript=torchscript)
     if not config.distil.bundle:
         return load_generator(settings, design, config.texture, config.acquisition, torchscript=torchscript)
     sections = SmallSections(config.small_codec, config.texture, config.distil, design)

@@ -22,6 +22,7 @@ from ..graphs.write import BATCH, export_graph, trace
 from ..networks import Affine, Denoiser, Encoder, LabelDecoder, PlainDecoder, TexturedDecoder
 from ..networks.scanner import AcquisitionGraph
 from ..networks.small import SmallTexturedDecoder
+from ..networks.spade import SpadeGenerator
 from . import reference as reference_case
 from .acquisition import MEANINGS, example_numbers
 from .bundle_writer import GraphFile, Picture, ReferenceFile, draft_manifest, refuse_to_overwrite, write_bundle
@@ -44,7 +45,7 @@ Examples = dict[str, dict[str, dict[str, Tensor]]]
 class Networks:
     """Everything that a generator bundle holds, in evaluation mode on the CPU. Latents are standardised."""
 
-    denoiser: Denoiser
+    denoiser: Denoiser | SpadeGenerator
     condition_encoder: nn.Module | None  # from what is given to what the denoiser takes; None: no condition
     decoder: TexturedDecoder | SmallTexturedDecoder | LabelDecoder | PlainDecoder
     encoder: Encoder
@@ -148,6 +149,9 @@ class GeneratorExport:
                             force=force)
 
     def _measured(self, bundle: Bundle) -> Mapping[str, float]:
+        """Nothing where the configuration names no segmenter."""
+        if not self.settings.export.segmenter:
+            return {}
         self.say("measuring its images of the cohort's label maps")
         images, labels = self.training.images.numpy(), self.training.one_hot.argmax(1).to(torch.uint8).numpy()
         return measure_generator(bundle, Path(self.settings.export.segmenter), images, labels)

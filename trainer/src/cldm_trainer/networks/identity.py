@@ -41,3 +41,18 @@ class OneHotEncoder(nn.Module):
 
     def forward(self, one_hot: Tensor) -> Tensor:
         return 1.0 * one_hot
+
+
+class LabelValueEncoder(nn.Module):
+    """One-hot label map (N, K, *spatial) -> label / 255 in one channel (N, 1, *spatial). It has nothing to train."""
+
+    values: Tensor
+    shape = (1,)
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("values", torch.arange(classes, dtype=torch.float32) / 255.0, persistent=False)
+
+    def forward(self, one_hot: Tensor) -> Tensor:
+        weights = self.values.reshape(1, -1, *(1,) * (one_hot.ndim - 2))
+        return (one_hot * weights).sum(dim=1, keepdim=True)

@@ -61,7 +61,7 @@ def _rule_faults(config: Config) -> list[str]:
     faults += [f"run.{key}: found {count}, expected at least 1."
                for key, count in (("devices", config.run.devices), ("nodes", config.run.nodes)) if count < 1]
     faults += [*_codec_faults(config), *_schedule_faults(config.diffusion), *_condition_faults(config),
-               *_output_faults(config)]
+               *_output_faults(config), *_gan_faults(config)]
     if config.distil.states % config.distil.steps or config.distil.teacher_steps % config.distil.states:
         faults.append(f"distil: found {config.distil.steps} steps, {config.distil.states} states, "
                       f"{config.distil.teacher_steps} teacher_steps, expected each to be a multiple of the one before.")
@@ -76,7 +76,7 @@ def _rule_faults(config: Config) -> list[str]:
         faults.append(f"segmenter.features: found {list(config.segmenter.features)}, expected at least 3 numbers: "
                       "nnU-Net's loss leaves out the output of lowest resolution, and two stages have no other.")
     faults += _mednext_faults(config.segmenter)
-    for name in ("image_codec", "mask_codec", "texture", "diffusion", "label_vae"):
+    for name in ("image_codec", "mask_codec", "texture", "diffusion", "label_vae", "gan"):
         optimiser = getattr(config, name).optimiser
         faults += [f"{name}.optimiser.{key}: found {getattr(optimiser, key)}, expected at least 1."
                    for key in _POSITIVE if getattr(optimiser, key) < 1]
@@ -153,6 +153,26 @@ def _output_faults(config: Config) -> list[str]:
                        ("export.fp16", config.export.fp16), ("acquisition.detection", config.acquisition.detection)):
         if value:
             faults.append(f"{key}: found {value!r} where run.output is labels, expected nothing: it is for images.")
+    return faults
+
+
+def _gan_faults(config: Config) -> list[str]:
+    """What a SPADE network cannot go with."""
+    section, faults = config.gan, []
+    if not section.channels:
+        return []
+    if not config.image_codec.is_identity or config.diffusion.condition != "mask":
+        faults.append(f"gan.channels: found {list(section.channels)} with the codec {config.image_codec.codec} and the "
+                      f"condition {config.diffusion.condition}, expected the codec identity and the condition mask.")
+    if config.distil.bundle:
+        faults.append("distil.bundle: found a bundle where [gan] has channels. Leave one of them out: a GAN has one "
+                      "step already.")
+    divisor = 2 ** len(section.channels)
+    if any(size % divisor for size in config.prepare.shape):
+        faults.append(f"prepare.shape: found {list(config.prepare.shape)}, expected multiples of {divisor}: each of "
+                      "gan.channels doubles the resolution.")
+    faults += [f"gan.{key}: found {getattr(section, key)}, expected at least 1."
+               for key in ("hidden_channels", "mask_channels", "style", "critic_channels") if getattr(section, key) < 1]
     return faults
 
 

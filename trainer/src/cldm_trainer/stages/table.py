@@ -23,6 +23,8 @@ STAGES: dict[str, tuple[str, str, str, str]] = {
     "label-vae": ("stages.label_vae", "run", "label_vae latents run",
                   "Train the VAE or AR-VAE of label maps, a condition or an anatomy."),
     "diffusion": ("stages.diffusion", "run", "design run", "Train the latent diffusion model."),
+    "gan": ("stages.gan", "run", "gan design run",
+            "Train a SPADE network as a GAN, where [gan] names its channels: in place of `diffusion`."),
     "trajectories": ("stages.trajectories", "run", "distil design run",
                      "Compute a bundle's sampling trajectories, from which `distil` learns."),
     "distil": ("stages.distil", "run", "distil design run", "Train a denoiser of few steps from a bundle's."),
@@ -38,7 +40,7 @@ STAGES: dict[str, tuple[str, str, str, str]] = {
 }
 
 # Trained by `loop.train`, in as many processes as the run has; the first of them carries out the others alone.
-SHARED = ("image-codec", "mask-codec", "texture", "label-vae", "diffusion", "distil", "finish", "small-decoder",
+SHARED = ("image-codec", "mask-codec", "texture", "label-vae", "diffusion", "gan", "distil", "finish", "small-decoder",
            "small-texture", "small-mask-encoder")
 
 

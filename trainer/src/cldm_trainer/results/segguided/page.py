@@ -32,7 +32,7 @@ given. "Spread" is the standard deviation of the free class's area, given the ar
 reference. "Drawn" is the share of images that show the class, and of reference slices."""
 _COST = """\
 GMAC: billions of multiply-adds. Images a second: networks alone, on the cores of the machine that measured. Training is
-that of the denoiser, or of the network that draws the image; a step counts as three evaluations."""
+that of the denoiser, or of the network that draws the image, without its critic; a step counts as three evaluations."""
 
 
 def write_page(folder: Path) -> Path:

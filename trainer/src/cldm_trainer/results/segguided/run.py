@@ -63,7 +63,7 @@ def run(config: Config, command: str, cohort: Path, out: Path, say: Say = lambda
     section, folder = config.faithfulness, RunFolder.of(config)
     torch.set_num_threads(config.run.threads)
     segmenter = Segmenter.load(section.segmenter or config.export.segmenter)
-    generators = _generators(section, config.export.generator)
+    generators = _generators(section, config.export.generator, say)
     with open_dataset(cohort) as dataset:
         segmenter.check_fit(dataset)
         if dataset.patients is None or dataset.mask_attributes is None:
@@ -80,23 +80,31 @@ def run(config: Config, command: str, cohort: Path, out: Path, say: Say = lambda
                       "cost": cost(generator, Path(config.run.folder)), "bundle": generator.bundle.identity}
                for name, generator in generators.items()}
     pairs = [{"name": name, "other": other, **compared(made[name], made[other], section.replicates)}
-             for name, other in section.against.items()]
+             for name, other in section.against.items() if {name, other} <= made.keys()]
     described = {"run": config.run.name, "nature": nature, "domain": segmenter.domain.name,
                  "slices": len(rows), "patients": len(np.unique(original.truth.patients)), "subset": section.subset,
                  "segmenter": segmenter.bundle.identity, "command": command,
-                 "judged": list(section.judged or generators), "generators": figures, "compared": pairs,
+                 "judged": [name for name in generators if name in section.judged or not section.judged],
+                 "generators": figures, "compared": pairs,
                  "utility": _utility(folder)}
     return _write(described, out)
 
 
-def _generators(section: FaithfulnessConfig, default: str) -> dict[str, Generator]:
-    """Raises InputError for a name that nothing has, and for a bundle that takes no label maps."""
+def _generators(section: FaithfulnessConfig, default: str, say: Say) -> dict[str, Generator]:
+    """Those that have been exported; the others are named. Raises InputError for a name that nothing has, where none is
+    left, and for a bundle that takes no label maps."""
     folders = section.generators or {Path(default).name: default}
     named = {*section.judged, *section.against, *section.against.values()}
     if unknown := sorted(named - folders.keys()):
         raise InputError(f"faithfulness: found {', '.join(map(repr, unknown))} in judged or against, expected names of "
                          f"faithfulness.generators: {', '.join(folders)}.")
-    generators = {name: Generator.load(folder) for name, folder in folders.items()}
+    for name, folder in folders.items():
+        if not Path(folder).exists():
+            say(f"{folder}: no such bundle, so {name} is left out. Train and export it first.")
+    generators = {name: Generator.load(folder) for name, folder in folders.items() if Path(folder).exists()}
+    if not generators:
+        raise InputError(f"faithfulness: none of the bundles {', '.join(folders.values())} exists. Train and export "
+                         "one first.")
     for name, generator in generators.items():
         if not any(condition.kind == "spatial" for condition in generator.manifest.conditions):
             raise InputError(f"faithfulness.generators.{name}: {generator.bundle.path} follows no outlines, so there "
