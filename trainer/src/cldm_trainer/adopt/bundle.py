@@ -6,6 +6,7 @@ is found by exporting the same network with weights that are all different: the 
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,7 +22,8 @@ from ..conditions.kind import Design
 from ..conditions.registry import KINDS
 from ..config import OptimiserConfig, TextureConfig
 from ..graphs.read_weights import fill
-from ..networks import Denoiser, MaskEncoder, TexturedDecoder
+from ..networks import Conditioned, Denoiser, Encoder, MaskEncoder, TexturedDecoder
+from ..networks.planes import MaskAndAttributesEncoder
 from ..stages import bases, codec, latents, texture
 from ..stages.from_bundle import untrained
 from ..training import checkpoint
@@ -29,7 +31,8 @@ from ..training.run_folder import RunFolder
 
 
 def adopt(design: Design, section: TextureConfig, run: RunFolder, folder: Path, new_images: bool = False) -> Path:
-    """Write the weights of a mask-conditioned bundle into the stages of a run; returns the run's folder.
+    """Write the weights of a bundle conditioned by masks, or by masks and attributes of the image, into the stages of
+    a run; returns the run's folder.
 
     new_images: the run's images look otherwise, so its texture and the standardisation of its latents are made anew.
 
@@ -43,7 +46,8 @@ def adopt(design: Design, section: TextureConfig, run: RunFolder, folder: Path, 
     kind, home = KINDS[design.diffusion.condition], run.own("")
     if not kind.adoptable or kind.facts is None or roles != [kind.facts.encoder]:
         raise InputError(f"{folder}: conditioned by {', '.join(roles) or 'nothing'}, the configuration by "
-                         f"{kind.name}. Only bundles conditioned by the mask's latent can be adopted.")
+                         f"{kind.name}. Only bundles conditioned by the mask's latent, alone or with attributes of the "
+                         "image, can be adopted, with diffusion.condition = \"mask\" or \"mask-attributes\".")
     if design.codecs.image.is_identity:
         raise InputError(f"{folder}: a run with the codec identity takes no weights from a bundle. To begin with "
                          "another run's denoiser, set diffusion.start.")
@@ -52,12 +56,12 @@ def adopt(design: Design, section: TextureConfig, run: RunFolder, folder: Path, 
     if trained:
         raise InputError(f"{home}: already holds {', '.join(trained)}. Choose another run.name, or delete "
                          "it.")
-    modules = untrained(design, section, bundle.manifest.image.channels)
+    modules = _Modules.of(design, section, bundle.manifest.image.channels)
     filled = {}
-    for role, module in modules.items():
+    for role, module in modules.by_role(kind.facts.encoder).items():
         graph = bundle.manifest.graphs[role]
         filled[role] = fill(module, graph, (bundle.path / graph.file).read_bytes(), role)
-    _require_all(modules, filled)
+    _require_all(modules, filled, kind.facts.encoder)
     _save(design, section, run, modules, bundle, new_images)
     manifest = bundle.manifest
     adopted = {"bundle": bundle.identity, "natures": stated_natures(manifest.nature, manifest.provenance)}
@@ -65,31 +69,65 @@ def adopt(design: Design, section: TextureConfig, run: RunFolder, folder: Path, 
     return home
 
 
-def _require_all(modules: Mapping[str, nn.Module], filled: Mapping[str, set[str]]) -> None:
-    """Raise InputError for a weight of the denoiser, the image codec or its texture that no graph holds."""
+@dataclass(frozen=True)
+class _Modules:
+    """The networks of the configuration. model: the denoiser, with the encoder that learns with it where there is one.
+    """
+
+    encoder: Encoder
+    decoder: TexturedDecoder
+    masks: MaskEncoder
+    condition: nn.Module  # from what is given to what the denoiser takes: `masks`, or what holds them
+    model: Denoiser | Conditioned
+
+    @classmethod
+    def of(cls, design: Design, section: TextureConfig, channels: int) -> "_Modules":
+        parts, kind = untrained(design, section, channels), KINDS[design.diffusion.condition]
+        model = parts["denoiser"]
+        encoder, decoder, masks = parts["encoder"], parts["decoder"], parts["mask_encoder"]
+        assert isinstance(encoder, Encoder) and isinstance(decoder, TexturedDecoder) and isinstance(masks, MaskEncoder)
+        assert isinstance(model, Denoiser | Conditioned)
+        if isinstance(model, Denoiser):
+            return cls(encoder, decoder, masks, masks, model)
+        condition = kind.exported(design, model.encoder)
+        assert isinstance(condition, MaskAndAttributesEncoder) and isinstance(condition.masks, MaskEncoder)
+        return cls(encoder, decoder, condition.masks, condition, model)
+
+    @property
+    def denoiser(self) -> Denoiser:
+        return self.model.denoiser if isinstance(self.model, Conditioned) else self.model
+
+    def by_role(self, condition: str) -> dict[str, nn.Module]:
+        """By graph role; `condition` is that of the condition's encoder."""
+        return {"encoder": self.encoder, "decoder": self.decoder, condition: self.condition, "denoiser": self.denoiser}
+
+
+def _require_all(modules: _Modules, filled: Mapping[str, set[str]], condition: str) -> None:
+    """Raise InputError for a weight of the denoiser, the image codec or its texture that no graph holds, and for a
+    number of the condition's encoder."""
     both = filled["encoder"] | filled["decoder"]
-    missing = {key for role in ("encoder", "decoder") for key in modules[role].state_dict()} - both
-    missing |= set(modules["denoiser"].state_dict()) - filled["denoiser"] - {"null"}
-    missing |= {"affine.mean", "affine.std"} - filled["mask_encoder"]
+    missing = {key for module in (modules.encoder, modules.decoder) for key in module.state_dict()} - both
+    missing |= set(modules.denoiser.state_dict()) - filled["denoiser"] - {"null"}
+    of_codec = "codec." if modules.condition is modules.masks else "masks.codec."  # its decoder is in no bundle
+    missing |= {key for key in modules.condition.state_dict() if not key.startswith(of_codec)} - filled[condition]
     if missing:
         raise InputError("the bundle's graphs lack " + ", ".join(sorted(missing)[:5]) + ". It was exported by another "
                          "version of cldm-trainer or of torch.")
 
 
-def _save(design: Design, section: TextureConfig, run: RunFolder, modules: Mapping[str, nn.Module],
-          bundle: Bundle, new_images: bool) -> None:
-    decoder, masks, denoiser = modules["decoder"], modules["mask_encoder"], modules["denoiser"]
-    assert isinstance(decoder, TexturedDecoder) and isinstance(masks, MaskEncoder) and isinstance(denoiser, Denoiser)
-    if denoiser.null is not None:
-        null = bundle.manifest.conditions[0].null
-        if null is None:
+def _save(design: Design, section: TextureConfig, run: RunFolder, modules: _Modules, bundle: Bundle,
+          new_images: bool) -> None:
+    decoder, masks, null = modules.decoder, modules.masks, modules.denoiser.null
+    if null is not None:
+        stated = bundle.manifest.conditions[0].null
+        if stated is None:
             raise BundleError(f"{bundle.path}: states no null condition. Set diffusion.condition_dropout = 0.")
         with torch.no_grad():
-            denoiser.null.copy_(torch.tensor(null))
+            null.copy_(torch.tensor(stated))
     steps = bundle.manifest.provenance.get("steps", {})
-    codecs = design.codecs
+    codecs, learning = design.codecs, design.diffusion.optimiser
     saved: list[tuple[str, nn.Module, OptimiserConfig]] = [
-        (codec.IMAGE_STAGE, decoder.codec, codecs.image.optimiser), (bases.STAGE, denoiser, design.diffusion.optimiser)]
+        (codec.IMAGE_STAGE, decoder.codec, codecs.image.optimiser), (bases.STAGE, modules.model, learning)]
     if not new_images:
         saved.append((texture.STAGE, decoder.texture, section.optimiser))
         latents.keep_standardisation(run.own(latents.STAGE), decoder.affine, masks.affine)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class MaskAttributesCondition(Condition):
-    name, way, extends = "mask-attributes", "channels", "mask"
+    name, way, extends, adoptable = "mask-attributes", "channels", "mask", True
     codecs = ("mask-codec",)
     facts = ConditionFacts(
         "mask_attributes", "spatial", "masks and attributes", "condition_encoder", "condition",

@@ -16,7 +16,7 @@ from .accurate_norm import use_accurate_norms
 from .write import HALF, INT8, SCALE, export_graph
 
 Weights = dict[str, NDArray[np.float32]]
-
+_ACCURATE = ("mask_encoder", "condition_encoder")  # exported with `use_accurate_norms`: they hold the mask codec
 
 Places = dict[str, tuple[int, int, bool]]  # weight of a module -> which input of which node it is; whether transposed
 
@@ -60,7 +60,7 @@ def fill(module: nn.Module, graph: GraphSpec, data: bytes, role: str) -> set[str
     """Put the weights of a bundle's graph into a module; those that the graph lacks stay as they are. Returns the names
     of those that it has."""
     before = {key: value.clone() for key, value in module.state_dict().items()}
-    if role == "mask_encoder":
+    if role in _ACCURATE:
         use_accurate_norms(module)
     inputs = {spec.name: torch.ones((2, *(int(size) for size in spec.shape[1:]))) for spec in graph.inputs}
     places = weight_places(module, inputs, [spec.name for spec in graph.outputs])

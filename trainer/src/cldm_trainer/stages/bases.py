@@ -1,8 +1,10 @@
 """Trained denoisers of other runs: the start of a training, or the frozen base of a ControlNet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+from torch import Tensor
 
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.records import plain
@@ -45,7 +47,7 @@ def unconditional_base(design: Design, run: RunFolder) -> Denoiser:
 def begin_with_trunk(design: Design, run: RunFolder, denoiser: Denoiser) -> None:
     """Fill a denoiser from the run that `diffusion.start` names. Raises InputError where that cannot be."""
     folder = require_trunk(design, run)
-    kind, weights = _condition_of(folder), checkpoint.load_tensors(folder / checkpoint.MODEL)
+    kind, weights = _condition_of(folder), _of_denoiser(checkpoint.load_tensors(folder / checkpoint.MODEL))
     possible = [name for name, other in KINDS.items() if other.way in ("nothing", "channels")]
     if kind.name not in possible:
         raise InputError(f"{folder}: its condition is {kind.name}. Name a run whose diffusion.condition is "
@@ -60,6 +62,13 @@ def begin_with_trunk(design: Design, run: RunFolder, denoiser: Denoiser) -> None
         denoiser.begin_with(trunk)
     except (ValueError, RuntimeError) as error:
         raise InputError(f"{folder}: cannot be diffusion.start of this run: {error}.") from error
+
+
+def _of_denoiser(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without those of an encoder that learned with it."""
+    own = "denoiser."
+    parts = {name.removeprefix(own): values for name, values in weights.items() if name.startswith(own)}
+    return parts or dict(weights)
 
 
 def require_trunk(design: Design, run: RunFolder) -> Path:
