@@ -128,6 +128,7 @@ def edit(manifest: Path, keys: tuple[str | int, ...], value: object) -> None:
     (BUNDLE, ("output",), "label_map"),
     (BUNDLE, ("conditions", 0, "kind"), "text"),
     (BUNDLE, ("conditions", 0, "source"), "captions"),
+    (BUNDLE, ("conditions", 0, "source"), "masks and paintings"),
     (SEGMENTER, ("segmenter", "kind"), "nnunet-3d"),
     (SEGMENTER, ("segmenter", "patch_size"), [16, 64, 64]),
 ])

@@ -25,8 +25,19 @@ def test_it_survives_the_round_trip(text: str) -> None:
 
 
 def test_a_requested_level_replaces_the_number_that_is_drawn() -> None:
-    scores = acquisition_spec().scores_for(np.zeros(3, np.float32), np.array([np.nan, 0.09, 0.02]))
-    assert scores.tolist() == [0, 2, -1]  # the table: 0.01, 0.03, 0.09 at -2, 0, 2
+    spec, values = acquisition_spec(), np.full((3, 7), np.nan)
+    values[:, 0] = np.nan, 0.09, 0.02
+    numbers = spec.numbers_for({name: np.zeros(3, np.float32) for name in spec.inputs}, values)
+    assert numbers[spec.inputs[0]].tolist() == [0, 2, -1]  # the table: 0.01, 0.03, 0.09 at -2, 0, 2
+    assert all(not numbers[name].any() for name in spec.inputs[1:])
+
+
+def test_images_get_the_values_that_they_are_to_have_however_values_are_correlated() -> None:
+    spec, values = acquisition_spec(), np.full((1, 7), np.nan)
+    values[:, :3] = 0.04, 1.6, 1.3
+    drawn = {name: np.full(1, 0.7, np.float32) for name in spec.inputs}
+    scan = spec.scan(spec.numbers_for(drawn, values))
+    assert [scan.noise_level[0], scan.row_pixel_mm[0], scan.column_pixel_mm[0]] == pytest.approx([0.04, 1.6, 1.3])
 
 
 def test_the_decoders_own_noise_is_left_room_for() -> None:

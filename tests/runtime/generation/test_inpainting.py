@@ -1,10 +1,16 @@
 """Given images of a batch: which cells of the latent are drawn, and how images are composed."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from acquisition_fixtures import acquisition_spec
+from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import BundleError
-from cldm_runtime.generation.inpainting import composed_images, covered, known_latents
+from cldm_runtime.generation.imaging import acquired_values
+from cldm_runtime.generation.inpainting import composed_images, covered, given_paintings, known_latents
 from cldm_runtime.requests.painting import painting_of
 from cldm_runtime.requests.sources import SampleRequest
 
@@ -57,3 +63,24 @@ def test_images_are_composed_with_the_given_one_or_with_their_pair() -> None:
     rim = asked(0).painting.region & (asked(0).painting.detail == 1)
     weight, (new, plain, image) = asked(0).painting.weight, images[:, 0]
     np.testing.assert_allclose(given[0, 0][rim], np.clip(image + weight * (new - plain), 0, 1)[rim], atol=1e-6)
+
+
+def test_a_network_that_paints_is_given_image_and_region_where_all_samples_have_them() -> None:
+    images = np.random.default_rng(2).random((2, 1, 40, 40)).astype(np.float32)
+    requests = [asked(0, images[0]), asked(1, images[1], edited=False)]
+    given = given_paintings(requests)["paintings"]
+    np.testing.assert_array_equal(given[:, :1], images)
+    np.testing.assert_array_equal(given[0, 1], requests[0].painting.region)
+    assert not given[1, 1].any() and given_paintings([requests[0], asked(1)]) == {}
+
+
+def test_what_is_painted_gets_noise_and_resolution_of_the_given_image_and_no_rim(tmp_path: Path) -> None:
+    onnx_fixtures = pytest.importorskip("onnx_fixtures")
+    folder = onnx_fixtures.make_generator(tmp_path / "tiny", shape=(32, 32), latent=(8, 8),
+                                          acquisition=acquisition_spec())
+    manifest, rng = Bundle.load(folder).manifest, np.random.default_rng(3)
+    noisy, calm = (np.clip(0.5 + level * rng.standard_normal((1, 40, 40)), 0, 1) for level in (0.08, 0.02))
+    values = acquired_values(manifest, get_domain("lge"), None, [asked(0, noisy), asked(1, calm), asked(2)])
+    assert values[:2, 0] == pytest.approx([0.08, 0.02], rel=0.2) and not values[:2, 3:].any()
+    assert np.isnan(values[2]).all()  # no image is given
+    assert acquired_values(manifest, get_domain("lge"), None, [asked(0)]) is None

@@ -67,7 +67,9 @@ def test_a_requested_level_is_the_level_of_the_noise() -> None:
     spec, flat = spec_of(), np.full((COUNT, 1, *SHAPE), 0.5, np.float32)
     inputs = inputs_for(spec) | {"image": flat, **{name: np.zeros(COUNT, np.float32) for name in INPUTS}}
     asked = np.array([0.01, 0.02, 0.03, 0.04, 0.05, 0.06])
-    inputs["noise_score"] = spec.scores_for(inputs["noise_score"], asked)
+    values = np.full((COUNT, len(INPUTS)), np.nan)
+    values[:, 0] = asked
+    inputs |= spec.numbers_for({name: inputs[name] for name in INPUTS}, values)
     assert spec.scan({name: inputs[name] for name in INPUTS}).noise_level == pytest.approx(asked, rel=1e-5)
     images = AcquisitionGraph(spec, SHAPE, (1.0, 1.2))(*map(torch.from_numpy, inputs.values()))
     assert (images.std((1, 2, 3)) / torch.from_numpy(asked)).std() < 0.08

@@ -66,10 +66,15 @@ class AcquisitionSpec:
         """Inputs of the graph with a number for each value, in the order of the values."""
         return tuple(value.input for value in self.values)
 
-    def scores_for(self, normals: NDArray[np.float32], requested: NDArray[np.floating]) -> NDArray[np.float32]:
-        """(N,) normal numbers of the first value, replaced where a value (N,) is requested, i.e. not NaN."""
-        wanted = self.values[0].table.score(requested)
-        return np.where(np.isfinite(requested), wanted, normals).astype(np.float32)
+    def numbers_for(self, normals: Mapping[str, NDArray[np.float32]],
+                    values: NDArray[np.floating]) -> dict[str, NDArray[np.float32]]:
+        """(N,) normal numbers by input, changed so that images get these values (N, V); NaN leaves a value free."""
+        factor = triangle_factor(full_matrix(self.correlation, len(self.values)))
+        numbers = np.stack([normals[name] for name in self.inputs], axis=1).astype(np.float64)
+        for j, value in enumerate(self.values):
+            wanted = (value.table.score(values[:, j]) - numbers[:, :j] @ factor[j, :j]) / factor[j, j]
+            numbers[:, j] = np.where(np.isfinite(values[:, j]), wanted, numbers[:, j])
+        return dict(zip(self.inputs, numbers.astype(np.float32).T, strict=True))
 
     def scan(self, normals: Mapping[str, NDArray[np.floating]]) -> Scan:
         """How N images are acquired, as the graph computes it from its inputs. The level of the noise that is added

@@ -9,7 +9,10 @@ must contain. All other code reads this table: a new kind is a new entry here.
                   defined (N, A): 1 where the value is known, else 0
     images        image (N, C, *spatial): given images in the value range of the manifest's `image`
     classes       known (N, K): 1 for a label that the map tells, 0 for one that is left free
-    both          "masks and attributes", "masks and classes": the inputs of both; `Manifest.sources` names the two
+    paintings     image (N, C, *spatial): given images in the value range of the manifest's `image`; region (N, 1,
+                  *spatial): 1 where they are painted anew, else 0
+    both          "masks and attributes", "masks and classes", "masks and paintings": the inputs of both;
+                  `Manifest.sources` names the two
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +30,7 @@ Float32 = NDArray[np.float32]
 Given = Mapping[str, NDArray[Any]]
 """Source -> its array for N samples: masks (N, *spatial) uint8; attributes (N, A) float32 in the domain's order, NaN
 where undefined or unknown; (N, A + B) where those of images are conditions too; images (N, C, *spatial); classes (N, K)
-bool."""
+bool; paintings (N, C + 1, *spatial) float32, the region after the channels of the given image."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,19 @@ def _in_order(requested: NDArray[Any], manifest: Manifest, domain: Domain) -> di
     return attribute_inputs(requested[:, [known.index(spec.name) for spec in manifest.attributes]])
 
 
+def _painting_inputs(paintings: NDArray[Any], manifest: Manifest, domain: Domain) -> dict[str, Float32]:
+    """The inputs of an encoder of paintings (N, C + 1, *spatial), the region in the last channel."""
+    values = np.asarray(paintings, np.float32)
+    return {"image": np.ascontiguousarray(values[:, :-1]), "region": np.ascontiguousarray(values[:, -1:])}
+
+
+def _everywhere(manifest: Manifest, samples: int) -> Float32:
+    """No image is given, and the region is everywhere."""
+    paintings = np.zeros((samples, manifest.image.channels + 1, *manifest.image.shape), np.float32)
+    paintings[:, -1] = 1.0
+    return paintings
+
+
 MASKS = Source(
     "masks", "drawn for the requested attributes, or given",
     shapes=lambda manifest: {"one_hot": (len(manifest.labels.names), *manifest.image.shape)},
@@ -89,7 +105,17 @@ PARTLY = Source(
     f"{MASKS.name} and {CLASSES.name}", f"masks {MASKS.needs}; classes {CLASSES.needs}",
     shapes=lambda manifest: {**MASKS.shapes(manifest), **CLASSES.shapes(manifest)},
     inputs=lambda arrays, manifest, domain: {}, maps=True)
-SOURCES = {source.name: source for source in (MASKS, ATTRIBUTES, IMAGES, BOTH, CLASSES, PARTLY)}
+PAINTINGS = Source(
+    "paintings", "given; whole images are painted where none are given",
+    shapes=lambda manifest: {"image": (manifest.image.channels, *manifest.image.shape),
+                             "region": (1, *manifest.image.shape)},
+    inputs=_painting_inputs, default=_everywhere)
+PAINTED = Source(
+    f"{MASKS.name} and {PAINTINGS.name}", f"masks {MASKS.needs}; images and regions {PAINTINGS.needs}",
+    shapes=lambda manifest: {**MASKS.shapes(manifest), **PAINTINGS.shapes(manifest)},
+    inputs=lambda arrays, manifest, domain: {}, maps=True)
+SOURCES = {source.name: source
+           for source in (MASKS, ATTRIBUTES, IMAGES, BOTH, CLASSES, PARTLY, PAINTINGS, PAINTED)}
 
 
 def sources_of(manifest: Manifest) -> list[Source]:

@@ -32,8 +32,8 @@ from .batch_memory import require_batch_memory
 from .canvas import canvas_of
 from .encodings import Encodings
 from .given_files import SIMILARITY, GivenImages, drawn_towards
-from .imaging import image_requests, requested_noise, with_drawn_noise
-from .inpainting import composed_images, known_latents
+from .imaging import acquired_values, image_requests, with_drawn_noise
+from .inpainting import composed_images, given_paintings, known_latents
 from .learned_anatomy import learned_domain
 from .likeness import GivenImageEncoder, likeness_of
 from .pipeline import Pipeline
@@ -259,11 +259,12 @@ class Generator:
         masks, requested = np.stack(maps) if maps else None, np.stack([request.requested for request in padded])
         imaging = image_requests(self.canvas, padded)
         attributes = requested if imaging is None else np.concatenate([requested, imaging], axis=1)
-        arrays = {**_stacked(padded), "attributes": attributes, **({} if masks is None else {"masks": masks})}
+        arrays = {**_stacked(padded), **given_paintings(padded), "attributes": attributes,
+                  **({} if masks is None else {"masks": masks})}
         encoded = encodings.of(self._encoded_from(arrays, len(padded)), lambda: self._pipeline.encode(
             inputs_from(self.manifest, self.domain, arrays)))
-        levels = requested_noise(self.manifest, self.domain, imaging)
-        wait = self._pipeline.begin(encoded, self._pipeline.plan(settings), seed, noise, levels,
+        acquired = acquired_values(self.manifest, self.domain, imaging, padded)
+        wait = self._pipeline.begin(encoded, self._pipeline.plan(settings), seed, noise, acquired,
                                     likeness_of(padded, self._encoder),
                                     known_latents(padded, self._encoder, self._pipeline.latent_shape))
         count = len(requests)
@@ -281,7 +282,7 @@ class Generator:
             return Batch(images[:count], None if shown is None else shown[:count], requested[:count], indices[:count],
                          np.array([request.grid_row for request in requests], dtype=np.int64),
                          imaging=None if imaging is None else with_drawn_noise(
-                             self.manifest, self.domain, imaging, seed, noise)[:count], **linked(requests))
+                             self.manifest, self.domain, imaging, acquired, seed, noise)[:count], **linked(requests))
 
         return finish
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bundle.sources import PAINTINGS
 from ..diffusion.inpainting import with_known
 from ..diffusion.samplers import Denoise
 from ..diffusion.schedule import Array
@@ -36,6 +37,14 @@ def known_latents(requests: Sequence[SampleRequest], encoder: GivenImageEncoder,
         return None
     free = np.stack([covered(painting.region, latent_shape[1:]) for painting in paintings])
     return KnownLatents(encoder.latents(np.stack(images)), np.where(free[:, None], 0.0, 1.0).astype(np.float32))
+
+
+def given_paintings(requests: Sequence[SampleRequest]) -> dict[str, Float32]:
+    """The source `paintings` of requests that all have a given image, see `bundle/sources.py`; else nothing."""
+    paintings = [request.painting for request in requests if request.painting is not None]
+    arrays = [np.concatenate([painting.image, painting.region[None]]).astype(np.float32)
+              for painting in paintings if painting.image is not None]
+    return {PAINTINGS.name: np.stack(arrays)} if len(arrays) == len(requests) else {}
 
 
 def covered(region: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -65,19 +65,16 @@ def decoder_noise(decoder: GraphSpec, seed: int, indices: Indices) -> dict[str, 
 
 
 def scan_noise(manifest: Manifest, seed: int, indices: Indices,
-               noise_levels: NDArray[np.floating] | None = None) -> dict[str, Float32]:
+               acquired: NDArray[np.floating] | None = None) -> dict[str, Float32]:
     """Standard normals for every input of the acquisition graph except the image; the k-th of them has step k. Empty
-    without such a graph. noise_levels: (N,) the requested ones, NaN where none is: their number replaces the drawn one.
-    """
+    without such a graph. acquired: (N, V) values that the images are to have, NaN where one is free: the numbers that
+    give them replace the drawn ones."""
     spec = manifest.acquisition
     if spec is None:
         return {}
     inputs = [tensor.name for tensor in manifest.graphs[ACQUISITION].inputs if tensor.name != "image"]
     noise = {name: scan_numbers(manifest, name, seed, indices) for name in inputs}
-    if noise_levels is not None:
-        name = spec.values[0].input
-        noise[name] = spec.scores_for(noise[name], noise_levels)
-    return noise
+    return noise if acquired is None else noise | spec.numbers_for(noise, acquired)
 
 
 def scan_numbers(manifest: Manifest, name: str, seed: int, indices: Indices) -> Float32:
@@ -225,10 +222,10 @@ class Pipeline:
         return self._device.ahead
 
     def begin(self, fed: Mapping[str, Array], plan: SamplingPlan, seed: int, indices: Sequence[int] | Indices,
-              noise_levels: NDArray[np.floating] | None = None, likeness: Likeness | None = None,
+              acquired: NDArray[np.floating] | None = None, likeness: Likeness | None = None,
               given: KnownLatents | None = None) -> Callable[[], SampledBatch]:
         """Begin a batch, and return a function that waits for it and returns it. On a GPU, latents stay there until
-        they are decoded, and images are copied to the host while the next batch is computed. noise_levels: as in
+        they are decoded, and images are copied to the host while the next batch is computed. acquired: as in
         `scan_noise`. likeness: given images that the samples are drawn towards. given: images that the samples equal
         outside a region."""
         indices = np.asarray(indices, dtype=np.int64)
@@ -236,7 +233,7 @@ class Pipeline:
         x = initial_noise(graphs["denoiser"], seed, indices)
         latent = self._walk(x, fed, plan, seed, indices, likeness, given)
         noise = self._put(decoder_noise(graphs["decoder"], seed, indices))
-        scan = scan_noise(self.manifest, seed, indices, noise_levels)
+        scan = scan_noise(self.manifest, seed, indices, acquired)
 
         def image_of(latent: Tensor) -> Tensor:
             return self.acquire(launch(self._engines["decoder"], {"latent": latent, **noise})[self._output], scan)
