@@ -16,9 +16,19 @@ def test_counts_and_doses() -> None:
     assert [(dose.painted, dose.n) for dose in found.doses] == [(0.0, 1), (0.1, 2), (0.2, 2)]
     assert [dose.measured.value for dose in found.doses] == pytest.approx([0, 0.04, 0.2])
     assert [dose.before.value for dose in found.doses] == pytest.approx([0, 0.01, 0.025])
+    assert found.healed == 0 and np.isnan([found.false_healed.value, found.seam.value]).all()
     slope = np.polyfit(np.diff(PAINTED)[:, 0], np.diff(MEASURED)[:, 0], 1)[0]
     assert found.change.slope.value == pytest.approx(slope)
     assert found.change.bias.value == pytest.approx(np.mean(np.diff(MEASURED) - np.diff(PAINTED)))
+
+
+def test_what_is_left_of_removed_lesions_and_the_mean_seam() -> None:
+    painted = np.array([[0.1, 0], [0.2, 0], [0, 0], [0.1, 0.2]])
+    measured = np.array([[0.1, 0.02], [0, 0], [0, 0.1], [0, 0]])
+    found = pair_response("size", "fraction", painted, measured, np.zeros(4, int), np.arange(4), 50,
+                          seams=np.array([1.0, 2.0, np.nan, 1.5]))
+    assert (found.healed, found.n_false_healed, found.false_healed.value) == (2, 1, 0.5)
+    assert found.seam.value == pytest.approx(1.5)
 
 
 def test_bins_hold_about_as_many_pairs_each() -> None:

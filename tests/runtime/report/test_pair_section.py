@@ -47,6 +47,8 @@ def test_numbers_stand_in_their_cells(tmp_path: Path) -> None:
     tables = read_tables(files.html.read_text())
     rates = next(table for table in tables if "Count, share" in table[0])
     assert rates[0]["Count, share"].startswith("1 (10 %)") and rates[1]["Count, share"].startswith("9 (90 %)")
+    assert "Infarct segmented after it was removed" in files.html.read_text() and pairs["healed"] == 0
+    assert pairs["seam"]["value"] is None  # nothing was painted
     centre, layer = next(table for table in tables if "Place" in table[0])
     assert (centre["Pairs"], centre["Figure"], layer["Pairs"], layer["Figure"]) == ("9", "0.0 degrees", "9", "100.0 %")
     small, large = next(table for table in tables if "Segmented after" in table[0])

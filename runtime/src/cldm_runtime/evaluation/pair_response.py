@@ -3,7 +3,10 @@
 import numpy as np
 
 from ..metrics.pair_response import PairResponse, pair_response, size_bins
+from ..metrics.seam import seam_ratio
+from ..requests.painting import FEATHER_MM
 from ..store import Dataset
+from ..store.links import painted as painted_regions
 from ..store.links import pairs_of
 from .summary import REPLICATES, Samples
 
@@ -29,4 +32,13 @@ def read_pair_response(dataset: Dataset, name: str, samples: Samples, seed: int 
     place, known, found = samples.domain.place, samples.places.mask, samples.places.segmentation
     places = () if place is None or known is None or found is None else place.compare(known[pairs[:, 1]],
                                                                                       found[pairs[:, 1]])
-    return pair_response(size, unit, painted, measured, groups, clusters, replicates, seed, places)
+    seams = np.array([_seam(dataset, int(first), int(second)) for first, second in pairs])
+    return pair_response(size, unit, painted, measured, groups, clusters, replicates, seed, places, seams)
+
+
+def _seam(dataset: Dataset, first: int, second: int) -> float:
+    """How rough the border of the painted region of a pair's second image is; NaN where nothing was painted."""
+    region = painted_regions(dataset, slice(second, second + 1))
+    if region is None:
+        return float("nan")
+    return seam_ratio(dataset.images(first), dataset.images(second), region[0], dataset.spacing_mm, FEATHER_MM)

@@ -1,6 +1,7 @@
 """The section on pairs: what the segmentation makes of the same image without its lesion, and with it."""
 
 from html import escape
+from math import isfinite
 
 from ..metrics.pair_response import PairResponse
 from .charts import CalibrationPoint, calibration
@@ -21,9 +22,14 @@ def pair_section(response: PairResponse | None, lesion: str) -> str:
         [f"{name.capitalize()} segmented before there was one", str(response.without_before),
          counted(response.n_false_before, response.false_before)],
         [f"{name.capitalize()} found after it was painted", str(response.with_after),
-         counted(response.n_found_after, response.found_after)]])
+         counted(response.n_found_after, response.found_after)],
+        [f"{name.capitalize()} segmented after it was removed", str(response.healed),
+         counted(response.n_false_healed, response.false_healed)]])
     places = [place_row(figure) for figure in response.places]
     rates += table(["Place", "Pairs", "Figure"], places) if places else ""
+    if isfinite(response.seam.value):
+        rates += ("<p>Squared gradient along the border of what was painted, over that of the first image: "
+                  f"{estimate(response.seam, 1, 2)} (1: no seam).</p>")
     change = response.change
     within = (f"<p>Change of {title.lower()} within pairs, segmented against painted: slope "
               f"{estimate(change.slope, 1, 2)}, r² {estimate(change.r2, 1, 2)}, bias "
