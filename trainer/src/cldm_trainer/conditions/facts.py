@@ -33,12 +33,12 @@ class ConditionFacts:
 
     source "masks": the encoder takes `one_hot` (N, K, *spatial); "attributes": `attributes` and `defined`, each (N, A);
     "masks and attributes": all three; "masks and classes": `one_hot` and `known` (N, K); "images": `image` (N, C,
-    *spatial).
+    *spatial); "masks and paintings": `one_hot`, `image` and `region` (N, 1, *spatial).
     """
 
     name: str
     kind: Literal["spatial", "vector"]
-    source: Literal["masks", "attributes", "masks and attributes", "masks and classes", "images"]
+    source: Literal["masks", "attributes", "masks and attributes", "masks and classes", "images", "masks and paintings"]
     encoder: str
     feeds: str
     meaning: str

@@ -34,7 +34,7 @@ Rows = slice | NDArray[np.int64]
 class Design:
     """What denoisers and the encoders of their conditions are built from.
 
-    shape: of an image, in pixels or voxels; its length is the number of spatial dimensions.
+    shape: of an image, in pixels or voxels; its length is the number of spatial dimensions. spacing_mm: of its pixels.
     """
 
     diffusion: DiffusionConfig
@@ -43,11 +43,12 @@ class Design:
     control: ControlConfig
     domain: Domain
     shape: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
 
     @classmethod
     def of(cls, config: Config) -> Design:
         return cls(config.diffusion, config.codecs, config.label_vae, config.control, find_domain(config.cohort.domain),
-                   config.prepare.shape)
+                   config.prepare.shape, config.prepare.spacing_mm)
 
     @property
     def dims(self) -> int:
@@ -160,6 +161,10 @@ class Condition:
     def hide(self, sources: tuple[Tensor, ...], share: float, generator: torch.Generator) -> tuple[Tensor, ...]:
         """A batch of training sources with a share of their values unknown, where this kind has such values."""
         return sources
+
+    def places(self, sources: tuple[Tensor, ...], latent_shape: tuple[int, ...]) -> Tensor | None:
+        """(N, 1, *latent_shape) where errors count, 1, and where not, 0; None: everywhere."""
+        return None
 
     def depends_on(self, design: Design, trained: Trained) -> dict[str, Any]:
         """What the denoiser's weights depend on besides its section and the latents."""

@@ -13,10 +13,12 @@ from .mask import MaskCondition
 from .mask_attributes import MaskAttributesCondition
 from .mask_value import MaskValueCondition
 from .none import NoCondition
+from .painting import PaintingCondition
 
 KINDS: dict[str, Condition] = {kind.name: kind for kind in (
     NoCondition(), MaskCondition(), AttributeCondition(), LabelVaeCondition(), ControlCondition(),
-    MaskAttributesCondition(), ImageCondition(), AblatedMaskCondition(), MaskValueCondition())}
+    MaskAttributesCondition(), ImageCondition(), AblatedMaskCondition(), MaskValueCondition(),
+    PaintingCondition())}
 
 
 def condition_facts(condition: str) -> ConditionFacts:

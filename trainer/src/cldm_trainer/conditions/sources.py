@@ -53,6 +53,13 @@ def _alternating(one_hot: Tensor) -> Tensor:
     return ((rows[:, None] == 0) | ((rows[:, None] + classes) % 3 > 0) | (classes == 0)).float()
 
 
+def _middle(images: Tensor) -> Tensor:
+    """Regions (n, 1, *spatial): the middle half of images along every axis."""
+    region = torch.zeros(len(images), 1, *images.shape[2:])
+    region[(slice(None), slice(None), *(slice(size // 4, size - size // 4) for size in images.shape[2:]))] = 1.0
+    return region
+
+
 _MASKS = EncoderInputs({"one_hot": ("label map, one channel for each of labels.names, 0 or 1", (0.0, 1.0))},
                        lambda one_hot, attributes, images: {"one_hot": one_hot}, _random_maps)
 _ATTRIBUTES = EncoderInputs(
@@ -71,5 +78,11 @@ _PARTLY = EncoderInputs(
     lambda one_hot, attributes, images: {"one_hot": one_hot, "known": _alternating(one_hot)},
     lambda like, generator: {**_random_maps(like, generator),
                              "known": (torch.rand(like["known"].shape, generator=generator) < 0.5).float()})
+_PAINTINGS = EncoderInputs(
+    {**_MASKS.tensors, **_IMAGES.tensors, "region": ("where the image is painted anew, 1, else 0", (0.0, 1.0))},
+    lambda one_hot, attributes, images: {"one_hot": one_hot, "image": images, "region": _middle(images)},
+    lambda like, generator: {
+        **_random_maps(like, generator), "image": torch.rand(like["image"].shape, generator=generator),
+        "region": (torch.rand(like["region"].shape, generator=generator) < 0.5).float()})
 SOURCES = {"masks": _MASKS, "attributes": _ATTRIBUTES, "masks and attributes": _BOTH, "images": _IMAGES,
-           "masks and classes": _PARTLY}
+           "masks and classes": _PARTLY, "masks and paintings": _PAINTINGS}

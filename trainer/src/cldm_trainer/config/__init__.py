@@ -95,7 +95,7 @@ class DiffusionConfig:
     condition_dropout: float = 0.0  # share of training samples without their condition; above 0 allows guidance
     tokens: str = "corrected"  # of attributes: each value knows its attribute; "as-released": bare numbers
     image_attributes: tuple[str, ...] = ()  # conditions attributes, mask-attributes: of the image, such as its contrast
-    value_dropout: float = 0.0  # share of attributes, or of classes of ablated-mask, hidden in training
+    value_dropout: float = 0.0  # share of attributes or classes hidden in training; painting: of whole images
     context_width: int = 64  # of the tokens of attributes and label-vae, in cross-attention
     sample_steps: int = 50  # DDIM steps of the pictures
     noisy_timesteps: float = 0.0  # 0: uniform; up to 1: noisier timesteps more often, density 1 + x (2 t / T - 1)
@@ -118,7 +118,7 @@ class LabelVaeConfig:
 class ControlConfig:
     base: str = ""  # the run whose unconditional denoiser is frozen and controlled
     channels: tuple[int, ...] = (16, 32, 64)  # of the condition's encoder; each level but the first halves
-    image_channels: int = 1  # of the cohort's images; condition image alone
+    image_channels: int = 1  # of the cohort's images; conditions image and painting
     patch: int = 1  # pixel-unshuffle in front of it: 4 makes volumes ten times cheaper; condition image alone
 
 

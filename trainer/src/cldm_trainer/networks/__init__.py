@@ -6,7 +6,7 @@ for the diffusion model are standardised per channel: (z - mean) / std.
 
 from .affine import Affine
 from .codec import Codec, Encoder, LabelDecoder, MaskEncoder, discriminator, make_image_codec
-from .control import ControlEncoder, ControlImageEncoder
+from .control import ControlEncoder, ControlImageEncoder, PaintingEncoder
 from .denoiser import Conditioned, ConditionInput, Denoiser
 from .identity import IdentityCodec, OneHotEncoder, PlainDecoder
 from .label_vae import LabelVae, LabelVectorEncoder
@@ -29,6 +29,7 @@ __all__ = [
     "LabelVectorEncoder",
     "MaskEncoder",
     "OneHotEncoder",
+    "PaintingEncoder",
     "PlainDecoder",
     "Texture",
     "TextureCritic",

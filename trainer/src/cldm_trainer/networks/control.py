@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from monai.networks.nets.controlnet import ControlNetConditioningEmbedding
 from torch import Tensor, nn
 
@@ -48,4 +49,21 @@ class ControlImageEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         control: Tensor = self.embedding(self.fold(2.0 * image - 1.0))
+        return control
+
+
+class PaintingEncoder(nn.Module):
+    """One-hot label map (N, K, *spatial), image (N, C, *spatial) in [0, 1] and region (N, 1, *spatial), 1 where it is
+    painted anew -> control (N, Cc, *(spatial / stride)), as `ControlEncoder`. Only the image outside the region counts.
+    """
+
+    def __init__(self, classes: int, image_channels: int, channels: Sequence[int], control_channels: int,
+                 dims: int) -> None:
+        super().__init__()
+        self.shape = (control_channels,)
+        self.embedding = ControlNetConditioningEmbedding(dims, classes + image_channels + 1, control_channels, channels)
+
+    def forward(self, one_hot: Tensor, image: Tensor, region: Tensor) -> Tensor:
+        around = (2.0 * image - 1.0) * (1.0 - region)
+        control: Tensor = self.embedding(torch.cat([one_hot, around, region], dim=1))
         return control

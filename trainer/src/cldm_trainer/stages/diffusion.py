@@ -97,7 +97,11 @@ class DiffusionTask:
         config = self.config
         weight = min_snr_weight(config.objective, a, sig, config.min_snr_gamma, config.least_snr_weight)
         errors: Tensor = own(weight) * (prediction - own(target)).square()
-        return errors.mean((1, *spatial_axes(errors)))
+        axes, places = (1, *spatial_axes(errors)), self.kind.places(sources, tuple(x0.shape[2:]))
+        if places is None:
+            return errors.mean(axes)
+        counted = own(places).expand_as(errors)
+        return (errors * counted).sum(axes) / counted.sum(axes).clamp_min(1.0)
 
     def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
         x0, sources = self._batch("train", step.rows, step.generator)
