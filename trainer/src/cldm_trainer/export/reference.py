@@ -98,8 +98,8 @@ def draw_sources(manifest: Manifest, domain: Domain, seed: int, count: int) -> A
     known = {spec.name: spec.mean for spec in manifest.attributes}
     usual = np.array([[known.get(name, np.nan) for name in domain.image_attribute_names]] * count)
     given = np.concatenate([values, usual], axis=1) if domain.image_attributes else values
-    images = {"images": draw_images(labels, manifest.image, seed)} if "images" in manifest.sources else {}
-    return {**encoder_inputs(manifest, domain, labels, given.astype(np.float32), images)}
+    others = {name: draw(labels, manifest.image, seed) for name, draw in _DRAWN.items() if name in manifest.sources}
+    return {**encoder_inputs(manifest, domain, labels, given.astype(np.float32), others)}
 
 
 def draw_images(labels: LabelMap, image: ImageSpec, seed: int) -> NDArray[np.float32]:
@@ -109,6 +109,15 @@ def draw_images(labels: LabelMap, image: ImageSpec, seed: int) -> NDArray[np.flo
     noise = normals(seed, np.arange(len(labels)), Purpose.CONDITION, shape)
     shares = np.clip(0.2 * labels[:, None] + 0.05 * noise, 0.0, 1.0)
     return (low + (high - low) * shares).astype(np.float32)
+
+
+def draw_paintings(labels: LabelMap, image: ImageSpec, seed: int) -> NDArray[np.float32]:
+    """(N, C + 1, *spatial) such images, and as the region to be painted all that has a label."""
+    region = (labels > 0).astype(np.float32)[:, None]
+    return np.concatenate([draw_images(labels, image, seed), region], axis=1)
+
+
+_DRAWN = {"images": draw_images, "paintings": draw_paintings}
 
 
 def draw_ellipsoids(classes: int, shape: tuple[int, ...], stream: Stream) -> LabelMap:
