@@ -1,6 +1,7 @@
 """The distribution of a cohort's acquisition, and what refuses another one."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from acquisition_fixtures import acquisition_spec
 from cldm_runtime.bundle.acquisition_spec import VALUES
 from cldm_runtime.errors import InputError
 from cldm_trainer.config import AcquisitionConfig, Config
-from cldm_trainer.stages import acquisition
+from cldm_trainer.stages import acquisition, texture
 from cldm_trainer.stages.acquisition import distribution_of, load_spec
 from cldm_trainer.stages.table import run_stage
 from cldm_trainer.training.run_folder import RunFolder
@@ -48,3 +49,12 @@ def test_without_a_section_there_is_none(small: Config) -> None:
     assert load_spec(small.acquisition, RunFolder.of(small)) is None
     with pytest.raises(InputError, match=r"acquisition\.detection: empty"):
         acquisition.run(small.acquisition, RunFolder.of(small))
+
+
+def test_an_adopted_texture_is_of_the_last_graph_of_its_bundle(tmp_path: Path) -> None:
+    (tmp_path / "texture").mkdir()
+    assert texture._acquisition_of(tmp_path / "texture") is None
+    (tmp_path / "adopted.json").write_text('{"acquisition": {"detection": "real", "zero": 0.0}}')
+    assert texture._acquisition_of(tmp_path / "texture") == {"detection": "real", "zero": 0.0}
+    (tmp_path / "texture" / "config.json").write_text('{"channels": 4}')  # trained anew, for images without that graph
+    assert texture._acquisition_of(tmp_path / "texture") is None

@@ -65,6 +65,8 @@ def adopt(design: Design, section: TextureConfig, run: RunFolder, folder: Path, 
     _save(design, section, run, modules, bundle, new_images)
     manifest = bundle.manifest
     adopted = {"bundle": bundle.identity, "natures": stated_natures(manifest.nature, manifest.provenance)}
+    if manifest.acquisition is not None and not new_images:
+        adopted["acquisition"] = {"detection": manifest.acquisition.detection, "zero": manifest.acquisition.zero}
     write_text(home / checkpoint.ADOPTED, json.dumps(adopted) + "\n")
     return home
 

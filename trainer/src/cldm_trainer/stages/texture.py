@@ -14,7 +14,9 @@ The anatomy stays the decoder's: T is held to change nothing coarser than a few 
 the slices, the latent's statistics on whole slices.
 """
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -208,10 +210,18 @@ def trained_texture(section: TextureConfig, codecs: CodecSections, run: RunFolde
     texture = make_texture(section, codecs.image, run.cohort.channels, run.cohort.dims)
     checkpoint.load_weights(texture, run.lent(STAGE), STAGE, made_from(section, codecs, acquisition, run))
     wanted = plain(acquisition) if acquisition.detection else None
-    if (found := checkpoint.stored_config(run.lent(STAGE)).get("acquisition")) != wanted:
+    if (found := _acquisition_of(run.lent(STAGE))) != wanted:
         raise InputError(f"{run.lent(STAGE)}: was trained for the [acquisition] {found or 'without detection'}, the "
                          f"configuration has {wanted or 'none'}. Delete the folder and train it again, or set that.")
     return texture
+
+
+def _acquisition_of(folder: Path) -> Any:
+    """The [acquisition] that the texture in `folder` was trained for, here or in the bundle that the run began with."""
+    stored, adopted = checkpoint.stored_config(folder), folder.with_name(checkpoint.ADOPTED)
+    if not stored and adopted.exists():
+        stored = json.loads(adopted.read_text(encoding="utf-8"))
+    return stored.get("acquisition")
 
 
 def make_texture(section: TextureConfig, codec: CodecConfig, channels: int, dims: int) -> Texture:
