@@ -66,7 +66,7 @@ def adopts_the_bundle(config: Config, folder: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("condition", ["mask-attributes", "attributes"])
 def test_contrast_can_be_requested_of_a_short_run(tmp_path: Path, condition: str) -> None:
-    config = train_short(tmp_path, f'[diffusion]\ncondition = "{condition}"\n{ASKED}')
+    config = train_short(tmp_path, f'[diffusion]\ncondition = "{condition}"\ncondition_dropout = 0.1\n{ASKED}')
     export.run(config, what="generator")
     bundle = Bundle.load(config.export.generator)
     assert all(check.passed for check in verify_bundle(bundle))

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -64,7 +65,8 @@ def adopt(design: Design, section: TextureConfig, run: RunFolder, folder: Path, 
     _require_all(modules, filled, kind.facts.encoder)
     _save(design, section, run, modules, bundle, new_images)
     manifest = bundle.manifest
-    adopted = {"bundle": bundle.identity, "natures": stated_natures(manifest.nature, manifest.provenance)}
+    natures = stated_natures(manifest.nature, manifest.provenance)
+    adopted: dict[str, Any] = {"bundle": bundle.identity, "natures": natures}
     if manifest.acquisition is not None and not new_images:
         adopted["acquisition"] = {"detection": manifest.acquisition.detection, "zero": manifest.acquisition.zero}
     write_text(home / checkpoint.ADOPTED, json.dumps(adopted) + "\n")
