@@ -1,6 +1,6 @@
 """A cohort of drawn anatomies, in the dataset format, made in a second."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,10 @@ from cldm_runtime.store import DatasetSpec, create_dataset
 from onnx_fixtures import GREYS
 
 
-def write_drawn_cohort(path: Path, subsets: Mapping[str, int], nature: str = "phantom") -> None:
-    """`subsets` maps names to numbers of slices; three slices a patient, each label a noisy grey of its own."""
+def write_drawn_cohort(path: Path, subsets: Mapping[str, int], nature: str = "phantom",
+                       reader: Callable[[np.ndarray], np.ndarray] | None = None) -> None:
+    """`subsets` maps names to numbers of slices; three slices a patient, each label a noisy grey of its own. reader:
+    label maps to what a reader drew of them; None: nobody drew."""
     domain, rng = get_domain("lge"), np.random.default_rng(0)
     path.parent.mkdir(parents=True, exist_ok=True)
     spec = DatasetSpec(domain, (128, 128), (1.0, 1.0), metadata={"nature": nature})
@@ -21,7 +23,8 @@ def write_drawn_cohort(path: Path, subsets: Mapping[str, int], nature: str = "ph
             masks = np.stack([draw_anatomy(100 * number + i, 0.1 * (i % 3)) for i in range(count)])
             images = GREYS[masks][:, None] + 0.01 * rng.standard_normal((count, 1, 128, 128))
             measured = domain.measure(masks)
-            writer.append(images=np.clip(images, 0, 1), masks=masks, mask_attributes=measured.values,
+            writer.append(images=np.clip(images, 0, 1), masks=masks,
+                          annotations=None if reader is None else reader(masks), mask_attributes=measured.values,
                           mask_reasons=measured.reasons, subset=[subset] * count, slices=np.arange(count) % 3,
                           patients=[f"{subset}-{i // 3}" for i in range(count)])
 

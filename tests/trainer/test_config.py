@@ -51,6 +51,16 @@ def test_a_segmenter_of_two_stages_would_learn_from_nothing(tmp_path: Path) -> N
         load_config(tmp_path / "child.toml")
 
 
+@pytest.mark.parametrize(("text", "fault"), [
+    ("[segmenter]\nwithout_lesion = 1.0", r"without_lesion: found 1, expected a share"),
+    ('[validity]\nscored_against = "both"', r"scored_against: found 'both', expected one of truth, reader"),
+])
+def test_values_that_nothing_can_be_done_with(tmp_path: Path, text: str, fault: str) -> None:
+    (tmp_path / "child.toml").write_text(f'extends = "{CPU}"\n{text}\n')
+    with pytest.raises(InputError, match=fault):
+        load_config(tmp_path / "child.toml")
+
+
 def test_missing_file_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         load_config(tmp_path / "none.toml")

@@ -96,6 +96,18 @@ def test_the_summary_counts_and_correlates(tmp_path: Path, segmenter: Segmenter)
     assert ("segmentation", "requested", "infarct only") in sizes
 
 
+def test_rates_of_the_summary_are_drawn_by_patient(tmp_path: Path, segmenter: Segmenter) -> None:
+    """Of two patients one has both failures: the missed lesion of his three, and the false finding."""
+    patients = ["b", "a", "a", "a", "b", "b"]
+    name = evaluate_dataset(path := write(tmp_path / "a.h5", patients=patients), segmenter)
+    with open_dataset(path) as dataset:
+        summary = summarise_samples(read_samples(dataset, name), {}, replicates=50)
+    assert summary.detection is not None
+    missed, false = summary.detection.missed_rate, summary.false_detections["infarct"]
+    assert (missed.value, missed.low, missed.high) == (pytest.approx(1 / 5), 0.0, pytest.approx(1 / 2))
+    assert (false.value, false.high) == (1.0, pytest.approx(1.0)) and false.low < 0.25  # Wilson's, of one patient
+
+
 def test_undefined_pairs_are_counted(tmp_path: Path, segmenter: Segmenter) -> None:
     name = evaluate_dataset(path := write(tmp_path / "a.h5"), segmenter)
     with open_dataset(path) as dataset:
@@ -207,16 +219,18 @@ class Elsewhere:
         return {"logits": np.zeros((len(inputs["image"]), 5, *inputs["image"].shape[2:]), np.float32)}
 
 
-def test_a_segmentation_is_scored_against_the_annotations(tmp_path: Path, segmenter: Segmenter) -> None:
-    """The segmenter finds what the reader drew; the attributes of the file stay those of the truth."""
-    path = write(tmp_path / "a.h5", annotations=TOLD)
-    segment_dataset(path, segmenter)
-    measure_dataset(path)
-    with open_dataset(path) as dataset:
-        found = dataset.segmentation("tiny-segmenter")
-        dice = found.scores[:, ["dice" in name for name in found.score_names]]
-        assert np.nanmin(dice) == 1.0
-        assert np.array_equal(dataset.mask_attributes[:, 0] == 0, (MASKS < 3).all(axis=(1, 2)))
+def test_a_segmentation_is_scored_against_the_truth_and_not_what_a_reader_drew(tmp_path: Path,
+                                                                               segmenter: Segmenter) -> None:
+    """As synthetic images are, whose label maps are true. The segmenter finds what the reader drew: in one image a
+    lesion that is none, in one none where there is one."""
+    scores = {}
+    for name, columns in (("read.h5", {"annotations": TOLD}), ("true.h5", {})):
+        segment_dataset(path := write(tmp_path / name, **columns), segmenter)
+        measure_dataset(path)
+        with open_dataset(path) as dataset:
+            scores[name] = dataset.segmentation("tiny-segmenter").scores
+            assert outcome(read_samples(dataset, "tiny-segmenter"), "infarct")[::5] == ["false", "missed"]
+    assert np.array_equal(scores["read.h5"], scores["true.h5"], equal_nan=True)
 
 
 @pytest.mark.parametrize("argument", [{"path": None}, {"segmenter": "exported/lge-segmenter"}, {"workers": 0},

@@ -31,6 +31,14 @@ def test_what_is_left_of_removed_lesions_and_the_mean_seam() -> None:
     assert found.seam.value == pytest.approx(1.5)
 
 
+def test_rates_are_drawn_by_heart() -> None:
+    """Of two hearts with ten pairs each one gave all the false findings."""
+    painted, measured = np.tile([0.0, 0.1], (20, 1)), np.tile([0.0, 0.1], (20, 1))
+    measured[:10, 0] = 0.02
+    found = pair_response("size", "fraction", painted, measured, np.zeros(20, int), np.repeat([0, 1], 10), 100)
+    assert (found.false_before.value, found.false_before.low, found.false_before.high) == (0.5, 0.0, 1.0)
+
+
 def test_bins_hold_about_as_many_pairs_each() -> None:
     assert np.bincount(size_bins(np.linspace(0, 1, 60))).tolist() == [10] * 6
     assert len(set(size_bins(np.full(4, 0.3)).tolist())) == 1

@@ -76,6 +76,11 @@ def test_bins_are_those_of_brute_force():
         assert row.dice.low < row.dice.value < row.dice.high
 
 
+def test_rates_are_drawn_by_patient():
+    row = strata_of([0.1] * 20, found=[True] * 10 + [False] * 10, clusters=np.repeat(["a", "b"], 10))[-1]
+    assert (row.missed_rate.value, row.missed_rate.low, row.missed_rate.high) == (0.5, 0.0, 1.0)
+
+
 def test_a_single_patient_has_no_interval():
     row = strata_of(np.arange(10.0), dice=np.arange(10.0) / 10, clusters=np.array(["a"] * 10))[0]
     assert row.dice.value == pytest.approx(0.05) and math.isnan(row.dice.low)

@@ -298,14 +298,15 @@ def test_a_file_without_subsets(tmp_path: Path) -> None:
         dataset.rows("train")
 
 
-def test_segmenters_are_judged_by_the_annotations_where_there_are_some(tmp_path: Path) -> None:
+def test_segmenters_learn_what_a_reader_drew_and_are_judged_by_the_truth(tmp_path: Path) -> None:
     with open_dataset(write(tmp_path / "a.h5", annotations=1 - MASKS)) as dataset:
         np.testing.assert_array_equal(dataset.annotations(), 1 - MASKS)
-        np.testing.assert_array_equal(dataset.reference(1), 1 - MASKS[1])
+        np.testing.assert_array_equal(dataset.drawn(1), 1 - MASKS[1])
+        np.testing.assert_array_equal(dataset.reference(1), MASKS[1])
         np.testing.assert_array_equal(dataset.masks(), MASKS)
     with open_dataset(write(tmp_path / "b.h5")) as dataset:
         assert "annotations" not in dataset
-        np.testing.assert_array_equal(dataset.reference(), MASKS)
+        np.testing.assert_array_equal(dataset.drawn(), MASKS)
 
 
 @pytest.mark.parametrize(("method", "error"), [("start", ValueError), ("copy_from", ValueError)])

@@ -120,6 +120,16 @@ def test_a_copy_must_be_both_near_and_near_to_one_patient_only() -> None:
     assert judge(found, held_out).copies.tolist() == [True, False, False, False]
 
 
+def test_copy_rates_are_drawn_by_patient() -> None:
+    """Two patients, of whom one gave all the copies."""
+    zero = np.zeros(100, dtype=np.int64)
+    held_out = Neighbours(zero, zero, np.linspace(0.5, 0.9, 100), np.linspace(0.6, 1.0, 100))
+    found = Neighbours(zero[:20], zero[:20], np.repeat([0.1, 0.6], 10), np.full(20, 0.9))
+    verdict = judge(found, held_out, patients=(np.repeat(["a", "b"], 10), np.repeat(["c", "d"], 50)))
+    assert (verdict.rate.value, verdict.rate.low, verdict.rate.high) == (0.5, 0.0, 1.0)
+    assert judge(found, held_out).rate.low > 0.25  # of twenty independent images
+
+
 def test_a_slice_that_is_alike_everybody_has_the_ratio_1() -> None:
     zero = np.zeros(1, dtype=np.int64)
     assert Neighbours(zero, zero, np.zeros(1), np.zeros(1)).ratio.tolist() == [1.0]

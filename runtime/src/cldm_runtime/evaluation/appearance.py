@@ -55,7 +55,7 @@ def _values(dataset: Dataset, rules: AppearanceRules, rows: NDArray[np.int64],
     parts = []
     for start in range(0, len(rows), dataset.rows_at_once):
         chosen = rows[start : start + dataset.rows_at_once]
-        parts.append(rules.measure(dataset.images(chosen)[:, 0], dataset.reference(chosen), dataset.spacing_mm))
+        parts.append(rules.measure(dataset.images(chosen)[:, 0], dataset.drawn(chosen), dataset.spacing_mm))
         progress(start + len(chosen), len(rows))
     return {figure.name: np.concatenate([part[figure.name] for part in parts]) for figure in rules.figures}
 

@@ -8,7 +8,6 @@ segmentation the images are those that the file held when it was first measured.
 from ..errors import DatasetError, list_faults
 from ..files.derived import Derivation, differences
 from ..store import (
-    ANNOTATIONS,
     DERIVED_FROM,
     IMAGES,
     LABEL_MAPS,
@@ -58,7 +57,7 @@ def measured_record(dataset: Dataset, name: str, content: Content, measurements:
     if not images and not _is_of_a_bundle(dataset, name):
         images = dict(content.only(IMAGES).sources)
     sources = {**images, LABEL_MAPS: label_maps_digest(dataset, dataset.segmentation(name)), MEASUREMENTS: measurements}
-    return Derivation({**sources, **content.only(MASKS, ANNOTATIONS).sources}, content.derivation.settings)
+    return Derivation({**sources, **content.only(MASKS).sources}, content.derivation.settings)
 
 
 def is_measured(dataset: Dataset, name: str) -> bool:

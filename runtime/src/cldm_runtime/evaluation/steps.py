@@ -162,7 +162,7 @@ def measured_labels(dataset: Dataset, domain: Domain, labels: LabelMap, rows: sl
                                                  _of_rows(dataset.place_requested, rows)),
                                **(measured_with(dataset, domain, labels, rows) if images else {})}
     if "masks" in dataset:
-        reference = _checked(dataset.reference(rows), domain, f"{dataset.path}: /masks or /annotations")
+        reference = _checked(dataset.reference(rows), domain, f"{dataset.path}: /masks")
         scores = score_labels(labels, reference, domain, dataset.spacing_mm)
         if (kept := kept_of(dataset.metadata.get(KEPT_CLASSES), domain.labels)) is not None:
             scores = without_free(scores, [region for region in domain.labels.regions

@@ -1,6 +1,6 @@
 """From the measurements in a dataset file to the figures of the report. Nothing is written here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,13 @@ from ..domains.attributes import Reason
 from ..domains.domain import Domain
 from ..errors import DatasetError
 from ..files.records import without_nan
-from ..metrics.agreement import Agreement, Estimate, agreement, rate_estimate
+from ..metrics.agreement import Agreement, Estimate, agreement
 from ..metrics.doubt import RegionDoubt
 from ..metrics.label_order import LabelPermutation
 from ..metrics.lesions import LesionSummary, summarise_lesions
 from ..metrics.overlap import DEFINITION, RegionSummary, ScoreReason, Scores, summarise
 from ..metrics.pair_response import PairResponse
-from ..metrics.strata import Strata
+from ..metrics.strata import Bootstrap, Strata
 from ..metrics.uncertainty import Uncertainty
 from ..store import Dataset, Segmentation
 from .places import PlaceComparison, compare_places, places_json
@@ -191,15 +191,22 @@ def summarise_samples(samples: Samples, run: Mapping[str, str | int | float], se
     """All summary figures except those of uncertainty. The bootstrap resamples patients if the file names them, else
     conditions if it names those, else samples."""
     regions = () if samples.scores is None else summarise(samples.scores)
-    rates = {region.region: rate_estimate(region.n_false, region.n_empty_reference) for region in regions}
+    draw = Bootstrap(samples.clusters[1], replicates, seed)
+    rates = {region.region: _rate(outcome(samples, region.region), ("false", "absent"), draw) for region in regions}
     patients = None if samples.patients is None else len(np.unique(samples.patients))
     compared = compare(samples, seed, replicates)
-    return Summary(run, len(samples), patients, regions, rates, detect(samples), compared, seed, replicates,
-                   samples.clusters[0], places=compare_places(samples.domain, samples.places),
+    return Summary(run, len(samples), patients, regions, rates, detect(samples, draw), compared, seed,
+                   replicates, samples.clusters[0], places=compare_places(samples.domain, samples.places),
                    lesions=() if samples.scores is None else summarise_lesions(samples.scores, samples.clusters[1]))
 
 
-def detect(samples: Samples) -> Detection | None:
+def _rate(words: Sequence[str], of: tuple[str, str], draw: Bootstrap) -> Estimate:
+    """The share of the first of two outcomes in both."""
+    outcomes = np.asarray(words, dtype=str)
+    return draw.rate(outcomes == of[0], np.isin(outcomes, of))
+
+
+def detect(samples: Samples, draw: Bootstrap) -> Detection | None:
     """How often a lesion was missed, and how often one was found that is absent; None if there is no reference."""
     region, reference = samples.domain.lesion, samples.lesion_reference
     if region is None or reference is None:
@@ -207,7 +214,7 @@ def detect(samples: Samples) -> Detection | None:
     words = outcome(samples, region)
     n_found, n_missed, n_false, n_absent = (words.count(word) for word in ("found", "missed", "false", "absent"))
     return Detection(region, reference, n_found + n_missed, n_missed, n_false + n_absent, n_false,
-                     rate_estimate(n_missed, n_found + n_missed), rate_estimate(n_false, n_false + n_absent))
+                     _rate(words, ("missed", "found"), draw), _rate(words, ("false", "absent"), draw))
 
 
 def compare(samples: Samples, seed: int = 0, replicates: int = REPLICATES) -> tuple[Comparison, ...]:

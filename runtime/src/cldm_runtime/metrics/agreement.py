@@ -117,12 +117,15 @@ def mean_estimate(values: ArrayLike, clusters: ArrayLike | None = None, replicat
 
 def clustered_rate(hits: ArrayLike, clusters: ArrayLike | None = None, replicates: int = 1000,
                    seed: int = 0) -> Estimate:
-    """Share of the trials (N,) that hit, with its cluster bootstrap interval; NaN without a trial.
+    """Share of the trials (N,) that hit, with its cluster bootstrap interval; NaN without a trial. Without clusters the
+    trials are independent, and the interval is Wilson's.
 
     Where no trial hits, or all do, no draw differs: then the interval is Wilson's, of one trial a cluster.
     """
     values = np.asarray(hits, dtype=np.float64)
-    names = np.arange(values.size) if clusters is None else np.asarray(clusters)
+    if clusters is None:
+        return rate_estimate(int(values.sum()), values.size)
+    names = np.asarray(clusters)
     if values.size and values.min() == values.max():
         count = len(np.unique(names))
         return rate_estimate(count if values[0] else 0, count)

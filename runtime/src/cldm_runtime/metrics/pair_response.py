@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..domains.place_rules import PlaceFigure
-from .agreement import Agreement, Estimate, agreement, mean_estimate, rate_estimate
+from .agreement import Agreement, Estimate, agreement, clustered_rate, mean_estimate
 from .strata import bin_edges, bins_of
 
 Shares = NDArray[np.float64]
@@ -69,11 +69,12 @@ def pair_response(attribute: str, unit: str, painted: Shares, measured: Shares, 
     doses = [_dose(painted[groups == number], measured[groups == number], clusters[groups == number], replicates, seed)
              for number in np.unique(groups)]
     return PairResponse(
-        len(painted), attribute, unit, int(without.sum()), false, rate_estimate(false, int(without.sum())),
-        int(scarred.sum()), found, rate_estimate(found, int(scarred.sum())),
+        len(painted), attribute, unit, int(without.sum()), false,
+        clustered_rate(measured[without, 0] > 0, clusters[without], replicates, seed), int(scarred.sum()), found,
+        clustered_rate(measured[scarred, 1] > 0, clusters[scarred], replicates, seed),
         agreement(painted[:, 1] - painted[:, 0], measured[:, 1] - measured[:, 0], clusters, replicates, seed),
         tuple(sorted(doses, key=lambda dose: dose.painted)), places,
-        int(healed.sum()), traces, rate_estimate(traces, int(healed.sum())),
+        int(healed.sum()), traces, clustered_rate(measured[healed, 1] > 0, clusters[healed], replicates, seed),
         NO_ESTIMATE if seams is None else mean_estimate(seams, clusters, replicates, seed))
 
 

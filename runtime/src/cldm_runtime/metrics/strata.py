@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..domains.attributes import Attribute
-from .agreement import Estimate, mean_estimate, rate_estimate
+from .agreement import Estimate, clustered_rate, mean_estimate
 
 BINS = 5
 FEWEST = 10  # a smaller bin is never named the worst
@@ -82,7 +82,7 @@ class Strata:
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals of means are drawn: whole clusters (N,), or samples where that is None."""
+    """How intervals are drawn: whole clusters (N,), or samples where that is None."""
 
     clusters: NDArray[np.generic] | None = None
     replicates: int = 1000
@@ -92,6 +92,11 @@ class Bootstrap:
         """Mean of the chosen values that are not NaN."""
         clusters = None if self.clusters is None else self.clusters[kept]
         return mean_estimate(values[kept], clusters, self.replicates, self.seed)
+
+    def rate(self, hits: Mask, kept: Mask) -> Estimate:
+        """Share of the chosen samples that hit."""
+        clusters = None if self.clusters is None else self.clusters[kept]
+        return clustered_rate(hits[kept], clusters, self.replicates, self.seed)
 
 
 def bin_edges(reference: Values, counted: Mask, bins: int = BINS) -> Values:
@@ -125,8 +130,9 @@ def stratify(attribute: Attribute, reference: Values, measured: Values, outcomes
             n, n_missed = int(held.sum()), int((held & ~outcome.segmented).sum())
             n_without, n_false = int(without.sum()), int((without & outcome.segmented).sum())
             yield Stratum(attribute.name, attribute.unit, float(low), float(high), outcome.region, int(kept.sum()),
-                          n, bootstrap.mean(outcome.dice, held), n_missed, rate_estimate(n_missed, n), n_without,
-                          n_false, rate_estimate(n_false, n_without), n_bias, bias)
+                          n, bootstrap.mean(outcome.dice, held), n_missed,
+                          bootstrap.rate(~outcome.segmented, held), n_without,
+                          n_false, bootstrap.rate(outcome.segmented, without), n_bias, bias)
 
 
 def worst_of(strata: Sequence[Stratum], fewest: int = FEWEST) -> Stratum | None:

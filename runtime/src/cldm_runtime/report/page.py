@@ -268,6 +268,9 @@ def _reading(samples: Samples, summary: Summary) -> str:
         "HD, HD95, ASSD": "Largest, 95th percentile and mean distance between the borders of the two regions in mm, "
                           "over samples where both hold the region. Undefined distances are left out, never counted "
                           "as 0.",
+        "Reference mask": "The label map in /masks: what a synthetic image was made from, the truth of a phantom, or "
+                          "what was drawn in a patient's image. What a reader drew of a phantom (/annotations) scores "
+                          "nothing.",
         "Worst": "The bin with the lowest mean Dice of all bins of all attributes (where no Dice is known: with the "
                  f"most misses) in which at least {FEWEST} samples hold the region. The lowest of many bins is low "
                  "partly by chance: compare its interval with those of the others.",
@@ -279,7 +282,7 @@ def _reading(samples: Samples, summary: Summary) -> str:
         "ICC": "ICC(2,1), absolute agreement: bias lowers it too.",
         "Excluded": "Pairs where the attribute is undefined in the reference, or in the segmentation alone.",
         "Intervals": f"95 % intervals of a bootstrap over {summary.unit}s ({summary.replicates} replicates, seed "
-                     f"{summary.seed}); of rates, Wilson's.",
+                     f"{summary.seed}). Of rates over single samples, and of rates of 0 or 1, Wilson's.",
     }
     if samples.requested is not None:
         entries["Requested"] = ("Agreement with the request joins the errors of generator and segmenter. To see the "

@@ -171,7 +171,12 @@ class Dataset(SampleColumns):
         return self._rows("annotations", rows).astype(np.uint8, copy=False)
 
     def reference(self, rows: Rows = slice(None)) -> NDArray[np.uint8]:
-        """(n, *spatial) what a segmenter learns and is judged by: the annotations, else the masks."""
+        """(n, *spatial) what a segmentation is judged by, as its attributes are: the masks. They are what a synthetic
+        image was made from, the truth of a phantom, and what was drawn in a patient's image."""
+        return self.masks(rows)
+
+    def drawn(self, rows: Rows = slice(None)) -> NDArray[np.uint8]:
+        """(n, *spatial) what a segmenter learns: the annotations, else the masks."""
         return self.annotations(rows) if "annotations" in self else self.masks(rows)
 
     def _attribute_column(self) -> str:

@@ -4,9 +4,11 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cldm_runtime.errors import InputError
+from cldm_runtime.store import open_dataset
 from cldm_trainer.config import Config
 from cldm_trainer.config.validity import SegmenterRecipe, ValidityConfig
 from cldm_trainer.results.validity import sets
@@ -50,6 +52,43 @@ def test_from_cohort_to_page_and_again(config: Config, tmp_path: Path, monkeypat
     monkeypatch.setattr(loop, "_Trainer", None)  # nothing is trained, segmented or generated again
     monkeypatch.setattr(sets, "compare", None)
     assert run(config, "cldm-train validity", config.cohort_file, tmp_path / "out").read_text() == before
+
+
+def reader_without_first_rows(masks: np.ndarray) -> np.ndarray:
+    """What a reader draws who overlooks the first half of every infarct's rows."""
+    drawn = masks.copy()
+    for mask in drawn:
+        rows = np.flatnonzero((mask == 3).any(axis=1))
+        mask[rows[:len(rows) // 2]] = np.where(mask[rows[:len(rows) // 2]] == 3, 2, mask[rows[:len(rows) // 2]])
+    return drawn
+
+
+@pytest.mark.parametrize(("against", "sentence"), [("truth", "against the true label maps"),
+                                                   ("reader", "against the contours of the phantom's reader")])
+def test_both_kinds_of_images_are_scored_against_the_same_reference(config: Config, tmp_path: Path, against: str,
+                                                                    sentence: str) -> None:
+    recipes = {name: recipe for name, recipe in config.validity.segmenters.items() if name in ("perfect", "blind")}
+    recipes["one"] = dataclasses.replace(TINY, steps=1)
+    config = dataclasses.replace(config, validity=dataclasses.replace(
+        config.validity, generators=config.validity.generators[:1], segmenters=recipes, scored_against=against))
+    write_drawn_cohort(config.cohort_file, {"train": 3, "val": 3, "test": 12}, reader=reader_without_first_rows)
+    page = run(config, "", config.cohort_file, tmp_path / "out")
+    dice = json.loads((tmp_path / "out" / "validity.json").read_text())["figures"]["dice_infarct"]
+    rows, other = split_patients(config.cohort_file, config.validity)
+    for chosen, found in ((rows, dice["reference"]), (other, dice["sets"]["generator"]["values"])):
+        expected = dice_of_the_truth(config.cohort_file, chosen, against)
+        assert found["perfect"]["value"] == pytest.approx(expected, abs=1e-3)
+    assert sentence in page.read_text()
+
+
+def dice_of_the_truth(cohort: Path, rows: np.ndarray, against: str) -> float:
+    """Mean Dice of the infarcts that the images show, over the slices in which the reference has one."""
+    with open_dataset(cohort) as dataset:
+        reference = dataset.masks(rows) if against == "truth" else dataset.annotations(rows)
+        shown, drawn = dataset.masks(rows) == 3, reference == 3
+    pixels = [part.sum(axis=(1, 2)) for part in (shown & drawn, shown, drawn)]
+    held = pixels[2] > 0
+    return float((2 * pixels[0] / (pixels[1] + pixels[2]).clip(1))[held].mean())
 
 
 def test_two_segmenters_have_no_order(config: Config, tmp_path: Path) -> None:

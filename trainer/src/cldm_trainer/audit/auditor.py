@@ -157,7 +157,8 @@ class Auditor:
         self._say(f"nearest training slices by {name} ...")
         training = self.sets.training
         neighbours = nearest(yardstick.space, searched, training)
-        verdict = judge(neighbours, yardstick.held_out, self.options.quantile)
+        verdict = judge(neighbours, yardstick.held_out, self.options.quantile,
+                        (searched.patients, self.sets.held_out.patients))
         pictures.pairs(target / f"pairs-{name}.png", searched, training, neighbours, verdict)
         return {"copies": int(verdict.copies.sum()), "rate": dataclasses.asdict(verdict.rate),
                 "held_out_rate": dataclasses.asdict(verdict.held_out_rate),

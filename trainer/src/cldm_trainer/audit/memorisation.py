@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cldm_runtime.errors import InputError
-from cldm_runtime.metrics.agreement import Estimate, rate_estimate
+from cldm_runtime.metrics.agreement import Estimate, clustered_rate
 
+from .images import Names
 from .nearest import Neighbours, Values
 
 QUANTILE = 0.01
@@ -35,7 +36,8 @@ QUANTILE = 0.01
 @dataclass(frozen=True)
 class Verdict:
     """What the rule says. `severity` (N,) is the larger of distance and ratio, each over its threshold: below 1 is a
-    copy. The rates are shares with 95 % Wilson intervals; `held_out_rate` is that of the held-out slices."""
+    copy. The rates are shares with 95 % intervals, by patient where patients are known, else Wilson's; `held_out_rate`
+    is that of the held-out slices."""
 
     quantile: float
     distance_threshold: float
@@ -50,15 +52,18 @@ class Verdict:
         return self.severity < 1.0
 
 
-def judge(synthetic: Neighbours, held_out: Neighbours, quantile: float = QUANTILE) -> Verdict:
-    """Apply the rule. Raises InputError for a quantile outside 0..1, or when there is nothing to compare."""
+def judge(synthetic: Neighbours, held_out: Neighbours, quantile: float = QUANTILE,
+          patients: tuple[Names | None, Names | None] = (None, None)) -> Verdict:
+    """Apply the rule. patients: (N,) of both sets, where known; those of synthetic images gave the label maps. Raises
+    InputError for a quantile outside 0..1, or when there is nothing to compare."""
     if not 0.0 < quantile < 1.0:
         raise InputError(f"quantile = {quantile}: expected more than 0 and less than 1, for example {QUANTILE}.")
     if not len(synthetic) or not len(held_out):
         raise InputError(f"{len(synthetic)} synthetic and {len(held_out)} held-out slices: expected at least one each.")
     distance, ratio = (float(np.quantile(values, quantile)) for values in (held_out.distance, held_out.ratio))
     severity, expected = _severity(synthetic, distance, ratio), _severity(held_out, distance, ratio)
-    return Verdict(quantile, distance, ratio, severity, _rate(severity), _rate(expected))
+    return Verdict(quantile, distance, ratio, severity, _rate(severity, patients[0]),
+                   _rate(expected, patients[1]))
 
 
 def _severity(neighbours: Neighbours, distance: float, ratio: float) -> Values:
@@ -67,5 +72,5 @@ def _severity(neighbours: Neighbours, distance: float, ratio: float) -> Values:
     return np.asarray(np.maximum(*parts))
 
 
-def _rate(severity: Values) -> Estimate:
-    return rate_estimate(int((severity < 1.0).sum()), len(severity))
+def _rate(severity: Values, patients: Names | None) -> Estimate:
+    return clustered_rate(severity < 1.0, patients)

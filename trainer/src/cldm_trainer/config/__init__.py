@@ -174,6 +174,8 @@ class SegmenterConfig:
     validation_iterations_per_epoch: int = 50  # batches that are measured after each epoch
     learning_rate: float = 0.01  # of SGD at the start; falls as nnU-Net's does
     augmentation: str = "nnunet"  # or "strong": bias fields, ghosts, ringing and wider contrast and blur besides
+    without_lesion: float = 0.0  # share of the drawn training images that hold no lesion; 0: as the cohort has them
+    start: str = ""  # segmenter bundle whose weights the network begins with; empty: random ones
     loader_processes: int = 0  # 0: batches are made between the steps
 
 

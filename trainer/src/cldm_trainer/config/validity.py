@@ -3,6 +3,8 @@
 import dataclasses
 from dataclasses import dataclass
 
+TRUTH, READER = "truth", "reader"
+
 
 @dataclass(frozen=True)
 class HiddenLesions:
@@ -47,5 +49,6 @@ class ValidityConfig:
     segmenters: dict[str, SegmenterRecipe] = dataclasses.field(default_factory=dict)  # name -> recipe
     reference: str = "test"  # the subset whose images are segmented
     label_maps: str = ""  # the subset whose label maps become synthetic images; empty: half the patients of `reference`
+    scored_against: str = "truth"  # both sides: the true label maps; or "reader": a cohort's annotations
     most_slices: int = 300  # of each of the two sets; more are thinned evenly
     replicates: int = 1000  # of the bootstrap

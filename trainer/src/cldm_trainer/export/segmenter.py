@@ -227,7 +227,8 @@ def export_segmenter(settings: BundleSettings, section: SegmenterConfig, target:
     labels = nnunet_labels(settings, result)
     spec = segmenter_spec(result, run.cohort.domain, labels, export.segmenter_mirroring)
     steps = {} if export.nnunet else {stage.STAGE: result.epochs * section.iterations_per_epoch}
-    sections = segmenter_sections(settings, result, read_training(run, {}), steps)
+    training = read_training(run, {}, stage.inheritance(run))
+    sections = segmenter_sections(settings, result, training, steps)
     bundle = SegmenterExport(
         result, spec, run.cohort.domain, sections, check_images(run.cohort), export.parity_tolerance, torchscript,
         {} if export.nnunet else validation_figures(run.own(stage.STAGE)),

@@ -82,12 +82,30 @@ def _split(dataset: Dataset) -> dict[str, dict[str, int]]:
     return split
 
 
+def drawn_cases(cohort: Path, without_lesion: float) -> list[str]:
+    """Names of the training cases, those without a lesion so often that they are about this share of the list. Raises
+    InputError for a cohort without such cases, or a domain without a lesion."""
+    with open_dataset(cohort) as dataset:
+        cases, domain = _split(dataset)["train"], dataset.load_domain()
+        if domain.lesion is None:
+            raise InputError(f"segmenter.without_lesion: found {without_lesion:g}, but the domain {domain.name} has no "
+                             "lesion. Set it to 0.")
+        held = {name: bool(domain.labels.region(dataset.drawn(row), domain.lesion).any())
+                for name, row in cases.items()}
+    shown, free = [name for name in held if held[name]], [name for name in held if not held[name]]
+    if not free or not shown:
+        raise InputError(f"segmenter.without_lesion: found {without_lesion:g}, but of {len(held)} training images "
+                         f"{len(free)} hold no {domain.lesion}. Set it to 0.")
+    count = round(without_lesion / (1 - without_lesion) * len(shown))
+    return shown + list(np.resize(free, count))
+
+
 def _write_image(dataset: Dataset, row: int, folder: Path, name: str) -> None:
     import SimpleITK
 
     files = [(pixels, folder / "imagesTr" / f"{name}_{channel:04d}{ENDING}")
              for channel, pixels in enumerate(dataset.images(row))]
-    for pixels, file in (*files, (dataset.reference(row), folder / "labelsTr" / f"{name}{ENDING}")):
+    for pixels, file in (*files, (dataset.drawn(row), folder / "labelsTr" / f"{name}{ENDING}")):
         image = SimpleITK.GetImageFromArray(pixels)
         image.SetSpacing(tuple(reversed(dataset.spacing_mm)))  # SimpleITK counts axes from the last one
         SimpleITK.WriteImage(image, str(file))

@@ -4,6 +4,7 @@ Import this module only after `nnunet_plan.use_folders`. Network, loss, optimise
 and so is the augmentation unless the configuration asks for a stronger one.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from cldm_runtime.errors import InputError, InterruptedRun
 from cldm_runtime.files.atomic import whole_file
 
-from ..config import STRONG, SegmenterConfig
+from ..config import STRONG, RunConfig, SegmenterConfig
 from ..training.faults import Checkpoint, diverged, rate_setting
 from ..training.log import Records
 from .augmentation import strengthen
@@ -34,22 +35,42 @@ class CohortTrainer(nnUNetTrainer):  # type: ignore[misc]
     records: Records | None = None
     stop = False
     strong = False
+    bfloat16 = False
+    channels_last = False
+    training_cases: Sequence[str] | None = None  # that are drawn from, some of them often; None: each case once
     _step = 0
 
-    def configure(self, config: SegmenterConfig, seed: int) -> None:
-        """Take over the schedule. Call it before `initialize`."""
+    def configure(self, config: SegmenterConfig, run: RunConfig) -> None:
+        """Take over the schedule and how the network computes. Call it before `initialize`."""
         self.num_epochs = config.epochs
         self.num_iterations_per_epoch = config.iterations_per_epoch
         self.num_val_iterations_per_epoch = config.validation_iterations_per_epoch
         self.initial_lr = config.learning_rate
         self.strong = config.augmentation == STRONG
         self.save_every = 1
-        self.seed = seed
+        self.seed = run.seed
+        self.bfloat16, self.channels_last = run.precision.startswith("bf16"), run.channels_last
         self.logger = _QuietLogger(self.output_folder, False)
+
+    def initialize(self) -> None:
+        """nnU-Net's, which computes in single precision on CPUs; here in bfloat16 where the run's precision says so."""
+        super().initialize()
+        if self.channels_last:
+            volumes = len(self.configuration_manager.patch_size) == 3
+            self.network.to(memory_format=torch.channels_last_3d if volumes else torch.channels_last)
+        if self.bfloat16:
+            self.network.forward = _in_bfloat16(self.network.forward, self.device.type)
 
     def print_to_log_file(self, *args: Any, also_print_to_console: bool = True, add_timestamp: bool = True) -> None:
         """Everything goes to nnU-Net's log file and nothing to stdout, which belongs to results."""
         super().print_to_log_file(*args, also_print_to_console=False, add_timestamp=add_timestamp)
+
+    def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
+        """nnU-Net's, whose loader draws evenly from the training set's list of cases."""
+        training, validation = super().get_tr_and_val_datasets()
+        if self.training_cases is not None:
+            training.identifiers = list(self.training_cases)
+        return training, validation
 
     def get_training_transforms(self, *arguments: Any, **options: Any) -> Any:
         """nnU-Net's, strengthened where the configuration says so."""
@@ -112,6 +133,19 @@ class CohortTrainer(nnUNetTrainer):  # type: ignore[misc]
         names = [name for name, value in self.dataset_json["labels"].items() if value != 0]
         dice_by_label = {f"dice_{name}": float(value) for name, value in zip(names, dice, strict=True)}
         self.records.validation(self._step, {"loss": float(validation_loss), **dice_by_label})
+
+
+def _in_bfloat16(forward: Callable[..., Any], device: str) -> Callable[..., Any]:
+    """A network's forward with its convolutions in bfloat16. The outputs, one or one of each resolution, are in single
+    precision: so is the loss."""
+    def computed(*inputs: torch.Tensor) -> Any:
+        with torch.autocast(device, torch.bfloat16):
+            outputs = forward(*inputs)
+        if isinstance(outputs, torch.Tensor):
+            return outputs.float()
+        return [output.float() for output in outputs]
+
+    return computed
 
 
 # Predictors look the trainer up by the name in the checkpoint, in nnU-Net's own package. The network is that of

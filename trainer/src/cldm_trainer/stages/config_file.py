@@ -14,6 +14,7 @@ from cldm_runtime.scans.settings import gather_patients
 from ..conditions.registry import KINDS
 from ..config import MEDNEXT, STRONG, UNET, Config, DiffusionConfig, SegmenterConfig
 from ..config.codec import CODECS
+from ..config.validity import READER, TRUTH
 
 OBJECTIVES = ("v", "epsilon", "sample", "flow")
 SCHEDULES = ("linear", "scaled_linear", "cosine", "flow")
@@ -51,6 +52,7 @@ def _rule_faults(config: Config) -> list[str]:
         "acquisition.detection": (config.acquisition.detection, ("", "real", "magnitude")),
         "segmenter.network": (config.segmenter.network, (UNET, MEDNEXT)),
         "segmenter.augmentation": (config.segmenter.augmentation, ("nnunet", STRONG)),
+        "validity.scored_against": (config.validity.scored_against, (TRUTH, READER)),
         "run.accelerator": (config.run.accelerator, ("cpu", "cuda", "auto")),
         "export.sampler": (config.export.sampler, tuple(SAMPLERS)),
         "export.spacing": (config.export.spacing, tuple(SPACINGS)),
@@ -76,6 +78,9 @@ def _rule_faults(config: Config) -> list[str]:
         faults.append(f"segmenter.features: found {list(config.segmenter.features)}, expected at least 3 numbers: "
                       "nnU-Net's loss leaves out the output of lowest resolution, and two stages have no other.")
     faults += _mednext_faults(config.segmenter)
+    if not 0 <= config.segmenter.without_lesion < 1:
+        faults.append(f"segmenter.without_lesion: found {config.segmenter.without_lesion:g}, expected a share of 0 or "
+                      "more, below 1.")
     for name in ("image_codec", "mask_codec", "texture", "diffusion", "label_vae", "gan"):
         optimiser = getattr(config, name).optimiser
         faults += [f"{name}.optimiser.{key}: found {getattr(optimiser, key)}, expected at least 1."

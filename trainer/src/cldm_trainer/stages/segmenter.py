@@ -23,6 +23,7 @@ from ..config import RunConfig, SegmenterConfig
 from ..nnunet.plan import (
     CONFIGURATIONS,
     DATASET_NAME,
+    drawn_cases,
     plan_and_preprocess,
     plans_name,
     read_plan,
@@ -30,11 +31,13 @@ from ..nnunet.plan import (
     use_folders,
     write_raw_images,
 )
+from ..nnunet.start import begin_with, facts_of
 from ..training.batches import require_cohort
-from ..training.checkpoint import agree_on_config
+from ..training.checkpoint import agree_on_config, stored_config
 from ..training.faults import explained, first_line
 from ..training.log import Records
 from ..training.run_folder import RunFolder
+from .lineage import INHERITED, Inheritance
 
 STAGE = "segmenter"
 FOLD = 0
@@ -52,7 +55,8 @@ def run(section: SegmenterConfig, workers: int, run: RunFolder) -> None:
     require_cohort(run.cohort.file)
     final = result_folder(section, run) / f"fold_{FOLD}" / "checkpoint_final.pth"
     latest = final.with_name("checkpoint_latest.pth")
-    agree_on_config(folder, depends_on(section, run), has_weights=final.exists() or latest.exists())
+    begun = final.exists() or latest.exists()
+    agree_on_config(folder, depends_on(section, run) | _inherited(section, folder, begun), has_weights=begun)
     if final.exists():
         return
     with explained(lambda: STAGE):
@@ -70,14 +74,31 @@ def _train(section: SegmenterConfig, workers: int, run: RunFolder, latest: Path)
         set_loader_processes(section.loader_processes)
         torch.set_num_threads(run.settings.threads)
         trainer = make_trainer(root, section, run.settings, CONFIGURATIONS[run.cohort.dims])
+        if section.without_lesion:
+            trainer.training_cases = drawn_cases(run.cohort.file, section.without_lesion)
         trainer.initialize()
         if latest.exists():
             _restore(trainer, latest)
+        elif section.start:
+            begin_with(trainer, Path(section.start))
     total = section.epochs * section.iterations_per_epoch
     first = trainer.current_epoch * section.iterations_per_epoch
     with _stopping(trainer), Records(folder, first, total) as records, _stdout_to(folder / "nnunet.log"):
         trainer.records = records
         trainer.run_training()
+
+
+def _inherited(section: SegmenterConfig, folder: Path, begun: bool) -> dict[str, Any]:
+    """What the bundle that the network begins with is, kept in the stage's configuration: the bundle may be replaced.
+    """
+    if not section.start:
+        return {}
+    return {INHERITED: stored_config(folder).get(INHERITED) if begun else facts_of(Path(section.start))}
+
+
+def inheritance(run: RunFolder) -> Inheritance:
+    """From the bundle with which this run's segmenter began; nothing if it began with none."""
+    return Inheritance(natures=tuple(stored_config(run.own(STAGE)).get(INHERITED, {}).get("natures", ())))
 
 
 def _restore(trainer: Any, latest: Path) -> None:
@@ -107,7 +128,7 @@ def make_trainer(root: Path, section: SegmenterConfig, settings: RunConfig, conf
     trainer = CohortTrainer(plan, configuration, FOLD, dataset, device)
     # nnU-Net trains in one process, the first: it would take a group of ours for its own.
     trainer.is_ddp, trainer.local_rank, trainer.device = False, 0, device
-    trainer.configure(section, settings.seed)
+    trainer.configure(section, settings)
     return trainer
 
 

@@ -32,7 +32,7 @@ MODEL, STATE, CONFIG, ADOPTED = "model.safetensors", "state.pt", "config.json", 
 
 # Keys that may change between a run and its continuation: how long, how often something is written, and where a bundle
 # lies, whose content is recorded besides.
-_FREE = frozenset({"bundle", *(f"optimiser.{key}" for key in (
+_FREE = frozenset({"bundle", "epochs", *(f"optimiser.{key}" for key in (
     "steps", "log_every", "validate_every", "picture_every", "checkpoint_every"))})
 COHORT = "cohort"  # key of the configuration: SHA-256 of the cohort's content, and its nature
 

@@ -19,7 +19,7 @@ from cldm_runtime.segmentation.segmenter import Segmenter
 from cldm_runtime.store import open_dataset
 
 from ...config import Config
-from ...config.validity import SegmenterRecipe
+from ...config.validity import READER, SegmenterRecipe
 from ...training.run_folder import RunFolder
 from ..lesion_size import sized_pixels
 from ..utility.run import Say, check_segmenter, chosen_rows
@@ -62,7 +62,7 @@ def run(config: Config, command: str, cohort: Path, out: Path, say: Say = lambda
     made = generated_sets(cohort, rows, generator, keep, settings, folder.own(STAGE) / "images", say)
     with open_dataset(cohort) as dataset:
         real = TrainingPairs.of(NOTHING, dataset, rows, domain, cohort_set(cohort, rows, "").origin)
-    test = cohort_set(cohort, tested, "test", annotated=True)
+    test = cohort_set(cohort, tested, "test", against=READER)
     trainings = [(real, replace(section.segmenter, augment=False)), (replace(real, name=USUAL), section.segmenter),
                  *((real.joined(each.pairs, name), section.segmenter) for name, each in made.items())]
     outcomes = {pairs.name: _outcomes(pairs, recipe, test, config, say) for pairs, recipe in trainings}

@@ -16,6 +16,7 @@ from cldm_runtime.store import open_dataset
 
 from ...config import Config
 from ...config.utility import UtilityConfig
+from ...config.validity import READER
 from ...training.run_folder import RunFolder
 from ..validity.lesions import check_lesion, clean
 from ..validity.networks import check_networks
@@ -52,7 +53,7 @@ def run(config: Config, command: str, cohort: Path, out: Path, say: Say = lambda
     with open_dataset(made.path) as dataset:
         generated = replace(TrainingPairs.of(GENERATED, dataset, made.rows, domain, made.origin),
                             attributes=made.truth.attributes, patients=made.truth.patients)
-    test = cohort_set(cohort, tested, "test", annotated=True)
+    test = cohort_set(cohort, tested, "test", against=READER)
     dice = {pairs.name: _trainings(pairs, test, config, say)
             for pairs in (reference, generated, reference.joined(generated, BOTH))}
     regions = utility_figures(dice, test.truth.patients, section.replicates)

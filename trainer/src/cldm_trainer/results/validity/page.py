@@ -5,6 +5,7 @@ from typing import Any
 
 from cldm_runtime.bundle.nature import cohort_adjective, cohort_noun
 
+from ...config.validity import READER, TRUTH
 from ...tables import NOTHING, estimate, number, table
 from ..lesion_size import sized_phrase
 
@@ -24,13 +25,25 @@ images, without the difference between patients.
 intervals of a bootstrap of patients; the segmenters are not drawn."""
 
 
+_SCORED = {
+    TRUTH: """\
+Images of both kinds are scored against the true label maps, from which synthetic images are made, and not against the
+contours that the phantom's reader drew.""",
+    READER: """\
+Images of both kinds are scored against the contours of the phantom's reader; synthetic images against those of the
+slices from whose true label maps they are made.""",
+    "": "Images of both kinds are scored against the cohort's label maps.",
+}
+
+
 def validity_section(figures: Json) -> str:
     """Heading, first table, scatter plot, segmenters one by one, strata."""
     made, nature = figures["made"], figures.get("nature", "")
+    scored = _SCORED[figures["scored_against"] if figures["has_reader"] else ""]
     parts = ["## Does testing on synthetic images predict testing on the reference?",
              _INTRODUCTION.format(count=len(figures["segmenters"]), adjective=cohort_adjective(nature),
                                   ceiling=_shown(figures["ceiling"], nature), **made["sizes"]),
-             prediction_table(figures), _best_text(figures), *_warnings(figures),
+             scored, prediction_table(figures), _best_text(figures), *_warnings(figures),
              "![each segmenter on synthetic and on reference images](figures/validity.svg)",
              "### The segmenters", segmenter_table(figures), "### By attribute", _STRATA, strata_table(figures),
              f"Written by `{made['command']}`; every number is also in [validity.json](validity.json)."]

@@ -12,7 +12,7 @@ from cldm_runtime.errors import InputError
 from cldm_runtime.files.atomic import write_json, write_text
 from cldm_runtime.files.records import plain, without_nan
 from cldm_runtime.generation.generator import Generator
-from cldm_runtime.store import open_dataset
+from cldm_runtime.store import ANNOTATIONS, open_dataset
 
 from ...config import Config
 from ...training.run_folder import RunFolder
@@ -45,8 +45,9 @@ def run(config: Config, command: str, cohort: Path, out: Path, say: Say = lambda
     torch.set_num_threads(config.run.threads)
     segmenters = compared_segmenters(section.segmenters, folder)
     rows, other = split_patients(cohort, section)
-    sets = [cohort_set(cohort, rows, "reference"), *_generated(config, cohort, other, folder, say),
-            cohort_set(cohort, other, CEILING)]
+    against = section.scored_against
+    sets = [cohort_set(cohort, rows, "reference", against), *_generated(config, cohort, other, folder, say),
+            cohort_set(cohort, other, CEILING, against)]
     tables = {chosen.name: FigureTerms.of(outcomes_of(segmenters, chosen, folder.own(STAGE) / "outcomes", say),
                                           chosen.truth) for chosen in sets}
     reference = tables.pop("reference")
@@ -62,19 +63,22 @@ def _generated(config: Config, cohort: Path, rows: Rows, folder: RunFolder, say:
     if len(set(names)) < len(names):
         raise InputError(f"validity.generators: found the names {', '.join(names)}, expected a different one for each. "
                          "Rename a folder.")
-    return [synthetic_slices(cohort, rows, Generator.load(bundle), folder.own(STAGE) / "images", say)
+    return [synthetic_slices(cohort, rows, Generator.load(bundle), folder.own(STAGE) / "images", say,
+                             against=config.validity.scored_against)
             for bundle in bundles]
 
 
 def _described(figures: Json, config: Config, command: str, cohort: Path, sets: list[SegmentedSet]) -> Json:
     """The figures with what they are of, without NaN."""
     with open_dataset(cohort) as dataset:
-        nature = dataset.nature
+        nature, has_reader = dataset.nature, ANNOTATIONS in dataset
     one, other = sets[0].truth, sets[-1].truth
     sizes = {"reference": len(one), "reference_patients": len(set(one.patients.tolist())), "other": len(other),
              "other_patients": len(set(other.patients.tolist()))}
     bundles = {chosen.name: chosen.maker for chosen in sets if chosen.maker}
-    described: Json = without_nan({"nature": nature, "axes": one.domain.axes, **figures, "made": {
+    described: Json = without_nan({"nature": nature, "axes": one.domain.axes,
+                                    "scored_against": config.validity.scored_against, "has_reader": has_reader,
+                                    **figures, "made": {
         "command": command, "sizes": sizes, "bundles": bundles, "settings": plain(config.validity)}})
     return described
 

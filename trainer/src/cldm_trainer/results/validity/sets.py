@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cldm_runtime.cli.progress import show_progress
+from cldm_runtime.domains.attributes import Reason
 from cldm_runtime.engines.processor import default_workers
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.atomic import write_bytes
@@ -22,10 +23,10 @@ from cldm_runtime.metrics.overlap import DEFINITION
 from cldm_runtime.requests.free_classes import keeping
 from cldm_runtime.requests.given_maps import DatasetMasks
 from cldm_runtime.requests.sources import mask_requests
-from cldm_runtime.store import cohort_digest, open_dataset
+from cldm_runtime.store import ANNOTATIONS, cohort_digest, open_dataset
 
 from ...audit.sets import remove_if_changed
-from ...config.validity import ValidityConfig
+from ...config.validity import READER, TRUTH, ValidityConfig
 from .outcomes import SliceOutcomes, Truth, compare, holds_lesion
 from .segmenters import ComparedSegmenter
 
@@ -98,18 +99,18 @@ def thinned(rows: Rows, most: int) -> Rows:
     return picked
 
 
-def cohort_set(cohort: Path, rows: Rows, name: str, *, annotated: bool = False) -> SegmentedSet:
-    """The cohort's own slices. annotated: their truth is what a reader drew, where the file has that too."""
+def cohort_set(cohort: Path, rows: Rows, name: str, against: str = TRUTH) -> SegmentedSet:
+    """The cohort's own slices. against: as of `read_truth`."""
     with open_dataset(cohort) as dataset:
         digest = cohort_digest(dataset)
-    return SegmentedSet(name, cohort, rows, read_truth(cohort, rows, outlined=True, annotated=annotated),
-                        _digest(digest, rows))
+    truth = read_truth(cohort, rows, against, outlined=True)
+    return SegmentedSet(name, cohort, rows, truth, _digest(digest + against, rows))
 
 
 def synthetic_slices(cohort: Path, rows: Rows, generator: Generator, folder: Path, say: Say,
-                     kept: Sequence[str] | None = None) -> SegmentedSet:
+                     kept: Sequence[str] | None = None, against: str = TRUTH) -> SegmentedSet:
     """One image for each of the cohort's rows, from its label map or its attributes; made once. kept: the classes of
-    the label maps that are not left free; None: all.
+    the label maps that are not left free; None: all. against: as of `read_truth`.
 
     Raises InputError for a cohort that does not fit the generator, or classes that it cannot leave free.
     """
@@ -124,8 +125,9 @@ def synthetic_slices(cohort: Path, rows: Rows, generator: Generator, folder: Pat
         plan = Plan(generator, source, len(rows), 0, generator.settings())
         path = made_file(plan, folder, say)
     outlined = any(condition.kind == "spatial" for condition in conditions)
-    return SegmentedSet(bundle.path.name, path, np.arange(len(rows), dtype=np.int64),
-                        read_truth(cohort, rows, outlined=outlined), _digest(plan.sha256, rows), bundle.identity)
+    truth = read_truth(cohort, rows, against, outlined=outlined)
+    return SegmentedSet(bundle.path.name, path, np.arange(len(rows), dtype=np.int64), truth,
+                        _digest(plan.sha256 + against, rows), bundle.identity)
 
 
 def made_file(plan: Plan, folder: Path, say: Say) -> Path:
@@ -141,16 +143,23 @@ def made_file(plan: Plan, folder: Path, say: Say) -> Path:
     return path
 
 
-def read_truth(cohort: Path, rows: Rows, *, outlined: bool, annotated: bool = False) -> Truth:
-    """What the cohort's rows show; without label maps where images do not follow their outlines. annotated: as a reader
-    drew it, where the file has that too."""
+def read_truth(cohort: Path, rows: Rows, against: str = TRUTH, *, outlined: bool) -> Truth:
+    """What the cohort's rows show; without label maps where images do not follow their outlines.
+
+    against: "truth" takes /masks. "reader" takes /annotations, where the cohort has them, and attributes of these, but
+    for those that a single slice cannot give. Synthetic images are made from /masks and get the same rows' contours.
+    """
     with open_dataset(cohort) as dataset:
         domain, attributes, patients = dataset.load_domain(), dataset.mask_attributes, dataset.patients
-        masks = dataset.reference(rows) if annotated else dataset.masks(rows)
-        spacing_mm = dataset.spacing_mm
-    assert attributes is not None and patients is not None  # `split_patients` has checked
+        assert attributes is not None and patients is not None  # `split_patients` has checked
+        spacing_mm, values = dataset.spacing_mm, attributes[rows]
+        masks = dataset.masks(rows)
+        if against == READER and ANNOTATIONS in dataset:
+            masks = dataset.annotations(rows)
+            drawn = domain.measure(masks, spacing_mm)
+            values = np.where(drawn.reasons == Reason.NEEDS_STACK, values, drawn.values)
     held = holds_lesion(domain, masks)
-    return Truth(domain, spacing_mm, attributes[rows], masks if outlined else None, held, patients[rows])
+    return Truth(domain, spacing_mm, values, masks if outlined else None, held, patients[rows])
 
 
 def _digest(source: str, rows: Rows) -> str:

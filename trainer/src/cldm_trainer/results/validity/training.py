@@ -126,7 +126,7 @@ class TrainingPairs:
            origin: str = "") -> "TrainingPairs":
         """Rows of a file, with what a segmenter is to find in them. Where nobody says whose they are, each is a patient
         of its own."""
-        masks, measured = dataset.reference(rows), dataset.mask_attributes
+        masks, measured = dataset.drawn(rows), dataset.mask_attributes
         values = domain.measure(masks, dataset.spacing_mm).values if measured is None else measured[rows]
         patients = np.arange(len(dataset)) if dataset.patients is None else dataset.patients
         return cls(name, dataset.images(rows), masks, values, patients[rows], origin)
@@ -158,7 +158,7 @@ def task_on(pairs: TrainingPairs, recipe: SegmenterRecipe, run: RunFolder) -> Re
     with open_dataset(run.cohort.file) as dataset:
         checked = dataset.rows("val")
         checked = checked[np.linspace(0, len(checked) - 1, min(_CHECKED, len(checked))).round().astype(int)]
-        validation = dataset.images(checked), dataset.reference(checked)
+        validation = dataset.images(checked), dataset.drawn(checked)
     learned, looked_at = ((torch.from_numpy(as_seen(x, recipe)), torch.from_numpy(y))
                           for x, y in ((images, masks), validation))
     return RecipeTask(recipe, domain, learned, looked_at)
