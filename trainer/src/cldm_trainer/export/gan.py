@@ -13,7 +13,7 @@ from ..networks import Encoder, OneHotEncoder, PlainDecoder
 from ..stages import gan
 from ..stages.codec import trained_image_codec
 from ..stages.latents import load_affines
-from .checkpoints import read_training, round_weights
+from .checkpoints import read_training
 from .generator import GeneratorExport, Networks
 from .settings import BundleSettings
 
@@ -29,7 +29,6 @@ def load_gan(settings: BundleSettings, design: Design, section: GanConfig, *,
         denoiser=gan.trained_generator(section, design, run), condition_encoder=OneHotEncoder(),
         decoder=PlainDecoder(affine).eval().requires_grad_(False),
         encoder=Encoder(trained_image_codec(design.codecs.image, run), affine).eval().requires_grad_(False))
-    round_weights(networks, settings.export.weights)
     sampling = replace(settings.export, sampler="ddim", steps=1, spacing="trailing", eta=0.0, guidance=1.0,
                        guidance_interval=(0.0, 1.0))
     training = read_training(run, {gan.STAGE: run.own(gan.STAGE)})
