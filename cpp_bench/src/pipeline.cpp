@@ -137,12 +137,16 @@ Tensor Pipeline::generate(const Labels& maps, std::uint64_t seed, std::uint64_t 
     shape.insert(shape.begin(), samples);
     Tensor images(shape);
     std::vector<std::uint64_t> indices(static_cast<std::size_t>(size));
+    const std::size_t classes = bundle_.manifest().labels.size();
+    const Shape flags{size, static_cast<std::int64_t>(classes)};
+    const Tensor known(flags, std::vector<float>(count(flags), 1.0F));
     for (std::int64_t at = 0; at < samples; at += size) {
         for (std::int64_t i = 0; i < size; ++i) {
             indices[static_cast<std::size_t>(i)] = first + static_cast<std::uint64_t>(std::min(at + i, samples - 1));
         }
-        const Tensor told = one_hot(part(maps, at, size), bundle_.manifest().labels.size());
-        const Tensor image_batch = slice(sample({{"one_hot", &told}}, seed, indices, how).image, 0, std::min(size, samples - at));
+        const Tensor told = one_hot(part(maps, at, size), classes);
+        const Views sources{{"one_hot", &told}, {"known", &known}};
+        const Tensor image_batch = slice(sample(sources, seed, indices, how).image, 0, std::min(size, samples - at));
         std::copy(image_batch.data.begin(), image_batch.data.end(),
                   images.data.begin() + at * static_cast<std::ptrdiff_t>(images.stride()));
     }

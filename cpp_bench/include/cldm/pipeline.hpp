@@ -24,7 +24,8 @@ public:
     Spacing spacing_mm() const { return bundle_.spacing_mm(); }
 
     // Images (N, C, *spatial) in the manifest's value range for label maps (N, *spatial); sample i has the index
-    // first + i. A short last batch is filled up, so that all have one shape. InputError for maps that do not fit.
+    // first + i. A short last batch is filled up, so that all have one shape. All classes count, also for bundles that
+    // can leave some free. InputError for maps that do not fit.
     Tensor generate(const Labels& maps, std::uint64_t seed, std::uint64_t first, const Sampling& how);
 
     // sources: the inputs of the conditions' encoders, such as one_hot; noise is drawn from the samples' streams.
