@@ -9,16 +9,19 @@ import torch
 
 from cldm_runtime import Generator
 from cldm_runtime.bundle.bundle import Bundle
+from cldm_runtime.bundle.sources import attribute_inputs
+from cldm_runtime.engines.open import open_graph
 from cldm_runtime.errors import InputError
 from cldm_runtime.verification.replay import verify_bundle
 from cldm_trainer import export
 from cldm_trainer.adopt.bundle import adopt
 from cldm_trainer.cli import run_stage
 from cldm_trainer.conditions.kind import Design
-from cldm_trainer.config import Config
+from cldm_trainer.config import AcquisitionConfig, Config
 from cldm_trainer.stages import diffusion
 from cldm_trainer.stages.config_file import load_config
 from cldm_trainer.stages.moved import image_attributes, measured_attributes
+from cldm_trainer.stages.trained import TrainedStages
 from cldm_trainer.training.run_folder import RunFolder
 from short_run_fixtures import SHORT, train_short
 
@@ -30,10 +33,12 @@ ASKED = 'image_attributes = ["lesion_contrast", "remote_nulling"]\n'
     ('condition = "mask-attributes"\nimage_attributes = ["blur"]\n', "found blur, expected some of: lesion_contrast"),
     (ASKED, "for the condition mask, expected none"),
     ('condition = "attributes"\nimage_attributes = ["noise_level"]\n[acquisition]\ndetection = "real"\n',
-     "the last graph of [acquisition] applies")])
+     "the last graph of [acquisition] applies"),
+    ("[texture]\nchannels = 0\n", "texture.channels: found 0, expected 1 or more, or 0 with [acquisition]")])
 def test_contradictions_are_named(tmp_path: Path, lines: str, fault: str) -> None:
     (tmp_path / "base.toml").write_text(SHORT)
-    (tmp_path / "short.toml").write_text(f'extends = "base.toml"\n[diffusion]\n{lines}')
+    section = "" if lines.startswith("[") else "[diffusion]\n"
+    (tmp_path / "short.toml").write_text(f'extends = "base.toml"\n{section}{lines}')
     with pytest.raises(InputError) as error:
         load_config(tmp_path / "short.toml")
     assert fault in str(error.value)
@@ -61,6 +66,47 @@ def adopts_the_bundle(config: Config, folder: Path) -> None:
     begun = diffusion.make_task(Design.of(free), RunFolder.of(free)).model
     first, width = "conv_in.conv.weight", len(made.denoiser.null)
     assert torch.equal(begun.unet.state_dict()[first], made.denoiser.unet.state_dict()[first][:, width:])
+
+
+def test_the_denoiser_is_told_contrast_in_units_of_signal_where_noise_is_applied_later(small: Config) -> None:
+    section = replace(small.diffusion, image_attributes=("lesion_contrast", "remote_nulling"))
+    before = Design.of(replace(small, diffusion=section))
+    after = Design.of(replace(small, diffusion=section, acquisition=AcquisitionConfig("real")))
+    assert before.told_attributes == section.image_attributes and not any(before.factors)
+    assert after.told_attributes == (*section.image_attributes, "noise_level")
+    assert after.factors == (*[None] * 4, 6, None)
+    run = RunFolder.of(small)
+    ratio, noise = image_attributes(run.cohort, "train", ("lesion_contrast", "noise_level")).T
+    told, defined = TrainedStages(after, run).attributes("train")
+    some = np.isfinite(ratio)
+    assert some.any() and told.shape[1] == 6 and (defined[: len(some), 4].numpy() > 0).tolist() == some.tolist()
+    np.testing.assert_allclose(told[: len(some), 4][some], (ratio * noise)[some], rtol=1e-5)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("condition", ["mask-attributes", "attributes"])
+def test_the_same_signal_in_another_noise_is_the_same_to_the_denoiser(tmp_path: Path, condition: str) -> None:
+    changes = f'[acquisition]\ndetection = "real"\n[diffusion]\ncondition = "{condition}"\n{ASKED}'
+    config = train_short(tmp_path, changes)
+    export.run(config, what="generator")
+    bundle = Bundle.load(config.export.generator)
+    assert all(check.passed for check in verify_bundle(bundle))
+    names = [spec.name for spec in bundle.manifest.attributes]
+    assert names[4:] == ["lesion_contrast", "remote_nulling", "noise_level"]
+    encoder = open_graph(bundle, bundle.manifest.conditions[0].encoder)
+    maps = {"one_hot": bundle.domain().labels.one_hot(np.zeros((4, 128, 128), np.uint8))}
+    contrasts, noises = (8, 4, 8, 8), (0.04, 0.08, 0.08, np.nan)
+    told = np.array([[0.2, 0.5, 0.3, 0.5, contrast, 0.5, noise]
+                     for contrast, noise in zip(contrasts, noises, strict=True)], np.float32)
+    given = {**attribute_inputs(told), **(maps if condition == "mask-attributes" else {})}
+    same, also, other, unknown = encoder.run(given)[bundle.manifest.conditions[0].feeds]
+    np.testing.assert_allclose(same, also, atol=1e-5)
+    assert np.abs(same - other).max() > 1e-3 and np.abs(same - unknown).max() > 1e-3
+    generator = Generator.load(config.export.generator)
+    ranges = generator.canvas.imaging
+    asked = {"infarct_size": 0.2, "lesion_contrast": ranges["lesion_contrast"][0]}
+    images = [generator.sample({**asked, "noise_level": level})[0] for level in ranges["noise_level"]]
+    assert not np.array_equal(*images)
 
 
 @pytest.mark.long

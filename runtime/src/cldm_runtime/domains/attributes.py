@@ -28,7 +28,8 @@ class Reason(IntEnum):
 class Attribute:
     """One attribute: its name in CSV, HDF5 and API, its unit, the range a user may ask for, and the tolerance
     within which a drawn anatomy meets the request. regions: of the label map, which decide its value, `LABELLED` for
-    everything that has a label; None: not stated, so that every label may count."""
+    everything that has a label; None: not stated, so that every label may count. per: name of the attribute of the same
+    image that this one is a ratio to; "" for none."""
 
     name: str
     unit: str
@@ -37,6 +38,7 @@ class Attribute:
     tolerance: float
     description: str
     regions: tuple[str, ...] | None = None
+    per: str = ""
 
     @property
     def measurable(self) -> bool:

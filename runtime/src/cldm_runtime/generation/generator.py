@@ -32,7 +32,7 @@ from .batch_memory import require_batch_memory
 from .canvas import canvas_of
 from .encodings import Encodings
 from .given_files import SIMILARITY, GivenImages, drawn_towards
-from .imaging import acquired_values, image_requests, with_drawn_noise
+from .imaging import acquired_values, image_requests, told_of_images, with_drawn_noise
 from .inpainting import composed_images, given_paintings, known_latents
 from .learned_anatomy import learned_domain
 from .likeness import GivenImageEncoder, likeness_of
@@ -258,12 +258,13 @@ class Generator:
         maps = [request.mask for request in padded if request.mask is not None]
         masks, requested = np.stack(maps) if maps else None, np.stack([request.requested for request in padded])
         imaging = image_requests(self.canvas, padded)
-        attributes = requested if imaging is None else np.concatenate([requested, imaging], axis=1)
+        acquired = acquired_values(self.manifest, self.domain, imaging, padded)
+        attributes = requested if imaging is None else np.concatenate(
+            [requested, told_of_images(self.canvas, self.manifest, imaging, acquired, seed, noise)], axis=1)
         arrays = {**_stacked(padded), **given_paintings(padded), "attributes": attributes,
                   **({} if masks is None else {"masks": masks})}
         encoded = encodings.of(self._encoded_from(arrays, len(padded)), lambda: self._pipeline.encode(
             inputs_from(self.manifest, self.domain, arrays)))
-        acquired = acquired_values(self.manifest, self.domain, imaging, padded)
         wait = self._pipeline.begin(encoded, self._pipeline.plan(settings), seed, noise, acquired,
                                     likeness_of(padded, self._encoder),
                                     known_latents(padded, self._encoder, self._pipeline.latent_shape))

@@ -51,6 +51,14 @@ def _values_of_given(manifest: Manifest, requests: Sequence[SampleRequest]) -> N
     return values
 
 
+def told_of_images(canvas: Canvas, manifest: Manifest, imaging: Values, acquired: NDArray[np.float64] | None,
+                   seed: int, indices: NDArray[np.int64]) -> Values:
+    """The requests (N, B) as the conditions' encoders take them. An encoder of ratios to the noise is told the level
+    that the last graph applies. acquired: as `acquired_values` gives them."""
+    told = NOISE_LEVEL in canvas.attributes
+    return with_drawn_noise(manifest, canvas.domain, imaging, acquired, seed, indices) if told else imaging
+
+
 def with_drawn_noise(manifest: Manifest, domain: Domain, imaging: Values, acquired: NDArray[np.float64] | None,
                      seed: int, indices: NDArray[np.int64]) -> Values:
     """The requests (N, B), with the noise level that each sample gets where none was requested. acquired: as

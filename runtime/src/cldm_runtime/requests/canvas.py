@@ -82,5 +82,16 @@ def imaging_of(row: GridRow, values: NDArray[np.float32], canvas: Canvas, seed: 
     drawn = table[rows][Stream(seed, index, Purpose.CONDITION, 1).choice(np.ones(int(rows.sum())))]
     undefined = ~np.isfinite(table[rows]).any(axis=0)  # such as the contrast of a lesion that is not there
     is_condition = np.array([name in canvas.attributes for name in domain.image_attribute_names])
-    chosen = np.where(is_condition & ~np.isfinite(chosen), drawn, chosen)
+    chosen = np.where(is_condition & ~np.isfinite(chosen), _at_levels(drawn, chosen, domain), chosen)
     return np.where(is_condition & undefined, np.nan, chosen).astype(np.float32)
+
+
+def _at_levels(drawn: NDArray[np.float64], requested: NDArray[np.float32], domain: Domain) -> NDArray[np.float64]:
+    """(B,) attributes of one training image. Where the level is requested to which one of them is a ratio, that ratio
+    changes, and what it is a ratio of stays: the same contrast in another noise."""
+    names, scaled = domain.image_attribute_names, drawn.copy()
+    for number, attribute in enumerate(domain.image_attributes):
+        level = names.index(attribute.per) if attribute.per else None
+        if level is not None and requested[level] > 0 and np.isfinite(drawn[level]):
+            scaled[number] *= drawn[level] / requested[level]
+    return scaled

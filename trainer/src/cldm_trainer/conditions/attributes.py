@@ -32,7 +32,7 @@ class AttributeCondition(OfTokens):
         return [*super().faults(config), *unknown_images(config)]
 
     def tables(self, design: Design, trained: Trained) -> dict[str, Table]:
-        images = design.diffusion.image_attributes
+        images = design.told_attributes
         depends = {"image_attributes": ",".join(images)} if images else {}
         return number_tables(trained.kept(self.name, trained.attributes, depends))
 
@@ -40,6 +40,15 @@ class AttributeCondition(OfTokens):
         """Some attributes count as undefined: what is unknown at generation, such as the position of a single slice,
         must have been unknown in training too."""
         return hidden(sources, share, generator)
+
+    def exported(self, design: Design, learned: nn.Module | None) -> nn.Module:
+        from ..networks.signal import InSignalUnits
+
+        assert learned is not None
+        return InSignalUnits(design.factors, learned) if any(design.factors) else learned
+
+    def trained_encoder(self, learned: nn.Module | None, trained: Trained) -> nn.Module:
+        return self.exported(trained.design, learned)
 
 
 def hidden(sources: tuple[Tensor, ...], share: float, generator: torch.Generator) -> tuple[Tensor, ...]:

@@ -35,6 +35,7 @@ class Design:
     """What denoisers and the encoders of their conditions are built from.
 
     shape: of an image, in pixels or voxels; its length is the number of spatial dimensions. spacing_mm: of its pixels.
+    noise_is_applied: by the last graph, after the denoiser, which must not be told of noise then.
     """
 
     diffusion: DiffusionConfig
@@ -44,11 +45,12 @@ class Design:
     domain: Domain
     shape: tuple[int, ...]
     spacing_mm: tuple[float, ...]
+    noise_is_applied: bool = False
 
     @classmethod
     def of(cls, config: Config) -> Design:
         return cls(config.diffusion, config.codecs, config.label_vae, config.control, find_domain(config.cohort.domain),
-                   config.prepare.shape, config.prepare.spacing_mm)
+                   config.prepare.shape, config.prepare.spacing_mm, bool(config.acquisition.detection))
 
     @property
     def dims(self) -> int:
@@ -57,6 +59,27 @@ class Design:
     @property
     def classes(self) -> int:
         return len(self.domain.labels)
+
+    @property
+    def told_attributes(self) -> tuple[str, ...]:
+        """The attributes of images that the condition's encoder takes: those of the configuration, then the levels that
+        it multiplies ratios by."""
+        listed = self.diffusion.image_attributes
+        return (*listed, *dict.fromkeys(level for level in self._levels if level))
+
+    @property
+    def factors(self) -> tuple[int | None, ...]:
+        """For each attribute that the denoiser is told, of label maps and of images, the column of its level among
+        those that the encoder takes; None: it has none."""
+        first = len(self.domain.attributes)
+        return (*(None,) * first, *(first + self.told_attributes.index(level) if level else None
+                                    for level in self._levels))
+
+    @property
+    def _levels(self) -> tuple[str, ...]:
+        """For each attribute of images of the configuration, what it is a ratio to, if that is added later."""
+        per = {attribute.name: attribute.per for attribute in self.domain.image_attributes}
+        return tuple(per.get(name, "") if self.noise_is_applied else "" for name in self.diffusion.image_attributes)
 
     @property
     def mask_channels(self) -> int:
@@ -80,6 +103,10 @@ class Trained(Protocol):
     """What the stages of a run have made, as far as a condition may use it. Samples come in the order of the latents,
     moved copies included. Every method raises InputError or DatasetError where something is missing."""
 
+    @property
+    def design(self) -> Design:
+        """What the run's networks are built from."""
+
     def label_maps(self, subset: str) -> Tensor:
         """(N, *spatial) uint8."""
 
@@ -87,7 +114,8 @@ class Trained(Protocol):
         """The cohort's images (N, C, *spatial) in [0, 1], float16."""
 
     def attributes(self, subset: str) -> tuple[Tensor, Tensor]:
-        """Values (N, A), 0 where undefined, and where they are defined, 0 or 1."""
+        """Values (N, A), 0 where undefined, and where they are defined, 0 or 1, as the denoiser is told them: ratios to
+        a level that is added after it are in units of signal."""
 
     def mask_latents(self, subset: str) -> Tensor:
         """Raw latents of the label maps, (N, C, *latent), float16."""

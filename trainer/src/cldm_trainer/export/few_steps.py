@@ -35,7 +35,7 @@ def load_few_steps(settings: BundleSettings, sections: SmallSections, finishes: 
                        guidance=1.0, guidance_interval=(0.0, 1.0))
     guidance = section.guidance or manifest.sampling.guidance
     training = read_training(run, few_steps_stages(sections, run, len(finishes)),
-                             of_images=sections.design.diffusion.image_attributes)
+                             of_images=sections.design.told_attributes)
     natures = {*training.natures, *stated_natures(manifest.nature, manifest.provenance)}
     training = replace(training, steps={**manifest.provenance.get("steps", {}), **training.steps},
                        natures=tuple(sorted(natures)))

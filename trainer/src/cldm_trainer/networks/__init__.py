@@ -10,7 +10,8 @@ from .control import ControlEncoder, ControlImageEncoder, PaintingEncoder
 from .denoiser import Conditioned, ConditionInput, Denoiser
 from .identity import IdentityCodec, OneHotEncoder, PlainDecoder
 from .label_vae import LabelVae, LabelVectorEncoder
-from .texture import Texture, TextureCritic, TexturedDecoder
+from .signal import SignalUnits
+from .texture import NoTexture, Texture, TextureCritic, TexturedDecoder
 from .tokens import AttributeTokens
 
 __all__ = [
@@ -28,9 +29,11 @@ __all__ = [
     "LabelVae",
     "LabelVectorEncoder",
     "MaskEncoder",
+    "NoTexture",
     "OneHotEncoder",
     "PaintingEncoder",
     "PlainDecoder",
+    "SignalUnits",
     "Texture",
     "TextureCritic",
     "TexturedDecoder",

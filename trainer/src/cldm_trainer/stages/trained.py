@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from ..conditions.kind import SUBSETS, Design
-from ..networks import Affine, Codec, Denoiser, LabelVae
+from ..networks import Affine, Codec, Denoiser, LabelVae, SignalUnits
 from ..training import checkpoint
 from ..training.derived_tensors import is_fresh, load_derived, save_derived
 from ..training.processes import by_first
@@ -33,7 +33,10 @@ class TrainedStages:
         return images(self.design.codecs.latents, self.run, subset)
 
     def attributes(self, subset: str) -> tuple[Tensor, Tensor]:
-        return measured_attributes(self.design.codecs.latents, self.run, subset, self.design.diffusion.image_attributes)
+        design = self.design
+        measured = measured_attributes(design.codecs.latents, self.run, subset, design.told_attributes)
+        values, defined = SignalUnits(design.factors)(*measured)
+        return values, defined
 
     def mask_latents(self, subset: str) -> Tensor:
         return latents.load_latents(self.design.codecs, self.run, subset).mask

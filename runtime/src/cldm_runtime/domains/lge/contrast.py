@@ -14,9 +14,10 @@ from ..labels import LabelMap
 from .attributes import HEALTHY, INFARCT, LV_CAVITY, LgeReason
 
 IMAGE_ATTRIBUTES = (
-    Attribute("lesion_contrast", "ratio", -50.0, 200.0, 250.0, "infarct minus remote wall, over noise_level"),
+    Attribute("lesion_contrast", "ratio", -50.0, 200.0, 250.0, "infarct minus remote wall, over noise_level",
+              ("infarct",), "noise_level"),
     Attribute("noise_level", "fraction", 0.0, 0.5, 0.5, "standard deviation of white noise, of the value range"),
-    Attribute("remote_nulling", "fraction", 0.0, 3.0, 3.0, "remote wall over blood"),
+    Attribute("remote_nulling", "fraction", 0.0, 3.0, 3.0, "remote wall over blood", ("lv_cavity", "myocardium")),
 )
 IMAGE_NAMES = tuple(attribute.name for attribute in IMAGE_ATTRIBUTES)
 _REMOTE_PIXELS, _INSIDE_PIXELS = 3.0, 1.5
