@@ -135,6 +135,7 @@ def _needed(stage: str, config: Config) -> bool:
         unneeded |= dict.fromkeys(("image-codec", "mask-codec", "texture"), True)
     unneeded["gan"] = not config.gan.channels or unneeded["diffusion"]
     unneeded["diffusion"] |= bool(config.gan.channels)
+    unneeded["texture"] |= not config.texture.channels
     unneeded["acquisition"] = unneeded["acquisition"] or not config.acquisition.detection or bool(config.run.codecs)
     unneeded |= dict.fromkeys(("trajectories", "distil"), not few) | {"finish": not (few and config.finish)}
     unneeded |= dict.fromkeys(("small-decoder", "small-texture"), not (few and small.decoder))

@@ -49,7 +49,7 @@ class CodecConfig:
 class TextureConfig:
     optimiser: OptimiserConfig = OptimiserConfig(
         steps=2000, batch_size=24, learning_rate=1e-3, momentum=0.0, second_momentum=0.98)
-    channels: int = 32  # of the texture's network
+    channels: int = 32  # of the texture's network; 0: no texture, where [acquisition] applies the noise
     window: int = 64  # [pixels] what the critic sees at once; a whole slice where that is smaller
     coarse_weight: float = 400.0  # of what the texture changes beyond fine detail
     critic_channels: int = 24  # of the critic's first level

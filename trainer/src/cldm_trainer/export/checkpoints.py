@@ -66,7 +66,7 @@ def load_generator(settings: BundleSettings, design: Design, section: TextureCon
         pictures = traversal_of(run.cohort, vae, vae.decode)
     parent = KINDS[design.diffusion.condition].parent(design)
     inherited = recorded_inheritance(run.own(bases.STAGE)) or inheritance(run, parent)
-    training = read_training(run, generator_stages(design, run), inherited, design.diffusion.image_attributes)
+    training = read_training(run, generator_stages(design, section, run), inherited, design.told_attributes)
     if (spec := load_spec(acquisition, run)) and isinstance(networks.decoder, TexturedDecoder):
         networks = replace(networks, acquisition=acquisition_graph(
             spec, networks.decoder, networks.encoder, training.images, run.cohort.spacing_mm))
@@ -74,10 +74,10 @@ def load_generator(settings: BundleSettings, design: Design, section: TextureCon
     return GeneratorExport(settings, networks, schedule, training, torchscript, pictures)
 
 
-def generator_stages(design: Design, run: RunFolder) -> dict[str, Path]:
+def generator_stages(design: Design, section: TextureConfig, run: RunFolder) -> dict[str, Path]:
     """The stages whose weights are in the bundle, and their folders."""
     kind = KINDS[design.diffusion.condition]
-    decoding = (texture.STAGE,) if run.cohort.drawn_labels is None else ()
+    decoding = (texture.STAGE,) if run.cohort.drawn_labels is None and section.channels else ()
     lent = () if design.codecs.image.is_identity else (codec.IMAGE_STAGE, *kind.codecs, *decoding)
     folders = {stage: run.lent(stage) for stage in lent}
     return folders | {stage: run.own(stage) for stage in (*kind.stages, bases.STAGE)}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .rank import CONVOLUTION, DepthToSpace, SpaceToDepth
-from .texture import Texture
+from .texture import NoTexture, Texture
 
 
 class Block(nn.Module):
@@ -50,7 +50,7 @@ class SmallDecoder(nn.Module):
 class SmallTexturedDecoder(nn.Module):
     """Standardised latent and white noise of the image's shape -> image in [0, 1], as `TexturedDecoder`."""
 
-    def __init__(self, decoder: SmallDecoder, texture: Texture) -> None:
+    def __init__(self, decoder: SmallDecoder, texture: Texture | NoTexture) -> None:
         super().__init__()
         self.decoder, self.texture = decoder, texture
 

@@ -57,6 +57,14 @@ class Texture(nn.Module):
         return 0.1 * depth_to_space(self.last(h), 2)
 
 
+class NoTexture(nn.Module):
+    """Adds nothing: for a codec that leaves out nothing but noise, which the last graph applies."""
+
+    def forward(self, mean: Tensor, z: Tensor, noise: Tensor, window: Crop | None = None) -> Tensor:
+        """As `Texture`."""
+        return torch.zeros_like(mean)
+
+
 class TextureCritic(nn.Module):
     """(image, its decoder's mean) -> one number an image, and one for each patch of it: high for the cohort's."""
 
@@ -90,7 +98,7 @@ class TexturedDecoder(nn.Module):
     """Standardised latent and white noise of the image's shape -> image in [0, 1]: a draw from the decoder's
     distribution. Without noise: an image that a scanner adds its noise to."""
 
-    def __init__(self, codec: Codec, affine: Affine, texture: Texture) -> None:
+    def __init__(self, codec: Codec, affine: Affine, texture: Texture | NoTexture) -> None:
         super().__init__()
         self.codec, self.affine, self.texture = codec, affine, texture
 

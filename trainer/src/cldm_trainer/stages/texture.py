@@ -31,7 +31,7 @@ from cldm_runtime.files.records import plain
 from cldm_runtime.metrics.realism import high_frequency_ratio
 
 from ..config import AcquisitionConfig, CodecConfig, CodecSections, TextureConfig
-from ..networks import Affine, Texture, TextureCritic
+from ..networks import Affine, NoTexture, Texture, TextureCritic
 from ..networks.scanner import TorchScanner
 from ..networks.texture import smoothed
 from ..training import checkpoint
@@ -184,7 +184,9 @@ def make_task(section: TextureConfig, codecs: CodecSections, acquisition: Acquis
 
 def run(section: TextureConfig, codecs: CodecSections, acquisition: AcquisitionConfig, run: RunFolder) -> None:
     """Encode the cohort if that is not done, then train the texture of the image codec. Raises InputError for an
-    identity."""
+    identity, and for no texture."""
+    if not section.channels:
+        raise InputError("texture.channels: found 0: there is no texture to train. Leave the stage out.")
     if codecs.image.is_identity:
         raise InputError("texture: the image codec is the identity, which leaves nothing out. Leave the stage out.")
     latents_stage.run(codecs, run)
@@ -204,10 +206,12 @@ def made_from(section: TextureConfig, codecs: CodecSections, acquisition: Acquis
 
 
 def trained_texture(section: TextureConfig, codecs: CodecSections, run: RunFolder,
-                    acquisition: AcquisitionConfig = NO_ACQUISITION) -> Texture:
+                    acquisition: AcquisitionConfig = NO_ACQUISITION) -> Texture | NoTexture:
     """The trained texture, frozen, in evaluation mode. Raises InputError if there is none, or if it was trained for
     another kind of last graph."""
     texture = make_texture(section, codecs.image, run.cohort.channels, run.cohort.dims)
+    if isinstance(texture, NoTexture):
+        return texture
     checkpoint.load_weights(texture, run.lent(STAGE), STAGE, made_from(section, codecs, acquisition, run))
     wanted = plain(acquisition) if acquisition.detection else None
     if (found := _acquisition_of(run.lent(STAGE))) != wanted:
@@ -224,6 +228,8 @@ def _acquisition_of(folder: Path) -> Any:
     return stored.get("acquisition")
 
 
-def make_texture(section: TextureConfig, codec: CodecConfig, channels: int, dims: int) -> Texture:
+def make_texture(section: TextureConfig, codec: CodecConfig, channels: int, dims: int) -> Texture | NoTexture:
     """The untrained texture of a codec for images with that number of channels and spatial dimensions."""
+    if not section.channels:
+        return NoTexture()
     return Texture(codec.latent_channels, section.channels, codec.stride, channels, dims)
