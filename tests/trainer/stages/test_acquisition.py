@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from cldm_runtime.bundle.acquisition_spec import VALUES
 from cldm_runtime.errors import InputError
 from cldm_trainer.config import AcquisitionConfig, Config
 from cldm_trainer.stages import acquisition, texture
-from cldm_trainer.stages.acquisition import distribution_of, load_spec
+from cldm_trainer.stages.acquisition import distribution_of, load_spec, residual_noise
 from cldm_trainer.stages.table import run_stage
 from cldm_trainer.training.run_folder import RunFolder
 
@@ -32,6 +33,17 @@ def test_the_distribution_that_images_were_drawn_from_is_found() -> None:
     assert [value.name for value in found.values] == list(VALUES) and not list(found.faults())
     assert found.correlation[4] == pytest.approx(0.8, abs=0.2)  # of row and column pixels: third row, second number
     assert found.values[3].table.value(np.array([2.0])) == pytest.approx(np.quantile(scan.top, 0.977), abs=1)
+
+
+@pytest.mark.parametrize("detection", ["real", "magnitude"])
+def test_what_a_decoders_images_add_to_the_noise_is_found(detection: Literal["real", "magnitude"]) -> None:
+    """Of images without noise next to nothing, of those with white noise its level."""
+    spec = replace(acquisition_spec(), detection=detection)
+    y, x = np.mgrid[:128, :128] / 127
+    still = np.full((24, 1, 128, 128), 0.35) + 0.2 * (np.hypot(y - 0.5, x - 0.5) < 0.3)
+    noisy = still + 0.05 * np.random.default_rng(1).standard_normal(still.shape)
+    assert residual_noise(still, spec, (1.0, 1.0)) < 0.015
+    assert residual_noise(noisy, spec, (1.0, 1.0)) == pytest.approx(0.05, rel=0.15)
 
 
 def test_the_stage_is_of_one_cohort_and_one_section(small: Config) -> None:

@@ -25,13 +25,16 @@ MEANINGS = {
 def acquisition_graph(spec: AcquisitionSpec, decoder: nn.Module, encoder: Encoder, images: Tensor,
                       spacing_mm: Sequence[float]) -> AcquisitionGraph:
     """The graph for a decoder. images (N, C, *spatial): slices of the cohort, whose reconstructions show how much noise
-    the decoder's own images have; that much less is added."""
+    the decoder's own images have; that much less is added. No less can be requested than that, or than the cohort's
+    stillest slices have."""
     decoded = []
     for part in in_batches(len(images), _BATCH):
         latent = encoder.affine.standardise(encoder.codec.encode(2.0 * images[part] - 1.0)[0])
         decoded.append(decoder(latent))
-    residual = residual_noise(torch.cat(decoded).numpy())
-    first = replace(spec.values[0], low=residual, high=max(spec.values[0].high or 0.0, 2.0 * residual))
+    residual = residual_noise(torch.cat(decoded).double().numpy(), spec, tuple(spacing_mm))
+    usual = spec.values[0]
+    low = max(residual, usual.values[0])
+    first = replace(usual, low=low, high=max(usual.high or 0.0, 2.0 * low))
     spec = replace(spec, residual_noise=residual, values=(first, *spec.values[1:]))
     return AcquisitionGraph(spec, images.shape[2:], spacing_mm).eval()
 

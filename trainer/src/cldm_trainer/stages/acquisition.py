@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,10 +85,20 @@ def load_spec(section: AcquisitionConfig, run: RunFolder) -> AcquisitionSpec | N
     return spec
 
 
-def residual_noise(images: NDArray[np.floating]) -> float:
-    """The noise level of images (N, C, *spatial) of a decoder: the median. 0 if none shows any."""
-    levels = estimate(images[:, 0]).noise_level
-    return round(float(np.median(levels[np.isfinite(levels)])), 5) if np.isfinite(levels).any() else 0.0
+def residual_noise(images: NDArray[np.floating], spec: AcquisitionSpec, spacing_mm: tuple[float, ...]) -> float:
+    """What a decoder's images (N, C, *spatial) add to the noise level that is measured on them once they are acquired:
+    with levels a applied, drawn from the distribution, and m measured, the root of the median of m^2 - a^2.
+
+    Measured on images that are acquired, because those of a smooth decoder have no cut. 0 if they add nothing.
+    """
+    random = np.random.default_rng(0)
+    scan = replace(spec, residual_noise=0.0).scan({name: random.standard_normal(len(images)) for name in spec.inputs})
+    channels = images.shape[1] * (2 if spec.detection == "magnitude" else 1)
+    noise = random.standard_normal((len(images), channels, *images.shape[2:]))
+    measured = estimate(spec.scanner(spacing_mm).acquire(images, noise, scan)[:, 0]).noise_level
+    added = np.square(measured) - np.square(scan.noise_level)
+    added = added[np.isfinite(added)]
+    return round(float(np.sqrt(max(np.median(added), 0.0))), 5) if added.size else 0.0
 
 
 def estimated(images: NDArray[np.floating]) -> Acquisition:
