@@ -94,7 +94,7 @@ def test_the_same_signal_in_another_noise_is_the_same_to_the_denoiser(tmp_path: 
     names = [spec.name for spec in bundle.manifest.attributes]
     assert names[4:] == ["lesion_contrast", "remote_nulling", "noise_level"]
     encoder = open_graph(bundle, bundle.manifest.conditions[0].encoder)
-    maps = {"one_hot": bundle.domain().labels.one_hot(np.zeros((4, 128, 128), np.uint8))}
+    maps = {"one_hot": bundle.domain().labels.one_hot(np.full((4, 128, 128), 3, np.uint8))}  # infarct everywhere
     contrasts, noises = (8, 4, 8, 8), (0.04, 0.08, 0.08, np.nan)
     told = np.array([[0.2, 0.5, 0.3, 0.5, contrast, 0.5, noise]
                      for contrast, noise in zip(contrasts, noises, strict=True)], np.float32)

@@ -133,7 +133,7 @@ def _save(design: Design, section: TextureConfig, run: RunFolder, modules: _Modu
     saved: list[tuple[str, nn.Module, OptimiserConfig]] = [
         (codec.IMAGE_STAGE, decoder.codec, codecs.image.optimiser), (bases.STAGE, modules.model, learning)]
     if not new_images:
-        saved.append((texture.STAGE, decoder.texture, section.optimiser))
+        saved += [(texture.STAGE, decoder.texture, section.optimiser)] if section.channels else []
         latents.keep_standardisation(run.own(latents.STAGE), decoder.affine, masks.affine)
     for stage, module, optimiser in saved:
         _save_stage(run.own(stage), module, int(steps.get(stage, 0)), optimiser)
