@@ -111,10 +111,11 @@ def _codec_faults(config: Config) -> list[str]:
             faults.append(f"{name}.channels: found none, expected the channels of each level.")
     if not config.mask_codec.is_identity and config.mask_codec.latent_channels < 1:
         faults.append("mask_codec.latent_channels: found 0, expected 1 or more.")
-    if config.texture.channels < 0 or (config.texture.channels == 0 and not config.acquisition.detection):
+    plain = config.texture.channels == 0 and not image.is_identity
+    if config.texture.channels < 0 or (plain and not config.acquisition.detection):
         faults.append(f"texture.channels: found {config.texture.channels}, expected 1 or more, or 0 with [acquisition] "
                       "detection: without either, images have no noise.")
-    if config.texture.channels == 0 and config.distil.bundle and config.small_codec.decoder:
+    if plain and config.distil.bundle and config.small_codec.decoder:
         faults.append("small_codec.decoder: found true where texture.channels is 0. Set it to false: a small decoder "
                       "needs a texture.")
     if image.is_identity and config.acquisition.detection:
