@@ -26,7 +26,7 @@ from .run_log import note
 @click.command(cls=AuditedCommand)
 @click.argument("folder", required=False, metavar="", type=click.Path(path_type=Path))
 @click.option("--config", "config", type=click.Path(path_type=Path), metavar="FILE",
-              help="TOML file with [cohort] and [prepare]; the trainer's, for example.  [required]")
+              help="TOML file with [cohort] and [prepare]; the trainer's, for example. It has to be given.")
 @click.option("--et-label", type=WholeNumber(1, 255), metavar="VALUE",
               help="Value of the enhancing tumour in label maps of BraTS from before 2023: 4.")
 @click.option("--overwrite", is_flag=True, help="Replace a cohort.h5 that is there.")

@@ -32,7 +32,7 @@ class StandIn:
         unknown = free_attributes(dataset, domain)
         if not unknown.any():
             raise InputError(f"{dataset.path}: no attribute of its masks depends on a free class, so nothing can stand "
-                             "in. Leave --free-from out.")
+                             "in. Repeat `cldm measure` without --free-from.")
         dataset.segmentation(name)
         return cls(name, unknown)
 
