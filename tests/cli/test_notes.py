@@ -162,7 +162,7 @@ def test_the_report_repeats_the_bundles_figures(made: Path, tiny_segmenter: Path
     assert generator["cohort"] == {"Dice of infarct": 0.74} and generator["high_frequency"] == 6.4
     assert generator["weakness"] and f"note: {generator['weakness']}" in err
     page = (made.parent / "report.html").read_text()
-    (row,) = next(table for table in read_tables(page) if "Figure" in table[0])
+    (row,) = next(table for table in read_tables(page) if "Generated images" in table[0])
     assert row == {"Figure": "Dice, Infarct", "Cohort's images": "0.74", "Codec's reconstructions": "0.70",
                    "Generated images": "0.31"}
     assert "exported on 60 validation slices" in page and "cohort's: 6.40." in page
@@ -176,7 +176,7 @@ def test_what_a_bundle_does_not_state_is_said(tiny_generator: Path, tiny_segment
         assert call("gen", "--n", 2, "--attributes", tmp_path / "grid.csv", "--bundle", bundle, "--out", out) == 0
         assert call("evaluate", out, "--segmenter", tiny_segmenter, "--out", tmp_path / f"{name}-out") == 0
     (row,) = next(table for table in read_tables((tmp_path / "some-out" / "report.html").read_text())
-                  if "Figure" in table[0])
+                  if "Generated images" in table[0])
     assert row["Codec's reconstructions"] == row["Generated images"] == "not stated"
     assert "These figures are not stated in the bundle." in (tmp_path / "none-out" / "report.html").read_text()
 
