@@ -9,7 +9,7 @@ _PIXELS = {
         "the label map, one-hot",
         "Images from label maps: diffusion on the pixels, conditioned on the label map."),
     "mask_attributes": (
-        "the label map, one-hot, then attributes of the image, the same at every place",
+        "the label map, one-hot, then attributes of the image, each where its region lies",
         "Images from label maps and attributes of the image: diffusion on the pixels, conditioned on the label map and "
         "on planes of attributes."),
     "control": (
@@ -23,6 +23,10 @@ _PIXELS = {
         "one token for each dimension of the label VAE's latent vector",
         "Images from label maps: diffusion on the pixels, conditioned on a short latent vector of the label map by "
         "cross-attention."),
+    "painting": (
+        "embedded label map, region and image around it; the same at every timestep",
+        "Images that are painted anew in a region, from label maps: unconditional diffusion on the pixels, controlled "
+        "by a ControlNet on the label map, the region and the image around it."),
 }
 """Meaning and description where image and mask codec are identities, by the name of the condition."""
 

@@ -39,7 +39,7 @@ slices from whose true label maps they are made.""",
 def validity_section(figures: Json) -> str:
     """Heading, first table, scatter plot, segmenters one by one, strata."""
     made, nature = figures["made"], figures.get("nature", "")
-    scored = _SCORED[figures["scored_against"] if figures["has_reader"] else ""]
+    scored = _SCORED[figures["scored_against"] if figures.get("has_reader") else ""]
     parts = ["## Does testing on synthetic images predict testing on the reference?",
              _INTRODUCTION.format(count=len(figures["segmenters"]), adjective=cohort_adjective(nature),
                                   ceiling=_shown(figures["ceiling"], nature), **made["sizes"]),
