@@ -33,6 +33,8 @@ from cldm_trainer.config import Config
 from cldm_trainer.export import run as export
 from cldm_trainer.stages import diffusion, latents
 from cldm_trainer.stages.codec import ImageCodecTask
+from cldm_trainer.training.batches import step_generator
+from cldm_trainer.training.loop import Step
 from cldm_trainer.training.losses import channel_dice
 from cldm_trainer.training.run_folder import RunFolder
 
@@ -73,6 +75,17 @@ def test_only_what_a_generator_of_label_maps_needs_is_trained(runs: tuple[Config
     assert loaded.mean.shape == (8, 2, 2, 4, 4) and loaded.mask.shape == (8, 0, 2, 4, 4)
 
 
+def test_a_codec_of_label_maps_begins_certain_and_sees_windows(runs: tuple[Config, Config]) -> None:
+    cohort = RunFolder.of(runs[0]).cohort
+    task = ImageCodecTask(replace(runs[0].image_codec, window=8), cohort.drawn("train"), cohort.drawn("val"),
+                          cohort.drawn_labels)
+    seen: list[torch.Tensor] = []
+    task.model.register_forward_hook(lambda model, given, out: seen.extend((given[0], out[2])))
+    task.loss(task.model, None, Step(0, np.arange(2), step_generator(0, 0), torch.device("cpu")))
+    assert seen[0].shape == (2, 3, 8, 8, 8) and set(seen[0].unique().tolist()) <= {-1.0, 1.0}
+    assert 0.01 < seen[1].median() < 0.2  # e^-3, but for what the weights add
+
+
 def test_the_codec_reports_the_dice_of_its_reconstructions(runs: tuple[Config, Config]) -> None:
     cohort = RunFolder.of(runs[0]).cohort
     task = ImageCodecTask(runs[0].image_codec, cohort.drawn("train"), cohort.drawn("val"), cohort.drawn_labels)
@@ -96,6 +109,14 @@ def test_soft_dice_of_channels_by_hand() -> None:
     x = torch.tensor([[[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]])
     y = torch.tensor([[[1.5, 0.5, 0.5, -1.0], [0.0, 0.0, 0.0, 0.0]]])  # cut off to 1, .5, .5, 0
     assert channel_dice(y, x).item() == pytest.approx(1 - 2 * 1.5 / (2 + 2))  # the empty channel does not count
+
+
+def test_soft_dice_draws_a_lesion_that_is_far_from_found() -> None:
+    x, y = torch.tensor([[[1.0, 1.0, 0.0, 0.0]]]), torch.tensor([[[-3.0, 1.5, -3.0, 1.5]]], requires_grad=True)
+    loss = channel_dice(y, x)  # cut off to 0, 1, 0, 1: hits 1, predicted 2, size 2
+    loss.backward()
+    assert loss.item() == pytest.approx(0.5) and y.grad is not None
+    assert y.grad.flatten().tolist() == pytest.approx([-(2 * 4 - 2) / 16, 0.0, 0.0, 2 / 16])
 
 
 def test_the_bundle_verifies_and_says_what_it_draws(labels_bundle: Path) -> None:
@@ -251,7 +272,7 @@ def test_faulty_cases_are_named_and_nothing_is_written(segments_bundle: Path, tm
     assert "case BraTS-GLI-00001-000: t2f is empty" in str(done.exception)
     flair.unlink()
     done = CliRunner().invoke(segment, [str(tmp_path / "cases"), "--bundle", str(segments_bundle)])
-    assert "case BraTS-GLI-00001-000: t2f (" in str(done.exception)
+    assert "BraTS-GLI-00001-000-t2f.nii[.gz] is missing" in str(done.exception)
     assert [path.name for path in tmp_path.iterdir()] == ["cases"]
 
 

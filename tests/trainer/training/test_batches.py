@@ -16,6 +16,7 @@ from cldm_trainer.training.batches import (
     permute_labels,
     step_generator,
     turn_and_mirror,
+    windows,
 )
 
 
@@ -58,6 +59,17 @@ def test_turning_and_mirroring_moves_pixels_only() -> None:
     y = turn_and_mirror(x, step_generator(0, 0))
     assert torch.equal(y.flatten(1).sort(1).values, x.flatten(1))
     assert len({tuple(row) for row in y.flatten(1).tolist()}) > 4
+
+
+def test_every_second_window_lies_around_a_label() -> None:
+    masks = torch.zeros(6, 9, 9, 4, dtype=torch.uint8)
+    masks[:, 8, 0, 2] = 1  # in a corner of two axes
+    x = torch.arange(9 * 9 * 4).reshape(1, 1, 9, 9, 4).repeat(6, 1, 1, 1, 1)
+    cut = windows(x, masks, 5, step_generator(0, 0))
+    assert cut.shape == (6, 1, 5, 5, 4)  # the third axis is shorter, and whole
+    assert [int(part[0, 4, 0, 2]) for part in cut[::2]] == [int(x[0, 0, 8, 0, 2])] * 3  # as far around it as fits
+    assert all(torch.equal(part - part.min(), x[0, :, :5, :5]) for part in cut)  # in one piece
+    assert len({int(part.min()) for part in cut[1::2]}) > 1
 
 
 def test_relabelling_permutes_the_foreground_of_a_share_of_the_maps() -> None:

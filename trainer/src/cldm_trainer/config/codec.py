@@ -19,9 +19,11 @@ class CodecConfig:
     residual_blocks: int = 1  # of each level
     attention: tuple[bool, ...] = ()  # whether each level has it; empty: none has
     middle_attention: bool = False  # attention at the lowest resolution
+    components: bool = False  # the network adds to the principal components of blocks of as many pixels as the stride
     norm_groups: int = 8  # of group normalisation; every number of channels is a multiple of it
     recompute: bool = False  # activations, in the backward pass: less memory, a third more time
     augment: bool = True  # rotations by 90 degrees and mirroring
+    window: int = 0  # [pixels] of a side of what a step sees of a sample, half the time around a lesion; 0: all of it
     kl_weight: float = 1e-6  # of the divergence of the latent from a normal distribution
     l1_weight: float = 1.0  # images: absolute error
     mse_weight: float = 0.0  # images: squared error

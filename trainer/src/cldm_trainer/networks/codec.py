@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ..config import CodecConfig
 from .affine import Affine
+from .components import BlockComponents
 from .identity import IdentityCodec
 from .rank import CONVOLUTION, DepthToSpace, SpaceToDepth
 
@@ -28,6 +29,9 @@ class Codec(nn.Module):
 
     With `patch` > 1, pixels are moved to channels before the first convolution, so that all heavy convolutions run at
     1/patch of the resolution. Behind the pixel-shuffle two small convolutions at full resolution join the patches.
+
+    With `components`, the network adds to a linear codec of blocks, and begins by adding nothing: label maps with few
+    voxels of a label are then drawn from the first step on.
     """
 
     def __init__(self, image_channels: int, config: CodecConfig, dims: int = 2) -> None:
@@ -60,11 +64,17 @@ class Codec(nn.Module):
             )
         self.image_channels, self.latent_channels, self.dims = image_channels, config.latent_channels, dims
         self.stride = patch * 2 ** (levels - 1)
+        self.components: BlockComponents | None = None
+        if config.components:
+            self.components = BlockComponents(image_channels, config.latent_channels, self.stride, dims)
+            last = self.join[-1] if isinstance(self.join, nn.Sequential) else self.autoencoder.decoder.blocks[-1]
+            for parameter in (*self.autoencoder.quant_conv_mu.parameters(), *last.parameters()):
+                nn.init.zeros_(parameter)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, image channels, *spatial) -> mean and deviation, each (N, latent channels, *(spatial / stride))."""
         mean, deviation = self.autoencoder.encode(self.fold(x))
-        return mean, deviation
+        return mean if self.components is None else mean + self.components.encode(x), deviation
 
     def features(self, z: Tensor) -> Tensor:
         """What the last convolutions see: (N, hidden, *spatial)."""
@@ -74,7 +84,12 @@ class Codec(nn.Module):
     def decode(self, z: Tensor) -> Tensor:
         """Raw latent -> (N, image channels, *spatial)."""
         decoded: Tensor = self.join(self.features(z))
-        return decoded
+        return decoded if self.components is None else decoded + self.components.decode(z)
+
+    def begin_certain(self) -> None:
+        """Give untrained weights a small deviation, e^-3: where a label fills few voxels, the noise of a deviation of 1
+        hides it at first, and the codec learns to draw none."""
+        nn.init.constant_(self.autoencoder.quant_conv_log_sigma.conv.bias, -6.0)
 
     def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Reconstruction from mean + deviation * noise, the mean, the deviation."""

@@ -25,6 +25,7 @@ from ..training.batches import (
     permute_labels,
     samples_at_once,
     turn_and_mirror,
+    windows,
 )
 from ..training.log import grey, montage, planes
 from ..training.loop import Step, train_shared
@@ -70,7 +71,12 @@ class ImageCodecTask:
                  drawn_labels: LabelChannels | None = None) -> None:
         self.config, self.training, self.validation, self.labels = config, training, validation, drawn_labels
         channels, dims = training.images.shape[1], training.images.ndim - 2
-        self.model: nn.Module = Codec(channels, config, dims)
+        codec = Codec(channels, config, dims)
+        if drawn_labels is not None:
+            codec.begin_certain()
+        if codec.components is not None:
+            codec.components.fit(training.images)
+        self.model: nn.Module = codec
         self.critic = discriminator(channels, dims) if config.adversarial_weight > 0 else None
         self.critic_rate = config.adversarial_rate
         self.perceptual = _scripted(config.perceptual_network) if config.perceptual_weight > 0 else None
@@ -79,7 +85,9 @@ class ImageCodecTask:
 
     def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
         c = self.config
-        x = 2.0 * self.training.images[step.rows] - 1.0
+        x = self.training.images[step.rows]
+        x = windows(x, self.training.masks[step.rows], c.window, step.generator) if c.window else x
+        x = 2.0 * x - 1.0
         x = turn_and_mirror(x, step.generator) if c.augment else x
         noise, x = step.own(_noise(c, x, step.generator)), step.own(x)
         y, mu, s = model(x, noise)

@@ -83,6 +83,27 @@ def one_hot(masks: Tensor, classes: int) -> Tensor:
     return torch.nn.functional.one_hot(masks.long(), classes).movedim(-1, 1).float()
 
 
+def windows(x: Tensor, masks: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """A window of each sample of (N, C, *spatial) with label maps (N, *spatial): `size` along every axis, or all of an
+    axis that is shorter. Every second one lies around a pixel of a label, each label that the map holds being as
+    likely; the others anywhere."""
+    parts = []
+    for number, (sample, mask) in enumerate(zip(x, masks, strict=True)):
+        sizes = [min(size, length) for length in mask.shape]
+        starts = [int(torch.randint(length - taken + 1, (), generator=generator))
+                  for length, taken in zip(mask.shape, sizes, strict=True)]
+        labels = mask.unique()
+        labels = labels[labels > 0]
+        if number % 2 == 0 and len(labels):
+            label = labels[torch.randint(len(labels), (), generator=generator)]
+            places = torch.nonzero(mask == label)
+            centre = places[torch.randint(len(places), (), generator=generator)].tolist()
+            starts = [min(max(place - taken // 2, 0), length - taken)
+                      for place, length, taken in zip(centre, mask.shape, sizes, strict=True)]
+        parts.append(sample[(slice(None), *(slice(a, a + taken) for a, taken in zip(starts, sizes, strict=True)))])
+    return torch.stack(parts)
+
+
 def turn_and_mirror(x: Tensor, generator: torch.Generator) -> Tensor:
     """One of the symmetries of the square or cube for each sample of (N, C, *spatial): eight of the square,
     forty-eight of the cube. Axes of different sizes are not exchanged. Exact, nothing is interpolated."""

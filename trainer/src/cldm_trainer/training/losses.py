@@ -41,9 +41,11 @@ def soft_dice(logits: Tensor, one_hot: Tensor) -> Tensor:
 
 
 def channel_dice(y: Tensor, x: Tensor) -> Tensor:
-    """1 - soft Dice of channels (N, C, *spatial) between 0 and 1, pooled over the batch of all processes, and averaged
-    over the channels that are not empty in it. y may leave that range: it is cut off there."""
-    y, axes = y.clamp(0.0, 1.0), (0, *range(2, y.ndim))
+    """1 - soft Dice of channels (N, C, *spatial) that are 0 or 1 in x, pooled over the batch of all processes, and
+    averaged over the channels that are not empty in it. y may leave that range: it is cut off there. Where it lies
+    beyond the wrong end, its gradient is kept: else nothing would draw on a lesion that is missed altogether."""
+    wanted = torch.where(x > 0.5, y.clamp(max=1.0), y.clamp(min=0.0))
+    y, axes = wanted + (y.clamp(0.0, 1.0) - wanted).detach(), (0, *range(2, y.ndim))
     hits, predicted, size = total(torch.stack([(y * x).sum(axes), y.sum(axes), x.sum(axes)]))
     present = (size > 0).to(y.dtype)
     dice = 2.0 * hits / (predicted + size).clamp_min(1e-6)
