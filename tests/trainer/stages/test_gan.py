@@ -2,6 +2,7 @@
 for a few steps, exported, verified, and images generated from label maps."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from cldm_trainer.config import GanConfig
 from cldm_trainer.networks.identity import LabelValueEncoder
 from cldm_trainer.networks.spade import SpadeGenerator
 from cldm_trainer.stages.config_file import load_config
+from cldm_trainer.stages.table import run_stage
 from declared_path import call, train
 from pixel_fixtures import write_configuration, write_pixels
 
@@ -43,6 +45,14 @@ def test_the_network_is_trained_instead_of_a_denoiser(path: Path) -> None:
     assert {stage.parent.name for stage in (path / "runs" / "pixels").rglob("model.safetensors")} == {"gan"}
     header, *rows = (path / "runs" / "pixels" / "gan" / "log.csv").read_text().splitlines()
     assert {"adversarial", "features", "critic"} < set(header.split(",")) and rows[-1].startswith("2,")
+
+
+@pytest.mark.parametrize(("section", "value"), [("run", {"seed": 1}), ("gan", {"style": 4})])
+def test_what_another_training_was_begun_with_is_refused(path: Path, section: str, value: dict[str, int]) -> None:
+    config = load_config(path / "pixels.toml")
+    changed = replace(config, **{section: replace(getattr(config, section), **value)})
+    with pytest.raises(InputError, match=f"(?s)was begun with another.*{next(iter(value))}"):
+        run_stage("gan", changed)
 
 
 def test_the_bundle_has_one_step_and_is_verified(path: Path) -> None:

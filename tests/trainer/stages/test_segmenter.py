@@ -32,7 +32,7 @@ def config_in(folder: Path) -> Config:
         config, segmenter=TINY,
         run=dataclasses.replace(config.run, folder=str(folder / "runs"), threads=1),
         cohort=dataclasses.replace(config.cohort, folder=str(folder)),
-        prepare=dataclasses.replace(config.prepare, workers=1))
+        prepare=dataclasses.replace(config.prepare, workers=1, shape=(32, 32)))
 
 
 def write_cohort(file: Path, subsets: tuple[str, ...]) -> None:

@@ -31,6 +31,7 @@ from ..nnunet.plan import (
     use_folders,
     write_raw_images,
 )
+from ..nnunet.results import load_checkpoint
 from ..nnunet.start import begin_with, facts_of
 from ..training.batches import require_cohort
 from ..training.checkpoint import agree_on_config, stored_config
@@ -50,7 +51,8 @@ def result_folder(section: SegmenterConfig, run: RunFolder) -> Path:
 
 
 def run(section: SegmenterConfig, workers: int, run: RunFolder) -> None:
-    """Train the segmenter, from wherever it stands; at once if it is finished."""
+    """Train the segmenter, from wherever it stands; at once if it is finished. More epochs than a finished training had
+    go on from its end."""
     folder = run.own(STAGE)
     require_cohort(run.cohort.file)
     final = result_folder(section, run) / f"fold_{FOLD}" / "checkpoint_final.pth"
@@ -58,7 +60,9 @@ def run(section: SegmenterConfig, workers: int, run: RunFolder) -> None:
     begun = final.exists() or latest.exists()
     agree_on_config(folder, depends_on(section, run) | _inherited(section, folder, begun), has_weights=begun)
     if final.exists():
-        return
+        if int(load_checkpoint(final)["current_epoch"]) >= section.epochs:
+            return
+        final.replace(latest)
     with explained(lambda: STAGE):
         _train(section, workers, run, latest)
 
