@@ -12,16 +12,17 @@ from onnx_fixtures import GREYS
 
 
 def write_drawn_cohort(path: Path, subsets: Mapping[str, int], nature: str = "phantom",
-                       reader: Callable[[np.ndarray], np.ndarray] | None = None) -> None:
+                       reader: Callable[[np.ndarray], np.ndarray] | None = None, side: int = 128) -> None:
     """`subsets` maps names to numbers of slices; three slices a patient, each label a noisy grey of its own. reader:
-    label maps to what a reader drew of them; None: nobody drew."""
+    label maps to what a reader drew of them; None: nobody drew. side: pixels of the middle that are kept."""
+    middle = slice((128 - side) // 2, (128 + side) // 2)
     domain, rng = get_domain("lge"), np.random.default_rng(0)
     path.parent.mkdir(parents=True, exist_ok=True)
-    spec = DatasetSpec(domain, (128, 128), (1.0, 1.0), metadata={"nature": nature})
+    spec = DatasetSpec(domain, (side, side), (1.0, 1.0), metadata={"nature": nature})
     with create_dataset(path, spec, overwrite=True) as writer:
         for number, (subset, count) in enumerate(subsets.items()):
-            masks = np.stack([draw_anatomy(100 * number + i, 0.1 * (i % 3)) for i in range(count)])
-            images = GREYS[masks][:, None] + 0.01 * rng.standard_normal((count, 1, 128, 128))
+            masks = np.stack([draw_anatomy(100 * number + i, 0.1 * (i % 3)) for i in range(count)])[:, middle, middle]
+            images = GREYS[masks][:, None] + 0.01 * rng.standard_normal((count, 1, side, side))
             measured = domain.measure(masks)
             writer.append(images=np.clip(images, 0, 1), masks=masks,
                           annotations=None if reader is None else reader(masks), mask_attributes=measured.values,

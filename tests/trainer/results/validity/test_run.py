@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cldm_runtime.errors import InputError
+from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.store import open_dataset
 from cldm_trainer.config import Config
 from cldm_trainer.config.validity import SegmenterRecipe, ValidityConfig
+from cldm_trainer.results.validity import run as validity_run
 from cldm_trainer.results.validity import sets
 from cldm_trainer.results.validity.page import prediction_table
 from cldm_trainer.results.validity.run import run
@@ -52,6 +53,43 @@ def test_from_cohort_to_page_and_again(config: Config, tmp_path: Path, monkeypat
     monkeypatch.setattr(loop, "_Trainer", None)  # nothing is trained, segmented or generated again
     monkeypatch.setattr(sets, "compare", None)
     assert run(config, "cldm-train validity", config.cohort_file, tmp_path / "out").read_text() == before
+
+
+def test_what_is_known_of_the_cohort_is_kept_when_a_generator_is_replaced(
+        config: Config, tmp_path: Path, tiny_attributes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped before the first image, and gone on with another generator: slices of the cohort are segmented once."""
+    segmented: list[int] = []
+    whole = sets.compare
+
+    def counted(found: np.ndarray, truth: sets.Truth) -> sets.SliceOutcomes:
+        segmented.append(len(found))
+        return whole(found, truth)
+
+    def stopped(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sets, "compare", counted)
+    with monkeypatch.context() as before:
+        before.setattr(validity_run, "synthetic_slices", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, "", config.cohort_file, tmp_path / "out")
+    assert len(segmented) == 10  # five segmenters on both halves of the test patients
+    section = dataclasses.replace(config.validity, generators=(str(tiny_attributes),))
+    monkeypatch.setattr(loop, "_Trainer", None)  # nothing is trained again
+    run(dataclasses.replace(config, validity=section), "", config.cohort_file, tmp_path / "out")
+    assert len(segmented) == 15
+
+
+def test_a_generator_that_does_not_fit_is_refused_before_anything_is_trained(
+        config: Config, tmp_path: Path, tiny_generator: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validity_run, "outcomes_of", None)
+    write_drawn_cohort(config.cohort_file, {"train": 3, "val": 3, "test": 12}, side=96)
+    section = dataclasses.replace(config.validity, generators=(str(tiny_generator),))
+    with pytest.raises(InputError, match="96"):
+        run(dataclasses.replace(config, validity=section), "", config.cohort_file, tmp_path)
+    missing = dataclasses.replace(config.validity, generators=(str(tmp_path / "none"),))
+    with pytest.raises(BundleError, match="none"):
+        run(dataclasses.replace(config, validity=missing), "", config.cohort_file, tmp_path)
 
 
 def reader_without_first_rows(masks: np.ndarray) -> np.ndarray:

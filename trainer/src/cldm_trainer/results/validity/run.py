@@ -4,6 +4,7 @@ Writes validity.json, validity.md and figures/validity.svg, and puts the section
 the same folder. Everything that takes time is kept in <run folder>/validity and used again.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -22,7 +23,16 @@ from .page import validity_section
 from .picture import scatter
 from .prediction import FigureTerms, Json, predict_validity
 from .segmenters import compared_segmenters
-from .sets import Rows, Say, SegmentedSet, cohort_set, outcomes_of, split_patients, synthetic_slices
+from .sets import (
+    Rows,
+    Say,
+    SegmentedSet,
+    cohort_set,
+    outcomes_of,
+    split_patients,
+    synthetic_plan,
+    synthetic_slices,
+)
 from .training import STAGE
 
 FEWEST = 3  # segmenters: the order of two is right by chance every second time
@@ -45,27 +55,36 @@ def run(config: Config, command: str, cohort: Path, out: Path, say: Say = lambda
     torch.set_num_threads(config.run.threads)
     segmenters = compared_segmenters(section.segmenters, folder)
     rows, other = split_patients(cohort, section)
-    against = section.scored_against
-    sets = [cohort_set(cohort, rows, "reference", against), *_generated(config, cohort, other, folder, say),
-            cohort_set(cohort, other, CEILING, against)]
-    tables = {chosen.name: FigureTerms.of(outcomes_of(segmenters, chosen, folder.own(STAGE) / "outcomes", say),
-                                          chosen.truth) for chosen in sets}
-    reference = tables.pop("reference")
-    figures = predict_validity(reference, tables, CEILING, list(section.segmenters), folder.cohort.domain,
+    generators = _generators(section.generators or (config.export.generator,), cohort, other)
+    kept = folder.own(STAGE)
+
+    def terms_of(chosen: SegmentedSet) -> FigureTerms:
+        return FigureTerms.of(outcomes_of(segmenters, chosen, kept / "outcomes", say), chosen.truth)
+
+    # The cohort's slices first: training and outcomes on them are of use again when a generator is replaced.
+    reference, ceiling = (cohort_set(cohort, chosen, name, section.scored_against)
+                          for chosen, name in ((rows, "reference"), (other, CEILING)))
+    by_reference, by_ceiling = terms_of(reference), terms_of(ceiling)
+    generated = [synthetic_slices(cohort, other, generator, kept / "images", say, against=section.scored_against)
+                 for generator in generators]
+    tables = {**{chosen.name: terms_of(chosen) for chosen in generated}, CEILING: by_ceiling}
+    figures = predict_validity(by_reference, tables, CEILING, list(section.segmenters), folder.cohort.domain,
                                section.replicates)
-    return write(_described(figures, config, command, cohort, sets), out)
+    return write(_described(figures, config, command, cohort, [reference, *generated, ceiling]), out)
 
 
-def _generated(config: Config, cohort: Path, rows: Rows, folder: RunFolder, say: Say) -> list[SegmentedSet]:
-    """Images of every generator. Raises InputError where two have the same folder name."""
-    bundles = [Path(bundle) for bundle in config.validity.generators or (config.export.generator,)]
-    names = [bundle.name for bundle in bundles]
+def _generators(folders: Sequence[str], cohort: Path, rows: Rows) -> list[Generator]:
+    """Opened and checked before anything is trained. Raises InputError where two have the same folder name or one does
+    not fit the cohort, BundleError for one that is missing or damaged."""
+    names = [Path(folder).name for folder in folders]
     if len(set(names)) < len(names):
         raise InputError(f"validity.generators: found the names {', '.join(names)}, expected a different one for each. "
                          "Rename a folder.")
-    return [synthetic_slices(cohort, rows, Generator.load(bundle), folder.own(STAGE) / "images", say,
-                             against=config.validity.scored_against)
-            for bundle in bundles]
+    generators = [Generator.load(folder) for folder in folders]
+    with open_dataset(cohort) as dataset:
+        for generator in generators:
+            synthetic_plan(dataset, rows, generator)
+    return generators
 
 
 def _described(figures: Json, config: Config, command: str, cohort: Path, sets: list[SegmentedSet]) -> Json:

@@ -23,7 +23,7 @@ from cldm_runtime.metrics.overlap import DEFINITION
 from cldm_runtime.requests.free_classes import keeping
 from cldm_runtime.requests.given_maps import DatasetMasks
 from cldm_runtime.requests.sources import mask_requests
-from cldm_runtime.store import ANNOTATIONS, cohort_digest, open_dataset
+from cldm_runtime.store import ANNOTATIONS, Dataset, cohort_digest, open_dataset
 
 from ...audit.sets import remove_if_changed
 from ...config.validity import READER, TRUTH, ValidityConfig
@@ -112,22 +112,29 @@ def synthetic_slices(cohort: Path, rows: Rows, generator: Generator, folder: Pat
     """One image for each of the cohort's rows, from its label map or its attributes; made once. kept: the classes of
     the label maps that are not left free; None: all. against: as of `read_truth`.
 
-    Raises InputError for a cohort that does not fit the generator, or classes that it cannot leave free.
+    Raises InputError as `synthetic_plan`.
     """
-    bundle, conditions = generator.bundle, generator.manifest.conditions
-    if not generator.manifest.sources:
-        raise InputError(f"{bundle.path}: its images are made from nothing, so nothing says what they show. Use a "
-                         "generator that takes label maps or attributes.")
+    bundle = generator.bundle
     with open_dataset(cohort) as dataset:
-        attributes = dataset.mask_attributes
-        masks = DatasetMasks(dataset, rows, None if attributes is None else attributes[rows])
-        source = keeping(mask_requests(masks, generator.canvas, str(cohort)), kept, bundle, generator.domain)
-        plan = Plan(generator, source, len(rows), 0, generator.settings())
+        plan = synthetic_plan(dataset, rows, generator, kept)
         path = made_file(plan, folder, say)
-    outlined = any(condition.kind == "spatial" for condition in conditions)
+    outlined = any(condition.kind == "spatial" for condition in generator.manifest.conditions)
     truth = read_truth(cohort, rows, against, outlined=outlined)
     return SegmentedSet(bundle.path.name, path, np.arange(len(rows), dtype=np.int64), truth,
                         _digest(plan.sha256 + against, rows), bundle.identity)
+
+
+def synthetic_plan(dataset: Dataset, rows: Rows, generator: Generator, kept: Sequence[str] | None = None) -> Plan:
+    """Which images `synthetic_slices` makes. Raises InputError for a cohort that does not fit the generator, or classes
+    that it cannot leave free."""
+    bundle = generator.bundle
+    if not generator.manifest.sources:
+        raise InputError(f"{bundle.path}: its images are made from nothing, so nothing says what they show. Use a "
+                         "generator that takes label maps or attributes.")
+    attributes = dataset.mask_attributes
+    masks = DatasetMasks(dataset, rows, None if attributes is None else attributes[rows])
+    source = keeping(mask_requests(masks, generator.canvas, str(dataset.path)), kept, bundle, generator.domain)
+    return Plan(generator, source, len(rows), 0, generator.settings())
 
 
 def made_file(plan: Plan, folder: Path, say: Say) -> Path:
