@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from cldm_trainer.cli import commands as cli
 from cldm_trainer.stages.config_file import load_config
+from cldm_trainer.stages.needed import is_needed
 
 CONFIGS = Path(__file__).parents[2] / "trainer" / "configs"
 
@@ -58,7 +59,7 @@ def test_distilling_needs_a_bundle(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_a_configuration_runs_the_stages_that_it_needs(name: str, needed: list[str]) -> None:
     config = load_config(CONFIGS / f"{name}.toml")
     stages = [stage for stage in cli.STAGES if stage not in ("phantom", "prepare")]
-    assert [stage for stage in stages if cli._needed(stage, config)] == needed
+    assert [stage for stage in stages if is_needed(stage, config)] == needed
 
 
 def test_a_cohort_is_compared_with_the_dataset_of_any_layout_that_is_there(tmp_path: Path) -> None:
@@ -67,9 +68,9 @@ def test_a_cohort_is_compared_with_the_dataset_of_any_layout_that_is_there(tmp_p
     (tmp_path / "run.toml").write_text(f'extends = "{CONFIGS / "phantom-tiny.toml"}"\n[prepare]\nraw = "'
                                        f'{tmp_path / "raw"}"\n[cohort]\nfolder = "{tmp_path / "cohort"}"\n')
     config = load_config(tmp_path / "run.toml")
-    assert not cli._needed("prepare", config)
+    assert not is_needed("prepare", config)
     (tmp_path / "raw").mkdir()
-    assert cli._needed("prepare", config) and not cli._needed("phantom", config)
+    assert is_needed("prepare", config) and not is_needed("phantom", config)
 
 
 def test_verify_replays_the_bundles_of_a_configuration(tmp_path: Path, tiny_generator: Path,

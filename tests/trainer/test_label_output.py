@@ -27,12 +27,12 @@ from cldm_runtime.requests.sources import read_masks
 from cldm_runtime.store import open_dataset
 from cldm_runtime.verification.replay import verify_bundle
 from cldm_trainer.cli import arguments, run_stage
-from cldm_trainer.cli.commands import _needed
 from cldm_trainer.conditions.kind import Design
 from cldm_trainer.config import Config
 from cldm_trainer.export import run as export
 from cldm_trainer.stages import diffusion, latents
 from cldm_trainer.stages.codec import ImageCodecTask
+from cldm_trainer.stages.needed import is_needed
 from cldm_trainer.training.batches import step_generator
 from cldm_trainer.training.loop import Step
 from cldm_trainer.training.losses import channel_dice
@@ -68,7 +68,7 @@ def test_moved_copies_stay_zero_or_one(runs: tuple[Config, Config]) -> None:
 
 def test_only_what_a_generator_of_label_maps_needs_is_trained(runs: tuple[Config, Config]) -> None:
     stages = ("image-codec", "mask-codec", "texture", "latents", "segmenter")
-    assert [stage for stage in stages if _needed(stage, runs[0])] == ["image-codec", "latents"]
+    assert [stage for stage in stages if is_needed(stage, runs[0])] == ["image-codec", "latents"]
     folder = RunFolder.of(runs[0])
     assert not folder.own("mask-codec").exists()
     loaded = latents.load_latents(Design.of(runs[0]).codecs, folder, "train")

@@ -12,11 +12,11 @@ from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.errors import InputError
 from cldm_runtime.verification.replay import verify_bundle
 from cldm_trainer import export
-from cldm_trainer.cli.commands import _needed
 from cldm_trainer.conditions.kind import Design
 from cldm_trainer.config import AcquisitionConfig, Config
 from cldm_trainer.networks import TexturedDecoder
 from cldm_trainer.stages.from_bundle import load_module
+from cldm_trainer.stages.needed import is_needed
 from cldm_trainer.stages.texture import trained_texture
 from cldm_trainer.training.run_folder import RunFolder
 from short_run_fixtures import train_short
@@ -69,7 +69,7 @@ def test_without_a_texture_the_decoder_gives_the_codecs_image(config: Config) ->
     np.testing.assert_allclose(bundle.reference()["decoder/out/image"], textured.mean(latent).clamp(0, 1), atol=2e-3)
     read_back = load_module(Design.of(plain), plain.texture, bundle, "decoder")
     np.testing.assert_allclose(read_back(latent).numpy(), bundle.reference()["decoder/out/image"], atol=1e-4)
-    assert "texture" not in bundle.manifest.provenance["steps"] and not _needed("texture", plain)
+    assert "texture" not in bundle.manifest.provenance["steps"] and not is_needed("texture", plain)
 
 
 def test_a_texture_for_the_last_graph_is_no_other(config: Config) -> None:

@@ -24,6 +24,7 @@ from cldm_trainer.export.anatomy.prior import fit_prior
 from cldm_trainer.export.anatomy.quality import MeasuredSlices, measure_anatomy
 from cldm_trainer.stages import label_vae
 from cldm_trainer.stages.config_file import load_config
+from cldm_trainer.stages.needed import is_needed
 from cldm_trainer.training.run_folder import RunFolder
 
 
@@ -54,7 +55,7 @@ def test_a_bundle_is_written_and_replays(trained: Config) -> None:
 
 
 def test_only_what_the_anatomy_needs_is_trained(trained: Config) -> None:
-    needed = [name for name in cli.STAGES if cli._needed(name, trained)]
+    needed = [name for name in cli.STAGES if is_needed(name, trained)]
     assert needed == ["label-vae"]
     preset = load_config(Path(__file__).parents[3] / "trainer" / "configs" / "phantom-cpu-anatomy.toml")
     assert preset.export.anatomy == "exported/lge-anatomy" and not preset.export.generator

@@ -12,17 +12,15 @@ from typing import Any
 
 import click
 
-from cldm_runtime.bundle.outputs import LABELS
 from cldm_runtime.cli.machine_errors import as_message
 from cldm_runtime.cli.numbers import WholeNumber
 from cldm_runtime.cli.progress import BusyLines
 from cldm_runtime.cli.streams import unfailing_streams
 from cldm_runtime.errors import CldmError, WorkerError
-from cldm_runtime.scans.settings import raw_folder
 
-from ..conditions.registry import KINDS
 from ..config import Config
 from ..stages.config_file import load_config
+from ..stages.needed import is_needed
 from ..stages.table import SHARED, STAGES, arguments, run_stage
 from ..training import launch
 from ..training.faults import explain
@@ -31,8 +29,6 @@ from .measuring import audit, faithfulness, judge, spread, utility
 from .settings import settings
 
 __all__ = ["STAGES", "arguments", "cli", "main", "run_stage"]
-
-_OF_A_GENERATOR = ("acquisition", "image-codec", "mask-codec", "texture", "latents", "diffusion")
 
 _CONFIG = click.option("--config", "config_path", required=True, type=click.Path(), metavar="FILE",
                        help="TOML file, such as trainer/configs/phantom-tiny.toml.")
@@ -118,34 +114,10 @@ def _call(work: Callable[[], Any]) -> Any:
 
 def _begin(name: str, config: Config) -> bool:
     """Whether a stage is needed; prints its name if so."""
-    needed = _needed(name, config)
+    needed = is_needed(name, config)
     if needed:
         click.echo(f"-- {name}", err=True)
     return needed
-
-
-def _needed(stage: str, config: Config) -> bool:
-    """Whether `all` runs a stage. The segmenter belongs to the run that owns the codecs."""
-    prepared, export, kind = config.cohort_file.exists(), config.export, KINDS[config.diffusion.condition]
-    few, small = bool(config.distil.bundle), config.small_codec
-    unneeded = dict.fromkeys(_OF_A_GENERATOR, not export.generator or few)
-    if config.run.output == LABELS.name:
-        unneeded |= {"mask-codec": True, "texture": True}
-    if config.image_codec.is_identity:
-        unneeded |= dict.fromkeys(("image-codec", "mask-codec", "texture"), True)
-    unneeded["gan"] = not config.gan.channels or unneeded["diffusion"]
-    unneeded["diffusion"] |= bool(config.gan.channels)
-    unneeded["texture"] |= not config.texture.channels
-    unneeded["acquisition"] = unneeded["acquisition"] or not config.acquisition.detection or bool(config.run.codecs)
-    unneeded |= dict.fromkeys(("trajectories", "distil"), not few) | {"finish": not (few and config.finish)}
-    unneeded |= dict.fromkeys(("small-decoder", "small-texture"), not (few and small.decoder))
-    unneeded |= {"small-mask-encoder": not (few and small.mask_encoder and kind.small_stage == "small-mask-encoder")}
-    raw = raw_folder(config.cohort, config.prepare)
-    comparable = raw.is_dir() if config.prepare.raw else (raw / "dataset.json").exists()  # with what it was made from
-    unneeded |= {"phantom": prepared or bool(config.prepare.raw), "prepare": prepared and not comparable,
-                 "segmenter": bool(config.run.codecs) or few or not export.segmenter,
-                 "label-vae": not export.anatomy and "label-vae" not in kind.stages}
-    return not unneeded.get(stage, False)
 
 
 @cli.command()

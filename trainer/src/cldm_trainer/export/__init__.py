@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from cldm_runtime.errors import InputError
 
 from ..config import Config
+from ..stages.needed import owns_segmenter
 
 if TYPE_CHECKING:
     from .generator import GeneratorExport
@@ -36,7 +37,7 @@ def run(config: Config, *, force: bool = False, torchscript: bool = True, what: 
         raise InputError(f"export.{what}: empty, expected the folder of the {what} bundle.")
     targets = {kind: Path(folder) for kind, folder in named.items() if folder}
     chosen = [kind for kind in targets if what == kind or (
-        what == "all" and not (kind == "segmenter" and (config.run.codecs or config.distil.bundle)))]
+        what == "all" and (kind != "segmenter" or owns_segmenter(config)))]
     reduced = {"int8": section.int8, "fp16": section.fp16} if "generator" in chosen else {}
     for target in (*(targets[kind] for kind in chosen), *(Path(folder) for folder in reduced.values() if folder)):
         refuse_to_overwrite(target, force=force)
