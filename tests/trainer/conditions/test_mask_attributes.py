@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from cldm_runtime import Generator
 from cldm_runtime.bundle.bundle import Bundle
@@ -16,10 +17,15 @@ from cldm_runtime.verification.replay import verify_bundle
 from cldm_trainer import export
 from cldm_trainer.adopt.bundle import adopt
 from cldm_trainer.cli import run_stage
-from cldm_trainer.conditions.kind import Design
+from cldm_trainer.conditions.kind import Design, Table
+from cldm_trainer.conditions.models import make_model
+from cldm_trainer.conditions.registry import KINDS
 from cldm_trainer.config import AcquisitionConfig, Config
+from cldm_trainer.networks import Affine
 from cldm_trainer.stages import diffusion
 from cldm_trainer.stages.config_file import load_config
+from cldm_trainer.stages.diffusion import DiffusionTask
+from cldm_trainer.stages.latents import Latents
 from cldm_trainer.stages.moved import image_attributes, measured_attributes
 from cldm_trainer.stages.trained import TrainedStages
 from cldm_trainer.training.run_folder import RunFolder
@@ -34,6 +40,8 @@ ASKED = 'image_attributes = ["lesion_contrast", "remote_nulling"]\n'
     (ASKED, "for the condition mask, expected none"),
     ('condition = "attributes"\nimage_attributes = ["noise_level"]\n[acquisition]\ndetection = "real"\n',
      "the last graph of [acquisition] applies"),
+    ("region_weight = 2.0\n", "diffusion.region_weight: found 2.0 for the condition mask, expected 0"),
+    (f'condition = "mask-attributes"\nregion_weight = -1.0\n{ASKED}', "found -1.0, expected 0 or more"),
     ("[texture]\nchannels = 0\n", "texture.channels: found 0, expected 1 or more, or 0 with [acquisition]")])
 def test_contradictions_are_named(tmp_path: Path, lines: str, fault: str) -> None:
     (tmp_path / "base.toml").write_text(SHORT)
@@ -81,6 +89,41 @@ def test_the_denoiser_is_told_contrast_in_units_of_signal_where_noise_is_applied
     some = np.isfinite(ratio)
     assert some.any() and told.shape[1] == 6 and (defined[: len(some), 4].numpy() > 0).tolist() == some.tolist()
     np.testing.assert_allclose(told[: len(some), 4][some], (ratio * noise)[some], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("label", "regions"), [(0, 0.0), (2, 1.0), (3, 2.0)])
+def test_errors_count_more_where_the_regions_of_attributes_lie(small: Config, label: int, regions: float) -> None:
+    """The infarct lies in the region of contrast and in that of nulling, the healthy wall in the second alone."""
+    section = replace(small.diffusion, condition="mask-attributes", region_weight=4.0,
+                      image_attributes=("lesion_contrast", "remote_nulling"))
+    design = Design.of(replace(small, diffusion=section))
+    planes = KINDS["mask-attributes"].learned(design)
+    assert planes is not None
+    one_hot = torch.zeros(1, 5, 128, 128)
+    one_hot[:, 0] = 1.0
+    one_hot[:, 0, :64], one_hot[:, label, :64] = 0.0, 1.0
+    counted = KINDS["mask-attributes"].regions(planes, (torch.empty(0), one_hot))
+    assert counted is not None and counted.shape[:2] == (1, 1)
+    half = counted.shape[2] // 2
+    assert counted[0, 0, :half].unique().tolist() == [regions] and counted[0, 0, half:].unique().tolist() == [0.0]
+
+
+@pytest.mark.parametrize(("part", "changes"), [(128, False), (64, True)])
+@torch.no_grad()
+def test_the_weight_of_a_region_changes_only_how_places_compare(small: Config, part: int, changes: bool) -> None:
+    section = replace(small.diffusion, condition="mask-attributes", image_attributes=("lesion_contrast",))
+    design = Design.of(replace(small, diffusion=section))
+    model = make_model(design)
+    one_hot = torch.zeros(2, 5, 128, 128)
+    one_hot[:, 3, :part], one_hot[:, 0, part:] = 1.0, 1.0
+    z = torch.randn(2, design.codecs.image.latent_channels, *(128 // design.codecs.image.stride,) * 2)
+    told = (torch.randn(2, design.mask_channels, *z.shape[2:]), one_hot, torch.ones(2, 5), torch.ones(2, 5))
+    table, latents = Table(told, torch.Tensor.float), Latents(z, torch.zeros_like(z), z)
+    affine = Affine(torch.zeros(z.shape[1]), torch.ones(z.shape[1]))
+    losses = [DiffusionTask(replace(section, region_weight=weight), model, {"train": latents, "val": latents},
+                            {"train": table, "val": table}, affine, nn.Identity()
+                            ).validate(model, torch.device("cpu"))["loss"] for weight in (0.0, 4.0)]
+    assert (abs(losses[0] - losses[1]) > 1e-4) == changes
 
 
 @pytest.mark.long

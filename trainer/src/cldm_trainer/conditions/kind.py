@@ -194,6 +194,10 @@ class Condition:
         """(N, 1, *latent_shape) where errors count, 1, and where not, 0; None: everywhere."""
         return None
 
+    def regions(self, encoder: nn.Module, sources: tuple[Tensor, ...]) -> Tensor | None:
+        """(N, 1, *latent) in how many regions of attributes each place lies; None: nobody says where they lie."""
+        return None
+
     def depends_on(self, design: Design, trained: Trained) -> dict[str, Any]:
         """What the denoiser's weights depend on besides its section and the latents."""
         return {}

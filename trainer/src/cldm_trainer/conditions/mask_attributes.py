@@ -69,6 +69,12 @@ class MaskAttributesCondition(Condition):
     def hide(self, sources: tuple[Tensor, ...], share: float, generator: torch.Generator) -> tuple[Tensor, ...]:
         return (*sources[:2], *hidden(sources[2:], share, generator))
 
+    def regions(self, encoder: nn.Module, sources: tuple[Tensor, ...]) -> Tensor | None:
+        from ..networks.planes import AttributePlanes
+
+        assert isinstance(encoder, AttributePlanes)
+        return encoder.shares(sources[1]).sum(1, keepdim=True)
+
     def exported(self, design: Design, learned: nn.Module | None) -> nn.Module:
         return _encoder(untrained_mask_encoder(design), learned, design)
 

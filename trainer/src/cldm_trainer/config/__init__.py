@@ -99,6 +99,7 @@ class DiffusionConfig:
     context_width: int = 64  # of the tokens of attributes and label-vae, in cross-attention
     sample_steps: int = 50  # DDIM steps of the pictures
     noisy_timesteps: float = 0.0  # 0: uniform; up to 1: noisier timesteps more often, density 1 + x (2 t / T - 1)
+    region_weight: float = 0.0  # mask-attributes: added to the weight 1 of errors, for each attribute, in its region
     start: str = ""  # the run whose trained denoiser this one begins with, as far as their networks are alike
 
 

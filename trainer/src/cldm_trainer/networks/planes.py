@@ -44,11 +44,11 @@ class AttributePlanes(nn.Module):
         planes = len(self.mean)
         known = defined[:, -planes:]
         scaled = (attributes[:, -planes:] - self.mean) / self.std * known
-        shares, one = self._shares(one_hot), (1,) * (mask_latent.ndim - 2)
+        shares, one = self.shares(one_hot), (1,) * (mask_latent.ndim - 2)
         numbers = torch.cat([scaled, known], dim=1)
         return torch.cat([mask_latent, numbers.reshape(*numbers.shape, *one) * torch.cat([shares, shares], 1)], dim=1)
 
-    def _shares(self, one_hot: Tensor) -> Tensor:
+    def shares(self, one_hot: Tensor) -> Tensor:
         """(N, B, *latent): the share of each place that belongs to each attribute's region."""
         inside = [one_hot[:, labels].sum(1) if labels else torch.ones_like(one_hot[:, 0]) for labels in self.regions]
         pool = functional.avg_pool2d if one_hot.ndim == 4 else functional.avg_pool3d

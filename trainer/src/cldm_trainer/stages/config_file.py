@@ -204,6 +204,11 @@ def _condition_faults(config: Config) -> list[str]:
     if diffusion.image_attributes and diffusion.condition not in ("attributes", "mask-attributes"):
         faults.append(f"diffusion.image_attributes: found {list(diffusion.image_attributes)} for the condition "
                       f"{diffusion.condition}, expected none. Use the condition attributes or mask-attributes.")
+    if diffusion.region_weight and diffusion.condition != "mask-attributes":
+        faults.append(f"diffusion.region_weight: found {diffusion.region_weight} for the condition "
+                      f"{diffusion.condition}, expected 0. Only mask-attributes has regions.")
+    if diffusion.region_weight < 0.0:
+        faults.append(f"diffusion.region_weight: found {diffusion.region_weight}, expected 0 or more.")
     if NOISE_LEVEL in diffusion.image_attributes and config.acquisition.detection:
         faults.append(f"diffusion.image_attributes: found {NOISE_LEVEL}, which the last graph of [acquisition] "
                       "applies. Leave it out.")

@@ -97,11 +97,20 @@ class DiffusionTask:
         config = self.config
         weight = min_snr_weight(config.objective, a, sig, config.min_snr_gamma, config.least_snr_weight)
         errors: Tensor = own(weight) * (prediction - own(target)).square()
-        axes, places = (1, *spatial_axes(errors)), self.kind.places(sources, tuple(x0.shape[2:]))
+        axes, places = (1, *spatial_axes(errors)), self._counted(sources, tuple(x0.shape[2:]))
         if places is None:
             return errors.mean(axes)
         counted = own(places).expand_as(errors)
         return (errors * counted).sum(axes) / counted.sum(axes).clamp_min(1.0)
+
+    def _counted(self, sources: Sources, latent_shape: tuple[int, ...]) -> Tensor | None:
+        """(N, 1, *latent) how much errors count at each place; None: everywhere as much. It depends on the condition
+        alone, so the best prediction for a condition is the same; but what small regions need is learned sooner."""
+        places, weight = self.kind.places(sources, latent_shape), self.config.region_weight
+        if weight == 0.0 or not isinstance(self.model, Conditioned):
+            return places
+        regions = self.kind.regions(self.model.encoder, sources)
+        return places if regions is None else 1.0 + weight * regions
 
     def loss(self, model: nn.Module, critic: nn.Module | None, step: Step) -> tuple[Tensor, dict[str, Tensor]]:
         x0, sources = self._batch("train", step.rows, step.generator)
