@@ -6,7 +6,7 @@ from scipy import stats
 
 from cldm_runtime.domains.registry import get_domain
 from cldm_trainer.results.validity.outcomes import Truth, compare, figure_names, holds_lesion
-from cldm_trainer.results.validity.prediction import FigureTerms, predict_validity
+from cldm_trainer.results.validity.prediction import FigureTerms, predict_validity, slice_correlations
 
 DOMAIN = get_domain("lge")
 NAMES = figure_names(DOMAIN)
@@ -73,6 +73,30 @@ def test_gaps_by_hand() -> None:
     assert item["mean_gap"]["value"] == pytest.approx(0.2 / 3)
     assert item["absolute_gap"]["value"] == pytest.approx(0.4 / 3)
     assert item["largest_gap"]["segmenter"] == "y" and item["largest_gap"]["value"] == pytest.approx(0.2)
+
+
+def test_one_segmenter_on_the_same_label_maps() -> None:
+    rng = np.random.default_rng(0)
+    patients = [f"P{i // 4}" for i in range(24)]
+    own, drawn = rng.random((2, 24)), rng.random((2, 24))
+    drawn[0] += 2 * own[0]
+    tables = {"g": made_up(drawn, patients), "ceiling": made_up(own, patients)}
+    item = predict_validity(made_up(own, patients), tables, "ceiling", ["x", "y"], DOMAIN, 200)["figures"][
+        "dice_infarct"]["sets"]["g"]
+    for number, name in enumerate("xy"):
+        found = item["slice_correlations"][name]
+        assert found["value"] == pytest.approx(np.corrcoef(own[number], drawn[number])[0, 1])
+        assert found["low"] < found["value"] < found["high"]
+        assert item["paired_gaps"][name]["value"] == pytest.approx(drawn[number].mean() - own[number].mean())
+
+
+def test_slices_of_which_one_side_lacks_the_figure_do_not_correlate() -> None:
+    one = made_up(np.array([[0.1, 0.5, 0.9, 0.0]]), list("abcd"))
+    one.table[0, 3, DICE] = 0.0
+    other = made_up(np.array([[0.2, 0.3, 0.4, 9.0]]), list("abcd"))
+    constant = made_up(np.full((1, 4), 0.5), list("abcd"))
+    assert slice_correlations(one, other, DICE, 0)[0, 0] == pytest.approx(1.0)
+    assert np.isnan(slice_correlations(one, constant, DICE, 0)[0, 0])
 
 
 def test_intervals_draw_patients_and_not_slices() -> None:

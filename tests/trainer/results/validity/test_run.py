@@ -49,6 +49,7 @@ def test_from_cohort_to_page_and_again(config: Config, tmp_path: Path, monkeypat
     assert dice["sets"]["attributes"]["n"] == 0  # its images follow no outline
     assert figures["figures"]["missed"]["sets"]["attributes"]["values"]["blind"]["value"] == 1.0
     assert page.read_text().index("| figure | images | tau |") < page.read_text().index("### The segmenters")
+    assert "| Dice infarct | generator | blind | 0.000 | 0.000 | 0.000 [0.000, 0.000] | – |" in page.read_text()
     before = page.read_text()
     monkeypatch.setattr(loop, "_Trainer", None)  # nothing is trained, segmented or generated again
     monkeypatch.setattr(sets, "compare", None)

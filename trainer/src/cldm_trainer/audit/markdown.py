@@ -1,4 +1,4 @@
-"""audit.md, written from audit.json alone."""
+"""audit.md and the section of the results page, written from audit.json alone."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +15,10 @@ _INTRODUCTION = """\
 Written by `{command}`; every number is also in [audit.json](audit.json). {versions}. Audited: {images} synthetic images
 ({source}), generator `{generator}`. {images_are} This folder shows slices of the training set: treat it as you treat
 the scans."""
+
+_SECTION = """\
+Written by `{command}`; every number is also in [audit.json](audit.json). {versions}. Audited: {images} synthetic images
+({source}), generator `{generator}`."""
 
 _TWO_SAMPLE = """\
 A small network is trained to distinguish the two sets ({steps} steps of {batch} images) and tested on images that it
@@ -54,6 +58,15 @@ def audit_page(figures: Json) -> str:
         "The pictures show, from the worst on: the synthetic image, its nearest training slice, the difference.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def audit_section(figures: Json) -> str:
+    """The section of the results page."""
+    tests, copies, made = figures["two_sample"], figures["memorisation"], figures["made"]
+    return "\n\n".join([
+        "## Copies of training images", _SECTION.format(**made), _MEMORISATION.format(**copies["settings"]),
+        memorisation_table(copies["spaces"]), _two_sample_text(tests["settings"], cohort_noun(made["nature"])),
+        two_sample_table(tests["tests"])])
 
 
 def two_sample_table(tests: list[Json]) -> str:

@@ -25,7 +25,7 @@ from ..stages.table import SHARED, STAGES, arguments, run_stage
 from ..training import launch
 from ..training.faults import explain
 from .importing import MONAI_COMPAT, describe_to_monai, import_command
-from .measuring import audit, faithfulness, judge, spread, utility
+from .measuring import audit, faithfulness, judge, spread, tell, utility
 from .settings import settings
 
 __all__ = ["STAGES", "arguments", "cli", "main", "run_stage"]
@@ -188,7 +188,7 @@ def results(config_path: str, out: str, grid: str) -> None:
 @cli.command()
 @_CONFIG
 @click.option("--out", default=None, type=click.Path(), metavar="DIR",
-              help="Where validity.md, validity.json and figures/validity.svg go; a results page there shows them "
+              help="Where validity.md, validity.json and figures/validity.svg go; and results.md, which shows them "
                    "first. [default: the run's folder]")
 def validity(config_path: str, out: str | None) -> None:
     """Test whether segmenters are ranked alike on synthetic images and on the cohort's. Trains small segmenters, if
@@ -199,7 +199,7 @@ def validity(config_path: str, out: str | None) -> None:
     target = Path(out) if out else config.run_folder / "validity"
     with BusyLines("validity", aloud=True) as say:
         page = import_module("cldm_trainer.results.validity.run").run(config, command, cohort, target, say)
-    click.echo(str(page))
+    tell(page, out)
 
 
 @cli.command()

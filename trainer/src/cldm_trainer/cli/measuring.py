@@ -16,8 +16,8 @@ _CONFIG = click.option("--config", "config_path", required=True, type=click.Path
 _BUNDLES = click.option("--bundle", "bundles", multiple=True, type=click.Path(), metavar="DIR",
                         help="Generator to measure; may be repeated. [default: export.generator]")
 _OUT = click.option("--out", default=None, type=click.Path(), metavar="DIR",
-                    help="Where the page, its numbers and pictures go. A results.md there gets them as a section. "
-                         "[default: the run's folder]")
+                    help="Where the page, its numbers and pictures go, and results.md: goals, and the figures of "
+                         "validity, judge, spread and audit that lie there. [default: the run's folder]")
 
 
 @click.command()
@@ -46,7 +46,7 @@ def judge(config_path: str, bundles: tuple[str, ...], samples: str | None, pairs
         page = module.run(load_config(config_path), _command("judge", config_path, bundles, samples),
                           bundles=[Path(bundle) for bundle in bundles], samples=Path(samples) if samples else None,
                           out=Path(out) if out else None, options=options, say=say)
-    _tell(page)
+    tell(page, out)
 
 
 @click.command()
@@ -68,7 +68,7 @@ def spread(config_path: str, bundles: tuple[str, ...], maps: int, images: int, o
         page = module.run(load_config(config_path), _command("spread", config_path, bundles, None),
                           bundles=[Path(bundle) for bundle in bundles], out=Path(out) if out else None,
                           sizes=module.SpreadSizes(maps, images), say=say)
-    _tell(page)
+    tell(page, out)
 
 
 @click.command()
@@ -78,8 +78,8 @@ def spread(config_path: str, bundles: tuple[str, ...], maps: int, images: int, o
 @click.option("--seeds", default=1, show_default=True, type=WholeNumber(min=1), metavar="N",
               help="Images that are generated for each test slice.")
 @click.option("--out", default=None, type=click.Path(), metavar="DIR",
-              help="Where audit.md, audit.json and the pictures, which show training slices, go. [default: the run's "
-                   "folder]")
+              help="Where audit.md, audit.json and the pictures, which show training slices, go; and results.md, as of "
+                   "judge. [default: the run's folder]")
 @click.option("--quantile", default=0.01, show_default=True, type=NumberRange(0, 1, min_open=True, max_open=True),
               help="Quantile of the held-out slices' distances. An image nearer to the training set may be a copy.")
 @click.option("--write-card", is_flag=True, help="Put the figures into the MODEL_CARD.md of the exported generator.")
@@ -92,7 +92,9 @@ def audit(config_path: str, samples: str | None, seeds: int, out: str | None, qu
         result = module.run(load_config(config_path), f"cldm-train audit --config {config_path}{samples_option}",
                             samples=Path(samples) if samples else None, out=Path(out) if out else None, card=write_card,
                             options=module.AuditOptions(quantile=quantile, seeds=seeds), say=say)
-    click.echo("\n".join(str(path) for path in (result.page, result.card) if path))
+    tell(result.page, out)
+    if result.card:
+        click.echo(str(result.card))
 
 
 @click.command()
@@ -140,7 +142,7 @@ def _command(name: str, config_path: str, bundles: tuple[str, ...], samples: str
     return " ".join([f"cldm-train {name} --config {config_path}", *options])
 
 
-def _tell(page: Path) -> None:
-    """Print the page's path; the results page of the same folder, if there is one, gets the figures too."""
-    results = import_module("cldm_trainer.results.page_file").write_results_page(page.parent)
+def tell(page: Path, out: str | None) -> None:
+    """Print the page's path; with --out, also write results.md there again, from all figures in that folder."""
+    results = import_module("cldm_trainer.results.page_file").write_results_page(page.parent) if out else None
     click.echo("\n".join(str(path) for path in (page, results) if path))

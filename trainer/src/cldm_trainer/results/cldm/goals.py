@@ -79,9 +79,9 @@ def _student(pair: Json, attributes: list[str]) -> Iterator[Json]:
 
 
 def _texture(texture: Json, noun: str) -> Iterator[Json]:
-    yield _between(f"high-frequency energy, synthetic over {noun}", {"value": texture["high_frequency_ratio"]},
+    yield between(f"high-frequency energy, synthetic over {noun}", {"value": texture["high_frequency_ratio"]},
                    HIGH_FREQUENCY)
-    yield _between(f"spread of latents, synthetic over {noun}", {"value": texture["latent_spread"]}, SPREAD)
+    yield between(f"spread of latents, synthetic over {noun}", {"value": texture["latent_spread"]}, SPREAD)
 
 
 def _grid(grid: Json, cohort: Json, attributes: list[str]) -> Iterator[Json]:
@@ -89,8 +89,8 @@ def _grid(grid: Json, cohort: Json, attributes: list[str]) -> Iterator[Json]:
     for name in attributes:
         measured = grid["parts"]["request to segmentation"].get(name, {}).get("lesion", {})
         own = _value(_figure(cohort, name, "slope"))
-        yield _between(f"grid: r2 of requested and measured {name}", measured.get("r2"), GRID_R2)
-        yield _between(f"grid: slope of {name} over the segmenter's own", _over(measured.get("slope"), own), GRID_SLOPE)
+        yield between(f"grid: r2 of requested and measured {name}", measured.get("r2"), GRID_R2)
+        yield between(f"grid: slope of {name} over the segmenter's own", _over(measured.get("slope"), own), GRID_SLOPE)
 
 
 def _over(estimate: Mapping[str, Any] | None, own: float) -> Json | None:
@@ -102,7 +102,7 @@ def _over(estimate: Mapping[str, Any] | None, own: float) -> Json | None:
 
 def _realism(figures: Json, noun: str) -> Iterator[Json]:
     for key, item in figures.items():
-        yield _between(f"{key}: accuracy of distinguishing synthetic from {noun}", item["accuracy"], ACCURACY)
+        yield between(f"{key}: accuracy of distinguishing synthetic from {noun}", item["accuracy"], ACCURACY)
 
 
 def _as(name: str, estimate: Mapping[str, Any] | None, reference: float, within: float) -> Json:
@@ -110,7 +110,8 @@ def _as(name: str, estimate: Mapping[str, Any] | None, reference: float, within:
     return _goal(name, estimate, (reference - within, reference + within), f"{reference:.3f} ± {within:g}")
 
 
-def _between(name: str, estimate: Mapping[str, Any] | None, limits: tuple[float, float]) -> Json:
+def between(name: str, estimate: Mapping[str, Any] | None, limits: tuple[float, float]) -> Json:
+    """A goal: the estimate lies within the limits."""
     return _goal(name, estimate, limits, f"{limits[0]:g} to {limits[1]:g}")
 
 

@@ -45,7 +45,8 @@ def validity_section(figures: Json) -> str:
                                   ceiling=_shown(figures["ceiling"], nature), **made["sizes"]),
              scored, prediction_table(figures), _best_text(figures), *_warnings(figures),
              "![each segmenter on synthetic and on reference images](figures/validity.svg)",
-             "### The segmenters", segmenter_table(figures), "### By attribute", _STRATA, strata_table(figures),
+             "### The segmenters", segmenter_table(figures), *_same_maps(figures),
+             "### By attribute", _STRATA, strata_table(figures),
              f"Written by `{made['command']}`; every number is also in [validity.json](validity.json)."]
     return "\n\n".join(parts)
 
@@ -122,6 +123,30 @@ def segmenter_table(figures: Json) -> str:
             cells.append(" / ".join(_value(of[segmenter]) for of in values))
         lines.append([segmenter, *cells])
     return table(head, lines)
+
+
+_SAME_MAPS = """\
+Synthetic images beside the {adjective} slices that have the very label maps: the difference of the figure, synthetic
+minus {noun}, and the correlation of a segmenter's Dice on the two, slice by slice."""
+
+
+def _same_maps(figures: Json) -> list[str]:
+    """A row for each generator and segmenter; nothing in figures of before it was measured."""
+    nature, ceiling = figures.get("nature", ""), figures["ceiling"]
+    overlaps = [name for name in headline(figures) if name.startswith("dice_")]
+    rows = []
+    for name in overlaps:
+        of = figures["figures"][name]["sets"]
+        rows += [(figure_title(name, figures), key, segmenter, _value(of[ceiling]["values"][segmenter]),
+                  _value(of[key]["values"][segmenter]), estimate(of[key]["paired_gaps"][segmenter], 3),
+                  estimate(correlation))
+                 for key in figures["generators"]
+                 for segmenter, correlation in of[key].get("slice_correlations", {}).items() if of[key]["n"]]
+    if not rows:
+        return []
+    noun = cohort_noun(nature)
+    return ["### On the same label maps", _SAME_MAPS.format(adjective=cohort_adjective(nature), noun=noun),
+            table(("figure", "images", "segmenter", noun, "synthetic", "difference", "correlation"), rows)]
 
 
 def _value(value: Json) -> str:

@@ -5,7 +5,8 @@
 | y_s, x_s | a figure of segmenter s on the synthetic images, on the reference slices |
 | tau | Kendall's tau-b of x and y over the segmenters |
 | gap | y_s - x_s; "mean" over segmenters: of the gap (does it flatter?), of |gap| |
-| paired gap | mean over segmenters of y_s minus the figure on the cohort's own slices of the same label maps |
+| paired gap | y_s minus the figure on the cohort's own slices of the same label maps; and its mean over segmenters |
+| slice correlation | of Dice of a segmenter on the two, slice by slice |
 
 Intervals are 95 % percentile intervals. A replicate draws the patients of the reference with replacement, and those of
 the label maps, each as a whole and the same for all segmenters and generators. The segmenters themselves are not drawn.
@@ -75,14 +76,39 @@ def predict_validity(reference: FigureTerms, synthetic: Mapping[str, FigureTerms
     generators = [name for name in synthetic if name != ceiling]
     taus = {name: np.stack([kendall_tau(x[..., f], values[..., f]) for f in range(len(names))], axis=-1)
             for name, values in y.items()}
-    figures = {name: {"unit": unit_of(name, domain), "reference": _by_segmenter(x[..., f], segmenters),
-                      "sets": {key: _compared(x[..., f], y[key][..., f], taus[key][:, f], segmenters)
-                               | {"paired_gap": estimate(_mean(y[key][..., f] - y[ceiling][..., f], -1))} for key in y}}
-               for f, name in enumerate(names)}
+    figures: Json = {name: {"unit": unit_of(name, domain), "reference": _by_segmenter(x[..., f], segmenters),
+                            "sets": {key: _compared(x[..., f], y[key][..., f], taus[key][:, f], segmenters)
+                                     | _paired(y[key][..., f] - y[ceiling][..., f], segmenters) for key in y}}
+                     for f, name in enumerate(names)}
+    for name in _overlaps(domain):
+        for key in generators:
+            correlations = slice_correlations(synthetic[key], synthetic[ceiling], names.index(name), replicates)
+            figures[name]["sets"][key]["slice_correlations"] = _by_segmenter(correlations, segmenters)
     gaps = {key: float(_mean(np.abs(y[key][0] - x[0]), None)) for key in generators}
     return {"segmenters": list(segmenters), "generators": generators, "ceiling": ceiling, "lesion": domain.lesion,
             "figures": figures, "best": _best({key: taus[key] for key in generators}, gaps, names),
             "strata": _strata(reference, synthetic, names, domain, replicates)}
+
+
+def slice_correlations(one: FigureTerms, other: FigureTerms, figure: int, replicates: int) -> Values:
+    """(1 + replicates, S) Pearson's correlation over the slices for which both sets, row by row of the same label maps,
+    have the figure."""
+    names, numbers = np.unique(one.patients, return_inverse=True)
+    weights = drawn_patients(len(names), replicates, 1)[:, numbers]
+    result = np.full((len(weights), len(one.table)), np.nan)
+    for s, (a, b) in enumerate(zip(one.table[:, :, figure], other.table[:, :, figure], strict=True)):
+        both = (a[:, 1] > 0) & (b[:, 1] > 0)
+        result[:, s] = _correlation(a[both, 0], b[both, 0], weights[:, both])
+    return result
+
+
+def _correlation(a: Values, b: Values, weights: Values) -> Values:
+    """(R,) of a and b (N,) with weights (R, N); NaN where one does not vary."""
+    total = weights.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean_a, mean_b, aa, bb, ab = (weights @ each / total for each in (a, b, a * a, b * b, a * b))
+        spread = (aa - mean_a**2) * (bb - mean_b**2)
+        return np.asarray(np.where(spread > 1e-12, (ab - mean_a * mean_b) / np.sqrt(spread), np.nan))
 
 
 def estimate(values: Values) -> Json:
@@ -105,6 +131,11 @@ def _compared(x: Values, y: Values, tau: Values, segmenters: Sequence[str]) -> J
             "absolute_gap": estimate(_mean(np.abs(gap), -1)),
             "largest_gap": {"segmenter": segmenters[largest], **estimate(gap[:, largest])} if defined.any() else None,
             "values": _by_segmenter(y, segmenters), "gaps": _by_segmenter(gap, segmenters), "n": int(defined.sum())}
+
+
+def _paired(gap: Values, segmenters: Sequence[str]) -> Json:
+    """Differences (1 + R, S) on the same label maps."""
+    return {"paired_gap": estimate(_mean(gap, -1)), "paired_gaps": _by_segmenter(gap, segmenters)}
 
 
 def _mean(values: Values, axis: int | None) -> Values:

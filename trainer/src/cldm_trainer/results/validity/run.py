@@ -1,7 +1,7 @@
 """`cldm-train validity`: does testing segmenters on synthetic images predict testing them on the reference?
 
-Writes validity.json, validity.md and figures/validity.svg, and puts the section first on a results page that lies in
-the same folder. Everything that takes time is kept in <run folder>/validity and used again.
+Writes validity.json, validity.md and figures/validity.svg. Everything that takes time is kept in <run folder>/validity
+and used again.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from cldm_runtime.store import ANNOTATIONS, open_dataset
 
 from ...config import Config
 from ...training.run_folder import RunFolder
-from ..page_file import VALIDITY_FILE, write_results_page
+from ..page_file import VALIDITY_FILE
 from .networks import check_networks
 from .page import validity_section
 from .picture import scatter
@@ -103,11 +103,10 @@ def _described(figures: Json, config: Config, command: str, cohort: Path, sets: 
 
 
 def write(figures: Json, out: Path) -> Path:
-    """validity.json, its page and picture, and the results page if its figures are in the same folder."""
+    """validity.json, its page and picture."""
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / VALIDITY_FILE, figures)
     scatter(out / "figures" / "validity.svg", figures)
     page = out / "validity.md"
     write_text(page, f"{validity_section(figures)}\n")
-    write_results_page(out)
     return page

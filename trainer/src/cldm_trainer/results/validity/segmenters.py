@@ -25,11 +25,20 @@ Images = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ComparedSegmenter:
-    """identity: JSON values that its label maps depend on. segment: images (N, C, *spatial) -> (N, *spatial) uint8."""
+    """network: JSON values that say which network it is; several segmenters may share one. segment: images
+    (N, C, *spatial) -> the network's label maps (N, *spatial) uint8. post: what `finish` (maps, images) does then.
+    """
 
     name: str
-    identity: Mapping[str, Any]
+    network: Mapping[str, Any]
     segment: Callable[[Images], LabelMap]
+    post: Mapping[str, Any]
+    finish: Callable[[LabelMap, Images], LabelMap]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """JSON values that its label maps depend on."""
+        return {**self.network, **self.post}
 
 
 def compared_segmenters(recipes: Mapping[str, SegmenterRecipe], run: RunFolder) -> list[ComparedSegmenter]:
@@ -57,10 +66,9 @@ def _of_recipe(name: str, recipe: SegmenterRecipe, run: RunFolder) -> ComparedSe
                      lambda images: predict(network(), images), recipe, run.cohort.domain)
 
 
-def _finished(name: str, identity: Mapping[str, Any], segment: Callable[[Images], LabelMap], recipe: SegmenterRecipe,
+def _finished(name: str, network: Mapping[str, Any], segment: Callable[[Images], LabelMap], recipe: SegmenterRecipe,
               domain: Domain) -> ComparedSegmenter:
     """With the recipe's post-processing. Raises InputError where the domain has no lesion to process."""
     post = {key: plain(getattr(recipe, key)) for key in ("largest_piece", "fewest_pixels", "darker_than")}
     check_lesion(recipe, domain)
-    return ComparedSegmenter(name, {**identity, **post},
-                             lambda images: clean(segment(images), images, recipe, domain))
+    return ComparedSegmenter(name, network, segment, post, lambda found, images: clean(found, images, recipe, domain))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cldm_runtime.cli.progress import show_progress
 from cldm_runtime.domains.attributes import Reason
+from cldm_runtime.domains.labels import LabelMap
 from cldm_runtime.engines.processor import default_workers
 from cldm_runtime.errors import InputError
 from cldm_runtime.files.atomic import write_bytes
@@ -175,25 +176,36 @@ def _digest(source: str, rows: Rows) -> str:
 
 def outcomes_of(segmenters: Sequence[ComparedSegmenter], chosen: SegmentedSet, folder: Path,
                 say: Say) -> list[SliceOutcomes]:
-    """What every segmenter makes of a set; outcomes of an earlier call are used again."""
-    return [_outcomes(segmenter, chosen, folder, say, f"{number} of {len(segmenters)}")
-            for number, segmenter in enumerate(segmenters, 1)]
+    """What every segmenter makes of a set; outcomes of an earlier call are used again. Segmenters that differ in their
+    post-processing alone segment together."""
+    files = {segmenter.name: folder / f"{_made(segmenter, chosen).sha256[:24]}.npz" for segmenter in segmenters}
+    missing = [segmenter for segmenter in segmenters if not files[segmenter.name].exists()]
+    while missing:
+        alike = [segmenter for segmenter in missing if segmenter.network == missing[0].network]
+        names = "; ".join(segmenter.name for segmenter in alike)
+        say(f"{chosen.name}: segmenting with {names} ({len(missing)} of {len(segmenters)} to do) ...")
+        for segmenter, found in zip(alike, _found(alike, chosen), strict=True):
+            path = files[segmenter.name]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(path, npz_bytes(compare(found, chosen.truth).arrays()))
+        missing = [segmenter for segmenter in missing if segmenter not in alike]
+    return [SliceOutcomes(**read_npz(files[segmenter.name].read_bytes(), str(files[segmenter.name])))
+            for segmenter in segmenters]
 
 
-def _outcomes(segmenter: ComparedSegmenter, chosen: SegmentedSet, folder: Path, say: Say,
-              place: str) -> SliceOutcomes:
-    made = Derivation({"set": chosen.origin}, {"segmenter": segmenter.identity, "metric_definition": DEFINITION,
+def _made(segmenter: ComparedSegmenter, chosen: SegmentedSet) -> Derivation:
+    return Derivation({"set": chosen.origin}, {"segmenter": segmenter.identity, "metric_definition": DEFINITION,
                                                "outlined": chosen.truth.masks is not None})
-    path = folder / f"{made.sha256[:24]}.npz"
-    if path.exists():
-        return SliceOutcomes(**read_npz(path.read_bytes(), str(path)))
-    say(f"{chosen.name}: segmenting with {segmenter.name} ({place}) ...")
-    parts = []
+
+
+def _found(alike: Sequence[ComparedSegmenter], chosen: SegmentedSet) -> list[LabelMap]:
+    """Label maps of segmenters of one network, which sees each image once."""
+    parts: list[list[LabelMap]] = [[] for _ in alike]
     with open_dataset(chosen.path) as dataset, show_progress("segmenting", 0, sys.stderr, brief=True) as progress:
         for start in range(0, len(chosen.rows), BATCH):
-            parts.append(segmenter.segment(dataset.images(chosen.rows[start:start + BATCH])))
+            images = dataset.images(chosen.rows[start:start + BATCH])
+            raw = alike[0].segment(images)
+            for segmenter, own in zip(alike, parts, strict=True):
+                own.append(segmenter.finish(raw, images))
             progress(min(start + BATCH, len(chosen.rows)), len(chosen.rows))
-    outcomes = compare(np.concatenate(parts), chosen.truth)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, npz_bytes(outcomes.arrays()))
-    return outcomes
+    return [np.concatenate(own) for own in parts]
