@@ -5,22 +5,26 @@ import json
 import math
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import cldm_trainer.results.segguided.run as module
 from cldm_runtime.domains.registry import get_domain
 from cldm_runtime.errors import InputError
+from cldm_runtime.generation.generator import Generator
 from cldm_trainer.config import Config, FaithfulnessConfig
 from cldm_trainer.results.segguided.figures import difference_of_means, faithfulness, mean_of_regions
 from cldm_trainer.results.segguided.freed import areas, freed_figures, spread_ratio, unexplained
 from cldm_trainer.results.segguided.goals import goals
+from cldm_trainer.results.segguided.pictures import telling, write_pictures
 from cldm_trainer.results.segguided.run import run
 from cldm_trainer.results.segguided.segmented import SegmentedSlices
 from cldm_trainer.results.validity.outcomes import Truth
 from cldm_trainer.results.validity.sets import SegmentedSet
 from cldm_trainer.stages.config_file import load_config
 from cohort_fixtures import write_drawn_cohort
+from onnx_fixtures import make_generator
 
 ROOT = Path(__file__).parents[4]
 NAN = math.nan
@@ -108,10 +112,30 @@ def test_from_cohort_to_page_and_again(config: Config, tmp_path: Path, monkeypat
     assert whole["cost"]["images_per_second"] > 0 and whole["cost"]["gmac"] is not None
     assert figures["compared"][0]["mean"]["value"] == pytest.approx(0, abs=0.05)
     text = page.read_text()
+    assert list(figures["pictures"]) == ["whole"]
+    assert all(f"]({file})" in text and (page.parent / file).exists() for file in figures["pictures"]["whole"])
     assert page.name == "results-segguided.md" and "## phantom-tiny" in text and "| goal | found |" in text
     monkeypatch.setattr(module, "cost", lambda *_: whole["cost"])
     monkeypatch.setattr(module.Segmenter, "segment", None)  # nothing is segmented again
     run(config, "cldm-train faithfulness", config.cohort_file, tmp_path / "docs")
+
+
+def test_pictures_show_each_class_free_and_the_way_to_a_given_slice(config: Config, tmp_path: Path, tiny_partly: Path
+                                                                    ) -> None:
+    encoding, heights = make_generator(tmp_path / "encoding", encoder=True), {}
+    for folder in (tiny_partly, encoding):  # classes may be free; images may be given
+        for file in write_pictures(tmp_path, config.cohort_file, np.arange(6, 18), Generator.load(folder)):
+            heights[file] = plt.imread(tmp_path / file).shape[0]
+    beside, free, other, towards = heights.values()
+    assert [file.rsplit("-", 1)[1] for file in heights] == ["beside.png", "free.png", "beside.png", "towards.png"]
+    assert free / 6 == pytest.approx(beside / 4, rel=0.02) == pytest.approx(towards / 2, rel=0.02)  # lines
+    assert other == beside
+
+
+def test_slices_are_shown_that_tell_most() -> None:
+    masks = np.array([[[1, 0, 0]], [[1, 2, 0]], [[1, 2, 2]], [[0, 0, 0]], [[1, 1, 2]]], np.uint8)
+    patients = np.array(["a", "a", "b", "c", "d"])
+    assert telling(masks, patients, 3).tolist() == [1, 2, 4] and telling(masks, patients, 9).tolist() == [1, 2, 3, 4]
 
 
 def test_figures_of_utility_are_shown_where_they_lie_in_the_run(config: Config, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def _section(figures: Json, file: str) -> str:
     parts = [f"## {figures['run']}", _RUN.format(adjective=adjective, file=file, **{
         key: figures[key] for key in ("domain", "slices", "patients", "subset", "segmenter", "command")}),
         "### Faithfulness", _faithfulness(figures), "### Side by side", _COST, _side_by_side(figures),
-        *_pairs(figures), *_freed(figures), *_utility(figures), "### Goals", _goals(figures)]
+        *_pairs(figures), *_freed(figures), *_utility(figures), *_pictures(figures), "### Goals", _goals(figures)]
     return "\n\n".join(parts)
 
 
@@ -113,6 +113,12 @@ def _utility(figures: Json) -> list[str]:
             f"Dice on reference slices of other patients, {made['sizes']['seeds']} trainings each, by "
             f"`{made['command']}`; images of {made['bundle']}.",
             table(("class", "trained on reference", "on synthetic", "on both", "synthetic over reference"), lines)]
+
+
+def _pictures(figures: Json) -> list[str]:
+    shown = [f"![{name}: {shows}]({file})\n\n{name}: {shows}."
+             for name, files in figures.get("pictures", {}).items() for file, shows in files.items()]
+    return ["### Pictures", *shown] if shown else []
 
 
 def _goals(figures: Json) -> str:

@@ -30,6 +30,7 @@ from .figures import Json, compared, faithfulness
 from .freed import freed_figures, kept_names
 from .goals import goals
 from .page import FIGURES, write_page
+from .pictures import write_pictures
 from .segmented import SegmentedSlices, segmented
 
 STAGE = "faithfulness"
@@ -81,12 +82,12 @@ def run(config: Config, command: str, cohort: Path, out: Path, say: Say = lambda
                for name, generator in generators.items()}
     pairs = [{"name": name, "other": other, **compared(made[name], made[other], section.replicates)}
              for name, other in section.against.items() if {name, other} <= made.keys()]
+    judged = [name for name in generators if name in section.judged or not section.judged]
     described = {"run": config.run.name, "nature": nature, "domain": segmenter.domain.name,
                  "slices": len(rows), "patients": len(np.unique(original.truth.patients)), "subset": section.subset,
                  "segmenter": segmenter.bundle.identity, "command": command,
-                 "judged": [name for name in generators if name in section.judged or not section.judged],
-                 "generators": figures, "compared": pairs,
-                 "utility": _utility(folder)}
+                 "judged": judged, "generators": figures, "compared": pairs, "utility": _utility(folder),
+                 "pictures": {name: write_pictures(out, cohort, rows, generators[name]) for name in judged}}
     return _write(described, out)
 
 
