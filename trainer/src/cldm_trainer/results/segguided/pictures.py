@@ -1,6 +1,6 @@
 """Pictures of a generator: beside the cohort's slices, with one class free at a time, and towards given slices."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,18 +77,19 @@ class _Sheet:
         self.low, self.high = generator.manifest.image.value_range
         self.files: dict[str, str] = {}
 
-    def save(self, kind: str, lines: Mapping[str, Sequence[Picture]], shows: str) -> None:
+    def save(self, kind: str, lines: Mapping[str, Iterable[Picture]], shows: str) -> None:
         """Lines of pictures, each under its title, as one PNG."""
-        height, columns = _INCHES + _TITLE, max(map(len, lines.values()))
-        figure, axes = plt.subplots(len(lines), columns, squeeze=False,
-                                    figsize=(_INCHES * columns, height * len(lines)))
-        for line, (title, pictures) in zip(axes, lines.items(), strict=True):
+        rows = {title: list(pictures) for title, pictures in lines.items()}
+        height, columns = _INCHES + _TITLE, max(map(len, rows.values()))
+        figure, axes = plt.subplots(len(rows), columns, squeeze=False,
+                                    figsize=(_INCHES * columns, height * len(rows)))
+        for line, (title, pictures) in zip(axes, rows.items(), strict=True):
             for axis, picture in zip(line, pictures, strict=True):
                 plane = picture if picture.dtype == np.uint8 else picture[0]
                 axis.imshow(plane, cmap="gray", vmin=self.low, vmax=self.high, interpolation="nearest")
                 axis.set_axis_off()
             line[0].set_title(title, loc="left", fontsize=8, pad=2)
-        figure.subplots_adjust(left=0.005, right=0.995, top=1 - _TITLE / height / len(lines), bottom=0.005,
+        figure.subplots_adjust(left=0.005, right=0.995, top=1 - _TITLE / height / len(rows), bottom=0.005,
                                wspace=0.02, hspace=_TITLE / _INCHES)
         file = f"{FOLDER}/{self.name}-{kind}.png"
         (self.folder / FOLDER).mkdir(parents=True, exist_ok=True)
