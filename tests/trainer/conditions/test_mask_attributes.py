@@ -12,6 +12,7 @@ from cldm_runtime import Generator
 from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.bundle.sources import attribute_inputs
 from cldm_runtime.engines.open import open_graph
+from cldm_runtime.engines.processor import lacks_vnni
 from cldm_runtime.errors import InputError
 from cldm_runtime.verification.replay import verify_bundle
 from cldm_trainer import export
@@ -21,6 +22,7 @@ from cldm_trainer.conditions.kind import Design, Table
 from cldm_trainer.conditions.models import make_model
 from cldm_trainer.conditions.registry import KINDS
 from cldm_trainer.config import AcquisitionConfig, Config
+from cldm_trainer.export.reduced.int8 import write_int8
 from cldm_trainer.networks import Affine
 from cldm_trainer.stages import diffusion
 from cldm_trainer.stages.config_file import load_config
@@ -28,6 +30,7 @@ from cldm_trainer.stages.diffusion import DiffusionTask
 from cldm_trainer.stages.latents import Latents
 from cldm_trainer.stages.moved import image_attributes, measured_attributes
 from cldm_trainer.stages.trained import TrainedStages
+from cldm_trainer.training.batches import load_slices
 from cldm_trainer.training.run_folder import RunFolder
 from short_run_fixtures import SHORT, train_short
 
@@ -74,6 +77,15 @@ def adopts_the_bundle(config: Config, folder: Path) -> None:
     begun = diffusion.make_task(Design.of(free), RunFolder.of(free)).model
     first, width = "conv_in.conv.weight", len(made.denoiser.null)
     assert torch.equal(begun.unet.state_dict()[first], made.denoiser.unet.state_dict()[first][:, width:])
+
+
+def computes_in_int8(config: Config, folder: Path) -> None:
+    """Activations are measured with attributes that are drawn where none are requested."""
+    source, slices = Path(config.export.generator), load_slices(config.cohort_file, "val")
+    masks = slices.masks.numpy()
+    reduced = write_int8(source, folder / "int8", slices.images.numpy(), masks, folder / "none")
+    exact, rough = (Generator.load(path).sample(masks=masks)[0] for path in (source, reduced))
+    assert 0 < np.sqrt(np.mean((exact - rough) ** 2)) < 0.03
 
 
 def test_the_denoiser_is_told_contrast_in_units_of_signal_where_noise_is_applied_later(small: Config) -> None:
@@ -168,5 +180,7 @@ def test_contrast_can_be_requested_of_a_short_run(tmp_path: Path, condition: str
     assert told or not np.array_equal(images[0], images[1])
     if condition == "mask-attributes":
         adopts_the_bundle(config, tmp_path)
+        if not lacks_vnni():
+            computes_in_int8(config, tmp_path)
     with pytest.raises(InputError, match=r"noise_level cannot be requested of this bundle.*lesion_contrast"):
         generator.sample({"infarct_size": 0.2, "noise_level": 0.05})

@@ -15,16 +15,16 @@ import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from cldm_runtime.bundle.acquisition_spec import ROLE as ACQUISITION
 from cldm_runtime.bundle.bundle import Bundle
-from cldm_runtime.bundle.conditions import encoder_inputs
 from cldm_runtime.domains.labels import LabelMap
 from cldm_runtime.engines.engine import Engine, Tensors
 from cldm_runtime.engines.open import open_graph
 from cldm_runtime.errors import InputError
+from cldm_runtime.generation.generator import Generator
 from cldm_runtime.generation.pipeline import Pipeline
 
 from ...graphs.write import clean
-from ...training.batches import in_batches
 from ..bundle_writer import refuse_to_overwrite
 from .write import ROLES, Reduction, folded, write_reduced
 
@@ -43,9 +43,9 @@ def write_int8(source: Path, target: Path, images: NDArray[np.float32], masks: L
     """
     refuse_to_overwrite(target, force=force)
     bundle = Bundle.load(source)
-    if set(bundle.manifest.sources) != {"masks"}:
+    if not {"masks"} <= set(bundle.manifest.sources) <= {"masks", "attributes"}:
         raise InputError(f"{source}: conditioned by {', '.join(bundle.manifest.sources) or 'nothing'}; an int8 version "
-                         "is calibrated on label maps alone. Leave export.int8 empty.")
+                         "is calibrated on label maps. Leave export.int8 empty.")
     seen = recorded_inputs(bundle, masks)
     models = {role: quantised(bundle.read(bundle.manifest.graphs[role]), seen[role]) for role in ROLES}
     reduction = Reduction("int8", models, _MARGIN, {"calibration_slices": len(masks)})
@@ -68,19 +68,24 @@ class _Recording:
         return self._engine.run(inputs)
 
 
+class _RecordedGenerator(Generator):
+    """Keeps what the graphs in `ROLES` are given, by role in `recorded`."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__(bundle)
+        last = [ACQUISITION] if bundle.manifest.acquisition else []
+        others = dict.fromkeys([*(condition.encoder for condition in bundle.manifest.conditions), *last])
+        self.recorded = {role: _Recording(open_graph(bundle, role)) for role in ROLES}
+        self._pipeline = Pipeline(bundle.manifest, {**{role: open_graph(bundle, role) for role in others},
+                                                    **self.recorded})
+
+
 def recorded_inputs(bundle: Bundle, masks: LabelMap) -> dict[str, list[dict[str, NDArray[Any]]]]:
-    """What the graphs in `ROLES` are given while the bundle generates an image for each label map, by role."""
-    manifest = bundle.manifest
-    recording = {role: _Recording(open_graph(bundle, role)) for role in ROLES}
-    encoders = {condition.encoder: open_graph(bundle, condition.encoder) for condition in manifest.conditions}
-    pipeline = Pipeline(manifest, {**encoders, **recording})
-    assert manifest.sampling is not None  # a generator has it: the manifest was checked
-    plan = pipeline.plan(manifest.sampling)
-    for part in in_batches(len(masks), _BATCH):
-        nothing = np.zeros((len(masks[part]), 0), np.float32)
-        sources = encoder_inputs(manifest, bundle.domain(), masks[part], nothing)
-        pipeline.sample(sources, plan, 0, np.arange(len(masks))[part])
-    return {role: engine.inputs for role, engine in recording.items()}
+    """What the graphs in `ROLES` are given while the bundle generates an image for each label map, by role. Attributes
+    of images are those that are drawn where nothing is requested."""
+    generator = _RecordedGenerator(bundle)
+    generator.sample(masks=masks, batch_size=_BATCH)
+    return {role: engine.inputs for role, engine in generator.recorded.items()}
 
 
 class _Inputs(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime comes without types
