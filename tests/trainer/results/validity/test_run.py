@@ -144,6 +144,8 @@ def test_reference_and_label_maps_are_of_different_patients(config: Config) -> N
     assert thinned.tolist() == [9, 17]
     with pytest.raises(InputError, match="1 patients give reference slices and 4 label maps, expected two"):
         split_patients(config.cohort_file, dataclasses.replace(config.validity, reference="val", label_maps="test"))
+    with pytest.raises(InputError, match=r"no subset 'tset'.*Name another subset in \[validity\]"):
+        split_patients(config.cohort_file, dataclasses.replace(config.validity, reference="tset"))
     with pytest.raises(InputError, match="4 patients are in test and in test"):
         split_patients(config.cohort_file, dataclasses.replace(config.validity, label_maps="test"))
 

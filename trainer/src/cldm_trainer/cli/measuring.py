@@ -5,12 +5,14 @@ from importlib import import_module
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from cldm_runtime.cli.numbers import NumberRange, WholeNumber
 from cldm_runtime.cli.progress import BusyLines
 
 from ..stages.config_file import load_config
 
+_UNSTATED = ("out", "write_card")  # options that no figure depends on
 _CONFIG = click.option("--config", "config_path", required=True, type=click.Path(), metavar="FILE",
                        help="TOML file, such as trainer/configs/phantom-tiny.toml.")
 _BUNDLES = click.option("--bundle", "bundles", multiple=True, type=click.Path(), metavar="DIR",
@@ -43,7 +45,7 @@ def judge(config_path: str, bundles: tuple[str, ...], samples: str | None, pairs
     panel = import_module("cldm_trainer.audit.judges.panel").PanelOptions(folds=folds, seeds=seeds)
     options = module.JudgingOptions(pairs=pairs, steps=steps, levelled=not as_stored, panel=panel)
     with BusyLines("judge", aloud=True) as say:
-        page = module.run(load_config(config_path), _command("judge", config_path, bundles, samples),
+        page = module.run(load_config(config_path), _command(),
                           bundles=[Path(bundle) for bundle in bundles], samples=Path(samples) if samples else None,
                           out=Path(out) if out else None, options=options, say=say)
     tell(page, out)
@@ -65,7 +67,7 @@ def spread(config_path: str, bundles: tuple[str, ...], maps: int, images: int, o
     """
     module = import_module("cldm_trainer.audit.conditional_spread")
     with BusyLines("spread", aloud=True) as say:
-        page = module.run(load_config(config_path), _command("spread", config_path, bundles, None),
+        page = module.run(load_config(config_path), _command(),
                           bundles=[Path(bundle) for bundle in bundles], out=Path(out) if out else None,
                           sizes=module.SpreadSizes(maps, images), say=say)
     tell(page, out)
@@ -87,10 +89,9 @@ def audit(config_path: str, samples: str | None, seeds: int, out: str | None, qu
           write_card: bool) -> None:
     """Test whether synthetic images can be distinguished from the cohort's, and whether they copy training slices."""
     module = import_module("cldm_trainer.audit")
-    samples_option = f" --samples {Path(samples).name}" if samples else ""
     with BusyLines("audit", aloud=True) as say:
-        result = module.run(load_config(config_path), f"cldm-train audit --config {config_path}{samples_option}",
-                            samples=Path(samples) if samples else None, out=Path(out) if out else None, card=write_card,
+        result = module.run(load_config(config_path), _command(), samples=Path(samples) if samples else None,
+                            out=Path(out) if out else None, card=write_card,
                             options=module.AuditOptions(quantile=quantile, seeds=seeds), say=say)
     tell(result.page, out)
     if result.card:
@@ -112,13 +113,13 @@ def utility(config_path: str, augment: bool, out: str | None) -> None:
       cldm-train utility --config trainer/configs/segguided-cpu.toml
       cldm-train utility --config trainer/configs/phantom2-cpu-teacher.toml --augment
     """
-    config, command = load_config(config_path), _command("utility", config_path, (), None)
+    config = load_config(config_path)
     cohort = import_module("cldm_trainer.results.new_patients").cohort_of_results(config)
     target = Path(out) if out else config.run_folder / "utility"
     name = "augmentation" if augment else "utility"
     with BusyLines("utility", aloud=True) as say:
         page = import_module(f"cldm_trainer.results.{name}.run").run(
-            config, f"{command} --augment" if augment else command, cohort, target, say)
+            config, _command(), cohort, target, say)
     click.echo(str(page))
 
 
@@ -129,17 +130,27 @@ def utility(config_path: str, augment: bool, out: str | None) -> None:
 def faithfulness(config_path: str, out: str) -> None:
     """Measure whether synthetic images show the label maps they were made from: Dice of the segmenter's label map of
     each against its label map, and against the segmenter's of the original. Continues where it was stopped."""
-    config, command = load_config(config_path), _command("faithfulness", config_path, (), None)
+    config = load_config(config_path)
     cohort = import_module("cldm_trainer.results.new_patients").cohort_of_results(config)
     with BusyLines("faithfulness", aloud=True) as say:
-        page = import_module("cldm_trainer.results.segguided.run").run(config, command, cohort, Path(out), say)
+        page = import_module("cldm_trainer.results.segguided.run").run(config, _command(), cohort, Path(out), say)
     click.echo(str(page))
 
 
-def _command(name: str, config_path: str, bundles: tuple[str, ...], samples: str | None) -> str:
-    """The command as pages state it."""
-    options = [f"--bundle {bundle}" for bundle in bundles] + ([f"--samples {Path(samples).name}"] if samples else [])
-    return " ".join([f"cldm-train {name} --config {config_path}", *options])
+def _command() -> str:
+    """The command as pages state it: with every option that was given and that its figures depend on."""
+    context = click.get_current_context()
+    words = [f"cldm-train {context.command.name}"]
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+        if not given or option.name in _UNSTATED:
+            continue
+        value = context.params[option.name or ""]
+        if option.name == "samples":
+            value = Path(value).name
+        values = value if option.multiple else [value]
+        words += [option.opts[0]] if value is True else [f"{option.opts[0]} {each}" for each in values]
+    return " ".join(words)
 
 
 def tell(page: Path, out: str | None) -> None:

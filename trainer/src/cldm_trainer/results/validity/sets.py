@@ -59,7 +59,7 @@ def split_patients(cohort: Path, settings: ValidityConfig) -> tuple[Rows, Rows]:
         rows, other = separate_rows(cohort, "validity", settings.reference, settings.label_maps)
         patients = patients_of(cohort)
     else:
-        every, patients = rows_of(cohort, settings.reference), patients_of(cohort)
+        every, patients = rows_of(cohort, "validity", settings.reference), patients_of(cohort)
         second = np.isin(patients[every], np.unique(patients[every])[1::2])
         rows, other = every[~second], every[second]
     one, two = (set(patients[chosen].tolist()) for chosen in (rows, other))
@@ -69,10 +69,14 @@ def split_patients(cohort: Path, settings: ValidityConfig) -> tuple[Rows, Rows]:
     return thinned(rows, settings.most_slices), thinned(other, settings.most_slices)
 
 
-def rows_of(cohort: Path, subset: str) -> Rows:
-    """Of a subset. Raises InputError if the cohort has none of that name."""
+def rows_of(cohort: Path, section: str, subset: str) -> Rows:
+    """Of a subset that a section of the configuration names. Raises InputError if the cohort has none of that name."""
     with open_dataset(cohort) as dataset:
-        return dataset.rows(subset)
+        try:
+            return dataset.rows(subset)
+        except InputError as error:
+            raise InputError(f"{error} Name another subset in [{section}]; or name test patients in subsets.json and "
+                             "prepare the cohort again.") from error
 
 
 def patients_of(cohort: Path) -> NDArray[np.str_]:
@@ -86,7 +90,7 @@ def patients_of(cohort: Path) -> NDArray[np.str_]:
 
 def separate_rows(cohort: Path, section: str, one: str, other: str) -> tuple[Rows, Rows]:
     """Rows of two subsets. Raises InputError where they share a patient, and as `patients_of`."""
-    patients, rows = patients_of(cohort), (rows_of(cohort, one), rows_of(cohort, other))
+    patients, rows = patients_of(cohort), (rows_of(cohort, section, one), rows_of(cohort, section, other))
     shared = set(patients[rows[0]].tolist()) & set(patients[rows[1]].tolist())
     if shared:
         raise InputError(f"{section}: {len(shared)} patients are in {one} and in {other}. Name subsets without common "
