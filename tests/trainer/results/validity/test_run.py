@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cldm_runtime.bundle.bundle import Bundle
 from cldm_runtime.errors import BundleError, InputError
 from cldm_runtime.store import open_dataset
 from cldm_trainer.config import Config
@@ -49,6 +50,9 @@ def test_from_cohort_to_page_and_again(config: Config, tmp_path: Path, monkeypat
     assert dice["sets"]["attributes"]["n"] == 0  # its images follow no outline
     assert figures["figures"]["missed"]["sets"]["attributes"]["values"]["blind"]["value"] == 1.0
     assert page.read_text().index("| figure | images | tau |") < page.read_text().index("### The segmenters")
+    identity = Bundle.load(config.validity.segmenters["perfect"].bundle).identity
+    assert figures["made"]["segmenters"] == {"perfect": identity, "blind": identity}
+    assert f"Bundles of segmenters: `{identity}`." in page.read_text()
     assert "| Dice infarct | generator | blind | 0.000 | 0.000 | 0.000 [0.000, 0.000] | – |" in page.read_text()
     before = page.read_text()
     monkeypatch.setattr(loop, "_Trainer", None)  # nothing is trained, segmented or generated again

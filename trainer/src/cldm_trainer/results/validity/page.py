@@ -47,8 +47,17 @@ def validity_section(figures: Json) -> str:
              "![each segmenter on synthetic and on reference images](figures/validity.svg)",
              "### The segmenters", segmenter_table(figures), *_same_maps(figures),
              "### By attribute", _STRATA, strata_table(figures),
-             f"Written by `{made['command']}`; every number is also in [validity.json](validity.json)."]
+             f"Written by `{made['command']}`; every number is also in [validity.json](validity.json).",
+             *_versions(made)]
     return "\n\n".join(parts)
+
+
+def _versions(made: Json) -> list[str]:
+    """Which bundles were measured; nothing in figures of before they were recorded."""
+    makers = (made.get("bundles") or {}).values()
+    parts = [("Generators", makers), ("Bundles of segmenters", (made.get("segmenters") or {}).values())]
+    named = [f"{title}: {', '.join(f'`{name}`' for name in dict.fromkeys(names))}." for title, names in parts if names]
+    return [" ".join(named)] if named else []
 
 
 _STRATA = """\

@@ -22,7 +22,7 @@ from .networks import check_networks
 from .page import validity_section
 from .picture import scatter
 from .prediction import FigureTerms, Json, predict_validity
-from .segmenters import compared_segmenters
+from .segmenters import ComparedSegmenter, compared_segmenters
 from .sets import (
     Rows,
     Say,
@@ -70,7 +70,7 @@ def run(config: Config, command: str, cohort: Path, out: Path, say: Say = lambda
     tables = {**{chosen.name: terms_of(chosen) for chosen in generated}, CEILING: by_ceiling}
     figures = predict_validity(by_reference, tables, CEILING, list(section.segmenters), folder.cohort.domain,
                                section.replicates)
-    return write(_described(figures, config, command, cohort, [reference, *generated, ceiling]), out)
+    return write(_described(figures, config, command, cohort, [reference, *generated, ceiling], segmenters), out)
 
 
 def _generators(folders: Sequence[str], cohort: Path, rows: Rows) -> list[Generator]:
@@ -87,18 +87,20 @@ def _generators(folders: Sequence[str], cohort: Path, rows: Rows) -> list[Genera
     return generators
 
 
-def _described(figures: Json, config: Config, command: str, cohort: Path, sets: list[SegmentedSet]) -> Json:
+def _described(figures: Json, config: Config, command: str, cohort: Path, sets: Sequence[SegmentedSet],
+               segmenters: Sequence[ComparedSegmenter]) -> Json:
     """The figures with what they are of, without NaN."""
     with open_dataset(cohort) as dataset:
         nature, has_reader = dataset.nature, ANNOTATIONS in dataset
     one, other = sets[0].truth, sets[-1].truth
     sizes = {"reference": len(one), "reference_patients": len(set(one.patients.tolist())), "other": len(other),
              "other_patients": len(set(other.patients.tolist()))}
-    bundles = {chosen.name: chosen.maker for chosen in sets if chosen.maker}
+    makers = {"bundles": {chosen.name: chosen.maker for chosen in sets if chosen.maker},
+              "segmenters": {segmenter.name: segmenter.bundle for segmenter in segmenters if segmenter.bundle}}
     described: Json = without_nan({"nature": nature, "axes": one.domain.axes,
                                     "scored_against": config.validity.scored_against, "has_reader": has_reader,
                                     **figures, "made": {
-        "command": command, "sizes": sizes, "bundles": bundles, "settings": plain(config.validity)}})
+        "command": command, "sizes": sizes, **makers, "settings": plain(config.validity)}})
     return described
 
 

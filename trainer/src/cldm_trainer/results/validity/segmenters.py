@@ -1,7 +1,7 @@
 """The segmenters that are compared: a name, what decides its label maps, and a function from images to label maps."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ Images = NDArray[np.float32]
 class ComparedSegmenter:
     """network: JSON values that say which network it is; several segmenters may share one. segment: images
     (N, C, *spatial) -> the network's label maps (N, *spatial) uint8. post: what `finish` (maps, images) does then.
+    bundle: for people; "" for a network that was trained here.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ComparedSegmenter:
     segment: Callable[[Images], LabelMap]
     post: Mapping[str, Any]
     finish: Callable[[LabelMap, Images], LabelMap]
+    bundle: str = ""
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -56,8 +58,9 @@ def _of_bundle(name: str, recipe: SegmenterRecipe, run: RunFolder) -> ComparedSe
         raise InputError(f"validity.segmenters.{name}: {Path(recipe.bundle)} is of the domain "
                          f"{segmenter.domain.name!r}, the cohort of {cohort.domain.name!r}. Use a segmenter of the "
                          "cohort's domain and labels.")
-    return _finished(name, {"manifest_sha256": segmenter.bundle.manifest_sha256},
-                     lambda images: segmenter.segment(images, cohort.spacing_mm), recipe, cohort.domain)
+    finished = _finished(name, {"manifest_sha256": segmenter.bundle.manifest_sha256},
+                         lambda images: segmenter.segment(images, cohort.spacing_mm), recipe, cohort.domain)
+    return replace(finished, bundle=segmenter.bundle.identity)
 
 
 def _of_recipe(name: str, recipe: SegmenterRecipe, run: RunFolder) -> ComparedSegmenter:
