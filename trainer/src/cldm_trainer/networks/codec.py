@@ -87,9 +87,11 @@ class Codec(nn.Module):
         return decoded if self.components is None else decoded + self.components.decode(z)
 
     def begin_certain(self) -> None:
-        """Give untrained weights a small deviation, e^-3: where a label fills few voxels, the noise of a deviation of 1
-        hides it at first, and the codec learns to draw none."""
-        nn.init.constant_(self.autoencoder.quant_conv_log_sigma.conv.bias, -6.0)
+        """Give untrained weights a small deviation: e^-3, and e^-6 beside components, the finest of which are small.
+        Where a label fills few voxels, the noise of a deviation of 1 hides it at first, and the codec learns to draw
+        none."""
+        log_variance = -6.0 if self.components is None else -12.0
+        nn.init.constant_(self.autoencoder.quant_conv_log_sigma.conv.bias, log_variance)
 
     def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Reconstruction from mean + deviation * noise, the mean, the deviation."""

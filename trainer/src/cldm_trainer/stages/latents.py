@@ -2,7 +2,8 @@
 
     <run folder>/latents/latents.safetensors    for each subset: <subset>.mean, <subset>.deviation, <subset>.mask (raw
                                                 latents, float16), and image_mean, image_std, mask_mean, mask_std
-                                                (C,) of the training subset: the per-channel standardisation
+                                                (C,) of the training subset: the per-channel standardisation;
+                                                0 and 1 where the codec has components
 
     <run folder>/latents/standardisation.safetensors    where the weights come from a bundle: its standardisation, kept
 
@@ -123,7 +124,7 @@ def run(sections: CodecSections, run: RunFolder) -> None:
         latents = encode(images, maps, moved)
         tensors |= {f"{subset}.{name}": getattr(latents, name) for name in ("mean", "deviation", "mask")}
         if subset == "train":
-            tensors |= statistics(latents)
+            tensors |= as_they_are(latents) if in_common_units(images) else statistics(latents)
     standardisation = path.with_name(_KEPT)
     tensors |= checkpoint.load_tensors(standardisation) if standardisation.exists() else {}
     save_derived(path, tensors, made_from)
@@ -144,6 +145,19 @@ def statistics(latents: Latents) -> dict[str, Tensor]:
     mask_mean = mask.mean(axes)
     mask_std = mask.std(axes, correction=0) if len(mask_mean) else mask_mean
     return {"image_mean": mean.mean(axes), "image_std": variance.sqrt(), "mask_mean": mask_mean, "mask_std": mask_std}
+
+
+def in_common_units(codec: Codec | IdentityCodec) -> bool:
+    """Whether the channels of a latent are not to be standardised one by one: those of principal components differ in
+    variance for a reason, and background is 0 in all of them."""
+    return isinstance(codec, Codec) and codec.components is not None
+
+
+def as_they_are(latents: Latents) -> dict[str, Tensor]:
+    """`statistics` that leave latents without a mask's as they are."""
+    channels = latents.mean.shape[1]
+    return {"image_mean": torch.zeros(channels), "image_std": torch.ones(channels),
+            "mask_mean": torch.zeros(0), "mask_std": torch.zeros(0)}
 
 
 @torch.no_grad()
