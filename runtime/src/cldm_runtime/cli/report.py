@@ -17,9 +17,13 @@ from .progress import BusyLines
 @click.option("--segmentation", "names", metavar="NAME", multiple=True,
               help="Which one, if DATASET has more than one. Given several times: these are compared.")
 @click.option("--subset", metavar="NAME", help="Report only on this subset, for example test.  [default: all samples]")
+@click.option("--annotation", "annotations", metavar="NAME", multiple=True,
+              help="Given several times, for a segmentation that keeps what it drew: annotations of the same images, "
+                   "whose differences the draws should have. Segmentations in DATASET, masks or annotations.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: that of DATASET]")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary (scores.json) instead of the file names.")
-def report(dataset: Path, names: tuple[str, ...], subset: str | None, out: Path | None, as_json: bool) -> None:
+def report(dataset: Path, names: tuple[str, ...], subset: str | None, annotations: tuple[str, ...], out: Path | None,
+           as_json: bool) -> None:
     """Write report.html, scores.csv and scores.json about a segmentation in DATASET, or comparison.html, .csv and .json
     about several; older ones are replaced.
 
@@ -27,14 +31,17 @@ def report(dataset: Path, names: tuple[str, ...], subset: str | None, out: Path 
     Examples:
       cldm report out/samples.h5 --out out
       cldm report out/samples.h5 --segmentation lge-segmenter --segmentation mine --out out
+      cldm report cohort.h5 --segmentation ldm-seg --annotation reader-1 --annotation reader-2
     """
+    if annotations and len(names) > 1:
+        raise InputError(f"--annotation: found {len(names)} segmentations, expected one. Report on each by itself.")
     folder = out or dataset.parent
     with BusyLines("report") as say:
         if len(names) > 1:
             compared = write_comparison(dataset, names, folder, subset=subset, say=say)
         else:
             chosen = names[0] if names else only_segmentation(dataset)
-            written = write_report(dataset, chosen, folder, subset=subset, say=say)
+            written = write_report(dataset, chosen, folder, subset=subset, annotations=annotations, say=say)
     if len(names) > 1:
         echo_comparison(compared, as_json)
     else:

@@ -19,7 +19,7 @@ from .sections import SectionedCommand
 from .segment_cases import segment_cases
 from .segmenter_forms import FORMS_HELP, bundles_of, load_any_segmenter, say_segmenter
 
-_DRAWING = ("samples", "seed", "steps", "out")
+_DRAWING = ("samples", "seed", "steps", "keep_samples", "out")
 _SECTIONS = {
     "Most needed": ("source", "bundle_folder", "overwrite", *_DRAWING),
     "Machine": ("provider", "precision", "batch_size", "mirror", "threads"),
@@ -42,6 +42,8 @@ class _Segment(SectionedCommand, AuditedCommand):
               "[default: 0]")
 @click.option("--steps", type=WholeNumber(min=1), metavar="T", help="With --bundle: sampling steps.  "
               "[default: from bundle]")
+@click.option("--keep-samples", is_flag=True, help="With --bundle: keep the label maps that were drawn in the dataset, "
+              "for the report.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="With a folder of cases: where their "
               "dataset and NIfTI files go.  [default: CASES-segmented]")
 @provider_option
@@ -53,8 +55,8 @@ class _Segment(SectionedCommand, AuditedCommand):
               help="Threads of one operator.  [default: all cores]")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier segmentation by this segmenter.")
 def segment(images: Path, source: str | None, bundle_folder: Path | None, samples: int | None, seed: int | None,
-            steps: int | None, out: Path | None, provider: str, precision: str, batch_size: int, mirror: bool | None,
-            threads: int | None, overwrite: bool) -> None:
+            steps: int | None, keep_samples: bool, out: Path | None, provider: str, precision: str, batch_size: int,
+            mirror: bool | None, threads: int | None, overwrite: bool) -> None:
     """Segment every image of DATASET. The label maps are added to the file under /segmentations.
 
     The file is replaced only when everything is done. With --bundle, a folder of CASES may be given instead of a
@@ -70,14 +72,15 @@ def segment(images: Path, source: str | None, bundle_folder: Path | None, sample
     if (source is None) == (bundle_folder is None):
         raise InputError("expected either --segmenter SEGMENTER or --bundle DIR.")
     if bundle_folder is None:
-        given = {"--samples": samples, "--seed": seed, "--steps": steps, "--out": out}
+        given = {"--samples": samples, "--seed": seed, "--steps": steps, "--keep-samples": keep_samples or None,
+                 "--out": out}
         if unused := [name for name, value in given.items() if value is not None]:
             raise InputError(f"{', '.join(unused)}: only with --bundle, for segmenters that draw label maps.")
         assert source is not None
         _segment(images, load_any_segmenter(source, provider, threads, precision), batch_size, mirror, overwrite)
         return
     drawing = EnsembleSegmenter.load(bundle_folder, provider, threads, precision, steps=steps, seed=seed or 0,
-                                     samples=SAMPLES if samples is None else samples)
+                                     samples=SAMPLES if samples is None else samples, keep_samples=keep_samples)
     if images.is_dir():
         with show_progress("reading cases", 0, sys.stderr) as progress:
             dataset = segment_cases(images, drawing, out, overwrite, progress)

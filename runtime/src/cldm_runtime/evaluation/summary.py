@@ -14,6 +14,7 @@ from ..errors import DatasetError
 from ..files.records import without_nan
 from ..metrics.agreement import Agreement, Estimate, agreement
 from ..metrics.doubt import RegionDoubt
+from ..metrics.energy import RegionEnsemble
 from ..metrics.label_order import LabelPermutation
 from ..metrics.lesions import LesionSummary, summarise_lesions
 from ..metrics.overlap import DEFINITION, RegionSummary, ScoreReason, Scores, summarise
@@ -112,13 +113,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Summary:
-    """The content of scores.json. `run`: bundles, settings and versions, as text and numbers. `regions` and
-    `false_detections` are against masks, and empty without masks. unit: what the bootstrap resamples: patient,
-    condition or sample. uncertainty: None if no condition has several samples. strata: None without a
-    reference. generator: what the bundle of generated images states, None for a cohort; generator_weakness: where it
-    falls short of its cohort, "" if nowhere. label_permutation: None if the label values look right. lesions: by
-    lesion, for volumes with nested regions. doubt: of a segmenter that gives a variance. pairs: None without pairs.
-    places: where the lesions lie."""
+    """The content of scores.json. `run`: bundles, settings, versions. `regions` and `false_detections` are against
+    masks, and empty without masks. unit: what the bootstrap resamples: patient, condition or sample. uncertainty: None
+    if no condition has several samples. strata: None without a reference. generator: what the bundle of generated
+    images states, None for a cohort; generator_weakness: where it falls short of its cohort, "" if nowhere.
+    label_permutation: None if the label values look right. lesions: by lesion, for volumes with nested regions. doubt:
+    of a segmenter that gives a variance. ensemble: where the label maps that it drew are kept. pairs: None without
+    pairs. places: where the lesions lie."""
 
     run: Mapping[str, str | int | float]
     n_samples: int
@@ -137,6 +138,7 @@ class Summary:
     label_permutation: LabelPermutation | None = None
     lesions: tuple[LesionSummary, ...] = ()
     doubt: tuple[RegionDoubt, ...] = ()
+    ensemble: tuple[RegionEnsemble, ...] = ()
     pairs: PairResponse | None = None
     places: tuple[PlaceComparison, ...] = ()
 
@@ -152,8 +154,8 @@ class Summary:
             "uncertainty": _record(self.uncertainty), "strata": _record(self.strata),
             "generator": self.generator and {**asdict(self.generator), "weakness": self.generator_weakness},
             "label_permutation": _record(self.label_permutation),
-            **({"lesions": [asdict(region) for region in self.lesions]} if self.lesions else {}),
-            **({"doubt": [asdict(region) for region in self.doubt]} if self.doubt else {}),
+            **{name: [asdict(region) for region in regions] for name, regions in (
+                ("lesions", self.lesions), ("doubt", self.doubt), ("ensemble", self.ensemble)) if regions},
             **({"pairs": asdict(self.pairs)} if self.pairs else {}), **places_json(self.places),
         }
         return dict(without_nan(document))
@@ -276,8 +278,7 @@ def _lesion_size(domain: Domain, *tables: AttributeTable | None) -> NDArray[np.f
     """(N,) size of the lesion, from the first table that holds it for any sample; None if no table does."""
     if domain.lesion is None or domain.lesion_size is None:
         return None
-    column = domain.attribute_names.index(domain.lesion_size)
-    sizes = (table[:, column] for table in tables if table is not None)
+    sizes = (table[:, domain.attribute_names.index(domain.lesion_size)] for table in tables if table is not None)
     return next((size for size in sizes if np.isfinite(size).any()), None)
 
 
@@ -295,5 +296,4 @@ def _record(part: "DataclassInstance | None") -> dict[str, Any] | None:
 
 def _flat(comparison: Comparison) -> dict[str, Any]:
     values = asdict(comparison)
-    return {**{key: value for key, value in values.items() if key != "agreement"}, **values["agreement"],
-            "n_excluded": comparison.agreement.n_excluded}
+    return values | values.pop("agreement") | {"n_excluded": comparison.agreement.n_excluded}

@@ -40,20 +40,23 @@ Float32 = NDArray[np.float32]
 @dataclass(frozen=True)
 class DrawnLabels:
     """Of one image: labels (*spatial), variance (C, *spatial) of the drawn channels, 0 to 0.25, and sample_dice (C,),
-    the mean Dice of every two drawn maps that are not both empty; NaN where all are empty."""
+    the mean Dice of every two drawn maps that are not both empty; NaN where all are empty. maps (K, *spatial): what was
+    drawn, where it is kept; else K = 0."""
 
     labels: LabelMap
     variance: Float32
     sample_dice: Float32
+    maps: LabelMap
 
 
 @dataclass(frozen=True)
 class _Running:
-    """Sums over the draws of one image, and the drawn maps as bits."""
+    """Sums over the draws of one image, and the drawn maps as bits. maps: as labels; None: they are not kept."""
 
     total: NDArray[np.float64]
     squares: NDArray[np.float64]
     bits: list[NDArray[np.uint8]]
+    maps: list[LabelMap] | None
 
     def add(self, drawn: Float32, channels: LabelChannels) -> None:
         """drawn: (n, C, *spatial)."""
@@ -61,12 +64,15 @@ class _Running:
             self.total[:] += values
             self.squares[:] += np.square(values)
             self.bits.append(np.packbits(inside.reshape(len(inside), -1), axis=1))
+        if self.maps is not None:
+            self.maps.extend(channels.decode(drawn))
 
     def finish(self, channels: LabelChannels) -> DrawnLabels:
         count = len(self.bits)
         mean = self.total / count
         variance = np.maximum(self.squares / count - np.square(mean), 0.0).astype(np.float32)
-        return DrawnLabels(channels.decode(mean[None])[0], variance, pairwise_dice(np.stack(self.bits)))
+        maps = np.stack(self.maps) if self.maps else np.zeros((0, *mean.shape[1:]), np.uint8)
+        return DrawnLabels(channels.decode(mean[None])[0], variance, pairwise_dice(np.stack(self.bits)), maps)
 
 
 def pairwise_dice(bits: NDArray[np.uint8]) -> Float32:
@@ -85,8 +91,8 @@ def pairwise_dice(bits: NDArray[np.uint8]) -> Float32:
 @dataclass(frozen=True, repr=False)
 class EnsembleSegmenter(BundledSegmenter):
     """A segmenter as `evaluation.segmenters.interface.AnySegmenter` has it, by a bundle that draws label maps of given
-    images. settings: of sampling. samples: label maps of each image. What was drawn once is evaluated as it is, with
-    any number of samples and steps and any seed."""
+    images. settings: of sampling. samples: label maps of each image. keep_samples: also store these. What was drawn once
+    is evaluated as it is, with any number of samples and steps and any seed."""
 
     FREE = ("samples", "seed", "steps")
 
@@ -97,10 +103,12 @@ class EnsembleSegmenter(BundledSegmenter):
     samples: int = SAMPLES
     seed: int = 0
     threads: int | None = None
+    keep_samples: bool = False
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], provider: str = "cpu", threads: int | None = None,
-             precision: str = "fp32", *, samples: int = SAMPLES, seed: int = 0, steps: int | None = None) -> Self:
+             precision: str = "fp32", *, samples: int = SAMPLES, seed: int = 0, steps: int | None = None,
+             keep_samples: bool = False) -> Self:
         """provider, threads, precision: as in `Generator.load`. steps: of sampling; None: the bundle's. Raises
         InputError, BundleError for a bundle that draws no label maps of images, and ProviderError."""
         bundle = Bundle.load(path)
@@ -110,26 +118,27 @@ class EnsembleSegmenter(BundledSegmenter):
         if not 1 <= checked_count("samples", samples) < _DRAWS:
             raise InputError(f"samples = {samples}: expected 1 to {_DRAWS - 1}.")
         return cls._open(bundle, choose_provider(bundle, provider, threads, precision), samples, checked_seed(seed),
-                         steps, threads)
+                         steps, threads, keep_samples)
 
     @classmethod
     def _open(cls, bundle: Bundle, choice: Choice, samples: int, seed: int, steps: int | None,
-              threads: int | None) -> Self:
+              threads: int | None, keep_samples: bool) -> Self:
         sampling = bundle.manifest.sampling
         assert sampling is not None  # the manifest was checked, and every generator has it
         settings = sampling if steps is None else replace(sampling, steps=checked_count("steps", steps))
         pipeline = Pipeline.open(bundle, choice.provider, threads, choice.precision)
         pipeline.plan(settings)  # raises InputError for steps that the bundle does not take
-        return cls(bundle, choice, settings, pipeline, samples, seed, threads)
+        return cls(bundle, choice, settings, pipeline, samples, seed, threads, keep_samples)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Another process opens the graphs itself, on the same provider."""
         return EnsembleSegmenter._open, (self.bundle, self.choice, self.samples, self.seed, self.settings.steps,
-                                         self.threads)
+                                         self.threads, self.keep_samples)
 
     def with_threads(self, threads: int | None) -> "EnsembleSegmenter":
         """This segmenter with its graphs opened again, for another number of threads."""
-        return EnsembleSegmenter._open(self.bundle, self.choice, self.samples, self.seed, self.settings.steps, threads)
+        return EnsembleSegmenter._open(self.bundle, self.choice, self.samples, self.seed, self.settings.steps, threads,
+                                       self.keep_samples)
 
     def __repr__(self) -> str:
         return f"<EnsembleSegmenter {self.name} on {self.choice.provider}: {self.samples} samples of each image>"
@@ -175,7 +184,8 @@ class EnsembleSegmenter(BundledSegmenter):
         drawn = [self.draw(dataset.images(row), row, batch_size) for row in range(*rows.indices(len(dataset)))]
         return {"masks": np.stack([each.labels for each in drawn]),
                 "variance": np.stack([each.variance for each in drawn]).astype(np.float16),
-                "sample_dice": np.stack([each.sample_dice for each in drawn])}
+                "sample_dice": np.stack([each.sample_dice for each in drawn]),
+                **({"samples": np.stack([each.maps for each in drawn])} if self.keep_samples else {})}
 
     def draw(self, image: Float32, index: int, batch_size: int | None = None) -> DrawnLabels:
         """The label map of an image (C, *spatial) in the bundle's value range, and how far its draws differ.
@@ -187,12 +197,13 @@ class EnsembleSegmenter(BundledSegmenter):
         window = place(image, self.bundle.manifest.image.shape)
         fed = self.pipeline.encode({"image": window.cut(image)[None]})
         shape = (len(channels), *self.bundle.manifest.image.shape)
-        running = _Running(np.zeros(shape), np.zeros(shape), [])
+        running = _Running(np.zeros(shape), np.zeros(shape), [], [] if self.keep_samples else None)
         size = min(batch_size or self.settings.batch_size, samples_in_block(int(np.prod(shape))))
         for start in range(0, self.samples, size):
             running.add(self._drawn(fed, index, range(start, min(start + size, self.samples)), size), channels)
         found = running.finish(channels)
-        return DrawnLabels(window.put_back(found.labels), window.put_back(found.variance), found.sample_dice)
+        return DrawnLabels(window.put_back(found.labels), window.put_back(found.variance), found.sample_dice,
+                           window.put_back(found.maps))
 
     def _drawn(self, fed: Mapping[str, Float32], index: int, draws: range, size: int) -> Float32:
         """(n, C, *spatial) channels of some draws of an image; a short batch is filled up, so that all have one shape.

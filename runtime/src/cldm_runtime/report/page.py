@@ -16,6 +16,7 @@ from ..bundle.obedience import stated_obedience, weakness
 from ..domains.attributes import Attribute
 from ..errors import InputError
 from ..evaluation.doubt import read_doubt
+from ..evaluation.ensembles import read_ensemble
 from ..evaluation.fresh import refuse_stale, unknown_origins
 from ..evaluation.label_order import permutation_note, read_permutation
 from ..evaluation.pair_response import read_pair_response
@@ -30,6 +31,7 @@ from ..metrics.strata import FEWEST
 from ..store import DERIVED_FROM, FILTER, FREE_MAPS, MASK_ATTRIBUTES_FROM, Dataset, open_dataset, read_filter
 from ..version import __version__
 from .charts import bland_altman, histogram, scatter
+from .ensembles import ensemble_section
 from .filtered import filter_section, filter_sentence
 from .gallery import gallery
 from .generator import generator_section
@@ -74,10 +76,10 @@ class ReportFiles:
 
 
 def write_report(path: str | os.PathLike[str], name: str, folder: str | os.PathLike[str], *, subset: str | None = None,
-                 seed: int = 0, say: Say = lambda text: None) -> ReportFiles:
+                 seed: int = 0, annotations: Sequence[str] = (), say: Say = lambda text: None) -> ReportFiles:
     """Report on the segmentation `name` of the dataset at `path`, for all samples or one subset.
 
-    Existing reports in `folder` are replaced. say: told what is done. Raises InputError, and DatasetError also where
+    Existing reports in `folder` are replaced. annotations: as of `evaluation.ensembles.read_ensemble`. say: told what is done. Raises InputError, and DatasetError also where
     the measurements are of other images or label maps than the file holds now.
     """
     out = Path(folder)
@@ -89,7 +91,7 @@ def write_report(path: str | os.PathLike[str], name: str, folder: str | os.PathL
         samples = read_samples(dataset, name, subset)
         described = {**describe_run(dataset, name, subset), "content_sha256": content}
         say(f"{name}: figures of {len(samples.attributes)} samples with their intervals")
-        summary = summarise_all(dataset, name, samples, described, seed)
+        summary = summarise_all(dataset, name, samples, described, seed, annotations)
         notes = reading_notes(dataset, name, samples, summary)
         say(f"{name}: drawing the page")
         page = render(dataset, name, samples, summary)
@@ -100,7 +102,7 @@ def write_report(path: str | os.PathLike[str], name: str, folder: str | os.PathL
 
 
 def summarise_all(dataset: Dataset, name: str, samples: Samples, run: Mapping[str, str | int | float],
-                  seed: int = 0) -> Summary:
+                  seed: int = 0, annotations: Sequence[str] = ()) -> Summary:
     """Every figure of scores.json. run: as of `describe_run`."""
     summary = summarise_samples(samples, run, seed)
     manifest = dataset.metadata.get("manifest")
@@ -110,6 +112,7 @@ def summarise_all(dataset: Dataset, name: str, samples: Samples, run: Mapping[st
                    generator_weakness="" if generator is None else weakness(generator, samples.domain),
                    label_permutation=read_permutation(dataset, name, samples),
                    doubt=read_doubt(dataset, name, samples, seed),
+                   ensemble=read_ensemble(dataset, name, samples, annotations, seed),
                    pairs=read_pair_response(dataset, name, samples, seed))
 
 
@@ -165,7 +168,7 @@ def render(dataset: Dataset, name: str, samples: Samples, summary: Summary) -> s
     notes, chosen = reading_notes(dataset, name, samples, summary), read_filter(dataset.metadata, dataset.path)
     sections = [_head(title, nature_sentences(dataset, name), notes, samples, summary), _overlap(samples, summary),
                 lesions_section(summary.lesions), doubt_section(dataset, name, samples, summary.doubt),
-                strata_section(summary.strata), _agreement(samples, summary),
+                ensemble_section(summary.ensemble), strata_section(summary.strata), _agreement(samples, summary),
                 pair_section(summary.pairs, samples.domain.lesion or "lesion"), gallery(dataset, name, samples),
                 "" if uncertainty is None else uncertainty_section(dataset, name, samples, uncertainty),
                 "" if summary.generator is None else generator_section(summary.generator),

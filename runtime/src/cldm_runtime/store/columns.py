@@ -13,7 +13,7 @@ from ..domains.domain import Domain
 from ..errors import DatasetError, InputError, as_array
 from ..metrics.overlap import ScoreReason
 from .disk_stream import DiskStream
-from .format import SEGMENTATION_COLUMNS, TEXT, Column, chunk_rows, encode_text
+from .format import SEGMENTATION_COLUMNS, TEXT, Column, chunk_shape, encode_text
 
 
 class ColumnWriter:
@@ -56,7 +56,7 @@ class ColumnWriter:
         if np.dtype(column.dtype).kind in "iu" and array.dtype.kind not in "iu":
             raise DatasetError(f"append: {name} must be integers, found {array.dtype}. Convert them.")
         self._check_shape(name, column, array)
-        if column.trailing == "mask":
+        if column.trailing in ("mask", "maps"):
             self._check_labels(name, array)
         elif column.dtype == "u1" and array.size and not 0 <= array.min() <= array.max() <= 255:
             raise DatasetError(f"append: {name} must be integers 0..255, found {array.min()} to {array.max()}.")
@@ -68,7 +68,7 @@ class ColumnWriter:
                     "imaging": (len(self._domain.image_attributes),),
                     "place": (len(self._domain.place.names) if self._domain.place else 0,),
                     "": ()}.get(column.trailing)
-        if column.trailing == "channels":
+        if column.trailing in ("channels", "maps"):
             expected = (*array.shape[1:2], *spatial)
         if array.ndim < 1 or (expected is not None and array.shape[1:] != expected):
             shape = ", ".join(["n", *map(str, expected or ())])
@@ -88,12 +88,11 @@ class ColumnWriter:
             raise DatasetError(f"{self._group.name.rstrip('/')}/{column.path} exists already. Name it in `replace` to "
                                "write it again.")
         self._fresh[name] = 0
-        row_bytes = int(np.prod(trailing, dtype=np.int64)) * np.dtype(column.dtype).itemsize
         options = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if column.compress else {}
         dtype = TEXT if column.dtype.startswith("S") else column.dtype
         dataset = self._group.create_dataset(
             column.path, (0, *trailing), maxshape=(None, *trailing), dtype=dtype,
-            chunks=(chunk_rows(row_bytes), *trailing), **options)
+            chunks=chunk_shape(column, trailing), **options)
         self._describe(dataset, name, column)
         return dataset
 
@@ -109,7 +108,7 @@ class ColumnWriter:
             reasons = {"imaging": domain.image_reason_names, "place": domain.place_reason_names,
                        "scores": of_scores}.get(column.trailing, domain.reason_names)
             dataset.attrs["reasons"] = [f"{number} {text}" for number, text in reasons.items()]
-        if column.trailing == "mask":
+        if column.trailing in ("mask", "maps"):
             dataset.attrs["labels"] = list(self._domain.labels.names)
 
     def _check_lengths(self, rows: int) -> None:
@@ -135,17 +134,18 @@ class SegmentationWriter(ColumnWriter):
                place_reasons: ArrayLike | None = None, scores: ArrayLike | None = None,
                score_reasons: ArrayLike | None = None, score_names: Sequence[str] = (),
                score_units: Sequence[str] = (), variance: ArrayLike | None = None,
-               sample_dice: ArrayLike | None = None, channel_names: Sequence[str] = ()) -> None:
+               sample_dice: ArrayLike | None = None, samples: ArrayLike | None = None,
+               channel_names: Sequence[str] = ()) -> None:
         """Add rows: masks (n, *spatial) uint8, attributes and their reasons (n, A), those of images with these masks
         and their reasons (n, B), places of lesions and their reasons (n, P), scores and their reasons (n, S), variance
-        (n, C, *spatial) and Dice (n, C) of the samples of an ensemble.
+        (n, C, *spatial) and Dice (n, C) of the samples of an ensemble, and those samples (n, K, *spatial) uint8.
 
         The names and units of the scores, and the names of the channels, are needed with the first rows.
         """
         named = scores is not None and "scores" not in self._fresh
-        drawn = variance is not None and "variance" not in self._fresh
+        doubted = variance is not None and "variance" not in self._fresh
         channels = 0 if variance is None else np.asarray(variance).shape[1]
-        if drawn and len(channel_names) != channels:
+        if doubted and len(channel_names) != channels:
             raise DatasetError(f"append: {channels} channels of variance, {len(channel_names)} names; give one of "
                                "each.")
         width = 0 if scores is None else np.asarray(scores).shape[-1]
@@ -156,8 +156,8 @@ class SegmentationWriter(ColumnWriter):
                       "image_attributes": image_attributes, "image_attribute_reasons": image_attribute_reasons,
                       "place": place, "place_reasons": place_reasons,
                       "scores": scores, "score_reasons": score_reasons, "variance": variance,
-                      "sample_dice": sample_dice})
-        if drawn:
+                      "sample_dice": sample_dice, "samples": samples})
+        if doubted:
             for name in ("variance", "sample_dice"):
                 if name in self._group:
                     self._group[name].attrs["names"] = list(channel_names)

@@ -30,7 +30,8 @@ class Column:
 
     path: str
     dtype: str
-    trailing: str  # "image", "mask", "region", "channels", "attributes", "imaging", "place", "scores"; "": one number
+    # "image", "mask", "maps", "region", "channels", "attributes", "imaging", "place", "scores"; "": one number
+    trailing: str
     compress: bool = True
 
 
@@ -72,6 +73,7 @@ SEGMENTATION_COLUMNS = {
     "score_reasons": Column("score_reasons", "u1", "scores"),
     "variance": Column("variance", "f2", "channels"),
     "sample_dice": Column("sample_dice", "f4", "scores"),
+    "samples": Column("samples", "u1", "maps"),
 }
 
 
@@ -131,6 +133,13 @@ def _is_storable(value: object) -> bool:
 def chunk_rows(row_bytes: int) -> int:
     """Rows in one chunk of a column whose rows have `row_bytes` bytes."""
     return min(_CHUNK_ROWS, max(1, CHUNK_BYTES // max(1, row_bytes)))
+
+
+def chunk_shape(column: Column, trailing: tuple[int, ...]) -> tuple[int, ...]:
+    """Of a column whose rows have the shape `trailing`: some rows, or one of the maps of a row."""
+    if column.trailing == "maps":
+        return (1, 1, *trailing[1:])
+    return (chunk_rows(math.prod(trailing) * np.dtype(column.dtype).itemsize), *trailing)
 
 
 def encode_images(images: NDArray[np.floating], low: float, high: float) -> NDArray[np.uint16]:

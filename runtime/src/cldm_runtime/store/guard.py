@@ -20,6 +20,7 @@ _DEFLATE_RATIO = 1100  # no stream of deflate unpacks to more than 1032 times it
 _HEAP, _HEAP_HEADER, _SMALLEST_HEAP = b"GCOL\x01", 16, 4096
 _SEARCHED = 32 * 1024**2
 _READ_BY_ROWS = ("images", "masks", "annotations", "variance", "painted")
+_READ_BY_MAPS = "samples"  # several of each row
 _ALLOWED_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 
 
@@ -132,8 +133,10 @@ def _check_size(item: h5py.Dataset, where: str) -> None:
         raise DatasetError(f"{where} has chunks of {item.chunks}, more than {MAX_CHUNK_BYTES >> 20} MiB. Rechunk it.")
     if shape and shape[0] > MAX_ROWS:
         raise DatasetError(f"{where} claims {shape[0]} rows, more than {MAX_ROWS}.")
-    by_rows = item.name.rsplit("/", 1)[-1] in _READ_BY_ROWS and len(shape) > 1
-    size, most = math.prod(shape[1:] if by_rows else shape) * itemsize, MAX_CHUNK_BYTES if by_rows else MAX_COLUMN_BYTES
+    name = item.name.rsplit("/", 1)[-1]
+    by_rows = name in (*_READ_BY_ROWS, _READ_BY_MAPS) and len(shape) > 1
+    at_once = shape[1 + (name == _READ_BY_MAPS):] if by_rows else shape
+    size, most = math.prod(at_once) * itemsize, MAX_CHUNK_BYTES if by_rows else MAX_COLUMN_BYTES
     if size > most:
         raise DatasetError(f"{where} claims {list(shape)} values, more than {most >> 20} MiB"
                            f"{' in a row' if by_rows else ''}.")

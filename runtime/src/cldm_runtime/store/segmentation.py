@@ -1,6 +1,6 @@
 """Reading the columns of a group of a dataset file, and the group of one segmenter."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import h5py
@@ -135,6 +135,20 @@ class Segmentation(StoredColumns):
         """(N, C) mean Dice of every two samples of an ensemble, NaN where all of them are empty; None if there is no
         ensemble."""
         return self._floats("sample_dice")
+
+    @property
+    def n_samples(self) -> int:
+        """How many label maps of each image were kept of those that an ensemble drew; 0: none."""
+        return int(self._dataset("samples").shape[1]) if "samples" in self else 0
+
+    def samples(self, row: int) -> Iterator[NDArray[np.uint8]]:
+        """The (*spatial) label maps of a row that an ensemble drew and that were kept, one at a time, in the order of
+        drawing. Raises DatasetError where none were kept."""
+        dataset = self._dataset("samples")
+        for number in range(dataset.shape[1]):
+            with reading(self.path):
+                one = np.asarray(dataset[row, number], np.uint8)
+            yield one
 
     @property
     def score_names(self) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def _column_faults(group: h5py.Group, columns: dict[str, Column], images: h5py.D
             faults.append(f"{where} has type {item.dtype}, expected {np.dtype(column.dtype)}")
         expected = {"image": images.shape, "mask": (images.shape[0], *images.shape[2:]),
                     "region": (images.shape[0], *images.shape[2:]), "": images.shape[:1]}
-        expected["channels"] = (images.shape[0], *item.shape[1:2], *images.shape[2:])
+        expected["channels"] = expected["maps"] = (images.shape[0], *item.shape[1:2], *images.shape[2:])
         if item.shape != expected.get(column.trailing, (images.shape[0], *item.shape[1:])):
             faults.append(f"{where} has shape {item.shape}, which does not fit /images {images.shape}")
         elif column.trailing in ("attributes", "imaging", "place", "scores"):
