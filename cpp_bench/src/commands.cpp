@@ -53,7 +53,8 @@ void check_loop(const Bundle& bundle, const Reference& reference, const Argument
     how.steps = reference.loop_steps;
     const Batch batch = pipeline.sample(views(loop), seed, indices, how);
     checks.add("loop/latent", batch.latent, reference.loop.outputs.at("latent"));
-    checks.add("loop/image", batch.image, reference.loop.outputs.at("image"));
+    const std::string drawn = bundle.manifest().drawn();
+    checks.add("loop/" + drawn, batch.image, reference.loop.outputs.at(drawn));
 }
 
 }  // namespace
@@ -96,9 +97,19 @@ int generate(const Arguments& arguments) {
     Pipeline pipeline(Bundle(arguments.at(0, "BUNDLE")), arguments.text("provider", "cpu"), arguments.threads());
     Sampling how = asked_sampling(arguments, pipeline.bundle().manifest());
     how.batch_size = arguments.whole("batch", how.batch_size);
-    const std::string file = arguments.required("masks"), target = arguments.required("out");
-    write_npy(target, pipeline.generate(read_npy(file).as_labels(), arguments.natural("seed", 0),
-                                        arguments.natural("first", 0), how));
+    const std::uint64_t seed = arguments.natural("seed", 0), first = arguments.natural("first", 0);
+    const std::vector<Condition>& conditions = pipeline.bundle().manifest().conditions;
+    const std::string given = conditions.empty() ? "n" : conditions.front().source == "images" ? "images" : "masks";
+    for (const char* option : {"n", "images", "masks"}) {
+        if (option != given && !arguments.text(option, "").empty()) {
+            throw InputError("--" + std::string(option) + ": bundle " + pipeline.bundle().manifest().name + " takes --" + given +
+                             ".");
+        }
+    }
+    const std::string value = arguments.required(given), target = arguments.required("out");
+    write_npy(target, given == "n"        ? pipeline.generate(arguments.whole("n", 1), seed, first, how)
+                      : given == "images" ? pipeline.generate(read_npy(value).as_tensor(), seed, first, how)
+                                          : pipeline.generate(read_npy(value).as_labels(), seed, first, how));
     return 0;
 }
 

@@ -13,9 +13,11 @@ using namespace cldm;
 constexpr const char* kUsage = R"(cldm-cpp: generate and segment with bundles, without Python. Research only; not a medical device.
 
 cldm-cpp verify BUNDLE                                      replay reference.npz; exit 3 where it is not met
-cldm-cpp generate BUNDLE --masks M.npy --out I.npy [--seed S] [--first F] [--batch B]
+cldm-cpp generate BUNDLE --masks M.npy | --images I.npy | --n N --out O.npy [--seed S] [--first F] [--batch B]
                   [--sampler NAME] [--steps K] [--spacing NAME] [--guidance W]
-                                                            images (N, C, H, W) float32 for label maps (N, H, W) uint8
+                                                            images (N, C, H, W) float32 for label maps (N, H, W) uint8;
+                                                            of bundles that draw label maps, their channels (N, C, D, H, W)
+                                                            for images of that form, or for nothing
 cldm-cpp segment BUNDLE --images I.npy --out L.npy [--spacing-mm ROWS,COLUMNS] [--mirror yes|no] [--batch B]
                                                             label maps (N, H, W) uint8 for images (N, H, W) or (N, C, H, W)
 cldm-cpp bench BUNDLE [--batch B,B,...] [--rounds R] [--seconds X] [--sampler NAME] [--steps K] [--guidance W]
@@ -34,7 +36,7 @@ struct Command {
 
 const std::map<std::string, Command> kCommands = {
     {"verify", {verify, {"provider", "threads"}}},
-    {"generate", {generate, {"provider", "threads", "masks", "out", "seed", "first", "batch", "sampler", "steps", "spacing", "guidance"}}},
+    {"generate", {generate, {"provider", "threads", "masks", "images", "n", "out", "seed", "first", "batch", "sampler", "steps", "spacing", "guidance"}}},
     {"segment", {segment, {"provider", "threads", "images", "out", "spacing-mm", "mirror", "batch"}}},
     {"bench", {bench, {"provider", "threads", "batch", "rounds", "seconds", "sampler", "steps", "guidance", "out"}}},
     {"child", {child, {}}},

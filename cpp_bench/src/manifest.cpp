@@ -97,24 +97,32 @@ void require_one_of(const json& found, const std::vector<std::string>& served, c
     }
 }
 
+// Of images: planes, or volumes too where these are served.
+void require_axes(const json& found, const std::string& key) {
+    if (!found.is_array() || (found.size() != 2 && found.size() != 3)) {
+        throw BundleError(key + ": found " + found.dump() + ", and cldm-cpp serves images of two or three axes. Use the Python "
+                          "runtime.");
+    }
+}
+
 void require_planes(const json& found, const std::string& key) {
     if (!found.is_array() || found.size() != 2) {
-        throw BundleError(key + ": found " + found.dump() + ", and cldm-cpp serves images of two axes. Use the Python runtime.");
+        throw BundleError(key + ": found " + found.dump() + ", and cldm-cpp segments images of two axes. Use the Python runtime.");
     }
 }
 
 void require_served(const json& value) {
     require_one_of(value.at("kind"), {"generator", "segmenter", "anatomy"}, "kind");
-    require_planes(value.at("image").at("shape"), "image.shape");
-    require_planes(value.at("image").at("spacing_mm"), "image.spacing_mm");
+    require_axes(value.at("image").at("shape"), "image.shape");
+    require_axes(value.at("image").at("spacing_mm"), "image.spacing_mm");
     if (present(value, "output")) {
-        require_one_of(value["output"], {"image"}, "output");
+        require_one_of(value["output"], {"image", "labels"}, "output");
     }
     const json& conditions = value.contains("conditions") ? value["conditions"] : json::array();
     for (std::size_t i = 0; i < conditions.size(); ++i) {
         const std::string where = "conditions[" + std::to_string(i) + "].";
         require_one_of(conditions[i].at("kind"), {"spatial", "vector"}, where + "kind");
-        require_one_of(conditions[i].at("source"), {"masks", "attributes", "masks and attributes", "masks and classes"}, where + "source");
+        require_one_of(conditions[i].at("source"), {"masks", "attributes", "masks and attributes", "masks and classes", "images"}, where + "source");
     }
 }
 
@@ -177,6 +185,7 @@ Manifest read_manifest(const json& value) {
     found.name = value.at("name");
     found.version = value.at("bundle_version");
     found.kind = value.at("kind");
+    found.draws_labels = present(value, "output") && value["output"] == "labels";
     found.labels = value.at("labels").at("names").get<std::vector<std::string>>();
     found.regions = value.at("labels").at("regions").get<std::map<std::string, std::vector<std::uint8_t>>>();
     found.image = {value.at("image").at("channels").get<std::int64_t>()};

@@ -31,7 +31,7 @@ Labels part(const Labels& maps, std::int64_t first, std::int64_t size) {
 
 // Into the value range. BundleError for NaN and infinite intensities.
 void clip(Tensor& image, const Bundle& bundle) {
-    const auto [low, high] = bundle.manifest().value_range;
+    const auto [low, high] = bundle.manifest().draws_labels ? std::array<float, 2>{0.0F, 1.0F} : bundle.manifest().value_range;
     for (float& value : image.data) {
         if (!std::isfinite(value)) {
             throw BundleError("bundle " + bundle.folder().string() + ": the decoder gave NaN or infinite intensities. "
@@ -132,21 +132,51 @@ Tensor Pipeline::generate(const Labels& maps, std::uint64_t seed, std::uint64_t 
     if (maps.shape.size() != image.size() || !std::equal(image.begin() + 1, image.end(), maps.shape.begin() + 1)) {
         throw InputError("label maps: expected the shape (N, spatial) with the size of the bundle's images.");
     }
-    const std::int64_t samples = maps.shape[0], size = std::min<std::int64_t>(how.batch_size, samples);
-    Shape shape = image;
+    const std::size_t classes = bundle_.manifest().labels.size();
+    Tensor told, known;
+    const auto sources = [&](std::int64_t at, std::int64_t size) {
+        const Shape flags{size, static_cast<std::int64_t>(classes)};
+        known = Tensor(flags, std::vector<float>(count(flags), 1.0F));
+        told = one_hot(part(maps, at, size), classes);
+        return Views{{"one_hot", &told}, {"known", &known}};
+    };
+    return batches(maps.shape[0], sources, seed, first, how);
+}
+
+Tensor Pipeline::generate(const Tensor& given, std::uint64_t seed, std::uint64_t first, const Sampling& how) {
+    const Shape& image = bundle_.manifest().image;
+    if (given.shape.size() != image.size() + 1 || !std::equal(image.begin(), image.end(), given.shape.begin() + 1)) {
+        throw InputError("images: expected the shape (N, channels, spatial) of the bundle's images.");
+    }
+    Tensor some;
+    const auto sources = [&](std::int64_t at, std::int64_t size) {
+        some = slice(given, at, std::min(at + size, given.batch()));
+        while (some.batch() < size) {
+            some = joined(some, slice(given, given.batch() - 1, given.batch()));
+        }
+        return Views{{"image", &some}};
+    };
+    return batches(given.batch(), sources, seed, first, how);
+}
+
+Tensor Pipeline::generate(std::int64_t samples, std::uint64_t seed, std::uint64_t first, const Sampling& how) {
+    return batches(samples, [](std::int64_t, std::int64_t) { return Views{}; }, seed, first, how);
+}
+
+Tensor Pipeline::batches(std::int64_t samples, const Sources& sources, std::uint64_t seed, std::uint64_t first,
+                         const Sampling& how) {
+    const std::int64_t size = std::min<std::int64_t>(how.batch_size, samples);
+    const Manifest& manifest = bundle_.manifest();
+    Shape shape = manifest.draws_labels ? manifest.graph("decoder").outputs.at(0).sample : manifest.image;
     shape.insert(shape.begin(), samples);
     Tensor images(shape);
     std::vector<std::uint64_t> indices(static_cast<std::size_t>(size));
-    const std::size_t classes = bundle_.manifest().labels.size();
-    const Shape flags{size, static_cast<std::int64_t>(classes)};
-    const Tensor known(flags, std::vector<float>(count(flags), 1.0F));
     for (std::int64_t at = 0; at < samples; at += size) {
         for (std::int64_t i = 0; i < size; ++i) {
             indices[static_cast<std::size_t>(i)] = first + static_cast<std::uint64_t>(std::min(at + i, samples - 1));
         }
-        const Tensor told = one_hot(part(maps, at, size), classes);
-        const Views sources{{"one_hot", &told}, {"known", &known}};
-        const Tensor image_batch = slice(sample(sources, seed, indices, how).image, 0, std::min(size, samples - at));
+        const Tensor drawn = sample(sources(at, size), seed, indices, how).image;
+        const Tensor image_batch = slice(drawn, 0, std::min(size, samples - at));
         std::copy(image_batch.data.begin(), image_batch.data.end(),
                   images.data.begin() + at * static_cast<std::ptrdiff_t>(images.stride()));
     }

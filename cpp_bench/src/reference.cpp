@@ -35,7 +35,7 @@ void require_complete(const Manifest& manifest, const Reference& reference) {
     }
     if (manifest.kind == "generator") {
         need(reference.loop, "loop", "latent");
-        need(reference.loop, "loop", "image");
+        need(reference.loop, "loop", manifest.drawn());
         if (reference.loop.inputs.count("x") == 0 || reference.loop_steps < 1) {
             throw BundleError("the reference has no loop/in/x or no loop/steps. Export the bundle again.");
         }

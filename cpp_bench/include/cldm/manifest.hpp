@@ -64,6 +64,7 @@ struct SegmenterSpec {
 
 struct Manifest {
     std::string name, version, kind;
+    bool draws_labels = false;  // channels of label maps, not images
     std::vector<std::string> labels;
     std::map<std::string, std::vector<std::uint8_t>> regions;  // unions of label values
     Shape image;                                               // channels and spatial
@@ -80,6 +81,8 @@ struct Manifest {
     std::map<std::string, double> tolerances;
 
     const GraphSpec& graph(const std::string& role) const;
+    // Name of the decoder's output.
+    std::string drawn() const { return draws_labels ? "label_channels" : "image"; }
 };
 
 // A bundle's folder. The bytes of its files have the hashes that the manifest states, or there is a BundleError.

@@ -1,6 +1,7 @@
 // A generator bundle: from label maps and sample indices to latents and images.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -27,6 +28,10 @@ public:
     // first + i. A short last batch is filled up, so that all have one shape. All classes count, also for bundles that
     // can leave some free. InputError for maps that do not fit.
     Tensor generate(const Labels& maps, std::uint64_t seed, std::uint64_t first, const Sampling& how);
+    // The same for images (N, C, *spatial), of a bundle that draws channels of label maps for them: in [0, 1].
+    Tensor generate(const Tensor& given, std::uint64_t seed, std::uint64_t first, const Sampling& how);
+    // The same without a condition.
+    Tensor generate(std::int64_t samples, std::uint64_t seed, std::uint64_t first, const Sampling& how);
 
     // sources: the inputs of the conditions' encoders, such as one_hot; noise is drawn from the samples' streams.
     Batch sample(const Views& sources, std::uint64_t seed, const std::vector<std::uint64_t>& indices, const Sampling& how);
@@ -47,6 +52,10 @@ public:
     int evaluations(const Sampling& how) const;
 
 private:
+    // The tensors for samples [at, at + size), of which the last is repeated behind the end; valid until the next call.
+    using Sources = std::function<Views(std::int64_t at, std::int64_t size)>;
+
+    Tensor batches(std::int64_t samples, const Sources& sources, std::uint64_t seed, std::uint64_t first, const Sampling& how);
     Engine& engine(const std::string& role);
     Tensor predict(const Tensor& x, std::int64_t timestep, const Tensors& told);
     Tensors with_null(const Tensors& told) const;

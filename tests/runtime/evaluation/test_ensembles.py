@@ -77,9 +77,9 @@ def test_the_report_has_both_tables(file, tmp_path):
 def test_what_is_missing_is_named(file):
     with open_dataset(file) as dataset:
         samples = read_samples(dataset, "one")
-        with pytest.raises(InputError, match="'one' keeps no drawn label maps .* --keep-samples"):
+        with pytest.raises(InputError, match="'one' keeps no drawn label maps"):
             read_ensemble(dataset, "one", samples, ("two",))
-        with pytest.raises(DatasetError, match="has no segmentation 'three'"):
+        with pytest.raises(DatasetError, match="no segmentation 'three'"):
             read_ensemble(dataset, "mine", samples, ("three",))
         with pytest.raises(DatasetError, match="has no /annotations"):
             read_ensemble(dataset, "mine", samples, ("annotations",))

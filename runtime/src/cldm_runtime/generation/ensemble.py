@@ -91,8 +91,8 @@ def pairwise_dice(bits: NDArray[np.uint8]) -> Float32:
 @dataclass(frozen=True, repr=False)
 class EnsembleSegmenter(BundledSegmenter):
     """A segmenter as `evaluation.segmenters.interface.AnySegmenter` has it, by a bundle that draws label maps of given
-    images. settings: of sampling. samples: label maps of each image. keep_samples: also store these. What was drawn once
-    is evaluated as it is, with any number of samples and steps and any seed."""
+    images. settings: of sampling. samples: label maps of each image. keep_samples: also store these. What was drawn
+    once is evaluated as it is, with any number of samples and steps and any seed."""
 
     FREE = ("samples", "seed", "steps")
 

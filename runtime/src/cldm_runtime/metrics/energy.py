@@ -67,4 +67,5 @@ def _distances(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.flo
     """(K, M) 1 - IoU of maps (K, V) and (M, V) of 0 and 1."""
     both = a @ b.T
     either = a.sum(1)[:, None] + b.sum(1) - both
-    return 1.0 - np.divide(both, either, out=np.ones_like(both), where=either > 0)
+    shared: NDArray[np.float64] = np.divide(both, either, out=np.ones_like(both), where=either > 0)
+    return 1.0 - shared

@@ -79,8 +79,9 @@ def write_report(path: str | os.PathLike[str], name: str, folder: str | os.PathL
                  seed: int = 0, annotations: Sequence[str] = (), say: Say = lambda text: None) -> ReportFiles:
     """Report on the segmentation `name` of the dataset at `path`, for all samples or one subset.
 
-    Existing reports in `folder` are replaced. annotations: as of `evaluation.ensembles.read_ensemble`. say: told what is done. Raises InputError, and DatasetError also where
-    the measurements are of other images or label maps than the file holds now.
+    Existing reports in `folder` are replaced. annotations: as of `evaluation.ensembles.read_ensemble`. say: told what
+    is done. Raises InputError, and DatasetError also where the measurements are of other images or label maps than the
+    file holds now.
     """
     out = Path(folder)
     check_report(path, out, subset, [name])

@@ -25,7 +25,7 @@ from ..stages.table import SHARED, STAGES, arguments, run_stage
 from ..training import launch
 from ..training.faults import explain
 from .importing import MONAI_COMPAT, describe_to_monai, import_command
-from .measuring import audit, faithfulness, judge, spread, tell, utility
+from .measuring import audit, faithfulness, growth, judge, spread, tell, utility
 from .settings import settings
 
 __all__ = ["STAGES", "arguments", "cli", "main", "run_stage"]
@@ -91,6 +91,7 @@ for _name in STAGES:
         _add_stage(_name)
 cli.add_command(audit)
 cli.add_command(faithfulness)
+cli.add_command(growth)
 cli.add_command(import_command)
 cli.add_command(judge)
 cli.add_command(spread)

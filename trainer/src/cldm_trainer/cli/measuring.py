@@ -1,5 +1,5 @@
 """`cldm-train judge`, `spread`, `audit`, `utility` and `faithfulness`: what synthetic images are like next to reference
-images, and what segmenters learn from them."""
+images, and what segmenters learn from them; `growth`: what volumes cost."""
 
 from importlib import import_module
 from pathlib import Path
@@ -96,6 +96,16 @@ def audit(config_path: str, samples: str | None, seeds: int, out: str | None, qu
     tell(result.page, out)
     if result.card:
         click.echo(str(result.card))
+
+
+@click.command()
+@_CONFIG
+@click.option("--side", "sides", multiple=True, default=(32, 48, 64, 96), show_default=True,
+              type=WholeNumber(min=8), metavar="VOXELS", help="Of a cubed volume; may be repeated.")
+def growth(config_path: str, sides: tuple[int, ...]) -> None:
+    """Measure how time and memory of drawing a volume grow with its side: untrained networks, in torch."""
+    module = import_module("cldm_trainer.bench.growth")
+    click.echo("\n".join(module.as_table(module.measure_sides(load_config(config_path), sorted(set(sides))))))
 
 
 @click.command()
