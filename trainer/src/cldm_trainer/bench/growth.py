@@ -22,8 +22,9 @@ _MEBI = 2**20
 
 @dataclass(frozen=True)
 class SideCost:
-    """Of one volume with that side in voxels. seconds: of the condition's encoder, NaN without one, of one step of the
-    denoiser, and of the decoder. memory_mib: most that the process held, above what it held with the networks."""
+    """Of one volume with that side in voxels. seconds: of the processor, so that what else runs does not count; of the
+    condition's encoder, NaN without one, of one step of the denoiser, and of the decoder. memory_mib: most that the
+    process held, above what it held with the networks."""
 
     side: int
     encode_seconds: float
@@ -50,7 +51,7 @@ def as_table(costs: Sequence[SideCost]) -> list[str]:
     sides = [cost.side for cost in costs]
     columns = [[getattr(cost, name) for cost in costs] for name in
                ("encode_seconds", "step_seconds", "decode_seconds", "memory_mib")]
-    lines = ["| side, voxels | condition encoded, s | one step, s | decoded, s | memory above the networks, MiB |",
+    lines = ["| side, voxels | condition encoded, CPU s | one step, CPU s | decoded, CPU s | memory, MiB |",
              "|---|---|---|---|---|"]
     for number, side in enumerate(sides):
         times = " | ".join(f"{column[number]:.4f}" for column in columns[:3])
@@ -94,9 +95,9 @@ def _seconds(call: Callable[[], object]) -> float:
     call()
     times = []
     for _ in range(_REPEATS):
-        begun = time.perf_counter()
+        begun = time.process_time()
         call()
-        times.append(time.perf_counter() - begun)
+        times.append(time.process_time() - begun)
     return statistics.median(times)
 
 
