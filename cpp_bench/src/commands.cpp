@@ -53,8 +53,8 @@ void check_loop(const Bundle& bundle, const Reference& reference, const Argument
     how.steps = reference.loop_steps;
     const Batch batch = pipeline.sample(views(loop), seed, indices, how);
     checks.add("loop/latent", batch.latent, reference.loop.outputs.at("latent"));
-    const std::string drawn = bundle.manifest().drawn();
-    checks.add("loop/" + drawn, batch.image, reference.loop.outputs.at(drawn));
+    const std::string output = bundle.manifest().drawn();
+    checks.add("loop/" + output, batch.image, reference.loop.outputs.at(output));
 }
 
 }  // namespace

@@ -166,8 +166,7 @@ Tensor Pipeline::generate(std::int64_t samples, std::uint64_t seed, std::uint64_
 Tensor Pipeline::batches(std::int64_t samples, const Sources& sources, std::uint64_t seed, std::uint64_t first,
                          const Sampling& how) {
     const std::int64_t size = std::min<std::int64_t>(how.batch_size, samples);
-    const Manifest& manifest = bundle_.manifest();
-    Shape shape = manifest.draws_labels ? manifest.graph("decoder").outputs.at(0).sample : manifest.image;
+    Shape shape = bundle_.manifest().draws_labels ? bundle_.manifest().graph("decoder").outputs.at(0).sample : bundle_.manifest().image;
     shape.insert(shape.begin(), samples);
     Tensor images(shape);
     std::vector<std::uint64_t> indices(static_cast<std::size_t>(size));

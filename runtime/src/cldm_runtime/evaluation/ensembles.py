@@ -26,7 +26,7 @@ def read_ensemble(dataset: Dataset, name: str, samples: Samples, annotations: Se
     the file lacks, InputError for annotations where no drawn maps are kept.
     """
     segmentation, regions = dataset.segmentation(name), tuple(samples.domain.labels.regions)
-    readers = [_Reader(dataset, reader) for reader in annotations]
+    readers = [_Annotations(dataset, reader) for reader in annotations]
     if not segmentation.n_samples:
         if annotations:
             raise InputError(f"{dataset.path}: segmentation {name!r} keeps no drawn label maps to compare with "
@@ -55,7 +55,7 @@ def read_ensemble(dataset: Dataset, name: str, samples: Samples, annotations: Se
         for number, region in enumerate(regions))
 
 
-class _Reader:
+class _Annotations:
     """Label maps that are one reader's annotations."""
 
     def __init__(self, dataset: Dataset, name: str) -> None:

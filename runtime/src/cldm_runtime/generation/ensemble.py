@@ -198,7 +198,7 @@ class EnsembleSegmenter(BundledSegmenter):
         fed = self.pipeline.encode({"image": window.cut(image)[None]})
         shape = (len(channels), *self.bundle.manifest.image.shape)
         running = _Running(np.zeros(shape), np.zeros(shape), [], [] if self.keep_samples else None)
-        size = min(batch_size or self.settings.batch_size, samples_in_block(int(np.prod(shape))))
+        size = min(batch_size or self.settings.batch_size, self.samples, samples_in_block(int(np.prod(shape))))
         for start in range(0, self.samples, size):
             running.add(self._drawn(fed, index, range(start, min(start + size, self.samples)), size), channels)
         found = running.finish(channels)

@@ -25,7 +25,8 @@ from cldm_runtime.generation.pipeline import Pipeline, decoder_noise, initial_no
 from cldm_runtime.noise import Purpose, Stream, normals
 
 SEED = 20240
-SAMPLES = 2
+SAMPLES = 2  # of slices; of volumes, which are large files, one
+_GREYS = 256  # of drawn images, so that the file packs them
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -50,16 +51,18 @@ class TorchEngine:
 
 
 def make_reference(manifest: Manifest, modules: Mapping[str, nn.Module], domain: Domain) -> Reference:
-    """Run `SAMPLES` drawn anatomies through the torch modules, with the manifest's own sampling settings."""
+    """Run `SAMPLES` drawn anatomies, or one of volumes, through the torch modules, with the manifest's own sampling
+    settings."""
+    samples = SAMPLES if len(manifest.image.shape) == 2 else 1
     engines = {role: TorchEngine(modules[role], graph) for role, graph in manifest.graphs.items()}
     pipeline = Pipeline(manifest, engines)
-    indices, sampling = np.arange(SAMPLES), manifest.sampling
+    indices, sampling = np.arange(samples), manifest.sampling
     assert sampling is not None  # the manifest of a generator was checked
-    sources = draw_sources(manifest, domain, SEED, SAMPLES)
+    sources = draw_sources(manifest, domain, SEED, samples)
     batch = pipeline.sample(sources, pipeline.plan(sampling), SEED, indices)
     x = initial_noise(manifest.graphs["denoiser"], SEED, indices)
     noise = decoder_noise(manifest.graphs["decoder"], SEED, indices)
-    steps = np.linspace(0.5, 1.0, SAMPLES) * (len(pipeline.schedule.alphas_cumprod) - 1)
+    steps = np.linspace(0.5, 1.0, samples) * (len(pipeline.schedule.alphas_cumprod) - 1)
     inputs: dict[str, Arrays] = {
         "denoiser": {"x": x, "timestep": steps.round().astype(np.float32), **pipeline.encode(sources)},
         "decoder": {"latent": batch.latent, **noise},
@@ -107,7 +110,7 @@ def draw_images(labels: LabelMap, image: ImageSpec, seed: int) -> NDArray[np.flo
     low, high = image.value_range
     shape = (image.channels, *image.shape)
     noise = normals(seed, np.arange(len(labels)), Purpose.CONDITION, shape)
-    shares = np.clip(0.2 * labels[:, None] + 0.05 * noise, 0.0, 1.0)
+    shares = np.rint(np.clip(0.2 * labels[:, None] + 0.05 * noise, 0.0, 1.0) * (_GREYS - 1)) / (_GREYS - 1)
     return (low + (high - low) * shares).astype(np.float32)
 
 
