@@ -296,4 +296,5 @@ def _record(part: "DataclassInstance | None") -> dict[str, Any] | None:
 
 def _flat(comparison: Comparison) -> dict[str, Any]:
     values = asdict(comparison)
-    return values | values.pop("agreement") | {"n_excluded": comparison.agreement.n_excluded}
+    flat: dict[str, Any] = values | values.pop("agreement") | {"n_excluded": comparison.agreement.n_excluded}
+    return flat

@@ -110,7 +110,8 @@ def draw_images(labels: LabelMap, image: ImageSpec, seed: int) -> NDArray[np.flo
     low, high = image.value_range
     shape = (image.channels, *image.shape)
     noise = normals(seed, np.arange(len(labels)), Purpose.CONDITION, shape)
-    shares = np.rint(np.clip(0.2 * labels[:, None] + 0.05 * noise, 0.0, 1.0) * (_GREYS - 1)) / (_GREYS - 1)
+    shares: NDArray[np.float64] = np.rint(np.clip(0.2 * labels[:, None] + 0.05 * noise, 0.0, 1.0) * (_GREYS - 1))
+    shares /= _GREYS - 1
     return (low + (high - low) * shares).astype(np.float32)
 
 
