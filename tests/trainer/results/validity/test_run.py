@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from cldm_trainer.results.validity.run import run
 from cldm_trainer.results.validity.sets import split_patients
 from cldm_trainer.stages.config_file import load_config
 from cldm_trainer.training import loop
-from cohort_fixtures import write_drawn_cohort
+from cohort_fixtures import GREYS, write_drawn_cohort
 
 TINY = SegmenterRecipe(channels=(4, 4), patch=4, steps=3, batch_size=2)
 ROOT = Path(__file__).parents[4]
@@ -83,6 +84,42 @@ def test_what_is_known_of_the_cohort_is_kept_when_a_generator_is_replaced(
     monkeypatch.setattr(loop, "_Trainer", None)  # nothing is trained again
     run(dataclasses.replace(config, validity=section), "", config.cohort_file, tmp_path / "out")
     assert len(segmented) == 15
+
+
+OWN = """\
+import numpy as np
+calls = []
+def segment(images):
+    calls.append(len(images))
+    return np.abs(images[..., None] - np.array(GREYS)).argmin(axis=-1)
+"""
+
+
+def test_a_users_own_function_is_compared_and_asked_again_each_time(config: Config, tmp_path: Path,
+                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_greys.py").write_text(OWN.replace("GREYS", str(GREYS.tolist())))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    recipes = {"own": SegmenterRecipe(bundle="own_greys:segment"), "one": TINY,
+               "own, blind": SegmenterRecipe(bundle="own_greys:segment", fewest_pixels=20_000)}
+    config = dataclasses.replace(config, validity=dataclasses.replace(
+        config.validity, generators=config.validity.generators[:1], segmenters=recipes, most_slices=3))
+    for times in (1, 2):
+        run(config, "", config.cohort_file, tmp_path / "out")
+        assert sum(sys.modules["own_greys"].calls) == times * 9  # three sets of three slices
+    figures = json.loads((tmp_path / "out" / "validity.json").read_text())
+    dice = figures["figures"]["dice_infarct"]["reference"]
+    assert dice["own"]["value"] > 0.99 and dice["own, blind"]["value"] == 0.0
+    assert figures["made"]["segmenters"]["own"] == "the function own_greys:segment"
+
+
+def test_label_maps_that_were_predicted_elsewhere_are_of_one_file_only(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "predicted").mkdir()
+    (tmp_path / "predicted" / "sample00000.nii.gz").touch()
+    recipes = {**config.validity.segmenters, "theirs": SegmenterRecipe(bundle=str(tmp_path / "predicted"))}
+    config = dataclasses.replace(config, validity=dataclasses.replace(config.validity, segmenters=recipes))
+    with pytest.raises(InputError, match=r"segmenters\.theirs: the folder .* holds label maps of one file"):
+        run(config, "", config.cohort_file, tmp_path / "out")
 
 
 def test_a_generator_that_does_not_fit_is_refused_before_anything_is_trained(

@@ -21,10 +21,10 @@ class HiddenLesions:
 
 @dataclass(frozen=True)
 class SegmenterRecipe:
-    """One segmenter: a bundle, or a small network that the command trains. Of a bundle only the last three keys count.
-    """
+    """One segmenter: a given one, or a small network that the command trains. Of one that is given only the last three
+    keys count."""
 
-    bundle: str = ""  # folder of a segmenter bundle; empty: a network is trained by the keys below
+    bundle: str = ""  # a segmenter, in any form of docs/segmenters.md; empty: one is trained by the keys below
     network: str = "unet"  # unet, attention-unet or segresnet: MONAI's
     channels: tuple[int, ...] = (16, 32, 64)  # of each level; segresnet takes the first, and as many levels
     patch: int = 2  # pixel-unshuffle in front: 2 makes slices four times cheaper; volumes take 1

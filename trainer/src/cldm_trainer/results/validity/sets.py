@@ -183,7 +183,8 @@ def outcomes_of(segmenters: Sequence[ComparedSegmenter], chosen: SegmentedSet, f
     """What every segmenter makes of a set; outcomes of an earlier call are used again. Segmenters that differ in their
     post-processing alone segment together."""
     files = {segmenter.name: folder / f"{_made(segmenter, chosen).sha256[:24]}.npz" for segmenter in segmenters}
-    missing = [segmenter for segmenter in segmenters if not files[segmenter.name].exists()]
+    missing = [segmenter for segmenter in segmenters
+               if not (segmenter.is_repeatable and files[segmenter.name].exists())]
     while missing:
         alike = [segmenter for segmenter in missing if segmenter.network == missing[0].network]
         names = "; ".join(segmenter.name for segmenter in alike)
@@ -207,8 +208,8 @@ def _found(alike: Sequence[ComparedSegmenter], chosen: SegmentedSet) -> list[Lab
     parts: list[list[LabelMap]] = [[] for _ in alike]
     with open_dataset(chosen.path) as dataset, show_progress("segmenting", 0, sys.stderr, brief=True) as progress:
         for start in range(0, len(chosen.rows), BATCH):
-            images = dataset.images(chosen.rows[start:start + BATCH])
-            raw = alike[0].segment(images)
+            rows = chosen.rows[start:start + BATCH]
+            raw, images = alike[0].segment(dataset, rows), dataset.images(rows)
             for segmenter, own in zip(alike, parts, strict=True):
                 own.append(segmenter.finish(raw, images))
             progress(min(start + BATCH, len(chosen.rows)), len(chosen.rows))
