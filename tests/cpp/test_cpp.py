@@ -31,7 +31,8 @@ def test_noise_is_that_of_python_bit_for_bit(tmp_path: Path, seed: int, index: i
                                   Stream(seed, index, purpose, step).normals((4099,)).view(np.uint32))
 
 
-@pytest.mark.parametrize("name", ["lge", "lge-teacher", "lge-controlnet", "lge-attributes", "lge-segmenter"])
+@pytest.mark.parametrize("name", ["lge", "lge-teacher", "lge-controlnet", "lge-attributes", "lge-segmenter",
+                                  "organs-segguided", "organs-segmenter"])
 def test_the_reference_is_reproduced(name: str) -> None:
     done = cpp("verify", ROOT / "exported" / name, "--threads", 2)
     assert done.returncode == 0, done.stdout + done.stderr
