@@ -5,9 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from words_fixtures import write_words
 
 ROOT = Path(__file__).parents[2]
 # For every Python that is started, workers too. Sockets between processes of one machine are no network.
@@ -73,6 +76,17 @@ def strace(folder: Path) -> tuple[str, ...]:
     if not shutil.which("strace") or python(folder, "", guard=False, before=STRACE).returncode:
         pytest.skip("strace is not installed, or not allowed here")
     return STRACE
+
+
+@pytest.mark.skipif(find_spec("tokenizers") is None, reason="tokenizers is not installed")
+def test_a_foreign_text_encoder_uses_no_network_and_leaves_nothing_in_the_home(folder: Path) -> None:
+    """tokenizers brings a hub client with it."""
+    words = write_words(folder / "words", "hugging-face")
+    paths = [str(Path(find_spec("tokenizers").origin).parents[1])]  # where it is installed, which may be elsewhere
+    script = f"import sys; sys.path += {paths}; {CLDM}"
+    done = python(folder, script, "words", "--words", words, "lumenward")
+    assert done.returncode == 0 and "taken for 'subendocardial'" in done.stdout, done.stdout + done.stderr
+    assert list((folder / "home").rglob("*")) == []
 
 
 def test_native_code_uses_no_network_either(folder: Path, strace: tuple[str, ...]) -> None:

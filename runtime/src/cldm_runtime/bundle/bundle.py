@@ -99,12 +99,12 @@ class Bundle:
 
     def read(self, file: FileSpec | GraphSpec) -> bytes:
         """The bytes of a listed file, checked against its hash. Raises BundleError."""
-        return _read_file(self.path, file.file, file.sha256)
+        return read_listed(self.path, file.file, file.sha256)
 
     def reference(self) -> dict[str, NDArray[Any]]:
         """The arrays of the reference file by key; `reference.py` describes the keys. Raises BundleError."""
         spec = self.manifest.reference
-        return read_npz(_read_file(self.path, spec.file, spec.sha256), f"reference {self.path / spec.file}")
+        return read_npz(read_listed(self.path, spec.file, spec.sha256), f"reference {self.path / spec.file}")
 
     def domain(self) -> Domain:
         """The domain that the bundle declares or names.
@@ -130,15 +130,16 @@ class Bundle:
 
 
 def _read_manifest(folder: Path) -> str:
-    data = _read_regular(folder, MANIFEST_FILE, _LARGEST_MANIFEST)
+    data = read_regular(folder, MANIFEST_FILE, _LARGEST_MANIFEST)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BundleError(f"{folder / MANIFEST_FILE} is not UTF-8 text: {error}. Export the bundle again.") from error
 
 
-def _read_file(folder: Path, name: str, digest: str) -> bytes:
-    data = _read_regular(folder, name)
+def read_listed(folder: Path, name: str, digest: str) -> bytes:
+    """The bytes of a file of a folder, checked against their SHA-256. Raises BundleError."""
+    data = read_regular(folder, name)
     _require_digest(folder / name, sha256_of_bytes(data), digest, len(data))
     return data
 
@@ -155,7 +156,8 @@ def _require_digest(path: Path, actual: str, expected: str, size: int) -> None:
                           "found): the file was altered or truncated.")
 
 
-def _read_regular(folder: Path, name: str, largest: int = _LARGEST_FILE) -> bytes:
+def read_regular(folder: Path, name: str, largest: int = _LARGEST_FILE) -> bytes:
+    """The bytes of a regular file of a folder, which is no link. Raises BundleError."""
     with _open_regular(folder, name, largest) as stream:
         return stream.read()
 

@@ -56,6 +56,7 @@ from .prompts import prompted_requests
 from .provider import precision_option, provider_option, say_choice
 from .scaling import SCALING_NAMES, Scaling, scaling_options, share_out
 from .sections import SectionedCommand
+from .words import WORDS_NAMES, WordsOption, words_options
 
 EXAMPLES = """\b
 Examples:
@@ -81,8 +82,9 @@ Examples:
 _SECTIONS = {
     "Most needed": ("samples", "grid_file", "masks_file", "out", "bundle_folder", "seed", "steps", "dry_run", "resume",
                     "overwrite"),
-    "Sampling": ("prompt", "sampler", "spacing", "guidance", "guidance_interval", "per_condition", "subset",
-                 "keep_classes", "infeasible", "anatomy", "anatomy_folder", *LIKE_NAMES, *EDIT_NAMES, *KEEP_NAMES),
+    "Sampling": ("prompt", *WORDS_NAMES, "sampler", "spacing", "guidance", "guidance_interval", "per_condition",
+                 "subset", "keep_classes", "infeasible", "anatomy", "anatomy_folder", *LIKE_NAMES, *EDIT_NAMES,
+                 *KEEP_NAMES),
     "Machine": ("provider", "precision", "batch_size", "workers"),
     "Runs on many machines": (*SCALING_NAMES, "repair"),
 }
@@ -119,6 +121,7 @@ class _Gen(SectionedCommand, AuditedCommand):
 @click.option("--anatomy-bundle", "anatomy_folder", type=click.Path(path_type=Path), metavar="DIR",
               envvar="CLDM_ANATOMY", show_envvar=True, help="Bundle for --anatomy learned.  [default: "
               "<domain>-anatomy next to the generator bundle]")
+@words_options
 @like_options
 @edit_options
 @keep_options
@@ -156,9 +159,9 @@ class _Gen(SectionedCommand, AuditedCommand):
 @click.option("--json", "as_json", is_flag=True, help="Print the plan or the result as JSON.")
 @click.version_option(__version__, package_name="cldm-runtime")
 def gen(samples: int, grid_file: Path | None, prompt: str | None, masks_file: Path | None, subset: str,
-        keep_classes: str | None, infeasible: str, anatomy: str, anatomy_folder: Path | None, like: LikeOptions,
-        edits: EditOptions, keep: KeepOptions, per_condition: int, bundle_folder: Path, out: Path, seed: int,
-        steps: int | None, sampler: str | None, spacing: Spacing | None, guidance: float | None,
+        keep_classes: str | None, infeasible: str, anatomy: str, anatomy_folder: Path | None, words: WordsOption,
+        like: LikeOptions, edits: EditOptions, keep: KeepOptions, per_condition: int, bundle_folder: Path, out: Path,
+        seed: int, steps: int | None, sampler: str | None, spacing: Spacing | None, guidance: float | None,
         guidance_interval: tuple[float, float] | None, batch_size: int | Literal["auto"] | None, workers: int | None,
         provider: str, precision: str, dry_run: bool, resume: bool, scaling: Scaling, repair: bool, overwrite: bool,
         as_json: bool) -> None:
@@ -174,6 +177,7 @@ def gen(samples: int, grid_file: Path | None, prompt: str | None, masks_file: Pa
     learned = anatomy_bundle(bundle, anatomy, anatomy_folder, grid_file, masks_file)
     choice = say_choice(_choice(bundle, provider, precision, out, existing))
     generator = Generator(bundle, choice, 1 if choice.provider in CPU_PROVIDERS else None, anatomy=learned)
+    generator.domain = words.added_to(generator.domain, bundle)
     settings = generator.settings(sampler=sampler, steps=steps, spacing=spacing, guidance=guidance,
                                   batch_size=None if batch_size == "auto" else batch_size,
                                   guidance_interval=guidance_interval)

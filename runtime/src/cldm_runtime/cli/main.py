@@ -23,6 +23,7 @@ COMMANDS = {
     "segment": ("segment", "Segment the images of a dataset."),
     "measure": ("measure", "Measure attributes and scores of masks and segmentations."),
     "describe": ("describe", "Say in words what label maps show."),
+    "words": ("words", "Say what prompts ask for."),
     "report": ("report", "Write report.html, scores.csv and scores.json."),
     "evaluate": ("evaluate", "Segment, measure and report in one go."),
     "segmenter": ("segmenter", "Look at a segmenter of your own before you evaluate it."),
@@ -39,7 +40,7 @@ COMMANDS = {
     "sign": ("sign", "Sign a bundle."),
     "audit-log": ("audit_log", "Check the log of runs."),
 }
-PRINT = ("inspect", "describe", "appearance", "distance", "verify", "bench", "audit-log", "run", "doctor",
+PRINT = ("inspect", "describe", "words", "appearance", "distance", "verify", "bench", "audit-log", "run", "doctor",
          "completion")  # they write no file
 INTERRUPTED = 130
 

@@ -17,7 +17,7 @@ from ..domains.edit_rules import EditRequest, EditRules
 from ..errors import InputError, list_faults
 from ..files.user_files import decode_text
 from .csv_file import read_bytes
-from .grid import Grid, GridRow
+from .grid import Grid, GridRow, digest_of
 from .grid_table import WEIGHTS, checked_notes, column_faults, filled_cells, number_cell, read_rows
 from .prompts import PROMPT, read_prompt, told
 
@@ -42,7 +42,7 @@ def read_edit_grid(path: str | os.PathLike[str], domain: Domain, rules: EditRule
                      lambda names, line: _header_faults(names, line, expected),
                      partial(_row, domain=domain, rules=rules), "edit")
     notes = checked_notes(source, rows, faults)
-    return Grid(source.name, tuple(rows), hashlib.sha256(data).hexdigest(), notes=notes)
+    return Grid(source.name, tuple(rows), digest_of(data, rows), notes=notes)
 
 
 def edit_grid_from_prompt(text: str, domain: Domain, rules: EditRules) -> Grid:
@@ -52,7 +52,7 @@ def edit_grid_from_prompt(text: str, domain: Domain, rules: EditRules) -> Grid:
     faults = faults or rules.faults(edit_of(row))
     if faults:
         raise InputError(list_faults(f"--{PROMPT}: nothing was written.", [*faults, *row.told]))
-    return Grid(PROMPT, (row,), hashlib.sha256(text.encode()).hexdigest(), notes=row.told, prompt=text)
+    return Grid(PROMPT, (row,), digest_of(text.encode(), [row]), notes=row.told, prompt=text)
 
 
 def _with_prompt(row: GridRow, text: str, domain: Domain, rules: EditRules, faults: list[str]) -> GridRow:
@@ -62,7 +62,7 @@ def _with_prompt(row: GridRow, text: str, domain: Domain, rules: EditRules, faul
     faults += [f"{PROMPT} asks for {name} {word}, the column for {row.words[name]}. Leave one of them out"
                for name, word in asked.words.items() if row.words.get(name, word) != word]
     return replace(row, request={**asked.assumed, **row.request, **asked.numbers}, words={**row.words, **asked.words},
-                   told=told(asked))
+                   told=told(asked), guessed=bool(asked.taken))
 
 
 def open_edit_grid() -> Grid:

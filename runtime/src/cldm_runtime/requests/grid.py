@@ -41,8 +41,8 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True)
 class GridRow:
     """One grid point. `request` holds its attributes in the user's units, `imaging` those of the image with its label
-    map; `line` is its line in the file; `told` is what was understood of its prompt. words: of a grid of edits, by
-    column."""
+    map; `line` is its line in the file; `told` is what was understood of its prompt, `guessed`
+    whether a part of it was taken for words that are like it. words: of a grid of edits, by column."""
 
     line: int
     request: Mapping[str, float]
@@ -53,11 +53,12 @@ class GridRow:
     imaging: Mapping[str, float] = field(default_factory=dict)
     told: tuple[str, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
+    guessed: bool = False
 
 
 @dataclass(frozen=True)
 class Grid:
-    """All rows, in the file's order. `sha256` is that of the file's bytes. infeasible: what was done with rows that no
+    """All rows, in the file's order. `sha256`: see `digest_of`. infeasible: what was done with rows that no
     anatomy can meet, "skip" or "nearest"; empty where all can be met. notes: on such rows, and what was understood of
     prompts. prompt: the one that the grid was made from."""
 
@@ -99,7 +100,14 @@ def read_grid(path: str | os.PathLike[str], domain: Domain, for_masks: bool = Fa
     if feasible and not faults and not for_masks:
         faults = list(infeasible_rows(rows, domain, progress))
     notes = checked_notes(source, rows, faults)
-    return Grid(source.name, tuple(rows), hashlib.sha256(data).hexdigest(), notes=notes)
+    return Grid(source.name, tuple(rows), digest_of(data, rows), notes=notes)
+
+
+def digest_of(data: bytes, rows: Sequence[GridRow]) -> str:
+    """SHA-256 of what a grid was read from, and of what it asks for where that depends on more than this text: where
+    parts of a prompt were taken for words that are like them."""
+    meanings = [(row.line, sorted(row.request.items()), sorted(row.words.items())) for row in rows if row.guessed]
+    return hashlib.sha256(data + (repr(meanings).encode() if meanings else b"")).hexdigest()
 
 
 def infeasible_rows(rows: Sequence[GridRow], domain: Domain,
@@ -157,7 +165,8 @@ def _row(line: int, names: list[str], cells: list[str], faults: list[str], domai
     rotation, widening, weight = (number_cell(line, name, cell.get(name, default), *_RANGES[name], faults)
                                   for name, default in (("rotation_deg", "0"), ("widening_mm", "0"), ("weight", "1")))
     label, understood = cell.get("label", ""), read_cell(line, cell.get(PROMPT, ""), domain, request, faults)
-    row = GridRow(line, {**request, **understood.numbers}, rotation, weight, label, widening, imaging, told(understood))
+    row = GridRow(line, {**request, **understood.numbers}, rotation, weight, label, widening, imaging, told(understood),
+                  guessed=bool(understood.taken))
     return row if len(faults) == before else None
 
 

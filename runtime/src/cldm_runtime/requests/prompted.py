@@ -1,10 +1,8 @@
 """A run whose samples all come from one prompt."""
 
-import hashlib
-
 from ..domains.domain import Domain
 from ..errors import InputError, list_faults
-from .grid import Grid, GridRow, infeasible_rows
+from .grid import Grid, GridRow, digest_of, infeasible_rows
 from .prompts import PROMPT, read_prompt, told
 
 
@@ -13,9 +11,9 @@ def grid_from_prompt(text: str, domain: Domain, feasible: bool = True) -> Grid:
     which nothing is understood, that contradicts itself, or (feasible) that no anatomy can meet."""
     faults: list[str] = []
     understood = read_prompt(text, domain, domain.attribute_names, {}, faults)
-    row = GridRow(1, understood.numbers, told=told(understood))
+    row = GridRow(1, understood.numbers, told=told(understood), guessed=bool(understood.taken))
     if feasible and not faults:
         faults = [fault.removeprefix("line 1: ") for fault in infeasible_rows([row], domain)]
     if faults:
         raise InputError(list_faults(f"--{PROMPT}: nothing was written.", [*faults, *row.told]))
-    return Grid(PROMPT, (row,), hashlib.sha256(text.encode()).hexdigest(), notes=row.told, prompt=text)
+    return Grid(PROMPT, (row,), digest_of(text.encode(), [row]), notes=row.told, prompt=text)

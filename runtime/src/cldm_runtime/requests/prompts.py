@@ -18,7 +18,7 @@ def read_prompt(text: str, domain: Domain, columns: Collection[str], given: Mapp
     if domain.words is None:
         faults.append(f"{PROMPT}: the domain {domain.name} has no words. Request attributes by numbers")
         return Understood()
-    understood = domain.words.read(text, columns)
+    understood = domain.words.read(text, columns, domain.words.find_meaning)
     faults += understood.faults
     if not understood.faults and not understood.numbers and not understood.words:
         faults.append(_nothing(text, understood, domain.words))
@@ -40,7 +40,7 @@ def read_cell(line: int, text: str, domain: Domain, given: Mapping[str, float], 
 def told(understood: Understood) -> tuple[str, ...]:
     """What a user must know of a text before anything is generated: a line for each phrase that was understood, those
     that cannot be requested here, and the parts that were not understood."""
-    return (*(f"understood: {meaning}" for meaning in understood.meanings),
+    return (*understood.taken, *(f"understood: {meaning}" for meaning in understood.meanings),
             *(f"understood, but not requested: {phrase}" for phrase in understood.unmet),
             *([f"not understood: {', '.join(map(repr, understood.unknown))}"] if understood.unknown else []))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..bundle.declarations import find_domain
 from ..domains.domain import Domain
+from ..domains.places import measured_places
 from ..errors import InputError, list_faults
 from ..files.derived import Derivation
 from ..runs.run import Progress
@@ -193,5 +194,6 @@ def _append(writer: DatasetWriter, case: PreparedCase, patient: str, subset: str
             spacing_mm: tuple[float, ...]) -> None:
     measured, count = measure_samples(case, domain, spacing_mm), len(case.labels)
     writer.append(images=case.images, masks=case.labels, annotations=case.annotations,
-                  mask_attributes=measured.values, mask_reasons=measured.reasons, patients=[patient] * count,
+                  mask_attributes=measured.values, mask_reasons=measured.reasons,
+                  **measured_places(domain, case.labels, measured.values, None), patients=[patient] * count,
                   slices=case.slices, subset=[subset] * count)

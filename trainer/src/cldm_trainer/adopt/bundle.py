@@ -29,11 +29,13 @@ from ..stages import bases, codec, latents, texture
 from ..stages.from_bundle import untrained
 from ..training import checkpoint
 from ..training.run_folder import RunFolder
+from .controlled import adopt_controlled
+from .saving import save_stage
 
 
 def adopt(design: Design, section: TextureConfig, run: RunFolder, folder: Path, new_images: bool = False) -> Path:
     """Write the weights of a bundle conditioned by masks, or by masks and attributes of the image, into the stages of
-    a run; returns the run's folder.
+    a run; returns the run's folder. Of a bundle with a ControlNet: see `controlled.py`.
 
     new_images: the run's images look otherwise, so its texture and the standardisation of its latents are made anew.
 
@@ -45,10 +47,12 @@ def adopt(design: Design, section: TextureConfig, run: RunFolder, folder: Path, 
     bundle = Bundle.load(folder)
     roles = [condition.encoder for condition in bundle.manifest.conditions]
     kind, home = KINDS[design.diffusion.condition], run.own("")
+    if kind.way == "control" and kind.facts is not None and roles == [kind.facts.encoder]:
+        return adopt_controlled(design, section, run, bundle)
     if not kind.adoptable or kind.facts is None or roles != [kind.facts.encoder]:
         raise InputError(f"{folder}: conditioned by {', '.join(roles) or 'nothing'}, the configuration by "
                          f"{kind.name}. Only bundles conditioned by the mask's latent, alone or with attributes of the "
-                         "image, can be adopted, with diffusion.condition = \"mask\" or \"mask-attributes\".")
+                         "image, or through a ControlNet, can be adopted, with the same diffusion.condition.")
     if design.codecs.image.is_identity:
         raise InputError(f"{folder}: a run with the codec identity takes no weights from a bundle. To begin with "
                          "another run's denoiser, set diffusion.start.")
@@ -136,19 +140,8 @@ def _save(design: Design, section: TextureConfig, run: RunFolder, modules: _Modu
         saved += [(texture.STAGE, decoder.texture, section.optimiser)] if section.channels else []
         latents.keep_standardisation(run.own(latents.STAGE), decoder.affine, masks.affine)
     for stage, module, optimiser in saved:
-        _save_stage(run.own(stage), module, int(steps.get(stage, 0)), optimiser)
-    _save_stage(run.own(codec.MASK_STAGE), masks.codec, int(steps.get(codec.MASK_STAGE, 0)), None)
+        save_stage(run.own(stage), module, int(steps.get(stage, 0)), optimiser)
+    save_stage(run.own(codec.MASK_STAGE), masks.codec, int(steps.get(codec.MASK_STAGE, 0)), None)
     for stage, trained in ((codec.IMAGE_STAGE, codecs.image), (codec.MASK_STAGE, codecs.mask)):
         begun_with = {"seed": run.settings.seed, **plain(trained), checkpoint.COHORT: {}}  # that of the bundle
         checkpoint.agree_on_config(run.own(stage), begun_with, has_weights=False)
-
-
-def _save_stage(folder: Path, module: nn.Module, step: int, optimiser: OptimiserConfig | None) -> None:
-    """A stage's files; without an optimiser it can be used but not trained on."""
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = module.state_dict()
-    checkpoint.save_tensors(folder / checkpoint.MODEL, weights, {"step": str(step)})
-    if optimiser is not None:
-        fresh = torch.optim.AdamW(module.parameters(), lr=optimiser.learning_rate, weight_decay=optimiser.weight_decay)
-        state = {"step": step, "model": weights, "average": weights, "optimiser": fresh.state_dict()}
-        checkpoint.save_state(folder / checkpoint.STATE, state)

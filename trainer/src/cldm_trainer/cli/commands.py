@@ -27,6 +27,7 @@ from ..training.faults import explain
 from .importing import MONAI_COMPAT, describe_to_monai, import_command
 from .measuring import audit, faithfulness, growth, judge, spread, tell, utility
 from .settings import settings
+from .words import words
 
 __all__ = ["STAGES", "arguments", "cli", "main", "run_stage"]
 
@@ -97,6 +98,7 @@ cli.add_command(judge)
 cli.add_command(spread)
 cli.add_command(settings)
 cli.add_command(utility)
+cli.add_command(words)
 _add_shared("all", "Run every stage that the configuration needs, in order; finished ones return at once.", _run_all)
 
 

@@ -16,6 +16,7 @@ from .codec import CodecConfig, CodecSections, LatentsConfig, TextureConfig
 from .faithfulness import FaithfulnessConfig
 from .gan import GanConfig
 from .optimiser import OptimiserConfig
+from .reward import RewardConfig
 from .utility import UtilityConfig
 from .validity import ValidityConfig
 
@@ -39,6 +40,7 @@ __all__ = [
     "LatentsConfig",
     "OptimiserConfig",
     "ResultsConfig",
+    "RewardConfig",
     "RunConfig",
     "SegmenterConfig",
     "SmallCodecConfig",
@@ -101,6 +103,7 @@ class DiffusionConfig:
     noisy_timesteps: float = 0.0  # 0: uniform; up to 1: noisier timesteps more often, density 1 + x (2 t / T - 1)
     region_weight: float = 0.0  # mask-attributes: added to the weight 1 of errors, for each attribute, in its region
     start: str = ""  # the run whose trained denoiser this one begins with, as far as their networks are alike
+    reward: RewardConfig | None = None  # None: none, the condition is learned from the noise alone
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def _rule_faults(config: Config) -> list[str]:
     faults += [f"run.{key}: found {count}, expected at least 1."
                for key, count in (("devices", config.run.devices), ("nodes", config.run.nodes)) if count < 1]
     faults += [*_codec_faults(config), *_schedule_faults(config.diffusion), *_condition_faults(config),
-               *_output_faults(config), *_gan_faults(config)]
+               *_output_faults(config), *_gan_faults(config), *_reward_faults(config)]
     if config.distil.states % config.distil.steps or config.distil.teacher_steps % config.distil.states:
         faults.append(f"distil: found {config.distil.steps} steps, {config.distil.states} states, "
                       f"{config.distil.teacher_steps} teacher_steps, expected each to be a multiple of the one before.")
@@ -165,6 +165,23 @@ def _output_faults(config: Config) -> list[str]:
                        ("export.fp16", config.export.fp16), ("acquisition.detection", config.acquisition.detection)):
         if value:
             faults.append(f"{key}: found {value!r} where run.output is labels, expected nothing: it is for images.")
+    return faults
+
+
+def _reward_faults(config: Config) -> list[str]:
+    reward = config.diffusion.reward
+    if reward is None:
+        return []
+    faults = [f"diffusion.reward.{name}: found {value:g}, expected 0 or more." for name, value in
+              (("weight", reward.weight), ("size_weight", reward.size_weight)) if value < 0]
+    if not 0 < reward.below <= 1:
+        faults.append(f"diffusion.reward.below: found {reward.below:g}, expected a share of the timesteps, above 0 and "
+                      "at most 1.")
+    if min(reward.channels, reward.blocks) < 1:
+        faults.append(f"diffusion.reward: found {reward.channels} channels and {reward.blocks} blocks, expected 1 or "
+                      "more of each.")
+    if config.run.output == "labels":
+        faults.append("diffusion.reward: reads label maps in images, but this run draws label maps. Leave it out.")
     return faults
 
 

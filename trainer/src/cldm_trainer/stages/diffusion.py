@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cldm_runtime.diffusion.samplers import ddim, denoiser, no_noise
-from cldm_runtime.diffusion.schedule import NoiseSchedule, PredictionType
+from cldm_runtime.diffusion.schedule import NoiseSchedule, PredictionType, clean_image
 from cldm_runtime.files.digest import sha256_of
 from cldm_runtime.files.records import plain
 from cldm_runtime.metrics.realism import latent_spread
@@ -33,10 +33,13 @@ from ..training.loop import Step, train
 from ..training.losses import diffusion_target, min_snr_weight
 from ..training.run_folder import RunFolder
 from . import latents as latents_stage
+from . import reward as reward_stage
 from .bases import STAGE, begin_with_trunk, require_trunk
 from .codec import trained_image_codec
 from .latents import Latents, load_affines, load_latents
 from .lineage import INHERITED, inheritance
+from .moved import label_maps
+from .reward import Reward
 from .trained import TrainedStages
 
 _PICTURES = 8
@@ -59,15 +62,18 @@ def noise_schedule(config: DiffusionConfig) -> NoiseSchedule:
 
 
 class DiffusionTask:
-    """Mean squared error on v, epsilon, x0 or a flow, optionally with min-SNR weights. x0 is never clipped."""
+    """Mean squared error on v, epsilon, x0 or a flow, optionally with min-SNR weights, and with a reward. x0 is never
+    clipped."""
 
     critic = None
     critic_rate = 0.0
 
     def __init__(self, config: DiffusionConfig, model: nn.Module, latents: Mapping[str, Latents],
                  conditions: Mapping[str, Table], image: Affine,
-                 image_codec: Codec | IdentityCodec) -> None:
-        """latents and conditions: of "train" and "val", in one order."""
+                 image_codec: Codec | IdentityCodec, reward: Reward | None = None,
+                 maps: Mapping[str, Tensor] | None = None) -> None:
+        """latents, conditions and maps, the label maps that the reward needs: of "train" and "val", in one order."""
+        self.reward, self.maps = reward, maps or {}
         self.config, self.kind, self.model, self.conditions = config, KINDS[config.condition], model, conditions
         self.training, self.validation = latents["train"], latents["val"]
         self.image_affine, self.image_codec = image, image_codec
@@ -84,8 +90,9 @@ class DiffusionTask:
         return self.image_affine.standardise(z), self.conditions[subset](rows)
 
     def _errors(self, model: nn.Module, x0: Tensor, sources: Sources, t: Tensor, generator: torch.Generator,
-                own: Callable[[Tensor], Tensor], dropped: Tensor | None = None) -> Tensor:
-        """Weighted squared error of each sample, of those that `own` takes to the model's device.
+                own: Callable[[Tensor], Tensor], dropped: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Weighted squared error of each sample, and the clean latent that the step leads to, of those that `own` takes
+        to the model's device.
 
         dropped (N,): which samples are denoised without their condition.
         """
@@ -97,11 +104,24 @@ class DiffusionTask:
         config = self.config
         weight = min_snr_weight(config.objective, a, sig, config.min_snr_gamma, config.least_snr_weight)
         errors: Tensor = own(weight) * (prediction - own(target)).square()
+        objective = cast(PredictionType, config.objective)
+        denoised: Tensor = clean_image(objective, prediction, own(inputs[0]), own(a), own(sig))
         axes, places = (1, *spatial_axes(errors)), self._counted(sources, tuple(x0.shape[2:]))
         if places is None:
-            return errors.mean(axes)
+            return errors.mean(axes), denoised
         counted = own(places).expand_as(errors)
-        return (errors * counted).sum(axes) / counted.sum(axes).clamp_min(1.0)
+        return (errors * counted).sum(axes) / counted.sum(axes).clamp_min(1.0), denoised
+
+    def _rewarded(self, subset: str, rows: Rows, sources: Sources, denoised: Tensor, counts: Tensor,
+                  own: Callable[[Tensor], Tensor]) -> Tensor:
+        """The reward's loss, a mean over the batch, of the samples that count."""
+        assert self.reward is not None
+        near, labels = own(counts), own(self.maps[subset][rows])
+        if not bool(near.any()):
+            return denoised.new_zeros(())
+        places = self.kind.places(sources, tuple(labels.shape[1:]))
+        there = None if places is None else own(places)[near]
+        return self.reward.loss(denoised[near], labels[near], there) * near.to(denoised.dtype).mean()
 
     def _counted(self, sources: Sources, latent_shape: tuple[int, ...]) -> Tensor | None:
         """(N, 1, *latent) how much errors count at each place; None: everywhere as much. It depends on the condition
@@ -122,23 +142,42 @@ class DiffusionTask:
         sources = self.kind.hide(sources, self.config.value_dropout, step.generator)
         share = self.config.condition_dropout
         dropped = torch.rand(n, generator=step.generator) < share if share > 0 else None
-        return self._errors(model, x0, sources, t, step.generator, step.own, dropped).mean(), {}
+        errors, denoised = self._errors(model, x0, sources, t, step.generator, step.own, dropped)
+        if self.reward is None:
+            return errors.mean(), {}
+        counts = t < self.reward.section.below * self.config.timesteps
+        counts = counts if dropped is None else counts & ~dropped
+        rewarded = self._rewarded("train", step.rows, sources, denoised, counts, step.own)
+        return errors.mean() + self.reward.section.weight * rewarded, {"reward": rewarded.detach()}
 
     def critic_loss(self, critic: nn.Module, step: Step) -> Tensor | None:
         return None
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
-        """The loss on unseen patients, and by quarters of the timesteps; the same noise every time."""
-        errors, times = [], []
+        """The loss on unseen patients, and by quarters of the timesteps; the same noise every time. Likewise the
+        reward's, by eighths: there it shows up to which noise one step leads to an image that can be read."""
+        errors, times, read = [], [], list[list[float]]()
         for number, part in enumerate(in_batches(len(self.validation), 32)):
             generator = step_generator(0, number)
             x0, sources = self._batch("val", part, generator)
             t = torch.linspace(0, self.config.timesteps - 1, len(x0)).long()
-            errors.append(self._errors(model, x0, sources, t, generator, lambda value: value.to(device)).cpu())
+            error, denoised = self._errors(model, x0, sources, t, generator, lambda value: value.to(device))
+            errors.append(error.cpu())
             times.append(t)
+            if self.reward is not None:
+                read.append(self._read("val", part, sources, denoised, t * 8 // self.config.timesteps, device))
         error, quarter = torch.cat(errors), torch.cat(times) * 4 // self.config.timesteps
         parts = {f"loss_quarter_{q + 1}": float(error[quarter == q].mean()) for q in range(4)}
-        return {"loss": float(error.mean()), **parts, "latent_spread": self._spread(model, device)}
+        read_parts = {f"reward_eighth_{e + 1}": float(np.nanmean(column)) for e, column in
+                      enumerate(zip(*read, strict=True)) if np.isfinite(column).any()}
+        return {"loss": float(error.mean()), **parts, **read_parts, "latent_spread": self._spread(model, device)}
+
+    def _read(self, subset: str, rows: Rows, sources: Sources, denoised: Tensor, eighth: Tensor,
+              device: torch.device) -> list[float]:
+        """The reward's loss by eighths of the timesteps; NaN for one without samples."""
+        shares = [eighth == e for e in range(8)]
+        return [float(self._rewarded(subset, rows, sources, denoised, share, lambda value: value.to(device)))
+                / float(share.float().mean()) if bool(share.any()) else float("nan") for share in shares]
 
     def _spread(self, model: nn.Module, device: torch.device) -> float:
         """Deviation of samples over that of the same slices' latents: below 1 the samples have shrunk."""
@@ -191,12 +230,19 @@ def make_task(design: Design, run: RunFolder) -> DiffusionTask:
     if isinstance(model, Conditioned):
         kind.fit(model.encoder, tables["train"])
     kind.start(denoiser, trained)
-    return DiffusionTask(design.diffusion, model, latents, tables, image, image_codec)
+    reward = design.diffusion.reward
+    if reward is None:
+        return DiffusionTask(design.diffusion, model, latents, tables, image, image_codec)
+    maps = {subset: label_maps(codecs.latents, run, subset) for subset in SUBSETS}
+    return DiffusionTask(design.diffusion, model, latents, tables, image, image_codec,
+                         reward_stage.trained_reward(reward, design, run), maps)
 
 
 def run(design: Design, run: RunFolder) -> None:
-    """Encode the cohort if that is not done, then train the denoiser."""
+    """Encode the cohort if that is not done, and train the reward's reader, then the denoiser."""
     latents_stage.run(design.codecs, run)
+    if design.diffusion.reward:
+        reward_stage.run(design.diffusion.reward, design, run)
     if design.diffusion.start:
         require_trunk(design, run)
     train(lambda: make_task(design, run), design.diffusion.optimiser, run.settings, run.own(STAGE),

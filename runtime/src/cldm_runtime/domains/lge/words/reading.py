@@ -1,12 +1,13 @@
 """Requests from words, and facts from the sentences of `caption.py`."""
 
 import math
+import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from ...word_rules import Understood, WordRules
+from ...word_rules import FindMeaning, Understood, WordRules
 from ..attributes import NAMES as ATTRIBUTE_NAMES
 from ..place import LEVELS, segment_centre
 from .caption import caption
@@ -32,6 +33,7 @@ from .grammar import (
     Phrase,
     find_phrases,
 )
+from .likeness import likely_phrases
 
 _SIZE, _DEPTH, _SURFACE, _POSITION = ATTRIBUTE_NAMES
 _ANGLE, _INSERTION, _LAYER = "angle_deg", "rv_insertion_deg", "layer"
@@ -65,17 +67,26 @@ def _by_slot(phrases: Sequence[Phrase]) -> dict[str, list[Any]]:
     return slots
 
 
-def read_words(text: str, columns: Collection[str]) -> Understood:
+def read_words(text: str, columns: Collection[str], find_meaning: FindMeaning | None = None) -> Understood:
     """See `ReadWords`. Numbers in a text win over its words, which stand for the middle of their bin."""
     if len(text) > LONGEST_TEXT:
         return Understood(faults=(f"the text has {len(text)} characters, expected at most {LONGEST_TEXT}",))
     phrases, unknown = find_phrases(text)
-    faults = tuple(_contradictions(phrases))
+    faults = (*_negations(unknown), *_contradictions(phrases))
+    likely, taken = ([], ()) if faults else likely_phrases(text, phrases, unknown, find_meaning)
+    phrases, unknown = [*phrases, *likely], [] if likely else unknown
     reader = _Reading(phrases, columns)
     if not faults:
         reader.read()
     return Understood(reader.numbers, reader.words, reader.assumed, tuple(reader.meanings), tuple(reader.unmet),
-                      tuple(unknown), faults)
+                      tuple(unknown), taken, faults)
+
+
+def _negations(unknown: Sequence[str]) -> Iterator[str]:
+    """A fault where a text says what a scar is not: whatever follows would be taken for what it is."""
+    for part in unknown:
+        if found := re.search(r"(?<![\w-])(?:not?|nor|neither|never|without|non|\w+n't)(?![\w'])", part):
+            yield f"{found[0]!r}: what a scar is not cannot be requested, but for 'no scar'. Say what it is"
 
 
 def _contradictions(phrases: Sequence[Phrase]) -> Iterator[str]:
@@ -208,6 +219,6 @@ RULES = WordRules(
     "small subendocardial scar in the inferior wall, basal level", read_words,
     lambda labels, slice_position=None, insertion_deg=None: caption(
         measure_facts(labels, slice_position, insertion_deg)),
-    {"size": tuple(word for word, _ in SIZES), "layer": tuple(LAYER_WORDS.values()), "level": NAMES[LEVEL],
-     "wall": NAMES[WALL], "place": ("5 o'clock", "from 5 to 7 o'clock"),
+    {ABSENT: ("no scar",), SIZE: tuple(word for word, _ in SIZES), LAYER: tuple(LAYER_WORDS.values()),
+     LEVEL: NAMES[LEVEL], WALL: NAMES[WALL], "place": ("5 o'clock", "from 5 to 7 o'clock"),
      "numbers": ("6 % of the wall", "40 % deep", "24 % of the endocardium")})
