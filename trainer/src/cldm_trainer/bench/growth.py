@@ -61,6 +61,21 @@ def as_table(costs: Sequence[SideCost]) -> list[str]:
     return lines
 
 
+def kept_lines(config: Config) -> list[str]:
+    """What training steps keep in memory at the size of the configuration, a line for each network."""
+    from ..conditions.kind import Design
+    from .kept_memory import codec_memory, denoiser_memory
+
+    design = Design.of(config)
+    labels = design.domain.labels
+    kept = {"image-codec": codec_memory(design, len(label_channels(labels.names, labels.regions))),
+            "diffusion": denoiser_memory(design)}
+    shape = " x ".join(map(str, design.shape))
+    return [f"{stage}, {shape} voxels, single precision, counted: {each.activations_mib:.0f} MiB of activations a "
+            f"sample, {each.weights_mib:.0f} MiB of weights with gradients, moments and averages."
+            for stage, each in kept.items()]
+
+
 def slope(sides: Sequence[int], values: Sequence[float]) -> float:
     """Of the logarithm of values against that of the voxels: 1 where they grow with the voxels."""
     return float(np.polyfit(3 * np.log(sides), np.log(values), 1)[0])

@@ -103,9 +103,11 @@ def audit(config_path: str, samples: str | None, seeds: int, out: str | None, qu
 @click.option("--side", "sides", multiple=True, default=(32, 48, 64, 96), show_default=True,
               type=WholeNumber(min=8), metavar="VOXELS", help="Of a cubed volume; may be repeated.")
 def growth(config_path: str, sides: tuple[int, ...]) -> None:
-    """Measure how time and memory of drawing a volume grow with its side: untrained networks, in torch."""
-    module = import_module("cldm_trainer.bench.growth")
-    click.echo("\n".join(module.as_table(module.measure_sides(load_config(config_path), sorted(set(sides))))))
+    """Measure how time and memory of drawing a volume grow with its side: untrained networks, in torch. Then count what
+    steps of training keep in memory at the size of the configuration, without computing them."""
+    module, config = import_module("cldm_trainer.bench.growth"), load_config(config_path)
+    click.echo("\n".join(module.as_table(module.measure_sides(config, sorted(set(sides))))))
+    click.echo("\n".join(module.kept_lines(config)))
 
 
 @click.command()
