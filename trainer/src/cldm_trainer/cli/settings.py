@@ -88,7 +88,7 @@ def keys_of(record: type, prefix: str = "") -> Iterator[SettingsKey]:
     """The keys of a dataclass; those of a record in it carry its name, as in optimiser.steps."""
     types_of, comments = typing.get_type_hints(record), comments_of(record)
     for field in dataclasses.fields(record):
-        kind, name = types_of[field.name], f"{prefix}{field.name}"
+        kind, name = _without_none(types_of[field.name]), f"{prefix}{field.name}"
         inner = typing.get_args(kind)[-1] if typing.get_origin(kind) is dict else kind
         if inner is OptimiserConfig:
             yield SettingsKey(f"{name}.KEY", _changes(_value(field)), "", "every key of [optimiser](#optimiser)")
@@ -97,6 +97,12 @@ def keys_of(record: type, prefix: str = "") -> Iterator[SettingsKey]:
         else:
             unit, meaning = _unit_and_meaning(name, kind, comments.get(field.name, ""))
             yield SettingsKey(name, _as_toml(_value(field)), unit, meaning)
+
+
+def _without_none(kind: Any) -> Any:
+    """A record that may be left out, as the record."""
+    records = [each for each in typing.get_args(kind) if dataclasses.is_dataclass(each)]
+    return records[0] if typing.get_origin(kind) is types.UnionType and records else kind
 
 
 def _changes(given: Any) -> str:
