@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 
 from cldm_runtime.bundle.bundle import Bundle
-from cldm_runtime.bundle.declarations import find_domain
-from cldm_runtime.bundle.outputs import draws_labels
 from cldm_runtime.cli.main import cldm, run
 from cldm_runtime.domains.organs import KINDS
 from cldm_runtime.domains.organs.phantom import PIXELS, Phantom
 from cldm_runtime.engines.processor import lacks_vnni
 from cldm_runtime.generation.generator import Generator
 from cldm_runtime.segmentation.segmenter import Segmenter
-from cldm_runtime.store import DatasetSpec, create_dataset, open_dataset
+from cldm_runtime.store import open_dataset
 
 EXPORTED = Path(__file__).parents[2] / "exported"
 BUNDLES = {file.parent.name: Bundle.load(file.parent) for file in sorted(EXPORTED.glob("[!.]*/manifest.json"))}
@@ -42,13 +40,7 @@ def requested(bundle: Bundle, folder: Path) -> list[str]:
 
 def of_kind(kind: str, domain: str = "") -> list[Any]:
     return [able(name) for name, bundle in BUNDLES.items()
-            if bundle.manifest.kind == kind and domain in ("", bundle.manifest.domain)
-            and not draws_labels(bundle.manifest)]
-
-
-def drawing_labels(sources: tuple[str, ...]) -> list[Any]:
-    return [able(name) for name, bundle in BUNDLES.items()
-            if draws_labels(bundle.manifest) and bundle.manifest.sources == sources]
+            if bundle.manifest.kind == kind and domain in ("", bundle.manifest.domain)]
 
 
 @pytest.fixture(autouse=True)
@@ -127,26 +119,3 @@ def test_an_anatomy_draws_label_maps_for_a_generator(name: str, grid: Path) -> N
     assert run(cldm, ["gen", "--n", "2", "--attributes", "grid.csv", *options, "--out", "made.h5"]) == 0
     with open_dataset(grid / "made.h5") as dataset:
         assert abs(dataset.requested[0] - dataset.mask_attributes[0])[:2].max() <= 0.04
-
-
-@pytest.mark.parametrize("name", drawing_labels(()))
-def test_label_maps_are_drawn_of_nothing(name: str, tmp_path: Path) -> None:
-    assert run(cldm, ["gen", "--n", "4", "--steps", "4", "--bundle", str(EXPORTED / name), "--out", "made.h5"]) == 0
-    with open_dataset(tmp_path / "made.h5") as dataset:
-        assert dataset.masks().any(axis=(1, 2, 3)).sum() >= 2  # of four; some heads have no tumour
-
-
-@pytest.mark.parametrize("name", drawing_labels(("images",)))
-def test_label_maps_of_a_phantom_are_drawn_and_evaluated(name: str, tmp_path: Path) -> None:
-    """One new patient of the phantom that the bundle learned."""
-    manifest, domain = BUNDLES[name].manifest, find_domain(str(EXPORTED.parent / "trainer/configs/domains/brain.toml"))
-    volume = domain.phantoms["brain"].with_shape(manifest.image.shape).draw(1, 7, "test")
-    inside = volume.image.max(axis=0) > 0
-    high = np.percentile(volume.image[:, inside], 99.5, axis=1)[:, None, None, None]
-    with create_dataset(tmp_path / "new.h5", DatasetSpec(domain, manifest.image.shape, manifest.image.spacing_mm, 4)
-                        ) as writer:
-        writer.append(images=np.clip(volume.image / high, 0, 1)[None], masks=volume.labels[None])
-    assert run(cldm, ["segment", "new.h5", "--bundle", str(EXPORTED / name), "--samples", "4", "--steps", "4"]) == 0
-    assert run(cldm, ["evaluate", "new.h5", "--segmenter", str(EXPORTED / name), "--out", "."]) == 0
-    whole = json.loads((tmp_path / "scores.json").read_text())["lesions"][-1]
-    assert whole["whole_dice"]["value"] > 0.4
