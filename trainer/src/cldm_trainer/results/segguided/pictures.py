@@ -22,10 +22,8 @@ from .freed import kept_names
 
 FOLDER = "figures"
 SIMILARITIES = (1.0, 0.75, 0.5, 0.25, 0.0)
-_COLUMNS, _GIVEN = 6, 2
+_COLUMNS, _GIVEN = 4, 2
 _INCHES, _TITLE = 1.15, 0.18  # side of an image, and the height of a title above it
-Picture = NDArray[Any]
-"""(C, H, W) values of an image, of which the first channel is shown, or (H, W, 3) colours."""
 
 
 def write_pictures(folder: Path, cohort: Path, rows: Rows, generator: Generator) -> dict[str, str]:
@@ -77,8 +75,9 @@ class _Sheet:
         self.low, self.high = generator.manifest.image.value_range
         self.files: dict[str, str] = {}
 
-    def save(self, kind: str, lines: Mapping[str, Iterable[Picture]], shows: str) -> None:
-        """Lines of pictures, each under its title, as one PNG."""
+    def save(self, kind: str, lines: Mapping[str, Iterable[NDArray[Any]]], shows: str) -> None:
+        """Lines of pictures, each under its title, as one PNG. A picture: (C, H, W) values, of which the first channel
+        is shown, or (H, W, 3) colours in 8 bits."""
         rows = {title: list(pictures) for title, pictures in lines.items()}
         height, columns = _INCHES + _TITLE, max(map(len, rows.values()))
         figure, axes = plt.subplots(len(rows), columns, squeeze=False,
@@ -93,6 +92,6 @@ class _Sheet:
                                wspace=0.02, hspace=_TITLE / _INCHES)
         file = f"{FOLDER}/{self.name}-{kind}.png"
         (self.folder / FOLDER).mkdir(parents=True, exist_ok=True)
-        figure.savefig(self.folder / file, dpi=110, metadata={"Software": None})
+        figure.savefig(self.folder / file, dpi=110, metadata={"Software": None}, pil_kwargs={"optimize": True})
         plt.close(figure)
         self.files[file] = shows
