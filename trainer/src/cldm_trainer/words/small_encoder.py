@@ -55,11 +55,11 @@ def train_encoder(sentences: Sequence[Sentence], words: Sequence[Word], settings
     rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.rate, max(steps, 2))
     for epoch in range(settings.epochs):
         order, total = torch.randperm(len(sentences)), 0.0
-        for rows in order[:len(order) // _BATCH * _BATCH].split(_BATCH):
+        for rows in order[:len(order) // _BATCH * _BATCH].reshape(-1, _BATCH):
             kept = table[rows] * (torch.rand(len(rows), settings.longest) > _LEFT_OUT)
             loss = F.binary_cross_entropy_with_logits(_SPREAD * heads(encoder(kept)), truth[rows])
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             rates.step()
             total += float(loss.detach())
