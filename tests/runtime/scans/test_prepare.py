@@ -63,6 +63,15 @@ def test_counts_positions_and_centre(tmp_path):
     assert np.unique(masks).tolist() == [0, 1, 2, 3]
 
 
+def test_where_lesions_lie_is_stated(tmp_path):
+    prepare(raw(tmp_path / "raw"), tmp_path / "cohort.h5", CONFIG, "lge")
+    with open_dataset(tmp_path / "cohort.h5") as cohort:
+        expected = get_domain("lge").place.measure(cohort.masks(), cohort.mask_attributes)
+        assert np.isfinite(expected.values[:, 0]).all()  # each heart has a scar with a centre
+        np.testing.assert_array_equal(cohort.place, expected.values)
+        np.testing.assert_array_equal(cohort.place_reasons, expected.reasons)
+
+
 def test_no_name_of_a_patient_gets_into_the_file(tmp_path):
     prepare(raw(tmp_path / "raw"), tmp_path / "cohort.h5", CONFIG, "lge")
     content = (tmp_path / "cohort.h5").read_bytes()
