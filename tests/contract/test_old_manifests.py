@@ -13,7 +13,8 @@ from cldm_runtime.bundle.read_manifest import read_manifest
 TOP = Path(__file__).parents[2]
 OLD = {path.stem: path.read_text(encoding="utf-8") for path in (TOP / "tests/data/manifests-1.0").glob("*.json")}
 GONE = {"lge-attributes-as-released"}  # made again by its configuration
-NEW = {name: (TOP / "exported" / name / "manifest.json").read_text(encoding="utf-8") for name in OLD if name not in GONE}
+NEW = {name: (TOP / "exported" / name / "manifest.json").read_text(encoding="utf-8")
+       for name in OLD if name not in GONE}
 TEXTS = [TOP / "docs/results.md", *(TOP / "exported").glob("*/manifest.json"), *(TOP / "exported").glob("*/*.md")]
 
 
