@@ -30,8 +30,8 @@ help:  ## list the targets
 
 demo: .venv-demo/installed  ## generate 256 labelled images and a report with the committed bundles (no torch; minutes)
 	mkdir -p out
-	$(DEMO)/cldm-gen --n $(SAMPLES) --attributes examples/grid.csv --bundle exported/lge --out out/samples.h5 --overwrite
-	$(DEMO)/cldm evaluate out/samples.h5 --segmenter exported/lge-segmenter --out out
+	$(DEMO)/cldm-gen --n $(SAMPLES) --attributes examples/grid.csv --bundle exported/lge2 --out out/samples.h5 --overwrite
+	$(DEMO)/cldm evaluate out/samples.h5 --segmenter exported/lge2-segmenter --out out
 	@echo
 	@echo "out/report.html   pictures, scatter plots, tables: open it in a browser"
 	@echo "out/scores.csv    one row for each image"

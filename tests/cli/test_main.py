@@ -54,7 +54,7 @@ def test_without_the_default_bundle_the_error_says_where_bundles_come_from(
     monkeypatch.delenv("CLDM_BUNDLE", raising=False)
     assert run(cldm, command) == 3
     message = capsys.readouterr().err
-    assert all(part in message for part in ("exported/lge: no such", "--bundle", "$CLDM_BUNDLE", "cldm-train export"))
+    assert all(part in message for part in ("exported/lge2: no such", "--bundle", "$CLDM_BUNDLE", "cldm-train export"))
 
 
 def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from ..bundle.bundle import Bundle
 from ..errors import BundleError
 from .numbers import WholeNumber
 
-DEFAULT_BUNDLE = "exported/lge"
+DEFAULT_BUNDLE = "exported/lge2"
 
 bundle_option = click.option(
     "--bundle", "bundle_folder", type=click.Path(path_type=Path), metavar="DIR", envvar="CLDM_BUNDLE",
