@@ -65,7 +65,7 @@ def test_the_commands_of_convert_md_run(samples: Path, tiny_segmenter: Path,
     for line in lines:
         if line.startswith("evaluate"):
             shutil.copytree("out/nnunet/labelsTr", "out/predicted")
-        words = line.replace("exported/lge-segmenter", str(tiny_segmenter)).replace("0:8", "0:4").split()
+        words = line.replace("exported/lge2-segmenter", str(tiny_segmenter)).replace("0:8", "0:4").split()
         assert run(cldm, words) == 0, capsys.readouterr().err
     assert Path("out/again.h5").read_bytes() and "predicted" in Path("out/comparison.json").read_text()
     with open_dataset("out/some.h5") as some:
