@@ -19,7 +19,7 @@ from cldm_trainer.words.phrases import Sentence, draw_sentences, draw_training, 
 from cldm_trainer.words.run import foreign_spec
 from words_fixtures import hugging_face_graph, tokenizer
 
-FILE = Path(__file__).parents[3] / "trainer" / "configs" / "lge-words.toml"
+FILE = Path(__file__).parents[3] / "trainer" / "configs" / "words" / "lge-words.toml"
 LGE = get_domain("lge")
 
 

@@ -10,7 +10,7 @@ from cldm_runtime.cli.progress import BusyLines
 
 @click.command()
 @click.option("--phrases", "phrases_file", required=True, type=click.Path(path_type=Path), metavar="FILE",
-              help="TOML file of ways to say each word, such as trainer/configs/lge-words.toml.")
+              help="TOML file of ways to say each word, such as trainer/configs/words/lge-words.toml.")
 @click.option("--encoder", "encoder_folder", default=None, type=click.Path(path_type=Path), metavar="DIR",
               help="Local folder of a Hugging Face text encoder: model.onnx and tokenizer.json. Nothing is fetched. "
                    "[default: a small encoder is trained on the phrases]")
@@ -22,8 +22,8 @@ def words(phrases_file: Path, encoder_folder: Path | None, target: Path, force: 
 
     \b
     Examples:
-      cldm-train words --phrases trainer/configs/lge-words.toml --out exported/lge-words
-      cldm-train words --phrases trainer/configs/lge-words.toml --encoder ~/MiniLM --out out/lge-words
+      cldm-train words --phrases trainer/configs/words/lge-words.toml --out exported/lge-words
+      cldm-train words --phrases trainer/configs/words/lge-words.toml --encoder ~/MiniLM --out out/lge-words
     """
     with BusyLines("words", aloud=True) as say:
         quality = import_module("cldm_trainer.words.run").run(phrases_file, target, encoder_folder, force=force,
