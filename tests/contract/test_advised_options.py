@@ -36,6 +36,7 @@ NEVER = {
 OTHERWISE = {
     ("cldm doctor", "engines/", "--provider"),  # cut off by engines/probe.py
     ("cldm engine build", "engines/", "--provider"),  # of the commands that are to use the engine
+    ("cldm words", "engines/", "--provider"),  # it always computes in fp32 on provider cpu
     ("cldm evaluate", "runs/execute.py", "--resume"),  # it always goes on: nothing says that a run is unfinished
     ("cldm-train export", "export/bundle_writer.py", "--out"),  # of cldm-train import, which writes bundles too
 }
@@ -44,7 +45,7 @@ CHOSEN = RUNTIME / "cli/machine_errors.py"  # advises what the command has: test
 GIVEN = {"--precision"}
 # Rooms and files of the trainer, whose command line imports them when they are used.
 COMMANDS_OF = {"export/": ("export",), "results/": ("results",), "audit/": ("audit",), "bench/": ("bench",),
-               "adopt/": ("adopt",), "training/launch.py": ("all", "texture", "diffusion")}
+               "adopt/": ("adopt",), "words/": ("words",), "training/launch.py": ("all", "texture", "diffusion")}
 
 
 def leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:

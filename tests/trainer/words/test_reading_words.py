@@ -91,7 +91,7 @@ def test_a_foreign_folder_says_how_it_pools(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no ONNX graph"):
         read_folder(tmp_path)
     (tmp_path / "model.safetensors").touch()
-    with pytest.raises(InputError, match=r"It holds model.safetensors: export it first"):
+    with pytest.raises(InputError, match=r"It holds model.safetensors: export it to ONNX first"):
         read_folder(tmp_path)
     (tmp_path / "model.onnx").write_bytes(hugging_face_graph())
     with pytest.raises(InputError, match=r"no tokenizer\.json"):

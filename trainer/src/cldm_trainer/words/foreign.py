@@ -32,8 +32,8 @@ def read_folder(folder: Path) -> ForeignEncoder:
     if graph is None:
         weights = [path.name for path in sorted(folder.glob("*")) if path.suffix in (".safetensors", ".bin")]
         raise InputError(f"{folder}: no ONNX graph, expected one of: {', '.join(_GRAPHS)}."
-                         + (f" It holds {', '.join(weights)}: export it first, for example with `optimum-cli export "
-                            f"onnx --task feature-extraction --model {folder} OUT`, and pass OUT." if weights else ""))
+                         + (f" It holds {', '.join(weights)}: export it to ONNX first, for example with "
+                            "`optimum-cli export onnx` and its task feature-extraction." if weights else ""))
     if not (folder / TOKENIZER).is_file():
         raise InputError(f"{folder}: no {TOKENIZER}. Save the tokenizer of the encoder there, in the fast form.")
     data = graph.read_bytes()
