@@ -45,7 +45,8 @@ CHOSEN = RUNTIME / "cli/machine_errors.py"  # advises what the command has: test
 GIVEN = {"--precision"}
 # Rooms and files of the trainer, whose command line imports them when they are used.
 COMMANDS_OF = {"export/": ("export",), "results/": ("results",), "audit/": ("audit",), "bench/": ("bench",),
-               "adopt/": ("adopt",), "words/": ("words",), "training/launch.py": ("all", "texture", "diffusion")}
+               "bench/growth.py": ("growth",), "adopt/": ("adopt",), "words/": ("words",),
+               "training/launch.py": ("all", "texture", "diffusion")}
 
 
 def leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
