@@ -111,10 +111,18 @@ void require_planes(const json& found, const std::string& key) {
     }
 }
 
+void require_same_axes(const json& shape, const json& spacing_mm) {
+    if (shape.size() != spacing_mm.size()) {
+        throw BundleError("image.spacing_mm: found " + spacing_mm.dump() + ", expected a number for each axis of image.shape " +
+                          shape.dump() + ". Export the bundle again.");
+    }
+}
+
 void require_served(const json& value) {
     require_one_of(value.at("kind"), {"generator", "segmenter", "anatomy"}, "kind");
     require_axes(value.at("image").at("shape"), "image.shape");
     require_axes(value.at("image").at("spacing_mm"), "image.spacing_mm");
+    require_same_axes(value["image"]["shape"], value["image"]["spacing_mm"]);
     if (present(value, "output")) {
         require_one_of(value["output"], {"image", "labels"}, "output");
     }

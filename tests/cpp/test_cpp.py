@@ -123,8 +123,8 @@ def edit(manifest: Path, keys: tuple[str | int, ...], value: object) -> None:
 
 
 @pytest.mark.parametrize(("bundle", "keys", "value"), [
-    (BUNDLE, ("image", "shape"), [16, 128, 128]),
-    (BUNDLE, ("image", "spacing_mm"), [8.0, 1.5, 1.5]),
+    (BUNDLE, ("image", "shape"), [128]),
+    (BUNDLE, ("image", "spacing_mm"), [4.0, 8.0, 1.5, 1.5]),
     (BUNDLE, ("kind",), "captioner"),
     (BUNDLE, ("output",), "label_map"),
     (BUNDLE, ("conditions", 0, "kind"), "text"),
@@ -139,6 +139,14 @@ def test_what_the_program_does_not_serve_is_refused_by_name(tmp_path: Path, bund
     done = cpp("verify", tmp_path)
     name = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
     assert done.returncode == 3 and f"{name}: found" in done.stderr and "Use the Python runtime" in done.stderr
+    assert done.stdout == "" and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("key", "value"), [("shape", [16, 128, 128]), ("spacing_mm", [8.0, 1.5, 1.5])])
+def test_a_spacing_of_other_axes_than_the_shape_is_refused(tmp_path: Path, key: str, value: object) -> None:
+    edit(copied(BUNDLE, tmp_path) / "manifest.json", ("image", key), value)
+    done = cpp("verify", tmp_path)
+    assert done.returncode == 3 and "image.spacing_mm: found" in done.stderr and "image.shape" in done.stderr
     assert done.stdout == "" and done.stderr.count("\n") == 1
 
 

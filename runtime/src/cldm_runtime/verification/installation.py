@@ -20,6 +20,7 @@ PURPOSES = {
     "ray": "runs on a Ray cluster",
     "scans": "read NIfTI, MetaImage, NRRD and pictures",
     "dicom": "read and write DICOM",
+    "text": "prompts read by text encoders of Hugging Face folders",
     "tensorrt": "provider tensorrt",
 }
 _STANDS_FOR = {"onnxruntime": "onnxruntime-gpu"}  # holds the same module, and the same provider
