@@ -1,8 +1,9 @@
-"""`cldm gen` in this process."""
+"""Commands in this process."""
 
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
 from cldm_runtime.cli.gen import gen
@@ -12,14 +13,23 @@ Cli = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Arguments of `cldm gen` -> exit code, what it printed, what it said."""
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = run(gen, [str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
+def called(capsys: pytest.CaptureFixture[str]) -> Callable[[click.Command], Cli]:
+    """A command -> a function of its arguments that returns the exit code, what it printed, and what it said."""
+    def of(command: click.Command) -> Cli:
+        def call(*arguments: object) -> tuple[int, str, str]:
+            code = run(command, [str(argument) for argument in arguments])
+            printed = capsys.readouterr()
+            return code, printed.out, printed.err
 
-    return call
+        return call
+
+    return of
+
+
+@pytest.fixture
+def cli(called: Callable[[click.Command], Cli]) -> Cli:
+    """`cldm gen`."""
+    return called(gen)
 
 
 @pytest.fixture(scope="module")

@@ -1,32 +1,28 @@
 """`cldm convert` in this process."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
 pytest.importorskip("onnx")
 pytest.importorskip("nibabel")
 
-from cldm_runtime.cli.main import cldm, run
+from cldm_runtime.cli.main import cldm
 from segmenter_fixtures import MASKS, write_hearts
 
 Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+def call(called: Callable[[click.Command], Call], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     """`cldm convert` in a folder with hearts.h5."""
     write_hearts(tmp_path / "hearts.h5", subset=["train", "train", "test", "test"])
     monkeypatch.chdir(tmp_path)
-
-    def convert(*words: str) -> tuple[int, str, str]:
-        code = run(cldm, ["convert", *words])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return convert
+    return partial(called(cldm), "convert")
 
 
 def names(folder: str) -> list[str]:

@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
-from cldm_runtime.cli.main import cldm, run
+from cldm_runtime.cli.main import cldm
 from cldm_runtime.store import open_dataset
 from words_fixtures import write_words
 
@@ -16,14 +17,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Arguments of `cldm` -> exit code, what it printed, what it said."""
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = run(cldm, [str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+def cli(called: Callable[[click.Command], Cli]) -> Cli:
+    return called(cldm)
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Generated images beside few real ones: figures by hand, and the command on tiny networks."""
+"""Generated images beside few slices: figures by hand, and the command on tiny networks."""
 
 import dataclasses
 import json
@@ -114,7 +114,7 @@ def test_from_cohort_to_page_and_again(config: Config, tmp_path: Path, monkeypat
         "unfiltered-1": 2, "unfiltered-2": 4, "filtered-1": 2, "filtered-2": 4}
     assert found["generated"]["unfiltered-2"]["kept"] == 4
     text = page.read_text()
-    assert "| 2:1 generated, filtered (" in text and "| real, no augmentation |" in text and "below 5%" in text
+    assert "| 2:1 generated, filtered (" in text and "| slices alone, no augmentation |" in text and "below 5%" in text
     images = sorted((tmp_path / "runs/phantom-tiny/utility/images").glob("*.h5"))
     with open_dataset(images[0]) as one, open_dataset(config.cohort_file) as cohort:
         assert len(images) == 4 and (one.masks() != cohort.masks(one.given_row)).any()  # other lesions

@@ -7,7 +7,7 @@ from .validity import SegmenterRecipe
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """`cldm-train utility --augment`: generated images besides few real ones. Defaults are the size of LGESynthNet."""
+    """`cldm-train utility --augment`: generated images beside few slices. Defaults are the size of LGESynthNet."""
 
     patients: int = 79  # of `utility.train` whose slices are learned from; fewer where it has fewer
     most_slices: int = 429  # of these; more are thinned evenly

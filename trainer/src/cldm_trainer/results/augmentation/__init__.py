@@ -1,1 +1,1 @@
-"""Do generated images help a segmenter that has few real ones?"""
+"""Do generated images help a segmenter that has few slices?"""

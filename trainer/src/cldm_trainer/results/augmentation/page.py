@@ -39,7 +39,7 @@ def augmentation_page(figures: Json) -> str:
     detection = _NO_HEALTHY.format(lesion=lesion) if figures["false_rate"] is None else _DETECTION.format(
         lesion=lesion, top=TOP_PIXELS, rate=figures["false_rate"], healthy=figures["healthy"],
         sized=sized_phrase(made["axes"]))
-    parts = ["## Do generated images help a segmenter that has few real ones?", text, chosen, detection]
+    parts = ["## Do generated images help a segmenter that has few slices?", text, chosen, detection]
     for group, title in ((ALL, f"All slices with {lesion}"),
                          (SMALL, f"Slices whose {lesion} is below {figures['small_below']:.0%}")):
         found = figures["groups"][group]
@@ -68,4 +68,4 @@ def _title(name: str, figures: Json) -> str:
         kind, _, ratio = name.rpartition("-")
         counted = figures["generated"][name]
         return f"{ratio}:1 generated, {kind} ({counted['kept']} of {counted['asked']})"
-    return {"nothing": "real, no augmentation", "usual": "real, usual augmentation"}[name]
+    return {"nothing": "slices alone, no augmentation", "usual": "slices alone, usual augmentation"}[name]
